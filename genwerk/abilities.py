@@ -1,0 +1,149 @@
+"""What a model can honestly do: one abstract base class an ability, inherited only where it is true.
+
+Everywhere: ``x`` is data with shape (n, *spec.shape) in the units of :class:`~genwerk.spec.DataSpec`, ``z`` a latent
+with shape (n, *model.latent_shape), ``condition`` is None or class indices (int64) with shape (n,), and seeds follow
+:class:`~genwerk.noise.SeededNoise` (example i belongs to ``seed + i``, None is a fresh seed).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from math import log
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+class Samples(ABC):
+    """Draws new examples."""
+
+    @abstractmethod
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        """``n`` new examples with shape (n, *spec.shape)."""
+
+
+class Encodes(ABC):
+    """Maps data to a latent, deterministically."""
+
+    latent_shape: tuple[int, ...]
+
+    @abstractmethod
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The latent of each example (the mean, where there is a distribution)."""
+
+
+class Decodes(ABC):
+    """Maps a latent to data, deterministically."""
+
+    latent_shape: tuple[int, ...]
+
+    @abstractmethod
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The example of each latent (the mean, where there is a distribution)."""
+
+
+class Scores(ABC):
+    """Knows its density exactly."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Exact log-likelihood in nats per example with shape (n,).
+
+        Images: of the 8-bit data, a probability mass or the density of data dequantised with uniform noise over one
+        level and counted per level; text: of the sequence; tables: the density in the data's own units.
+        """
+
+
+class Bounds(ABC):
+    """Knows a lower bound of its density."""
+
+    @abstractmethod
+    def log_prob_bound(
+        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+    ) -> Tensor:
+        """A lower bound on the log-likelihood, in nats per example with shape (n,), in the units of ``log_prob``.
+
+        ``draws`` is the number of Monte-Carlo draws an example.
+        """
+
+
+class Weighs(Bounds):
+    """Bounds its density by importance sampling: log p(x) >= E log mean_k w_k, with equality as draws grow."""
+
+    @abstractmethod
+    def log_weights(
+        self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None
+    ) -> Tensor:
+        """Log importance weights log p(x, z_k) - log q(z_k | x) with shape (n, draws)."""
+
+    def log_prob_bound(
+        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+    ) -> Tensor:
+        return torch.logsumexp(self.log_weights(x, draws, condition, seed=seed), dim=1) - log(draws)
+
+
+class Completes(ABC):
+    """Fills in what is missing."""
+
+    @abstractmethod
+    def complete(self, x: Tensor, known: Tensor, k: int = 1, *, seed: int | None = None) -> Tensor:
+        """``k`` completions of each example, with shape (n, k, *spec.shape).
+
+        ``known`` is boolean, True where ``x`` is given, and broadcasts to ``x``; given values come back unchanged.
+        """
+
+
+class Translates(ABC):
+    """Turns examples of one kind into another."""
+
+    @abstractmethod
+    def translate(self, x: Tensor) -> Tensor:
+        """The translation of each example."""
+
+
+class Traces(ABC):
+    """Samples in steps that can be watched."""
+
+    @abstractmethod
+    def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
+        """Frames with shape (n, *spec.shape), the last of which is the sample."""
+
+
+class Conditions(ABC):
+    """May be told what to make."""
+
+    condition: Literal["none", "label", "text"]
+    """What a condition is; "none" where this model's settings leave it unconditional."""
+
+
+class Embeds(ABC):
+    """Places examples in a space where distance means likeness."""
+
+    @abstractmethod
+    def embed(self, x: Tensor) -> Tensor:
+        """Unit vectors with shape (n, d)."""
+
+
+class Judges(ABC):
+    """Tells real from made."""
+
+    @abstractmethod
+    def judge(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """A score an example with shape (n,), higher for more real."""
+
+
+ABILITIES: dict[str, type] = {
+    c.__name__.lower(): c
+    for c in (Samples, Encodes, Decodes, Scores, Bounds, Weighs, Completes, Translates, Traces, Conditions, Embeds, Judges)
+}
+
+
+def abilities(model: object) -> frozenset[str]:
+    """Names of what ``model`` (an instance, or a class for what it may do) can do: the one source for everything."""
+    kind = model if isinstance(model, type) else type(model)
+    names = {name for name, ability in ABILITIES.items() if issubclass(kind, ability)}
+    if getattr(model, "condition", None) == "none":
+        names.discard("conditions")
+    return frozenset(names)

@@ -1,0 +1,116 @@
+"""Examples at hand: a :class:`Dataset` answers any list of rows with a :class:`~genwerk.spec.Batch`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genwerk.spec import Batch, DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which data, and how they are read."""
+
+    source: str = ""
+    """A built-in (digits, ring, grid, parabola, crescents, checkerboard, phases), a path (folder of images, idx files,
+    .npy, .npz, .csv, .parquet) or hf:NAME."""
+    size: int | None = None
+    """Height and width in pixels that images are brought to; None keeps the size all images share."""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """How an image of another shape is fitted: crop its middle, pad with its border colour, or stretch."""
+    colour: Literal["auto", "grey", "rgb"] = "auto"
+    """Colour of images; auto is grey when every image is grey."""
+    label: str = "label"
+    """Name of the column or array that holds the labels, where the source has one."""
+    holdout: float = 0.1
+    """Fraction of the examples held out for testing, where the source has no test part of its own."""
+    limit: int | None = None
+    """Greatest number of training examples to use, taken at random; None is all."""
+    seed: int = 0
+    """Seed of the held-out choice, of the limit and of built-in data."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or row that could not be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Examples in memory, on a device, or mapped from a file.
+
+    ``x`` holds one example a row: uint8 level numbers for images (0 .. levels-1) and float32 values otherwise.
+    ``condition`` is None or class indices (int64); ``captions`` None or one text a row.
+    """
+
+    x: Tensor
+    spec: DataSpec
+    condition: Tensor | None = None
+    captions: Sequence[str] | None = None
+    entropy: float | None = None
+    """Differential entropy in nats of the distribution the examples come from, where it is known."""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def device(self) -> torch.device:
+        return self.x.device
+
+    def batch(self, rows: Tensor | slice = slice(None)) -> Batch:
+        """The examples of ``rows`` in the units of the spec."""
+        x = self.x[rows]
+        if x.dtype == torch.uint8:
+            x = x.float().div_(self.spec.levels - 1)
+        return Batch(x, None if self.condition is None else self.condition[rows])
+
+    def select(self, rows: Tensor) -> Dataset:
+        """The data set of ``rows`` alone."""
+        return replace(
+            self,
+            x=self.x[rows],
+            condition=None if self.condition is None else self.condition[rows],
+            captions=None if self.captions is None else [self.captions[i] for i in rows.tolist()],
+        )
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """The same examples kept on ``device``."""
+        return replace(
+            self, x=self.x.to(device), condition=None if self.condition is None else self.condition.to(device)
+        )
+
+    def fingerprint(self) -> str:
+        """First 16 hex digits of the sha256 of the examples and labels."""
+        digest = hashlib.sha256(repr((tuple(self.x.shape), str(self.x.dtype), self.spec.levels)).encode())
+        for part in (self.x, self.condition):
+            if part is not None:
+                for chunk in part.split(4096):
+                    digest.update(chunk.contiguous().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """An opened source: what to train on, what to test on, and what was left out."""
+
+    train: Dataset
+    test: Dataset
+    settings: Data
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was understood and done on the way in, a sentence each (sizes, resizing, labels, held-out part)."""
+    path: Path | None = None
+
+    @property
+    def spec(self) -> DataSpec:
+        return self.train.spec

@@ -1,0 +1,136 @@
+"""The game: players, turns and stages, from which every training algorithm is written."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from genwerk.noise import Noise
+from genwerk.spec import Batch, DataSpec
+
+if TYPE_CHECKING:
+    from genwerk.data.dataset import Dataset
+
+Metrics = dict[str, Tensor]
+"""Named figures of a turn. Scalars are shown and logged; tensors with dimensions are statistics for the model itself."""
+
+Loss = tuple[Tensor, Metrics]
+"""A scalar to descend, averaged over the examples, and what to report beside it (averaged likewise)."""
+
+
+class Turn:
+    """One player's move: ``loss(*data)`` is descended by ``player``'s optimiser.
+
+    ``data`` are tensors or batches with one row an example (split into micro-batches along the rows) and anything else
+    that ``loss`` needs (passed on whole). A ``player`` of None only reports: no gradient, no step.
+    """
+
+    __slots__ = ("data", "loss", "player")
+
+    def __init__(self, player: str | None, loss: Callable[..., Loss], *data: Any) -> None:
+        self.player, self.loss, self.data = player, loss, data
+
+
+Turns = Generator[Turn, Metrics, bool | None]
+"""One round of an algorithm. The value of each ``yield`` is that turn's metrics, averaged over micro-batches and ranks,
+after the player's step. Returning True ends the stage: the algorithm has converged."""
+
+
+class Draw(Noise, Protocol):
+    """The training stream: a call returns the next batch; the noise methods give numbers for that batch's examples."""
+
+    def __call__(self) -> Batch: ...
+
+
+class Player(Protocol):
+    """A module with its optimiser, as ``turns`` may use it."""
+
+    module: nn.Module
+    steps: int
+    """Optimiser steps taken so far."""
+
+    def snapshot(self) -> Any:
+        """Copy of weights, buffers and optimiser state."""
+        ...
+
+    def restore(self, snapshot: Any) -> None:
+        """Put a snapshot back."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training with its own algorithm: ``turns`` is played ``rounds`` times.
+
+    ``data`` turns the training data into what this stage draws from (codes of an autoencoder, for example); it is
+    called once when the stage begins, and again on resume, so it must depend on the model's state and its input alone.
+    ``batch_size`` None takes the run's; 0 draws all examples at once.
+    """
+
+    name: str
+    rounds: int
+    turns: Callable[[Draw, Mapping[str, Player]], Turns]
+    data: Callable[[Dataset], Dataset] | None = None
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of every family's settings: plain JSON values, every field with its unit."""
+
+
+class Model(nn.Module, ABC):
+    """A generative model of data described by ``spec``, set up by ``config``.
+
+    A family is a subclass ``class VAE(Model, Samples, ..., config=VAEConfig)``; naming its config class registers it,
+    so that a run folder can name it. ``condition`` says what a sample may be conditioned on.
+    """
+
+    config: Any
+    spec: DataSpec
+    registry: ClassVar[dict[str, tuple[type[Config], type[Model]]]] = {}
+    """Config class and model class by the config's name: all that a stored run may name."""
+
+    def __init_subclass__(cls, *, config: type[Config] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if config is not None:
+            Model.registry[config.__name__] = (config, cls)
+
+    def __init__(self, config: Config, spec: DataSpec) -> None:
+        super().__init__()
+        self.config, self.spec = config, spec
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """Who has an optimiser, by name."""
+        return {"model": self}
+
+    def loss(self, batch: Batch) -> Loss:
+        """The objective on one batch, for families whose algorithm is to descend one."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither loss() nor turns()")
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        """One round of the training algorithm."""
+        yield Turn("model", self.loss, draw())
+        return None
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        """The parts of training; ``rounds`` is the length asked for in the settings."""
+        return [Stage("train", rounds, self.turns)]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+
+def build(config: Config, spec: DataSpec) -> Model:
+    """The model that ``config`` describes, with fresh weights, for data of ``spec``."""
+    try:
+        return Model.registry[type(config).__name__][1](config, spec)
+    except KeyError:
+        raise ValueError(f"{type(config).__name__} belongs to no registered family") from None

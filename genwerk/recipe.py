@@ -1,0 +1,211 @@
+"""Recipes: a named, complete, reproducible setting, and its exact form in JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from genwerk.data.dataset import Data
+from genwerk.model import Config, Model
+from genwerk.spec import DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optim:
+    """One player's optimiser."""
+
+    name: Literal["adam", "adamw", "adamax", "sgd", "rmsprop", "adagrad"] = "adam"
+    """Which torch.optim algorithm."""
+    lr: float = 1e-3
+    """Learning rate at its highest."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of Adam's two running means per step (the second is RMSProp's alpha)."""
+    eps: float = 1e-8
+    """Adam's and RMSProp's term against division by zero."""
+    momentum: float = 0.0
+    """Momentum of sgd and rmsprop."""
+    weight_decay: float = 0.0
+    """Weight decay per step, times the learning rate."""
+    clip_norm: float | None = None
+    """Greatest norm of the player's whole gradient; None does not clip."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """Learning rate over a stage's rounds: constant, or down to `final` along a half cosine or a line."""
+    final: float = 0.0
+    """Learning rate at the end of a falling schedule, as a fraction of `lr`."""
+    warmup: int = 0
+    """Rounds over which the learning rate first rises from zero."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How a model is trained."""
+
+    rounds: int = 10_000
+    """Length in rounds of the algorithm (for most families a round is one step)."""
+    batch_size: int = 128
+    """Examples a batch, over all processes; 0 is all examples at once."""
+    micro_batch: int | None = None
+    """Examples sent through the network at once on one process; None is the whole batch."""
+    optim: dict[str, Optim] = field(default_factory=lambda: {"model": Optim()})
+    """Optimiser by player."""
+    ema: dict[str, float] = field(default_factory=dict)
+    """Half-life in examples of a player's averaged weights, by player; players not named keep none."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic inside the networks (bfloat16 by autocast)."""
+    compile: bool = False
+    """Whether to compile the networks with torch.compile (slow to start, then faster)."""
+    log_every: int = 100
+    """Rounds between lines of the event log."""
+    sample_every: int = 1000
+    """Rounds between sample pictures; 0 makes them only at the end."""
+    evaluate_every: int = 1000
+    """Rounds between quick evaluations on held-out data; 0 evaluates only at the end."""
+    save_every: int = 1000
+    """Rounds between checkpoints; 0 saves only at the end."""
+    keep: int = 2
+    """Newest checkpoints to keep, beside the best."""
+    seed: int = 0
+    """Seed of weights, order and noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """What is measured when training has ended, and with how much work."""
+
+    examples: int = 10_000
+    """Greatest number of held-out examples to measure on."""
+    samples: int = 10_000
+    """Number of samples for Fréchet distance, KID, precision, recall, density and coverage; 0 leaves these out."""
+    draws: int = 100
+    """Importance draws an example for likelihood bounds."""
+    seed: int = 0
+    """Seed of samples and draws."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A complete setting: all that is needed to train again."""
+
+    model: Config
+    """The family and its settings."""
+    data: Data = Data()
+    """The data and how they are read."""
+    train: Train = Train()
+    """How it is trained."""
+    evaluate: Evaluate = Evaluate()
+    """How it is measured at the end."""
+
+
+RecipeFunction = Callable[[DataSpec], Recipe]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered recipe: its function, and the data it is made for when none are named."""
+
+    name: str
+    make: RecipeFunction
+    spec: DataSpec
+
+    @property
+    def summary(self) -> str:
+        """First line of the recipe's docstring."""
+        return (self.make.__doc__ or "").strip().split("\n")[0]
+
+
+REGISTRY: dict[str, Entry] = {}
+
+DIGITS = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
+"""The built-in data that a recipe is shown with when no other are named."""
+
+
+def register(spec: DataSpec = DIGITS) -> Callable[[RecipeFunction], RecipeFunction]:
+    """Make a function from a DataSpec to a Recipe known by its name (underscores become dashes)."""
+
+    def add(make: RecipeFunction) -> RecipeFunction:
+        name = make.__name__.replace("_", "-")
+        REGISTRY[name] = Entry(name, make, spec)
+        return make
+
+    return add
+
+
+# --- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON of a settings object; a family's config carries its class name as ``$type``."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        tag = {"$type": type(value).__name__} if isinstance(value, Config) else {}
+        return tag | {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(v) for v in value]
+    return value
+
+
+def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
+    """The object of type ``kind`` that ``value`` describes; anything unexpected is a ValueError that says where."""
+
+    def wrong(expected: str) -> ValueError:
+        return ValueError(f"{where} is {str(value)[:60]!r}; expected {expected}")
+
+    origin, args = get_origin(kind), get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise wrong("an object")
+        value = dict(value)
+        if isinstance(kind, type) and issubclass(kind, Config):
+            tag = value.pop("$type", None)
+            if tag not in Model.registry:
+                raise ValueError(f"{where} names the family {tag!r}, which this version of Genwerk does not have")
+            found = Model.registry[tag][0]
+            if not issubclass(found, kind):
+                raise ValueError(f"{where} names the family {tag!r}; expected a {kind.__name__}")
+            kind = found
+        hints = get_type_hints(kind)
+        if unknown := sorted(value.keys() - hints.keys()):
+            raise ValueError(f"{where} has the unknown field {unknown[0]!r}")
+        required = {
+            f.name
+            for f in dataclasses.fields(kind)
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        }
+        if missing := sorted(required - value.keys()):
+            raise ValueError(f"{where} lacks the field {missing[0]!r}")
+        return kind(**{k: from_json(hints[k], v, f"{where}.{k}") for k, v in value.items()})
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        options = [a for a in args if a is not type(None)]
+        for option in options[:-1]:
+            try:
+                return from_json(option, value, where)
+            except ValueError:
+                continue
+        return from_json(options[-1], value, where)
+    if origin is typing.Annotated:
+        return from_json(args[0], value, where)
+    if origin is Literal:
+        if value not in args:
+            raise wrong("one of " + ", ".join(map(str, args)))
+        return value
+    if origin is tuple:
+        if not isinstance(value, list) or (args[-1] is not Ellipsis and len(value) != len(args)):
+            raise wrong("a list" if args[-1] is Ellipsis else f"a list of {len(args)}")
+        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
+        return tuple(from_json(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise wrong("an object")
+        return {str(k): from_json(args[1], v, f"{where}.{k}") for k, v in value.items()}
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind in (int, float, str, bool) and type(value) is kind:
+        return value
+    raise wrong(getattr(kind, "__name__", str(kind)))

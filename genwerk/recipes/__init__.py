@@ -1,0 +1,21 @@
+"""Every recipe, one module a family; importing this package registers them all."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+
+from genwerk.recipe import REGISTRY, Entry
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+
+def find(name: str) -> Entry:
+    """The registered recipe called ``name``; a ValueError names the nearest ones otherwise."""
+    if name in REGISTRY:
+        return REGISTRY[name]
+    near = difflib.get_close_matches(name, REGISTRY, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`genwerk recipes` lists them all."
+    raise ValueError(f"there is no recipe called {name!r}; {hint}")

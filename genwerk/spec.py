@@ -1,0 +1,68 @@
+"""What a model is told of its data: the :class:`DataSpec`, and the :class:`Batch` that a draw returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+from torch import Tensor
+
+Kind = Literal["image", "audio", "text", "table"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """Shape, range and meaning of one example, fixed when a source is opened and stored with every run.
+
+    Units: an image is float32 in [0, 1] with shape (c, h, w); audio is in [-1, 1] with shape (channels, time); text is
+    token ids with shape (length,); a table row is floats with shape (d,).
+    """
+
+    kind: Kind
+    """What one example is."""
+    shape: tuple[int, ...]
+    """Shape of one example, without the batch dimension."""
+    levels: int = 256
+    """Number of equally spaced values in [0, 1] that a stored image pixel takes (256: 8 bits, 2: binary)."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels, in the order of their index; empty when the data carry none."""
+    captions: bool = False
+    """Whether every example carries a text."""
+    columns: tuple[str, ...] = ()
+    """Names of a table's columns; empty when they have none."""
+
+    @property
+    def dims(self) -> int:
+        """Number of values in one example."""
+        return prod(self.shape)
+
+    def __str__(self) -> str:
+        size = "x".join(str(s) for s in (self.shape[1:] + self.shape[:1] if self.kind == "image" else self.shape))
+        extras = [f"{len(self.classes)} classes"] if self.classes else []
+        extras += ["captions"] if self.captions else []
+        return ", ".join([f"{self.kind} {size}", *extras])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples with what goes with them.
+
+    ``x`` has shape (n, *spec.shape) in the units of :class:`DataSpec`; ``condition`` is None or one entry an example
+    (class indices, int64, with shape (n,)); ``target`` is None or what the example should be turned into.
+    """
+
+    x: Tensor
+    condition: Tensor | None = None
+    target: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: slice) -> Batch:
+        """The sub-batch of ``rows``."""
+        return Batch(
+            self.x[rows],
+            None if self.condition is None else self.condition[rows],
+            None if self.target is None else self.target[rows],
+        )
