@@ -73,9 +73,7 @@ class Weighs(Bounds):
     """Bounds its density by importance sampling: log p(x) >= E log mean_k w_k, with equality as draws grow."""
 
     @abstractmethod
-    def log_weights(
-        self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None
-    ) -> Tensor:
+    def log_weights(self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
         """Log importance weights log p(x, z_k) - log q(z_k | x) with shape (n, draws)."""
 
     def log_prob_bound(
@@ -136,7 +134,20 @@ class Judges(ABC):
 
 ABILITIES: dict[str, type] = {
     c.__name__.lower(): c
-    for c in (Samples, Encodes, Decodes, Scores, Bounds, Weighs, Completes, Translates, Traces, Conditions, Embeds, Judges)
+    for c in (
+        Samples,
+        Encodes,
+        Decodes,
+        Scores,
+        Bounds,
+        Weighs,
+        Completes,
+        Translates,
+        Traces,
+        Conditions,
+        Embeds,
+        Judges,
+    )
 }
 
 

@@ -92,11 +92,11 @@ class Recipe:
 
     model: Config
     """The family and its settings."""
-    data: Data = Data()
+    data: Data = field(default_factory=Data)
     """The data and how they are read."""
-    train: Train = Train()
+    train: Train = field(default_factory=Train)
     """How it is trained."""
-    evaluate: Evaluate = Evaluate()
+    evaluate: Evaluate = field(default_factory=Evaluate)
     """How it is measured at the end."""
 
 
