@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from genwerk.data.dataset import Dataset
 
 Metrics = dict[str, Tensor]
-"""Named figures of a turn. Scalars are shown and logged; tensors with dimensions are statistics for the model itself."""
+"""Named figures of a turn: scalars are shown and logged, larger tensors are statistics for the model itself."""
 
 Loss = tuple[Tensor, Metrics]
 """A scalar to descend, averaged over the examples, and what to report beside it (averaged likewise)."""

@@ -1,0 +1,70 @@
+"""What happens while a model is trained, as values: the command line, the log, the studio and tests all read these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from genwerk.spec import Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Where training stands."""
+
+    stage: str
+    """Name of the stage."""
+    round: int
+    """Rounds played so far, over all stages."""
+    examples: int
+    """Training examples drawn so far, over all processes."""
+    steps: Mapping[str, int]
+    """Optimiser steps so far, by player."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundDone(Event):
+    """A round has been played; figures stay tensors on the device until somebody reads them."""
+
+    metrics: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled(Event):
+    """The model has shown what it can do: samples of fixed seeds, or reconstructions beside their originals."""
+
+    what: str
+    """samples or reconstructions."""
+    batch: Batch
+    """The samples, or the originals with their reconstructions as the target."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated(Event):
+    """Held-out figures, the first of which decides the best checkpoint (smaller is better)."""
+
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved(Event):
+    """A checkpoint is safely on disk."""
+
+    path: Path
+    best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageDone(Event):
+    """A stage has ended."""
+
+    converged: bool
+    """True when the algorithm said so itself, False when its rounds were used up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped(Event):
+    """Training was asked to stop before its end, and has saved what it had."""

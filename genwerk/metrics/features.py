@@ -1,0 +1,147 @@
+"""Named extractors: what turns examples into the features in which samples are compared.
+
+A distance between features means nothing without the name of what made them, so an :class:`Extractor` carries its name,
+how good it is at its own task, and a hash of its weights. Only Inception's features give figures named FID and KID as
+published ones are; see :mod:`genwerk.metrics.inception`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from math import ceil, prod
+
+import torch
+from torch import Tensor, nn
+
+from genwerk.data.dataset import Dataset
+from genwerk.model import Config, Loss, Model
+from genwerk.spec import Batch, DataSpec
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A named map from examples to features.
+
+    ``network`` takes x with shape (n, *spec.shape), in the units of the spec and on ``device``, to (n, d).
+    """
+
+    name: str
+    network: Callable[[Tensor], Tensor]
+    accuracy: float | None
+    """Fraction of held-out examples that it classifies rightly, where it is a classifier trained here."""
+    hash: str
+    """First 12 hex digits of the sha256 of its weights."""
+    device: torch.device = torch.device("cpu")
+    batch: int = 250
+    """Examples sent through the network at once."""
+    inception: bool = False
+    """Whether these are Inception's features, in which the Fréchet distance is the FID."""
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> Tensor:
+        """Float32 features with shape (n, d), on the CPU, of examples with shape (n, *spec.shape)."""
+        return torch.cat([self.network(part.to(self.device)).float().cpu() for part in x.split(self.batch)])
+
+    def describe(self) -> str:
+        """One line for reports."""
+        accuracy = [] if self.accuracy is None else [f"accuracy {self.accuracy:.1%}"]
+        return f"{self.name} ({', '.join([*accuracy, f'weights {self.hash}'])})"
+
+
+def weights_hash(tensors: Iterable[Tensor]) -> str:
+    """First 12 hex digits of the sha256 of the tensors' bytes, in their order."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def columns(train: Dataset) -> Extractor:
+    """The columns of a table themselves, each shifted and scaled to mean 0 and standard deviation 1 over ``train``."""
+    x = train.batch().x.double().cpu()
+    mean, std = x.mean(0), x.std(0, correction=0)
+    std = std.where(std > 0, 1.0)
+    return Extractor(
+        f"{train.spec.dims} standardised columns", lambda x: (x - mean) / std, None, weights_hash((mean, std))
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig(Config):
+    """The network whose penultimate layer gives features."""
+
+    width: int = 16
+    """Channels of the first convolution; every further one has twice as many."""
+    features: int = 64
+    """Values of the penultimate layer."""
+
+
+class Classifier(Model):
+    """A small convolutional classifier of ``spec.classes``, not generative and so in no registry.
+
+    Three convolutions, of which the first brings the image to at most 32 pixels a side and the others halve it.
+    """
+
+    def __init__(self, config: ClassifierConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        channels, *sides = spec.shape
+        stride, w = ceil(max(sides) / 32), config.width
+        small = [ceil(ceil(ceil(s / stride) / 2) / 2) for s in sides]
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, w, 2 * stride + 1, stride, stride, bias=False),
+            nn.BatchNorm2d(w),
+            nn.ReLU(),
+            nn.Conv2d(w, 2 * w, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(2 * w),
+            nn.ReLU(),
+            nn.Conv2d(2 * w, 4 * w, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(4 * w),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(4 * w * prod(small), config.features),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(config.features, len(spec.classes))
+
+    def features(self, x: Tensor) -> Tensor:
+        """The penultimate layer with shape (n, features) of images x in [0, 1] with shape (n, c, h, w)."""
+        features: Tensor = self.body(2 * x - 1)
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class logits with shape (n, classes)."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+    def loss(self, batch: Batch) -> Loss:
+        """Cross-entropy in nats, and the fraction classified wrongly."""
+        assert batch.condition is not None
+        logits = self(batch.x)
+        wrong = (logits.argmax(1) != batch.condition).float().mean()
+        return nn.functional.cross_entropy(logits, batch.condition), {"error": wrong}
+
+
+def is_labelled(dataset: Dataset) -> bool:
+    """Whether there are classes to tell apart."""
+    return dataset.condition is not None and len(dataset.spec.classes) > 1
+
+
+def oriented(dataset: Dataset, seed: int = 0) -> Dataset:
+    """Images to be classified by how they were turned, for data without labels.
+
+    Each image takes one of four orientations at random: quarter turns when it is square (Gidaris et al., 2018,
+    arXiv:1803.07728), else the two flips and both together.
+    """
+    height, width = dataset.spec.shape[1:]
+    names = ("0", "90", "180", "270") if height == width else ("upright", "mirrored", "upside down", "both")
+    turn = torch.randint(4, (len(dataset),), generator=torch.Generator().manual_seed(seed)).to(dataset.device)
+    x = dataset.x.clone()
+    for k in range(1, 4):
+        rows = turn == k
+        if height == width:
+            x[rows] = torch.rot90(x[rows], k, (2, 3))
+        else:
+            x[rows] = x[rows].flip([d for d, bit in ((3, 1), (2, 2)) if k & bit])
+    return replace(dataset, x=x, condition=turn, captions=None, spec=replace(dataset.spec, classes=names))

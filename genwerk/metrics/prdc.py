@@ -1,0 +1,78 @@
+"""Precision, recall, density and coverage of made examples among real ones, from nearest neighbours in feature space.
+
+Precision and recall: Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", 2019,
+arXiv:1904.06991, eq. 1 and 2. Density and coverage: Naeem et al., "Reliable Fidelity and Diversity Metrics for
+Generative Models", 2020, arXiv:2002.09797, eq. 3 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+CHUNK_BYTES = 128 * 2**20
+"""Memory that one block of distances may take."""
+
+
+@dataclass(frozen=True)
+class PRDC:
+    """Four fractions; all but density lie in [0, 1], and density is 1 in expectation for a perfect model."""
+
+    precision: float
+    """Fraction of made examples inside the ball of some real example."""
+    recall: float
+    """Fraction of real examples inside the ball of some made example."""
+    density: float
+    """How many real balls a made example lies in, divided by k."""
+    coverage: float
+    """Fraction of real examples whose ball holds some made example."""
+
+
+def prdc(real: Tensor, made: Tensor, k: int = 5) -> PRDC:
+    """The four figures for features ``real`` with shape (n, d) and ``made`` with shape (m, d).
+
+    The ball of an example reaches to its ``k``-th nearest neighbour in its own set, itself not counted, border included.
+    """
+    if real.shape[1:] != made.shape[1:]:
+        raise ValueError(
+            f"features of {real.shape[-1]} and of {made.shape[-1]} dimensions cannot be compared; use one extractor"
+        )
+    if not 1 <= k < min(len(real), len(made)):
+        raise ValueError(
+            f"k is {k} for {len(real)} real and {len(made)} made examples; it must be 1 or more, and less than either"
+        )
+    centre = real.double().mean(0)
+    real, made = real.double() - centre, made.double() - centre
+    real_radius, made_radius = _radii(real, k), _radii(made, k)
+    precise = torch.zeros(len(made), dtype=torch.bool, device=made.device)
+    recalled = covered = inside = 0
+    for rows, distances in _blocks(real, made):
+        in_real = distances <= real_radius[rows, None]
+        precise |= in_real.any(0)
+        covered += int(in_real.any(1).sum())
+        inside += int(in_real.sum())
+        recalled += int((distances <= made_radius).any(1).sum())
+    n, m = len(real), len(made)
+    return PRDC(int(precise.sum()) / m, recalled / n, inside / (k * m), covered / n)
+
+
+def _radii(x: Tensor, k: int) -> Tensor:
+    """Squared distance with shape (n,) of each row to its k-th nearest other row."""
+    return torch.cat([d.kthvalue(k + 1, dim=1).values for _, d in _blocks(x, x)])
+
+
+def _blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Squared distances from all rows of ``a`` to all of ``b``, a block of rows of ``a`` at a time.
+
+    They are |a|^2 + |b|^2 - 2 a.b; what is below the rounding of these terms is zero, so that equal rows have distance 0.
+    """
+    a_square, b_square = a.square().sum(1), b.square().sum(1)
+    step = max(1, CHUNK_BYTES // (8 * len(b)))
+    for start in range(0, len(a), step):
+        rows = slice(start, start + step)
+        scale = a_square[rows, None] + b_square
+        distances = scale - 2 * a[rows] @ b.T
+        yield rows, distances.where(distances > 1e-13 * scale, 0)

@@ -1,0 +1,79 @@
+"""Fully connected encoder and decoder bodies, with named activations and an optional label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid"]
+
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
+def mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
+    """Linear layers of ``sizes`` (input first), with the activation between them and none at the end."""
+    layers: list[nn.Module] = []
+    for i, o in pairwise(sizes):
+        layers += [nn.Linear(i, o), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers[:-1])
+
+
+def one_hot(condition: Tensor | None, classes: int, like: Tensor) -> Tensor:
+    """Class indices with shape (n,) as rows of zeros and a one, with shape (n, classes) and the dtype of ``like``."""
+    if condition is None:
+        raise ValueError(f"this model is told the class: pass condition, class indices 0 to {classes - 1} of shape (n,)")
+    return F.one_hot(condition, classes).to(like.dtype)
+
+
+class MLPEncoder(nn.Module):
+    """Data with shape (n, *shape), and the label where ``classes`` > 0, to features with shape (n, features)."""
+
+    def __init__(
+        self, shape: Sequence[int], features: int, widths: Sequence[int], activation: Activation, classes: int = 0
+    ) -> None:
+        super().__init__()
+        self.classes = classes
+        self.body = mlp([prod(shape) + classes, *widths, features], activation)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        x = x.flatten(1)
+        if self.classes:
+            x = torch.cat([x, one_hot(condition, self.classes, x)], dim=1)
+        features: Tensor = self.body(x)
+        return features
+
+
+class MLPDecoder(nn.Module):
+    """The mirror of :class:`MLPEncoder`: features with shape (n, features) to an output with shape (n, *shape).
+
+    ``widths`` are given in the encoder's order, from the data to the features.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], features: int, widths: Sequence[int], activation: Activation, classes: int = 0
+    ) -> None:
+        super().__init__()
+        self.classes = classes
+        self.body = mlp([features + classes, *reversed(widths), prod(shape)], activation)
+        self.unflatten = nn.Unflatten(1, tuple(shape))
+
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        if self.classes:
+            z = torch.cat([z, one_hot(condition, self.classes, z)], dim=1)
+        x: Tensor = self.unflatten(self.body(z))
+        return x
