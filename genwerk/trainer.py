@@ -165,9 +165,10 @@ class Trainer:
         """Train to the end; the model comes back with its averaged weights, where it keeps them."""
         for _ in self:
             pass
-        for seat in self.players.values():
-            if seat.average is not None:
-                torch._foreach_copy_(seat.parameters, seat.average)
+        with torch.no_grad():
+            for seat in self.players.values():
+                if seat.average is not None:
+                    torch._foreach_copy_(seat.parameters, seat.average)
         return self.model.eval()
 
     def stop(self, *_: Any) -> None:
@@ -193,7 +194,8 @@ class Trainer:
             stage = self.stages[at.stage]
             stream = self._stream(stage)
             while at.stage_round < stage.rounds and not at.converged:
-                yield RoundDone(**self._where(stage), metrics=self._round(stage, stream))
+                metrics = self._round(stage, stream)
+                yield RoundDone(**self._where(stage), metrics=metrics)
                 best = False
                 if main and _due(at.round, settings.sample_every):
                     yield from self._show(stage)
@@ -280,7 +282,8 @@ class Trainer:
         seat.optimizer.step()
         seat.steps += 1
         if seat.average is not None:
-            torch._foreach_lerp_(seat.average, seat.parameters, 1 - 0.5 ** (self._batch_size / seat.half_life))
+            with torch.no_grad():
+                torch._foreach_lerp_(seat.average, seat.parameters, 1 - 0.5 ** (self._batch_size / seat.half_life))
 
     # --- what is shown, judged and kept ------------------------------------------------------------------------------
 

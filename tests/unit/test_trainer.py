@@ -1,0 +1,277 @@
+"""The training loop: exact resume, micro-batches, processes, averages, schedules, and failures that lose nothing."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genwerk import store
+from genwerk.data.dataset import Data, Dataset
+from genwerk.events import Evaluated, RoundDone, Saved, StageDone, Stopped
+from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.recipe import Optim, Recipe, Train
+from genwerk.runtime import Runtime
+from genwerk.spec import Batch, DataSpec
+from genwerk.trainer import Diverged, Trainer, learning_rate, micro_batches
+
+SPEC = DataSpec(kind="table", shape=(3,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuelConfig(Config):
+    """Two linear players, a drop-out layer and noise: the smallest game in which everything can go wrong."""
+
+    explode: int = -1
+    """Round in which the critic's loss becomes infinite; -1 never."""
+
+
+class Duel(Model, config=DuelConfig):
+    def __init__(self, config: DuelConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.critic = nn.Sequential(nn.Linear(spec.dims, 4), nn.Tanh(), nn.Dropout(0.1), nn.Linear(4, 1))
+        self.generator = nn.Linear(2, spec.dims)
+        self.register_buffer("mean", torch.zeros(spec.dims))
+        self.register_buffer("played", torch.tensor(0))
+        self.order: list[str] = []
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {"critic": self.critic, "generator": self.generator}
+
+    def critic_loss(self, x: Tensor, z: Tensor) -> Loss:
+        gap = self.critic(self.generator(z)).mean() - self.critic(x).mean()
+        explode = math.inf if self.config.explode == int(self.played) else 1.0
+        return gap * explode, {"gap": gap}
+
+    def generator_loss(self, z: Tensor) -> Loss:
+        return -self.critic(self.generator(z)).mean(), {}
+
+    def statistics(self, batch: Batch) -> Loss:
+        return batch.x.square().mean(), {"mean": batch.x.mean(0)}
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        for _ in range(2):
+            batch = draw()
+            yield Turn("critic", self.critic_loss, batch.x, draw.normal(2))
+        yield Turn("generator", self.generator_loss, draw.normal(2))
+        report = yield Turn(None, self.statistics, batch)
+        self.mean += 0.5 * (report["mean"] - self.mean)
+        self.played += 1
+        return None
+
+    def stages(self, rounds: int) -> list[Stage]:
+        return [
+            Stage("first", rounds // 2, self.turns),
+            Stage("second", rounds - rounds // 2, self.turns, batch_size=5),
+        ]
+
+
+def data(n: int = 37) -> Dataset:
+    return Dataset(x=torch.randn(n, 3, generator=torch.Generator().manual_seed(0)) + 2, spec=SPEC)
+
+
+SETTINGS = Train(
+    rounds=12,
+    batch_size=8,
+    optim={"critic": Optim(lr=0.01, schedule="cosine", warmup=2), "generator": Optim(name="rmsprop", clip_norm=0.5)},
+    ema={"generator": 20.0},
+    save_every=0,
+)
+
+
+def trainer(folder: Path | None = None, settings: Train = SETTINGS, explode: int = -1, **kwargs: object) -> Trainer:
+    torch.manual_seed(settings.seed)
+    config = DuelConfig(explode=explode)
+    model = Duel(config, SPEC)
+    recipe = Recipe(model=config, train=settings, data=Data(source="made"))
+    checkpoints = None if folder is None else store.Checkpoints(folder, store.describe("duel", recipe, SPEC), keep=50)
+    return Trainer(model, data(), settings, checkpoints=checkpoints, **kwargs)  # type: ignore[arg-type]
+
+
+def resumed(folder: Path, checkpoint: Path) -> Trainer:
+    stored = store.find(checkpoint)
+    again = trainer(folder, stored.recipe.train)
+    again.model.load_state_dict(store.load_model(stored, averaged=False).state_dict())
+    again.resume(store.load_state(stored))
+    return again
+
+
+@pytest.mark.parametrize("stop", [1, 5, 6, 7, 11, 12])
+def test_resume_is_bit_exact(tmp_path: Path, stop: int) -> None:
+    whole = trainer().fit().state_dict()
+    first = trainer(tmp_path)
+    for event in first:
+        if isinstance(event, RoundDone) and event.round == stop:
+            first.stop()
+        if isinstance(event, Saved):
+            path = event.path
+    rest = resumed(tmp_path, path).fit().state_dict()
+    assert all(torch.equal(whole[k], rest[k]) for k in whole)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
+    runs = [trainer(settings=replace(SETTINGS, seed=s)).fit().state_dict() for s in (0, 0, 1)]
+    assert all(torch.equal(runs[0][k], runs[1][k]) for k in runs[0])
+    assert not torch.equal(runs[0]["generator.weight"], runs[2]["generator.weight"])
+
+
+def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        ends = []
+        for micro in (None, 3, 1):
+            run = trainer(settings=replace(SETTINGS, micro_batch=micro))
+            run.model.critic[2].p = 0.0
+            run.data = replace(run.data, x=run.data.x.double())
+            ends.append(run.fit().state_dict())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for end in ends[1:]:
+        for name, value in end.items():
+            torch.testing.assert_close(value, ends[0][name], rtol=1e-9, atol=1e-11)
+
+
+def test_micro_batches_cut_rows_and_pass_the_rest() -> None:
+    x, whole = torch.arange(10.0).reshape(5, 2), torch.tensor(3.0)
+    parts = list(micro_batches((Batch(x), x[:, 0], whole, "name"), 2))
+    assert [share for _, share in parts] == [0.4, 0.4, 0.2]
+    assert torch.equal(torch.cat([p[0].x for p, _ in parts]), x)
+    assert all(p[2] is whole and p[3] == "name" for p, _ in parts)
+
+
+def test_only_the_player_whose_turn_it_is_moves() -> None:
+    run = trainer()
+    stream = run._stream(run.stages[0])
+    stream.begin(0, 0)
+    before = {k: v.clone() for k, v in run.model.state_dict().items()}
+    run._take(Turn("critic", run.model.critic_loss, stream().x, stream.normal(2)), run.stages[0])
+    after = run.model.state_dict()
+    assert not torch.equal(before["critic.0.weight"], after["critic.0.weight"])
+    assert torch.equal(before["generator.weight"], after["generator.weight"])
+    assert run.model.generator.weight.grad is None
+
+
+def test_averaged_weights_follow_the_half_life() -> None:
+    run = trainer(settings=replace(SETTINGS, rounds=2, ema={"generator": 8.0}))
+    start = run.model.generator.weight.detach().clone()
+    weights = []
+    for event in run:
+        if isinstance(event, RoundDone):
+            weights.append(run.model.generator.weight.detach().clone())
+    first = start.lerp(weights[0], 1 - 0.5 ** (8 / 8))
+    expected = first.lerp(weights[1], 1 - 0.5 ** (5 / 8))
+    torch.testing.assert_close(run.players["generator"].average[0], expected)
+    with run.averaged() as model:
+        torch.testing.assert_close(model.generator.weight.detach(), expected)
+    assert torch.equal(run.model.generator.weight, weights[1])
+
+
+def test_events_tell_the_whole_story(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, evaluate_every=4, save_every=5)
+    scores = iter([3.0, 2.0, 4.0])
+    events = list(trainer(tmp_path, settings, evaluate=lambda model: {"score": next(scores)}))
+    assert [e.round for e in events if isinstance(e, RoundDone)] == list(range(1, 13))
+    assert [e.round for e in events if isinstance(e, Evaluated)] == [4, 8, 12]
+    assert [(e.round, e.best) for e in events if isinstance(e, Saved)] == [
+        (4, True),
+        (5, False),
+        (8, True),
+        (10, False),
+        (12, False),
+    ]
+    assert [e.stage for e in events if isinstance(e, StageDone)] == ["first", "second"]
+    assert events[-1].steps == {"critic": 24, "generator": 12}
+    assert events[-1].examples == 2 * 8 * 6 + 2 * 5 * 6
+    assert store.Checkpoints(tmp_path, {}).best().name == "00000008"
+
+
+def test_a_stage_ends_when_its_algorithm_says_so() -> None:
+    class Patient(Duel):
+        def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+            yield Turn(None, self.statistics, draw())
+            self.played += 1
+            return bool(self.played % 3 == 0)
+
+    events = list(Trainer(Patient(DuelConfig(), SPEC), data(), SETTINGS))
+    ends = [e for e in events if isinstance(e, StageDone)]
+    assert [(e.round, e.converged) for e in ends] == [(3, True), (6, True)]
+
+
+def test_a_loss_that_is_not_finite_names_player_round_and_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=r"critic.*round 5.*00000004"):
+        trainer(tmp_path, replace(SETTINGS, save_every=2), explode=4).fit()
+    assert store.Checkpoints(tmp_path, {}).newest().name == "00000004"
+
+
+def test_a_signal_saves_and_ends(tmp_path: Path) -> None:
+    run, seen = trainer(tmp_path), []
+    with run.stopping_on(signal.SIGTERM):
+        for event in run:
+            seen.append(event)
+            if event.round == 3 and isinstance(event, RoundDone):
+                os.kill(os.getpid(), signal.SIGTERM)
+    assert isinstance(seen[-1], Stopped)
+    assert isinstance(seen[-2], Saved)
+    assert seen[-1].round == 3
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_learning_rate_schedules(schedule: str) -> None:
+    optim = Optim(lr=2.0, schedule=schedule, final=0.25, warmup=4)  # type: ignore[arg-type]
+    rates = [learning_rate(optim, r, 24) for r in range(25)]
+    assert rates[:4] == [0.5, 1.0, 1.5, 2.0]
+    middle = {"constant": 2.0, "linear": 1.25, "cosine": 1.25}[schedule]
+    end = 2.0 if schedule == "constant" else 0.5
+    assert rates[14] == pytest.approx(middle)
+    assert rates[24] == pytest.approx(end)
+
+
+def test_unknown_players_in_the_settings_are_named() -> None:
+    with pytest.raises(ValueError, match=r"player 'model'; Duel has critic, generator"):
+        trainer(settings=replace(SETTINGS, optim={"model": Optim()}))
+
+
+WORKER = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+from test_trainer import SETTINGS, trainer
+from dataclasses import replace
+from genwerk import runtime
+torch.set_default_dtype(torch.float64)
+place = runtime.start("cpu")
+run = trainer(settings=replace(SETTINGS, optim=SETTINGS.optim), runtime=place)
+run.model.critic[2].p = 0.0
+run.data = replace(run.data, x=run.data.x.double())
+run.fit()
+if place.main:
+    torch.save(run.model.state_dict(), {out!r})
+runtime.finish()
+"""
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    ends = []
+    for processes in (1, 2):
+        out, script = str(tmp_path / f"{processes}.pt"), tmp_path / f"worker{processes}.py"
+        script.write_text(WORKER.format(tests=str(Path(__file__).parent), out=out))
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        subprocess.run(
+            [*command, str(script)], check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        )
+        ends.append(torch.load(out, weights_only=True))
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-9, atol=1e-12)
+
+
+def test_bfloat16_runs_and_keeps_weights_in_float32() -> None:
+    run = trainer(settings=replace(SETTINGS, precision="bfloat16"), runtime=Runtime(torch.device("cpu"), "bfloat16"))
+    assert all(v.dtype in (torch.float32, torch.int64) and v.isfinite().all() for v in run.fit().state_dict().values())
