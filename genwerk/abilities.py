@@ -47,6 +47,9 @@ class Decodes(ABC):
 class Scores(ABC):
     """Knows its density exactly."""
 
+    scored: str = ""
+    """Which version of the data the likelihood is of, where it is not the data as stored (say, binarised pixels)."""
+
     @abstractmethod
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Exact log-likelihood in nats per example with shape (n,).
@@ -58,6 +61,9 @@ class Scores(ABC):
 
 class Bounds(ABC):
     """Knows a lower bound of its density."""
+
+    scored: str = ""
+    """As in :class:`Scores`."""
 
     @abstractmethod
     def log_prob_bound(

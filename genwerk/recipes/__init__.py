@@ -19,3 +19,6 @@ def find(name: str) -> Entry:
     near = difflib.get_close_matches(name, REGISTRY, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "`genwerk recipes` lists them all."
     raise ValueError(f"there is no recipe called {name!r}; {hint}")
+
+
+__all__ = ["REGISTRY", "Entry", "find"]

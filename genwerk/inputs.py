@@ -1,0 +1,159 @@
+"""What a command names - a run, an example, a class, a mask, an output - as the objects that verbs take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genwerk import pictures, runtime, store
+from genwerk.data import Data, Splits, open_data
+from genwerk.data.images import SUFFIXES, Picture, decode
+from genwerk.spec import Batch
+
+HALVES = {
+    "top-half": ((0.0, 0.5), (0.0, 1.0)),
+    "bottom-half": ((0.5, 1.0), (0.0, 1.0)),
+    "left-half": ((0.0, 1.0), (0.0, 0.5)),
+    "right-half": ((0.0, 1.0), (0.5, 1.0)),
+}
+"""Rows and columns that each half spans, as fractions of height and width."""
+
+
+class OpenRun:
+    """A trained model, its data (opened when first needed), and where its outputs go."""
+
+    def __init__(
+        self, path: Path, device: Literal["auto", "cpu", "cuda", "mps"], data: str | None, say: Callable[[str], None]
+    ) -> None:
+        self.path, self.say = path, say
+        self.stored = store.find(path)
+        self.model = store.load_model(self.stored, device=runtime.pick_device(device))
+        self.spec = self.stored.spec
+        own = self.stored.recipe.data
+        self.settings = own if data is None else replace(own, source=data)
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The run's own data; a ValueError says so when they have moved or changed kind."""
+        try:
+            splits = open_data(self.settings)
+        except ValueError as error:
+            raise ValueError(f"the run's data cannot be opened ({error}); name them with --data or --input") from None
+        self._match(splits, self.settings.source)
+        return splits
+
+    def examples(self, source: str, n: int, label: str | None) -> Batch:
+        """At most ``n`` examples: rows of the run's own data (test, train), or of any source fitted to the model."""
+        if n < 1:
+            raise ValueError(f"asked for {n} examples; ask for 1 or more")
+        if source in ("test", "train"):
+            part = self.splits.test if source == "test" else self.splits.train
+        elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.kind == "image":
+            return self._placed(Batch(self._image(Path(source)).unsqueeze(0)), label)
+        else:
+            height = self.spec.shape[1] if self.spec.kind == "image" else None
+            square = height if height == self.spec.shape[-1] else None
+            colour: Literal["grey", "rgb"] = "grey" if self.spec.shape[0] == 1 else "rgb"
+            given = Data(source=source, size=square, fit=self.settings.fit, colour=colour, label=self.settings.label)
+            splits = open_data(given)
+            self._match(splits, source)
+            part = splits.train
+        return self._placed(part.batch(slice(n)), label)
+
+    def one(self, source: str, label: str | None) -> Batch:
+        """One example: a row of the test data, or the first of any source."""
+        if not source.isdigit():
+            return self.examples(source, 1, label)
+        row, test = int(source), self.splits.test
+        if row >= len(test):
+            raise ValueError(f"the test data have rows 0 to {len(test) - 1}, not {row}")
+        return self._placed(test.batch(slice(row, row + 1)), label)
+
+    def _image(self, path: Path) -> Tensor:
+        channels, height, width = self.spec.shape
+        try:
+            pixels = decode(
+                Picture(path.name, lambda: path.open("rb")), height, width, self.settings.fit, channels == 1
+            )
+        except Exception as error:
+            raise ValueError(f"{path} cannot be read as an image: {error}") from None
+        return torch.from_numpy(np.array(pixels)).float() / 255
+
+    def _placed(self, batch: Batch, label: str | None) -> Batch:
+        condition = batch.condition
+        if (index := self.label(label)) is not None:
+            condition = torch.full((len(batch),), index)
+        device = self.model.device
+        return Batch(batch.x.to(device), None if condition is None else condition.to(device))
+
+    def _match(self, splits: Splits, source: str) -> None:
+        found, wanted = splits.spec, self.spec
+        if (found.kind, found.shape) != (wanted.kind, wanted.shape):
+            raise ValueError(f"{source} holds {found}, and this model was trained on {wanted}")
+
+    def label(self, name: str | None) -> int | None:
+        """Index of a class given by name or number."""
+        if name is None:
+            return None
+        classes = self.spec.classes
+        if name in classes:
+            return classes.index(name)
+        if name.isdigit() and int(name) < len(classes):
+            return int(name)
+        known = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
+        raise ValueError(
+            f"there is no class {name!r}; " + (f"the classes are {known}" if classes else "there are none")
+        )
+
+    def mask(self, known: str) -> Tensor:
+        """The mask with shape (1, *spec.shape) that ``known`` describes: a half, a mask image, or columns."""
+        mask = torch.zeros(1, *self.spec.shape, dtype=torch.bool, device=self.model.device)
+        if self.spec.kind == "image":
+            if Path(known).is_file():
+                return (self._image(Path(known)).to(mask.device) > 0.5).unsqueeze(0)
+            if known not in HALVES:
+                raise ValueError(f"--known is {known!r}; expected {', '.join(HALVES)} or a mask image")
+            rows, columns = (
+                slice(round(start * size), round(stop * size))
+                for (start, stop), size in zip(HALVES[known], self.spec.shape[1:], strict=True)
+            )
+            mask[..., rows, columns] = True
+            return mask
+        names = self.spec.columns or tuple(str(i) for i in range(self.spec.dims))
+        for name in known.split(","):
+            if name in names:
+                mask[..., names.index(name)] = True
+            elif name.isdigit() and int(name) < len(names):
+                mask[..., int(name)] = True
+            else:
+                raise ValueError(f"there is no column {name!r}; the columns are {', '.join(names)}")
+        return mask
+
+    def write(self, batch: Batch, out: Path | None, what: str, *, columns: int | None = None, **origin: Any) -> None:
+        """Write a command's examples where ``out`` says, with their origin inside, and say where."""
+        origin = {"recipe": self.stored.name, "run": self.path.name, "round": int(self.stored.folder.name), **origin}
+        origin = {k: v for k, v in origin.items() if v is not None}
+        if out is not None and out.suffix == ".npz":
+            out.parent.mkdir(parents=True, exist_ok=True)
+            shown = batch.x if batch.target is None else batch.target
+            np.savez_compressed(out, x=shown.cpu().numpy())
+            self.say(f"wrote {out}")
+        elif out is not None and out.suffix == ".csv":
+            shown = batch.x if batch.target is None else batch.target
+            self.say(f"wrote {pictures.write_table(out, shown, self.spec)}")
+        elif out is not None and not out.suffix and self.spec.kind == "image":
+            shown = batch.x if batch.target is None else batch.target
+            for i, image in enumerate(shown):
+                each = {**origin, "seed": origin.get("seed", 0) + i}
+                pictures.write_image(out / f"{i:05d}.png", pictures.plain(image), each)
+            self.say(f"wrote {len(shown)} images into {out}")
+        else:
+            stem = out or self.path / "out" / what
+            self.say(f"wrote {pictures.write_examples(stem, batch, self.spec, origin, columns)}")

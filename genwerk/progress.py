@@ -1,0 +1,159 @@
+"""What the command line shows: training as it goes, tables of figures, and sentences."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from genwerk.data import Skipped
+    from genwerk.evaluate import Report
+    from genwerk.events import Event
+    from genwerk.run import Training
+
+
+def say(text: str) -> None:
+    """One line to the user, at once."""
+    print(text, flush=True)
+
+
+def console() -> Console:
+    """Where tables and bars go."""
+    from rich.console import Console
+
+    return Console()
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows below a head, in columns."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    sheet = Table(*head, box=None, pad_edge=False)
+    for row in rows:
+        sheet.add_row(*map(escape, row))
+    console().print(sheet)
+
+
+def report_figures(report: Report) -> None:
+    """A report as a table and the sentences that go with it."""
+    table(*report.table())
+    for line in report.lines():
+        say(line)
+
+
+def tell_skipped(skipped: Sequence[Skipped], *, every: bool = False) -> None:
+    """How many files could not be used, and which."""
+    if not skipped:
+        return
+    shown = skipped if every else skipped[:5]
+    say(f"{len(skipped)} could not be used:")
+    for s in shown:
+        say(f"  {s.name}: {s.reason}")
+    if len(shown) < len(skipped):
+        say(f"  and {len(skipped) - len(shown)} more; `genwerk data check` names them all")
+
+
+def follow(training: Training) -> None:
+    """Play a training to its end with a progress bar, and say what came of it."""
+    import signal
+
+    from genwerk.events import Stopped
+
+    main = training.runtime.main
+    stopped = False
+    if main:
+        for note in training.splits.notes:
+            say(note)
+        tell_skipped(training.splits.skipped)
+        if training.resumed is not None:
+            say(f"going on from round {training.trainer.position.round} ({training.resumed.folder})")
+        where = f"{training.runtime.device}" + (f" x {training.runtime.world}" if training.runtime.world > 1 else "")
+        size = sum(p.numel() for p in training.trainer.model.parameters())
+        say(f"training {training.name} on {where}: {size:,} parameters, {training.trainer.rounds:,} rounds")
+    with Progress(training) as progress, training.trainer.stopping_on(signal.SIGTERM, signal.SIGINT):
+        for event in training:
+            stopped = stopped or isinstance(event, Stopped)
+            if main:
+                progress(event)
+    if not main:
+        return
+    if stopped:
+        say(f"stopped and saved at round {training.trainer.position.round}; go on with --resume")
+        return
+    report = training.run.report
+    if report is not None:
+        report_figures(report)
+    pictures = sorted((training.path / "samples").glob("*")) if (training.path / "samples").is_dir() else []
+    say(f"run     {training.path}")
+    if pictures:
+        say(f"samples {pictures[-1]}")
+    say(f"card    {training.path / 'card.md'}")
+
+
+class Progress:
+    """Rounds, time left, examples a second and the family's figures: a bar on a terminal, else a line each 30 s."""
+
+    def __init__(self, training: Training) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self.training = training
+        self.console = console()
+        self.live = self.console.is_terminal and training.runtime.main
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}", style="dim"),
+            console=self.console,
+            disable=not self.live,
+        )
+        done = training.trainer.position
+        self.task = self.bar.add_task("", total=training.trainer.rounds, completed=done.round, figures="")
+        self.start = self.last = time.monotonic()
+        self.examples, self.rounds = done.examples, done.round
+        self.rate = 0.0
+        self.seen = (self.start, self.examples)
+
+    def __enter__(self) -> Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        from genwerk.events import Evaluated, RoundDone, Sampled, StageDone
+
+        now = time.monotonic()
+        match event:
+            case RoundDone(metrics=metrics):
+                if now - self.last < (0.2 if self.live else 30.0):
+                    return
+                (then, drawn), self.seen = self.seen, (now, event.examples)
+                self.rate = (event.examples - drawn) / max(now - then, 1e-9)
+                self.last = now
+                figures = "  ".join(f"{k} {v.item():.4g}" for k, v in metrics.items())
+                figures += f"  {self.rate:,.0f} examples/s"
+                self.bar.update(self.task, completed=event.round, description=event.stage, figures=figures)
+                if not self.live:
+                    left = (now - self.start) / max(1, event.round - self.rounds)
+                    left *= max(0, self.training.trainer.rounds - event.round)
+                    total = self.training.trainer.rounds
+                    say(f"{event.stage} {event.round:,}/{total:,}, {left / 60:.1f} min left  {figures}")
+            case Evaluated(figures=held_out):
+                self._line(event, "held-out " + ", ".join(f"{k} {v:.4g}" for k, v in held_out.items()))
+            case StageDone(converged=converged) if len(self.training.trainer.stages) > 1 or converged:
+                self._line(event, "converged" if converged else "done")
+            case Sampled():
+                self.bar.update(self.task, completed=event.round)
+
+    def _line(self, event: Event, text: str) -> None:
+        self.console.print(f"{event.stage} round {event.round:,}: {text}", highlight=False, soft_wrap=True)

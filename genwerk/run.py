@@ -1,0 +1,257 @@
+"""Training into a run folder, and what comes of it: the first of the library's three depths."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genwerk import recipes, runtime, store
+from genwerk.data import Data, Splits, open_data
+from genwerk.evaluate import Report, evaluate, quick
+from genwerk.events import Evaluated, Event, RoundDone, Sampled, Saved, StageDone, Stopped
+from genwerk.model import Model, build
+from genwerk.pictures import write_examples
+from genwerk.recipe import Recipe, to_json
+from genwerk.runtime import Device
+from genwerk.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with the folder it lives in."""
+
+    model: Model
+    path: Path
+    recipe: Recipe
+    report: Report | None
+    """What was measured at the end; None where training was stopped before."""
+
+
+def load(path: Path | str, *, device: Device = "auto") -> Model:
+    """The model of a run folder, from its newest intact checkpoint, ready to use."""
+    return store.load_model(store.find(path), device=runtime.pick_device(device))
+
+
+def train(
+    recipe: str | Recipe,
+    data: str | Data | Splits | None = None,
+    *,
+    out: Path | str | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    device: Device = "auto",
+) -> Run:
+    """Train a recipe on data, writing a run folder: ``genwerk.train("vae", data="photos/", out="runs/photos")``.
+
+    ``recipe`` is a registered name or a whole :class:`~genwerk.recipe.Recipe`; ``data`` anything that
+    :func:`~genwerk.data.open_data` understands (None: the recipe's own). ``out`` defaults to ``runs/<name>``;
+    ``resume`` goes on where that folder stands.
+    """
+    name = recipe if isinstance(recipe, str) else type(recipe.model).__name__.removesuffix("Config").lower()
+    splits = data if isinstance(data, Splits) else open_data(_settings(recipe, data))
+    full = recipes.find(recipe).make(splits.spec) if isinstance(recipe, str) else recipe
+    if seed is not None:
+        full = replace(full, train=replace(full.train, seed=seed))
+    training = Training(name, full, splits, Path(out or f"runs/{name}"), resume=resume, device=device)
+    for _ in training:
+        pass
+    return training.run
+
+
+def _settings(recipe: str | Recipe, data: str | Data | None) -> Data:
+    if isinstance(data, Data):
+        return data
+    own = recipe.data if isinstance(recipe, Recipe) else recipes.find(recipe).make(recipes.find(recipe).spec).data
+    settings = own if data is None else replace(own, source=data)
+    if not settings.source:
+        raise ValueError("this recipe has no data of its own; name some with --data")
+    return settings
+
+
+class Training:
+    """One training of a recipe into a folder: iterate for its events, then read ``run``.
+
+    The folder receives the configuration, event log, sample pictures, checkpoints, and at the end the report and the
+    card. Only one process may write a folder at a time.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        recipe: Recipe,
+        splits: Splits,
+        path: Path,
+        *,
+        resume: bool = False,
+        device: Device = "auto",
+        tensorboard: bool = False,
+    ) -> None:
+        self.name, self.path, self.splits, self.tensorboard = name, path, splits, tensorboard
+        self.recipe = replace(recipe, data=splits.settings)
+        self.runtime = runtime.start(device, recipe.train.precision)
+        if (path / "config.json").exists() and not resume:
+            raise ValueError(
+                f"{path} holds a run already; go on with it by --resume, or choose another folder with --out"
+            )
+        if (
+            path.is_dir()
+            and any(path.iterdir())
+            and not (path / "config.json").exists()
+            and not (path / ".lock").exists()
+        ):
+            raise ValueError(f"{path} is a folder of something else; choose a new one with --out")
+        self.resumed = self._newest() if resume else None
+        torch.manual_seed(recipe.train.seed)
+        model = build(recipe.model, splits.spec) if self.resumed is None else self._stored_model(self.resumed)
+        config = store.describe(name, self.recipe, splits.spec)
+        self.trainer = Trainer(
+            model,
+            splits.train,
+            recipe.train,
+            runtime=self.runtime,
+            evaluate=lambda m: quick(m, splits.test, seed=recipe.evaluate.seed),
+            checkpoints=store.Checkpoints(path, config, recipe.train.keep) if self.runtime.main else None,
+        )
+        if self.resumed is not None:
+            self.trainer.resume(store.load_state(self.resumed))
+        self._config = config
+        self._report: Report | None = None
+
+    def _newest(self) -> store.Stored | None:
+        """The checkpoint to go on from; None where the run has been killed before its first."""
+        if not (self.path / "config.json").exists():
+            raise ValueError(f"{self.path} holds no run to go on with; leave out --resume to start one")
+        if not any((self.path / "checkpoints").glob("[0-9]*")):
+            return None
+        stored = store.find(self.path)
+        if (old := to_json(stored.recipe.model)) != (new := to_json(self.recipe.model)):
+            field = next(k for k in {**old, **new} if old.get(k) != new.get(k))
+            raise ValueError(
+                f"{self.path} was trained with model.{field} = {old.get(field)!r}, not {new.get(field)!r}; "
+                "resume with the same model, or choose another --out"
+            )
+        if stored.spec != self.splits.spec:
+            raise ValueError(
+                f"{self.path} was trained on {stored.spec}, not {self.splits.spec}; resume with the same data"
+            )
+        return stored
+
+    @staticmethod
+    def _stored_model(stored: store.Stored) -> Model:
+        return store.load_model(stored, averaged=False).train()
+
+    @property
+    def run(self) -> Run:
+        """The outcome: the model with its averaged weights in evaluation mode."""
+        return Run(self.trainer.finished(), self.path, self.recipe, self._report)
+
+    def __iter__(self) -> Iterator[Event]:
+        if not self.runtime.main:
+            yield from self.trainer
+            return
+        with store.only_writer(self.path):
+            store.write_atomically(self.path / "config.json", json.dumps(self._config, indent=1).encode())
+            recorder = Recorder(self)
+            stopped = False
+            for event in self.trainer:
+                recorder(event)
+                stopped = isinstance(event, Stopped)
+                yield event
+            recorder.close()
+            if not stopped:
+                self._conclude()
+
+    def _conclude(self) -> None:
+        """Measure the finished model, and write the report and the card."""
+        self._report = evaluate(self.trainer.finished(), self.splits, self.recipe.evaluate)
+        report = json.dumps(self._report.to_json(), indent=1).encode()
+        store.write_atomically(self.path / "report.json", report)
+        store.write_atomically(self.path / "card.md", card(self.name, self.recipe, self.splits, self._report).encode())
+
+
+class Recorder:
+    """Writes events down: ``events.jsonl``, ``samples/``, and TensorBoard's log where it is asked for."""
+
+    def __init__(self, training: Training) -> None:
+        self.training, self.every = training, training.recipe.train.log_every
+        self.log = training.path / "events.jsonl"
+        self._forget_after(training.trainer.position.round)
+        self.file = self.log.open("a")
+        self.started = time.monotonic()
+        self.writer: Any = None
+        if training.tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise ValueError("TensorBoard is not installed; type: pip install 'genwerk[tensorboard]'") from None
+            self.writer = SummaryWriter(str(training.path / "tensorboard"))
+
+    def _forget_after(self, round: int) -> None:
+        """Drop lines that a killed process wrote after the checkpoint we go on from."""
+        if self.log.exists():
+            lines = self.log.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["round"] <= round]
+            store.write_atomically(self.log, "".join(kept).encode())
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case RoundDone(round=round, metrics=metrics) if round % self.every == 0:
+                self._line(event, "round", {k: v.item() for k, v in metrics.items()})
+            case Evaluated(figures=figures):
+                self._line(event, "evaluated", figures)
+            case Sampled(what=what, batch=batch):
+                name, seed = self.training.name, self.training.recipe.train.seed
+                origin = {"recipe": name, "run": self.training.path.name, "round": event.round, "seed": seed}
+                stem = self.training.path / "samples" / f"{event.round:08d}"
+                spec = self.training.splits.spec
+                self._line(event, what, {}, file=write_examples(stem, batch, spec, origin).name)
+            case Saved(path=path, best=best):
+                self._line(event, "saved", {}, file=path.name, best=best)
+            case StageDone(converged=converged):
+                self._line(event, "stage done", {}, converged=converged)
+
+    def _line(self, event: Event, kind: str, figures: Mapping[str, float], **more: Any) -> None:
+        where = {"event": kind, "stage": event.stage, "round": event.round, "examples": event.examples}
+        seconds = round(time.monotonic() - self.started, 3)
+        self.file.write(json.dumps({**where, "seconds": seconds, **figures, **more}) + "\n")
+        self.file.flush()
+        if self.writer is not None:
+            for name, value in figures.items():
+                self.writer.add_scalar(f"{kind}/{name}", value, event.round)
+
+    def close(self) -> None:
+        self.file.close()
+        if self.writer is not None:
+            self.writer.close()
+
+
+def card(name: str, recipe: Recipe, splits: Splits, report: Report) -> str:
+    """The run's README: what it is, on what, with which figures, and how to make it again."""
+    settings = "\n".join(f"| {k} | {v} |" for k, v in to_json(recipe.model).items() if k != "$type")
+    notes = "\n".join(f"* {note}" for note in splits.notes)
+    return f"""# {name}
+
+Trained by Genwerk on {recipe.data.source}: {len(splits.train)} training and {len(splits.test)} test examples \
+({splits.spec}).
+
+{notes}
+
+## Figures
+
+{report.markdown()}
+
+## Settings
+
+| {type(recipe.model).__name__} | |
+|---|---|
+{settings}
+
+To train it again: `genwerk train {name} --data {recipe.data.source} --train.rounds {recipe.train.rounds} \
+--train.seed {recipe.train.seed}`; every setting stands in `config.json`.
+"""

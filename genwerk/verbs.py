@@ -1,0 +1,323 @@
+"""What follows from the abilities: free functions over any model that has the primitives they need."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil, log, sqrt
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from genwerk.abilities import ABILITIES, Bounds, Conditions, Decodes, Encodes, Samples, Scores, Weighs, abilities
+from genwerk.data.dataset import Dataset
+from genwerk.model import Model
+from genwerk.spec import Batch
+
+
+class Unsupported(ValueError):
+    """A verb was asked of a model that lacks a primitive."""
+
+
+def require(model: Model, verb: str, *needed: str) -> None:
+    """Raise :class:`Unsupported`, naming what is missing and who has it, unless ``model`` has all ``needed``."""
+    for ability in needed:
+        if ability not in abilities(model):
+            able = sorted(cls.__name__ for _, cls in Model.registry.values() if issubclass(cls, ABILITIES[ability]))
+            raise Unsupported(
+                f"{verb} needs a model that {ability}, and {type(model).__name__} does not"
+                + (f"; these do: {', '.join(able)}" if able else "")
+            )
+
+
+def in_batches(function: Callable[..., Tensor], *parts: Tensor | None, size: int = 512) -> Tensor:
+    """``function`` of the rows of ``parts``, computed at most ``size`` rows at a time without gradients."""
+    n = next(len(p) for p in parts if p is not None)
+    with torch.no_grad():
+        chunks = [
+            function(*(None if p is None else p[start : start + size] for p in parts)) for start in range(0, n, size)
+        ]
+    return torch.cat(chunks)
+
+
+# --- encoders and decoders --------------------------------------------------------------------------------------------
+
+
+def encode(model: Model, batch: Batch) -> Tensor:
+    """The latent of each example, with shape (n, *model.latent_shape)."""
+    require(model, "encode", "encodes")
+    assert isinstance(model, Encodes)
+    return in_batches(model.encode, batch.x, _condition(model, batch))
+
+
+def reconstruct(model: Model, batch: Batch) -> Tensor:
+    """Each example encoded and decoded again, with shape (n, *spec.shape)."""
+    require(model, "reconstruct", "encodes", "decodes")
+    assert isinstance(model, Encodes)
+    assert isinstance(model, Decodes)
+    decode = model.decode
+    encode = model.encode
+    return in_batches(lambda x, c: decode(encode(x, c), c), batch.x, _condition(model, batch))
+
+
+def interpolate(
+    model: Model, start: Batch, end: Batch, steps: int = 9, path: Literal["line", "sphere"] = "line"
+) -> Tensor:
+    """The examples on the way from each of ``start`` to each of ``end`` in latent space.
+
+    The shape is (n, steps, *spec.shape), both ends included. ``path`` is a straight line, or an arc that keeps the
+    latent's length (spherical interpolation: White, 2016, arXiv:1609.04468), which suits a Gaussian prior.
+    """
+    require(model, "interpolate", "encodes", "decodes")
+    assert isinstance(model, Encodes)
+    assert isinstance(model, Decodes)
+    if steps < 2:
+        raise ValueError(f"an interpolation of {steps} steps has no two ends; ask for 2 or more")
+    c = _condition(model, start)
+    a, b = in_batches(model.encode, start.x, c), in_batches(model.encode, end.x, _condition(model, end))
+    move = lerp if path == "line" else slerp
+    z = torch.stack([move(a, b, t) for t in torch.linspace(0, 1, steps).tolist()], 1)
+    flat = in_batches(model.decode, z.flatten(0, 1), None if c is None else c.repeat_interleave(steps))
+    return flat.reshape(len(a), steps, *flat.shape[1:])
+
+
+def lerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """The point a fraction ``t`` of the way along the line from ``a`` to ``b``."""
+    return a.lerp(b, t)
+
+
+def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """The point a fraction ``t`` of the angle from ``a`` to ``b``, row by row; nearly parallel rows take the line."""
+    flat_a, flat_b = a.flatten(1), b.flatten(1)
+    cosine = torch.cosine_similarity(flat_a, flat_b, dim=1).clamp(-1, 1)
+    angle = torch.acos(cosine).unsqueeze(1)
+    sine = torch.sin(angle)
+    arc = (torch.sin((1 - t) * angle) * flat_a + torch.sin(t * angle) * flat_b) / sine
+    return torch.where(sine < 1e-4, flat_a.lerp(flat_b, t), arc).view_as(a)
+
+
+Span = tuple[float | Tensor, float | Tensor]
+
+
+def traverse(model: Model, example: Batch, dims: Sequence[int], *, steps: int = 9, span: Span = (-3.0, 3.0)) -> Tensor:
+    """What one example becomes as some latent dimensions move through ``span`` while the others hold still.
+
+    Two dimensions give a grid with shape (steps, steps, *spec.shape), the first down and the second across; one or more
+    than two give a row each with shape (len(dims), steps, *spec.shape). The lower and upper end of ``span`` may differ
+    by latent dimension (:func:`latent_span` fits them to data).
+    """
+    require(model, "traverse", "encodes", "decodes")
+    assert isinstance(model, Encodes)
+    assert isinstance(model, Decodes)
+    c = _condition(model, example)
+    z = in_batches(model.encode, example.x[:1], None if c is None else c[:1]).flatten(1)
+    size = z.shape[1]
+    if not dims or any(not 0 <= d < size for d in dims):
+        raise ValueError(f"the latent has dimensions 0 to {size - 1}; asked for {', '.join(map(str, dims)) or 'none'}")
+    if steps < 2:
+        raise ValueError(f"a traversal of {steps} steps does not move; ask for 2 or more")
+    low, high = (torch.as_tensor(end, dtype=z.dtype, device=z.device).expand(size) for end in span)
+    way = torch.linspace(0, 1, steps, dtype=z.dtype, device=z.device)
+    values = {d: low[d] + way * (high[d] - low[d]) for d in dims}
+    if len(dims) == 2:
+        plane = z.repeat(steps, steps, 1)
+        plane[..., dims[0]] = values[dims[0]].unsqueeze(1)
+        plane[..., dims[1]] = values[dims[1]].unsqueeze(0)
+    else:
+        plane = z.repeat(len(dims), steps, 1)
+        for row, d in enumerate(dims):
+            plane[row, :, d] = values[d]
+    rows = plane.flatten(0, 1).unflatten(1, model.latent_shape)
+    decoded = in_batches(model.decode, rows, None if c is None else c[:1].expand(len(rows)))
+    return decoded.reshape(*plane.shape[:2], *decoded.shape[1:])
+
+
+def latent_span(model: Model, data: Dataset, *, examples: int = 2000, outside: float = 0.02) -> tuple[Tensor, Tensor]:
+    """The range of each latent dimension over data, with a fraction ``outside`` of the examples left outside it."""
+    require(model, "traverse", "encodes")
+    assert isinstance(model, Encodes)
+    batch = data.batch(slice(examples))
+    z = in_batches(model.encode, batch.x.to(model.device), _condition(model, batch)).flatten(1)
+    return z.quantile(outside / 2, 0), z.quantile(1 - outside / 2, 0)
+
+
+def _condition(model: Model, batch: Batch) -> Tensor | None:
+    """The batch's condition where the model takes one; its absence is one sentence."""
+    if not isinstance(model, Conditions) or model.condition == "none":
+        return None
+    if batch.condition is None:
+        raise ValueError(f"this {type(model).__name__} was trained with a {model.condition}; give one with --label")
+    return batch.condition.to(model.device)
+
+
+# --- densities --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Mean log-likelihood of data under a model, and how it was found."""
+
+    nats: float
+    """Mean per example."""
+    standard_error: float
+    """Of the mean, over examples."""
+    exact: bool
+    """False where the figure is a lower bound."""
+    draws: int | None = None
+    """Importance draws an example, for a bound."""
+    ess: float | None = None
+    """Mean effective sample size of the importance weights, of ``draws``."""
+    bits_per_dim: float | None = None
+    """The same figure in bits per dimension of the 8-bit data; None where that has no meaning."""
+    derivation: str = ""
+    """How bits per dimension follow from nats, and of which version of the data."""
+
+
+def log_likelihood(
+    model: Model, data: Dataset, *, draws: int = 100, examples: int | None = None, seed: int = 0
+) -> Likelihood:
+    """Mean log-likelihood of the first ``examples`` of ``data``: exact where the model knows it, else a lower bound.
+
+    For importance-weighted bounds the draws are taken in one batched pass a chunk of examples; the effective sample
+    size (sum w)^2 / sum w^2 says how much a bound of K draws can be trusted (Burda et al., 2015, arXiv:1509.00519).
+    """
+    if not isinstance(model, (Scores, Bounds)):
+        require(model, "log-likelihood", "scores" if "bounds" in abilities(model) else "bounds")
+    if draws < 1:
+        raise ValueError(f"{draws} draws cannot estimate a bound; ask for 1 or more")
+    values: list[Tensor] = []
+    sizes: list[Tensor] = []
+    n = len(data) if examples is None else min(examples, len(data))
+    chunk = 512 if isinstance(model, Scores) else max(1, min(512, 25_600 // draws))
+    with torch.no_grad():
+        for start in range(0, n, chunk):
+            batch = data.batch(slice(start, min(start + chunk, n)))
+            x, c = batch.x.to(model.device), _condition(model, batch)
+            if isinstance(model, Scores):
+                values.append(model.log_prob(x, c))
+            elif isinstance(model, Weighs):
+                w = model.log_weights(x, draws, c, seed=seed + start)
+                values.append(torch.logsumexp(w, 1) - log(draws))
+                sizes.append(torch.exp(2 * torch.logsumexp(w, 1) - torch.logsumexp(2 * w, 1)))
+            elif isinstance(model, Bounds):
+                values.append(model.log_prob_bound(x, draws, c, seed=seed + start))
+    nats = torch.cat(values).double()
+    mean = nats.mean().item()
+    bits, derivation = bits_per_dim(model, mean)
+    return Likelihood(
+        nats=mean,
+        standard_error=nats.std().item() / sqrt(len(nats)) if len(nats) > 1 else float("nan"),
+        exact=isinstance(model, Scores),
+        draws=None if isinstance(model, Scores) else draws,
+        ess=torch.cat(sizes).double().mean().item() if sizes else None,
+        bits_per_dim=bits,
+        derivation=derivation,
+    )
+
+
+def bits_per_dim(model: Model, nats: float) -> tuple[float | None, str]:
+    """Bits per dimension from mean nats an example, with its derivation; None for data that are not 8-bit images.
+
+    ``log_prob`` is in nats of the stored levels, so bits are nats / (dims ln 2) and nothing is corrected by hand.
+    """
+    scored = model.scored if isinstance(model, (Scores, Bounds)) else ""
+    if model.spec.kind != "image":
+        return None, f"nats of {scored or 'the density in the units of the data'}"
+    bits = -nats / (model.spec.dims * log(2))
+    return bits, f"{-nats:.4g} nats of {scored or 'the stored pixels'} / ({model.spec.dims} dimensions x ln 2)"
+
+
+# --- neighbours and pictures ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest training examples of some samples."""
+
+    rows: Tensor
+    """Indices into the training data with shape (n, k), nearest first."""
+    distances: Tensor
+    """Euclidean distances in the units of the data with shape (n, k)."""
+
+
+def nearest(samples: Tensor, train: Dataset, k: int = 1) -> Neighbours:
+    """The ``k`` training examples closest to each sample: a model that copies its data is seen here.
+
+    Distances are computed in chunks of the training data and compared exactly, so memory stays bounded.
+    """
+    if not 1 <= k <= len(train):
+        raise ValueError(f"asked for {k} neighbours of {len(train)} training examples")
+    flat = samples.flatten(1).double()
+    best = torch.full((len(flat), k), torch.inf, dtype=torch.float64)
+    rows = torch.zeros((len(flat), k), dtype=torch.int64)
+    for start in range(0, len(train), 4096):
+        part = train.batch(slice(start, start + 4096)).x.to(flat.device).flatten(1).double()
+        both = torch.cat([best, torch.cdist(flat, part, compute_mode="donot_use_mm_for_euclid_dist").cpu()], 1)
+        here = torch.arange(start, start + len(part)).expand(len(flat), -1)
+        best, order = both.topk(k, dim=1, largest=False)
+        rows = torch.cat([rows, here], 1).gather(1, order)
+    return Neighbours(rows, best)
+
+
+def grid(images: Tensor, columns: int | None = None, *, gap: int = 1, scale: int | None = None) -> Tensor:
+    """One picture of many: uint8 with shape (height, width, 3), images in rows of ``columns`` on a white ground.
+
+    ``images`` has shape (n, c, h, w) with values in [0, 1] and 1 or 3 channels; small ones are enlarged by whole
+    pixels (``scale``, chosen so that an image is at least 56 pixels high when None).
+    """
+    n, _, h, w = images.shape
+    columns = columns or ceil(sqrt(n))
+    scale = scale or max(1, ceil(56 / h))
+    pixels = images.detach().cpu().float().clamp(0, 1).mul(255).round().to(torch.uint8).expand(n, 3, h, w)
+    pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    rows, gap = ceil(n / columns), gap * scale
+    height, width = h * scale, w * scale
+    sheet = torch.full((3, rows * (height + gap) + gap, columns * (width + gap) + gap), 255, dtype=torch.uint8)
+    for i, image in enumerate(pixels):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        sheet[:, top : top + height, left : left + width] = image
+    return sheet.permute(1, 2, 0)
+
+
+def sample(model: Model, n: int, *, label: int | None = None, seed: int | None = None, size: int = 256) -> Batch:
+    """``n`` samples in batches of ``size``; a conditional model gets ``label``, or its classes in turn.
+
+    Sample i is that of seed ``seed + i`` whatever ``size`` is.
+    """
+    require(model, "sample", "samples")
+    assert isinstance(model, Samples)
+    if n < 1:
+        raise ValueError(f"asked for {n} samples; ask for 1 or more")
+    condition = None
+    if isinstance(model, Conditions) and model.condition == "label":
+        classes = len(model.spec.classes)
+        condition = torch.arange(n) % classes if label is None else torch.full((n,), label)
+        condition = condition.to(model.device)
+    elif label is not None:
+        raise ValueError(f"this {type(model).__name__} is not conditional; leave out --label")
+    first = secrets.randbelow(2**31) if seed is None else seed
+    parts: list[Tensor] = []
+    with torch.no_grad():
+        for start in range(0, n, size):
+            c = None if condition is None else condition[start : start + size]
+            parts.append(model.sample(min(size, n - start), c, seed=first + start))
+    return Batch(torch.cat(parts), condition)
+
+
+def complete(model: Model, batch: Batch, known: Tensor, k: int = 1, *, seed: int | None = None) -> Tensor:
+    """``k`` completions of each example where ``known`` is False, with shape (n, k, *spec.shape)."""
+    require(model, "complete", "completes")
+    capable: Any = model
+    if k < 1:
+        raise ValueError(f"asked for {k} completions; ask for 1 or more")
+    try:
+        mask = known.expand(batch.x.shape)
+    except RuntimeError:
+        raise ValueError(
+            f"the mask has shape {tuple(known.shape)}, the examples {tuple(batch.x.shape)}; they must match"
+        ) from None
+    with torch.no_grad():
+        completed: Tensor = capable.complete(batch.x.to(model.device), mask.to(model.device), k, seed=seed)
+    return completed
