@@ -138,7 +138,7 @@ def latent_span(model: Model, data: Dataset, *, examples: int = 2000, outside: f
     """The range of each latent dimension over data, with a fraction ``outside`` of the examples left outside it."""
     require(model, "traverse", "encodes")
     assert isinstance(model, Encodes)
-    batch = data.batch(slice(examples))
+    batch = data.subset(examples).batch()
     z = in_batches(model.encode, batch.x.to(model.device), _condition(model, batch)).flatten(1)
     return z.quantile(outside / 2, 0), z.quantile(1 - outside / 2, 0)
 
@@ -178,7 +178,7 @@ class Likelihood:
 def log_likelihood(
     model: Model, data: Dataset, *, draws: int = 100, examples: int | None = None, seed: int = 0
 ) -> Likelihood:
-    """Mean log-likelihood of the first ``examples`` of ``data``: exact where the model knows it, else a lower bound.
+    """Mean log-likelihood of at most ``examples`` of ``data``: exact where the model knows it, else a lower bound.
 
     For importance-weighted bounds the draws are taken in one batched pass a chunk of examples; the effective sample
     size (sum w)^2 / sum w^2 says how much a bound of K draws can be trusted (Burda et al., 2015, arXiv:1509.00519).
@@ -189,7 +189,8 @@ def log_likelihood(
         raise ValueError(f"{draws} draws cannot estimate a bound; ask for 1 or more")
     values: list[Tensor] = []
     sizes: list[Tensor] = []
-    n = len(data) if examples is None else min(examples, len(data))
+    data = data if examples is None else data.subset(examples, seed)
+    n = len(data)
     chunk = 512 if isinstance(model, Scores) else max(1, min(512, 25_600 // draws))
     with torch.no_grad():
         for start in range(0, n, chunk):

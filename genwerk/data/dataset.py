@@ -71,7 +71,7 @@ class Dataset:
         """The examples of ``rows`` in the units of the spec."""
         x = self.x[rows]
         if x.dtype == torch.uint8:
-            x = x.float().div_(self.spec.levels - 1)
+            x = x.to(torch.get_default_dtype()).div_(self.spec.levels - 1)
         return Batch(x, None if self.condition is None else self.condition[rows])
 
     def select(self, rows: Tensor) -> Dataset:
@@ -82,6 +82,13 @@ class Dataset:
             condition=None if self.condition is None else self.condition[rows],
             captions=None if self.captions is None else [self.captions[i] for i in rows.tolist()],
         )
+
+    def subset(self, examples: int, seed: int = 0) -> Dataset:
+        """At most ``examples`` of the examples, taken at random, for a source may be ordered by class."""
+        if len(self) <= examples:
+            return self
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        return self.select(order[:examples].to(self.device))
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same examples kept on ``device``."""

@@ -33,7 +33,7 @@ class Extractor:
     """Fraction of held-out examples that it classifies rightly, where it is a classifier trained here."""
     hash: str
     """First 12 hex digits of the sha256 of its weights."""
-    device: torch.device = torch.device("cpu")
+    device: torch.device | str = "cpu"
     batch: int = 250
     """Examples sent through the network at once."""
     inception: bool = False
@@ -100,19 +100,23 @@ class Classifier(Model):
             nn.BatchNorm2d(4 * w),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(4 * w * prod(small), config.features),
-            nn.ReLU(),
+            nn.Linear(4 * w * prod(small), config.features, bias=False),
+            nn.BatchNorm1d(config.features, affine=False),
         )
         self.head = nn.Linear(config.features, len(spec.classes))
 
     def features(self, x: Tensor) -> Tensor:
-        """The penultimate layer with shape (n, features) of images x in [0, 1] with shape (n, c, h, w)."""
+        """The penultimate layer, before its ReLU, with shape (n, features) for images x in [0, 1], (n, c, h, w).
+
+        Batch normalisation leaves every feature with mean 0 and variance 1 over the training data, so that distances
+        are on one scale whatever the data.
+        """
         features: Tensor = self.body(2 * x - 1)
         return features
 
     def forward(self, x: Tensor) -> Tensor:
         """Class logits with shape (n, classes)."""
-        logits: Tensor = self.head(self.features(x))
+        logits: Tensor = self.head(self.features(x).relu())
         return logits
 
     def loss(self, batch: Batch) -> Loss:

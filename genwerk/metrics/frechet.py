@@ -29,7 +29,9 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     It is biased upwards, the more so the fewer the examples, so compare figures of equal n and m only.
     """
     if a.shape[1:] != b.shape[1:]:
-        raise ValueError(f"features of {a.shape[-1]} and of {b.shape[-1]} dimensions cannot be compared; use one extractor")
+        raise ValueError(
+            f"features of {a.shape[-1]} and of {b.shape[-1]} dimensions cannot be compared; use one extractor"
+        )
     (mean_a, cov_a), (mean_b, cov_b) = moments(a), moments(b)
     cross = trace_of_root(cov_a, cov_b)
     distance = (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * cross
@@ -42,11 +44,14 @@ def trace_of_root(cov_a: Tensor, cov_b: Tensor) -> Tensor:
     The eigenvalues of the product are the squared singular values of ``cov_a^(1/2) cov_b^(1/2)``; taking these directly
     needs no square root of a non-symmetric matrix, and loses no digits to squaring.
     """
-    return torch.linalg.svdvals(_root(cov_a) @ _root(cov_b)).sum()
+    singular: Tensor = torch.linalg.svdvals(_root(cov_a) @ _root(cov_b))
+    return singular.sum()
 
 
 def _root(cov: Tensor) -> Tensor:
     """Symmetric square root of a covariance; eigenvalues that are nothing but rounding count as zero."""
+    values: Tensor
+    vectors: Tensor
     values, vectors = torch.linalg.eigh(cov)
     rounding = values[-1].clamp(min=0) * len(cov) * torch.finfo(cov.dtype).eps
     roots = values.where(values > rounding, 0).sqrt()

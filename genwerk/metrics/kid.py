@@ -49,7 +49,9 @@ def kernel_distance(
     """
     n = min(len(a), len(b))
     if a.shape[1:] != b.shape[1:]:
-        raise ValueError(f"features of {a.shape[-1]} and of {b.shape[-1]} dimensions cannot be compared; use one extractor")
+        raise ValueError(
+            f"features of {a.shape[-1]} and of {b.shape[-1]} dimensions cannot be compared; use one extractor"
+        )
     if n < 4 or subsets < 2:
         raise ValueError(f"a kernel distance needs 4 rows and 2 subsets or more; there are {n} and {subsets}")
     size = min(subset_size, n // 2)

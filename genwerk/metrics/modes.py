@@ -36,9 +36,7 @@ def mode_coverage(x: Tensor, centres: Tensor, std: float, threshold: float = 3.0
     the nearest centre. (Of exact samples in two dimensions, 1 - exp(-threshold^2 / 2) are: 98.9 % for 3.)
     """
     if x.ndim != 2 or x.shape[1:] != centres.shape[1:] or len(x) == 0:
-        raise ValueError(
-            f"samples have the shape {tuple(x.shape)}; expected (n, {centres.shape[-1]}), as the centres of the modes have"
-        )
+        raise ValueError(f"samples have the shape {tuple(x.shape)}; expected (n, {centres.shape[-1]}), n at least 1")
     distance, nearest = torch.cdist(x.double(), centres.double().to(x.device)).min(1)
     good = distance <= threshold * std
     counts = torch.bincount(nearest[good], minlength=len(centres)).double()

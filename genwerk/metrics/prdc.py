@@ -34,7 +34,7 @@ class PRDC:
 def prdc(real: Tensor, made: Tensor, k: int = 5) -> PRDC:
     """The four figures for features ``real`` with shape (n, d) and ``made`` with shape (m, d).
 
-    The ball of an example reaches to its ``k``-th nearest neighbour in its own set, itself not counted, border included.
+    The ball of an example reaches up to and including its ``k``-th nearest other example of the same set.
     """
     if real.shape[1:] != made.shape[1:]:
         raise ValueError(
@@ -61,18 +61,18 @@ def prdc(real: Tensor, made: Tensor, k: int = 5) -> PRDC:
 
 def _radii(x: Tensor, k: int) -> Tensor:
     """Squared distance with shape (n,) of each row to its k-th nearest other row."""
-    return torch.cat([d.kthvalue(k + 1, dim=1).values for _, d in _blocks(x, x)])
+    return torch.cat([d.topk(k + 1, dim=1, largest=False).values[:, -1] for _, d in _blocks(x, x)])
 
 
 def _blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Squared distances from all rows of ``a`` to all of ``b``, a block of rows of ``a`` at a time.
 
-    They are |a|^2 + |b|^2 - 2 a.b; what is below the rounding of these terms is zero, so that equal rows have distance 0.
+    They are |a|^2 + |b|^2 - 2 a.b; what is below the rounding of these terms is zero, as for equal rows it should be.
     """
     a_square, b_square = a.square().sum(1), b.square().sum(1)
     step = max(1, CHUNK_BYTES // (8 * len(b)))
     for start in range(0, len(a), step):
         rows = slice(start, start + step)
         scale = a_square[rows, None] + b_square
-        distances = scale - 2 * a[rows] @ b.T
-        yield rows, distances.where(distances > 1e-13 * scale, 0)
+        distances = torch.addmm(scale, a[rows], b.T, alpha=-2)
+        yield rows, distances.masked_fill_(distances <= 1e-13 * scale, 0)

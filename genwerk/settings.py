@@ -1,4 +1,4 @@
-"""Recipes: a named, complete, reproducible setting, and its exact form in JSON."""
+"""Settings: how a model is trained and measured, the recipe that holds them all, and their exact form in JSON."""
 
 from __future__ import annotations
 

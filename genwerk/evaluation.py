@@ -1,0 +1,313 @@
+"""Measured figures of a model on held-out data: what its abilities allow, each with its conditions beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from math import isfinite, log, log10
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genwerk.abilities import Samples, abilities
+from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.toys import TOYS, Gaussians
+from genwerk.extractor import extractor_for
+from genwerk.metrics import frechet_distance, kernel_distance, mode_coverage, prdc
+from genwerk.metrics.features import (
+    Extractor,
+)
+from genwerk.model import Model
+from genwerk.settings import Evaluate
+from genwerk.spec import Batch
+from genwerk.verbs import Likelihood, log_likelihood, reconstruct
+
+FEWEST = 10
+"""Held-out examples below which no distance is measured."""
+COMPONENTS = 32
+"""Principal components in which :func:`quick` compares samples."""
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured number."""
+
+    name: str
+    value: float
+    spread: float | None = None
+    """Standard error of the value, where it can be told."""
+    unit: str = ""
+    note: str = ""
+    """The conditions under which it was measured."""
+    floor: float | None = None
+    """The same figure of real training examples instead of samples: what a perfect model would get."""
+    ceiling: float | None = None
+    """The same figure of uniform noise instead of samples: what knowing nothing gets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All figures of one evaluation."""
+
+    figures: tuple[Figure, ...]
+    extractor: str | None = None
+    """The extractor of the features in which samples were compared, in one line."""
+    notes: tuple[str, ...] = ()
+    """What was left out and why, a sentence each."""
+
+    def __getitem__(self, name: str) -> Figure:
+        """The figure called ``name``."""
+        for figure in self.figures:
+            if figure.name == name:
+                return figure
+        raise KeyError(name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; numbers that are not finite become None."""
+        figures = [
+            {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in asdict(figure).items()}
+            for figure in self.figures
+        ]
+        return {"figures": figures, "extractor": self.extractor, "notes": list(self.notes)}
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Headings, and rows of text below them; columns that are empty throughout are left out."""
+        head = ["figure", "value", "floor", "ceiling", "unit", "conditions"]
+        rows = []
+        for f in self.figures:
+            spread = "" if f.spread is None else f" ± {f.spread:.2g}"
+            floor, ceiling = ("" if v is None else f"{v:.4g}" for v in (f.floor, f.ceiling))
+            rows.append([f.name, f"{f.value:.4g}{spread}", floor, ceiling, f.unit, f.note])
+        filled = [i for i in range(len(head)) if any(row[i] for row in rows)]
+        return [head[i] for i in filled], [[row[i] for i in filled] for row in rows]
+
+    def lines(self) -> list[str]:
+        """The sentences that go with the table."""
+        features = [] if self.extractor is None else [f"Distances are in the features of: {self.extractor}."]
+        if any(f.floor is not None for f in self.figures):
+            features.append("Floor: training examples in place of samples; ceiling: uniform noise in place of samples.")
+        return [*features, *self.notes]
+
+    def markdown(self) -> str:
+        """The table in Markdown, with the sentences below it."""
+        head, rows = self.table()
+        table = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
+        return "\n".join([*(f"| {row} |" for row in table), *(f"\n{line}" for line in self.lines())])
+
+
+# --- evaluation -------------------------------------------------------------------------------------------------------
+
+
+def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Extractor | None = None) -> Report:
+    """Every figure that ``model``'s abilities allow, on at most ``settings.examples`` of the test part.
+
+    Distances between samples and data are taken in the features of ``extractor``; None takes :func:`extractor_for`
+    these data. No more samples are drawn than there are training examples, so that the floor has the model's size.
+    """
+    able, kind = abilities(model), model.spec.kind
+    data = splits.test.subset(settings.examples, settings.seed)
+    n = min(settings.samples, len(splits.train))
+    figures: list[Figure] = []
+    notes: list[str] = []
+    samples = rebuilt = None
+    with evaluating(model):
+        if able & {"scores", "bounds"}:
+            found = log_likelihood(model, data, draws=settings.draws, seed=settings.seed)
+            figures += likelihood_figures(found, data)
+        if {"encodes", "decodes"} <= able:
+            rebuilt = rebuild(model, data)
+            figures += reconstruction_figures(data, rebuilt)
+        if "samples" in able and n > 0:
+            samples = draw(model, n, splits.train, settings.seed)
+    toy = TOYS.get(splits.settings.source)
+    if samples is not None and isinstance(toy, Gaussians):
+        figures += mode_figures(samples, toy)
+    if (samples is None and rebuilt is None) or settings.samples == 0 or kind not in ("image", "table"):
+        return Report(figures=tuple(figures), notes=tuple(notes))
+    if min(len(data), n) < FEWEST:
+        notes.append(f"Distances need {FEWEST} training and held-out examples or more, so none were measured.")
+        return Report(figures=tuple(figures), notes=tuple(notes))
+    extractor = extractor or extractor_for(splits, device=model.device)
+    figures += distance_figures(extractor, splits.train, data, samples, rebuilt, settings.seed)
+    return Report(figures=tuple(figures), extractor=extractor.describe(), notes=tuple(notes))
+
+
+def quick(model: Model, dataset: Dataset, *, examples: int = 1000, seed: int = 0) -> dict[str, float]:
+    """Cheap figures on at most ``examples`` of ``dataset``, for use during training; smaller is better for the first.
+
+    ``nll`` (exact) or ``nll_bound`` (one draw) in nats an example, with ``bits_per_dim``; ``reconstruction_mse`` a
+    value; for a model that only samples, the Fréchet distance in the first principal components of the data.
+    """
+    able = abilities(model)
+    data = dataset.subset(examples, seed)
+    figures: dict[str, float] = {}
+    with evaluating(model):
+        if able & {"scores", "bounds"}:
+            found = log_likelihood(model, data, draws=1, seed=seed)
+            figures["nll" if found.exact else "nll_bound"] = -found.nats
+            if found.bits_per_dim is not None:
+                figures["bits_per_dim"] = found.bits_per_dim
+        if {"encodes", "decodes"} <= able:
+            figures["reconstruction_mse"] = _squared_error(data, rebuild(model, data))
+        if not figures and "samples" in able:
+            samples = draw(model, len(data), dataset, seed)
+            figures[f"frechet_in_{COMPONENTS}_components"] = frechet_in_components(data, samples)
+    return figures
+
+
+@contextmanager
+def evaluating(model: Model) -> Iterator[None]:
+    """The model in evaluation mode and without gradients; its mode is as before afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+def rebuild(model: Model, data: Dataset) -> Tensor:
+    """Every example encoded and decoded again, on the CPU."""
+    batch = data.batch()
+    return reconstruct(model, Batch(batch.x.to(model.device), batch.condition)).cpu()
+
+
+def draw(model: Model, n: int, data: Dataset, seed: int, size: int = 250) -> Tensor:
+    """``n`` samples on the CPU; a model of labelled data is given labels in the proportions of ``data``."""
+    assert isinstance(model, Samples)
+    condition: Tensor | None = None
+    if getattr(model, "condition", "none") == "label":
+        if data.condition is None:
+            raise ValueError(
+                "this model makes examples of a given class, and these data have no labels to take them from"
+            )
+        rows = torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(seed))
+        condition = data.condition[rows.to(data.device)].to(model.device)
+    starts = range(0, n, size)
+    parts = [
+        model.sample(min(size, n - i), None if condition is None else condition[i : i + size], seed=seed + i).cpu()
+        for i in starts
+    ]
+    return torch.cat(parts)
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def likelihood_figures(found: Likelihood, data: Dataset) -> list[Figure]:
+    """Negative log-likelihood, bits per dimension, and divergence from the truth where its entropy is known."""
+    sign = "" if found.exact else "≤ "
+    how = "exact" if found.exact else f"upper bound by {found.draws} draws an example"
+    if found.ess is not None:
+        how += f", effective sample size {found.ess:.3g}"
+    how += f"; {len(data)} held-out examples"
+    nll, error = -found.nats, found.standard_error
+    figures = [Figure(name=f"{sign}NLL", value=nll, spread=error, unit="nats", note=how)]
+    if found.bits_per_dim is not None:
+        per_nat = 1 / (data.spec.dims * log(2))
+        bits = Figure(
+            name=f"{sign}bits/dim", value=found.bits_per_dim, spread=error * per_nat, unit="bits", note=found.derivation
+        )
+        figures.append(bits)
+    if data.entropy is not None:
+        note = f"NLL less the entropy of the truth, {data.entropy:.4f}"
+        figures.append(
+            Figure(name=f"{sign}KL to truth", value=nll - data.entropy, spread=error, unit="nats", note=note)
+        )
+    return figures
+
+
+def _squared_error(data: Dataset, rebuilt: Tensor) -> float:
+    return (rebuilt.double() - data.batch().x.cpu().double()).square().mean().item()
+
+
+def reconstruction_figures(data: Dataset, rebuilt: Tensor) -> list[Figure]:
+    """Mean squared error a value, and for images the peak signal-to-noise ratio that follows from it."""
+    error, note = _squared_error(data, rebuilt), f"{len(data)} held-out examples"
+    figures = [Figure(name="reconstruction MSE", value=error, unit="squared units a value", note=note)]
+    if data.spec.kind == "image":
+        ratio = -10 * log10(error) if error > 0 else float("inf")
+        figures.append(Figure(name="PSNR", value=ratio, unit="dB", note="of the mean squared error over all images"))
+    return figures
+
+
+def mode_figures(samples: Tensor, toy: Gaussians) -> list[Figure]:
+    """How many modes of a toy mixture the samples reach, and how evenly."""
+    found, note = mode_coverage(samples, toy.centres, toy.std), f"{len(samples)} samples"
+    return [
+        Figure(name="modes", value=found.modes, unit=f"of {found.of}", note=f"with a sample within 3 std; {note}"),
+        Figure(name="high quality", value=found.quality, note=f"fraction of samples within 3 std of a mode; {note}"),
+        Figure(name="mode KL", value=found.kl, unit="nats", note="of the histogram over modes from the uniform one"),
+    ]
+
+
+def distance_figures(
+    extractor: Extractor, train: Dataset, data: Dataset, samples: Tensor | None, rebuilt: Tensor | None, seed: int
+) -> list[Figure]:
+    """Distances in features between held-out ``data`` and ``samples``, and between it and its reconstructions.
+
+    Floor and ceiling are the distances of as many training examples, and of as many examples of noise.
+    """
+    real, figures = extractor(data.batch().x), []
+    frechet, kid = ("FID", "KID") if extractor.inception else ("Fréchet distance", "kernel distance")
+    if samples is not None:
+        made, sizes = extractor(samples), f"{len(samples)} samples, {len(data)} held-out examples"
+        floor = extractor(train.subset(len(samples), seed).batch().x)
+        ceiling = extractor(noise(train, len(samples), seed))
+        figures.append(
+            Figure(
+                name=frechet,
+                value=frechet_distance(made, real),
+                floor=frechet_distance(floor, real),
+                ceiling=frechet_distance(ceiling, real),
+                note=sizes,
+            )
+        )
+        distance, low, high = (kernel_distance(x, real, seed=seed) for x in (made, floor, ceiling))
+        figures.append(
+            Figure(
+                name=kid,
+                value=distance.mean,
+                spread=distance.standard_error,
+                floor=low.mean,
+                ceiling=high.mean,
+                note=sizes,
+            )
+        )
+        n = min(len(real), len(made))
+        found, note = prdc(real[:n], made[:n]), f"5 nearest neighbours among {n} held-out examples and {n} samples"
+        figures += [Figure(name=name, value=value, note=note) for name, value in asdict(found).items()]
+    if rebuilt is not None:
+        figures.append(
+            Figure(
+                name=f"{frechet} of reconstructions",
+                value=frechet_distance(extractor(rebuilt), real),
+                note=f"{len(data)} held-out examples against themselves",
+            )
+        )
+    return figures
+
+
+def noise(train: Dataset, n: int, seed: int) -> Tensor:
+    """``n`` examples of uniform noise: over [0, 1] for images, over each column's range for tables."""
+    uniform = torch.rand(n, *train.spec.shape, generator=torch.Generator().manual_seed(seed))
+    if train.spec.kind == "image":
+        return uniform
+    x = train.batch().x.cpu()
+    low, high = x.amin(0), x.amax(0)
+    return low + (high - low) * uniform
+
+
+def frechet_in_components(data: Dataset, samples: Tensor) -> float:
+    """Fréchet distance of samples from data in the first :data:`COMPONENTS` principal components of the data."""
+    x = data.batch().x.cpu().flatten(1).double()
+    mean = x.mean(0)
+    *_, directions = torch.linalg.svd(x - mean, full_matrices=False)
+    basis = directions[:COMPONENTS].T
+    return frechet_distance((samples.flatten(1).double() - mean) @ basis, (x - mean) @ basis)

@@ -1,0 +1,293 @@
+"""Evaluation of models whose every figure is known."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from math import exp
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from genwerk import extractor
+from genwerk.abilities import Bounds, Conditions, Decodes, Encodes, Samples, Scores
+from genwerk.data import open_data
+from genwerk.data.dataset import Data, Dataset, Splits
+from genwerk.data.toys import TOYS
+from genwerk.evaluation import Figure, Report, evaluate, quick
+from genwerk.extractor import accuracy, extractor_for, train_classifier
+from genwerk.metrics.features import Extractor, weights_hash
+from genwerk.model import Config, Model
+from genwerk.settings import Evaluate
+from genwerk.spec import DataSpec
+
+SETTINGS = Evaluate(examples=1000, samples=2000)
+PIXELS = Extractor("pixels", lambda x: x.flatten(1), None, "0" * 12)
+
+
+class Truth(Model, Scores, Samples):
+    """The toy distribution itself."""
+
+    def __init__(self, name: str, spec: DataSpec) -> None:
+        super().__init__(Config(), spec)
+        self.toy = TOYS[name]
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.toy.log_prob(x)
+
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        return self.toy.sample(n, 1_000_000 + (seed or 0))
+
+
+class Dimmer(Model, Encodes, Decodes):
+    """Rebuilds an image with every value off by ``offset``."""
+
+    def __init__(self, offset: float, spec: DataSpec) -> None:
+        super().__init__(Config(), spec)
+        self.offset, self.latent_shape = offset, spec.shape
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        assert not self.training
+        return x
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return z + self.offset
+
+
+class Replayer(Model, Samples, Conditions):
+    """Returns stored examples, of the class asked for where there is one."""
+
+    def __init__(self, data: Dataset, condition: str = "none") -> None:
+        super().__init__(Config(), data.spec)
+        self.data, self.condition = data, condition
+        self.asked: list[int] = []
+
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        if condition is not None:
+            self.asked += condition.tolist()
+        start = seed or 0
+        return self.data.batch(slice(start, start + n)).x
+
+
+class Bounded(Model, Bounds, Encodes, Decodes):
+    """Bounds every image's log-likelihood by -10 nats."""
+
+    latent_shape = (1,)
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return x.flatten(1).mean(1, keepdim=True)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return z[..., None, None].expand(-1, *self.spec.shape)
+
+    def log_prob_bound(
+        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+    ) -> Tensor:
+        return torch.full((len(x),), -10.0)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Splits:
+    return open_data(Data(source="digits"))
+
+
+@pytest.fixture(scope="module")
+def ring() -> Splits:
+    return open_data(Data(source="gaussians8"))
+
+
+@pytest.fixture
+def brief(monkeypatch, tmp_path):
+    """A short training of the classifier, and an empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(extractor.INCEPTION, raising=False)
+    monkeypatch.setattr(extractor, "CLASSIFIER_TRAINING", replace(extractor.CLASSIFIER_TRAINING, rounds=100))
+    return tmp_path
+
+
+def test_the_truth_scores_as_the_truth(ring):
+    report = evaluate(Truth("gaussians8", ring.spec), ring, replace(SETTINGS, samples=1000))
+    divergence = report["KL to truth"]
+    assert abs(divergence.value) < 4 * divergence.spread < 0.15
+    assert report["NLL"].value == pytest.approx(TOYS["gaussians8"].entropy + divergence.value)
+    assert report["modes"].value == 8
+    assert report["high quality"].value == pytest.approx(1 - exp(-4.5), abs=0.01)
+    assert report["mode KL"].value < 0.01
+    frechet, kernel = report["Fréchet distance"], report["kernel distance"]
+    assert frechet.value < 10 * frechet.floor + 1e-3
+    assert frechet.value < frechet.ceiling / 10
+    assert abs(kernel.value) < 4 * kernel.spread + abs(kernel.floor) < kernel.ceiling
+    assert report["density"].value == pytest.approx(1, abs=0.1)
+    assert report["coverage"].value > 0.9
+    assert "1000 samples, 1000 held-out examples" in frechet.note
+    assert report.extractor.startswith("2 standardised columns (weights ")
+
+
+def test_reconstructions_of_known_error(digits):
+    report = evaluate(Dimmer(0.1, digits.spec), digits, SETTINGS, extractor=PIXELS)
+    assert report["reconstruction MSE"].value == pytest.approx(0.01, rel=1e-5)
+    assert report["PSNR"].value == pytest.approx(20, abs=1e-4)
+    assert report["Fréchet distance of reconstructions"].value == pytest.approx(64 * 0.01, rel=1e-4)
+    assert {f.name for f in report.figures} == {"reconstruction MSE", "PSNR", "Fréchet distance of reconstructions"}
+
+
+def test_training_examples_as_samples_reach_about_the_floor(digits):
+    report = evaluate(Replayer(digits.train), digits, SETTINGS, extractor=PIXELS)
+    frechet = report["Fréchet distance"]
+    assert frechet.value == pytest.approx(frechet.floor, rel=1e-6)  # all 1617 are drawn for both
+    assert frechet.value < frechet.ceiling / 5
+    assert report["kernel distance"].value < report["kernel distance"].ceiling / 5
+    assert report["precision"].value > 0.8
+    assert "1617 samples, 180 held-out examples" in frechet.note
+
+
+def test_only_inceptions_features_give_a_fid(digits):
+    names = {f.name for f in evaluate(Replayer(digits.train), digits, SETTINGS, extractor=PIXELS).figures}
+    assert not names & {"FID", "KID"}
+    named = evaluate(Replayer(digits.train), digits, SETTINGS, extractor=replace(PIXELS, inception=True))
+    assert {"FID", "KID"} <= {f.name for f in named.figures}
+
+
+def test_bounds_are_marked_as_bounds(digits):
+    report = evaluate(Bounded(Config(), digits.spec), digits, replace(SETTINGS, draws=7), extractor=PIXELS)
+    assert report["≤ NLL"].value == 10
+    assert "upper bound by 7 draws" in report["≤ NLL"].note
+    assert report["≤ bits/dim"].value == pytest.approx(10 / (64 * torch.tensor(2.0).log().item()))
+
+
+def test_conditional_samples_follow_the_labels(digits):
+    model = Replayer(digits.train, "label")
+    evaluate(model, digits, SETTINGS, extractor=PIXELS)
+    asked, held = Counter(model.asked), Counter(digits.train.condition.tolist())
+    assert sum(asked.values()) == 1617
+    assert all(abs(asked[c] - held[c]) < 6 * held[c] ** 0.5 for c in range(10))
+    unlabelled = replace(digits.train, condition=None)
+    with pytest.raises(ValueError, match="no labels to take them from"):
+        quick(model, unlabelled)
+
+
+def test_samples_may_be_left_out(digits):
+    report = evaluate(Replayer(digits.train), digits, replace(SETTINGS, samples=0))
+    assert report.figures == ()
+
+
+def test_too_few_examples_for_distances_is_said(digits):
+    few = replace(digits, test=digits.test.select(torch.arange(5)))
+    report = evaluate(Replayer(digits.train), few, SETTINGS)
+    assert report.figures == ()
+    assert "Distances need 10" in report.notes[0]
+    assert report.notes[0] in report.markdown()
+
+
+def test_quick_figures_and_which_decides(digits, ring):
+    assert list(quick(Truth("gaussians8", ring.spec), ring.test)) == ["nll"]
+    figures = quick(Bounded(Config(), digits.spec), digits.test)
+    assert list(figures) == ["nll_bound", "bits_per_dim", "reconstruction_mse"]
+    assert figures["nll_bound"] == 10
+    assert quick(Dimmer(0.2, digits.spec), digits.test) == {"reconstruction_mse": pytest.approx(0.04)}
+    assert quick(Replayer(digits.test), digits.test) == {"frechet_in_32_components": pytest.approx(0, abs=1e-6)}
+    assert quick(Replayer(digits.train), digits.test)["frechet_in_32_components"] > 0.01
+
+
+def test_the_model_keeps_its_mode(digits):
+    model = Dimmer(0.1, digits.spec)
+    for training in (True, False):
+        quick(model.train(training), digits.test)
+        assert model.training is training
+
+
+def test_subset_is_random_and_repeatable(digits):
+    ordered = digits.train.select(digits.train.condition.argsort())
+    some = ordered.subset(300, seed=1)
+    assert len(set(some.condition.tolist())) == 10
+    assert torch.equal(some.x, ordered.subset(300, seed=1).x)
+    assert ordered.subset(5000, seed=1) is ordered
+
+
+def test_report_as_json_and_text():
+    figures = (
+        Figure(name="NLL", value=91.2345, spread=0.1234, unit="nats", note="exact"),
+        Figure(name="PSNR", value=float("inf"), unit="dB"),
+    )
+    report = Report(figures=figures, extractor="pixels (weights 0)", notes=("A note.",))
+    stored = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert stored["figures"][0]["value"] == 91.2345
+    assert stored["figures"][1]["value"] is None
+    head, rows = report.table()
+    assert head == ["figure", "value", "unit", "conditions"]
+    assert rows[0] == ["NLL", "91.23 ± 0.12", "nats", "exact"]
+    assert "| NLL | 91.23 ± 0.12 | nats | exact |" in report.markdown()
+    assert "features of: pixels (weights 0)." in report.lines()[0]
+    with pytest.raises(KeyError):
+        report["FID"]
+
+
+def test_classifier_learns_and_is_the_same_for_any_number_of_threads(digits, brief):
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    hashes = set()
+    try:
+        for n in (1, 3):
+            torch.set_num_threads(n)
+            network = train_classifier(digits.train, extractor.CLASSIFIER_TRAINING)
+            hashes.add(weights_hash(network.state_dict().values()))
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(threads)
+    assert len(hashes) == 1
+    assert torch.equal(before, torch.get_rng_state())
+    assert accuracy(network, digits.test) > 0.93
+    assert not network.training
+
+
+def test_extractor_is_kept_in_the_cache(digits, brief, monkeypatch):
+    first = extractor_for(digits)
+    assert first.name == "classifier of 10 classes"
+    (kept,) = (brief / "genwerk" / "features").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-9])
+    assert extractor_for(digits).hash == first.hash, "a damaged file is made again"
+    monkeypatch.setattr(extractor, "Trainer", None)
+    again = extractor_for(digits)
+    assert (again.hash, again.accuracy) == (first.hash, first.accuracy)
+    assert torch.equal(again(digits.test.batch().x), first(digits.test.batch().x))
+    assert first(digits.test.batch().x).shape == (180, 64)
+
+
+def test_extractor_without_a_cache_folder(digits, brief, monkeypatch):
+    (brief / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(brief / "file"))
+    assert extractor_for(digits).accuracy > 0.9
+
+
+def test_extractor_of_unlabelled_images_tells_orientations(digits, brief):
+    bare = replace(digits.spec, classes=())
+    splits = replace(
+        digits,
+        train=replace(digits.train, condition=None, spec=bare),
+        test=replace(digits.test, condition=None, spec=bare),
+    )
+    extractor = extractor_for(splits)
+    assert extractor.name == "classifier of 4 orientations"
+    assert extractor.accuracy > 0.8
+
+
+def test_inception_is_taken_when_named(digits, brief, monkeypatch):
+    monkeypatch.setenv(extractor.INCEPTION, str(brief / "none.safetensors"))
+    with pytest.raises(ValueError, match="there is no Inception weights file"):
+        extractor_for(digits)
+
+
+def test_no_features_for_text():
+    data = Dataset(x=torch.zeros(5, 3), spec=DataSpec(kind="text", shape=(3,)))
+    with pytest.raises(ValueError, match="no features for text"):
+        extractor_for(Splits(train=data, test=data, settings=Data()))
+
+
+@pytest.mark.slow
+def test_classifier_of_mnist(monkeypatch, tmp_path):
+    folder = Path(__file__).parents[3] / "shared" / "data" / "mnist"
+    if not folder.is_dir():
+        pytest.skip("MNIST is not at hand")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(extractor.INCEPTION, raising=False)
+    assert extractor_for(open_data(Data(source=str(folder)))).accuracy > 0.988
