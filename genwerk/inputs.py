@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from genwerk import pictures, runtime, store
-from genwerk.data import Data, Splits, open_data
+from genwerk.data import Splits, open_data
 from genwerk.data.images import SUFFIXES, Picture, decode
 from genwerk.spec import Batch
 
@@ -61,8 +61,7 @@ class OpenRun:
             height = self.spec.shape[1] if self.spec.kind == "image" else None
             square = height if height == self.spec.shape[-1] else None
             colour: Literal["grey", "rgb"] = "grey" if self.spec.shape[0] == 1 else "rgb"
-            given = Data(source=source, size=square, fit=self.settings.fit, colour=colour, label=self.settings.label)
-            splits = open_data(given)
+            splits = open_data(replace(self.settings, source=source, size=square, colour=colour, holdout=0, limit=None))
             self._match(splits, source)
             part = splits.train
         return self._placed(part.batch(slice(n)), label)

@@ -19,8 +19,8 @@ class Data:
     """Which data, and how they are read."""
 
     source: str = ""
-    """A built-in (digits, ring, grid, parabola, crescents, checkerboard, phases), a path (folder of images, idx files,
-    .npy, .npz, .csv, .parquet) or hf:NAME."""
+    """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases), a path (folder or .zip of
+    images, idx files, .npy, .npz, .csv, .parquet) or hf:NAME."""
     size: int | None = None
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
@@ -30,7 +30,7 @@ class Data:
     label: str = "label"
     """Name of the column or array that holds the labels, where the source has one."""
     holdout: float = 0.1
-    """Fraction of the examples held out for testing, where the source has no test part of its own."""
+    """Fraction of the examples held out for testing, where the source has no test part of its own; 0 holds none out."""
     limit: int | None = None
     """Greatest number of training examples to use, taken at random; None is all."""
     seed: int = 0

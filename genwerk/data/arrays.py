@@ -1,0 +1,238 @@
+"""Arrays as examples: what an array of numbers is taken for, and how it becomes images or a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genwerk.data import cache
+from genwerk.data.dataset import Data, Dataset
+from genwerk.data.images import common_size, fitted
+from genwerk.data.parts import Found, index_labels
+from genwerk.spec import DataSpec
+
+Array = NDArray[Any]
+
+CHUNK = 4096
+"""Rows converted at a time."""
+
+
+# --- What an array is -----------------------------------------------------------------------------------------------
+
+
+def array_found(
+    x: Array,
+    test_x: Array | None,
+    y: Array | None,
+    test_y: Array | None,
+    settings: Data,
+    *,
+    name: str,
+    key: str | None = None,
+) -> Found:
+    """Images where there are three or four dimensions, else a table.
+
+    ``key`` names the cached copy of an array without labels that is too large for memory.
+    """
+    assert key is None or y is None, "a copy in random order would part from its labels"
+    parts = [x] if test_x is None else [x, test_x]
+    for part, labels in zip(parts, (y, test_y), strict=False):
+        if part.dtype.kind not in "biuf":
+            raise ValueError(f"the array in {name} has the type {part.dtype}; expected numbers")
+        if part.ndim < 1 or part.ndim > 4 or part.size == 0:
+            raise ValueError(f"the array in {name} has shape {part.shape}; expected one example a row and at least one")
+        if labels is not None and labels.shape not in (part.shape[:1], (len(part), 1)):
+            raise ValueError(
+                f"the labels in {name} have shape {labels.shape}; expected one for each of {len(part):,} examples"
+            )
+    if len({part.shape[1:] for part in parts}) > 1:
+        raise ValueError(
+            f"training and test examples in {name} have the shapes {x.shape[1:]} and {parts[1].shape[1:]}; expected one"
+        )
+    if x.ndim > 2:
+        return images_found(x, test_x, y, test_y, settings, name=name, key=key)
+    columns = tuple(f"column {i + 1}" for i in range(x.shape[1] if x.ndim == 2 else 1))
+    return table_found(x, test_x, _items(y), _items(test_y), columns, settings, name=name, key=key)
+
+
+def _items(labels: Array | None) -> list[object] | None:
+    return None if labels is None else list(labels.reshape(-1).tolist())
+
+
+def _chunks(array: Array) -> Iterator[Array]:
+    return (array[i : i + CHUNK] for i in range(0, len(array), CHUNK))
+
+
+def _convert(
+    n: int, shape: tuple[int, ...], dtype: type, key: str | None, settings: Data, rows: Callable[[Any], Array]
+) -> tuple[Array, Array | None]:
+    """All ``n`` rows, converted a chunk at a time by ``rows``, and the random order they stand in, where they do.
+
+    Only an array that has a ``key``, being too large for memory, is put in random order: its held-out part must be a
+    slice of the mapped file.
+    """
+    order = None if key is None else torch.randperm(n, generator=torch.Generator().manual_seed(settings.seed)).numpy()
+
+    def fill(out: Array) -> dict[str, Any]:
+        for start in range(0, n, CHUNK):
+            chunk = slice(start, start + CHUNK)
+            out[chunk] = rows(chunk if order is None else order[chunk])
+        return {}
+
+    if key is not None:
+        key = cache.key("arrays 1", key, shape, settings.size, settings.fit, settings.colour, settings.seed)
+    stored = (key and cache.load(key)) or cache.build(key, (n, *shape), dtype, fill)
+    return stored[0], order
+
+
+# --- Tables ---------------------------------------------------------------------------------------------------------
+
+
+def table_found(
+    x: Array,
+    test_x: Array | None,
+    y: Sequence[object] | None,
+    test_y: Sequence[object] | None,
+    columns: tuple[str, ...],
+    settings: Data,
+    *,
+    name: str,
+    key: str | None = None,
+    notes: tuple[str, ...] = (),
+) -> Found:
+    """A table of ``columns`` from arrays of shape (n, d); a value that is not finite in float32 is an error."""
+    first, order = _convert(len(x), (len(columns),), np.float32, key, settings, _finite(x, columns, name))
+    values = [first]
+    if test_x is not None:
+        values.append(
+            _convert(len(test_x), (len(columns),), np.float32, None, settings, _finite(test_x, columns, name))[0]
+        )
+    classes, conditions = index_labels(y, test_y)
+    spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns)
+    parts = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
+    return Found(train=parts[0], test=parts[1] if test_x is not None else None, notes=notes, shuffled=order is not None)
+
+
+def _finite(x: Array, columns: tuple[str, ...], name: str) -> Callable[[Any], NDArray[np.float32]]:
+    """Reader of rows of ``x`` as float32 with shape (n, d)."""
+
+    def rows(which: Any) -> NDArray[np.float32]:
+        part: Array = x[which].reshape(-1, len(columns))
+        with np.errstate(over="ignore"):
+            values: NDArray[np.float32] = part.astype(np.float32)
+        if not np.isfinite(values).all():
+            row, column = map(int, np.argwhere(~np.isfinite(values))[0])
+            number = np.arange(len(x))[which][row]
+            raise ValueError(
+                f"row {number + 1:,}, column {columns[column]!r} of {name} is {part[row, column]}; expected a "
+                "finite number (remove the row or fill the gap)"
+            )
+        return values
+
+    return rows
+
+
+# --- Images ---------------------------------------------------------------------------------------------------------
+
+
+def images_found(
+    x: Array,
+    test_x: Array | None,
+    y: Array | None,
+    test_y: Array | None,
+    settings: Data,
+    *,
+    name: str,
+    key: str | None = None,
+    levels: int | None = None,
+    notes: tuple[str, ...] = (),
+) -> Found:
+    """Images from arrays with shape (n, h, w), (n, h, w, c) or (n, c, h, w), fitted as ``settings`` ask.
+
+    Values are whole numbers from 0 to 255, floats in [0, 1] (rounded to 8 bits), or booleans; ``levels`` says how many
+    values a pixel takes where that is known to be other than 256.
+    """
+    parts = [_channels_last(part, name) for part in (x, test_x) if part is not None]
+    ranges = [_range(part, name) for part in parts]
+    scale, found_levels = max(r[0] for r in ranges), max(r[1] for r in ranges)
+    if len({r[0] for r in ranges}) > 1:
+        raise ValueError(f"training and test images in {name} have different ranges; bring both to 0 .. 255")
+    levels = levels or found_levels
+    channels = parts[0].shape[3]
+    grey = settings.colour == "grey" or (settings.colour == "auto" and (channels == 1 or all(r[2] for r in ranges)))
+    height, width, note = common_size([parts[0].shape[1:3]], settings)
+    if levels != 256 and ((height, width) != parts[0].shape[1:3] or channels > 1):
+        scale, levels = 255 / (levels - 1), 256
+    shape = (1 if grey else 3, height, width)
+    values, order = [], None
+    for part in parts:
+        if key is None and part.dtype == np.uint8 and scale == 1 and part.shape[1:] == (height, width, shape[0]):
+            values.append(np.ascontiguousarray(part.transpose(0, 3, 1, 2)))
+        else:
+            pixels = partial(_pixels, part, scale, shape, settings)
+            done, order = _convert(len(part), shape, np.uint8, key, settings, pixels)
+            values.append(done)
+    classes, conditions = index_labels(_items(y), _items(test_y))
+    spec = DataSpec(kind="image", shape=shape, levels=levels, classes=classes)
+    sets = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
+    if any(part.dtype.kind == "f" and s == 255 for part, (s, _, _) in zip(parts, ranges, strict=True)):
+        notes += ("The pixels are floats in [0, 1] and are rounded to 8 bits.",)
+    return Found(
+        train=sets[0], test=sets[1] if test_x is not None else None, notes=(*notes, note), shuffled=order is not None
+    )
+
+
+def _channels_last(x: Array, name: str) -> Array:
+    """``x`` as a view with shape (n, h, w, c), c being 1, 3 or 4 (where both ends could be, the lesser)."""
+    if x.ndim == 3:
+        return x[..., None]
+    first, last = x.shape[1] in (1, 3, 4), x.shape[3] in (1, 3, 4)
+    if last and not (first and x.shape[1] < x.shape[3]):
+        return x
+    if first:
+        return x.transpose(0, 2, 3, 1)
+    raise ValueError(
+        f"the images in {name} have shape {x.shape}; expected 1, 3 or 4 channels, as (n, h, w, c) or (n, c, h, w)"
+    )
+
+
+def _range(x: Array, name: str) -> tuple[float, int, bool]:
+    """Factor that brings the values of ``x`` to level numbers, number of levels, and whether all channels are equal."""
+    equal = x.shape[3] == 3 and all((part == part[..., :1]).all() for part in _chunks(x))
+    if x.dtype.kind == "b":
+        return 1.0, 2, equal
+    if x.dtype == np.uint8:
+        return 1.0, 256, equal
+    low, high = min(part.min() for part in _chunks(x)), max(part.max() for part in _chunks(x))
+    whole = x.dtype.kind != "f" or all((part == np.floor(part)).all() for part in _chunks(x))
+    if x.dtype.kind == "f" and low >= 0 and high <= 1:
+        return 255.0, 256, equal
+    if low >= 0 and high <= 255 and whole:
+        return 1.0, 256, equal
+    raise ValueError(
+        f"the images in {name} hold values from {low} to {high}; "
+        "expected floats in [0, 1] or whole numbers from 0 to 255"
+    )
+
+
+def _pixels(x: Array, scale: float, shape: tuple[int, int, int], settings: Data, rows: Any) -> NDArray[np.uint8]:
+    """Level numbers with shape (n, *shape) of ``rows`` of the images ``x`` with shape (n, h, w, c)."""
+    from PIL import Image
+
+    x = x[rows]
+    x = (x * scale).round().astype(np.uint8) if scale != 1 else x.astype(np.uint8)
+    if x.shape[3] == 4:
+        alpha = x[..., 3:].astype(np.float32) / 255
+        x = (x[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+    if shape[0] == 1 and x.shape[3] == 3:
+        x = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in x])[..., None]
+    if x.shape[1:3] != shape[1:]:
+        images = (Image.fromarray(image[..., 0] if image.shape[2] == 1 else image) for image in x)
+        x = np.stack([np.asarray(fitted(image, *shape[1:], settings.fit)) for image in images])
+        x = x[..., None] if x.ndim == 3 else x
+    return np.broadcast_to(x, (*x.shape[:3], shape[0])).transpose(0, 3, 1, 2)

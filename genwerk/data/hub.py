@@ -1,0 +1,165 @@
+"""Parquet files and data sets of the Hugging Face hub, both as Arrow tables with the hub's description of columns."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from genwerk.data.arrays import table_found
+from genwerk.data.dataset import Data
+from genwerk.data.images import Listing, Picture, open_pictures
+from genwerk.data.parts import Found
+from genwerk.data.tables import part_files
+
+if TYPE_CHECKING:
+    import pyarrow
+
+CAPTIONS = ("text", "caption")
+
+
+def open_parquet(path: Path, settings: Data) -> Found:
+    """A parquet file, or a folder of train*.parquet and test*.parquet."""
+    try:
+        import pyarrow
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ValueError(f"reading {path} needs pyarrow; type: pip install 'genwerk[parquet]'") from None
+
+    def read(files: Sequence[Path]) -> pyarrow.Table | None:
+        return pyarrow.concat_tables([pq.read_table(f, partitioning=None) for f in files]) if files else None
+
+    train_files, test_files = part_files(path, ".parquet")
+    try:
+        train, test = read(train_files), read(test_files)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise ValueError(f"{path} cannot be read as parquet ({reason}); write the file again") from None
+    stamp = max(f.stat().st_mtime_ns for f in train_files + test_files)
+    return tables_found(train, test, settings, name=str(path), stamp=stamp)
+
+
+def open_hub(name: str, settings: Data) -> Found:
+    """The data set ``hf:NAME`` or ``hf:NAME:CONFIG`` of the hub, which the datasets library downloads and keeps."""
+    try:
+        import datasets
+    except ImportError:
+        raise ValueError(f"opening hf:{name} needs the datasets library; type: pip install 'genwerk[hub]'") from None
+    repository, _, config = name.partition(":")
+    try:
+        found = datasets.load_dataset(repository, config or None)
+    except Exception as error:  # whatever the network, the hub or the library has to say
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise ValueError(f"hf:{name} cannot be opened ({reason}); check the name at huggingface.co/datasets") from None
+    test = next((t for t in ("test", "validation", "valid", "val") if t in found), None)
+    train = "train" if "train" in found else next((s for s in found if s != test), test)
+    tables = [
+        found[s].with_format("arrow")[:] if s is not None else None for s in (train, test if test != train else None)
+    ]
+    return tables_found(tables[0], tables[1], settings, name=f"hf:{name}", stamp=0)
+
+
+def tables_found(train: pyarrow.Table, test: pyarrow.Table | None, settings: Data, *, name: str, stamp: int) -> Found:
+    """Images where a column holds image files, else a table of the columns of numbers."""
+    tables = [train] if test is None else [train, test]
+    if any(t.schema.names != train.schema.names for t in tables):
+        raise ValueError(f"training and test part of {name} have different columns; expected the same")
+    if not all(len(t) for t in tables):
+        raise ValueError(f"{name} has a part without rows; expected at least one example")
+    columns = train.schema.names
+    if settings.label != "label" and settings.label not in columns:
+        raise ValueError(
+            f"{name} has no column {settings.label!r} for --data.label; its columns are {', '.join(columns)}"
+        )
+    labels = [_labels(t, settings.label) if settings.label in columns else None for t in tables]
+    notes = (f"The column {settings.label!r} gives the classes.",) if labels[0] is not None else ()
+    image = next((f.name for f in train.schema if _is_image(f.type)), None)
+    if image is None:
+        names = tuple(c for c in columns if c != settings.label)
+        values = [_numbers(t, names, name) for t in tables] + [None]
+        return table_found(
+            values[0],
+            values[1],
+            labels[0],
+            labels[1] if test is not None else None,
+            names,
+            settings,
+            name=name,
+            notes=notes,
+        )
+
+    caption = next((c for c in CAPTIONS if c in columns), None)
+    parts = [
+        _pictures(part, table[image], classes, table[caption].to_pylist() if caption else None, stamp)
+        for part, table, classes in zip(("train", "test"), tables, labels, strict=False)
+    ]
+    listing = Listing(name=name, train=parts[0], test=parts[1] if len(parts) > 1 else (), notes=notes)
+    return open_pictures(listing, settings)
+
+
+def _pictures(
+    part: str, cells: Any, labels: list[object] | None, captions: list[str | None] | None, stamp: int
+) -> list[Picture]:
+    """The image files in ``cells``, a column of bytes or of the hub's structs, with what belongs to each."""
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    files = pc.struct_field(cells, "bytes") if types.is_struct(cells.type) else cells
+    return [
+        Picture(
+            f"{part} row {i + 1}",
+            partial(_open_cell, files, i),
+            size=size or 0,
+            stamp=stamp,
+            label=labels[i] if labels else None,
+            caption=captions[i] if captions else None,
+        )
+        for i, size in enumerate(pc.binary_length(files).to_pylist())
+    ]
+
+
+def _is_image(kind: Any) -> bool:
+    """Whether a column of this Arrow type holds image files: bytes, or the hub's struct of bytes and path."""
+    import pyarrow.types as types
+
+    if types.is_struct(kind):
+        return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+
+def _open_cell(files: Any, row: int) -> IO[bytes]:
+    content = files[row].as_py()
+    if content is None:
+        raise ValueError("its cell holds no bytes")
+    return io.BytesIO(content)
+
+
+def _labels(table: pyarrow.Table, label: str) -> list[object]:
+    """The labels of the rows, by name where the hub's description has names; None where a row has none."""
+    described = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    names = described.get("info", {}).get("features", {}).get(label, {}).get("names")
+    values: list[object] = table[label].to_pylist()
+    if not names:
+        return values
+    return [names[v] if isinstance(v, int) and 0 <= v < len(names) else None for v in values]
+
+
+def _numbers(table: pyarrow.Table, names: Sequence[str], name: str) -> Any:
+    """The columns ``names`` as an array with shape (n, d)."""
+    import pyarrow.types as types
+
+    for column in names:
+        kind = table.schema.field(column).type
+        if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+            raise ValueError(
+                f"the column {column!r} of {name} holds {kind}; expected images, numbers, or class names in the "
+                "column that --data.label names"
+            )
+    if not names:
+        raise ValueError(f"{name} has no column beside the labels; expected at least one of numbers or images")
+    return np.stack([table[c].to_numpy().astype(np.float64) for c in names], axis=1)

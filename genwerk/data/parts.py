@@ -1,0 +1,108 @@
+"""From what a reader found to training and test part: labels, held-out choice, limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from genwerk.data.dataset import Data, Dataset, Skipped, Splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a reader made of a source, before anything is held out."""
+
+    train: Dataset
+    test: Dataset | None = None
+    """The source's own test part, where it has one."""
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    shuffled: bool = False
+    """Whether the training examples already stand in a random order drawn from the seed, so that a slice of them is a
+    random choice (data mapped from a file can be sliced without being read)."""
+
+
+def check(settings: Data) -> None:
+    """Refuse settings that no source could follow."""
+    if settings.size is not None and settings.size < 1:
+        raise ValueError(f"the image size is {settings.size}; it must be 1 pixel or more, for example --data.size 32")
+    if not 0 <= settings.holdout < 1:
+        raise ValueError(f"the held-out fraction is {settings.holdout}; it must be at least 0 and less than 1")
+    if settings.limit is not None and settings.limit < 1:
+        raise ValueError(f"the limit on training examples is {settings.limit}; it must be 1 or more")
+
+
+def split(found: Found, settings: Data) -> Splits:
+    """Training and test part of ``found``; the same seed always holds out the same examples, whatever the limit.
+
+    At least one example is held out of two or more, unless none is asked for. A single example is both trained and
+    tested on, which is noted.
+    """
+    train, test, notes = found.train, found.test, list(found.notes)
+    generator = torch.Generator().manual_seed(settings.seed)
+
+    def order(n: int) -> Tensor:
+        return torch.arange(n) if found.shuffled else torch.randperm(n, generator=generator)
+
+    n = len(train)
+    if test is None and n == 1:
+        test = train
+        notes.append("There is one example in all: it is trained on and tested on.")
+    elif test is None and settings.holdout == 0:
+        test = train
+        notes.append("Nothing is held out, as asked: every example is trained on and tested on.")
+    elif test is None:
+        k = min(max(round(n * settings.holdout), 1), n - 1)
+        rows = order(n)
+        train, test = take(train, rows[: n - k], found.shuffled), take(train, rows[n - k :], found.shuffled)
+        notes.append(f"{k:,} of {n:,} examples, chosen by seed {settings.seed}, are held out for testing.")
+    else:
+        notes.append(f"The source has its own test part of {len(test):,} examples.")
+    if train.spec.classes and test.condition is None:
+        notes.append("Not every test example has a label, so the test part has none.")
+    if settings.limit is not None and settings.limit < len(train):
+        notes.append(
+            f"{settings.limit:,} of {len(train):,} training examples, chosen by seed {settings.seed}, are used."
+        )
+        train = take(train, order(len(train))[: settings.limit], found.shuffled)
+    return Splits(train=train, test=test, settings=settings, skipped=found.skipped, notes=tuple(notes))
+
+
+def take(data: Dataset, rows: Tensor, contiguous: bool) -> Dataset:
+    """The examples of ``rows`` in their own order; of ``contiguous`` rows a view, so that mapped data stay mapped."""
+    if not contiguous:
+        return data.select(rows.sort().values)
+    part = slice(int(rows[0]), int(rows[-1]) + 1)
+    return replace(
+        data,
+        x=data.x[part],
+        condition=None if data.condition is None else data.condition[part],
+        captions=None if data.captions is None else data.captions[part],
+    )
+
+
+def index_labels(*parts: Sequence[object] | None) -> tuple[tuple[str, ...], list[Tensor | None]]:
+    """Class names over all ``parts``, sorted (as numbers where all are), and each part's class indices with shape (n,).
+
+    A part that is None, or of which any label is None, has no indices; if that is the first, there are no classes.
+    """
+    labelled = [[_name(v) for v in p] if p is not None and all(v is not None for v in p) else None for p in parts]
+    if labelled[0] is None:
+        return (), [None for _ in parts]
+    names = sorted({name for p in labelled if p is not None for name in p})
+    if all(_is_whole(name) for name in names):
+        names.sort(key=int)
+    index = {name: i for i, name in enumerate(names)}
+    return tuple(names), [p if p is None else torch.tensor([index[name] for name in p]) for p in labelled]
+
+
+def _name(value: object) -> str:
+    """A label as text: 3.0 and 3 are the same class."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _is_whole(name: str) -> bool:
+    return len(name) < 19 and name.removeprefix("-").isdecimal()

@@ -1,0 +1,168 @@
+"""Sources by string: what a name or a path means, and the one function that opens any of them."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from genwerk.data import phases, toys
+from genwerk.data.arrays import images_found
+from genwerk.data.dataset import Data, Splits
+from genwerk.data.folders import METADATA, list_folder, list_zip
+from genwerk.data.hub import open_hub, open_parquet
+from genwerk.data.idx import is_idx, open_idx
+from genwerk.data.images import SUFFIXES, Listing, Picture, open_pictures
+from genwerk.data.npy import open_npy, open_npz
+from genwerk.data.parts import Found, check, split
+from genwerk.data.tables import open_csv
+
+Reader = Callable[[Path, Data], Found]
+
+
+def open_data(settings: Data) -> Splits:
+    """Open ``settings.source`` and choose training and test part.
+
+    The result says what was understood (``notes``, ``spec``) and what was left out (``skipped``). Raises ValueError
+    with one sentence when the source is unknown, empty or unreadable.
+    """
+    check(settings)
+    source = settings.source
+    if source in BUILT_INS:
+        return split(BUILT_INS[source](settings), settings)
+    if source.startswith("hf:"):
+        return split(open_hub(source.removeprefix("hf:"), settings), settings)
+    try:
+        path = Path(source).expanduser()
+        known = bool(source) and path.exists()
+    except (ValueError, RuntimeError, OSError):  # no such user, NUL in the name, a name too long
+        known = False
+    if not known:
+        raise _unknown(source)
+    try:
+        found = open_path(path, settings)
+    except PermissionError as error:
+        raise ValueError(
+            f"{error.filename or path} may not be read; change its permissions or name another source"
+        ) from None
+    return replace(split(found, settings), path=path)
+
+
+def open_path(path: Path, settings: Data) -> Found:
+    """Open a file by its name or a folder by what is in it."""
+    if path.is_dir():
+        return _open_folder(path, settings)
+    reader = _reader(path)
+    if reader is None:
+        raise ValueError(f"{path} is of no known kind; expected {_KINDS} or a folder of images")
+    return reader(path, settings)
+
+
+def _reader(path: Path) -> Reader | None:
+    return open_idx if is_idx(path) else READERS.get(path.suffix.lower())
+
+
+def _open_folder(path: Path, settings: Data) -> Found:
+    """A folder of idx, images, or train and test tables; or of one file of a known kind, which is then opened."""
+    files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
+    if any(is_idx(f) and "images" in f.name for f in files):
+        return open_idx(path, settings)
+    listing = list_folder(path, settings)
+    if listing.train or listing.test:
+        return open_pictures(listing, settings)
+    if any(path.rglob("*.parquet")):
+        return open_parquet(path, settings)
+    known = [f for f in files if f.name != METADATA and _reader(f) is not None]
+    if len(known) == 1:
+        found = open_path(known[0], settings)
+        return replace(
+            found, notes=(f"{known[0].name} is the one file in the folder that can be opened.", *found.notes)
+        )
+    if len(known) > 1 and {f.suffix.lower() for f in known} == {".csv"}:
+        return open_csv(path, settings)
+    if known:
+        raise ValueError(f"{path} holds {', '.join(f.name for f in known[:5])}; name the one you mean")
+    kinds = Counter(f.suffix.lower() or "no suffix" for f in path.rglob("*") if f.is_file())
+    seen = ", ".join(f"{count:,} files with {suffix}" for suffix, count in kinds.most_common(3)) or "nothing"
+    raise ValueError(
+        f"{path} holds no image ({seen}); expected {', '.join(sorted(SUFFIXES))} files in it or in its sub-folders"
+    )
+
+
+def _open_picture(path: Path, settings: Data) -> Found:
+    return open_pictures(Listing(name=str(path), train=[Picture(path.name, lambda: path.open("rb"))]), settings)
+
+
+def _open_zip(path: Path, settings: Data) -> Found:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listing = list_zip(path, archive, settings)
+            if not listing.train:
+                raise ValueError(
+                    f"{path} holds no image that may be read; expected {', '.join(sorted(SUFFIXES))} files in it"
+                )
+            return open_pictures(listing, settings)
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise ValueError(f"{path} is not a whole zip file ({error}); download or zip it again") from None
+
+
+def _open_digits(settings: Data) -> Found:
+    """The 1,797 digits of 8x8 pixels and 17 levels that scikit-learn ships (UCI, Alpaydin and Kaynak 1998).
+
+    The file is read directly, as importing scikit-learn takes longer than a small model's first epoch.
+    """
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise ValueError("the digits come with scikit-learn, which is not installed; type: pip install scikit-learn")
+    file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if file.is_file():
+        with gzip.open(file) as lines:
+            table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)
+    else:
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        table = np.column_stack([bunch.data, bunch.target]).astype(np.uint8)
+    x = table[:, :64].reshape(-1, 8, 8)
+    note = "Handwritten digits of scikit-learn, 8 x 8 pixels of 17 levels."
+    return images_found(x, None, table[:, 64], None, settings, name="digits", levels=17, notes=(note,))
+
+
+def _unknown(source: str) -> ValueError:
+    names = ", ".join(BUILT_INS)
+    if not source:
+        return ValueError(f"no data are named; type --data with a built-in ({names}), a path or hf:NAME")
+    near = get_close_matches(source, BUILT_INS, n=2, cutoff=0.6)
+    hint = (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else f"the built-ins are {names}; anything else must be a path or hf:NAME"
+    )
+    return ValueError(f"there are no data {source!r}: no such path exists and no built-in has that name; {hint}")
+
+
+BUILT_INS: dict[str, Callable[[Data], Found]] = {
+    "digits": _open_digits,
+    **{name: lambda settings, name=name: toys.open_toy(name, settings) for name in toys.TOYS},  # type: ignore[misc]
+    "phases": phases.open_phases,
+}
+"""Data that need no file, by name."""
+
+READERS: dict[str, Reader] = {
+    ".npy": open_npy,
+    ".npz": open_npz,
+    ".csv": open_csv,
+    ".parquet": open_parquet,
+    ".zip": _open_zip,
+    **dict.fromkeys(SUFFIXES, _open_picture),
+}
+"""How a file is opened, by the end of its name."""
+
+_KINDS = "idx, .npy, .npz, .csv, .parquet, .zip, an image"

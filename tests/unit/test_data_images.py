@@ -1,0 +1,414 @@
+"""Image files of every kind, good and bad, in folders and zips."""
+
+import io
+import struct
+import time
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from genwerk.data import Data, images, open_data
+from genwerk.data.images import Picture, common_size, decode, fitted, probe
+
+
+def picture(image, form="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return Picture("it", lambda: io.BytesIO(file.getvalue()))
+
+
+def gradient(height=20, width=20, channels=3):
+    """Pixels that differ in every place and channel."""
+    y, x = np.mgrid[:height, :width]
+    planes = [(7 * x + 3 * y + 50 * c) % 256 for c in range(channels)]
+    return np.stack(planes, 2).astype(np.uint8) if channels > 1 else planes[0].astype(np.uint8)
+
+
+def save(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+
+
+def png_bomb(side=20_000):
+    """A valid one-bit PNG of side x side black pixels in about 50 kB."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    packed = zlib.compress(bytes((side // 8 + 1) * side), 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+# --- One picture ----------------------------------------------------------------------------------------------------
+
+
+def test_grey_and_colour_come_back_exactly():
+    grey, colour = gradient(channels=1), gradient()
+    assert (decode(picture(Image.fromarray(grey)), 20, 20, "crop", grey=True) == grey).all()
+    assert (decode(picture(Image.fromarray(colour)), 20, 20, "crop", grey=False) == colour.transpose(2, 0, 1)).all()
+
+
+def test_sixteen_bits_are_rounded_to_eight():
+    deep = (gradient(channels=1).astype(np.uint16) * 257)[:, :20] + 100
+    item = picture(Image.fromarray(deep))
+    assert probe(item).grey
+    assert (decode(item, 20, 20, "crop", grey=True)[0] == np.round(deep / 257)).all()
+
+
+def test_transparency_is_laid_over_white():
+    colour = np.dstack([gradient(), np.full((20, 20), 128, np.uint8)])
+    colour[0, 0, 3], colour[0, 1, 3] = 0, 255
+    got = decode(picture(Image.fromarray(colour)), 20, 20, "crop", grey=False).transpose(1, 2, 0).astype(float)
+    alpha = colour[..., 3:] / 255
+    assert np.abs(got - (alpha * colour[..., :3] + (1 - alpha) * 255)).max() <= 1
+    assert (got[0, 0] == 255).all()
+    assert (got[0, 1] == colour[0, 1, :3]).all()
+
+
+def test_a_palette_with_a_transparent_colour_and_grey_with_alpha():
+    indexed = Image.new("P", (4, 4), 1)
+    indexed.putpalette([0, 0, 0, 200, 10, 20])
+    indexed.putpixel((0, 0), 0)
+    got = decode(picture(indexed, transparency=0), 4, 4, "crop", grey=False)
+    assert got[:, 0, 0].tolist() == [255, 255, 255]
+    assert got[:, 1, 1].tolist() == [200, 10, 20]
+    assert decode(picture(Image.new("LA", (4, 4), (0, 0))), 4, 4, "crop", grey=True).min() == 255
+
+
+def test_cmyk_becomes_rgb():
+    red = picture(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "TIFF")
+    assert decode(red, 8, 8, "crop", grey=False)[:, 4, 4].tolist() == [255, 0, 0]
+    jpeg = decode(picture(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"), 8, 8, "crop", grey=False)[:, 4, 4]
+    assert np.abs(jpeg.astype(int) - [255, 0, 0]).max() < 12
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_exif_rotation_is_applied(form):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it a quarter turn clockwise
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:8, :16] = 255  # white top left is to appear top right
+    item = picture(Image.fromarray(pixels), form, exif=exif, quality=95)
+    assert (probe(item).height, probe(item).width) == (32, 16)
+    upright = decode(item, 32, 16, "crop", grey=True)[0]
+    assert upright[:14, 10:].min() > 200
+    assert upright[18:].max() < 50
+    assert upright[:, :6].max() < 50
+
+
+def test_a_large_jpeg_is_fitted_without_shifting_it():
+    pixels = np.zeros((800, 1200, 3), np.uint8)
+    pixels[:, 600:] = 255
+    got = decode(picture(Image.fromarray(pixels), "JPEG", quality=95), 32, 32, "crop", grey=True)[0]
+    assert got[:, :15].max() < 10
+    assert got[:, 17:].min() > 245
+
+
+def test_only_the_first_frame_of_a_gif_is_read():
+    frames = [Image.new("P", (8, 8), k) for k in (0, 1)]
+    for frame in frames:
+        frame.putpalette([10, 20, 30, 200, 200, 200])
+    got = decode(picture(frames[0], "GIF", save_all=True, append_images=frames[1:]), 8, 8, "crop", grey=False)
+    assert got[:, 0, 0].tolist() == [10, 20, 30]
+
+
+def test_floating_point_pixels_are_refused_with_a_reason():
+    with pytest.raises(ValueError, match="floating-point"):
+        decode(picture(Image.new("F", (4, 4)), "TIFF"), 4, 4, "crop", grey=True)
+
+
+# --- Fitting --------------------------------------------------------------------------------------------------------
+
+
+def test_crop_keeps_the_middle_and_pad_the_whole():
+    wide = np.zeros((10, 30), np.uint8)
+    wide[:, 10:20] = 255
+    image = Image.fromarray(wide)
+    assert np.asarray(fitted(image, 10, 10, "crop")).min() == 255
+    padded = np.asarray(fitted(image, 30, 30, "pad"))
+    assert (padded[10:20] == wide).all()
+    assert not padded[:9].any()
+    stretched = np.asarray(fitted(image, 30, 30, "stretch"))
+    assert (stretched == stretched[:1]).all()
+
+
+def test_padding_takes_the_colour_of_the_border():
+    padded = np.asarray(fitted(Image.new("RGB", (4, 12), (9, 80, 200)), 12, 12, "pad"))
+    assert (padded == [9, 80, 200]).all()
+
+
+@given(st.tuples(*[st.integers(1, 40)] * 4), st.sampled_from(["crop", "pad", "stretch"]))
+def test_any_size_is_fitted_to_any_other_without_new_colours(sides, fit):
+    height, width, to_height, to_width = sides
+    flat = fitted(Image.new("RGB", (width, height), (30, 60, 90)), to_height, to_width, fit)
+    assert flat.size == (to_width, to_height)
+    assert (np.asarray(flat) == [30, 60, 90]).all()
+
+
+def test_resampling_is_antialiased():
+    fine = np.indices((64, 64)).sum(0) % 2 * 255
+    coarse = np.asarray(fitted(Image.fromarray(fine.astype(np.uint8)), 8, 8, "crop")).astype(int)
+    assert np.abs(coarse - 127).max() <= 2
+
+
+@pytest.mark.parametrize(
+    "sizes, asked, expected",
+    [
+        ([(30, 40)] * 3, None, (30, 40)),
+        ([(30, 40)] * 3, 16, (16, 16)),
+        ([(30, 40), (35, 50)], None, (24, 24)),
+        ([(7, 9), (8, 8)], None, (7, 7)),
+        ([(3000, 4000), (4000, 3000)], None, (256, 256)),
+        ([(1, 1)] + [(64, 70), (80, 64)] * 10, None, (64, 64)),
+    ],
+)
+def test_common_size(sizes, asked, expected):
+    *size, note = common_size(sizes, Data(size=asked))
+    assert tuple(size) == expected
+    assert f"{expected[1]} x {expected[0]}" in note
+
+
+# --- Folders --------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_every_kind_are_found_and_hidden_files_are_not(tmp_path):
+    names = ["a b.PNG", "grün/лес.Jpeg", "x.webp", "deep/er/y.bmp", "z.tif", "w.gif"]
+    for i, name in enumerate(names):
+        save(tmp_path / name, np.full((8, 8, 3), 40 * i, np.uint8))
+    save(tmp_path / ".hidden.png", gradient(8, 8))
+    save(tmp_path / ".git/c.png", gradient(8, 8))
+    (tmp_path / "notes.txt").write_text("no picture")
+    splits = open_data(Data(source=str(tmp_path)))
+    assert len(splits.train) + len(splits.test) == len(names)
+    assert splits.skipped == ()
+    assert splits.spec.shape == (1, 8, 8)
+    assert splits.spec.classes == ()
+    assert any("not taken for classes" in n for n in splits.notes)
+
+
+def test_class_folders_with_a_test_part(tmp_path):
+    for part, count in (("train", 3), ("test", 2)):
+        for k, name in enumerate(("cat", "dog")):
+            for i in range(count):
+                save(tmp_path / part / name / f"{i}.png", np.full((4, 4), 100 * k + i, np.uint8))
+    splits = open_data(Data(source=str(tmp_path)))
+    assert splits.spec.classes == ("cat", "dog")
+    assert (len(splits.train), len(splits.test)) == (6, 4)
+    for part in (splits.train, splits.test):
+        assert torch.equal(part.condition, (part.x[:, 0, 0, 0] >= 100).long())
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for name in ("train", "tram"):
+        save(tmp_path / name / "0.png", gradient(4, 4))
+    assert open_data(Data(source=str(tmp_path))).spec.classes == ("train", "tram")
+
+
+def test_metadata_gives_captions_and_labels(tmp_path):
+    for i in range(4):
+        save(tmp_path / f"{i}.png", np.full((4, 4), i, np.uint8))
+    table = 'file_name,text,kind\n0.png,"a, b",odd\n1.png,één,even\n2.png,c,odd\nlost.png,d,odd\n'
+    (tmp_path / "metadata.csv").write_text(table, encoding="utf-8")
+    splits = open_data(Data(source=str(tmp_path), label="kind"))
+    captions = {int(p.x[i].max()): p.captions[i] for p in (splits.train, splits.test) for i in range(len(p))}
+    assert captions == {0: "a, b", 1: "één", 2: "c"}
+    assert splits.spec.captions
+    assert splits.spec.classes == ("even", "odd")
+    assert {s.name for s in splits.skipped} == {"3.png", "lost.png"}
+
+
+@pytest.mark.parametrize(
+    "table", ["", "file,text\n0.png,a\n", "file_name,text\n0.png,a,b\n", "file_name\nother.png\n", '"x']
+)
+def test_metadata_that_makes_no_sense_is_one_sentence(tmp_path, table):
+    save(tmp_path / "0.png", gradient(4, 4))
+    (tmp_path / "metadata.csv").write_text(table)
+    with pytest.raises(ValueError, match=r"metadata\.csv"):
+        open_data(Data(source=str(tmp_path)))
+
+
+def test_damaged_images_are_skipped_counted_and_named(tmp_path):
+    for i in range(5):
+        save(tmp_path / f"{i}.png", gradient())
+    whole = (tmp_path / "0.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    splits = open_data(Data(source=str(tmp_path)))
+    assert len(splits.train) + len(splits.test) == 5
+    assert [s.name for s in splits.skipped] == ["cut.png", "empty.png", "gone.png", "script.png", "text.jpg"]
+    assert all(s.reason for s in splits.skipped)
+
+
+def test_a_bomb_is_refused_by_name_and_quickly(tmp_path):
+    save(tmp_path / "good.png", gradient())
+    (tmp_path / "bomb.png").write_bytes(png_bomb())
+    (tmp_path / "large.png").write_bytes(png_bomb(9_000))  # 81 million pixels: below Pillow's own limit, above ours
+    start = time.perf_counter()
+    splits = open_data(Data(source=str(tmp_path)))
+    assert time.perf_counter() - start < 1
+    assert [s.name for s in splits.skipped] == ["bomb.png", "large.png"]
+    assert all("64,000,000" in s.reason for s in splits.skipped)
+
+
+def test_a_folder_where_nothing_can_be_read_is_an_error(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"bad\.png.*save it again"):
+        open_data(Data(source=str(tmp_path)))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_a_damaged_file_raises_nothing_but_value_error(tmp_path, data):
+    form = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"]))
+    file = io.BytesIO()
+    Image.fromarray(gradient(12, 12)).save(file, form)
+    content = bytearray(file.getvalue())
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    (tmp_path / "it.png").write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    complaint = ""
+    try:
+        splits = open_data(Data(source=str(tmp_path), size=8))
+    except ValueError as error:
+        complaint = str(error)
+    assert "it.png" in complaint if complaint else splits.train.x.shape[2:] == (8, 8)
+
+
+# --- Colour ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("colour, shape", [("auto", (3, 8, 8)), ("grey", (1, 8, 8)), ("rgb", (3, 8, 8))])
+def test_one_coloured_image_makes_all_coloured(tmp_path, colour, shape):
+    save(tmp_path / "grey.png", gradient(8, 8, 1))
+    save(tmp_path / "rgb.png", gradient(8, 8))
+    assert open_data(Data(source=str(tmp_path), colour=colour)).spec.shape == shape
+
+
+def test_grey_images_stored_in_colour_are_grey(tmp_path):
+    grey = gradient(8, 8, 1)
+    save(tmp_path / "0.png", np.stack([grey] * 3, 2))
+    splits = open_data(Data(source=str(tmp_path)))
+    assert splits.spec.shape == (1, 8, 8)
+    assert (splits.train.x[0, 0].numpy() == grey).all()
+    assert any("all grey" in n for n in splits.notes)
+
+
+# --- Zip ------------------------------------------------------------------------------------------------------------
+
+
+def zipped(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return Data(source=str(path))
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_zip_is_read_like_the_folder_in_it(tmp_path):
+    members = {f"all/{k}/{i}.png": png(gradient(4 + i, 5)) for k in ("a", "b") for i in range(3)}
+    members |= {"__MACOSX/all/._0.png": b"junk", "all/readme.txt": b"hello"}
+    for name, content in members.items():
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_bytes(content)
+    (tmp_path / "out/__MACOSX/all/._0.png").unlink()
+    a = open_data(zipped(tmp_path / "it.zip", members))
+    b = open_data(Data(source=str(tmp_path / "out" / "all")))
+    assert a.spec == b.spec
+    assert a.spec.classes == ("a", "b")
+    assert a.train.fingerprint() == b.train.fingerprint()
+
+
+def test_zip_members_lead_nowhere_and_cannot_swell(tmp_path):
+    members = {"../../escape.png": png(gradient(4, 4)), "/abs.png": png(gradient(4, 4)), "bomb.png": bytes(10**7)}
+    (tmp_path / "deep").mkdir()
+    splits = open_data(zipped(tmp_path / "deep/it.zip", members))
+    assert len(splits.train) + len(splits.test) == 2
+    assert [s.name for s in splits.skipped] == ["bomb.png"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["deep", "it.zip"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip", png_bomb(64)])
+def test_what_is_no_zip_is_one_sentence(tmp_path, content):
+    (tmp_path / "it.zip").write_bytes(content)
+    with pytest.raises(ValueError, match="not a whole zip"):
+        open_data(Data(source=str(tmp_path / "it.zip")))
+
+
+def test_a_zip_without_images_and_one_with_a_damaged_member(tmp_path):
+    with pytest.raises(ValueError, match="no image"):
+        open_data(zipped(tmp_path / "empty.zip", {"a.txt": b"hello"}))
+    good = {f"{i}.png": png(gradient(6, 6)) for i in range(3)}
+    source = zipped(tmp_path / "it.zip", good)
+    content = bytearray((tmp_path / "it.zip").read_bytes())
+    content[60] ^= 255  # inside the first member
+    (tmp_path / "it.zip").write_bytes(content)
+    assert [s.name for s in open_data(source).skipped] == ["0.png"]
+
+
+# --- Large data -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_memory(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(images.cache, "LARGE", 100)
+    (tmp_path / "in").mkdir()
+    for i in range(12):
+        save(tmp_path / "in" / f"{i}.png", np.full((8, 8), i, np.uint8))
+    (tmp_path / "in" / "bad.png").write_bytes(b"no")
+    return tmp_path
+
+
+def contents(splits):
+    return [sorted(p.x[:, 0, 0, 0].tolist()) for p in (splits.train, splits.test)], splits.skipped, splits.spec
+
+
+def test_large_data_are_mapped_and_the_same_as_small(small_memory, monkeypatch):
+    source = Data(source=str(small_memory / "in"), holdout=0.25, limit=5)
+    first = open_data(source)
+    assert any("mapped" in n for n in first.notes)
+    assert len(list((small_memory / "cache").rglob("x.npy"))) == 1
+    monkeypatch.setattr(images, "decode", None)  # the second time nothing is decoded
+    assert contents(open_data(source)) == contents(first)
+    monkeypatch.undo()
+    assert contents(open_data(source)) == contents(first)
+    assert (len(first.train), len(first.test)) == (5, 3)
+
+
+@pytest.mark.parametrize("harm", ["x.npy", "facts.json"])
+def test_a_damaged_cache_is_rebuilt(small_memory, harm):
+    source = Data(source=str(small_memory / "in"))
+    first = contents(open_data(source))
+    (file,) = (small_memory / "cache").rglob(harm)
+    file.write_bytes(file.read_bytes()[:-20])
+    assert contents(open_data(source)) == first
+    assert list((small_memory / "cache").rglob(".*")) == []
+
+
+def test_a_changed_file_is_read_anew(small_memory):
+    source = Data(source=str(small_memory / "in"))
+    open_data(source)
+    save(small_memory / "in" / "0.png", np.full((8, 8), 200, np.uint8))
+    (train, test), *_ = contents(open_data(source))
+    assert 200 in train + test
+
+
+def test_data_larger_than_the_disk_are_refused(small_memory, monkeypatch):
+    monkeypatch.setattr(images.cache.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10}))
+    with pytest.raises(ValueError, match=r"--data\.size"):
+        open_data(Data(source=str(small_memory / "in")))

@@ -1,0 +1,243 @@
+"""Tables: .csv and .parquet, and data sets of the hub, with every bad cell named."""
+
+import io
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from genwerk.data import Data, open_data
+from genwerk.data.tables import read_csv
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+# --- csv ------------------------------------------------------------------------------------------------------------
+
+
+def table(path, text, label="label"):
+    path.write_text(text, encoding="utf-8")
+    return read_csv(path, label)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_header_labels_and_delimiters(tmp_path, mark):
+    got = table(tmp_path / "a.csv", "\ufeffweight,label,height\n1.5,cat,2\n\n-3e2,dog,.5\n".replace(",", mark))
+    assert got.columns == ("weight", "height")
+    assert got.labels == ["cat", "dog"]
+    assert got.values.tolist() == [[1.5, 2.0], [-300.0, 0.5]]
+
+
+def test_without_header_columns_are_numbered(tmp_path):
+    got = table(tmp_path / "a.csv", "5.1,3.5,setosa\n4.9,3.0,virginica\n", label="column 3")
+    assert got.columns == ("column 1", "column 2")
+    assert got.labels == ["setosa", "virginica"]
+
+
+def test_class_numbers_are_sorted_as_numbers(tmp_path):
+    (tmp_path / "a.csv").write_text("v,label\n" + "".join(f"{i},{i}\n" for i in (10, 9, 2)))
+    assert open_data(Data(source=str(tmp_path / "a.csv"))).spec.classes == ("2", "9", "10")
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("a,b\n1,2\n3,\n", "line 3, column 'b'.*holds ''"),
+        ("a,b\n1,2\nnan,4\n", "line 3, column 'a'.*'nan'"),
+        ("a,b\n1,inf\n", "line 2, column 'b'.*'inf'"),
+        ("a,b\n1,1e300\n", "line 2, column 'b'"),
+        ("a,b\n1,2\n\n3\n", "line 4 .*1 cells.*expected 2"),
+        ("a,b\n1,2\n3,4,5\n", "line 3 .*3 cells"),
+        ("a,b\n1,two\n", "'two'.*--data.label"),
+        ("a,b\n", "no lines below"),
+        ("", "empty"),
+        ("\n\n", "empty"),
+        ("label\ncat\n", "no column beside"),
+    ],
+)
+def test_a_bad_table_is_named_by_line_and_column(tmp_path, text, words):
+    with pytest.raises(ValueError, match=words):
+        table(tmp_path / "a.csv", text)
+
+
+def test_an_unknown_label_column_lists_those_there_are(tmp_path):
+    with pytest.raises(ValueError, match=r"no column 'kind'.*a, b"):
+        table(tmp_path / "a.csv", "a,b\n1,2\n", label="kind")
+
+
+def test_bytes_that_are_no_text_are_one_sentence(tmp_path):
+    (tmp_path / "a.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
+    with pytest.raises(ValueError, match="UTF-8"):
+        open_data(Data(source=str(tmp_path / "a.csv")))
+
+
+def test_a_folder_of_train_and_test_tables(tmp_path):
+    (tmp_path / "train.csv").write_text("a,label\n1,x\n2,y\n3,x\n")
+    (tmp_path / "test.csv").write_text("a,label\n4,y\n")
+    splits = open_data(Data(source=str(tmp_path)))
+    assert splits.train.x.tolist() == [[1], [2], [3]]
+    assert splits.test.condition.tolist() == [1]
+    (tmp_path / "test.csv").write_text("b,label\n4,y\n")
+    with pytest.raises(ValueError, match="different columns"):
+        open_data(Data(source=str(tmp_path)))
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.one_of(st.text(alphabet='01.,;\n"anie-+ \r\0', max_size=40).map(str.encode), st.binary(max_size=40)))
+def test_any_bytes_are_a_finite_table_or_a_value_error(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    complaint = ""
+    try:
+        splits = open_data(Data(source=str(tmp_path / "a.csv")))
+    except ValueError as error:
+        complaint = str(error)
+    assert "a.csv" in complaint if complaint else torch.isfinite(splits.train.x).all()
+
+
+# --- parquet --------------------------------------------------------------------------------------------------------
+
+
+def png(value):
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), (value, 0, 255)).save(file, "PNG")
+    return file.getvalue()
+
+
+def image_table(values, names=("cat", "dog")):
+    """A table as the hub writes it: a struct of bytes and path, and the names of the classes in the metadata."""
+    features = {"img": {"_type": "Image"}, "label": {"names": list(names), "_type": "ClassLabel"}}
+    cells = [{"bytes": png(v), "path": f"{v}.png"} for v in values]
+    columns = {"img": cells, "label": [v % 2 for v in values], "caption": [f"number {v}" for v in values]}
+    return pa.table(columns).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def test_images_of_the_hub_in_parquet(tmp_path):
+    pq.write_table(image_table(range(6)), tmp_path / "train-00000-of-00002.parquet")
+    pq.write_table(image_table([6, 7]), tmp_path / "train-00001-of-00002.parquet")
+    pq.write_table(image_table([8, 9, 10]), tmp_path / "test-00000-of-00001.parquet")
+    splits = open_data(Data(source=str(tmp_path)))
+    assert splits.spec.classes == ("cat", "dog")
+    assert splits.train.x[:, 0, 0, 0].tolist() == list(range(8))
+    assert splits.test.x[:, 0, 0, 0].tolist() == [8, 9, 10]
+    assert splits.test.condition.tolist() == [0, 1, 0]
+    assert splits.test.captions == ["number 8", "number 9", "number 10"]
+
+
+def test_damaged_cells_are_skipped_and_plain_bytes_are_read(tmp_path):
+    cells = [png(0), b"no", None, png(3)]
+    pq.write_table(pa.table({"image": pa.array(cells, pa.binary())}), tmp_path / "a.parquet")
+    splits = open_data(Data(source=str(tmp_path / "a.parquet")))
+    assert len(splits.train) + len(splits.test) == 2
+    assert [s.name for s in splits.skipped] == ["train row 2", "train row 3"]
+
+
+def test_numbers_in_parquet(tmp_path):
+    pq.write_table(pa.table({"a": [1, 2, 3], "b": [0.5, 1.5, 2.5], "label": ["x", "y", "x"]}), tmp_path / "a.parquet")
+    splits = open_data(Data(source=str(tmp_path / "a.parquet")))
+    assert splits.spec.columns == ("a", "b")
+    assert splits.spec.classes == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    "columns, words",
+    [
+        ({"a": [1.0, None]}, "row 2, column 'a'"),
+        ({"a": ["x", "y"]}, "column 'a'.*holds string"),
+        ({"label": [1, 2]}, "no column beside"),
+        ({"a": pa.array([], pa.int64())}, "without rows"),
+    ],
+)
+def test_parquet_that_makes_no_sense_is_one_sentence(tmp_path, columns, words):
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=words):
+        open_data(Data(source=str(tmp_path / "a.parquet")))
+
+
+def test_a_cut_parquet_and_a_missing_pyarrow_are_one_sentence(tmp_path, monkeypatch):
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": [1]}), file)
+    file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises(ValueError, match="cannot be read as parquet"):
+        open_data(Data(source=str(file)))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ValueError, match=r"pip install 'genwerk\[parquet\]'"):
+        open_data(Data(source=str(file)))
+
+
+# --- hub ------------------------------------------------------------------------------------------------------------
+
+
+class Split:
+    """As much of datasets.Dataset as is used: the rows in Arrow's form."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def with_format(self, form):
+        assert form == "arrow"
+        return self
+
+    def __getitem__(self, rows):
+        assert rows == slice(None)
+        return self.rows
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A fake datasets module, and what was asked of it."""
+    asked = []
+    known = {
+        "someone/pets": {"train": Split(image_table(range(5))), "validation": Split(image_table([5]))},
+        "someone/all": {"everything": Split(image_table(range(5)))},
+    }
+
+    def load_dataset(name, config):
+        asked.append((name, config))
+        if name not in known:
+            raise RuntimeError(f"Dataset '{name}' doesn't exist on the Hub.")
+        return known[name]
+
+    module = types.ModuleType("datasets")
+    module.load_dataset = load_dataset
+    monkeypatch.setitem(sys.modules, "datasets", module)
+    return asked
+
+
+def test_a_data_set_of_the_hub(hub):
+    splits = open_data(Data(source="hf:someone/pets:small"))
+    assert hub == [("someone/pets", "small")]
+    assert (len(splits.train), len(splits.test)) == (5, 1)
+    assert splits.spec.classes == ("cat", "dog")
+    assert splits.train.x[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_data_set_of_one_part_is_held_out_from(hub):
+    splits = open_data(Data(source="hf:someone/all", holdout=0.4))
+    assert (len(splits.train), len(splits.test)) == (3, 2)
+
+
+def test_an_unknown_data_set_and_a_missing_library_are_one_sentence(hub, monkeypatch):
+    with pytest.raises(ValueError, match=r"hf:no/such.*doesn't exist.*check the name"):
+        open_data(Data(source="hf:no/such"))
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ValueError, match=r"pip install 'genwerk\[hub\]'"):
+        open_data(Data(source="hf:someone/pets"))
+
+
+def test_labels_that_only_the_training_part_has(hub, monkeypatch):
+    unlabelled = image_table([5, 6]).set_column(1, "label", pa.array([-1, -1]))
+    unlabelled = unlabelled.replace_schema_metadata(image_table([0]).schema.metadata)
+    parts = {"train": Split(image_table(range(4))), "test": Split(unlabelled)}
+    monkeypatch.setattr(sys.modules["datasets"], "load_dataset", lambda name, config: parts)
+    splits = open_data(Data(source="hf:any"))
+    assert splits.train.condition.tolist() == [0, 1, 0, 1]
+    assert splits.test.condition is None
+    assert any("test part has none" in n for n in splits.notes)
+    assert np.array_equal(splits.test.x[:, 0, 0, 0], [5, 6])
