@@ -7,17 +7,14 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 from tyro.conf import Positional
 
 from genwerk.progress import report_figures, say, table, tell_skipped
-
-if TYPE_CHECKING:
-    from genwerk.recipe import Recipe
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -53,8 +50,8 @@ def show(recipe: Positional[str], *, as_json: Annotated[bool, tyro.conf.arg(name
     from inspect import getdoc
 
     from genwerk import store
-    from genwerk.recipe import to_json
     from genwerk.recipes import find
+    from genwerk.settings import to_json
 
     if Path(recipe).is_dir():
         stored = store.find(recipe)
@@ -94,11 +91,14 @@ class TrainOptions:
 
 def train_command(arguments: Sequence[str]) -> None:
     """``genwerk train``: the settings on offer are those of the recipe fitted to the data that were named."""
+    from inspect import getdoc
+
     from genwerk import runtime, store
     from genwerk.data import open_data
-    from genwerk.recipes import find
     from genwerk.progress import follow
+    from genwerk.recipes import find
     from genwerk.run import Training
+    from genwerk.settings import Recipe
 
     name = next((a for a in arguments if not a.startswith("-")), None)
     if name is None or not arguments or arguments[0].startswith("-"):
@@ -108,16 +108,18 @@ def train_command(arguments: Sequence[str]) -> None:
     entry = find(name)
     rest = [SHORTHANDS.get(head, head) + eq + tail for head, eq, tail in (a.partition("=") for a in arguments[1:])]
 
-    def parse(default: Recipe) -> tuple[Recipe, TrainOptions]:
-        @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes)
-        def whole(
-            settings: Annotated[Recipe, tyro.conf.arg(name="")] = default,
-            options: Annotated[TrainOptions, tyro.conf.arg(name="")] = TrainOptions(),
-        ) -> tuple[Recipe, TrainOptions]:
-            return settings, options
+    fields = [
+        ("settings", Annotated[Recipe, tyro.conf.arg(name="")]),
+        ("options", Annotated[TrainOptions, tyro.conf.arg(name="")]),
+    ]
+    both = make_dataclass("Arguments", fields, frozen=True)
+    about = f"{getdoc(entry.make)}\n\nShort names: " + ", ".join(f"{k} = {v}" for k, v in SHORTHANDS.items())
 
-        about = f"{entry.make.__doc__}\n\nShort names: " + ", ".join(f"{k} = {v}" for k, v in SHORTHANDS.items())
-        return tyro.cli(whole, args=rest, prog=f"genwerk train {name}", description=about)
+    def parse(default: Recipe) -> tuple[Recipe, TrainOptions]:
+        parsed: Any = tyro.cli(
+            both, default=both(default, TrainOptions()), args=rest, prog=f"genwerk train {name}", description=about
+        )
+        return parsed.settings, parsed.options
 
     settings, options = parse(entry.make(entry.spec))
     out = options.out or Path("runs") / name
@@ -415,8 +417,8 @@ def evaluate(
         device: Where to compute.
         as_json: Print JSON.
     """
-    from genwerk.evaluate import evaluate as measure
-    from genwerk.recipe import Evaluate
+    from genwerk.evaluation import evaluate as measure
+    from genwerk.settings import Evaluate
 
     opened = _open(run, device, data)
     settings = Evaluate(examples=examples, samples=samples, draws=draws, seed=seed)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from genwerk.data import Skipped
-    from genwerk.evaluate import Report
+    from genwerk.evaluation import Report
     from genwerk.events import Event
     from genwerk.run import Training
 

@@ -13,12 +13,12 @@ import torch
 
 from genwerk import recipes, runtime, store
 from genwerk.data import Data, Splits, open_data
-from genwerk.evaluate import Report, evaluate, quick
+from genwerk.evaluation import Report, evaluate, quick
 from genwerk.events import Evaluated, Event, RoundDone, Sampled, Saved, StageDone, Stopped
 from genwerk.model import Model, build
 from genwerk.pictures import write_examples
-from genwerk.recipe import Recipe, to_json
 from genwerk.runtime import Device
+from genwerk.settings import Recipe, to_json
 from genwerk.trainer import Trainer
 
 

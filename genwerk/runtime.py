@@ -36,6 +36,15 @@ class Runtime:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
+    def seed(self, seed: int) -> None:
+        """Seed what modules such as drop-out draw from.
+
+        Not torch.manual_seed, which where CUDA has not been started notes down a traceback at every call.
+        """
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
     def average(self, tensors: Sequence[Tensor], weight: float) -> None:
         """Replace each tensor by its mean over processes, of which this one counts ``weight`` (all sum to 1)."""
         if self.world == 1 or not tensors:

@@ -25,7 +25,7 @@ from torch import Tensor
 import genwerk.families  # noqa: F401  (registers what a run may name)
 from genwerk import __version__
 from genwerk.model import Model, build
-from genwerk.recipe import Recipe, from_json, to_json
+from genwerk.settings import Recipe, from_json, to_json
 from genwerk.spec import DataSpec
 
 FORMAT = 1

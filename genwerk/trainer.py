@@ -17,8 +17,8 @@ from genwerk.data.dataset import Dataset
 from genwerk.data.stream import Stream, mix
 from genwerk.events import Evaluated, Event, RoundDone, Sampled, Saved, StageDone, Stopped
 from genwerk.model import Metrics, Model, Stage, Turn
-from genwerk.recipe import Optim, Train
 from genwerk.runtime import Runtime
+from genwerk.settings import Optim, Train
 from genwerk.spec import Batch
 from genwerk.store import Checkpoints, TrainerState
 
@@ -162,9 +162,13 @@ class Trainer:
         return sum(stage.rounds for stage in self.stages)
 
     def fit(self) -> Model:
-        """Train to the end; the model comes back with its averaged weights, where it keeps them."""
+        """Train to the end and return :meth:`finished`."""
         for _ in self:
             pass
+        return self.finished()
+
+    def finished(self) -> Model:
+        """The model as it stands, in evaluation mode, with its averaged weights where it keeps them."""
         with torch.no_grad():
             for seat in self.players.values():
                 if seat.average is not None:
@@ -227,7 +231,7 @@ class Trainer:
     def _round(self, stage: Stage, stream: Stream) -> Metrics:
         at, seed = self.position, self.settings.seed
         stream.begin(at.stage, at.stage_round)
-        torch.manual_seed(mix(seed, at.stage, at.stage_round, self.runtime.rank))
+        self.runtime.seed(mix(seed, at.stage, at.stage_round, self.runtime.rank))
         turns, shown = stage.turns(stream, self.players), Metrics()
         try:
             turn = next(turns)

@@ -70,20 +70,20 @@ class ConvDecoder(nn.Module):
         channels, height, width = shape
         self.classes = classes
         *larger, smallest = halvings(height, width, len(widths))
-        layers: list[nn.Module] = []
-        for (i, o), size in zip(pairwise([*reversed(widths), channels]), reversed(larger), strict=True):
+        layers: list[nn.Module] = [
+            nn.Linear(features + classes, widths[-1] * prod(smallest)),
+            nn.Unflatten(1, (widths[-1], *smallest)),
+            ACTIVATIONS[activation](),
+        ]
+        for (i, o), size in zip(pairwise(reversed(widths)), reversed(larger[1:]), strict=True):
             layers += [
-                ACTIVATIONS[activation](),
                 nn.ConvTranspose2d(i, o, kernel_size=4, stride=2, padding=1, bias=False),
                 Crop(*size),
                 nn.BatchNorm2d(o),
+                ACTIVATIONS[activation](),
             ]
-        layers[-1] = Bias(channels)
-        self.body = nn.Sequential(
-            nn.Linear(features + classes, widths[-1] * prod(smallest)),
-            nn.Unflatten(1, (widths[-1], *smallest)),
-            *layers,
-        )
+        last = nn.ConvTranspose2d(widths[0], channels, kernel_size=4, stride=2, padding=1)
+        self.body = nn.Sequential(*layers, last, Crop(height, width))
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         if self.classes:

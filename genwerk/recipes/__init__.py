@@ -6,7 +6,8 @@ import difflib
 import importlib
 import pkgutil
 
-from genwerk.recipe import REGISTRY, Entry
+from genwerk.settings import REGISTRY, Entry, Recipe
+from genwerk.spec import DataSpec
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -21,4 +22,10 @@ def find(name: str) -> Entry:
     raise ValueError(f"there is no recipe called {name!r}; {hint}")
 
 
-__all__ = ["REGISTRY", "Entry", "find"]
+def recipe(name: str, spec: DataSpec | None = None) -> Recipe:
+    """The recipe called ``name``, fitted to data of ``spec`` (None: the data it is shown with)."""
+    entry = find(name)
+    return entry.make(spec or entry.spec)
+
+
+__all__ = ["REGISTRY", "Entry", "find", "recipe"]

@@ -101,7 +101,13 @@ def rows(tmp_path, n, **options):
     return splits.train.x[:, 0].tolist(), splits.test.x[:, 0].tolist()
 
 
-@pytest.mark.parametrize("n, holdout, held", [(100, 0.1, 10), (2, 0.1, 1), (2, 0.9, 1), (5, 0.0, 1), (10, 0.99, 9)])
+def test_nothing_is_held_out_where_none_is_asked_for(tmp_path):
+    train, test = rows(tmp_path, 5, holdout=0.0)
+    assert len(train) == 5
+    assert train == test
+
+
+@pytest.mark.parametrize("n, holdout, held", [(100, 0.1, 10), (2, 0.1, 1), (2, 0.9, 1), (10, 0.99, 9)])
 def test_every_example_is_in_one_part(tmp_path, n, holdout, held):
     train, test = rows(tmp_path, n, holdout=holdout)
     assert sorted(train + test) == list(range(n))

@@ -19,8 +19,8 @@ from genwerk import store
 from genwerk.data.dataset import Data, Dataset
 from genwerk.events import Evaluated, RoundDone, Saved, StageDone, Stopped
 from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
-from genwerk.recipe import Optim, Recipe, Train
 from genwerk.runtime import Runtime
+from genwerk.settings import Optim, Recipe, Train
 from genwerk.spec import Batch, DataSpec
 from genwerk.trainer import Diverged, Trainer, learning_rate, micro_batches
 

@@ -1,0 +1,132 @@
+"""Autoencoders: data squeezed through a short code and back.
+
+Hinton & Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, Science, 2006.
+Denoising: Vincent, Larochelle, Bengio & Manzagol, Extracting and Composing Robust Features with Denoising Autoencoders,
+ICML 2008; Vincent et al., Stacked Denoising Autoencoders, JMLR 2010.
+
+Done differently: all layers are trained at once, by Adam, with no layerwise pretraining; tables are standardised by
+column. A plain autoencoder has no distribution over its codes and does not sample: see
+:class:`~genwerk.families.latent.Latent` for one that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from genwerk.abilities import Decodes, Encodes
+from genwerk.data.dataset import Dataset
+from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.nn.coder import Network, coders
+from genwerk.nn.mlp import Activation
+from genwerk.nn.standardise import Standardise
+from genwerk.spec import DataSpec
+
+Corruption = Literal["none", "masking", "gaussian"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig(Config):
+    """Settings of an autoencoder."""
+
+    network: Network = "mlp"
+    """Fully connected (mlp) or convolutional (conv) encoder and decoder."""
+    widths: tuple[int, ...] = (128, 64, 12)
+    """Units (mlp) or channels (conv) of the layers from the data to the code; the decoder mirrors them."""
+    activation: Activation = "tanh"
+    """Function between layers."""
+    latent: int = 3
+    """Number of dimensions of the code."""
+    loss: Literal["squared", "cross-entropy"] = "squared"
+    """Error of a reconstruction, summed over dimensions: squared, or the cross-entropy of pixels as probabilities."""
+    corruption: Corruption = "none"
+    """What is done to the input, but not to the target: nothing, values set to zero, or Gaussian noise added."""
+    amount: float = 0.3
+    """Fraction of the values set to zero (masking), or standard deviation in the data's units (gaussian)."""
+
+    def __post_init__(self) -> None:
+        if self.latent < 1:
+            raise ValueError(f"latent is {self.latent}; a code needs 1 dimension or more")
+        if self.amount < 0 or (self.corruption == "masking" and self.amount >= 1):
+            raise ValueError(f"amount is {self.amount}; a fraction to mask is from 0 to below 1, a deviation 0 or more")
+
+
+def corrupt(x: Tensor, noise: Tensor, kind: Corruption, amount: float) -> Tensor:
+    """``x`` with zeros where uniform ``noise`` is below ``amount``, or with ``amount`` times normal ``noise`` added."""
+    match kind:
+        case "none":
+            return x
+        case "masking":
+            return x * (noise >= amount)
+        case "gaussian":
+            return x + amount * noise
+
+
+class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
+    """f(g(x)) close to x, with g(x) short."""
+
+    def __init__(self, config: AutoencoderConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: AutoencoderConfig = config
+        if spec.kind == "text":
+            raise ValueError("an autoencoder of this family takes images, sounds or tables, not text")
+        if config.loss == "cross-entropy" and spec.kind != "image":
+            raise ValueError(f"the cross-entropy of this {spec.kind} is not defined; take --model.loss squared")
+        self.latent_shape = (config.latent,)
+        self.standardise = Standardise(spec.shape, active=spec.kind == "table")
+        self.encoder, self.decoder = coders(
+            config.network,
+            shape=spec.shape,
+            features=config.latent,
+            latent=config.latent,
+            output=spec.shape,
+            widths=config.widths,
+            activation=config.activation,
+        )
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        z: Tensor = self.encoder(self.standardise(x))
+        return z
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.standardise.inverse(self._expected(self.decoder(z)))
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        x = draw().x
+        match self.config.corruption:
+            case "none":
+                noise = None
+            case "masking":
+                noise = draw.uniform(*self.spec.shape)
+            case "gaussian":
+                noise = draw.normal(*self.spec.shape)
+        yield Turn("model", self.objective, x, noise)
+        return None
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        return [Stage("train", rounds, self.turns, data=self._fit_scale)]
+
+    def objective(self, x: Tensor, noise: Tensor | None) -> Loss:
+        """Error of reconstructing ``x`` from what ``noise`` leaves of it; mse is the mean squared error a value."""
+        y = self.standardise(x)
+        noisy = y if noise is None else self.standardise(corrupt(x, noise, self.config.corruption, self.config.amount))
+        output = self.decoder(self.encoder(noisy)).to(y.dtype)
+        squared = ((self._expected(output) - y) ** 2).flatten(1)
+        if self.config.loss == "squared":
+            by_example = squared.sum(1)
+        else:
+            by_example = F.binary_cross_entropy_with_logits(output, y, reduction="none").flatten(1).sum(1)
+        return by_example.mean(), {"mse": squared.mean()}
+
+    def _expected(self, output: Tensor) -> Tensor:
+        """The decoder's output brought into the range of the data."""
+        return {"image": torch.sigmoid, "audio": torch.tanh}.get(self.spec.kind, torch.Tensor.clone)(output)
+
+    def _fit_scale(self, data: Dataset) -> Dataset:
+        self.standardise.fit(data.x)
+        return data

@@ -1,0 +1,131 @@
+"""Latent(autoencoder, prior): any autoencoder with any model of its codes, trained one after the other.
+
+With a Gaussian mixture: Ghosh et al., From Variational to Deterministic Autoencoders, 2020, arXiv:1903.12436 (ex-post
+density estimation). With a flow, a PixelCNN or a diffusion model the same class is what those papers call a two-stage,
+latent or stable model (Rombach et al., 2022, arXiv:2112.10752).
+
+The autoencoder's stages come first; then every training example is encoded, once, and the codes (the means, where there
+is a distribution) are the prior's training data, with the labels carried along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from genwerk.abilities import Conditions, Decodes, Encodes, Samples
+from genwerk.data.dataset import Dataset
+from genwerk.model import Config, Draw, Model, Player, Stage, Turn, Turns, build
+from genwerk.spec import DataSpec
+
+CHUNK = 1024
+"""Examples encoded at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentConfig(Config):
+    """Settings of an autoencoder and of the model of its codes."""
+
+    autoencoder: Config
+    """A family that encodes and decodes, unconditionally."""
+    prior: Config
+    """A family that samples; its data are a table of codes."""
+    prior_rounds: int | None = None
+    """Rounds of the prior's training; None is as many as the autoencoder's."""
+
+
+class Latent(Model, Samples, Encodes, Decodes, Conditions, config=LatentConfig):
+    """x = decode(z) with z ~ prior."""
+
+    def __init__(self, config: LatentConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: LatentConfig = config
+        self.autoencoder = build(config.autoencoder, spec)
+        if not (isinstance(self.autoencoder, Encodes) and isinstance(self.autoencoder, Decodes)):
+            raise ValueError(
+                f"{type(self.autoencoder).__name__} does not both encode and decode; a Latent needs a family that does"
+            )
+        if getattr(self.autoencoder, "condition", "none") != "none":
+            raise ValueError("the autoencoder of a Latent must be unconditional; make its prior conditional instead")
+        self.latent_shape = self.autoencoder.latent_shape
+        codes = DataSpec(kind="table", shape=(torch.Size(self.latent_shape).numel(),), classes=spec.classes)
+        self.prior = build(config.prior, codes)
+        if not isinstance(self.prior, Samples):
+            raise ValueError(
+                f"{type(self.prior).__name__} does not sample; the prior of a Latent must be a family that does"
+            )
+        self.condition: Literal["none", "label", "text"] = getattr(self.prior, "condition", "none")
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """The players of both parts: `autoencoder` and `prior`, or `prior.critic` where a part has several."""
+        return {
+            _outer(part, name): module
+            for part, model in (("autoencoder", self.autoencoder), ("prior", self.prior))
+            for name, module in model.players().items()
+        }
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        """The autoencoder's stages on the data, then the prior's on the codes of the whole training set."""
+        prior_rounds = rounds if self.config.prior_rounds is None else self.config.prior_rounds
+        first = [self._stage("autoencoder", self.autoencoder, s, s.data) for s in self.autoencoder.stages(rounds)]
+        then = [
+            self._stage("prior", self.prior, s, _chain(self.codes, s.data)) for s in self.prior.stages(prior_rounds)
+        ]
+        return [*first, *then]
+
+    @torch.no_grad()
+    def codes(self, data: Dataset) -> Dataset:
+        """The codes of ``data`` as a table, one row an example, with its labels and captions."""
+        rows = range(0, len(data), CHUNK)
+        x = [self.encode(data.batch(slice(i, i + CHUNK)).x.to(self.device)).flatten(1) for i in rows]
+        return Dataset(x=torch.cat(x), spec=self.prior.spec, condition=data.condition, captions=data.captions)
+
+    @staticmethod
+    def _stage(part: str, model: Model, stage: Stage, data: Callable[[Dataset], Dataset] | None) -> Stage:
+        """``stage`` of a part, whose turns are taken by the players of the whole."""
+
+        def turns(draw: Draw, players: Mapping[str, Player]) -> Turns:
+            game = stage.turns(draw, {name: players[_outer(part, name)] for name in model.players()})
+            try:
+                turn = next(game)
+                while True:
+                    player = None if turn.player is None else _outer(part, turn.player)
+                    turn = game.send((yield Turn(player, turn.loss, *turn.data)))
+            except StopIteration as end:
+                converged: bool | None = end.value
+                return converged
+
+        return replace(stage, name=f"{part} {stage.name}", turns=turns, data=data)
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        assert isinstance(self.prior, Samples)
+        z = self.prior.sample(n, condition, seed=seed).unflatten(1, self.latent_shape)
+        return self.decode(z.to(next(self.autoencoder.parameters())))
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        assert isinstance(self.autoencoder, Encodes)
+        return self.autoencoder.encode(x)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        assert isinstance(self.autoencoder, Decodes)
+        return self.autoencoder.decode(z)
+
+
+def _outer(part: str, player: str) -> str:
+    """Name in the whole of a part's player."""
+    return part if player == "model" else f"{part}.{player}"
+
+
+def _chain(
+    first: Callable[[Dataset], Dataset], then: Callable[[Dataset], Dataset] | None
+) -> Callable[[Dataset], Dataset]:
+    return first if then is None else lambda data: then(first(data))

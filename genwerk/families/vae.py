@@ -1,0 +1,242 @@
+"""Variational autoencoders, with their importance-weighted, class-conditional and MMD variants.
+
+Kingma & Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114.
+beta: Higgins et al., beta-VAE, ICLR 2017. draws > 1: Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders,
+2016, arXiv:1509.00519. conditional: Sohn, Lee & Yan, Learning Structured Output Representation using Deep Conditional
+Generative Models, 2015. mmd: Zhao, Song & Ermon, InfoVAE, 2017, arXiv:1706.02262.
+
+Done differently: beta is relative to the true bound, in nats of the data, whatever the likelihood, so that beta = 1 is
+the ELBO and nothing else; Adam instead of Adagrad and no prior on the weights; tables are standardised by column, and
+their density is counted in their own units all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genwerk.abilities import Conditions, Decodes, Encodes, Samples, Weighs
+from genwerk.data.dataset import Dataset
+from genwerk.losses import (
+    Kernel,
+    LikelihoodName,
+    Sigma,
+    bounded_log_var,
+    gaussian_kl,
+    log_prior_ratio,
+    make_likelihood,
+    mmd,
+    reparametrise,
+)
+from genwerk.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
+from genwerk.nn.coder import Network, coders
+from genwerk.nn.mlp import Activation
+from genwerk.nn.standardise import Standardise
+from genwerk.noise import Noise, SeededNoise
+from genwerk.spec import Batch, DataSpec
+
+ROWS = 1024
+"""Codes decoded at once when weights are computed, which bounds the memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAEConfig(Config):
+    """Settings of a variational autoencoder."""
+
+    network: Network = "mlp"
+    """Fully connected (mlp) or convolutional (conv) encoder and decoder."""
+    widths: tuple[int, ...] = (400,)
+    """Units (mlp) or channels (conv) of the layers from the data to the code; the decoder mirrors them."""
+    activation: Activation = "relu"
+    """Function between layers."""
+    latent: int = 20
+    """Number of dimensions of the code."""
+    likelihood: LikelihoodName = "bernoulli"
+    """Distribution of the data given a code; logistic is the discretised one, of stored pixel levels."""
+    sigma: Sigma = "learned"
+    """Standard deviation of the Gaussian: a number (1 is black to white, or a table column's standard deviation), one
+    learned for all values, or one for each value from the decoder."""
+    beta: float = 1.0
+    """Weight of the KL divergence; 1 is the ELBO, InfoVAE's 1 - alpha."""
+    mmd: float = 0.0
+    """Weight of the squared MMD between codes and their prior; InfoVAE's alpha + lambda - 1."""
+    kernel: Kernel = "imq"
+    """Kernel of the MMD: inverse multiquadratic, or Gaussian."""
+    draws: int = 1
+    """Codes drawn an example; above 1 the objective is the importance-weighted bound."""
+    conditional: bool = False
+    """Whether encoder and decoder are told the label."""
+
+    def __post_init__(self) -> None:
+        if self.latent < 1:
+            raise ValueError(f"latent is {self.latent}; a code needs 1 dimension or more")
+        if self.draws < 1 or (self.draws > 1 and (self.beta, self.mmd) != (1, 0)):
+            raise ValueError(f"draws is {self.draws}; it must be 1 or more, and above 1 only with beta 1 and mmd 0")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How much of its code a model uses, over some examples."""
+
+    kl: Tensor
+    """Mean KL divergence of each dimension in nats with shape (d,)."""
+    variance: Tensor
+    """Variance over the examples of each dimension's posterior mean with shape (d,)."""
+
+    @property
+    def active(self) -> int:
+        """Number of active units: posterior means whose variance is above 0.01 (Burda et al., section 5.2)."""
+        return int((self.variance > 0.01).sum())
+
+
+class VAE(Model, Samples, Encodes, Decodes, Weighs, Conditions, config=VAEConfig):
+    """p(x) = E p(x | z) over z ~ N(0, I), trained on a lower bound by an encoder q(z | x)."""
+
+    def __init__(self, config: VAEConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: VAEConfig = config
+        if config.conditional and not spec.classes:
+            raise ValueError("a class-conditional VAE needs labels and the data carry none; see `genwerk data check`")
+        self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
+        self.latent_shape = (config.latent,)
+        self.standardise = Standardise(spec.shape, active=spec.kind == "table")
+        self.likelihood = make_likelihood(config.likelihood, spec, config.sigma)
+        self.encoder, self.decoder = coders(
+            config.network,
+            shape=spec.shape,
+            features=2 * config.latent,
+            latent=config.latent,
+            output=self.likelihood.parameters_shape,
+            widths=config.widths,
+            activation=config.activation,
+            classes=len(spec.classes) if config.conditional else 0,
+        )
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        batch = draw()
+        u = draw.uniform(*self.spec.shape)
+        eps = draw.normal(self.config.draws, self.config.latent)
+        prior = draw.normal(self.config.latent) if self.config.mmd else None
+        yield Turn("model", self.objective, batch, u, eps, prior)
+        return None
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        return [Stage("train", rounds, self.turns, data=self._fit_scale)]
+
+    def objective(self, batch: Batch, u: Tensor, eps: Tensor, prior: Tensor | None = None) -> Loss:
+        """What is descended, in nats an example, and beside it the plain ELBO with its two parts.
+
+        ``u`` is uniform with the shape of x, ``eps`` normal with shape (n, draws, d), ``prior`` (for the MMD) normal
+        with shape (n, d). The MMD is of the examples at hand: of a micro-batch, where batches are cut.
+        """
+        x = self.observe(batch.x, u)
+        condition = batch.condition if self.config.conditional else None
+        mean, log_var = self.posterior(x, condition)
+        z = reparametrise(mean, log_var, eps)
+        log_p_x_given_z = self._log_likelihood(x, z, condition)
+        kl = gaussian_kl(mean, log_var)
+        elbo = log_p_x_given_z.mean(1) - kl.sum(1)
+        metrics: Metrics = {
+            "elbo": elbo.mean(),
+            "log likelihood": log_p_x_given_z.mean(),
+            "kl": kl.sum(1).mean(),
+            "kl by dimension": kl.mean(0),
+        }
+        if self.config.draws > 1:
+            log_w = log_p_x_given_z + log_prior_ratio(z, log_var, eps)
+            bound = log_w.logsumexp(1) - log(self.config.draws)
+            return -bound.mean(), metrics
+        loss = -log_p_x_given_z.mean() + self.config.beta * kl.sum(1).mean()
+        if prior is not None:
+            metrics["mmd"] = mmd(z[:, 0], prior, self.config.kernel)
+            loss = loss + self.config.mmd * metrics["mmd"]
+        return loss, metrics
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        """``n`` new examples: the mean of p(x | z) for z ~ N(0, I).
+
+        A conditional model that is told no label draws one at random for each example.
+        """
+        if condition is not None and not self.config.conditional:
+            raise ValueError("this VAE was trained without labels and cannot be asked for one; train the recipe cvae")
+        noise = SeededNoise(n, seed, self.device)
+        z = noise.normal(self.config.latent)
+        if condition is None and self.config.conditional:
+            condition = (noise.uniform() * len(self.spec.classes)).long()
+        return self.decode(z, condition)
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.posterior(self.standardise(x), self._label(condition))[0]
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        parameters = self.decoder(z, self._label(condition)).to(z.dtype)
+        return self.standardise.inverse(self.likelihood.mean(parameters))
+
+    def sample_posterior(self, x: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
+        """A draw of z ~ q(z | x) for each example, with shape (n, d); ``encode`` gives the mean."""
+        mean, log_var = self.posterior(self.standardise(x), self._label(condition))
+        return reparametrise(mean, log_var, noise.normal(1, self.config.latent))[:, 0]
+
+    @torch.no_grad()
+    def log_weights(self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        seed = SeededNoise(1, seed).seed
+        batch, at_once = Batch(x, self._label(condition)), max(1, ROWS // draws)
+        parts = [(start, batch[slice(start, start + at_once)]) for start in range(0, len(x), at_once)]
+        return torch.cat([self._log_weights(b, draws, SeededNoise(len(b), seed + i, x.device)) for i, b in parts])
+
+    @torch.no_grad()
+    def usage(self, x: Tensor, condition: Tensor | None = None) -> Usage:
+        """Mean KL divergence and variance of the posterior mean, by dimension, over the examples of ``x``."""
+        mean, log_var = self.posterior(self.standardise(x), self._label(condition))
+        return Usage(gaussian_kl(mean, log_var).mean(0), mean.var(0, correction=0))
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def observe(self, x: Tensor, u: Tensor) -> Tensor:
+        """What is scored in place of ``x``: standardised, binarised or dequantised."""
+        return self.likelihood.observe(self.standardise(x), u)
+
+    def posterior(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z | x) for an observed ``x``, each with shape (n, d)."""
+        mean, log_var = self.encoder(x, condition).to(x.dtype).chunk(2, dim=1)
+        return mean, bounded_log_var(log_var)
+
+    def _log_likelihood(self, x: Tensor, z: Tensor, condition: Tensor | None) -> Tensor:
+        """log p(x | z) in nats for codes with shape (n, k, d), with shape (n, k)."""
+        n, k, _ = z.shape
+        if condition is not None:
+            condition = condition.repeat_interleave(k)
+        parameters = self.decoder(z.flatten(0, 1), condition).to(x.dtype).unflatten(0, (n, k))
+        return self.likelihood.log_prob(parameters, x[:, None]) + self.standardise.log_det()
+
+    def _log_weights(self, batch: Batch, draws: int, noise: Noise) -> Tensor:
+        x = self.observe(batch.x, noise.uniform(*self.spec.shape))
+        mean, log_var = self.posterior(x, batch.condition)
+        log_w = []
+        for eps in noise.normal(draws, self.config.latent).split(max(1, ROWS // len(x)), dim=1):
+            z = reparametrise(mean, log_var, eps)
+            log_w.append(self._log_likelihood(x, z, batch.condition) + log_prior_ratio(z, log_var, eps))
+        return torch.cat(log_w, dim=1)
+
+    def _label(self, condition: Tensor | None) -> Tensor | None:
+        """``condition``, checked, where this model is conditional; None where it is not and has no use for labels."""
+        if not self.config.conditional:
+            return None
+        classes = len(self.spec.classes)
+        if condition is None or condition.min() < 0 or condition.max() >= classes:
+            raise ValueError(f"this VAE is told the class: pass condition, a class index from 0 to {classes - 1} each")
+        return condition
+
+    def _fit_scale(self, data: Dataset) -> Dataset:
+        self.standardise.fit(data.x)
+        return data

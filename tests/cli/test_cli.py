@@ -1,0 +1,259 @@
+"""The command as a user types it: what it writes, and one sentence with exit code 2 for every mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genwerk.cli import main
+
+Genwerk = Callable[..., str]
+QUICK = ["--rounds", "40", "--evaluate.samples", "200", "--evaluate.draws", "5", "--train.save-every", "20"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def genwerk(capsys: pytest.CaptureFixture[str]) -> Genwerk:
+    """Run the command in this process; returns what it printed."""
+
+    def call(*arguments: object) -> str:
+        main([str(a) for a in arguments])
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Genwerk:
+    """Run a command that must end with exit code 2; returns its one sentence."""
+
+    def call(*arguments: object) -> str:
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in arguments])
+        assert end.value.code == 2
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        assert said.startswith("genwerk: ")
+        assert said.count("\n") == 1, said
+        return said
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "vae"
+    main(["train", "vae", "--data", "digits", "--out", str(run), *QUICK])
+    return run
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "mixture"
+    main(["train", "mixture", "--data", "ring", "--out", str(run)])
+    return run
+
+
+def test_a_run_is_a_folder_that_says_all(vae: Path) -> None:
+    assert {p.name for p in vae.iterdir()} >= {
+        "config.json",
+        "checkpoints",
+        "events.jsonl",
+        "samples",
+        "card.md",
+        "report.json",
+    }
+    config = json.loads((vae / "config.json").read_text())
+    assert (config["library"], config["format"], config["name"]) == ("genwerk", 1, "vae")
+    assert config["recipe"]["train"]["rounds"] == 40
+    events = [json.loads(line) for line in (vae / "events.jsonl").read_text().splitlines()]
+    assert {"samples", "evaluated", "saved"} <= {e["event"] for e in events}
+    assert "genwerk train vae --data digits" in (vae / "card.md").read_text()
+
+
+def test_pictures_carry_their_origin(vae: Path, genwerk: Genwerk) -> None:
+    said = genwerk("sample", vae, "-n", 9, "--seed", 7)
+    picture = Image.open(said.split()[-1])
+    assert json.loads(picture.text["genwerk"]) == {"recipe": "vae", "run": "vae", "round": 40, "seed": 7}
+    assert "recipe: vae" in picture.text["parameters"]
+
+
+def test_a_sample_is_that_of_its_own_seed(vae: Path, genwerk: Genwerk, tmp_path: Path) -> None:
+    genwerk("sample", vae, "-n", 3, "--seed", 5, "--out", tmp_path / "three.npz")
+    genwerk("sample", vae, "-n", 1, "--seed", 7, "--out", tmp_path / "one.npz")
+    three, one = (np.load(tmp_path / f"{n}.npz")["x"] for n in ("three", "one"))
+    np.testing.assert_allclose(three[2], one[0], atol=1e-5)
+
+
+def test_every_verb_writes_what_it_says(vae: Path, genwerk: Genwerk, tmp_path: Path) -> None:
+    Image.fromarray(np.full((30, 40, 3), 200, np.uint8)).save(tmp_path / "mine.png")
+    for arguments in (
+        ["reconstruct", vae],
+        ["reconstruct", vae, "--input", tmp_path / "mine.png", "--noise", 0.2],
+        ["interpolate", vae, 0, tmp_path / "mine.png", "--steps", 5, "--path", "sphere"],
+        ["traverse", vae, "--dims", 0, 3],
+        ["encode", vae, "-n", 50],
+        ["nearest", vae],
+        ["sample", vae, "-n", 3, "--out", tmp_path / "folder"],
+        ["sample", vae, "-n", 3, "--out", tmp_path / "values.csv"],
+    ):
+        wrote = [line.split(maxsplit=1)[1] for line in genwerk(*arguments).splitlines() if line.startswith("wrote")]
+        assert wrote
+        assert Path(wrote[0].split(" into ")[-1]).exists()
+    assert len(list((tmp_path / "folder").glob("*.png"))) == 3
+
+
+def test_evaluate_reports_the_same_as_the_end_of_training(vae: Path, genwerk: Genwerk) -> None:
+    again = json.loads(genwerk("evaluate", vae, "--samples", 200, "--draws", 5, "--json"))
+    assert again == json.loads((vae / "report.json").read_text())
+
+
+def test_a_table_is_completed(mixture: Path, genwerk: Genwerk, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("x,y\n1.414,5\n-1.414,7\n")
+    genwerk(
+        "complete", mixture, "--known", "x", "--input", tmp_path / "mine.csv", "-k", 4, "--out", tmp_path / "done.csv"
+    )
+    done = np.loadtxt(tmp_path / "done.csv", delimiter=",", skiprows=1)
+    assert done.shape == (8, 2)
+    np.testing.assert_allclose(done[:, 0], np.repeat([1.414, -1.414], 4), atol=1e-3)
+    assert np.abs(done[:, 1]).max() < 0.5
+
+
+def test_resuming_a_killed_run_ends_with_the_same_bits(vae: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "genwerk", "train", "vae", "--data", "digits", "--out", str(out), *QUICK]
+    command[command.index("40")] = "4000"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("checkpoints/[0-9]*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = max(int(p.name) for p in out.glob("checkpoints/[0-9]*"))
+    total = str(reached + 30)
+    main(["train", "vae", "--data", "digits", "--out", str(out), *QUICK, "--resume", "--rounds", total])
+    straight = tmp_path / "straight"
+    main(["train", "vae", "--data", "digits", "--out", str(straight), *QUICK, "--rounds", total])
+    ends = [(p / "checkpoints" / f"{int(total):08d}" / "model.safetensors").read_bytes() for p in (out, straight)]
+    assert ends[0] == ends[1]
+    rounds = [json.loads(line)["round"] for line in (out / "events.jsonl").read_text().splitlines()]
+    assert rounds == sorted(rounds)
+
+
+def test_sigterm_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "genwerk", "train", "vae", "--data", "digits", "--out", str(out)]
+    process = subprocess.Popen([*command, "--rounds", "1000000"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while "training vae" not in (line := process.stdout.readline()):
+        assert line
+    time.sleep(1.0)
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate(timeout=60)[0]
+    assert process.returncode == 0
+    assert "go on with --resume" in rest
+    assert list(out.glob("checkpoints/[0-9]*"))
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_recipe_brings_the_nearest(refused: Genwerk) -> None:
+    assert "did you mean vae" in refused("train", "vea", "--data", "digits")
+    assert "`genwerk recipes`" in refused("show", "zzzzzz")
+
+
+def test_an_unknown_option_brings_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["train", "vae", "--data", "digits", "--model.latnt", "3"])
+    assert end.value.code == 2
+    said = capsys.readouterr()
+    assert "--model.latent" in said.err + said.out
+
+
+def test_bad_data_are_named(refused: Genwerk, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "holds no image" in refused("train", "vae", "--data", tmp_path / "empty")
+    assert "did you mean digits" in refused("train", "vae", "--data", "digit")
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n3,nan\n")
+    assert "nan" in refused("train", "mixture", "--data", tmp_path / "bad.csv").lower()
+
+
+def test_bad_images_are_skipped_counted_and_named(genwerk: Genwerk, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(12):
+        Image.fromarray(np.full((16 + i, 20, 3), 10 * i, np.uint8)).save(folder / f"{i}.png")
+    (folder / "torn.png").write_bytes((folder / "3.png").read_bytes()[:60])
+    (folder / "text.jpg").write_text("not a picture")
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
+    chunk = b"IHDR" + header
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (folder / "bomb.png").write_bytes(bomb)
+    said = genwerk("data", "check", folder)
+    assert "3 could not be used" in said
+    for name in ("torn.png", "text.jpg", "bomb.png"):
+        assert name in said
+    assert json.loads(genwerk("data", "check", folder, "--json"))["train"] + 1 in (12, 13)
+
+
+def test_labels_that_are_missing_are_one_sentence(refused: Genwerk) -> None:
+    assert "labels" in refused("train", "cvae", "--data", "phases", "--rounds", 2)
+
+
+def test_a_run_is_not_overwritten(vae: Path, refused: Genwerk, tmp_path: Path) -> None:
+    assert "--resume" in refused("train", "vae", "--data", "digits", "--out", vae)
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert "something else" in refused("train", "vae", "--data", "digits", "--out", tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_other_data_cannot_be_resumed_on(vae: Path, refused: Genwerk) -> None:
+    assert "same data" in refused("train", "vae", "--data", "phases", "--out", vae, "--resume")
+
+
+def test_what_a_model_cannot_do_is_said(mixture: Path, vae: Path, refused: Genwerk) -> None:
+    assert "these do: " in refused("interpolate", mixture, 0, 1)
+    assert "these do: Mixture" in refused("complete", vae, "--known", "top-half")
+    assert "not conditional" in refused("sample", vae, "--label", 3)
+
+
+def test_values_out_of_range_are_said(vae: Path, refused: Genwerk) -> None:
+    assert "1 or more" in refused("sample", vae, "-n", 0)
+    assert "0 to 19" in refused("traverse", vae, "--dims", 99)
+    assert "2 or more" in refused("interpolate", vae, 0, 1, "--steps", 1)
+    assert "rows 0 to 179" in refused("interpolate", vae, 0, 500)
+    assert "no class 'x'" in refused("sample", vae, "--label", "x")
+
+
+def test_what_is_no_run_is_said(refused: Genwerk, tmp_path: Path) -> None:
+    assert "is not a folder" in refused("sample", tmp_path / "nowhere")
+    assert "is not a run folder" in refused("sample", tmp_path)
+    (tmp_path / "model.pt").write_bytes(pickle.dumps({"a": 1}))
+    assert "never opens" in refused("sample", tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert "not written by Genwerk" in refused("sample", tmp_path)
+
+
+def test_lists_and_doctor(genwerk: Genwerk) -> None:
+    names = json.loads(genwerk("recipes", "--json"))
+    assert {"vae", "mixture", "autoencoder", "vae-mnist"} <= names.keys()
+    assert "$type" in genwerk("show", "vae-mnist")
+    assert {f["what"] for f in json.loads(genwerk("doctor", "--json"))} >= {"torch", "GPU", "cache"}

@@ -1,0 +1,95 @@
+"""Every registered recipe, trained for a moment on made-up data of the kind it is shown with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from genwerk.data.dataset import Dataset
+from genwerk.model import Model, build
+from genwerk.recipes import REGISTRY
+from genwerk.settings import Entry, Recipe
+from genwerk.spec import Batch, DataSpec
+from genwerk.trainer import Trainer
+
+ROUNDS = 4
+
+
+def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
+    """Random data of ``spec``; neighbouring values are alike, so that covariances are not hopeless."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(n, *spec.shape, generator=generator).cumsum(-1)
+    if spec.kind == "image":
+        level = noise.sub(noise.amin()).div(noise.amax() - noise.amin()).mul(spec.levels - 1)
+        x = level.round().to(torch.uint8)
+    else:
+        x = noise
+    condition = torch.arange(n) % len(spec.classes) if spec.classes else None
+    return Dataset(x=x, spec=spec, condition=condition)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipe with its model after a few rounds, in evaluation mode."""
+
+    entry: Entry
+    recipe: Recipe
+    data: Dataset
+    model: Model
+
+    @property
+    def batch(self) -> Batch:
+        return self.data.batch(slice(8))
+
+    @property
+    def double(self) -> Dataset:
+        """The data in float64, for sums that do not depend on their order."""
+        return self.data if self.data.x.dtype == torch.uint8 else replace(self.data, x=self.data.x.double())
+
+    @property
+    def condition(self) -> torch.Tensor | None:
+        return self.batch.condition if getattr(self.model, "condition", "none") == "label" else None
+
+    @property
+    def couples_examples(self) -> bool:
+        """Whether an example's loss depends on the others of its batch, by design."""
+        return any(isinstance(m, _BatchNorm) for m in self.model.modules()) or bool(
+            getattr(self.model.config, "mmd", 0)
+        )
+
+
+def fresh(recipe: Recipe, spec: DataSpec) -> Model:
+    torch.manual_seed(recipe.train.seed)
+    return build(recipe.model, spec)
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """While inside, new weights, pixels and noise are float64."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def store_end(folder: str, name: str, model: Model) -> None:
+    torch.save({k: v.double() for k, v in model.state_dict().items()}, Path(folder) / f"{name}.pt")
+
+
+@cache
+def case(name: str) -> Case:
+    entry = REGISTRY[name]
+    recipe = entry.make(entry.spec)
+    train = replace(
+        recipe.train, rounds=ROUNDS, batch_size=min(recipe.train.batch_size, 8), sample_every=0, save_every=0
+    )
+    recipe = replace(recipe, train=train)
+    data = made_up(entry.spec)
+    return Case(entry, recipe, data, Trainer(fresh(recipe, entry.spec), data, train).fit())

@@ -1,0 +1,244 @@
+"""What every family promises, asked of every registered recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from cases import Case, double_precision, fresh
+
+from genwerk import store
+from genwerk.abilities import ABILITIES, abilities
+from genwerk.events import RoundDone, Saved
+from genwerk.runtime import Runtime
+from genwerk.settings import Recipe, from_json, to_json
+from genwerk.spec import DataSpec
+from genwerk.trainer import Trainer
+
+
+def needs(case: Case, *names: str) -> None:
+    if not set(names) <= abilities(case.model):
+        pytest.skip(f"does not claim {' and '.join(names)}")
+
+
+def in_range(x: torch.Tensor, spec: DataSpec) -> bool:
+    low, high = {"image": (0, 1), "audio": (-1, 1)}.get(spec.kind, (-torch.inf, torch.inf))
+    return bool(x.isfinite().all() and (x >= low).all() and (x <= high).all())
+
+
+# --- abilities --------------------------------------------------------------------------------------------------------
+
+
+def test_abilities_tell_the_truth(case: Case) -> None:
+    claimed = abilities(case.model)
+    assert claimed
+    for name, ability in ABILITIES.items():
+        methods = getattr(ability, "__abstractmethods__", frozenset())
+        if name not in claimed and name != "conditions":
+            assert not any(hasattr(type(case.model), m) for m in methods), f"has the methods of {name} but hides them"
+
+
+def test_samples(case: Case) -> None:
+    needs(case, "samples")
+    condition = None if case.condition is None else case.condition[:5]
+    x = case.model.sample(5, condition, seed=3)
+    assert x.shape == (5, *case.entry.spec.shape)
+    assert x.dtype == torch.float32
+    assert in_range(x, case.entry.spec)
+    assert torch.equal(x, case.model.sample(5, condition, seed=3))
+    assert not torch.equal(x, case.model.sample(5, condition, seed=30))
+
+
+def test_a_sample_belongs_to_its_seed_and_not_to_its_batch(case: Case) -> None:
+    needs(case, "samples")
+    condition = None if case.condition is None else case.condition[:5]
+    many = case.model.sample(5, condition, seed=3)
+    for i in (0, 2, 4):
+        alone = case.model.sample(1, None if condition is None else condition[i : i + 1], seed=3 + i)
+        torch.testing.assert_close(alone[0], many[i], rtol=1e-4, atol=1e-5)
+
+
+def test_encodes_and_decodes(case: Case) -> None:
+    needs(case, "encodes", "decodes")
+    z = case.model.encode(case.batch.x, case.condition)
+    x = case.model.decode(z, case.condition)
+    assert z.shape == (8, *case.model.latent_shape)
+    assert x.shape == case.batch.x.shape
+    assert in_range(x, case.entry.spec)
+    assert torch.equal(z, case.model.encode(case.batch.x, case.condition))
+    one = None if case.condition is None else case.condition[2:3]
+    torch.testing.assert_close(case.model.encode(case.batch.x[2:3], one)[0], z[2], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(case.model.decode(z[2:3], one)[0], x[2], rtol=1e-4, atol=1e-5)
+
+
+def test_scores(case: Case) -> None:
+    needs(case, "scores")
+    log_p = case.model.log_prob(case.batch.x, case.condition)
+    assert log_p.shape == (8,)
+    assert log_p.isfinite().all()
+    one = None if case.condition is None else case.condition[2:3]
+    torch.testing.assert_close(case.model.log_prob(case.batch.x[2:3], one)[0], log_p[2], rtol=1e-4, atol=1e-4)
+
+
+def test_bounds(case: Case) -> None:
+    needs(case, "bounds")
+    bound = case.model.log_prob_bound(case.batch.x, 4, case.condition, seed=1)
+    assert bound.shape == (8,)
+    assert bound.isfinite().all()
+    assert torch.equal(bound, case.model.log_prob_bound(case.batch.x, 4, case.condition, seed=1))
+
+
+def test_weighs(case: Case) -> None:
+    needs(case, "weighs")
+    w = case.model.log_weights(case.batch.x, 6, case.condition, seed=1)
+    assert w.shape == (8, 6)
+    bound = case.model.log_prob_bound(case.batch.x, 6, case.condition, seed=1)
+    torch.testing.assert_close(torch.logsumexp(w, 1) - torch.tensor(6.0).log(), bound)
+    one = None if case.condition is None else case.condition[2:3]
+    alone = case.model.log_weights(case.batch.x[2:3], 6, one, seed=3)
+    torch.testing.assert_close(alone[0], w[2], rtol=1e-4, atol=1e-3)
+
+
+def test_completes(case: Case) -> None:
+    needs(case, "completes")
+    known = torch.zeros(case.entry.spec.shape, dtype=torch.bool)
+    known.view(-1)[: case.entry.spec.dims // 2] = True
+    x = case.model.complete(case.batch.x, known, 3, seed=2)
+    assert x.shape == (8, 3, *case.entry.spec.shape)
+    assert torch.equal(x[:, :, known], case.batch.x.unsqueeze(1).expand_as(x)[:, :, known])
+    assert torch.equal(x, case.model.complete(case.batch.x, known, 3, seed=2))
+    if case.entry.spec.dims > 1:
+        assert not torch.equal(x[:, 0], x[:, 1])
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_parameter_of_a_player_gets_a_gradient(case: Case) -> None:
+    trainer = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train)
+    reached: set[str] = set()
+    for event in trainer:
+        if isinstance(event, RoundDone):
+            reached |= {n for n, p in trainer.model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    wanted = {n for n, p in trainer.model.named_parameters() if p.requires_grad}
+    assert wanted <= reached, f"no gradient reaches {sorted(wanted - reached)[:3]}"
+
+
+def test_resume_is_bit_exact_at_a_random_round(case: Case, tmp_path: Path) -> None:
+    whole = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train)
+    events = [e.round for e in whole if isinstance(e, RoundDone)]
+    stop = random.Random(case.entry.name).choice(events[:-1] or events)
+    checkpoints = store.Checkpoints(tmp_path, store.describe(case.entry.name, case.recipe, case.entry.spec))
+    first = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train, checkpoints=checkpoints)
+    for event in first:
+        if isinstance(event, RoundDone) and event.round == stop:
+            first.stop()
+        if isinstance(event, Saved):
+            path = event.path
+    stored = store.find(path)
+    rest = Trainer(store.load_model(stored, averaged=False), case.data, stored.recipe.train)
+    rest.resume(store.load_state(stored))
+    expected, found = whole.fit().state_dict(), rest.fit().state_dict()
+    assert all(torch.equal(v, found[k]) for k, v in expected.items())
+
+
+def test_micro_batches_change_nothing(case: Case) -> None:
+    if case.couples_examples:
+        pytest.skip("examples of a batch are coupled by design")
+    ends = []
+    with double_precision():
+        for micro in (None, 3):
+            settings = replace(case.recipe.train, rounds=2, micro_batch=micro)
+            ends.append(Trainer(fresh(case.recipe, case.entry.spec), case.double, settings).fit().state_dict())
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value, rtol=1e-6, atol=1e-8)
+
+
+def test_bfloat16_trains(case: Case) -> None:
+    settings = replace(case.recipe.train, precision="bfloat16", rounds=2)
+    cpu = Runtime(torch.device("cpu"), "bfloat16")
+    model = Trainer(fresh(case.recipe, case.entry.spec), case.data, settings, runtime=cpu).fit()
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_save_and_load_give_the_same_model(case: Case, tmp_path: Path) -> None:
+    described = store.describe(case.entry.name, case.recipe, case.entry.spec)
+    trainer = Trainer(case.model, case.data, case.recipe.train)
+    path = store.Checkpoints(tmp_path, described).save(case.model, trainer.state())
+    loaded = store.load_model(store.find(path))
+    case.model.eval()
+    assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in case.model.state_dict().items())
+    if "samples" in abilities(case.model):
+        condition = None if case.condition is None else case.condition[:3]
+        assert torch.equal(case.model.sample(3, condition, seed=1), loaded.sample(3, condition, seed=1))
+    if "encodes" in abilities(case.model):
+        x = case.batch.x
+        assert torch.equal(case.model.encode(x, case.condition), loaded.encode(x, case.condition))
+
+
+def test_weights_of_another_model_are_refused(case: Case, tmp_path: Path) -> None:
+    described = store.describe(case.entry.name, case.recipe, case.entry.spec)
+    path = store.Checkpoints(tmp_path, described).save(
+        case.model, Trainer(case.model, case.data, case.recipe.train).state()
+    )
+    stored = store.find(path)
+    wrong = replace(stored.spec, shape=(*stored.spec.shape[:-1], stored.spec.shape[-1] + 8))
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        store.load_model(replace(stored, spec=wrong))
+
+
+def test_the_recipe_survives_json(case: Case) -> None:
+    assert from_json(Recipe, json.loads(json.dumps(to_json(case.recipe)))) == case.recipe
+
+
+def test_the_recipe_says_what_it_is(case: Case) -> None:
+    assert len(case.entry.summary) > 20
+    assert case.entry.summary.endswith(".")
+
+
+# --- two processes ----------------------------------------------------------------------------------------------------
+
+WORKER = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+from dataclasses import replace
+from cases import REGISTRY, Trainer, case, double_precision, fresh, store_end
+from genwerk import runtime
+place = runtime.start("cpu")
+for name in sorted(REGISTRY):
+    c = case(name)
+    if c.couples_examples:
+        continue
+    with double_precision():
+        settings = replace(c.recipe.train, rounds=2)
+        model = Trainer(fresh(c.recipe, c.entry.spec), c.double, settings, runtime=place).fit()
+    if place.main:
+        store_end({out!r}, name, model)
+runtime.finish()
+"""
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    for processes in (1, 2):
+        (tmp_path / str(processes)).mkdir()
+        script = tmp_path / f"worker{processes}.py"
+        script.write_text(WORKER.format(tests=str(Path(__file__).parent), out=str(tmp_path / str(processes))))
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        done = subprocess.run(
+            [*command, str(script)], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (sorted((tmp_path / n).glob("*.pt")) for n in "12")
+    assert [p.name for p in one] == [p.name for p in two]
+    assert one
+    for a, b in zip(one, two, strict=True):
+        expected, found = torch.load(a, weights_only=True), torch.load(b, weights_only=True)
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-8, msg=f"{a.name}: {name}")

@@ -1,0 +1,28 @@
+"""A family's own recipe, taught a built-in source for a few seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import torch
+
+from genwerk.data import Data, Splits, open_data
+from genwerk.model import Model, build
+from genwerk.recipes import find
+from genwerk.trainer import Trainer
+
+
+@cache
+def source(name: str) -> Splits:
+    return open_data(Data(source=name))
+
+
+def taught(recipe: str, data: str, rounds: int, seed: int = 0) -> Model:
+    """The model of ``recipe`` after ``rounds`` on the training part of ``data``, ready for use."""
+    splits = source(data)
+    settings = find(recipe).make(splits.spec)
+    torch.manual_seed(seed)
+    model = build(settings.model, splits.spec)
+    quiet = replace(settings.train, rounds=rounds, seed=seed, sample_every=0, evaluate_every=0, save_every=0)
+    return Trainer(model, splits.train, quiet).fit().requires_grad_(False)

@@ -1,0 +1,146 @@
+"""The house stays as it is drawn: imports point down, what is forbidden is absent, imports are quick."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import genwerk
+
+ROOT = Path(genwerk.__file__).parent
+FLOORS = [
+    ["__main__"],
+    ["cli"],
+    ["demo", "doctor", "inputs", "progress"],
+    ["run"],
+    ["recipes"],
+    ["evaluation"],
+    ["extractor"],
+    ["trainer"],
+    ["runtime"],
+    ["pictures"],
+    ["verbs"],
+    ["store"],
+    ["events"],
+    ["settings"],
+    ["families"],
+    ["metrics"],
+    ["data"],
+    ["model"],
+    ["abilities", "losses"],
+    ["nn"],
+    ["noise"],
+    ["spec"],
+    [""],
+]
+"""From the roof down; a module may import from its own floor or a lower one (the package itself, "", is the ground)."""
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    relative = path.relative_to(ROOT).with_suffix("")
+    return "" if relative.parts == ("__init__",) else relative.parts[0]
+
+
+def floor(name: str) -> int:
+    return next(i for i, names in enumerate(FLOORS) if name in names)
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Rooms of genwerk that a module imports when it runs, inside functions too; type checking does not count."""
+    skipped = {
+        id(n)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for n in ast.walk(block)
+    }
+    rooms: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "genwerk":
+            parts = node.module.split(".")[1:]
+            names = [alias.name for alias in node.names]
+            rooms |= (
+                {parts[0]}
+                if parts
+                else {n if (ROOT / n).exists() or (ROOT / f"{n}.py").exists() else "" for n in names}
+            )
+        elif isinstance(node, ast.Import):
+            rooms |= {[*a.name.split("."), ""][1] for a in node.names if a.name.split(".")[0] == "genwerk"}
+    return rooms
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    here = floor(room(path))
+    if room(path) == "":
+        return
+    above = {r for r in imported(ast.parse(path.read_text())) if floor(r) < here}
+    assert not above, f"{room(path)} imports from above: {sorted(above)}"
+
+
+FORBIDDEN = {
+    "backward": {"trainer"},
+    "print": {"progress", "cli"},
+    "pickle": set(),
+    "torchvision": set(),
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_stands_in_the_wrong_room(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in FORBIDDEN and room(path) not in FORBIDDEN[called]:
+                pytest.fail(f"{path.name}:{node.lineno} calls {called}")
+            if called == "step" and "optim" in ast.unparse(node.func):
+                assert room(path) == "trainer"
+            if called == "load" and ast.unparse(node.func) == "torch.load":
+                assert any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords)
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]
+            assert not {n.split(".")[0] for n in names} & {"pickle", "torchvision", "dill", "joblib"}
+
+
+def loaded(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert not {"torch", "numpy", "PIL", "matplotlib", "sklearn"} & loaded("import genwerk")
+
+
+def test_help_loads_no_torch() -> None:
+    code = "from genwerk.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    assert "torch" not in loaded(code)
+
+
+def test_the_library_loads_no_optional_or_heavy_package() -> None:
+    code = "from genwerk import *"
+    assert not {"torchvision", "matplotlib", "sklearn", "pyarrow", "datasets"} & loaded(code)
+
+
+def test_a_broken_torchvision_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom genwerk import *\nimport genwerk.cli"
+    assert "torchvision" not in loaded(code)
+
+
+def test_public_names_are_all_there() -> None:
+    for name in genwerk.__all__:
+        assert getattr(genwerk, name) is not None
+    assert callable(genwerk.recipe)
+    assert callable(genwerk.evaluate)

@@ -1,0 +1,158 @@
+"""The combinator: stages in order, codes with their labels, players under the parts' names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genwerk.abilities import Conditions, Samples
+from genwerk.data.dataset import Dataset
+from genwerk.events import StageDone
+from genwerk.families.autoencoder import AutoencoderConfig
+from genwerk.families.latent import Latent, LatentConfig
+from genwerk.families.mixture import MixtureConfig
+from genwerk.families.vae import VAE, VAEConfig
+from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
+from genwerk.recipes import find
+from genwerk.settings import Train, from_json, to_json
+from genwerk.spec import DataSpec
+from genwerk.trainer import Trainer
+
+DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
+AUTOENCODER = AutoencoderConfig(widths=(16,), latent=3)
+TABLE_VAE = VAEConfig(widths=(16,), latent=2, likelihood="gaussian")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RivalsConfig(Config):
+    """Settings of :class:`Rivals`."""
+
+    labels: bool = False
+    """Whether it is conditional."""
+
+
+class Rivals(Model, Samples, Conditions):
+    """A prior with two players, two stages, and a sample that is the mean of the codes it has seen, plus the label."""
+
+    mean: Tensor
+
+    def __init__(self, config: RivalsConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.condition = "label" if config.labels else "none"
+        self.one, self.two = nn.Linear(1, 1), nn.Linear(1, 1)
+        self.register_buffer("mean", torch.zeros(*spec.shape))
+        self.seen: list[Dataset] = []
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {"one": self.one, "two": self.two}
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        x = draw().x
+
+        def loss(x: Tensor) -> Loss:
+            return self.one.weight.sum() + self.two.weight.sum(), {"mean": x.mean(0)}
+
+        before = players["one"].steps
+        metrics = yield Turn("one", loss, x)
+        yield Turn("two", loss, x)
+        self.mean.copy_(metrics["mean"])
+        return players["one"].steps - before == 1 and players["one"].steps == 3
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        return [Stage("play", rounds, self.turns, self._note, batch_size=0), Stage("again", 1, self.turns)]
+
+    def _note(self, data: Dataset) -> Dataset:
+        self.seen.append(data)
+        return data
+
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        z = self.mean.expand(n, -1)
+        return z if condition is None else z + condition[:, None]
+
+
+@pytest.fixture(autouse=True)
+def rivals(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setitem(Model.registry, "RivalsConfig", (RivalsConfig, Rivals))
+
+
+@pytest.fixture
+def data() -> Dataset:
+    x = torch.randint(0, 17, (2100, 1, 8, 8), dtype=torch.uint8)
+    return Dataset(x=x, spec=DIGIT, condition=torch.arange(2100) % 10, captions=[str(i) for i in range(2100)])
+
+
+def test_stages_are_the_autoencoders_then_the_priors_on_the_codes(data: Dataset) -> None:
+    model = Latent(LatentConfig(autoencoder=AUTOENCODER, prior=RivalsConfig(), prior_rounds=7), DIGIT)
+    assert model.prior.spec == DataSpec(kind="table", shape=(3,), classes=DIGIT.classes)
+    assert list(model.players()) == ["autoencoder", "prior.one", "prior.two"]
+    stages = model.stages(50)
+    assert [(s.name, s.rounds, s.batch_size) for s in stages] == [
+        ("autoencoder train", 50, None),
+        ("prior play", 7, 0),
+        ("prior again", 1, None),
+    ]
+    events = Trainer(model, data, Train(rounds=4, batch_size=32, optim={}))
+    done = [e for e in events if isinstance(e, StageDone)]
+    assert [(e.stage, e.converged) for e in done][:2] == [("autoencoder train", False), ("prior play", True)]
+    assert done[-1].steps == {"autoencoder": 4, "prior.one": 4, "prior.two": 4}
+    (codes,) = model.prior.seen
+    torch.testing.assert_close(codes.x, model.eval().encode(data.batch().x))
+    assert torch.equal(codes.condition, data.condition)
+    assert codes.captions == data.captions
+    assert codes.spec == model.prior.spec
+
+
+def test_codes_are_made_without_gradient_in_evaluation_mode(data: Dataset) -> None:
+    conv = replace(AUTOENCODER, network="conv", widths=(4, 8))
+    model = Latent(LatentConfig(autoencoder=conv, prior=RivalsConfig(), prior_rounds=1), DIGIT)
+    for event in Trainer(model, data, Train(rounds=3, batch_size=64, optim={})):
+        if event.stage == "prior play":
+            break
+    model.eval()
+    assert not model.prior.seen[0].x.requires_grad
+    torch.testing.assert_close(model.prior.seen[0].x[:10], model.encode(data.batch(slice(0, 10)).x))
+
+
+def test_a_sample_is_the_decoded_sample_of_the_prior() -> None:
+    model = Latent(LatentConfig(autoencoder=AUTOENCODER, prior=TABLE_VAE), DIGIT).eval()
+    z = model.prior.sample(5, seed=3)
+    torch.testing.assert_close(model.sample(5, seed=3), model.decode(z))
+    torch.testing.assert_close(model.sample(1, seed=5), model.sample(5, seed=3)[2:3])
+
+
+def test_the_prior_decides_what_a_sample_is_conditioned_on() -> None:
+    model = Latent(LatentConfig(autoencoder=AUTOENCODER, prior=RivalsConfig(labels=True)), DIGIT).eval()
+    assert model.condition == "label"
+    assert not torch.allclose(model.sample(1, torch.tensor([1])), model.sample(1, torch.tensor([9])))
+    assert Latent(LatentConfig(autoencoder=AUTOENCODER, prior=RivalsConfig()), DIGIT).condition == "none"
+
+
+def test_parts_that_do_not_fit_say_so() -> None:
+    conditional = VAEConfig(conditional=True)
+    for wrong, sentence in (
+        (LatentConfig(autoencoder=conditional, prior=TABLE_VAE), "must be unconditional"),
+        (LatentConfig(autoencoder=RivalsConfig(), prior=TABLE_VAE), "does not both encode and decode"),
+        (LatentConfig(autoencoder=AUTOENCODER, prior=AUTOENCODER), "does not sample"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            Latent(wrong, DIGIT)
+
+
+def test_settings_go_to_json_and_back() -> None:
+    config = LatentConfig(autoencoder=VAEConfig(sigma="each"), prior=MixtureConfig(components=(3,)), prior_rounds=5)
+    assert from_json(LatentConfig, to_json(config)) == config
+
+
+@pytest.mark.parametrize("name", ["autoencoder-mixture", "vae-mixture", "autoencoder-mixture-mnist", "vae-conv-mnist"])
+def test_recipes_train_and_sample(name: str, data: Dataset) -> None:
+    recipe = find(name).make(DIGIT)
+    model = build(recipe.model, DIGIT)
+    assert isinstance(model, Latent | VAE)
+    Trainer(model, data, replace(recipe.train, rounds=2)).fit()
+    assert model.sample(3, seed=0).shape == (3, 1, 8, 8)
+    assert model.decode(model.encode(data.batch(slice(0, 3)).x)).shape == (3, 1, 8, 8)

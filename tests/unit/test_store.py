@@ -1,0 +1,251 @@
+"""A run on disk: atomic, checked, refused when wrong; nothing is executed and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_trainer import SETTINGS, SPEC, Duel, DuelConfig, data
+
+from genwerk import store
+from genwerk.settings import Recipe, Train, from_json, to_json
+from genwerk.trainer import Trainer
+
+
+class Bomb:
+    """Unpickling it leaves a trace."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch exploded",)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("store") / "run"
+    config = DuelConfig()
+    recipe = Recipe(model=config, train=SETTINGS)
+    described = store.describe("duel", recipe, SPEC)
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps(described))
+    Trainer(Duel(config, SPEC), data(), SETTINGS, checkpoints=store.Checkpoints(run, described, keep=2)).fit()
+    return run
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    subprocess.run(["cp", "-r", trained, tmp_path / "run"], check=True)
+    return tmp_path / "run"
+
+
+def same(a: Duel, b: Duel) -> bool:
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+def test_load_gives_the_averaged_weights_and_is_strict(run: Path) -> None:
+    stored = store.find(run)
+    averaged, raw = store.load_model(stored), store.load_model(stored, averaged=False)
+    assert not averaged.training
+    average = store.load_state(stored).averages["generator.weight"]
+    assert torch.equal(averaged.generator.weight, average)
+    assert not torch.equal(raw.generator.weight, average)
+    assert torch.equal(averaged.critic[0].weight, raw.critic[0].weight)
+
+
+@pytest.mark.parametrize(
+    "file", ["config.json", "model.safetensors", "manifest.json", "trainer/state.json", "trainer/state.safetensors"]
+)
+def test_a_checkpoint_truncated_at_any_byte_is_noticed(run: Path, file: str) -> None:
+    checkpoint = store.find(run).folder
+    path = checkpoint / file
+    whole = path.read_bytes()
+    for end in [*range(0, len(whole) - 1, max(1, len(whole) // 60)), len(whole) - 1]:
+        path.write_bytes(whole[:end])
+        if file == "manifest.json" and whole[:end].strip() == whole.strip():
+            continue
+        assert store.check(checkpoint) is not None
+        with pytest.raises(ValueError, match=r"intact|damaged"):
+            store.find(run)
+    path.write_bytes(whole)
+    assert store.check(checkpoint) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(position=st.floats(0, 1), bit=st.integers(0, 7), file=st.sampled_from(["model.safetensors", "config.json"]))
+def test_every_flipped_bit_is_noticed(trained: Path, position: float, bit: int, file: str) -> None:
+    checkpoint = store.find(trained).folder
+    path = checkpoint / file
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[int(position * (len(whole) - 1))] ^= 1 << bit
+    try:
+        path.write_bytes(flipped)
+        assert store.check(checkpoint) is not None
+    finally:
+        path.write_bytes(whole)
+
+
+def test_loading_walks_back_to_the_newest_intact_checkpoint(run: Path) -> None:
+    stored = store.find(run)
+    older = stored.folder.with_name("00000003")
+    subprocess.run(["cp", "-r", stored.folder, older], check=True)
+    (stored.folder / "model.safetensors").write_bytes(b"gone")
+    with pytest.warns(UserWarning, match="using round 3"):
+        assert store.find(run).folder == older
+
+
+def test_foreign_newer_and_broken_configurations_are_refused_by_name(run: Path) -> None:
+    path = run / "config.json"
+    config = json.loads(path.read_text())
+    changed = {
+        "was not written by Genwerk": {"architectures": ["BertModel"]},
+        "reads format 1": {**config, "format": 2},
+        "which this version of Genwerk does not have": config | {"recipe": {"model": {"$type": "os.system"}}},
+        r"train.rounds is '1e12'; expected int": config | {"recipe": {**config["recipe"], "train": {"rounds": "1e12"}}},
+        "unknown field 'surprise'": config | {"spec": {**config["spec"], "surprise": 1}},
+    }
+    for message, content in changed.items():
+        path.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=message):
+            store.find(run)
+    whole = json.dumps(config)
+    for end in range(0, len(whole), 97):
+        path.write_text(whole[:end])
+        with pytest.raises(ValueError, match=r"damaged|not written by Genwerk"):
+            store.find(run)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "weights.ckpt", "pytorch_model.bin", "m.pkl"])
+def test_pickles_are_refused_and_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    (folder / name).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match=f"pickled weights .{name}"):
+        store.find(folder)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_pickle_in_place_of_the_weights_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run)
+    checkpoint = store.find(run).folder
+    path = checkpoint / "model.safetensors"
+    path.write_bytes(pickle.dumps(Bomb()))
+    manifest = json.loads((checkpoint / "manifest.json").read_text())
+    manifest["files"]["model.safetensors"] = {"bytes": path.stat().st_size, "sha256": store._sha256(path)}
+    (checkpoint / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        store.load_model(store.find(run))
+    assert not (run / "exploded").exists()
+
+
+def test_weights_of_another_shape_are_refused_before_they_are_read(run: Path) -> None:
+    stored = store.find(run)
+    with pytest.raises(ValueError, match=r"has shape \(3,\), the configuration says \(5,\)"):
+        store.load_model(store.Stored(stored.folder, "duel", stored.recipe, type(SPEC)(kind="table", shape=(5,))))
+
+
+def test_a_manifest_cannot_reach_outside_its_folder(run: Path) -> None:
+    checkpoint = store.find(run).folder
+    manifest = json.loads((checkpoint / "manifest.json").read_text())
+    secret = run / "config.json"
+    manifest["files"]["../../config.json"] = {"bytes": secret.stat().st_size, "sha256": store._sha256(secret)}
+    (checkpoint / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="outside its folder"):
+        store.find(run)
+
+
+def test_a_full_disk_is_one_sentence_and_harms_nothing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = store.find(run)
+    checkpoints = store.Checkpoints(run, {}, keep=2)
+    trainer = Trainer(store.load_model(stored, averaged=False), data(), SETTINGS, checkpoints=checkpoints)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(ValueError, match=r"needs \d+ MB and 0 MB are free"):
+        checkpoints.save(trainer.model, trainer.state())
+    assert store.find(run).folder == stored.folder
+    assert not list(run.glob("checkpoints/.tmp-*"))
+
+
+def test_a_fault_at_any_write_leaves_the_old_checkpoint(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every fsync and rename of a save fails in turn; what was there stays loadable and no litter is taken for it."""
+    stored = store.find(run)
+    checkpoints = store.Checkpoints(run, json.loads((stored.folder / "config.json").read_text()), keep=2)
+    trainer = Trainer(store.load_model(stored, averaged=False), data(), SETTINGS, checkpoints=checkpoints)
+    trainer.position.round = 99
+    calls = {"n": 0, "fail": 0}
+
+    def failing(original):  # type: ignore[no-untyped-def]
+        def call(*args, **kwargs):  # type: ignore[no-untyped-def]
+            calls["n"] += 1
+            if calls["n"] == calls["fail"]:
+                raise OSError("no such luck")
+            return original(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", failing(os.fsync))
+    monkeypatch.setattr(Path, "rename", failing(Path.rename))
+    failures = 0
+    for calls["fail"] in range(1, 30):
+        calls["n"] = 0
+        try:
+            checkpoints.save(trainer.model, trainer.state())
+        except OSError:
+            failures += 1
+            newest = store.find(run).folder
+            assert newest in (stored.folder, stored.folder.with_name("00000099"))
+            assert store.check(newest) is None
+        else:
+            break
+        assert not list(run.glob("checkpoints/.tmp-*"))
+    assert failures >= 9
+    assert store.find(run).folder.name == "00000099"
+
+
+def test_only_the_newest_and_the_best_are_kept(run: Path) -> None:
+    stored = store.find(run)
+    checkpoints = store.Checkpoints(run, json.loads((stored.folder / "config.json").read_text()), keep=2)
+    trainer = Trainer(store.load_model(stored, averaged=False), data(), SETTINGS, checkpoints=checkpoints)
+    for round, score in ((20, 3.0), (21, None), (22, 1.0), (23, None), (24, None), (25, None)):
+        trainer.position.round = round
+        checkpoints.save(trainer.model, trainer.state(), score)
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["00000022", "00000024", "00000025"]
+    best = checkpoints.best()
+    assert best is not None
+    assert best.name == "00000022"
+
+
+def test_one_writer_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
+    hold = "import sys,time; from pathlib import Path; from genwerk import store\n"
+    hold += "with store.only_writer(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path / "run")], stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
+    with pytest.raises(ValueError, match=f"pid {other.pid}"), store.only_writer(tmp_path / "run"):
+        pass
+    other.kill()
+    other.wait()
+    with store.only_writer(tmp_path / "run"):
+        pass
+
+
+def test_settings_survive_json_exactly_and_bad_ones_are_named() -> None:
+    recipe = Recipe(model=DuelConfig(explode=3), train=SETTINGS)
+    assert from_json(Recipe, json.loads(json.dumps(to_json(recipe)))) == recipe
+    for value, message in [
+        ({"rounds": 1.5}, "rounds"),
+        ({"rounds": True}, "rounds"),
+        ({"optim": {"model": {"name": "lion"}}}, "optim.model.name.*one of adam"),
+        ({"optim": {"model": {"betas": [0.9]}}}, "a list of 2"),
+        ([], "an object"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            from_json(Train, value)

@@ -1,0 +1,253 @@
+"""The variational autoencoder against a model whose density is known, and its variants against their formulas."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import log
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from genwerk.abilities import abilities
+from genwerk.data.dataset import Dataset
+from genwerk.families import vae as family
+from genwerk.families.vae import VAE, VAEConfig
+from genwerk.losses import gaussian_kl, log_prior_ratio, mmd, reparametrise
+from genwerk.noise import SeededNoise
+from genwerk.recipes import find
+from genwerk.settings import Train
+from genwerk.spec import Batch, DataSpec
+from genwerk.trainer import Trainer
+
+DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
+COLOUR = DataSpec(kind="image", shape=(3, 20, 17))
+TABLE = DataSpec(kind="table", shape=(4,))
+LINEAR = VAEConfig(widths=(), latent=2, likelihood="gaussian", sigma=0.5)
+SMALL = VAEConfig(widths=(16,), latent=3)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+@torch.no_grad()
+def linear_gaussian(spread: float = 1.0) -> tuple[VAE, MultivariateNormal]:
+    """A VAE with x = W z + b + N(0, 0.25), its encoder's standard deviations ``spread`` times the exact ones; and p(x).
+
+    The columns of W are orthogonal, so that the exact posterior has independent dimensions and the encoder can be it.
+    """
+    model = VAE(LINEAR, TABLE).double()
+    w = torch.tensor([[1.0, 1.0], [2.0, -0.5], [0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64)
+    b = torch.tensor([0.1, -0.2, 0.3, 1.0], dtype=torch.float64)
+    variance = 1 / (1 + w.square().sum(0) / 0.25)
+    assert (w[:, 0] @ w[:, 1]).item() == 0
+    decoder, encoder = model.decoder.body[0], model.encoder.body[0]
+    decoder.weight.copy_(w)
+    decoder.bias.copy_(b)
+    encoder.weight.copy_(torch.cat([variance[:, None] * w.T / 0.25, torch.zeros(2, 4)]))
+    encoder.bias.copy_(torch.cat([-variance * (w.T @ b) / 0.25, (spread**2 * variance).log()]))
+    return model, MultivariateNormal(b, w @ w.T + 0.25 * torch.eye(4, dtype=torch.float64))
+
+
+def batch_of(spec: DataSpec, n: int, dtype: torch.dtype = torch.float32) -> tuple[Batch, Tensor]:
+    """Random data with labels, and uniform noise like them."""
+    x = torch.randint(0, spec.levels, (n, *spec.shape)) / (spec.levels - 1)
+    condition = torch.randint(0, 10, (n,)) if spec.classes else None
+    return Batch(x.to(dtype), condition), torch.rand(n, *spec.shape, dtype=dtype)
+
+
+def test_weights_are_the_density_where_the_posterior_is_exact() -> None:
+    model, p = linear_gaussian()
+    x = p.sample((6,))
+    weights = model.log_weights(x, 5, seed=0)
+    torch.testing.assert_close(weights, p.log_prob(x)[:, None].expand(6, 5), rtol=0, atol=1e-6)  # eps is float32
+    eps = torch.randn(6, 1, 2, dtype=torch.float64)
+    loss, metrics = model.objective(Batch(x), torch.rand_like(x), eps)
+    torch.testing.assert_close(loss, -metrics["elbo"])
+    draws = torch.stack([-model.objective(Batch(x), x, torch.randn_like(eps))[0] for _ in range(4000)])
+    assert (draws.mean() - p.log_prob(x).mean()).abs() < 4 * draws.std() / 4000**0.5
+
+
+def test_importance_sampling_comes_from_below_to_the_known_density() -> None:
+    model, p = linear_gaussian(spread=1.3)
+    x = p.sample((50,))
+    exact = p.log_prob(x)
+    log_w = model.log_weights(x, 20_000, seed=1)
+    w = (log_w - exact[:, None]).exp()
+    deviation = (w.mean(1) - 1) / (w.std(1) / 20_000**0.5)
+    assert deviation.abs().max() < 4.5
+    bounds = [(log_w.unflatten(1, (-1, k)).logsumexp(2).mean() - log(k)).item() for k in (1, 10, 1000)]
+    assert bounds[0] + 0.05 < bounds[1] < bounds[2] < exact.mean().item() + 0.001
+    torch.testing.assert_close(model.log_prob_bound(x, 20_000, seed=1), log_w.logsumexp(1) - log(20_000))
+    slack = gaussian_kl(torch.zeros(2), torch.full((2,), 2 * log(1.3))).sum()  # KL(q || posterior)
+    assert (log_w.mean() - (exact.mean() - slack)).abs() < 0.02
+
+
+def test_density_of_a_table_is_in_its_own_units() -> None:
+    model, p = linear_gaussian()
+    x = p.sample((8,))
+    scale = torch.tensor([10.0, 1e-3, 1.0, 100.0], dtype=torch.float64)
+    model.standardise.std.copy_(scale)
+    model.standardise.mean.fill_(3.0)
+    moved = model.log_weights(x * scale + 3, 2, seed=0)
+    torch.testing.assert_close(moved.mean(1), p.log_prob(x) - scale.log().sum(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        model.decode(model.encode(x)),
+        model.standardise.inverse(linear_gaussian()[0].decode(linear_gaussian()[0].encode((x - 3) / scale))),
+    )
+
+
+def test_objective_is_the_bound_with_its_parts() -> None:
+    model = VAE(SMALL, DIGIT).double()
+    batch, u = batch_of(DIGIT, 5, torch.float64)
+    eps = torch.randn(5, 1, 3, dtype=torch.float64)
+    x = (u < batch.x).double()
+    mean, log_var = model.posterior(x)
+    z = mean + (0.5 * log_var).exp() * eps[:, 0]
+    p = model.decode(z)
+    reconstruction = (x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2, 3)).mean()
+    kl = 0.5 * (log_var.exp() + mean**2 - 1 - log_var).mean(0)
+    loss, metrics = model.objective(batch, u, eps)
+    torch.testing.assert_close(loss, -(reconstruction - kl.sum()))
+    torch.testing.assert_close(metrics["elbo"], -loss)
+    torch.testing.assert_close(metrics["log likelihood"], reconstruction)
+    torch.testing.assert_close(metrics["kl by dimension"], kl)
+    prior = torch.randn(5, 3, dtype=torch.float64)
+    model.config = replace(SMALL, beta=4.0, mmd=10.0)
+    weighted, metrics = model.objective(batch, u, eps, prior)
+    torch.testing.assert_close(weighted, -reconstruction + 4 * kl.sum() + 10 * mmd(z, prior))
+    torch.testing.assert_close(metrics["elbo"], -loss)
+
+
+def test_gradient_of_many_draws_is_weighted_by_normalised_weights() -> None:
+    model = VAE(replace(SMALL, draws=6), DIGIT).double()
+    batch, u = batch_of(DIGIT, 4, torch.float64)
+    eps = torch.randn(4, 6, 3, dtype=torch.float64)
+    loss, metrics = model.objective(batch, u, eps)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+
+    x = model.observe(batch.x, u)
+    mean, log_var = model.posterior(x)
+    z = reparametrise(mean, log_var, eps)
+    log_w = model._log_likelihood(x, z, None) + log_prior_ratio(z, log_var, eps)
+    torch.testing.assert_close(loss, -(log_w.logsumexp(1) - log(6)).mean())
+    torch.testing.assert_close(metrics["elbo"] < -loss, torch.tensor(True))
+    surrogate = -(log_w.softmax(1).detach() * log_w).sum(1).mean()
+    for gradient, expected in zip(gradients, torch.autograd.grad(surrogate, list(model.parameters())), strict=True):
+        torch.testing.assert_close(gradient, expected)
+
+
+def test_prior_ratio_is_the_difference_of_two_normal_densities() -> None:
+    mean, log_var, eps = torch.randn(3, 2), torch.randn(3, 2), torch.randn(3, 5, 2)
+    z = reparametrise(mean, log_var, eps)
+    q = torch.distributions.Normal(mean[:, None], (0.5 * log_var).exp()[:, None])
+    p = torch.distributions.Normal(0.0, 1.0)
+    torch.testing.assert_close(log_prior_ratio(z, log_var, eps), (p.log_prob(z) - q.log_prob(z)).sum(-1))
+
+
+def test_weights_do_not_depend_on_the_batch_or_on_how_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = VAE(replace(SMALL, conditional=True), DIGIT).eval()
+    batch, _ = batch_of(DIGIT, 9)
+    whole = model.log_weights(batch.x, 40, batch.condition, seed=5)
+    alone = model.log_weights(batch.x[4:5], 40, batch[4:5].condition, seed=9)
+    torch.testing.assert_close(whole[4:5], alone)
+    monkeypatch.setattr(family, "ROWS", 16)
+    torch.testing.assert_close(model.log_weights(batch.x, 40, batch.condition, seed=5), whole)
+    assert not torch.allclose(model.log_weights(batch.x, 40, batch.condition), whole)
+
+
+def test_posterior_is_sampled_by_name_and_encode_is_its_mean() -> None:
+    model, p = linear_gaussian(spread=2.0)
+    x = p.sample((1,)).expand(20_000, 4)
+    z = model.sample_posterior(x, SeededNoise(20_000, 0))
+    mean, log_var = model.posterior(x)
+    torch.testing.assert_close(model.encode(x), mean)
+    torch.testing.assert_close(z.mean(0), mean[0], atol=0.02, rtol=0)
+    torch.testing.assert_close(z.std(0), (0.5 * log_var[0]).exp(), atol=0.02, rtol=0)
+
+
+def test_usage_tells_the_active_units() -> None:
+    model, p = linear_gaussian()
+    with torch.no_grad():
+        model.encoder.body[0].weight[1].zero_()  # the second unit ignores its input
+    x = p.sample((500,))
+    usage, (mean, log_var) = model.usage(x), model.posterior(x)
+    assert usage.active == 1
+    torch.testing.assert_close(usage.variance, mean.var(0, correction=0))
+    torch.testing.assert_close(usage.kl, gaussian_kl(mean, log_var).mean(0))
+
+
+def test_a_conditional_model_uses_its_label() -> None:
+    model = VAE(replace(SMALL, conditional=True), DIGIT).eval()
+    assert "conditions" in abilities(model)
+    assert "conditions" not in abilities(VAE(SMALL, DIGIT))
+    batch, _ = batch_of(DIGIT, 6)
+    other = (batch.condition + 1) % 10
+    assert not torch.allclose(model.encode(batch.x, batch.condition), model.encode(batch.x, other))
+    ones = torch.ones(6, dtype=torch.long)
+    assert not torch.allclose(model.sample(6, ones, seed=0), model.sample(6, 2 * ones, seed=0))
+    torch.testing.assert_close(model.sample(6, ones, seed=0)[2:3], model.sample(1, ones[:1], seed=2))
+    assert model.sample(6, seed=0).shape == (6, 1, 8, 8)
+    for wrong in (None, 10 * ones, -ones):
+        with pytest.raises(ValueError, match="class index from 0 to 9"):
+            model.encode(batch.x, wrong)
+    with pytest.raises(ValueError, match="cvae"):
+        VAE(SMALL, DIGIT).sample(6, ones)
+
+
+@pytest.mark.parametrize("name", ["vae", "cvae", "iwae", "infovae"])
+@pytest.mark.parametrize("spec", [DIGIT, COLOUR, TABLE, DataSpec(kind="audio", shape=(1, 50))], ids=str)
+def test_recipes_fit_themselves_to_the_data(name: str, spec: DataSpec) -> None:
+    spec = replace(spec, classes=DIGIT.classes)
+    recipe = find(name).make(spec)
+    assert isinstance(recipe.model, VAEConfig)
+    model = VAE(recipe.model, spec)
+    x = torch.randint(0, 256, (8, *spec.shape), dtype=torch.uint8)
+    data = Dataset(x=x if spec.kind == "image" else x / 255, spec=spec, condition=torch.arange(8))
+    before = [p.clone() for p in model.parameters()]
+    Trainer(model, data, replace(recipe.train, rounds=2, batch_size=4)).fit()
+    assert all((p != q).any() for p, q in zip(model.parameters(), before, strict=True))
+    batch = data.batch()
+    assert model.sample(2, seed=0).shape == (2, *spec.shape)
+    bound = model.log_prob_bound(batch.x, 3, batch.condition, seed=0)
+    assert bound.shape == (8,)
+    assert bound.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "change", [{"likelihood": "gaussian"}, {"likelihood": "logistic", "network": "conv"}, {"draws": 3}]
+)
+def test_micro_batches_give_the_gradient_of_the_whole(change: dict[str, Any]) -> None:
+    config = replace(SMALL, **{"network": "mlp", **change})
+    model = VAE(config, DIGIT).double().eval()  # batch normalisation couples examples while training
+    batch, u = batch_of(DIGIT, 6, torch.float64)
+    eps = torch.randn(6, config.draws, 3, dtype=torch.float64)
+    whole = torch.autograd.grad(model.objective(batch, u, eps)[0], list(model.parameters()))
+    parts = [model.objective(batch[r], u[r], eps[r])[0] for r in (slice(0, 2), slice(2, 6))]
+    cut = torch.autograd.grad(parts[0] / 3 + 2 * parts[1] / 3, list(model.parameters()))
+    for a, b in zip(whole, cut, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_table_is_learned_in_its_own_units() -> None:
+    x = torch.randn(4_000, 2) @ torch.tensor([[30.0, 0.0], [20.0, 1.0]]) + torch.tensor([1e4, -5.0])
+    spec = DataSpec(kind="table", shape=(2,))
+    model = VAE(VAEConfig(widths=(32,), latent=2, likelihood="gaussian", sigma="each"), spec)
+    Trainer(model, Dataset(x=x, spec=spec), Train(rounds=300, batch_size=200)).fit()
+    sample = model.sample(4_000, seed=0)
+    torch.testing.assert_close(sample.mean(0), x.mean(0), rtol=0, atol=8.0)
+    assert -12 < model.log_prob_bound(x[:200], 50, seed=0).mean() < -5
+
+
+def test_settings_that_cannot_work_say_so() -> None:
+    with pytest.raises(ValueError, match="labels"):
+        VAE(replace(SMALL, conditional=True), TABLE)
+    with pytest.raises(ValueError, match="gaussian"):
+        VAE(SMALL, TABLE)
+    for wrong in ({"draws": 0}, {"draws": 5, "beta": 2.0}, {"draws": 5, "mmd": 1.0}):
+        with pytest.raises(ValueError, match="draws is"):
+            VAEConfig(**wrong)
