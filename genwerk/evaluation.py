@@ -203,10 +203,10 @@ def draw(model: Model, n: int, data: Dataset, seed: int, size: int = 250) -> Ten
 def likelihood_figures(found: Likelihood, data: Dataset) -> list[Figure]:
     """Negative log-likelihood, bits per dimension, and divergence from the truth where its entropy is known."""
     sign = "" if found.exact else "≤ "
-    how = "exact" if found.exact else f"upper bound by {found.draws} draws an example"
+    how = "exact" if found.exact else f"bound, K = {found.draws}"
     if found.ess is not None:
         how += f", effective sample size {found.ess:.3g}"
-    how += f"; {len(data)} held-out examples"
+    how += f"; {len(data):,} held-out"
     nll, error = -found.nats, found.standard_error
     figures = [Figure(name=f"{sign}NLL", value=nll, spread=error, unit="nats", note=how)]
     if found.bits_per_dim is not None:
@@ -216,7 +216,7 @@ def likelihood_figures(found: Likelihood, data: Dataset) -> list[Figure]:
         )
         figures.append(bits)
     if data.entropy is not None:
-        note = f"NLL less the entropy of the truth, {data.entropy:.4f}"
+        note = f"NLL less entropy {data.entropy:.4f}"
         figures.append(
             Figure(name=f"{sign}KL to truth", value=nll - data.entropy, spread=error, unit="nats", note=note)
         )
@@ -229,21 +229,21 @@ def _squared_error(data: Dataset, rebuilt: Tensor) -> float:
 
 def reconstruction_figures(data: Dataset, rebuilt: Tensor) -> list[Figure]:
     """Mean squared error a value, and for images the peak signal-to-noise ratio that follows from it."""
-    error, note = _squared_error(data, rebuilt), f"{len(data)} held-out examples"
-    figures = [Figure(name="reconstruction MSE", value=error, unit="squared units a value", note=note)]
+    error, note = _squared_error(data, rebuilt), f"{len(data):,} held-out"
+    figures = [Figure(name="reconstruction MSE", value=error, unit="per value", note=note)]
     if data.spec.kind == "image":
         ratio = -10 * log10(error) if error > 0 else float("inf")
-        figures.append(Figure(name="PSNR", value=ratio, unit="dB", note="of the mean squared error over all images"))
+        figures.append(Figure(name="PSNR", value=ratio, unit="dB", note="of that error"))
     return figures
 
 
 def mode_figures(samples: Tensor, toy: Gaussians) -> list[Figure]:
     """How many modes of a toy mixture the samples reach, and how evenly."""
-    found, note = mode_coverage(samples, toy.centres, toy.std), f"{len(samples)} samples"
+    found, note = mode_coverage(samples, toy.centres, toy.std), f"{len(samples):,} samples"
     return [
-        Figure(name="modes", value=found.modes, unit=f"of {found.of}", note=f"with a sample within 3 std; {note}"),
-        Figure(name="high quality", value=found.quality, note=f"fraction of samples within 3 std of a mode; {note}"),
-        Figure(name="mode KL", value=found.kl, unit="nats", note="of the histogram over modes from the uniform one"),
+        Figure(name="modes", value=found.modes, unit=f"of {found.of}", note=f"{note}"),
+        Figure(name="high quality", value=found.quality, note=f"within 3 std of a mode; {note}"),
+        Figure(name="mode KL", value=found.kl, unit="nats", note="from an even histogram"),
     ]
 
 
@@ -257,7 +257,7 @@ def distance_figures(
     real, figures = extractor(data.batch().x), []
     frechet, kid = ("FID", "KID") if extractor.inception else ("Fréchet distance", "kernel distance")
     if samples is not None:
-        made, sizes = extractor(samples), f"{len(samples)} samples, {len(data)} held-out examples"
+        made, sizes = extractor(samples), f"{len(samples):,} samples, {len(data):,} held-out"
         floor = extractor(train.subset(len(samples), seed).batch().x)
         ceiling = extractor(noise(train, len(samples), seed))
         figures.append(
@@ -281,14 +281,14 @@ def distance_figures(
             )
         )
         n = min(len(real), len(made))
-        found, note = prdc(real[:n], made[:n]), f"5 nearest neighbours among {n} held-out examples and {n} samples"
+        found, note = prdc(real[:n], made[:n]), f"5 neighbours, {n:,} of each"
         figures += [Figure(name=name, value=value, note=note) for name, value in asdict(found).items()]
     if rebuilt is not None:
         figures.append(
             Figure(
                 name=f"{frechet} of reconstructions",
                 value=frechet_distance(extractor(rebuilt), real),
-                note=f"{len(data)} held-out examples against themselves",
+                note=f"{len(data):,} held-out",
             )
         )
     return figures

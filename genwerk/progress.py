@@ -21,10 +21,11 @@ def say(text: str) -> None:
 
 
 def console() -> Console:
-    """Where tables and bars go."""
+    """Where tables and bars go: the terminal's width, or 120 columns in a file or pipe."""
     from rich.console import Console
 
-    return Console()
+    there = Console()
+    return there if there.is_terminal else Console(width=120)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -227,7 +227,7 @@ def bits_per_dim(model: Model, nats: float) -> tuple[float | None, str]:
     if model.spec.kind != "image":
         return None, f"nats of {scored or 'the density in the units of the data'}"
     bits = -nats / (model.spec.dims * log(2))
-    return bits, f"{-nats:.4g} nats of {scored or 'the stored pixels'} / ({model.spec.dims} dimensions x ln 2)"
+    return bits, f"{-nats:.4g} nats / ({model.spec.dims} dimensions x ln 2), of {scored or 'the stored pixels'}"
 
 
 # --- neighbours and pictures ------------------------------------------------------------------------------------------

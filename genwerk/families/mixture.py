@@ -33,7 +33,7 @@ from genwerk.nn.k_means import k_means
 from genwerk.noise import SeededNoise
 from genwerk.spec import Batch, DataSpec
 
-CHUNK = {"cpu": 2**19, "cuda": 2**25}
+CHUNK = {"cpu": 2**18, "cuda": 2**25}
 """Greatest number of float64 values in one temporary, which bounds memory and on a CPU stays in the cache."""
 SURVEYED = 20_000
 """Greatest number of examples from which offset, scale and the k-means start are taken."""
@@ -283,15 +283,14 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
         return blank.maximised(means["weight"], means["first"], means["second"], self.config.ridge)
 
     def _read(self, name: str = "") -> Gaussians:
-        """The components in use of the mixture whose buffers' names begin with ``name``."""
+        """The components in use of the mixture whose buffers' names begin with ``name``; they stand first."""
         weight, mean, factor = (self.get_buffer(name + part) for part in ("weight", "mean", "factor"))
-        used = weight > 0
-        if self.config.covariance != "tied":
-            factor = factor[used]
-        return Gaussians(self.config.covariance, weight[used], mean[used], factor, self.blur)
+        k = int(weight.count_nonzero())
+        factor = factor if self.config.covariance == "tied" else factor[:k]
+        return Gaussians(self.config.covariance, weight[:k], mean[:k], factor, self.blur)
 
     def _write(self, name: str, mixture: Gaussians) -> None:
-        """Keep ``mixture``; components beyond its own get weight zero."""
+        """Keep ``mixture``; places beyond its components get weight zero."""
         for part in ("weight", "mean", "factor"):
             buffer, value = self.get_buffer(name + part), getattr(mixture, part)
             buffer[: len(value)] = value
@@ -316,4 +315,4 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
     def _chunk(self) -> int:
         """Examples taken at once."""
         each = self.spec.dims * (max(self.config.components) if self.config.covariance == "full" else 1)
-        return max(64, CHUNK.get(self.device.type, CHUNK["cpu"]) // each)
+        return max(64, CHUNK.get(self.offset.device.type, CHUNK["cpu"]) // each)

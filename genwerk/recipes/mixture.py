@@ -17,6 +17,7 @@ def fitted(spec: DataSpec) -> MixtureConfig:
     return MixtureConfig(
         components=(1, 2, 4, 8, 16, 32) if full else (10, 20, 40, 80) if spec.dims <= 256 else (40,),
         covariance="full" if full else "diagonal",
+        starts=3 if full else 1,
         ridge=1e-5 * (spec.levels - 1) ** 2 if spec.kind == "image" else 1e-6,
     )
 

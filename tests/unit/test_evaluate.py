@@ -120,7 +120,7 @@ def test_the_truth_scores_as_the_truth(ring):
     assert abs(kernel.value) < 4 * kernel.spread + abs(kernel.floor) < kernel.ceiling
     assert report["density"].value == pytest.approx(1, abs=0.1)
     assert report["coverage"].value > 0.9
-    assert "1000 samples, 1000 held-out examples" in frechet.note
+    assert "1,000 samples, 1,000 held-out" in frechet.note
     assert report.extractor.startswith("2 standardised columns (weights ")
 
 
@@ -139,7 +139,7 @@ def test_training_examples_as_samples_reach_about_the_floor(digits):
     assert frechet.value < frechet.ceiling / 5
     assert report["kernel distance"].value < report["kernel distance"].ceiling / 5
     assert report["precision"].value > 0.8
-    assert "1617 samples, 180 held-out examples" in frechet.note
+    assert "1,617 samples, 180 held-out" in frechet.note
 
 
 def test_only_inceptions_features_give_a_fid(digits):
@@ -152,7 +152,7 @@ def test_only_inceptions_features_give_a_fid(digits):
 def test_bounds_are_marked_as_bounds(digits):
     report = evaluate(Bounded(Config(), digits.spec), digits, replace(SETTINGS, draws=7), extractor=PIXELS)
     assert report["≤ NLL"].value == 10
-    assert "upper bound by 7 draws" in report["≤ NLL"].note
+    assert "bound, K = 7" in report["≤ NLL"].note
     assert report["≤ bits/dim"].value == pytest.approx(10 / (64 * torch.tensor(2.0).log().item()))
 
 
