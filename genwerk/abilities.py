@@ -122,6 +122,14 @@ class Conditions(ABC):
     """What a condition is; "none" where this model's settings leave it unconditional."""
 
 
+class Diagnoses(ABC):
+    """Has figures of its own that say whether training went well."""
+
+    @abstractmethod
+    def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """Named figures over the examples of ``x``: scalars, or one value a latent dimension with shape (d,)."""
+
+
 class Embeds(ABC):
     """Places examples in a space where distance means likeness."""
 
@@ -151,6 +159,7 @@ ABILITIES: dict[str, type] = {
         Translates,
         Traces,
         Conditions,
+        Diagnoses,
         Embeds,
         Judges,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Samples, abilities
+from genwerk.abilities import Diagnoses, Samples, abilities
 from genwerk.data.dataset import Dataset, Splits
 from genwerk.data.toys import TOYS, Gaussians
 from genwerk.extractor import extractor_for
@@ -122,6 +122,8 @@ def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Ext
         if {"encodes", "decodes"} <= able:
             rebuilt = rebuild(model, data)
             figures += reconstruction_figures(data, rebuilt)
+        if isinstance(model, Diagnoses):
+            figures += diagnosis_figures(model, data)
         if "samples" in able and n > 0:
             samples = draw(model, n, splits.train, settings.seed)
     toy = TOYS.get(splits.settings.source)
@@ -234,6 +236,19 @@ def reconstruction_figures(data: Dataset, rebuilt: Tensor) -> list[Figure]:
     if data.spec.kind == "image":
         ratio = -10 * log10(error) if error > 0 else float("inf")
         figures.append(Figure(name="PSNR", value=ratio, unit="dB", note="of that error"))
+    return figures
+
+
+def diagnosis_figures(model: Diagnoses, data: Dataset, examples: int = 2000) -> list[Figure]:
+    """The family's own figures; one with a value a dimension gives their sum, and all of them beside it."""
+    assert isinstance(model, Model)
+    batch = data.subset(examples).batch()
+    condition = None if batch.condition is None else batch.condition.to(model.device)
+    figures = []
+    for name, values in model.diagnose(batch.x.to(model.device), condition).items():
+        each = sorted(values.flatten().tolist(), reverse=True)
+        note = "by dimension: " + " ".join(f"{v:.2g}" for v in each) if values.dim() else ""
+        figures.append(Figure(name=name, value=sum(each), note=note))
     return figures
 
 

@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Conditions, Decodes, Encodes, Samples, Weighs
+from genwerk.abilities import Conditions, Decodes, Diagnoses, Encodes, Samples, Weighs
 from genwerk.data.dataset import Dataset
 from genwerk.losses import (
     Kernel,
@@ -42,6 +42,8 @@ from genwerk.spec import Batch, DataSpec
 
 ROWS = 1024
 """Codes decoded at once when weights are computed, which bounds the memory."""
+ACTIVE = 0.01
+"""Variance of the posterior mean above which a unit counts as active."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,22 +81,7 @@ class VAEConfig(Config):
             raise ValueError(f"draws is {self.draws}; it must be 1 or more, and above 1 only with beta 1 and mmd 0")
 
 
-@dataclass(frozen=True)
-class Usage:
-    """How much of its code a model uses, over some examples."""
-
-    kl: Tensor
-    """Mean KL divergence of each dimension in nats with shape (d,)."""
-    variance: Tensor
-    """Variance over the examples of each dimension's posterior mean with shape (d,)."""
-
-    @property
-    def active(self) -> int:
-        """Number of active units: posterior means whose variance is above 0.01 (Burda et al., section 5.2)."""
-        return int((self.variance > 0.01).sum())
-
-
-class VAE(Model, Samples, Encodes, Decodes, Weighs, Conditions, config=VAEConfig):
+class VAE(Model, Samples, Encodes, Decodes, Weighs, Conditions, Diagnoses, config=VAEConfig):
     """p(x) = E p(x | z) over z ~ N(0, I), trained on a lower bound by an encoder q(z | x)."""
 
     def __init__(self, config: VAEConfig, spec: DataSpec) -> None:
@@ -195,10 +182,14 @@ class VAE(Model, Samples, Encodes, Decodes, Weighs, Conditions, config=VAEConfig
         return torch.cat([self._log_weights(b, draws, SeededNoise(len(b), seed + i, x.device)) for i, b in parts])
 
     @torch.no_grad()
-    def usage(self, x: Tensor, condition: Tensor | None = None) -> Usage:
-        """Mean KL divergence and variance of the posterior mean, by dimension, over the examples of ``x``."""
+    def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """Mean KL divergence by dimension, in nats, and the number of active units.
+
+        A unit is active when its posterior mean varies over the data by more than 0.01 (Burda et al., section 5.2).
+        """
         mean, log_var = self.posterior(self.standardise(x), self._label(condition))
-        return Usage(gaussian_kl(mean, log_var).mean(0), mean.var(0, correction=0))
+        active = (mean.var(0, correction=0) > ACTIVE).sum()
+        return {"KL of codes": gaussian_kl(mean, log_var).mean(0), "active units": active}
 
     # --- parts --------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ Covariance = Literal["full", "tied", "diagonal", "spherical"]
 FAINT = 1e-30
 """Responsibility, relative to an example's greatest, that counts as none."""
 NIL = 1e-100
-"""Size of a matrix entry that counts as zero. Products of fainter ones are denormal numbers, which are slow by factors."""
+"""Size of a matrix entry that counts as zero; products of fainter ones are denormal numbers, which slow arithmetic."""
 EMPTY = 1e-9
 """Share of the examples below which a component is dropped."""
 

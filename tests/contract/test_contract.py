@@ -118,6 +118,13 @@ def test_completes(case: Case) -> None:
         assert not torch.equal(x[:, 0], x[:, 1])
 
 
+def test_diagnoses(case: Case) -> None:
+    needs(case, "diagnoses")
+    found = case.model.diagnose(case.batch.x, case.condition)
+    assert found
+    assert all(values.dim() <= 1 and values.isfinite().all() for values in found.values())
+
+
 # --- training ---------------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ def test_digits_reach_a_bound(recipe: str, seed: int) -> None:
     p = splits.train.batch().x.mean(0).clamp(1e-4, 1 - 1e-4)  # every pixel for itself
     independent = (x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2, 3)).mean()
     assert bound > independent + 3
-    assert model.usage(x).active >= 10
+    assert model.diagnose(x)["active units"] >= 10
 
 
 def test_labels_are_learned() -> None:

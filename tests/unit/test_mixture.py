@@ -16,6 +16,7 @@ from genwerk.model import Stage
 from genwerk.nn.gaussians import Covariance, Gaussians, choose, factorise
 from genwerk.nn.k_means import k_means
 from genwerk.recipes.mixture import fitted, mixture
+from genwerk.runtime import Runtime
 from genwerk.settings import Train
 from genwerk.spec import DataSpec
 from genwerk.trainer import Trainer
@@ -346,6 +347,20 @@ def test_a_component_without_examples_is_dropped() -> None:
     model.place(torch.tensor([0.5, 0.5]), torch.stack([x.mean(0), x.mean(0) + 500]), torch.eye(2).expand(2, 2, 2))
     improve(model, x, 2)
     assert model.responsibilities(x).shape == (600, 1)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gpu_finds_what_a_cpu_finds(kind: Covariance) -> None:
+    data = table(clusters())
+    here, there = (Mixture(MixtureConfig(components=(3,), covariance=kind), data.spec) for _ in range(2))
+    fit(here, data)
+    Trainer(there, data, Train(rounds=50, **QUIET), runtime=Runtime(torch.device("cuda"))).fit()
+    x, known = data.x[:20], torch.tensor([True, False, True, False])
+    assert torch.allclose(there.log_prob(x.cuda()).cpu(), here.log_prob(x), atol=1e-8)
+    assert torch.allclose(there.sample(5, seed=0).cpu(), here.sample(5, seed=0), atol=1e-4)
+    drawn = there.complete(x.cuda(), known.cuda(), 3, seed=0).cpu()
+    assert torch.allclose(drawn, here.complete(x, known, 3, seed=0), atol=1e-6)
 
 
 def test_half_precision_training_leaves_float64_alone() -> None:

@@ -170,15 +170,14 @@ def test_posterior_is_sampled_by_name_and_encode_is_its_mean() -> None:
     torch.testing.assert_close(z.std(0), (0.5 * log_var[0]).exp(), atol=0.02, rtol=0)
 
 
-def test_usage_tells_the_active_units() -> None:
+def test_diagnosis_tells_the_active_units() -> None:
     model, p = linear_gaussian()
     with torch.no_grad():
         model.encoder.body[0].weight[1].zero_()  # the second unit ignores its input
     x = p.sample((500,))
-    usage, (mean, log_var) = model.usage(x), model.posterior(x)
-    assert usage.active == 1
-    torch.testing.assert_close(usage.variance, mean.var(0, correction=0))
-    torch.testing.assert_close(usage.kl, gaussian_kl(mean, log_var).mean(0))
+    found, (mean, log_var) = model.diagnose(x), model.posterior(x)
+    assert found["active units"] == 1 == (mean.var(0, correction=0) > 0.01).sum()
+    torch.testing.assert_close(found["KL of codes"], gaussian_kl(mean, log_var).mean(0))
 
 
 def test_a_conditional_model_uses_its_label() -> None:
