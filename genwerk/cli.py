@@ -278,14 +278,15 @@ def encode(
     out: Path | None = None,
     device: Device = "auto",
 ) -> None:
-    """Write the latent of each example as CSV, and a scatter plot where the latent has two dimensions or three.
+    """Write the latent of each example as CSV, and draw a map of them in two dimensions.
 
     Args:
         run: Run folder.
         input: Your own images or table (a path), or test or train for the run's own data.
         n: Greatest number of examples.
         label: Class of your examples (conditional models).
-        out: CSV file to write (default: RUN/out/codes.csv); a plot goes beside it.
+        out: CSV file to write (default: RUN/out/codes.csv); the map, in the plane of the first two principal
+            components, goes beside it.
         device: Where to compute.
     """
     from genwerk import pictures, verbs
@@ -295,15 +296,12 @@ def encode(
     z = verbs.encode(opened.model, batch)
     target = out or opened.path / "out" / "codes.csv"
     say(f"wrote {pictures.write_table(target, z)}")
-    if z.flatten(1).shape[1] in (2, 3):
-        groups = {"codes": z.flatten(1)[:, :2]}
-        if batch.condition is not None:
-            names = opened.spec.classes
-            groups = {names[i]: groups["codes"][batch.condition == i] for i in range(len(names))}
-        picture = pictures.scatter(
-            target.with_suffix(".png"), groups, {"run": opened.path.name}, title=str(opened.path)
-        )
-        say(f"wrote {picture}")
+    flat = verbs.plane(z)
+    groups = {"codes": flat}
+    if batch.condition is not None and opened.spec.classes:
+        groups = {name: flat[batch.condition == i] for i, name in enumerate(opened.spec.classes)}
+    picture = pictures.scatter(target.with_suffix(".png"), groups, {"run": opened.path.name}, title=str(opened.path))
+    say(f"wrote {picture}")
 
 
 def complete(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+import genwerk.families  # noqa: F401  (registers who can do what)
 from genwerk.abilities import ABILITIES, Bounds, Conditions, Decodes, Encodes, Samples, Scores, Weighs, abilities
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
@@ -50,6 +51,16 @@ def encode(model: Model, batch: Batch) -> Tensor:
     require(model, "encode", "encodes")
     assert isinstance(model, Encodes)
     return in_batches(model.encode, batch.x, _condition(model, batch))
+
+
+def plane(z: Tensor) -> Tensor:
+    """Latents with shape (n, ...) in the plane of their first two principal components, with shape (n, 2)."""
+    flat = z.flatten(1)
+    if flat.shape[1] <= 2:
+        return torch.cat([flat, flat.new_zeros(len(flat), 2 - flat.shape[1])], 1)
+    centred = flat - flat.mean(0)
+    *_, directions = torch.linalg.svd(centred, full_matrices=False)
+    return torch.mm(centred, directions[:2].T)
 
 
 def reconstruct(model: Model, batch: Batch) -> Tensor:

@@ -41,8 +41,8 @@ def autoencoder(spec: DataSpec) -> Recipe:
 
 
 @register(MNIST)
-def autoencoder_2d(spec: DataSpec) -> Recipe:
-    """Codes to look at: 128-64-12-3 tanh units and back, for a picture of the data in three dimensions."""
+def autoencoder_codes(spec: DataSpec) -> Recipe:
+    """Codes to look at: 128-64-12-3 tanh units and back, for a map of the data by `genwerk encode`."""
     base = autoencoder(spec)
     shape = AutoencoderConfig(network="mlp", widths=(128, 64, 12), activation="tanh", latent=3)
     return replace(base, model=replace(shape, loss=fitted(spec).loss), train=replace(base.train, rounds=10_000))

@@ -69,7 +69,7 @@ def vae_mnist(spec: DataSpec) -> Recipe:
         vae(spec),
         model=VAEConfig(widths=(400, 400), activation="silu", latent=40),
         train=Train(
-            rounds=60_000,
+            rounds=40_000,
             batch_size=128,
             optim={"model": Optim(lr=3e-3, schedule="cosine", warmup=500)},
             log_every=500,

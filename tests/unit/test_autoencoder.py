@@ -144,7 +144,7 @@ def test_tables_are_standardised_whatever_their_units() -> None:
     assert error[4] < 0.1
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "autoencoder-2d", "denoising-autoencoder"])
+@pytest.mark.parametrize("name", ["autoencoder", "autoencoder-codes", "denoising-autoencoder"])
 @pytest.mark.parametrize(
     "spec",
     [DIGIT, TABLE, DataSpec(kind="image", shape=(3, 20, 17)), DataSpec(kind="audio", shape=(1, 100))],

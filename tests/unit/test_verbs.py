@@ -1,0 +1,189 @@
+"""Verbs on models whose every answer is known."""
+
+from __future__ import annotations
+
+from math import log, sqrt
+
+import pytest
+import torch
+from torch import Tensor
+
+from genwerk import verbs
+from genwerk.abilities import Completes, Conditions, Decodes, Encodes, Samples, Scores, Weighs
+from genwerk.data.dataset import Dataset
+from genwerk.model import Config, Model
+from genwerk.noise import SeededNoise
+from genwerk.spec import Batch, DataSpec
+
+TABLE = DataSpec(kind="table", shape=(3,))
+IMAGE = DataSpec(kind="image", shape=(1, 2, 2), levels=256)
+
+
+class Doubling(Model, Encodes, Decodes):
+    """z = 2 x."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(Config(), spec)
+        self.latent_shape = spec.shape
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return 2 * x
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return z / 2
+
+
+class Linear(Model, Weighs, Samples):
+    """x | z ~ N(z, 1), z ~ N(0, 1) in one dimension; q(z | x) = N(x / 2, 1), so that log p(x) is known exactly."""
+
+    def log_weights(self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        eps = SeededNoise(len(x), seed).normal(draws).double()
+        z = x / 2 + eps
+        return -0.5 * (log(2 * torch.pi) + (x - z) ** 2 + z**2 - eps**2)
+
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        noise = SeededNoise(n, seed)
+        return noise.normal(1) + noise.normal(1)
+
+
+class Uniform(Model, Scores):
+    """Every stored image is equally likely."""
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return torch.full((len(x),), -self.spec.dims * log(256))
+
+
+class Labelled(Model, Samples, Conditions):
+    condition = "label"
+
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        assert condition is not None
+        return condition.float()[:, None].expand(n, 3) + 0.1 * SeededNoise(n, seed).normal(3)
+
+
+class Half(Model, Completes):
+    def complete(self, x: Tensor, known: Tensor, k: int = 1, *, seed: int | None = None) -> Tensor:
+        return torch.where(known, x, 0.5).unsqueeze(1).repeat(1, k, 1)
+
+
+def test_a_line_is_straight_and_holds_both_ends() -> None:
+    a, b = torch.randn(2, 4, 3)
+    way = verbs.interpolate(Doubling(TABLE), Batch(a), Batch(b), 5)
+    assert way.shape == (4, 5, 3)
+    torch.testing.assert_close(way, torch.stack([a.lerp(b, t) for t in (0, 0.25, 0.5, 0.75, 1)], 1))
+
+
+def test_an_arc_keeps_length_and_divides_the_angle() -> None:
+    a, b = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 3.0]])
+    for t in (0.0, 1 / 3, 0.5, 1.0):
+        point = verbs.slerp(a, b, t)[0]
+        torch.testing.assert_close(point.norm(), torch.tensor(3.0))
+        torch.testing.assert_close(torch.atan2(point[1], point[0]), torch.tensor(t * torch.pi / 2))
+    torch.testing.assert_close(verbs.slerp(a, 2 * a, 0.5), 1.5 * a)
+
+
+def test_two_dimensions_span_a_grid_and_the_others_hold_still() -> None:
+    example = Batch(torch.tensor([[0.1, 0.2, 0.3]]))
+    grid = verbs.traverse(Doubling(TABLE), example, (0, 2), steps=3, span=(-2.0, 4.0))
+    assert grid.shape == (3, 3, 3)
+    torch.testing.assert_close(grid[:, 0, 0], torch.tensor([-1.0, 0.5, 2.0]))
+    torch.testing.assert_close(grid[0, :, 2], torch.tensor([-1.0, 0.5, 2.0]))
+    assert (grid[..., 1] == example.x[0, 1]).all()
+    rows = verbs.traverse(Doubling(TABLE), example, (1,), steps=4, span=(-2.0, 4.0))
+    assert rows.shape == (1, 4, 3)
+    assert (rows[..., [0, 2]] == example.x[0, [0, 2]]).all()
+
+
+def test_the_span_leaves_out_the_asked_fraction() -> None:
+    data = Dataset(x=torch.linspace(0, 1, 1001)[:, None].expand(-1, 3).contiguous(), spec=TABLE)
+    low, high = verbs.latent_span(Doubling(TABLE), data, outside=0.02)
+    torch.testing.assert_close(low, torch.full((3,), 0.02))
+    torch.testing.assert_close(high, torch.full((3,), 1.98))
+
+
+def test_importance_sampling_finds_the_known_likelihood() -> None:
+    model = Linear(Config(), DataSpec(kind="table", shape=(1,)))
+    data = Dataset(x=torch.linspace(-3, 3, 200, dtype=torch.float64)[:, None], spec=model.spec)
+    truth = torch.distributions.Normal(0.0, sqrt(2.0)).log_prob(data.x).mean().item()
+    few, many = (verbs.log_likelihood(model, data, draws=k) for k in (1, 4000))
+    assert few.nats < many.nats
+    assert many.nats == pytest.approx(truth, abs=5e-3)
+    assert many.exact is False
+    # var(w) / mean(w)^2 for q twice as wide in variance as the posterior N(x/2, 1/2) gives an ESS of sqrt(3)/2 K
+    assert many.ess == pytest.approx(4000 * sqrt(3) / 2, rel=0.02)
+    assert many.bits_per_dim is None
+
+
+def test_bits_follow_from_nats() -> None:
+    data = Dataset(x=torch.zeros(5, 1, 2, 2, dtype=torch.uint8), spec=IMAGE)
+    found = verbs.log_likelihood(Uniform(Config(), IMAGE), data)
+    assert found.exact
+    assert found.bits_per_dim == pytest.approx(8.0)
+    assert "4 dimensions" in found.derivation
+
+
+def test_neighbours_equal_brute_force() -> None:
+    g = torch.Generator().manual_seed(0)
+    train = Dataset(x=torch.randn(5000, 3, generator=g), spec=TABLE)
+    samples = torch.randn(7, 3, generator=g)
+    found = verbs.nearest(samples, train, 3)
+    distances, rows = torch.cdist(samples.double(), train.x.double()).topk(3, largest=False)
+    assert torch.equal(found.rows, rows)
+    torch.testing.assert_close(found.distances, distances)
+    assert verbs.nearest(train.x[[17, 4321]], train).distances.max() == 0
+
+
+def test_samples_take_classes_in_turn_and_do_not_depend_on_the_batch() -> None:
+    model = Labelled(Config(), DataSpec(kind="table", shape=(3,), classes=("a", "b")))
+    whole = verbs.sample(model, 7, seed=5)
+    assert whole.condition is not None
+    assert whole.condition.tolist() == [0, 1, 0, 1, 0, 1, 0]
+    assert torch.equal(whole.x, verbs.sample(model, 7, seed=5, size=2).x)
+    assert verbs.sample(model, 3, label=1, seed=0).x.mean() == pytest.approx(1, abs=0.2)
+
+
+def test_the_plane_is_that_of_greatest_variance() -> None:
+    g = torch.Generator().manual_seed(0)
+    z = torch.randn(500, 5, generator=g) * torch.tensor([0.1, 5.0, 0.1, 2.0, 0.1])
+    flat = verbs.plane(z)
+    assert flat.shape == (500, 2)
+    torch.testing.assert_close(flat.var(0), torch.tensor([25.0, 4.0]), rtol=0.2, atol=0.0)
+    assert torch.equal(verbs.plane(z[:, :2]), z[:, :2])
+
+
+def test_a_grid_places_every_image() -> None:
+    images = torch.rand(5, 1, 4, 4)
+    sheet = verbs.grid(images, 3, gap=2, scale=1)
+    assert sheet.shape == (2 * 6 + 2, 3 * 6 + 2, 3)
+    torch.testing.assert_close(sheet[2:6, 8:12, 0].float() / 255, images[1, 0], atol=0.003, rtol=0)
+    assert (sheet[8:12, 14:18] == 255).all()
+
+
+def test_what_is_missing_is_named_with_who_has_it() -> None:
+    with pytest.raises(
+        verbs.Unsupported, match=r"sample needs a model that samples, and Doubling does not; these do: .*VAE"
+    ):
+        verbs.sample(Doubling(TABLE), 1)
+    with pytest.raises(verbs.Unsupported, match="completes"):
+        verbs.complete(Doubling(TABLE), Batch(torch.zeros(1, 3)), torch.ones(3, dtype=torch.bool))
+
+
+def test_bad_requests_are_one_sentence() -> None:
+    model, batch = Doubling(TABLE), Batch(torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="dimensions 0 to 2"):
+        verbs.traverse(model, batch, (3,))
+    with pytest.raises(ValueError, match="2 or more"):
+        verbs.interpolate(model, batch, batch, 1)
+    half = Half(Config(), TABLE)
+    with pytest.raises(ValueError, match=r"mask has shape \(2,\)"):
+        verbs.complete(half, batch, torch.ones(2, dtype=torch.bool))
+    with pytest.raises(ValueError, match="1 or more"):
+        verbs.complete(half, batch, torch.ones(3, dtype=torch.bool), 0)
+    with pytest.raises(ValueError, match="not conditional"):
+        verbs.sample(Linear(Config(), DataSpec(kind="table", shape=(1,))), 2, label=1)
+    with pytest.raises(ValueError, match="--label"):
+        verbs.encode(ConditionalDoubling(DataSpec(kind="table", shape=(3,), classes=("a",))), batch)
+
+
+class ConditionalDoubling(Doubling, Conditions):
+    condition = "label"
