@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
@@ -125,7 +126,7 @@ class Model(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         """Where the model's weights are."""
-        return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+        return next((t.device for t in chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
 
 def build(config: Config, spec: DataSpec) -> Model:

@@ -26,8 +26,8 @@ def mix(*numbers: int) -> int:
 class Stream:
     """Batches of ``data`` in the order f(seed, epoch, i), with the noise that goes with them.
 
-    A call returns this rank's rows of the next ``batch_size`` examples (0: all of them); a batch may straddle two
-    epochs, so none is ever short. ``examples`` is the whole state: set it to go on from there. Noise is drawn for the
+    A call returns this rank's rows of the next ``batch_size`` examples (0: all of them, as they stand); a batch may
+    straddle two epochs, so none is ever short. ``examples`` is the whole state: set it to go on from there. Noise is drawn for the
     examples of all ranks and each rank keeps its own, so that any number of processes sees the same training.
     """
 
@@ -65,7 +65,10 @@ class Stream:
         return self._noise.uniform(*shape)
 
     def _read(self, position: int) -> Batch:
-        batch = self.data.batch(self.order(position + self.rows.start, position + self.rows.stop))
+        whole = self.batch_size == len(self.data)
+        batch = self.data.batch(
+            self.rows if whole else self.order(position + self.rows.start, position + self.rows.stop)
+        )
         if self._reader is None:
             return batch
         condition = None if batch.condition is None else batch.condition.to(self.device, non_blocking=True)
