@@ -27,8 +27,9 @@ class Stream:
     """Batches of ``data`` in the order f(seed, epoch, i), with the noise that goes with them.
 
     A call returns this rank's rows of the next ``batch_size`` examples (0: all of them, as they stand); a batch may
-    straddle two epochs, so none is ever short. ``examples`` is the whole state: set it to go on from there. Noise is drawn for the
-    examples of all ranks and each rank keeps its own, so that any number of processes sees the same training.
+    straddle two epochs, so none is ever short. ``examples`` is the whole state: set it to go on from there. Noise is
+    drawn for the examples of all ranks and each rank keeps its own, so that any number of processes sees the same
+    training.
     """
 
     def __init__(
