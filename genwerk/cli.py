@@ -80,7 +80,7 @@ class TrainOptions:
     out: Path | None = None
     """Run folder to write (default: runs/RECIPE)."""
     resume: bool = False
-    """Go on where the run folder stands."""
+    """Go on where the run folder stands (and start where there is none)."""
     device: Device = "auto"
     """Where to compute; auto is the first GPU, else the CPU."""
     devices: int = 1
@@ -123,14 +123,14 @@ def train_command(arguments: Sequence[str]) -> None:
 
     settings, options = parse(entry.make(entry.spec))
     out = options.out or Path("runs") / name
-    if options.resume and (out / "config.json").exists():
-        stored = store.read_config(out / "config.json")
-        settings, options = parse(stored[1])
+    going_on = options.resume and (out / "config.json").exists()
+    if going_on:
+        settings, options = parse(store.read_config(out / "config.json")[1])
     runtime.relaunch(options.devices, ["train", *arguments])
     if not settings.data.source:
         raise ValueError(f"{name} has no data of its own; name some, as in `genwerk train {name} --data photos/`")
     splits = open_data(settings.data)
-    if not options.resume:
+    if not going_on:
         settings, _ = parse(replace(entry.make(splits.spec), data=settings.data))
     try:
         training = Training(

@@ -62,10 +62,7 @@ def follow(training: Training) -> None:
     """Play a training to its end with a progress bar, and say what came of it."""
     import signal
 
-    from genwerk.events import Stopped
-
     main = training.runtime.main
-    stopped = False
     if main:
         for note in training.splits.notes:
             say(note)
@@ -77,14 +74,15 @@ def follow(training: Training) -> None:
         say(f"training {training.name} on {where}: {size:,} parameters, {training.trainer.rounds:,} rounds")
     with Progress(training) as progress, training.trainer.stopping_on(signal.SIGTERM, signal.SIGINT):
         for event in training:
-            stopped = stopped or isinstance(event, Stopped)
             if main:
                 progress(event)
     if not main:
         return
-    if stopped:
+    if training.stopped:
         say(f"stopped and saved at round {training.trainer.position.round}; go on with --resume")
         return
+    say("measuring (features to compare samples in are trained once for these data, which may take a minute)")
+    training.conclude()
     report = training.run.report
     if report is not None:
         report_figures(report)

@@ -61,6 +61,7 @@ def train(
     training = Training(name, full, splits, Path(out or f"runs/{name}"), resume=resume, device=device)
     for _ in training:
         pass
+    training.conclude()
     return training.run
 
 
@@ -75,10 +76,11 @@ def _settings(recipe: str | Recipe, data: str | Data | None) -> Data:
 
 
 class Training:
-    """One training of a recipe into a folder: iterate for its events, then read ``run``.
+    """One training of a recipe into a folder: iterate for its events, then :meth:`conclude`, then read ``run``.
 
-    The folder receives the configuration, event log, sample pictures, checkpoints, and at the end the report and the
-    card. Only one process may write a folder at a time.
+    The folder receives the configuration, event log, sample pictures and checkpoints, and in the end the report and the
+    card. ``resume`` goes on where the folder stands, and starts where there is nothing yet. Only one process may write
+    a folder at a time.
     """
 
     def __init__(
@@ -122,12 +124,11 @@ class Training:
             self.trainer.resume(store.load_state(self.resumed))
         self._config = config
         self._report: Report | None = None
+        self.stopped = False
 
     def _newest(self) -> store.Stored | None:
-        """The checkpoint to go on from; None where the run has been killed before its first."""
-        if not (self.path / "config.json").exists():
-            raise ValueError(f"{self.path} holds no run to go on with; leave out --resume to start one")
-        if not any((self.path / "checkpoints").glob("[0-9]*")):
+        """The checkpoint to go on from; None where there is none yet."""
+        if not (self.path / "config.json").exists() or not any((self.path / "checkpoints").glob("[0-9]*")):
             return None
         stored = store.find(self.path)
         if (old := to_json(stored.recipe.model)) != (new := to_json(self.recipe.model)):
@@ -158,17 +159,16 @@ class Training:
         with store.only_writer(self.path):
             store.write_atomically(self.path / "config.json", json.dumps(self._config, indent=1).encode())
             recorder = Recorder(self)
-            stopped = False
             for event in self.trainer:
                 recorder(event)
-                stopped = isinstance(event, Stopped)
+                self.stopped = isinstance(event, Stopped)
                 yield event
             recorder.close()
-            if not stopped:
-                self._conclude()
 
-    def _conclude(self) -> None:
-        """Measure the finished model, and write the report and the card."""
+    def conclude(self) -> None:
+        """Measure the model and write the report and the card, unless training was stopped before its end."""
+        if self.stopped or not self.runtime.main:
+            return
         self._report = evaluate(self.trainer.finished(), self.splits, self.recipe.evaluate)
         report = json.dumps(self._report.to_json(), indent=1).encode()
         store.write_atomically(self.path / "report.json", report)
