@@ -247,7 +247,9 @@ def diagnosis_figures(model: Diagnoses, data: Dataset, examples: int = 2000) -> 
     figures = []
     for name, values in model.diagnose(batch.x.to(model.device), condition).items():
         each = sorted(values.flatten().tolist(), reverse=True)
-        note = "by dimension: " + " ".join(f"{v:.2g}" for v in each) if values.dim() else ""
+        shown = [f"{v:.2g}" for v in each if v >= 0.01]
+        rest = [f"and {len(each) - len(shown)} below 0.01"] if len(shown) < len(each) else []
+        note = "by dimension: " + " ".join(shown + rest) if values.dim() else ""
         figures.append(Figure(name=name, value=sum(each), note=note))
     return figures
 

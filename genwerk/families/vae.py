@@ -93,6 +93,7 @@ class VAE(Model, Samples, Encodes, Decodes, Weighs, Conditions, Diagnoses, confi
         self.latent_shape = (config.latent,)
         self.standardise = Standardise(spec.shape, active=spec.kind == "table")
         self.likelihood = make_likelihood(config.likelihood, spec, config.sigma)
+        self.scored = self.likelihood.scored
         self.encoder, self.decoder = coders(
             config.network,
             shape=spec.shape,
