@@ -82,7 +82,9 @@ class Bernoulli(Likelihood):
         return (u < x).to(x.dtype)
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
-        return self._sum(x * parameters) - self._sum(F.softplus(parameters))
+        start = -len(self.spec.shape)
+        logits, x = parameters.flatten(start), x.flatten(start)
+        return torch.einsum("...d,...d->...", logits, x) - F.softplus(logits).sum(-1)
 
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters.sigmoid()
