@@ -15,18 +15,23 @@ from genwerk.pictures import scatter, write_examples
 from genwerk.run import Training
 from genwerk.spec import Batch
 
-RUNS = (("mixture", "ring"), ("vae", "digits"), ("autoencoder-mixture", "digits"), ("vae", "phases"))
-"""Recipe and built-in data of each run."""
+RUNS = {
+    ("mixture", "ring"): 100,
+    ("vae", "digits"): 5000,
+    ("autoencoder-mixture", "digits"): 5000,
+    ("vae", "phases"): 1200,
+}
+"""Rounds by recipe and built-in data of each run."""
 
 
 def play(out: Path, seed: int, *, say: Callable[[str], None], follow: Callable[[Training], None]) -> None:
     """Train :data:`RUNS` into ``out`` (runs that are there already are used as they are) and write their pictures."""
     made: list[Path] = []
-    for name, source in RUNS:
+    for (name, source), rounds in RUNS.items():
         path = out / f"{name}-{source}"
         splits = open_data(Data(source=source))
         recipe = recipes.find(name).make(splits.spec)
-        recipe = replace(recipe, train=replace(recipe.train, seed=seed))
+        recipe = replace(recipe, train=replace(recipe.train, seed=seed, rounds=rounds))
         say(f"\n== {name} on {source} ==")
         training = Training(name, recipe, splits, path, resume=True)
         follow(training)
