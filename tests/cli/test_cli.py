@@ -237,7 +237,7 @@ def test_what_a_model_cannot_do_is_said(mixture: Path, vae: Path, refused: Genwe
 
 def test_values_out_of_range_are_said(vae: Path, refused: Genwerk) -> None:
     assert "1 or more" in refused("sample", vae, "-n", 0)
-    assert "0 to 19" in refused("traverse", vae, "--dims", 99)
+    assert "0 to 15" in refused("traverse", vae, "--dims", 99)
     assert "2 or more" in refused("interpolate", vae, 0, 1, "--steps", 1)
     assert "rows 0 to 179" in refused("interpolate", vae, 0, 500)
     assert "no class 'x'" in refused("sample", vae, "--label", "x")

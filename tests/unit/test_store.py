@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from duel import SETTINGS, SPEC, Duel, DuelConfig, data
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_trainer import SETTINGS, SPEC, Duel, DuelConfig, data
 
 from genwerk import store
 from genwerk.settings import Recipe, Train, from_json, to_json

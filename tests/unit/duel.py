@@ -1,0 +1,90 @@
+"""The smallest game in which everything can go wrong, for tests of the trainer and of what it stores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from genwerk import store
+from genwerk.data.dataset import Data, Dataset
+from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.settings import Optim, Recipe, Train
+from genwerk.spec import Batch, DataSpec
+from genwerk.trainer import Trainer
+
+SPEC = DataSpec(kind="table", shape=(3,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuelConfig(Config):
+    """Two linear players, a drop-out layer and noise: the smallest game in which everything can go wrong."""
+
+    explode: int = -1
+    """Round in which the critic's loss becomes infinite; -1 never."""
+
+
+class Duel(Model, config=DuelConfig):
+    def __init__(self, config: DuelConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.critic = nn.Sequential(nn.Linear(spec.dims, 4), nn.Tanh(), nn.Dropout(0.1), nn.Linear(4, 1))
+        self.generator = nn.Linear(2, spec.dims)
+        self.register_buffer("mean", torch.zeros(spec.dims))
+        self.register_buffer("played", torch.tensor(0))
+        self.order: list[str] = []
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {"critic": self.critic, "generator": self.generator}
+
+    def critic_loss(self, x: Tensor, z: Tensor) -> Loss:
+        gap = self.critic(self.generator(z)).mean() - self.critic(x).mean()
+        explode = math.inf if self.config.explode == int(self.played) else 1.0
+        return gap * explode, {"gap": gap}
+
+    def generator_loss(self, z: Tensor) -> Loss:
+        return -self.critic(self.generator(z)).mean(), {}
+
+    def statistics(self, batch: Batch) -> Loss:
+        return batch.x.square().mean(), {"mean": batch.x.mean(0)}
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        for _ in range(2):
+            batch = draw()
+            yield Turn("critic", self.critic_loss, batch.x, draw.normal(2))
+        yield Turn("generator", self.generator_loss, draw.normal(2))
+        report = yield Turn(None, self.statistics, batch)
+        self.mean += 0.5 * (report["mean"] - self.mean)
+        self.played += 1
+        return None
+
+    def stages(self, rounds: int) -> list[Stage]:
+        return [
+            Stage("first", rounds // 2, self.turns),
+            Stage("second", rounds - rounds // 2, self.turns, batch_size=5),
+        ]
+
+
+def data(n: int = 37) -> Dataset:
+    return Dataset(x=torch.randn(n, 3, generator=torch.Generator().manual_seed(0)) + 2, spec=SPEC)
+
+
+SETTINGS = Train(
+    rounds=12,
+    batch_size=8,
+    optim={"critic": Optim(lr=0.01, schedule="cosine", warmup=2), "generator": Optim(name="rmsprop", clip_norm=0.5)},
+    ema={"generator": 20.0},
+    save_every=0,
+)
+
+
+def trainer(folder: Path | None = None, settings: Train = SETTINGS, explode: int = -1, **kwargs: object) -> Trainer:
+    torch.manual_seed(settings.seed)
+    config = DuelConfig(explode=explode)
+    model = Duel(config, SPEC)
+    recipe = Recipe(model=config, train=settings, data=Data(source="made"))
+    checkpoints = None if folder is None else store.Checkpoints(folder, store.describe("duel", recipe, SPEC), keep=50)
+    return Trainer(model, data(), settings, checkpoints=checkpoints, **kwargs)  # type: ignore[arg-type]
