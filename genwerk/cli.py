@@ -300,7 +300,7 @@ def encode(
     groups = {"codes": flat}
     if batch.condition is not None and opened.spec.classes:
         groups = {name: flat[batch.condition == i] for i, name in enumerate(opened.spec.classes)}
-    picture = pictures.scatter(target.with_suffix(".png"), groups, {"run": opened.path.name}, title=str(opened.path))
+    picture = pictures.scatter(target.with_suffix(".png"), groups, {"run": opened.path.name}, title=opened.path.name)
     say(f"wrote {picture}")
 
 
