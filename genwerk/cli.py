@@ -137,6 +137,7 @@ def train_command(arguments: Sequence[str]) -> None:
             name, settings, splits, out, resume=options.resume, device=options.device, tensorboard=options.tensorboard
         )
         follow(training)
+        training.runtime.barrier()  # all leave together: a connection closed too early aborts the last
     finally:
         runtime.finish()
 

@@ -180,6 +180,7 @@ run.data = replace(run.data, x=run.data.x.double())
 run.fit()
 if place.main:
     torch.save(run.model.state_dict(), {out!r})
+place.barrier()
 runtime.finish()
 """
 
