@@ -44,6 +44,40 @@ class Decodes(ABC):
         """The example of each latent (the mean, where there is a distribution)."""
 
 
+class Steers(Decodes):
+    """Decodes latents of a known prior, so that a sample can be found again, moved and mixed.
+
+    ``decode`` can be differentiated by z.
+    """
+
+    @abstractmethod
+    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+        """``n`` latents with shape (n, *latent_shape); ``sample(n, c, seed=s)`` is ``decode(prior(n, seed=s), c)``."""
+
+
+class Styles(Steers):
+    """Decodes in two steps: a latent z is mapped to styles w, one a layer from coarse to fine, and these to data."""
+
+    style_sizes: tuple[int, ...]
+    """Side in pixels of the image that each style acts on, from coarse to fine."""
+
+    @abstractmethod
+    def map(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Styles with shape (n, layers, d), the same at every layer; ``decode(z)`` is ``synthesise(map(z))``."""
+
+    @abstractmethod
+    def mean_style(self) -> Tensor:
+        """The mean of w over the prior, tracked in training, with shape (d,); a ValueError where none was tracked."""
+
+    @abstractmethod
+    def draw_noise(self, n: int, *, seed: int | None = None) -> list[Tensor]:
+        """Fresh noise maps, one a layer, each with shape (n, 1, h, w)."""
+
+    @abstractmethod
+    def synthesise(self, w: Tensor, noise: list[Tensor] | None = None) -> Tensor:
+        """Data of styles with shape (n, layers, d), differentiable; ``noise`` None takes the model's fixed maps."""
+
+
 class Scores(ABC):
     """Knows its density exactly."""
 
@@ -152,6 +186,8 @@ ABILITIES: dict[str, type] = {
         Samples,
         Encodes,
         Decodes,
+        Steers,
+        Styles,
         Scores,
         Bounds,
         Weighs,

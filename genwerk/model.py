@@ -54,6 +54,8 @@ class Player(Protocol):
     module: nn.Module
     steps: int
     """Optimiser steps taken so far."""
+    rate: float
+    """Factor on the learning rate, 1 unless ``turns`` sets it (from a buffer, for it is not stored)."""
 
     def snapshot(self) -> Any:
         """Copy of weights, buffers and optimiser state."""

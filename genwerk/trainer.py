@@ -34,7 +34,7 @@ class Seat:
     """A player at the table: its module, its optimiser and its averaged weights."""
 
     def __init__(self, name: str, module: nn.Module, optim: Optim, names: Mapping[Tensor, str]) -> None:
-        self.name, self.module, self.optim, self.steps = name, module, optim, 0
+        self.name, self.module, self.optim, self.steps, self.rate = name, module, optim, 0, 1.0
         self.parameters: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
         self.names = [names[p] for p in self.parameters]
         self.optimizer = make_optimizer(optim, self.parameters) if self.parameters else None
@@ -282,7 +282,8 @@ class Trainer:
             return
         if seat.optim.clip_norm is not None:
             nn.utils.clip_grad_norm_(seat.parameters, seat.optim.clip_norm)
-        seat.optimizer.param_groups[0]["lr"] = learning_rate(seat.optim, self.position.stage_round, stage.rounds)
+        lr = learning_rate(seat.optim, self.position.stage_round, stage.rounds)
+        seat.optimizer.param_groups[0]["lr"] = lr * seat.rate
         seat.optimizer.step()
         seat.steps += 1
         if seat.average is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrize import is_parametrized
 
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model, build
@@ -58,10 +59,10 @@ class Case:
 
     @property
     def couples_examples(self) -> bool:
-        """Whether an example's loss depends on the others of its batch, by design."""
-        return any(isinstance(m, _BatchNorm) for m in self.model.modules()) or bool(
-            getattr(self.model.config, "mmd", 0)
-        )
+        """Whether an example's loss depends on the others of its batch, or on how often it is computed, by design."""
+        config = self.model.config
+        coupling = any(isinstance(m, _BatchNorm) or is_parametrized(m) for m in self.model.modules())
+        return coupling or bool(getattr(config, "mmd", 0) or getattr(config, "dropout", 0))
 
 
 def fresh(recipe: Recipe, spec: DataSpec) -> Model:

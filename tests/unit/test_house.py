@@ -31,7 +31,7 @@ FLOORS = [
     ["metrics"],
     ["data"],
     ["model"],
-    ["abilities", "losses"],
+    ["abilities", "adversarial", "losses"],
     ["nn"],
     ["noise"],
     ["spec"],

@@ -1,0 +1,129 @@
+"""What every family with a generator and a discriminator shares: units, labels, samples and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from genwerk.abilities import Conditions, Judges, Samples, Steers
+from genwerk.data.dataset import Dataset
+from genwerk.model import Config, Model, Stage
+from genwerk.nn.standardise import Standardise
+from genwerk.nn.verdict import Conditioning
+from genwerk.noise import Noise, SeededNoise
+from genwerk.spec import DataSpec
+
+Prior = Literal["normal", "uniform"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialConfig(Config):
+    """Settings of every generator and discriminator."""
+
+    latent: int = 100
+    """Number of dimensions of z."""
+    prior: Prior = "normal"
+    """Distribution of z: standard normal, or uniform on [-1, 1]."""
+    conditioning: Conditioning = "none"
+    """How the label enters: not at all, beside z and beside x, or by conditional batch normalisation and projection."""
+
+    def __post_init__(self) -> None:
+        if self.latent < 1:
+            raise ValueError(f"latent is {self.latent}; z needs 1 dimension or more")
+
+
+class AdversarialModel(Model, Samples, Steers, Judges, Conditions):
+    """A generator from z ~ prior to data and a discriminator of data, each of which may be told the label.
+
+    A subclass sets ``generator``, called with (z, condition) for raw output, and ``discriminator``, called with
+    (x, condition) for a :class:`~genwerk.nn.verdict.Verdict`. Inside, images are in [-1, 1] and tables standardised by
+    column; :meth:`inward` and :meth:`outward` go between.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+
+    def __init__(self, config: AdversarialConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: AdversarialConfig = config
+        if spec.kind not in ("image", "table"):
+            raise ValueError(f"{type(self).__name__} makes images and tables, not {spec.kind}")
+        if config.conditioning != "none" and not spec.classes:
+            raise ValueError("a class-conditional GAN needs labels and the data carry none; see `genwerk data check`")
+        self.condition: Literal["none", "label"] = "none" if config.conditioning == "none" else "label"
+        self.classes = len(spec.classes) if self.condition == "label" else 0
+        self.latent_shape = (config.latent,)
+        self.standardise = Standardise(spec.shape, active=spec.kind == "table")
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {"discriminator": self.discriminator, "generator": self.generator}
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        return [Stage("train", rounds, self.turns, data=self._fit_scale)]
+
+    # --- units --------------------------------------------------------------------------------------------------------
+
+    def inward(self, x: Tensor) -> Tensor:
+        """Data in the networks' units."""
+        return 2 * x - 1 if self.spec.kind == "image" else self.standardise(x)
+
+    def outward(self, y: Tensor) -> Tensor:
+        """Data from the networks' units, within their range."""
+        return (y.clamp(-1, 1) + 1) / 2 if self.spec.kind == "image" else self.standardise.inverse(y)
+
+    def squash(self, raw: Tensor) -> Tensor:
+        """The generator's raw output in the networks' units, in single precision: within (-1, 1) for images."""
+        raw = raw.float() if raw.dtype == torch.bfloat16 else raw
+        return raw.tanh() if self.spec.kind == "image" else raw
+
+    def generate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """G(z) in the networks' units."""
+        return self.squash(self.generator(z, condition))
+
+    def latents(self, noise: Noise) -> Tensor:
+        """z from the prior, with shape (n, *latent_shape), for the examples of ``noise``."""
+        if self.config.prior == "uniform":
+            return 2 * noise.uniform(*self.latent_shape) - 1
+        return noise.normal(*self.latent_shape)
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+        return self.latents(SeededNoise(n, seed, self.device))
+
+    @torch.no_grad()
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        """``n`` new examples; a conditional model that is told no label draws one at random for each."""
+        noise = SeededNoise(n, seed, self.device)
+        z = self.latents(noise)
+        if self.classes and condition is None:
+            condition = (noise.uniform() * self.classes).long()
+        return self.decode(z, condition)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.outward(self.generate(z, self.label(condition)))
+
+    @torch.no_grad()
+    def judge(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The discriminator's raw score with shape (n,), higher for more real."""
+        score: Tensor = self.discriminator(self.inward(x), self.label(condition)).score
+        return score
+
+    def label(self, condition: Tensor | None) -> Tensor | None:
+        """``condition``, checked, where this model is conditional; None where it is not and none is asked for."""
+        if not self.classes:
+            return None
+        if condition is None or condition.min() < 0 or condition.max() >= self.classes:
+            raise ValueError(
+                f"this {type(self).__name__} is told the class: pass condition, a class index from 0 to "
+                f"{self.classes - 1} each"
+            )
+        return condition
+
+    def _fit_scale(self, data: Dataset) -> Dataset:
+        self.standardise.fit(data.x)
+        return data
