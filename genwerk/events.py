@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
@@ -18,7 +19,7 @@ class Event:
     stage: str
     """Name of the stage."""
     round: int
-    """Rounds played so far, over all stages."""
+    """Rounds played so far, over all stages; those that a rollback undid count too, so this only ever rises."""
     examples: int
     """Training examples drawn so far, over all processes."""
     steps: Mapping[str, int]
@@ -63,6 +64,33 @@ class StageDone(Event):
 
     converged: bool
     """True when the algorithm said so itself, False when its rounds were used up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched(Event):
+    """A look at a game, in figures that tell whether it collapses."""
+
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collapsed(Event):
+    """Training no longer leads anywhere."""
+
+    reason: str
+    """What was seen, in words."""
+    action: Literal["rollback", "stop", "warn"]
+    """What is done about it: go back, end training, or go on all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledBack(Event):
+    """Weights, optimisers and position are again those of an earlier checkpoint; learning rate and noise are not."""
+
+    to_round: int
+    """The round after which that checkpoint was saved."""
+    retry: int
+    """How many rollbacks there have been, with this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,10 @@ def follow(training: Training) -> None:
     say(f"card    {training.path / 'card.md'}")
 
 
+CONSEQUENCE = {"rollback": "", "stop": "; stopping here", "warn": "; training goes on"}
+"""How the line that tells of a collapse ends, by what is done about it."""
+
+
 class Progress:
     """Rounds, time left, examples a second and the family's figures: a bar on a terminal, else a line each 30 s."""
 
@@ -129,7 +133,7 @@ class Progress:
         self.bar.stop()
 
     def __call__(self, event: Event) -> None:
-        from genwerk.events import Evaluated, RoundDone, Sampled, StageDone
+        from genwerk.events import Collapsed, Evaluated, RolledBack, RoundDone, Sampled, StageDone
 
         now = time.monotonic()
         match event:
@@ -153,6 +157,16 @@ class Progress:
                 self._line(event, "converged" if converged else "done")
             case Sampled():
                 self.bar.update(self.task, completed=event.round)
+            case Collapsed(reason=reason, action=action):
+                self._line(event, f"collapsed: {reason}{CONSEQUENCE[action]}")
+            case RolledBack(to_round=to_round, retry=retry):
+                watch = self.training.recipe.train.watch
+                self.bar.update(self.task, total=self.training.trainer.rounds)
+                self._line(
+                    event,
+                    f"back to round {to_round:,}, retry {retry} of {watch.retries}, "
+                    f"learning rates times {watch.slower**retry:.3g}",
+                )
 
     def _line(self, event: Event, text: str) -> None:
         self.console.print(f"{event.stage} round {event.round:,}: {text}", highlight=False, soft_wrap=True)

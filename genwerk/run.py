@@ -14,7 +14,18 @@ import torch
 from genwerk import recipes, runtime, store
 from genwerk.data import Data, Splits, open_data
 from genwerk.evaluation import Report, evaluate, quick
-from genwerk.events import Evaluated, Event, RoundDone, Sampled, Saved, StageDone, Stopped
+from genwerk.events import (
+    Collapsed,
+    Evaluated,
+    Event,
+    RolledBack,
+    RoundDone,
+    Sampled,
+    Saved,
+    StageDone,
+    Stopped,
+    Watched,
+)
 from genwerk.model import Model, build
 from genwerk.pictures import write_examples
 from genwerk.runtime import Device
@@ -118,7 +129,7 @@ class Training:
             recipe.train,
             runtime=self.runtime,
             evaluate=lambda m: quick(m, splits.test, seed=recipe.evaluate.seed),
-            checkpoints=store.Checkpoints(path, config, recipe.train.keep) if self.runtime.main else None,
+            checkpoints=store.Checkpoints(path, config, recipe.train.keep),
         )
         if self.resumed is not None:
             self.trainer.resume(store.load_state(self.resumed))
@@ -215,6 +226,12 @@ class Recorder:
                 self._line(event, "saved", {}, file=path.name, best=best)
             case StageDone(converged=converged):
                 self._line(event, "stage done", {}, converged=converged)
+            case Watched(figures=figures):
+                self._line(event, "watched", figures)
+            case Collapsed(reason=reason, action=action):
+                self._line(event, "collapsed", {}, reason=reason, action=action)
+            case RolledBack(to_round=to_round, retry=retry):
+                self._line(event, "rolled back", {}, to_round=to_round, retry=retry)
 
     def _line(self, event: Event, kind: str, figures: Mapping[str, float], **more: Any) -> None:
         where = {"event": kind, "stage": event.stage, "round": event.round, "examples": event.examples}

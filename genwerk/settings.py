@@ -41,6 +41,42 @@ class Optim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Watch:
+    """How a game is watched for collapse, and what is done about it."""
+
+    action: Literal["rollback", "stop", "warn", "off"] = "rollback"
+    """Go back to the best checkpoint and on from there (or tell only, where there is none yet), stop, tell, or neither
+    look nor tell. A loss or weight that is not finite ends training unless it can be rolled back."""
+    retries: int = 3
+    """Rollbacks in one training, after which it stops."""
+    slower: float = 0.5
+    """Factor on every learning rate, once for each rollback."""
+    every: int = 250
+    """Rounds between looks at a game; 0 never looks."""
+    samples: int = 256
+    """Samples, and training examples to compare them with, in a look."""
+    grace: int = 5000
+    """Rounds of a stage after which a generator that has never made different things counts as collapsed."""
+    patience: int = 3
+    """Successive looks, or held-out evaluations, that must agree."""
+    spread: float = 0.1
+    """Mean distance between two samples, as a fraction of that between two training examples, below which the generator
+    makes one and the same."""
+    sure: float = 0.999
+    """Accuracy from which the discriminator has won, if no other player learns."""
+    vanishing: float = 1e-5
+    """Norm of the gradient below which a player no longer learns."""
+    worse: float = 10.0
+    """Multiple of the best held-out figure beyond which a model whose samples are nowhere near the data is lost."""
+
+    def __post_init__(self) -> None:
+        if self.samples < 2 or self.patience < 1:
+            raise ValueError("watch.samples must be 2 or more, for they are compared in pairs, and watch.patience 1")
+        if not 0 < self.slower <= 1:
+            raise ValueError(f"watch.slower is {self.slower}; it is a factor on the learning rate, above 0 and up to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """How a model is trained."""
 
@@ -68,6 +104,8 @@ class Train:
     """Rounds between checkpoints; 0 saves only at the end."""
     keep: int = 2
     """Newest checkpoints to keep, beside the best."""
+    watch: Watch = field(default_factory=Watch)
+    """How collapse is noticed, and what is done about it."""
     seed: int = 0
     """Seed of weights, order and noise."""
 

@@ -6,21 +6,35 @@ import math
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from genwerk import store
 from genwerk.abilities import Decodes, Encodes, Samples
 from genwerk.data.dataset import Dataset
 from genwerk.data.stream import Stream, mix
-from genwerk.events import Evaluated, Event, RoundDone, Sampled, Saved, StageDone, Stopped
+from genwerk.events import (
+    Collapsed,
+    Evaluated,
+    Event,
+    RolledBack,
+    RoundDone,
+    Sampled,
+    Saved,
+    StageDone,
+    Stopped,
+    Watched,
+)
 from genwerk.model import Metrics, Model, Stage, Turn
 from genwerk.runtime import Runtime
-from genwerk.settings import Optim, Train
+from genwerk.seats import Seat, averaged, learning_rate, seat_players
+from genwerk.settings import Train
 from genwerk.spec import Batch
 from genwerk.store import Checkpoints, TrainerState
+from genwerk.watchdog import Watchdog
 
 SHOWN = 64
 """Examples in a picture made during training."""
@@ -30,74 +44,8 @@ class Diverged(RuntimeError):
     """A loss or a weight stopped being a finite number."""
 
 
-class Seat:
-    """A player at the table: its module, its optimiser and its averaged weights."""
-
-    def __init__(self, name: str, module: nn.Module, optim: Optim, names: Mapping[Tensor, str]) -> None:
-        self.name, self.module, self.optim, self.steps, self.rate = name, module, optim, 0, 1.0
-        self.parameters: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
-        self.names = [names[p] for p in self.parameters]
-        self.optimizer = make_optimizer(optim, self.parameters) if self.parameters else None
-        self.average: list[Tensor] | None = None
-        self.half_life = 0.0
-
-    def freeze(self, frozen: bool) -> None:
-        for p in self.parameters:
-            p.requires_grad_(not frozen)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Copy of weights, buffers and optimiser state."""
-        state = {} if self.optimizer is None else self.optimizer.state_dict()["state"]
-        return {
-            "module": {k: v.clone() for k, v in self.module.state_dict().items()},
-            "optimizer": {i: {k: torch.as_tensor(v).clone() for k, v in s.items()} for i, s in state.items()},
-        }
-
-    def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Put a snapshot back."""
-        self.module.load_state_dict(snapshot["module"])
-        self.restore_optimizer(snapshot["optimizer"])
-
-    def restore_optimizer(self, state: Mapping[int, Mapping[str, Tensor]]) -> None:
-        if self.optimizer is not None:
-            groups = self.optimizer.state_dict()["param_groups"]
-            copy = {i: {k: v.clone() for k, v in s.items()} for i, s in state.items()}
-            self.optimizer.load_state_dict({"state": copy, "param_groups": groups})
-
-
-def make_optimizer(optim: Optim, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-    """The torch optimiser that the settings describe."""
-    common: dict[str, Any] = {"lr": optim.lr, "weight_decay": optim.weight_decay}
-    adam: dict[str, Any] = {"betas": optim.betas, "eps": optim.eps}
-    match optim.name:
-        case "adam":
-            return torch.optim.Adam(parameters, **common, **adam, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(parameters, **common, **adam, fused=True)
-        case "adamax":
-            return torch.optim.Adamax(parameters, **common, **adam, foreach=True)
-        case "sgd":
-            return torch.optim.SGD(parameters, **common, momentum=optim.momentum, fused=True)
-        case "adagrad":
-            return torch.optim.Adagrad(parameters, **common, fused=parameters[0].device.type == "cpu")
-        case "rmsprop":
-            alpha: dict[str, Any] = {"alpha": optim.betas[1], "eps": optim.eps, "momentum": optim.momentum}
-            return torch.optim.RMSprop(parameters, **common, **alpha, foreach=True)
-
-
-def learning_rate(optim: Optim, round: int, rounds: int) -> float:
-    """Learning rate in round ``round`` (from 0) of a stage of ``rounds``."""
-    progress = (round - optim.warmup) / max(1, rounds - optim.warmup)
-    match optim.schedule:
-        case "constant":
-            factor = 1.0
-        case "linear":
-            factor = 1 - (1 - optim.final) * min(1.0, max(0.0, progress))
-        case "cosine":
-            factor = optim.final + (1 - optim.final) * (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2
-    if round < optim.warmup:
-        factor *= (round + 1) / optim.warmup
-    return optim.lr * factor
+class Collapse(Exception):
+    """The watchdog has seen enough; within the trainer only."""
 
 
 def micro_batches(data: Sequence[Any], size: int | None) -> Iterator[tuple[Sequence[Any], float]]:
@@ -122,6 +70,14 @@ class Position:
     drawn: int = 0
     examples: int = 0
     converged: bool = False
+    undone: int = 0
+    """Rounds played that a rollback has taken back."""
+    retries: int = 0
+    """Rollbacks so far."""
+    home: int = -1
+    """Round of the checkpoint to roll back to; -1 while there is none."""
+    measured: bool = False
+    """Whether ``home`` is the best by a held-out figure."""
 
 
 class Trainer:
@@ -130,6 +86,11 @@ class Trainer:
     ``evaluate`` gives held-out figures of the model, the first of which decides the best checkpoint (smaller is
     better); ``checkpoints`` is where to save, None saves nothing. Seeds, order and noise depend on ``settings.seed``
     and the round alone, so a run that goes on from a checkpoint ends with the same bits as one that never stopped.
+
+    ``watchdog`` looks at games as ``settings.watch`` says. A rollback takes weights, averages, optimisers and position
+    back to the best checkpoint (the newest that was due, while none has been measured), lowers the learning rates and
+    draws other random numbers, and is itself saved at once: it is as exact a part of a run's history as any round.
+    Rounds that it undid stay counted. On several processes, give all of them ``checkpoints``: the first writes.
     """
 
     def __init__(
@@ -141,25 +102,29 @@ class Trainer:
         runtime: Runtime | None = None,
         evaluate: Callable[[Model], Mapping[str, float]] | None = None,
         checkpoints: Checkpoints | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self.runtime = runtime or Runtime(torch.device("cpu"), settings.precision)
         self.model = model.to(self.runtime.device)
         self.data, self.settings, self.evaluate, self.checkpoints = data, settings, evaluate, checkpoints
+        self.watchdog = watchdog or Watchdog(settings.watch, data)
         self.stages = model.stages(settings.rounds)
         self.position = Position()
         self.best = math.inf
         self.figures: Mapping[str, float] = {}
-        self.players = self._seat_players()
+        self.players = seat_players(model, settings)
         self._stop = False
         self._unread: list[tuple[str, int, Tensor]] = []
+        self._moved: dict[str, bool] = {}
+        self._shown = self._judged = self._saved = 0
         if settings.compile:
             for module in {id(m): m for seat in self.players.values() for m in _networks(seat.module)}.values():
                 module.compile()
 
     @property
     def rounds(self) -> int:
-        """Rounds of all stages together, if none converges early."""
-        return sum(stage.rounds for stage in self.stages)
+        """Rounds of all stages together, if none converges early, and those that rollbacks have undone so far."""
+        return sum(stage.rounds for stage in self.stages) + self.position.undone
 
     def fit(self) -> Model:
         """Train to the end and return :meth:`finished`."""
@@ -192,47 +157,65 @@ class Trainer:
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Event]:
-        at, main, settings = self.position, self.runtime.main, self.settings
-        saved = shown = judged = at.round
-        while at.stage < len(self.stages):
+        main = self.runtime.main
+        self._shown = self._judged = self._saved = self.position.round
+        while (at := self.position).stage < len(self.stages):
             stage = self.stages[at.stage]
-            stream = self._stream(stage)
-            while at.stage_round < stage.rounds and not at.converged:
-                metrics = self._round(stage, stream)
-                yield RoundDone(**self._where(stage), metrics=metrics)
-                best = False
-                if main and _due(at.round, settings.sample_every):
-                    yield from self._show(stage)
-                    shown = at.round
-                if main and _due(at.round, settings.evaluate_every):
-                    best = yield from self._judge(stage)
-                    judged = at.round
-                stopping = self.runtime.any(self._stop)
-                if main and (best or stopping or _due(at.round, settings.save_every)):
-                    yield from self._save(stage, best)
-                    saved = at.round
-                if stopping:
-                    yield Stopped(**self._where(stage))
-                    return
-            self._read_losses()
+            try:
+                stopped = yield from self._play(stage)
+            except (Diverged, Collapse) as fault:
+                if (yield from self._recover(stage, fault)):
+                    continue
+                stopped = True
+            if stopped:
+                yield Stopped(**self._where(stage))
+                return
             yield StageDone(**self._where(stage), converged=at.converged)
             at.stage, at.stage_round, at.drawn, at.converged = at.stage + 1, 0, 0, False
         last, best = self.stages[-1], False
         for seat in self.players.values():
             seat.freeze(False)
-        if main and shown < at.round:
+        if main and self._shown < at.round:
             yield from self._show(last)
-        if main and judged < at.round:
+        if main and self._judged < at.round:
             best = yield from self._judge(last)
-        if main and (best or saved < at.round):
+        if main and (best or self._saved < at.round):
             yield from self._save(last, best)
         self.runtime.barrier()
 
+    def _play(self, stage: Stage) -> Generator[Event, None, bool]:
+        """The rest of a stage; True where training was asked to stop before its end."""
+        at, main, settings = self.position, self.runtime.main, self.settings
+        stream = self._stream(stage)
+        while at.stage_round < stage.rounds and not at.converged:
+            metrics = self._round(stage, stream)
+            yield RoundDone(**self._where(stage), metrics=metrics)
+            best = False
+            if main and _due(at.round, settings.sample_every):
+                yield from self._show(stage)
+            if _due(at.round, settings.evaluate_every):
+                best = self.runtime.any(main and (yield from self._judge(stage)))
+            if self._watching and len(self._moved) > 1:
+                yield from self._look(stage, metrics)
+            stopping = self.runtime.any(self._stop)
+            due = _due(at.round, settings.save_every)
+            if best or stopping or due or at.stage_round == stage.rounds or at.converged:
+                self._require_finite()
+            if best or (due and not at.measured):
+                at.home, at.measured = at.round, best
+            if main and (best or stopping or due):
+                yield from self._save(stage, best)
+            if stopping:
+                return True
+        return False
+
     def _round(self, stage: Stage, stream: Stream) -> Metrics:
-        at, seed = self.position, self.settings.seed
+        at = self.position
+        at.round += 1
         stream.begin(at.stage, at.stage_round)
-        self.runtime.seed(mix(seed, at.stage, at.stage_round, self.runtime.rank))
+        self.runtime.seed(mix(self._seed, at.stage, at.stage_round, self.runtime.rank))
         turns, shown = stage.turns(stream, self.players), Metrics()
+        self._moved.clear()
         try:
             turn = next(turns)
             while True:
@@ -241,7 +224,7 @@ class Trainer:
                 turn = turns.send(metrics)
         except StopIteration as end:
             at.converged = bool(end.value)
-        at.stage_round, at.round = at.stage_round + 1, at.round + 1
+        at.stage_round += 1
         at.examples, at.drawn = at.examples + stream.examples - at.drawn, stream.examples
         return shown
 
@@ -263,11 +246,15 @@ class Trainer:
             for name, value in metrics.items():
                 part = value.detach() * share
                 means[name] = means[name] + part if name in means else part
-        means = {"loss" if turn.player in (None, "model") else f"{turn.player} loss": total, **means}
+        of = "" if turn.player in (None, "model") else f"{turn.player} "
+        means = {f"{of}loss": total, **means}
         self._pool(seat, means, turn)
         self._note_loss(turn.player or stage.name, total)
         if seat is not None:
-            self._step(seat, stage)
+            self._moved[seat.name] = "accuracy" in means
+            norm = self._step(seat, stage)
+            if norm is not None:
+                means[f"{of}gradient norm"] = norm
         return means
 
     def _pool(self, seat: Seat | None, metrics: Metrics, turn: Turn) -> None:
@@ -277,41 +264,129 @@ class Trainer:
         gradients = [] if seat is None else [p.grad for p in seat.parameters if p.grad is not None]
         self.runtime.average([*gradients, *metrics.values()], self._share)
 
-    def _step(self, seat: Seat, stage: Stage) -> None:
+    def _step(self, seat: Seat, stage: Stage) -> Tensor | None:
+        """The gradient's norm before clipping, in the rounds in which somebody asks for it."""
         if seat.optimizer is None:
-            return
+            return None
+        norm = None
+        if self._watching or _due(self.position.round, self.settings.log_every):
+            norm = nn.utils.get_total_norm([p.grad for p in seat.parameters if p.grad is not None])
         if seat.optim.clip_norm is not None:
             nn.utils.clip_grad_norm_(seat.parameters, seat.optim.clip_norm)
         lr = learning_rate(seat.optim, self.position.stage_round, stage.rounds)
-        seat.optimizer.param_groups[0]["lr"] = lr * seat.rate
+        seat.optimizer.param_groups[0]["lr"] = lr * seat.rate * self.settings.watch.slower**self.position.retries
         seat.optimizer.step()
         seat.steps += 1
         if seat.average is not None:
             with torch.no_grad():
                 torch._foreach_lerp_(seat.average, seat.parameters, 1 - 0.5 ** (self._batch_size / seat.half_life))
+        return norm
+
+    # --- collapse ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _watching(self) -> bool:
+        """Whether this is a round to look at."""
+        watch = self.settings.watch
+        return watch.action != "off" and _due(self.position.round, watch.every)
+
+    @property
+    def _seed(self) -> int:
+        """Seed of order and noise: another one after each rollback."""
+        seed, retries = self.settings.seed, self.position.retries
+        return mix(seed, retries) if retries else seed
+
+    def _look(self, stage: Stage, metrics: Metrics) -> Iterator[Event]:
+        """Look at the game that was just played; what the first process makes of it counts for all."""
+        reason = None
+        if self.runtime.main:
+            with self.averaged() as model:
+                figures = self.watchdog.look(model, metrics, self.settings.seed)
+            yield Watched(**self._where(stage), figures={k: v for k, v in figures.items() if math.isfinite(v)})
+            norms = {name: figures.get(f"{name} gradient norm") for name, judges in self._moved.items() if not judges}
+            learners = {name: norm for name, norm in norms.items() if norm is not None}
+            reason = self.watchdog.verdict(figures, learners, self.position.stage_round)
+        if not self.runtime.any(reason is not None):
+            return
+        self._require_finite()
+        action = self.settings.watch.action
+        if action == "stop" or (action == "rollback" and self._home() is not None):
+            raise Collapse(reason)
+        self.watchdog.forget()
+        if reason is not None:
+            yield Collapsed(**self._where(stage), reason=reason, action="warn")
+
+    def _recover(self, stage: Stage, fault: Diverged | Collapse) -> Generator[Event, None, bool]:
+        """Go back to where all was well; False where training ends instead, and a Diverged is raised on."""
+        watch, at, main = self.settings.watch, self.position, self.runtime.main
+        home = self._home() if watch.action == "rollback" and at.retries < watch.retries else None
+        after = f" (after {at.retries} rollback{'s' if at.retries > 1 else ''})" if at.retries else ""
+        if home is None and isinstance(fault, Diverged):
+            good = self.checkpoints.newest() if self.checkpoints is not None else None
+            where = f"the last good checkpoint is {good}" if good else "no checkpoint had been saved yet"
+            advice = "Try a lower learning rate or --train.optim.*.clip-norm 1."
+            raise Diverged(f"{fault}{after}; {where}. {advice}") from None
+        if main:
+            yield Collapsed(**self._where(stage), reason=f"{fault}{after}", action="rollback" if home else "stop")
+        if home is not None:
+            to_round = self._go_back(home)
+            stage = self.stages[self.position.stage]
+            if main:
+                yield RolledBack(**self._where(stage), to_round=to_round, retry=self.position.retries)
+        self.watchdog.forget()
+        if main:
+            yield from self._save(stage, best=False)
+        return home is not None
+
+    def _home(self) -> store.Stored | None:
+        """The checkpoint to go back to; should it be gone or damaged, the best or newest that is intact."""
+        if self.checkpoints is None or self.position.home < 0:
+            return None
+        path = self.checkpoints.folder / f"{self.position.home:08d}"
+        found = path if store.check(path) is None else self.checkpoints.best() or self.checkpoints.newest()
+        return None if found is None else store.find(found)
+
+    def _go_back(self, home: store.Stored) -> int:
+        """All is again as in ``home``, whose round is returned, but for what is counted: rounds, examples, retries."""
+        now = self.position
+        self.model.load_state_dict(store.load_model(home, averaged=False).state_dict())
+        self.resume(store.load_state(home))
+        then = self.position
+        self.position = replace(
+            then,
+            round=now.round,
+            examples=now.examples,
+            undone=then.undone + now.round - then.round,
+            retries=now.retries + 1,
+        )
+        self._unread.clear()
+        self.runtime.barrier()
+        return then.round
+
+    def _require_finite(self) -> None:
+        """Raise Diverged, on all processes alike, unless all losses and weights so far are finite."""
+        self._read_losses()
+        weights = self.model.state_dict().items()
+        bad = next((name for name, w in weights if w.is_floating_point() and not w.isfinite().all()), None)
+        if self.runtime.any(bad is not None):
+            which = f"the weight {bad!r}" if bad else "a weight of another process"
+            raise Diverged(f"{which} is no longer finite in round {self.position.round}")
 
     # --- what is shown, judged and kept ------------------------------------------------------------------------------
 
     @contextmanager
     def averaged(self) -> Iterator[Model]:
         """The model with its averaged weights, in evaluation mode."""
-        seats = [s for s in self.players.values() if s.average is not None]
-        self._swap(seats)
-        self.model.eval()
-        try:
-            with torch.no_grad():
-                yield self.model
-        finally:
-            self.model.train()
-            self._swap(seats)
-
-    @staticmethod
-    def _swap(seats: Sequence[Seat]) -> None:
-        for seat in seats:
-            for p, a in zip(seat.parameters, seat.average or (), strict=True):
-                p.data, a.data = a.data, p.data
+        with averaged(self.players.values()):
+            self.model.eval()
+            try:
+                with torch.no_grad():
+                    yield self.model
+            finally:
+                self.model.train()
 
     def _show(self, stage: Stage) -> Iterator[Event]:
+        self._shown = self.position.round
         rows = torch.arange(min(SHOWN, len(self.data)), device=self.data.device)
         with self.averaged() as model:
             if isinstance(model, Samples):
@@ -326,6 +401,7 @@ class Trainer:
                 yield Sampled(**self._where(stage), what="reconstructions", batch=batch)
 
     def _judge(self, stage: Stage) -> Generator[Event, None, bool]:
+        self._judged = self.position.round
         if self.evaluate is None:
             return False
         with self.averaged() as model:
@@ -333,16 +409,15 @@ class Trainer:
         yield Evaluated(**self._where(stage), figures=self.figures)
         score = next(iter(self.figures.values()))
         better = score < self.best
+        if len(self._moved) > 1:
+            self.watchdog.evaluated(score, self.best)
         self.best = min(score, self.best)
         return better
 
     def _save(self, stage: Stage, best: bool) -> Iterator[Event]:
+        self._saved = self.position.round
         if self.checkpoints is None:
             return
-        self._read_losses()
-        for name, tensor in self.model.state_dict().items():
-            if tensor.is_floating_point() and not tensor.isfinite().all():
-                raise self._diverged(f"the weight {name!r} is no longer finite", self.position.round)
         score = next(iter(self.figures.values()), None)
         yield Saved(
             **self._where(stage),
@@ -357,13 +432,12 @@ class Trainer:
         for name, seat in self.players.items():
             if seat.average is not None:
                 averages |= zip(seat.names, seat.average, strict=True)
-            if seat.optimizer is not None:
-                for i, state in seat.optimizer.state_dict()["state"].items():
-                    tensors |= {f"optim.{name}.{i}.{key}": torch.as_tensor(value) for key, value in state.items()}
+            tensors |= {f"optim.{name}.{key}": value for key, value in seat.optimizer_tensors().items()}
         figures = {
             "position": vars(self.position).copy(),
             "steps": {name: seat.steps for name, seat in self.players.items()},
             "best": self.best if math.isfinite(self.best) else None,
+            "watchdog": self.watchdog.state(),
             "threads": torch.get_num_threads(),
         }
         return TrainerState(figures, averages, tensors)
@@ -373,6 +447,8 @@ class Trainer:
         figures = state.figures
         self.position = Position(**figures["position"])
         self.best = math.inf if figures["best"] is None else figures["best"]
+        if "watchdog" in figures:
+            self.watchdog.load(figures["watchdog"])
         if self.runtime.device.type == "cpu" and self.runtime.world == 1:
             torch.set_num_threads(figures["threads"])
         for name, seat in self.players.items():
@@ -380,30 +456,10 @@ class Trainer:
             if seat.average is not None:
                 for key, value in zip(seat.names, seat.average, strict=True):
                     value.copy_(state.averages[key])
-            optim: dict[int, dict[str, Tensor]] = {}
-            for key, value in state.tensors.items():
-                if key.startswith(f"optim.{name}."):
-                    index, field = key.removeprefix(f"optim.{name}.").split(".")
-                    optim.setdefault(int(index), {})[field] = value
-            seat.restore_optimizer(optim)
+            mine = f"optim.{name}."
+            seat.load_optimizer({k.removeprefix(mine): v for k, v in state.tensors.items() if k.startswith(mine)})
 
     # --- helpers -----------------------------------------------------------------------------------------------------
-
-    def _seat_players(self) -> dict[str, Seat]:
-        modules, settings = self.model.players(), self.settings
-        for kind in ("optim", "ema"):
-            if unknown := sorted(getattr(settings, kind).keys() - modules.keys()):
-                raise ValueError(
-                    f"train.{kind} names the player {unknown[0]!r}; {type(self.model).__name__} has "
-                    + (", ".join(modules) or "none")
-                )
-        names: dict[Tensor, str] = {p: name for name, p in self.model.named_parameters()}
-        seats = {}
-        for name, module in modules.items():
-            seats[name] = seat = Seat(name, module, settings.optim.get(name, Optim()), names)
-            if half_life := settings.ema.get(name):
-                seat.half_life, seat.average = half_life, [p.detach().clone() for p in seat.parameters]
-        return seats
 
     def _stream(self, stage: Stage) -> Stream:
         data = self.data
@@ -414,7 +470,7 @@ class Trainer:
         stream = Stream(
             _near(data, self.runtime.device),
             self.settings.batch_size if stage.batch_size is None else stage.batch_size,
-            mix(self.settings.seed, self.position.stage),
+            mix(self._seed, self.position.stage),
             device=self.runtime.device,
             rank=self.runtime.rank,
             world=self.runtime.world,
@@ -430,7 +486,7 @@ class Trainer:
 
     def _note_loss(self, who: str, loss: Tensor) -> None:
         """Look at the loss before the step where that is free (CPU); on a GPU, look at many together."""
-        self._unread.append((who, self.position.round + 1, loss))
+        self._unread.append((who, self.position.round, loss))
         if self.runtime.device.type == "cpu" or len(self._unread) >= 64:
             self._read_losses()
 
@@ -442,12 +498,7 @@ class Trainer:
             finite = torch.stack([loss.float() for *_, loss in unread]).isfinite().tolist()
             for (who, round, loss), good in zip(unread, finite, strict=True):
                 if not good:
-                    raise self._diverged(f"the loss of {who!r} became {loss.item()}", round)
-
-    def _diverged(self, what: str, round: int) -> Diverged:
-        good = self.checkpoints.newest() if self.checkpoints is not None else None
-        where = f"the last good checkpoint is {good}" if good else "no checkpoint had been saved yet"
-        return Diverged(f"{what} in round {round}; {where}. Try a lower learning rate or --train.optim.*.clip-norm 1.")
+                    raise Diverged(f"the loss of {who!r} became {loss.item()} in round {round}")
 
 
 def _due(round: int, every: int) -> bool:

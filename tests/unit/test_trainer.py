@@ -18,9 +18,10 @@ from genwerk import store
 from genwerk.events import Evaluated, RoundDone, Saved, StageDone, Stopped
 from genwerk.model import Draw, Player, Turn, Turns
 from genwerk.runtime import Runtime
-from genwerk.settings import Optim
+from genwerk.seats import learning_rate
+from genwerk.settings import Optim, Watch
 from genwerk.spec import Batch
-from genwerk.trainer import Diverged, Trainer, learning_rate, micro_batches
+from genwerk.trainer import Diverged, Trainer, micro_batches
 
 
 def resumed(folder: Path, checkpoint: Path) -> Trainer:
@@ -134,7 +135,7 @@ def test_a_stage_ends_when_its_algorithm_says_so() -> None:
 
 def test_a_loss_that_is_not_finite_names_player_round_and_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"critic.*round 5.*00000004"):
-        trainer(tmp_path, replace(SETTINGS, save_every=2), explode=4).fit()
+        trainer(tmp_path, replace(SETTINGS, save_every=2, watch=Watch(action="stop")), explode=4).fit()
     assert store.Checkpoints(tmp_path, {}).newest().name == "00000004"
 
 
