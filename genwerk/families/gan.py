@@ -40,6 +40,8 @@ class GANConfig(AdversarialConfig):
     """Fully connected (mlp), convolutional (dcgan) or residual (resnet) networks."""
     width: int = 64
     """Units of each layer (mlp), or channels nearest to the image (dcgan, resnet)."""
+    discriminator_width: int | None = None
+    """The discriminator's, where it differs."""
     layers: int = 3
     """Hidden layers of an mlp."""
     pieces: int = 1
@@ -95,6 +97,7 @@ class GAN(AdversarialModel, config=GANConfig):
             shape=spec.shape,
             latent=config.latent,
             width=config.width,
+            discriminator_width=config.discriminator_width,
             layers=config.layers,
             norm=config.norm,
             pieces=config.pieces,

@@ -21,32 +21,35 @@ def adversaries(
     shape: tuple[int, ...],
     latent: int,
     width: int,
+    discriminator_width: int | None = None,
     layers: int = 3,
     norm: Norm = "batch",
     pieces: int = 1,
     dropout: float = 0.0,
     classes: int = 0,
     conditioning: Conditioning = "none",
+    generator_norm: Norm = "batch",
 ) -> tuple[nn.Module, nn.Module]:
     """A generator of data of ``shape`` from z, called with (z, condition), and a discriminator of them.
 
-    ``layers``, ``pieces`` and ``dropout`` are of the fully connected networks alone.
+    ``norm`` is the discriminator's, as is ``discriminator_width`` (None: the generator's); ``layers``, ``pieces`` and ``dropout`` are of the fully connected networks alone,
+    ``generator_norm`` of DCGAN alone.
     """
+    wide = discriminator_width or width
     if network == "mlp":
-        widths = (width,) * layers
         beside = classes if conditioning != "none" else 0
         return (
-            MLPDecoder(shape, latent, widths, "relu", beside),
-            MLPDiscriminator(shape, widths, norm, pieces, dropout, classes, conditioning),
+            MLPDecoder(shape, latent, (width,) * layers, "relu", beside),
+            MLPDiscriminator(shape, (wide,) * layers, norm, pieces, dropout, classes, conditioning),
         )
     if len(shape) != 3:
         raise ValueError(f"the {network} networks need images; for data of shape {shape} take --model.network mlp")
     if network == "dcgan":
         return (
-            DCGANGenerator(shape, latent, width, classes, conditioning),
-            DCGANDiscriminator(shape, width, norm, classes, conditioning),
+            DCGANGenerator(shape, latent, width, classes, conditioning, generator_norm),
+            DCGANDiscriminator(shape, wide, norm, classes, conditioning),
         )
     return (
         ResNetGenerator(shape, latent, width, classes, conditioning),
-        ResNetDiscriminator(shape, width, norm, classes, conditioning),
+        ResNetDiscriminator(shape, wide, norm, classes, conditioning),
     )

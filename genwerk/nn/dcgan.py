@@ -44,19 +44,33 @@ class DCGANGenerator(nn.Module):
     """z with shape (n, latent), and the label, to raw images with shape (n, c, h, w)."""
 
     def __init__(
-        self, shape: tuple[int, ...], latent: int, width: int, classes: int = 0, conditioning: Conditioning = "none"
+        self,
+        shape: tuple[int, ...],
+        latent: int,
+        width: int,
+        classes: int = 0,
+        conditioning: Conditioning = "none",
+        norm: Norm = "batch",
     ) -> None:
         super().__init__()
+        if conditioning == "project" and norm != "batch":
+            raise ValueError(
+                f"conditioning project tells DCGAN's generator the label by batch normalisation, and its norm is "
+                f"{norm}; take --model.conditioning concatenate"
+            )
         self.beside = classes if conditioning == "concatenate" else 0
         by_label = classes if conditioning == "project" else 0
         *larger, smallest = halvings(shape[1], shape[2], stages(shape))
         widths = channels(width, len(larger))
-        self.project = nn.Linear(latent + self.beside, widths[-1] * prod(smallest), bias=False)
+        self.project = nn.Linear(latent + self.beside, widths[-1] * prod(smallest), bias=norm == "none")
         self.unflatten = nn.Unflatten(1, (widths[-1], *smallest))
-        self.norms = nn.ModuleList(LabelledBatchNorm(c, by_label) for c in reversed(widths))
+        self.norms = nn.ModuleList(
+            LabelledBatchNorm(c, by_label) if norm == "batch" else normalisation(norm, c) for c in reversed(widths)
+        )
         self.ups, inner = nn.ModuleList(), [shape[0], *widths]
         for i in reversed(range(len(widths))):
-            conv = nn.ConvTranspose2d(inner[i + 1], inner[i], 4, stride=2, padding=1, bias=i == 0)
+            bias = i == 0 or norm == "none"
+            conv = nn.ConvTranspose2d(inner[i + 1], inner[i], 4, stride=2, padding=1, bias=bias)
             odd = any(side % 2 for side in larger[i])
             self.ups.append(nn.Sequential(conv, Crop(*larger[i])) if odd else conv)
         self.apply(initialise)
@@ -66,7 +80,7 @@ class DCGANGenerator(nn.Module):
             z = torch.cat([z, one_hot(condition, self.beside, z)], 1)
         x: Tensor = self.unflatten(self.project(z))
         for norm, up in zip(self.norms, self.ups, strict=True):
-            x = up(relu(norm(x, condition)))
+            x = up(relu(norm(x, condition) if isinstance(norm, LabelledBatchNorm) else norm(x)))
         return x
 
 

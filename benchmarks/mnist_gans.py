@@ -1,0 +1,91 @@
+"""Every adversarial game on one data set for the same time: Fréchet distance in a classifier's features, and a sheet.
+
+Each game gets ``--minutes`` of training, evaluation apart: the number of rounds follows from the time that 30 rounds
+take, and learning rates fall over as many. All but StyleGAN use DCGAN's networks of one width.
+
+    python benchmarks/mnist_gans.py --data PATH/mnist --minutes 10 --out runs/mnist-gans
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from genwerk import recipes
+from genwerk.data import Data, Splits, open_data
+from genwerk.evaluation import evaluate
+from genwerk.families.gan import GANConfig
+from genwerk.model import build
+from genwerk.pictures import write_examples
+from genwerk.settings import Evaluate, Recipe, Train
+from genwerk.spec import Batch, DataSpec
+from genwerk.trainer import Trainer
+
+RECIPES = ("gan-mnist", "dcgan", "lsgan", "wgan", "wgan-gp", "hinge-gan", "egan-mnist", "vaegan-mnist", "began-mnist", "stylegan-mnist")
+
+
+def games(spec: DataSpec) -> dict[str, Recipe]:
+    """The recipes, and the minimax objective in DCGAN's setting."""
+    found = {name: recipes.recipe(name, spec) for name in RECIPES}
+    base = recipes.recipe("dcgan", spec)
+    assert isinstance(base.model, GANConfig)
+    return found | {"minimax": replace(base, model=replace(base.model, objective="minimax"))}
+
+
+def seconds_a_round(game: Recipe, splits: Splits, rounds: int = 30) -> float:
+    """Mean over ``rounds`` of a training that is thrown away, after as many that are not counted."""
+    quiet = replace(game.train, sample_every=0, evaluate_every=0, save_every=0)
+    trainer = iter(Trainer(build(game.model, splits.spec), splits.train, replace(quiet, rounds=2 * rounds + 1)))
+    for _ in range(rounds):
+        next(trainer)
+    start = time.perf_counter()
+    for _ in range(rounds):
+        next(trainer)
+    return (time.perf_counter() - start) / rounds
+
+
+def play(name: str, game: Recipe, splits: Splits, minutes: float, seed: int, out: Path) -> dict[str, float]:
+    """One training of ``minutes``, measured; its sheet is written to ``out``."""
+    rounds = round(60 * minutes / seconds_a_round(game, splits))
+    train: Train = replace(game.train, rounds=rounds, seed=seed, sample_every=0, evaluate_every=0, save_every=0)
+    torch.manual_seed(seed)
+    trainer = Trainer(build(game.model, splits.spec), splits.train, train)
+    start = time.perf_counter()
+    model = trainer.fit()
+    seconds = time.perf_counter() - start
+    report = evaluate(model, splits, Evaluate(draws=1))
+    origin = {"recipe": name, "rounds": rounds, "seed": seed}
+    x = model.sample(64, seed=0)  # type: ignore[operator]
+    write_examples(out / f"{name}-{seed}.png", Batch(x), splits.spec, origin)
+    figures = {f.name: f.value for f in report.figures} | {f"{f.name} floor": f.floor for f in report.figures if f.floor}
+    return {"rounds": rounds, "seconds": seconds, **figures}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--games", nargs="*", help="names of rows to play (default: all)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("mnist-gans"))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    splits = open_data(Data(source=options.data))
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, game in games(splits.spec).items():
+        if options.games and name not in options.games:
+            continue
+        found = play(name, game, splits, options.minutes, options.seed, options.out)
+        with (options.out / "figures.jsonl").open("a") as file:
+            file.write(json.dumps({"game": name, "seed": options.seed, **found}) + "\n")
+        print(name, {k: round(v, 4) for k, v in found.items()}, flush=True)
+
+
+if __name__ == "__main__":
+    main()

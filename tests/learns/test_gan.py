@@ -1,0 +1,55 @@
+"""GANs learn the modes of a ring and the pictures of digits in seconds; measured figures are in benchmarks/README.md."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from learning import source, taught
+
+from genwerk.abilities import Samples
+from genwerk.data.toys import TOYS, Gaussians
+from genwerk.evaluation import draw, frechet_in_components
+from genwerk.families.gan import GAN
+from genwerk.metrics import mode_coverage
+from genwerk.metrics.features import ClassifierConfig
+from genwerk.model import build
+from genwerk.recipes import find
+from genwerk.settings import Train
+from genwerk.trainer import Trainer
+
+RING = TOYS["ring"]
+assert isinstance(RING, Gaussians)
+
+
+@pytest.mark.parametrize("recipe,seed,quality", [("gan", 0, 0.75), ("gan", 1, 0.75), ("wgan-gp", 0, 0.4)])
+def test_every_mode_of_the_ring(recipe: str, seed: int, quality: float) -> None:
+    """1,000 rounds of the 6,000 of the recipe."""
+    model = taught(recipe, "ring", 1_000, seed)
+    assert isinstance(model, Samples)
+    found = mode_coverage(model.sample(2_500, seed=1_000_000), RING.centres, RING.std)
+    assert found.modes == 8
+    assert found.quality > quality
+    assert found.kl < 0.15
+
+
+@pytest.mark.parametrize("recipe", ["gan", "lsgan", "hinge-gan"])
+def test_digits_come_closer(recipe: str) -> None:
+    splits = source("digits")
+    model = taught(recipe, "digits", 600)
+    fresh = build(find(recipe).make(splits.spec).model, splits.spec).eval()
+    distances = [frechet_in_components(splits.test, draw(m, len(splits.test), splits.test, 0)) for m in (model, fresh)]
+    assert distances[0] < 0.25 * distances[1]
+
+
+def test_a_digit_that_is_asked_for_is_made() -> None:
+    """A classifier of real digits recognises what the conditional GAN was told to make; chance is 0.1."""
+    splits = source("digits")
+    model = taught("cgan", "digits", 1_200)
+    assert isinstance(model, GAN)
+    torch.manual_seed(0)
+    classifier = build(ClassifierConfig(), splits.spec)
+    Trainer(classifier, splits.train, Train(rounds=300, sample_every=0)).fit()
+    asked = torch.arange(500) % 10
+    made = model.sample(500, asked, seed=0)
+    with torch.no_grad():
+        assert (classifier(made).argmax(1) == asked).float().mean() > 0.6
