@@ -1,0 +1,225 @@
+"""The evolutionary GAN: generators mutate by the objective they descend, and a discriminator is their environment.
+
+E-GAN: Wang, Xu, Yao & Tao, Evolutionary Generative Adversarial Networks, 2018, arXiv:1803.00657.
+
+Done differently: a generation ends with the discriminator's steps, where the paper's begins with them. The first of
+these is taken on the very examples that the children were judged by, as in the authors' code, but with the gradient
+that judging them has computed already. All children are one module with a leading dimension of individuals, trained in
+one turn; each has its own state of the optimiser, which only the survivors leave to their children. Parents begin with
+weights of their own, and which of several survivors makes an example for the discriminator is drawn at random. Batch
+normalisation in the discriminator is not offered, for what it says of one child would depend on the others judged
+beside it; the generators have none, as in the paper. Any objective may be a mutation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+from torch.nn.utils import parameters_to_vector
+
+from genwerk.abilities import Diagnoses
+from genwerk.adversarial.objectives import ObjectiveName, make_objective
+from genwerk.adversarial.penalties import TINY, gradient_penalty, r1
+from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
+from genwerk.model import Draw, Loss, Metrics, Player, Turn, Turns
+from genwerk.nn.adversaries import adversaries
+from genwerk.nn.population import Population, select_rows
+from genwerk.spec import Batch, DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class EGANConfig(AdversarialConfig):
+    """Settings of a population of generators and of the discriminator that judges them."""
+
+    network: Literal["mlp", "dcgan"] = "dcgan"
+    """Fully connected (mlp) or convolutional (dcgan) networks."""
+    width: int = 64
+    """Units of each layer (mlp), or channels nearest to the image (dcgan)."""
+    layers: int = 3
+    """Hidden layers of an mlp."""
+    norm: Literal["layer", "none"] = "none"
+    """Normalisation in the discriminator."""
+    mutations: tuple[ObjectiveName, ...] = ("minimax", "non-saturating", "least-squares")
+    """Objectives whose generator's half a child may descend: one child of every parent for each."""
+    parents: int = 1
+    """Generators mu that survive a generation."""
+    gamma: float = 0.01
+    """Weight of diversity beside quality in a child's fitness."""
+    discriminator_steps: int = 1
+    """Steps n_D of the discriminator in a generation."""
+    gradient_penalty: float = 0.0
+    """Weight lambda of WGAN-GP's penalty."""
+    r1: float = 0.0
+    """Weight gamma of the R1 penalty (half the squared gradient at real examples)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.mutations or len({*self.mutations}) < len(self.mutations):
+            raise ValueError(
+                f"mutations are {', '.join(self.mutations) or 'none'}; a parent needs 1 or more, all different, say "
+                "--model.mutations minimax non-saturating least-squares"
+            )
+        if self.parents < 1 or self.discriminator_steps < 1:
+            raise ValueError(
+                f"parents is {self.parents} and discriminator_steps {self.discriminator_steps}; both count from 1"
+            )
+
+    @property
+    def children(self) -> int:
+        """Generators that a generation tries."""
+        return self.parents * len(self.mutations)
+
+
+def mutation(name: ObjectiveName) -> Callable[[Tensor], Tensor]:
+    """What a child descends, as a function of scores of its examples, with the paper's factors."""
+    descended = make_objective(name).generator
+    match name:
+        case "minimax" | "non-saturating":
+            return lambda score: 0.5 * descended(score)  # E log(1 - D(G(z))) / 2, -E log D(G(z)) / 2
+        case "least-squares":
+            return lambda score: 2 * descended(score.sigmoid())  # E (D(G(z)) - 1)^2
+        case _:
+            return descended
+
+
+class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
+    """Generators G_1, ..., G_mu and a discriminator D = sigmoid(score), who play the game of the first GAN.
+
+    Row j * M + m of the population is the child of parent j by mutation m, of M; between generations these M rows are
+    the same survivor, the fittest first. Samples are those of row 0.
+    """
+
+    generator: Population
+    wins: Tensor
+
+    def __init__(self, config: EGANConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: EGANConfig = config
+        self.mutations = [mutation(name) for name in config.mutations]
+        pairs = [
+            adversaries(
+                config.network,
+                shape=spec.shape,
+                latent=config.latent,
+                width=config.width,
+                layers=config.layers,
+                norm=config.norm,
+                classes=self.classes,
+                conditioning=config.conditioning,
+                generator_norm="none",
+            )
+            for _ in range(config.parents)
+        ]
+        self.generator = Population([generator for generator, _ in pairs for _ in config.mutations])
+        self.discriminator = pairs[0][1]
+        self.register_buffer("wins", torch.zeros(len(config.mutations), dtype=torch.long))
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        """One generation: variation, evaluation and selection of the generators, and then the discriminator's steps."""
+        batch = draw()  # x ~ data
+        yield Turn("generator", self.variation, self.latents(draw), batch.condition)  # variation
+        z, u = self.latents(draw), draw.uniform(2)
+        report = yield Turn(None, self.evaluation, batch, z)  # evaluation
+        fittest, figures = self.selection(report)  # the best mu of all children, and no parent
+        rows = fittest.repeat_interleave(len(self.mutations))
+        players["generator"].restore(select_rows(players["generator"].snapshot(), rows))
+        known = partial(self.known_loss, report["losses"][fittest].mean(), report["gradients"][fittest].mean(0))
+        yield Turn("discriminator", partial(known, figures), batch, z, u)  # of n_D steps, the first
+        for _ in range(self.config.discriminator_steps - 1):
+            yield Turn("discriminator", self.discriminator_loss, draw(), self.latents(draw), draw.uniform(2))
+        return None
+
+    def variation(self, z: Tensor, condition: Tensor | None) -> Loss:
+        """The sum over children, each with its own mutation, whose gradient is that of every child alone."""
+        c = self.label(condition)
+        made = self.squash(self.generator(z, c))
+        verdict = self.discriminator(made.flatten(0, 1), None if c is None else c.repeat(len(made)))
+        scores = verdict.score.unflatten(0, made.shape[:2])
+        return torch.stack([mutate(s) for mutate, s in zip(cycle(self.mutations), scores, strict=False)]).sum(), {}
+
+    def evaluation(self, batch: Batch, z: Tensor) -> Loss:
+        """By child: quality E D(G(z)), and the discriminator's loss with its gradient, of shape (children, weights)."""
+        self.discriminator.requires_grad_(True)  # frozen while the children moved; its own turn is next
+        c = self.label(batch.condition)
+        _, on_real, of_real = self._judged(self.inward(batch.x), c, lambda score: softplus(-score))  # -log D(x)
+        found = [self._judged(made, c, softplus) for made in self.squash(self.generator(z, c))]  # -log (1 - D(G(z)))
+        scores, on_made, of_made = zip(*found, strict=True)
+        quality, losses = torch.stack(scores).sigmoid().mean(1), on_real + torch.stack(on_made)
+        gradients = of_real + torch.stack(of_made)
+        return losses.mean(), {"quality": quality, "losses": losses, "gradients": gradients}
+
+    def _judged(self, x: Tensor, c: Tensor | None, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """D's scores of ``x``, the mean of ``loss`` of them, and its gradient by all weights of D as one vector."""
+        with torch.enable_grad():
+            score = self.discriminator(x, c).score
+            value = loss(score).mean()
+            gradient = torch.autograd.grad(value, list(self.discriminator.parameters()))
+        return score.detach(), value.detach(), parameters_to_vector(gradient)
+
+    def selection(self, report: Metrics) -> tuple[Tensor, Metrics]:
+        """Rows of the mu fittest children, best first, and figures of the best; counts its mutation's win."""
+        quality = report["quality"]  # F_q = E D(G(z))
+        diversity = -report["gradients"].norm(dim=1).clamp_min(TINY).log()  # F_d = -log |grad|
+        fitness = quality + self.config.gamma * diversity  # F = F_q + gamma F_d
+        fittest = fitness.topk(self.config.parents).indices
+        best = fittest[0]
+        won = torch.arange(len(self.wins), device=self.wins.device) == best % len(self.wins)
+        self.wins += won
+        figures = {"fitness": fitness[best], "quality": quality[best], "diversity": diversity[best]}
+        named = zip(self.config.mutations, won.to(quality.dtype).unbind(), strict=True)
+        return fittest, figures | {f"{name} won": value for name, value in named}
+
+    def known_loss(self, value: Tensor, gradient: Tensor, figures: Metrics, batch: Batch, z: Tensor, u: Tensor) -> Loss:
+        """The loss of which ``value`` and the ``gradient`` by all weights of D are known already, and penalties."""
+        weights = parameters_to_vector(self.discriminator.parameters())
+        penalty, metrics = self.penalty(batch, z, u)
+        return value + (gradient * (weights - weights.detach())).sum() + penalty, figures | metrics
+
+    def discriminator_loss(self, batch: Batch, z: Tensor, u: Tensor) -> Loss:
+        """The first GAN's loss, -E log D(x) - E log (1 - D(G(z))), and penalties; ``u`` is uniform of shape (n, 2)."""
+        c = self.label(batch.condition)
+        on_real = self.discriminator(self.inward(batch.x), c).score
+        on_made = self.discriminator(self._made_by_survivors(z, c, u), c).score
+        penalty, metrics = self.penalty(batch, z, u)
+        return softplus(-on_real).mean() + softplus(on_made).mean() + penalty, metrics
+
+    def penalty(self, batch: Batch, z: Tensor, u: Tensor) -> Loss:
+        """The weighted penalties on the discriminator."""
+        c, x = self.label(batch.condition), self.inward(batch.x)
+        total, metrics = x.new_zeros(()), Metrics()
+        if self.config.gradient_penalty:
+            made = self._made_by_survivors(z, c, u)
+            metrics["penalty"] = gradient_penalty(lambda x: self.discriminator(x, c).score, x, made, u[:, 0])
+            total = total + self.config.gradient_penalty * metrics["penalty"]
+        if self.config.r1:
+            metrics["r1"] = r1(lambda x: self.discriminator(x, c).score, x)
+            total = total + self.config.r1 * metrics["r1"]
+        return total, metrics
+
+    @torch.no_grad()
+    def _made_by_survivors(self, z: Tensor, c: Tensor | None, u: Tensor) -> Tensor:
+        """One example for every z, each made by the survivor that ``u[:, 1]`` draws."""
+        made = self.squash(self.generator(z, c, rows=range(0, self.config.children, len(self.mutations))))
+        who = (u[:, 1] * len(made)).long().clamp_max(len(made) - 1)
+        return made[who, torch.arange(len(z), device=z.device)]
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    def generate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """G(z) of the fittest survivor, in the networks' units."""
+        return self.squash(self.generator(z, condition, rows=(0,))[0])
+
+    @torch.no_grad()
+    def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """The share of generations won by every mutation (of any ``x`` the same)."""
+        shares = self.wins / self.wins.sum().clamp_min(1)
+        return {f"{name} won": share for name, share in zip(self.config.mutations, shares, strict=True)}

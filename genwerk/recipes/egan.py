@@ -1,0 +1,65 @@
+"""Recipes for the evolutionary GAN."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from genwerk.families.egan import EGANConfig
+from genwerk.recipes.autoencoder import MNIST
+from genwerk.recipes.gan import pair, small
+from genwerk.settings import Optim, Recipe, Train, register
+from genwerk.spec import DataSpec
+
+
+@register()
+def egan(spec: DataSpec) -> Recipe:
+    """An evolutionary GAN that fits its networks to the data: three mutations, R1 penalty, averaged generators.
+
+    Wang et al., 2018, with fully connected networks for tables and tiny images and DCGAN's for the rest. The average of
+    row 0 keeps its meaning in evolution, for every child is one step away from a survivor; it is taken before the
+    selection, so that it is an average of survivors and one step by the first mutation.
+
+    Measured on the ring with seed 2: 8 of 8 modes, 96.4 % of 2,500 samples of high quality, 111 s on one core.
+    """
+    table = spec.kind != "image"
+    if small(spec):
+        config = EGANConfig(network="mlp", width=128 if table else 256, latent=max(2, min(64, spec.dims)))
+    else:
+        config = EGANConfig(network="dcgan", width=32 if max(spec.shape[1:]) <= 32 else 64)
+    optim = Optim(lr=1e-3 if small(spec) else 2e-4, betas=(0.5, 0.9), schedule="linear", final=0.05)
+    train = Train(rounds=6_000, batch_size=256 if small(spec) else 64, optim=pair(optim), ema={"generator": 20_000.0})
+    return Recipe(model=replace(config, r1=0.3 if table else 1.0), train=train)
+
+
+@register(MNIST)
+def egan_mnist(spec: DataSpec) -> Recipe:
+    """MNIST at its own 28 pixels, on a CPU; not tuned yet."""
+    base = egan(spec)
+    model = EGANConfig(network="dcgan", width=16, latent=64, r1=1.0)
+    optim = Optim(lr=1e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
+    return replace(base, model=model, train=replace(base.train, rounds=3_000, optim=pair(optim)))
+
+
+@register()
+def egan_cifar10(spec: DataSpec) -> Recipe:
+    """Reference: E-GAN-GP with 8 parents on CIFAR-10, inception score about 7.3 (Wang et al., 2018), for a GPU.
+
+    The published figures, about 7.34 and a Fréchet distance of about 27, are quoted with low confidence (they have not
+    been checked against the paper), and this recipe has not been run to its end. The networks are the paper's, but
+    without its batch normalisation in the discriminator. Learning rate, batch, steps of the discriminator, the weight
+    of diversity and the length (100 epochs of 50,000 images in 3 batches of 32 a generation) are of the authors' code:
+
+        genwerk train egan-cifar10 --data hf:cifar10 --out run
+    """
+    model = EGANConfig(
+        network="dcgan",
+        width=128,
+        parents=8,
+        prior="uniform",
+        gamma=0.002,
+        discriminator_steps=3,
+        gradient_penalty=10.0,
+    )
+    optim = Optim(lr=2e-4, betas=(0.5, 0.999))
+    train = Train(rounds=52_000, batch_size=32, optim=pair(optim, replace(optim, betas=(0.0, 0.999))))
+    return replace(egan(spec), model=model, train=train)
