@@ -12,9 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwerk import pictures, runtime, store
-from genwerk.data import Splits, open_data
-from genwerk.data.images import SUFFIXES, Picture, decode
+from genwerk import __version__, pictures, runtime, steering, store, verbs
+from genwerk.abilities import abilities
+from genwerk.data import Splits, cache, open_data
+from genwerk.data.images import FORMATS, SUFFIXES, Picture, decode
+from genwerk.extractor import CLASSIFIER, CLASSIFIER_TRAINING, extractor_for, train_classifier
+from genwerk.metrics.features import Classifier, is_labelled
+from genwerk.metrics.ppl import Similarity, in_features, pixels
 from genwerk.spec import Batch
 
 HALVES = {
@@ -49,14 +53,17 @@ class OpenRun:
         self._match(splits, self.settings.source)
         return splits
 
-    def examples(self, source: str, n: int, label: str | None) -> Batch:
-        """At most ``n`` examples: rows of the run's own data (test, train), or of any source fitted to the model."""
+    def examples(self, source: str, n: int, label: str | None, *, exact: bool = False) -> Batch:
+        """At most ``n`` examples: rows of the run's own data (test, train), or of any source fitted to the model.
+
+        ``exact`` refuses an image file of another size instead of fitting it.
+        """
         if n < 1:
             raise ValueError(f"asked for {n} examples; ask for 1 or more")
         if source in ("test", "train"):
             part = self.splits.test if source == "test" else self.splits.train
         elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.kind == "image":
-            return self._placed(Batch(self._image(Path(source)).unsqueeze(0)), label)
+            return self._placed(Batch(self._image(Path(source), exact).unsqueeze(0)), label)
         else:
             height = self.spec.shape[1] if self.spec.kind == "image" else None
             square = height if height == self.spec.shape[-1] else None
@@ -75,8 +82,53 @@ class OpenRun:
             raise ValueError(f"the test data have rows 0 to {len(test) - 1}, not {row}")
         return self._placed(test.batch(slice(row, row + 1)), label)
 
-    def _image(self, path: Path) -> Tensor:
+    def seeds(self, *sources: str) -> bool:
+        """Whether all of ``sources`` are seeds of samples: numbers, for a model that has no encoder."""
+        numbers = all(s.removeprefix("-").isdigit() for s in sources)
+        return numbers and "steers" in abilities(self.model) and "encodes" not in abilities(self.model)
+
+    def latent(
+        self, source: str, label: str | None, space: steering.Space, *, search: bool = False, seed: int = 0
+    ) -> Tensor:
+        """The latent in ``space`` of one example, with shape (1, ...): that of a seed, encoded, or searched for.
+
+        An example is encoded by a model that does so (in z); ``search`` allows to project it where there is no encoder,
+        or in another space.
+        """
+        if self.seeds(source):
+            return steering.latents(self.model, [int(source)], space, self.label(label))
+        batch = self.one(source, label)
+        if "encodes" in abilities(self.model) and space == "z":
+            return verbs.encode(self.model, batch)
+        if not search:
+            raise ValueError(
+                f"this {type(self.model).__name__} has no encoder to place {source} in {space}; project it first by "
+                "--project, or name a seed"
+            )
+        self.say(f"projecting {source} into {space}")
+        return steering.project(self.model, batch, steering.Search(space=space), seed=seed).latent
+
+    def similarity(self, name: Literal["pixels", "features"]) -> Similarity:
+        """How alike examples are: in pixels, or in the features in which samples of these data are measured."""
+        return pixels if name == "pixels" else in_features(extractor_for(self.splits, device=self.model.device))
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """A classifier of the run's data, the one whose features samples are measured in: kept, or trained now."""
+        train = self.splits.train
+        if self.spec.kind != "image" or not is_labelled(train):
+            raise ValueError(f"a classifier needs labelled images, and the run's data are {self.spec}")
+        name = cache.key(__version__, CLASSIFIER, CLASSIFIER_TRAINING, True) + f"-{train.fingerprint()}.safetensors"
+        path = cache.folder().parent / "features" / name
+        return train_classifier(train, CLASSIFIER_TRAINING, path=path).to(self.model.device)
+
+    def _image(self, path: Path, exact: bool = False) -> Tensor:
         channels, height, width = self.spec.shape
+        if exact and (size := _size(path)) != (width, height):
+            raise ValueError(
+                f"{path} is {size[0]}x{size[1]} pixels and this model makes {width}x{height}; bring it to that size, "
+                "or have it fitted by --resize"
+            )
         try:
             pixels = decode(
                 Picture(path.name, lambda: path.open("rb")), height, width, self.settings.fit, channels == 1
@@ -156,3 +208,14 @@ class OpenRun:
         else:
             stem = out or self.path / "out" / what
             self.say(f"wrote {pictures.write_examples(stem, batch, self.spec, origin, columns)}")
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels of an image file, from its header."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from None

@@ -73,40 +73,66 @@ def reconstruct(model: Model, batch: Batch) -> Tensor:
     return in_batches(lambda x, c: decode(encode(x, c), c), batch.x, _condition(model, batch))
 
 
-def interpolate(
-    model: Model, start: Batch, end: Batch, steps: int = 9, path: Literal["line", "sphere"] = "line"
-) -> Tensor:
-    """The examples on the way from each of ``start`` to each of ``end`` in latent space.
+Path = Literal["line", "sphere"]
 
-    The shape is (n, steps, *spec.shape), both ends included. ``path`` is a straight line, or an arc that keeps the
-    latent's length (spherical interpolation: White, 2016, arXiv:1609.04468), which suits a Gaussian prior.
+
+def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: Path = "line") -> Tensor:
+    """The examples on the way from each of ``start`` to each of ``end`` in latent space, as :func:`way` shows it.
+
+    A model that decodes latents of a prior and does not encode is steered instead (:mod:`genwerk.steering`): it
+    interpolates between samples by their seeds, or between the projections of examples.
     """
+    if "steers" in abilities(model) and "encodes" not in abilities(model):
+        raise Unsupported(
+            f"{type(model).__name__} has no encoder to place examples in its latent space; project them first "
+            "(--project), or interpolate between seeds"
+        )
     require(model, "interpolate", "encodes", "decodes")
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
-    if steps < 2:
-        raise ValueError(f"an interpolation of {steps} steps has no two ends; ask for 2 or more")
     c = _condition(model, start)
     a, b = in_batches(model.encode, start.x, c), in_batches(model.encode, end.x, _condition(model, end))
+    return way(model.decode, a, b, steps, path, c)
+
+
+def way(
+    decode: Callable[..., Tensor], a: Tensor, b: Tensor, steps: int, path: Path, condition: Tensor | None = None
+) -> Tensor:
+    """``decode`` along the way from each latent of ``a`` to each of ``b``, with shape (n, steps, *spec.shape).
+
+    Both ends are included. ``path`` is a straight line, or an arc that keeps the latent's length (spherical
+    interpolation: White, 2016, arXiv:1609.04468), which suits a Gaussian prior.
+    """
+    if steps < 2:
+        raise ValueError(f"an interpolation of {steps} steps has no two ends; ask for 2 or more")
     move = lerp if path == "line" else slerp
     z = torch.stack([move(a, b, t) for t in torch.linspace(0, 1, steps).tolist()], 1)
-    flat = in_batches(model.decode, z.flatten(0, 1), None if c is None else c.repeat_interleave(steps))
+    flat = in_batches(decode, z.flatten(0, 1), None if condition is None else condition.repeat_interleave(steps))
     return flat.reshape(len(a), steps, *flat.shape[1:])
 
 
-def lerp(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """The point a fraction ``t`` of the way along the line from ``a`` to ``b``."""
-    return a.lerp(b, t)
+def lerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
+    """The point a fraction ``t`` (one, or one a row) of the way along the line from ``a`` to ``b``."""
+    return a.lerp(b, _by_row(t, a))
 
 
-def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """The point a fraction ``t`` of the angle from ``a`` to ``b``, row by row; nearly parallel rows take the line."""
+def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
+    """The point a fraction ``t`` (one, or one a row) of the angle from ``a`` to ``b``, row by row.
+
+    Rows that are nearly parallel take the line.
+    """
     flat_a, flat_b = a.flatten(1), b.flatten(1)
+    t = _by_row(t, flat_a)
     cosine = torch.cosine_similarity(flat_a, flat_b, dim=1).clamp(-1, 1)
     angle = torch.acos(cosine).unsqueeze(1)
     sine = torch.sin(angle)
     arc = (torch.sin((1 - t) * angle) * flat_a + torch.sin(t * angle) * flat_b) / sine
-    return torch.where(sine < 1e-4, flat_a.lerp(flat_b, t), arc).view_as(a)
+    return torch.where(sine < 1e-4, lerp(flat_a, flat_b, t), arc).view_as(a)
+
+
+def _by_row(t: float | Tensor, like: Tensor) -> Tensor:
+    """``t`` shaped to multiply the rows of ``like``."""
+    return torch.as_tensor(t, dtype=like.dtype, device=like.device).reshape(-1, *[1] * (like.dim() - 1))
 
 
 Span = tuple[float | Tensor, float | Tensor]

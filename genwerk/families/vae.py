@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Conditions, Decodes, Diagnoses, Encodes, Samples, Weighs
+from genwerk.abilities import Conditions, Diagnoses, Encodes, Samples, Steers, Weighs
 from genwerk.data.dataset import Dataset
 from genwerk.losses import (
     Kernel,
@@ -81,7 +81,7 @@ class VAEConfig(Config):
             raise ValueError(f"draws is {self.draws}; it must be 1 or more, and above 1 only with beta 1 and mmd 0")
 
 
-class VAE(Model, Samples, Encodes, Decodes, Weighs, Conditions, Diagnoses, config=VAEConfig):
+class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config=VAEConfig):
     """p(x) = E p(x | z) over z ~ N(0, I), trained on a lower bound by an encoder q(z | x)."""
 
     def __init__(self, config: VAEConfig, spec: DataSpec) -> None:
@@ -148,6 +148,9 @@ class VAE(Model, Samples, Encodes, Decodes, Weighs, Conditions, Diagnoses, confi
         return loss, metrics
 
     # --- abilities ----------------------------------------------------------------------------------------------------
+
+    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+        return SeededNoise(n, seed, self.device).normal(self.config.latent)
 
     @torch.no_grad()
     def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:

@@ -78,6 +78,44 @@ def test_encodes_and_decodes(case: Case) -> None:
     torch.testing.assert_close(case.model.decode(z[2:3], one)[0], x[2], rtol=1e-4, atol=1e-5)
 
 
+def test_steers(case: Case) -> None:
+    needs(case, "steers")
+    z = case.model.prior(5, seed=3)
+    assert z.shape == (5, *case.model.latent_shape)
+    assert torch.equal(z[2:3], case.model.prior(1, seed=5))
+    condition = None if case.condition is None else case.condition[:5]
+    x = case.model.decode(z.requires_grad_(), condition)
+    (gradient,) = torch.autograd.grad(x.sum(), z)
+    assert gradient.isfinite().all()
+    assert gradient.abs().sum() > 0
+    if "samples" in abilities(case.model):
+        torch.testing.assert_close(case.model.sample(5, condition, seed=3), x.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_styles(case: Case) -> None:
+    needs(case, "styles")
+    model, layers = case.model, len(case.model.style_sizes)
+    condition = None if case.condition is None else case.condition[:5]
+    z = model.prior(5, seed=3)
+    w = model.map(z, condition)
+    assert w.shape[:2] == (5, layers)
+    assert w.dim() == 3
+    assert (w == w[:, :1]).all()
+    assert list(model.style_sizes) == sorted(model.style_sizes)
+    assert max(model.style_sizes) >= max(case.entry.spec.shape[1:])
+    torch.testing.assert_close(model.synthesise(w), model.decode(z, condition), rtol=1e-4, atol=1e-5)
+    assert model.mean_style().shape == w.shape[2:]
+    noise = model.draw_noise(5, seed=3)
+    assert all(n.shape == (5, 1, *n.shape[2:]) for n in noise)
+    assert all(torch.equal(a[2:3], b) for a, b in zip(noise, model.draw_noise(1, seed=5), strict=True))
+    apart = w.detach().clone().requires_grad_()
+    x = model.synthesise(apart, noise)
+    assert in_range(x, case.entry.spec)
+    (gradient,) = torch.autograd.grad(x.sum(), apart)
+    assert gradient.isfinite().all()
+    assert (gradient.abs().sum((0, 2)) > 0).all(), "a style that acts on nothing"
+
+
 def test_scores(case: Case) -> None:
     needs(case, "scores")
     log_p = case.model.log_prob(case.batch.x, case.condition)

@@ -1,0 +1,71 @@
+"""The ``genwerk`` command: parse, call, print events. Everything it does is a function of the library."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import tyro
+
+from genwerk.cli import machine, steering, training, using
+from genwerk.progress import say
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "recipes": training.recipes,
+    "show": training.show,
+    "train": training.train,
+    "sample": using.sample,
+    "reconstruct": using.reconstruct,
+    "interpolate": steering.interpolate,
+    "traverse": using.traverse,
+    "encode": using.encode,
+    "complete": using.complete,
+    "nearest": using.nearest,
+    "project": steering.project,
+    "mix": steering.mix,
+    "truncate": steering.truncate,
+    "edit": steering.edit,
+    "entanglement": steering.entanglement,
+    "evaluate": using.evaluate,
+    "data": machine.data,
+    "doctor": machine.doctor,
+    "demo": machine.demo,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a user's mistake ends with one sentence and exit code 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.showwarning = lambda message, *_, **__: print(f"genwerk: {message}", file=sys.stderr)
+    try:
+        if given[:1] == ["--version"]:
+            from genwerk import __version__
+
+            say(f"genwerk {__version__}")
+        elif given[:1] == ["train"] and len(given) > 1 and given[1] not in ("-h", "--help"):
+            training.train_command(given[1:])
+        else:
+            tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                args=given or ["--help"],
+                prog="genwerk",
+                description="Every family of deep generative model: train, use and measure.",
+            )
+    except (ValueError, OSError) as error:
+        _fail(error)
+    except RuntimeError as error:
+        if type(error).__name__ != "Diverged":
+            raise
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(error: Exception) -> NoReturn:
+    if os.environ.get("GENWERK_DEBUG"):
+        raise error
+    print(f"genwerk: {error}", file=sys.stderr)
+    sys.exit(2)

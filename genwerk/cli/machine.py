@@ -1,0 +1,89 @@
+"""Commands about data and this machine: data, doctor, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from genwerk.cli.options import Json, print_json
+from genwerk.progress import say, table, tell_skipped
+
+
+def data(
+    action: Positional[Literal["check"]],  # noqa: ARG001
+    source: Positional[str],
+    *,
+    size: int | None = None,
+    fit: Literal["crop", "pad", "stretch"] = "crop",
+    colour: Literal["auto", "grey", "rgb"] = "auto",
+    label: str = "label",
+    seed: int = 0,
+    out: Path | None = None,
+    as_json: Json = False,
+) -> None:
+    """Say what was understood of some data, and name every file that cannot be used.
+
+    Args:
+        action: What to do (check).
+        source: Built-in, path, or hf:NAME.
+        size: Height and width that images are brought to, in pixels.
+        fit: How an image of another shape is fitted.
+        colour: Colour of images.
+        label: Name of the column or array that holds the labels.
+        seed: Seed of the held-out choice.
+        out: Also write a picture of some examples here.
+    """
+    from genwerk.data import Data, open_data
+    from genwerk.pictures import write_examples
+
+    splits = open_data(Data(source=source, size=size, fit=fit, colour=colour, label=label, seed=seed))
+    spec = splits.spec
+    found = {
+        "source": source,
+        "data": str(spec),
+        "shape": spec.shape,
+        "train": len(splits.train),
+        "test": len(splits.test),
+        "classes": spec.classes,
+        "notes": splits.notes,
+        "skipped": [{"name": s.name, "reason": s.reason} for s in splits.skipped],
+    }
+    if as_json:
+        print_json(found)
+    else:
+        say(f"{source}: {spec}; {len(splits.train):,} to train on, {len(splits.test):,} held out")
+        if spec.classes:
+            names = ", ".join(spec.classes[:20]) + (", ..." if len(spec.classes) > 20 else "")
+            say(f"classes: {names}")
+        for note in splits.notes:
+            say(note)
+        tell_skipped(splits.skipped, every=True)
+    if out is not None:
+        count = 64 if spec.kind == "image" else 2000
+        say(f"wrote {write_examples(out, splits.train.batch(slice(count)), spec, {'data': source})}")
+
+
+def doctor(*, as_json: Json = False) -> None:
+    """Say what will be used on this machine, and why."""
+    from genwerk.doctor import examine
+
+    findings = examine()
+    if as_json:
+        print_json([vars(f) for f in findings])
+    else:
+        table(("", "found", "so"), [(f.what, f.found, f.so) for f in findings])
+
+
+def demo(*, out: Path = Path("demo"), seed: int = 0) -> None:
+    """Train four small models on built-in data, use them, and name the pictures (a few minutes on two cores).
+
+    Args:
+        out: Folder for the runs and pictures.
+        seed: Seed of everything.
+    """
+    from genwerk.demo import play
+    from genwerk.progress import follow
+
+    play(out, seed, say=say, follow=follow)

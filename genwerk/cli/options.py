@@ -1,0 +1,46 @@
+"""Options that several commands share, each with its help, and what commands do with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from genwerk.progress import say
+
+if TYPE_CHECKING:
+    from genwerk.inputs import OpenRun
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+Run = Annotated[Positional[Path], arg(help="Run folder.")]
+Input = Annotated[str, arg(help="Your own images or table (a path), or test or train for the run's own data.")]
+Number = Annotated[int, arg(aliases=["-n"])]
+Greatest = Annotated[int, arg(aliases=["-n"], help="Greatest number of examples.")]
+Space = Annotated[
+    Literal["z", "w", "w+"] | None,
+    arg(
+        help="Latent space: z (the prior's), w (styles) or w+ (a style for each layer); default: w where there is one."
+    ),
+]
+Label = Annotated[str | None, arg(help="Class of the examples, by name or number (conditional models).")]
+On = Annotated[Device, arg(help="Where to compute; auto is the first GPU, else the CPU.")]
+Likeness = Annotated[
+    Literal["pixels", "features"],
+    arg(help="Compare examples by their pixels at several scales, or by the features that samples are measured in."),
+]
+Json = Annotated[bool, arg(name="json", help="Print JSON.")]
+
+
+def open_run(run: Path, device: Device, data: str | None = None) -> OpenRun:
+    """The trained model in a run folder, with what a command may ask of it."""
+    from genwerk.inputs import OpenRun
+
+    return OpenRun(run, device, data, say)
+
+
+def print_json(value: Any) -> None:
+    """``value`` as JSON, and nothing else."""
+    print(json.dumps(value, indent=1))

@@ -1,0 +1,238 @@
+"""Commands that use a run: sample, reconstruct, traverse, encode, complete, nearest, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from genwerk.cli.options import Greatest, Input, Json, Label, Number, On, Run, open_run, print_json
+from genwerk.progress import report_figures, say
+
+
+def sample(
+    run: Run,
+    *,
+    n: Number = 64,
+    label: str | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    device: On = "auto",
+) -> None:
+    """Draw new examples from a trained model.
+
+    Args:
+        n: Number of samples.
+        label: Class to sample, by name or number (conditional models; default: all in turn).
+        seed: Seed of the first sample; sample i has seed + i.
+        out: File to write (.png a sheet, a folder one PNG each, .csv or .npz the values; default: RUN/out/samples).
+    """
+    from genwerk import verbs
+
+    opened = open_run(run, device)
+    batch = verbs.sample(opened.model, n, label=opened.label(label), seed=seed)
+    opened.write(batch, out, "samples", seed=seed, label=label)
+
+
+def reconstruct(
+    run: Run,
+    *,
+    input: Input = "test",
+    n: Greatest = 16,
+    noise: float = 0.0,
+    label: Label = None,
+    seed: int = 0,
+    out: Path | None = None,
+    device: On = "auto",
+) -> None:
+    """Encode examples and decode them again: originals above, reconstructions below.
+
+    Args:
+        noise: Standard deviation of Gaussian noise added first, in the units of the data (for denoising models).
+        seed: Seed of the noise.
+        out: File to write (default: RUN/out/reconstructions).
+    """
+    from genwerk import verbs
+    from genwerk.noise import SeededNoise
+    from genwerk.spec import Batch
+
+    opened = open_run(run, device)
+    batch = opened.examples(input, n, label)
+    if noise > 0:
+        noisy = batch.x + noise * SeededNoise(len(batch), seed, batch.x.device).normal(*opened.spec.shape)
+        batch = Batch(noisy.clamp(0, 1) if opened.spec.kind == "image" else noisy, batch.condition)
+    made = verbs.reconstruct(opened.model, batch)
+    error = (made - batch.x).square().mean().item()
+    opened.write(Batch(batch.x, batch.condition, made), out, "reconstructions", seed=seed, input=input)
+    say(f"mean squared error {error:.5f} per value over {len(batch)} examples")
+
+
+def traverse(
+    run: Run,
+    *,
+    dims: tuple[int, ...],
+    input: str = "0",
+    steps: int = 9,
+    label: Label = None,
+    out: Path | None = None,
+    device: On = "auto",
+) -> None:
+    """Vary some latent dimensions of one example and hold the others still: two make a grid, else a row each.
+
+    Args:
+        dims: Latent dimensions to vary, counted from 0.
+        input: The example: an image file, or a row of the run's test data (a number).
+        steps: Values a dimension takes, over the range that 98 % of the training data have.
+        out: File to write (default: RUN/out/traversal).
+    """
+    from genwerk import verbs
+    from genwerk.spec import Batch
+
+    opened = open_run(run, device)
+    span = verbs.latent_span(opened.model, opened.splits.train)
+    plane = verbs.traverse(opened.model, opened.one(input, label), dims, steps=steps, span=span)
+    opened.write(Batch(plane.flatten(0, 1)), out, "traversal", columns=plane.shape[1], dims=str(dims))
+
+
+def encode(
+    run: Run,
+    *,
+    input: Input = "test",
+    n: Greatest = 2000,
+    label: Label = None,
+    out: Path | None = None,
+    device: On = "auto",
+) -> None:
+    """Write the latent of each example as CSV, and draw a map of them in two dimensions.
+
+    Args:
+        out: CSV file to write (default: RUN/out/codes.csv); the map, in the plane of the first two principal
+            components, goes beside it.
+    """
+    from genwerk import pictures, verbs
+
+    opened = open_run(run, device)
+    batch = opened.examples(input, n, label)
+    z = verbs.encode(opened.model, batch)
+    target = out or opened.path / "out" / "codes.csv"
+    say(f"wrote {pictures.write_table(target, z)}")
+    flat = verbs.plane(z)
+    groups = {"codes": flat}
+    if batch.condition is not None and opened.spec.classes:
+        groups = {name: flat[batch.condition == i] for i, name in enumerate(opened.spec.classes)}
+    picture = pictures.scatter(target.with_suffix(".png"), groups, {"run": opened.path.name}, title=opened.path.name)
+    say(f"wrote {picture}")
+
+
+def complete(
+    run: Run,
+    *,
+    known: str,
+    input: Input = "test",
+    n: Greatest = 8,
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 5,
+    seed: int = 0,
+    out: Path | None = None,
+    device: On = "auto",
+) -> None:
+    """Fill in the missing part of examples, several times: each row is what is known and then its completions.
+
+    Args:
+        known: What is given: top-half, bottom-half, left-half, right-half, a mask image (white is given), or names or
+            numbers of a table's columns, joined by commas.
+        k: Completions an example.
+        seed: Seed of the first example.
+        out: File to write (default: RUN/out/completions).
+    """
+    import torch
+
+    from genwerk import verbs
+    from genwerk.spec import Batch
+
+    opened = open_run(run, device)
+    batch = opened.examples(input, n, None)
+    mask = opened.mask(known)
+    made = verbs.complete(opened.model, batch, mask, k, seed=seed)
+    shown = made
+    if opened.spec.kind == "image":
+        veiled = torch.where(mask, batch.x, 0.5).unsqueeze(1)
+        shown = torch.cat([veiled, made, batch.x.unsqueeze(1)], 1)
+    opened.write(Batch(shown.flatten(0, 1)), out, "completions", columns=shown.shape[1], seed=seed, known=known)
+
+
+def nearest(
+    run: Run,
+    *,
+    n: Number = 8,
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 5,
+    seed: int = 0,
+    out: Path | None = None,
+    device: On = "auto",
+    as_json: Json = False,
+) -> None:
+    """Show each sample beside the training examples nearest to it, and whether the model copies its data.
+
+    Args:
+        n: Number of samples.
+        k: Neighbours a sample.
+        seed: Seed of the first sample.
+        out: File to write (default: RUN/out/nearest).
+    """
+    import torch
+
+    from genwerk import verbs
+    from genwerk.spec import Batch
+
+    opened = open_run(run, device)
+    made = verbs.sample(opened.model, n, seed=seed).x
+    train, test = opened.splits.train, opened.splits.test
+    found = verbs.nearest(made, train, k)
+    usual = verbs.nearest(test.batch(slice(200)).x, train).distances.median().item()
+    neighbours = train.batch(found.rows.flatten()).x.reshape(n, k, *opened.spec.shape)
+    sheet = torch.cat([made.cpu().unsqueeze(1), neighbours.cpu()], 1).flatten(0, 1)
+    figures = {
+        "samples_to_train_median": found.distances[:, 0].median().item(),
+        "test_to_train_median": usual,
+        "copies": int((found.distances[:, 0] < 0.1 * usual).sum()),
+    }
+    opened.write(Batch(sheet), out, "nearest", columns=k + 1, seed=seed)
+    if as_json:
+        print_json(figures)
+        return
+    say(
+        f"median distance to the nearest training example: {figures['samples_to_train_median']:.4g} for samples, "
+        f"{usual:.4g} for held-out examples; {figures['copies']} of {n} samples look like copies"
+    )
+
+
+def evaluate(
+    run: Run,
+    *,
+    data: str | None = None,
+    examples: int = 10_000,
+    samples: int = 10_000,
+    draws: int = 100,
+    seed: int = 0,
+    device: On = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure a trained model on held-out data, with every figure it can honestly give.
+
+    Args:
+        data: Other data to measure on (default: the run's own).
+        examples: Greatest number of held-out examples.
+        samples: Number of samples for distances between distributions; 0 leaves these out.
+        draws: Importance draws an example, for likelihood bounds.
+        seed: Seed of samples and draws.
+    """
+    from genwerk.evaluation import evaluate as measure
+    from genwerk.settings import Evaluate
+
+    opened = open_run(run, device, data)
+    settings = Evaluate(examples=examples, samples=samples, draws=draws, seed=seed)
+    report = measure(opened.model, opened.splits, settings)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        report_figures(report)
