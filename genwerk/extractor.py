@@ -58,20 +58,33 @@ def extractor_for(splits: Splits, *, device: torch.device | str = "cpu") -> Extr
             raise ValueError(f"there are no features for {kind}; distances are measured on images and tables")
 
 
+def classifier_for(splits: Splits, *, device: torch.device | str = "cpu") -> Classifier:
+    """The classifier of the data's own labels in whose features samples are compared; its output are logits."""
+    if splits.spec.kind != "image" or not is_labelled(splits.train):
+        raise ValueError(f"a classifier needs labelled images, and these data are {splits.spec}")
+    return _classifier(splits.train, labelled=True).to(device)
+
+
 def _trained(splits: Splits, device: torch.device) -> Extractor:
-    """The classifier's features: from the cache, or trained now."""
+    """A classifier's features: of the labels, or of orientations where there are none."""
     train, test = splits.train, splits.test
     labelled = is_labelled(train) and is_labelled(test)
     if not labelled:
         drawn = CLASSIFIER_TRAINING.rounds * CLASSIFIER_TRAINING.batch_size
         train, test = oriented(train.subset(drawn, 0)), oriented(test)
-    path = cache.folder().parent / "features" / cache.key(__version__, CLASSIFIER, CLASSIFIER_TRAINING, labelled)
-    path = path.with_name(f"{path.name}-{train.fingerprint()}.safetensors")
-    network = train_classifier(train, CLASSIFIER_TRAINING, path=path)
+    network = _classifier(train, labelled)
     weights = weights_hash(network.state_dict().values())
     name = f"classifier of {len(train.spec.classes)} {'classes' if labelled else 'orientations'}"
     network.to(device)
     return Extractor(name, network.features, accuracy(network, test), weights, device)
+
+
+def _classifier(train: Dataset, labelled: bool) -> Classifier:
+    """The classifier of ``train``, without gradients: from the cache, or trained now."""
+    path = cache.folder().parent / "features" / cache.key(__version__, CLASSIFIER, CLASSIFIER_TRAINING, labelled)
+    path = path.with_name(f"{path.name}-{train.fingerprint()}.safetensors")
+    network = train_classifier(train, CLASSIFIER_TRAINING, path=path)
+    return network.requires_grad_(False)
 
 
 def train_classifier(train: Dataset, settings: Train, *, path: Path | None = None) -> Classifier:

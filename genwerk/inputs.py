@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwerk import __version__, pictures, runtime, steering, store, verbs
+from genwerk import pictures, runtime, steering, store, verbs
 from genwerk.abilities import abilities
-from genwerk.data import Splits, cache, open_data
+from genwerk.data import Splits, open_data
 from genwerk.data.images import FORMATS, SUFFIXES, Picture, decode
-from genwerk.extractor import CLASSIFIER, CLASSIFIER_TRAINING, extractor_for, train_classifier
-from genwerk.metrics.features import Classifier, is_labelled
+from genwerk.extractor import classifier_for, extractor_for
+from genwerk.metrics.features import Classifier
 from genwerk.metrics.ppl import Similarity, in_features, pixels
 from genwerk.spec import Batch
 
@@ -36,7 +36,7 @@ class OpenRun:
     def __init__(
         self, path: Path, device: Literal["auto", "cpu", "cuda", "mps"], data: str | None, say: Callable[[str], None]
     ) -> None:
-        self.path, self.say = path, say
+        self.path, self.say = path.parent if path.name == "best" else path, say
         self.stored = store.find(path)
         self.model = store.load_model(self.stored, device=runtime.pick_device(device))
         self.spec = self.stored.spec
@@ -115,12 +115,7 @@ class OpenRun:
     @cached_property
     def classifier(self) -> Classifier:
         """A classifier of the run's data, the one whose features samples are measured in: kept, or trained now."""
-        train = self.splits.train
-        if self.spec.kind != "image" or not is_labelled(train):
-            raise ValueError(f"a classifier needs labelled images, and the run's data are {self.spec}")
-        name = cache.key(__version__, CLASSIFIER, CLASSIFIER_TRAINING, True) + f"-{train.fingerprint()}.safetensors"
-        path = cache.folder().parent / "features" / name
-        return train_classifier(train, CLASSIFIER_TRAINING, path=path).to(self.model.device)
+        return classifier_for(self.splits, device=self.model.device)
 
     def _image(self, path: Path, exact: bool = False) -> Tensor:
         channels, height, width = self.spec.shape

@@ -163,8 +163,7 @@ class Checkpoints:
 
     def best(self) -> Path | None:
         """The intact checkpoint with the smallest held-out score."""
-        scores = {p: _score(p) for p, fault in self._checked() if fault is None}
-        return min((p for p, s in scores.items() if s is not None), key=lambda p: scores[p] or 0.0, default=None)
+        return _best(self.folder)
 
     def _checked(self) -> Iterator[tuple[Path, str | None]]:
         for path in _rounds(self.folder):
@@ -192,6 +191,12 @@ def _rounds(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted((p for p in folder.iterdir() if p.is_dir() and p.name.isdigit()), key=lambda p: -int(p.name))
+
+
+def _best(folder: Path) -> Path | None:
+    """The intact checkpoint with the smallest held-out score."""
+    scores = {p: s for p in _rounds(folder) if (s := _score(p)) is not None and check(p) is None}
+    return min(scores, key=scores.__getitem__, default=None)
 
 
 def _score(path: Path) -> float | None:
@@ -288,8 +293,13 @@ def check(checkpoint: Path) -> str | None:
 
 
 def find(path: Path | str) -> Stored:
-    """The newest intact checkpoint of a run, or the checkpoint at ``path`` itself."""
+    """The newest intact checkpoint of a run, the best one (``RUN/best``), or the checkpoint at ``path`` itself."""
     path = Path(path)
+    if path.name == "best" and not path.exists() and (path.parent / "config.json").is_file():
+        best = _best(path.parent / "checkpoints")
+        if best is None:
+            raise ValueError(f"{path.parent} has no checkpoint that was measured on held-out data; name the run itself")
+        path = best
     if not path.is_dir():
         raise ValueError(f"{path} is not a folder; name a run folder that `genwerk train` made")
     if (path / "manifest.json").is_file():

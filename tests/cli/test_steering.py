@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from steered import IMAGE, TwoStyles, TwoStylesConfig
 
-from genwerk import extractor, inputs, store
+from genwerk import extractor, store
 from genwerk.cli import main
 from genwerk.data import Data, open_data
 from genwerk.settings import Recipe, Train
@@ -29,8 +29,7 @@ def _quick_classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """A cache folder of our own, and a classifier of the digits that is good enough after a second."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        for module in (inputs, extractor):
-            patch.setattr(module, "CLASSIFIER_TRAINING", replace(extractor.CLASSIFIER_TRAINING, rounds=150))
+        patch.setattr(extractor, "CLASSIFIER_TRAINING", replace(extractor.CLASSIFIER_TRAINING, rounds=150))
         yield
 
 

@@ -221,6 +221,13 @@ def test_only_the_newest_and_the_best_are_kept(run: Path) -> None:
     best = checkpoints.best()
     assert best is not None
     assert best.name == "00000022"
+    assert store.find(run / "best").folder == best
+    assert store.find(run).folder.name == "00000025"
+
+
+def test_the_best_of_a_run_that_measured_nothing_is_refused(run: Path) -> None:
+    with pytest.raises(ValueError, match="no checkpoint that was measured"):
+        store.find(run / "best")
 
 
 def test_one_writer_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
