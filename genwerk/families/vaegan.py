@@ -1,0 +1,160 @@
+"""VAE-GAN: an autoencoder that learns its measure of likeness from a discriminator.
+
+Larsen, Sonderby, Larochelle & Winther, Autoencoding beyond pixels using a learned similarity metric, 2016,
+arXiv:1512.09300.
+
+Done differently: the players move one after another on the same examples and noise, each against the others as they
+then are; the decoder descends -log D of what it makes, whose gradient is strong where D is sure, and not log(1 - D);
+the authors' script leaves out a turn of the decoder or of D when its cost leaves a margin, which is not done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from genwerk.abilities import Encodes
+from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
+from genwerk.losses import bounded_log_var, gaussian_kl, reparametrise
+from genwerk.model import Draw, Loss, Player, Turn, Turns
+from genwerk.nn.adversaries import adversaries
+from genwerk.nn.conv import ConvEncoder
+from genwerk.nn.dcgan import channels, stages
+from genwerk.nn.mlp import MLPEncoder
+from genwerk.nn.verdict import Norm, Verdict
+from genwerk.spec import Batch, DataSpec
+
+ROUTES: Mapping[str, frozenset[str]] = {
+    "prior": frozenset({"encoder"}),
+    "similarity": frozenset({"encoder", "decoder"}),
+    "gan": frozenset({"decoder", "discriminator"}),
+}
+"""Which players learn from which term. That the game never teaches the encoder, nor likeness the discriminator, is what
+makes the model (section 2.3)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAEGANConfig(AdversarialConfig):
+    """Settings of an encoder, a decoder and a discriminator, and of what each descends."""
+
+    latent: int = 128
+    """Number of dimensions of z."""
+    network: Literal["mlp", "dcgan"] = "dcgan"
+    """Fully connected (mlp) or convolutional (dcgan) networks."""
+    width: int = 64
+    """Units of each layer (mlp), or channels nearest to the image (dcgan)."""
+    layers: int = 3
+    """Hidden layers of an mlp."""
+    norm: Norm = "batch"
+    """Normalisation in the discriminator."""
+    layer: int = -2
+    """The paper's l, layer of the discriminator in whose features likeness is measured: from 0 at the data, or from -1
+    at the score."""
+    gamma: float = 1e-3
+    """Weight of likeness against the game in what the decoder descends."""
+    beta: float = 1.0
+    """Weight of the KL divergence in what the encoder descends."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prior != "normal":
+            raise ValueError("VAE-GAN's codes are held to a standard normal prior; take --model.prior normal")
+
+
+class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
+    """A VAE whose decoder is a GAN's generator, and whose likelihood is of the discriminator's features."""
+
+    def __init__(self, config: VAEGANConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: VAEGANConfig = config
+        self.generator, self.discriminator = adversaries(
+            config.network,
+            shape=spec.shape,
+            latent=config.latent,
+            width=config.width,
+            layers=config.layers,
+            norm=config.norm,
+            classes=self.classes,
+            conditioning=config.conditioning,
+        )
+        if config.network == "mlp":
+            widths, depth = [config.width] * config.layers, config.layers
+            self.encoder: nn.Module = MLPEncoder(spec.shape, 2 * config.latent, widths, "relu", self.classes)
+        else:
+            depth = stages(spec.shape)
+            widths = channels(config.width, depth)
+            self.encoder = ConvEncoder(spec.shape, 2 * config.latent, widths, "relu", self.classes)
+        if not -depth <= config.layer < depth:
+            raise ValueError(
+                f"layer is {config.layer}, and the discriminator has {depth} layers of features; "
+                f"take --model.layer from {-depth} to {depth - 1}"
+            )
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {"encoder": self.encoder, "decoder": self.generator, "discriminator": self.discriminator}
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        """Algorithm 1."""
+        batch = draw()  # X
+        eps = draw.normal(1, self.config.latent)  # of Z ~ q(Z | X)
+        z_p = self.latents(draw)  # Z_p ~ N(0, I)
+        yield Turn("encoder", self.encoder_loss, batch, eps)
+        yield Turn("decoder", self.decoder_loss, batch, eps, z_p)
+        yield Turn("discriminator", self.discriminator_loss, batch, eps, z_p)
+        return None
+
+    def encoder_loss(self, batch: Batch, eps: Tensor) -> Loss:
+        """L_prior + L_llike."""
+        x, c = self.inward(batch.x), self.label(batch.condition)
+        mean, log_var = self.posterior(x, c)
+        prior = gaussian_kl(mean, log_var).sum(1).mean()
+        made = self.generate(reparametrise(mean, log_var, eps)[:, 0], c)
+        similarity = self.similarity(self.discriminator(x, c), self.discriminator(made, c))
+        return self.config.beta * prior + similarity, {"prior": prior, "similarity": similarity}
+
+    def decoder_loss(self, batch: Batch, eps: Tensor, z_p: Tensor) -> Loss:
+        """gamma L_llike - L_GAN."""
+        x, c = self.inward(batch.x), self.label(batch.condition)
+        on_real, on_rebuilt, on_made = self._verdicts(x, c, eps, z_p)
+        similarity = self.similarity(on_real, on_rebuilt)
+        gan = softplus(-on_rebuilt.score).mean() + softplus(-on_made.score).mean()
+        return self.config.gamma * similarity + gan, {"similarity": similarity, "gan": gan}
+
+    def discriminator_loss(self, batch: Batch, eps: Tensor, z_p: Tensor) -> Loss:
+        """L_GAN = -log D(X) - log(1 - D(X~)) - log(1 - D(X_p)), the cost that D descends."""
+        x, c = self.inward(batch.x), self.label(batch.condition)
+        real, rebuilt, made = (verdict.score for verdict in self._verdicts(x, c, eps, z_p))
+        gan = softplus(-real).mean() + softplus(rebuilt).mean() + softplus(made).mean()
+        right = ((real > 0).float().mean() + ((rebuilt < 0).float().mean() + (made < 0).float().mean()) / 2) / 2
+        return gan, {"gan": gan, "accuracy": right}
+
+    def similarity(self, real: Verdict, rebuilt: Verdict) -> Tensor:
+        """L_llike = -log N(D_l(X) | D_l(X~), I) less its constant: half the squared distance of features, summed over
+        the features and averaged over examples, as in equation 7 (no division by their number)."""
+        a, b = (verdict.features[self.config.layer].flatten(1) for verdict in (real, rebuilt))
+        return 0.5 * (a - b).to(real.score.dtype).square().sum(1).mean()
+
+    def _verdicts(self, x: Tensor, c: Tensor | None, eps: Tensor, z_p: Tensor) -> tuple[Verdict, Verdict, Verdict]:
+        """D of X, of its reconstruction X~ = Dec(Z) and of the sample X_p = Dec(Z_p)."""
+        z = reparametrise(*self.posterior(x, c), eps)[:, 0]
+        return (
+            self.discriminator(x, c),
+            self.discriminator(self.generate(z, c), c),
+            self.discriminator(self.generate(z_p, c), c),
+        )
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.posterior(self.inward(x), self.label(condition))[0]
+
+    def posterior(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z | x) for ``x`` in the networks' units, each with shape (n, d)."""
+        mean, log_var = self.encoder(x, condition).to(x.dtype).chunk(2, dim=1)
+        return mean, bounded_log_var(log_var)
