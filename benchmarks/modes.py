@@ -1,8 +1,8 @@
 """Modes that each adversarial recipe reaches on the ring of 8 and the grid of 25, with its samples' quality.
 
-The protocol of PacGAN (Lin et al., 2018, arXiv:1712.04086): 2,500 samples; a sample is of high quality within 3 standard
-deviations of its nearest mode; a mode counts with one such sample. The data are WGAN-GP's toys (ring: radius 1.414,
-standard deviation 0.0141; grid: spacing 0.707, standard deviation 0.0177).
+The protocol of PacGAN (Lin et al., 2018, arXiv:1712.04086): 2,500 samples; a sample is of high quality within 3
+standard deviations of its nearest mode; a mode counts with one such sample. The data are WGAN-GP's toys (ring: radius
+1.414, standard deviation 0.0141; grid: spacing 0.707, standard deviation 0.0177).
 
     python benchmarks/modes.py --seeds 5
 """
@@ -76,7 +76,8 @@ def main() -> None:
             continue
         for source in options.sources:
             modes, quality, seconds = zip(*(play(source, game, s) for s in range(options.seeds)), strict=True)
-            row = f"| {source} | {name} | {game.train.rounds} | {spread(modes, 1)} | {spread(quality, 1)} | {spread(seconds, 0)} |"
+            figures = (spread(modes, 1), spread(quality, 1), spread(seconds, 0))
+            row = f"| {source} | {name} | {game.train.rounds} | {' | '.join(figures)} |"
             print(row, flush=True)
             if options.out:
                 with options.out.open("a") as file:

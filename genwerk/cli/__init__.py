@@ -33,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "data": machine.data,
     "doctor": machine.doctor,
     "demo": machine.demo,
+    "figure": machine.figure,
 }
 
 

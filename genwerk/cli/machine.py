@@ -1,4 +1,4 @@
-"""Commands about data and this machine: data, doctor, demo."""
+"""Commands about data, this machine and lectures: data, doctor, demo, figure."""
 
 from __future__ import annotations
 
@@ -87,3 +87,27 @@ def demo(*, out: Path = Path("demo"), seed: int = 0) -> None:
     from genwerk.progress import follow
 
     play(out, seed, say=say, follow=follow)
+
+
+def figure(name: Positional[str] = "", *, out: Path = Path("pictures"), seed: int = 0, as_json: Json = False) -> None:
+    """Draw one of the lecture's pictures from models trained while you wait (without a name: list them).
+
+    Args:
+        name: Which figure.
+        out: Folder for the pictures.
+        seed: Seed of everything.
+    """
+    from genwerk.figures import FIGURES, draw
+
+    if not name:
+        table(("figure", "what it shows"), list(FIGURES.items()))
+        return
+    for step in draw(name, out, seed):
+        if isinstance(step, Path):
+            say(f"wrote {step}")
+        elif isinstance(step, str):
+            say(step)
+        elif as_json:
+            print_json(step)
+        else:
+            table(("figure", "value"), [(key, f"{value:.4g}") for key, value in step.items()])

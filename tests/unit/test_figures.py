@@ -1,0 +1,107 @@
+"""The lecture's pictures are drawn, and show what they claim to."""
+
+from __future__ import annotations
+
+from math import log
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from genwerk.figures import FIGURES, Figures, draw
+from genwerk.figures.began_gamma import GAMMAS, pairwise
+from genwerk.figures.disjoint import CONFIGS as LINES
+from genwerk.figures.disjoint import jensen_shannon, read, wasserstein
+from genwerk.figures.gan_1d import MIDDLES, STEP, Snapshot, best_discriminator, density, examples
+
+
+def drawn(name: str, out: Path, *, quick: bool) -> tuple[list[Path], Figures]:
+    torch.set_num_threads(1)
+    steps = list(draw(name, out, 0, quick=quick))
+    assert isinstance(steps[0], str)
+    assert isinstance(steps[-1], dict)
+    return [s for s in steps if isinstance(s, Path)], steps[-1]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn(name: str, tmp_path: Path) -> None:
+    paths, figures = drawn(name, tmp_path, quick=True)
+    assert sorted(paths) == sorted(tmp_path.iterdir())
+    for path in paths:
+        with Image.open(path) as image:
+            assert len(image.convert("RGB").getcolors(1 << 24) or []) > 20
+            if path.suffix == ".png":
+                assert image.info["seed"] == "0"
+            else:
+                assert getattr(image, "n_frames", 1) > 3
+    assert all(torch.tensor(value).isfinite() for value in figures.values())
+
+
+def test_an_unknown_figure_is_named() -> None:
+    with pytest.raises(ValueError, match="no figure 'cat'; there are gan-1d"):
+        next(draw("cat", Path()))
+
+
+# --- what they claim ------------------------------------------------------------------------------------------------
+
+
+def test_the_density_is_that_of_the_examples() -> None:
+    assert density(MIDDLES).sum().item() * STEP == pytest.approx(1.0, abs=1e-4)
+    x = examples(200_000, 0).x
+    for edge in (-2.0, -1.0, 0.0, 1.0, 2.0):
+        mass = density(MIDDLES[edge > MIDDLES]).sum().item() * STEP
+        assert (x < edge).float().mean().item() == pytest.approx(mass, abs=0.005)
+
+
+def test_total_variation_and_the_best_discriminator_at_their_extremes() -> None:
+    p = density(MIDDLES)
+    way = (torch.zeros(1), torch.zeros(1))
+    same = Snapshot(0, p, torch.full_like(p, 0.5), way)
+    assert same.variation == pytest.approx(0.0)
+    assert same.error == pytest.approx(0.0, abs=1e-6)
+    apart = Snapshot(0, torch.where(MIDDLES > 3.5, 1 / (0.5), 0.0), torch.full_like(p, 0.5), way)
+    assert apart.variation == pytest.approx(1.0, abs=0.01)
+    assert apart.error == pytest.approx(0.5, abs=0.01)
+    assert best_discriminator(torch.tensor(3.0), torch.tensor(1.0)).item() == pytest.approx(0.75)
+
+
+def test_distances_of_parallel_lines() -> None:
+    theta = torch.tensor([-1.0, -0.1, 0.0, 0.1, 1.0])
+    torch.testing.assert_close(jensen_shannon(theta), log(2) * torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0]))
+    torch.testing.assert_close(wasserstein(theta), torch.tensor([1.0, 0.1, 0.0, 0.1, 1.0]))
+
+
+@pytest.mark.parametrize("theta", [-0.5, 0.5])
+def test_a_perfect_discriminator_gives_no_direction_and_a_critic_does(theta: float) -> None:
+    torch.set_num_threads(1)
+    assert abs(read(LINES["minimax GAN"], theta, 0, 20).gradient) < 0.01
+    assert read(LINES["WGAN-GP"], theta, 0, 20).gradient * theta > 0.35  # the slope of |theta| is 1, its sign theta's
+
+
+def test_pairwise_distance_of_known_points() -> None:
+    assert pairwise(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]])) == pytest.approx(10 / 3)
+
+
+@pytest.mark.slow
+def test_the_gan_learns_the_line(tmp_path: Path) -> None:
+    _, figures = drawn("gan-1d", tmp_path, quick=False)
+    assert figures["total variation at the start"] > 0.8
+    assert figures["total variation at the end"] < 0.15
+    assert figures["mean |D - D*| at the end"] < 0.1
+
+
+@pytest.mark.slow
+def test_the_critic_measures_and_the_discriminator_does_not(tmp_path: Path) -> None:
+    _, figures = drawn("critic-meter", tmp_path, quick=False)
+    assert figures["WGAN-GP: rank correlation"] > 0.7
+    assert figures["plain GAN: rank correlation"] < figures["WGAN-GP: rank correlation"] - 0.3
+    assert figures["WGAN-GP: last Fréchet distance"] < 0.25 * figures["WGAN-GP: first Fréchet distance"]
+
+
+@pytest.mark.slow
+def test_diversity_rises_with_gamma(tmp_path: Path) -> None:
+    _, figures = drawn("began-gamma", tmp_path, quick=False)
+    diversity = [figures[f"gamma {gamma}: diversity"] for gamma in GAMMAS]
+    assert diversity == sorted(diversity)
+    assert diversity[0] < 0.5 * figures["diversity of data"]
