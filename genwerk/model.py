@@ -45,6 +45,9 @@ after the player's step. Returning True ends the stage: the algorithm has conver
 class Draw(Noise, Protocol):
     """The training stream: a call returns the next batch; the noise methods give numbers for that batch's examples."""
 
+    batch_size: int
+    """Examples of a batch, over all processes."""
+
     def __call__(self) -> Batch: ...
 
 

@@ -133,7 +133,7 @@ class GAN(AdversarialModel, config=GANConfig):
             if self.config.clip:
                 clip_(critic.module.parameters(), self.config.clip)  # w <- clip(w, -c, c)
             if self.config.augment == "ada":
-                self.p.copy_(next_p(self.p, metrics["sign of real scores"], len(batch)))
+                self.p.copy_(next_p(self.p, metrics["sign of real scores"], draw.batch_size))
         yield Turn("generator", self.generator_loss, self.latents(draw), batch.condition, self._augmentation(draw, 1))
         return None
 

@@ -62,7 +62,7 @@ class Case:
         """Whether an example's loss depends on the others of its batch, or on how often it is computed, by design."""
         config = self.model.config
         coupling = any(isinstance(m, _BatchNorm) or is_parametrized(m) for m in self.model.modules())
-        return coupling or bool(getattr(config, "mmd", 0) or getattr(config, "dropout", 0))
+        return coupling or any(getattr(config, field, 0) for field in ("mmd", "dropout", "group"))
 
 
 def fresh(recipe: Recipe, spec: DataSpec) -> Model:
