@@ -32,8 +32,8 @@ def adversaries(
 ) -> tuple[nn.Module, nn.Module]:
     """A generator of data of ``shape`` from z, called with (z, condition), and a discriminator of them.
 
-    ``norm`` is the discriminator's, as is ``discriminator_width`` (None: the generator's); ``layers``, ``pieces`` and ``dropout`` are of the fully connected networks alone,
-    ``generator_norm`` of DCGAN alone.
+    ``norm`` is the discriminator's, as is ``discriminator_width`` (None: the generator's); ``layers``, ``pieces`` and
+    ``dropout`` are of the fully connected networks alone, ``generator_norm`` of DCGAN alone.
     """
     wide = discriminator_width or width
     if network == "mlp":

@@ -122,7 +122,8 @@ def gan_2014(spec: DataSpec) -> Recipe:
         prior="uniform",
     )
     optim = Optim(name="sgd", lr=0.1, momentum=0.5, schedule="linear", final=1e-5)
-    return Recipe(model=config, train=Train(rounds=125_000, batch_size=100, optim=pair(optim)))
+    train = Train(rounds=125_000, batch_size=100, optim=pair(optim))
+    return replace(gan(spec), model=config, train=train)
 
 
 @register()
@@ -155,8 +156,8 @@ def wgan_gp_cifar10(spec: DataSpec) -> Recipe:
     """Reference: the residual WGAN-GP of the paper's table 3 on CIFAR-10, for one GPU; not run to its end here.
 
     Published: inception score 7.86 (the paper, without labels), FID 22.3 with a generator twice as wide (Mimicry). Adam
-    2e-4 (0, 0.9) falling to nothing over 100,000 rounds, five steps of the critic in batches of 64. Here the generator's
-    batch is 64 too (128 there), and pixels are not dequantised:
+    2e-4 (0, 0.9) falling to nothing over 100,000 rounds, five steps of the critic in batches of 64. Here the
+    generator's batch is 64 too (128 there), and pixels are not dequantised:
     `genwerk train wgan-gp-cifar10 --data hf:cifar10 --out runs/wgan-gp-cifar10`.
     """
     config = GANConfig(

@@ -1,4 +1,4 @@
-"""GANs learn the modes of a ring and the pictures of digits in seconds; measured figures are in benchmarks/README.md."""
+"""GANs learn the modes of a ring and the pictures of digits in seconds."""
 
 from __future__ import annotations
 
