@@ -143,7 +143,8 @@ def quick(model: Model, dataset: Dataset, *, examples: int = 1000, seed: int = 0
     """Cheap figures on at most ``examples`` of ``dataset``, for use during training; smaller is better for the first.
 
     ``nll`` (exact) or ``nll_bound`` (one draw) in nats an example, with ``bits_per_dim``; ``reconstruction_mse`` a
-    value; for a model that only samples, the Fréchet distance in the first principal components of the data.
+    value; for a model that only samples, the Fréchet distance in the first principal components of the data, from
+    :data:`FEWEST` examples on.
     """
     able = abilities(model)
     data = dataset.subset(examples, seed)
@@ -156,7 +157,7 @@ def quick(model: Model, dataset: Dataset, *, examples: int = 1000, seed: int = 0
                 figures["bits_per_dim"] = found.bits_per_dim
         if {"encodes", "decodes"} <= able:
             figures["reconstruction_mse"] = _squared_error(data, rebuild(model, data))
-        if not figures and "samples" in able:
+        if not figures and "samples" in able and len(data) >= FEWEST:
             samples = draw(model, len(data), dataset, seed)
             figures[f"frechet_in_{COMPONENTS}_components"] = frechet_in_components(data, samples)
     return figures

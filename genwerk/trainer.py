@@ -406,6 +406,8 @@ class Trainer:
             return False
         with self.averaged() as model:
             self.figures = dict(self.evaluate(model))
+        if not self.figures:
+            return False
         yield Evaluated(**self._where(stage), figures=self.figures)
         score = next(iter(self.figures.values()))
         better = score < self.best

@@ -188,6 +188,7 @@ def test_quick_figures_and_which_decides(digits, ring):
     assert quick(Dimmer(0.2, digits.spec), digits.test) == {"reconstruction_mse": pytest.approx(0.04)}
     assert quick(Replayer(digits.test), digits.test) == {"frechet_in_32_components": pytest.approx(0, abs=1e-6)}
     assert quick(Replayer(digits.train), digits.test)["frechet_in_32_components"] > 0.01
+    assert quick(Replayer(digits.train), digits.test.subset(9)) == {}
 
 
 def test_the_model_keeps_its_mode(digits):
