@@ -49,7 +49,7 @@ class Runtime:
         """Replace each tensor by its mean over processes, of which this one counts ``weight`` (all sum to 1)."""
         if self.world == 1 or not tensors:
             return
-        for dtype in {t.dtype for t in tensors}:
+        for dtype in dict.fromkeys(t.dtype for t in tensors):  # a set has another order in every process
             group = [t for t in tensors if t.dtype == dtype]
             flat = torch.cat([t.reshape(-1) for t in group]).mul_(weight)
             dist.all_reduce(flat)
