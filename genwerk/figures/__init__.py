@@ -11,6 +11,7 @@ FIGURES: dict[str, str] = {
     "disjoint": "two parallel lines: why Jensen-Shannon gives a generator no direction and Wasserstein does",
     "critic-meter": "the critic's loss against the quality of the samples, for a Wasserstein and for a plain GAN",
     "began-gamma": "BEGAN's gamma against the diversity of what it makes",
+    "entanglement": "StyleGAN's latent spaces z and w: ways between samples, path lengths and separability",
 }
 """Every figure's name and what it shows."""
 
