@@ -230,10 +230,10 @@ class Trainer:
 
     def _take(self, turn: Turn, stage: Stage) -> Metrics:
         seat = None if turn.player is None else self.players[turn.player]
+        if len(self.players) > 1:
+            for other in self.players.values():
+                other.freeze(seat not in (None, other))
         if seat is not None:
-            if len(self.players) > 1:
-                for other in self.players.values():
-                    other.freeze(other is not seat)
             for p in seat.parameters:
                 p.grad = None
         total, means = torch.zeros((), device=self.runtime.device), Metrics()

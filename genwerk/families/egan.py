@@ -148,7 +148,6 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
 
     def evaluation(self, batch: Batch, z: Tensor) -> Loss:
         """By child: quality E D(G(z)), and the discriminator's loss with its gradient, of shape (children, weights)."""
-        self.discriminator.requires_grad_(True)  # frozen while the children moved; its own turn is next
         c = self.label(batch.condition)
         _, on_real, of_real = self._judged(self.inward(batch.x), c, lambda score: softplus(-score))  # -log D(x)
         found = [self._judged(made, c, softplus) for made in self.squash(self.generator(z, c))]  # -log (1 - D(G(z)))
