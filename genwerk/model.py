@@ -28,7 +28,7 @@ class Turn:
     """One player's move: ``loss(*data)`` is descended by ``player``'s optimiser.
 
     ``data`` are tensors or batches with one row an example (split into micro-batches along the rows) and anything else
-    that ``loss`` needs (passed on whole). A ``player`` of None only reports: no gradient, no step, and nobody is frozen.
+    that ``loss`` needs (passed on whole). A ``player`` of None only reports: no gradient, no step, nobody frozen.
     """
 
     __slots__ = ("data", "loss", "player")
