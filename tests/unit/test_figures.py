@@ -25,9 +25,10 @@ def drawn(name: str, out: Path, *, quick: bool) -> tuple[list[Path], Figures]:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_drawn(name: str, tmp_path: Path) -> None:
-    paths, figures = drawn(name, tmp_path, quick=True)
-    assert sorted(paths) == sorted(tmp_path.iterdir())
+def test_every_figure_is_drawn(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    paths, figures = drawn(name, tmp_path / "pictures", quick=True)
+    assert sorted(paths) == sorted((tmp_path / "pictures").iterdir())
     for path in paths:
         with Image.open(path) as image:
             assert len(image.convert("RGB").getcolors(1 << 24) or []) > 20
@@ -105,3 +106,10 @@ def test_diversity_rises_with_gamma(tmp_path: Path) -> None:
     diversity = [figures[f"gamma {gamma}: diversity"] for gamma in GAMMAS]
     assert diversity == sorted(diversity)
     assert diversity[0] < 0.5 * figures["diversity of data"]
+
+
+@pytest.mark.slow
+def test_styles_are_less_entangled_than_the_prior(tmp_path: Path) -> None:
+    _, figures = drawn("entanglement", tmp_path, quick=False)
+    assert figures["path length in w"] < 0.85 * figures["path length in z"]
+    assert figures["separability in w"] < figures["separability in z"]
