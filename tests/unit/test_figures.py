@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from genwerk import extractor
 from genwerk.figures import FIGURES, Figures, draw
 from genwerk.figures.began_gamma import GAMMAS, pairwise
 from genwerk.figures.disjoint import CONFIGS as LINES
@@ -27,6 +29,7 @@ def drawn(name: str, out: Path, *, quick: bool) -> tuple[list[Path], Figures]:
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_drawn(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(extractor, "CLASSIFIER_TRAINING", replace(extractor.CLASSIFIER_TRAINING, rounds=50))
     paths, figures = drawn(name, tmp_path / "pictures", quick=True)
     assert sorted(paths) == sorted((tmp_path / "pictures").iterdir())
     for path in paths:
