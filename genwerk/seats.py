@@ -58,16 +58,8 @@ class Seat:
     def restore_optimizer(self, state: Mapping[int, Mapping[str, Tensor]]) -> None:
         if self.optimizer is not None:
             groups = self.optimizer.state_dict()["param_groups"]
-            # fused optimisers read a parameter's state by its strides
-            copy = {i: {k: _like(self.parameters[i], v) for k, v in s.items()} for i, s in state.items()}
+            copy = {i: {k: v.clone() for k, v in s.items()} for i, s in state.items()}
             self.optimizer.load_state_dict({"state": copy, "param_groups": groups})
-
-
-def _like(parameter: Tensor, value: Tensor) -> Tensor:
-    """A copy of ``value``, laid out in memory as ``parameter`` is where it has its shape."""
-    if value.shape != parameter.shape:
-        return value.clone()
-    return torch.empty_like(parameter, dtype=value.dtype, device=value.device, requires_grad=False).copy_(value)
 
 
 def seat_players(model: Model, settings: Train) -> dict[str, Seat]:

@@ -33,13 +33,11 @@ def channels(width: int, times: int) -> list[int]:
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights of convolutions and projections from N(0, 0.02), biases zero; kernels laid out with channels last."""
+    """Weights of convolutions and projections from N(0, 0.02), biases zero."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-        if module.weight.dim() == 4:
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
 
 class DCGANGenerator(nn.Module):
