@@ -15,14 +15,14 @@ def pair(optim: Optim, discriminator: Optim | None = None) -> dict[str, Optim]:
     return {"generator": optim, "discriminator": discriminator or optim}
 
 
-def small(spec: DataSpec) -> bool:
-    """Whether fully connected networks suit the data: tables, and images below 16 pixels."""
-    return spec.kind != "image" or min(spec.shape[1:]) < 16
+def small(spec: DataSpec, below: int = 16) -> bool:
+    """Whether fully connected networks suit the data: tables, and images ``below`` so many pixels."""
+    return spec.kind != "image" or min(spec.shape[1:]) < below
 
 
-def fitted(spec: DataSpec) -> GANConfig:
-    """Networks for data of ``spec``: fully connected for tables and tiny images, DCGAN's for the rest."""
-    if small(spec):
+def fitted(spec: DataSpec, below: int = 16) -> GANConfig:
+    """Networks for data of ``spec``: fully connected for tables and images ``below`` so many pixels, else DCGAN's."""
+    if small(spec, below):
         table = spec.kind != "image"
         return GANConfig(network="mlp", width=128 if table else 256, latent=max(2, min(64, spec.dims)), norm="none")
     return GANConfig(network="dcgan", width=32 if max(spec.shape[1:]) <= 32 else 64, latent=100)
@@ -34,8 +34,8 @@ def stable(spec: DataSpec) -> GANConfig:
 
 
 def classic(spec: DataSpec) -> GANConfig:
-    """DCGAN's setting: z uniform, batch normalisation where there are convolutions."""
-    return replace(fitted(spec), norm="none" if small(spec) else "batch", prior="uniform")
+    """DCGAN's setting: z uniform, and from 8 pixels on convolutions with batch normalisation."""
+    return replace(fitted(spec, 8), norm="none" if small(spec, 8) else "batch", prior="uniform")
 
 
 @register()
@@ -93,7 +93,7 @@ def wgan_gp(spec: DataSpec) -> Recipe:
 @register()
 def hinge_gan(spec: DataSpec) -> Recipe:
     """A GAN with the hinge objective and spectral normalisation (Lim & Ye, 2017; Miyato et al., 2018)."""
-    config = replace(fitted(spec), objective="hinge", spectral=True, norm="none")
+    config = replace(fitted(spec, 8), objective="hinge", spectral=True, norm="none")
     optim = Optim(lr=2e-4, betas=(0.0, 0.9))
     return Recipe(model=config, train=Train(rounds=10_000, batch_size=64, optim=pair(optim)))
 
@@ -149,7 +149,7 @@ def dcgan_cifar10(spec: DataSpec) -> Recipe:
     which it diverges; 28.1 to 29.0 in Mimicry with 10,000 samples):
     `genwerk train dcgan-cifar10 --data hf:cifar10 --out runs/dcgan-cifar10`.
     """
-    config = replace(classic(spec), width=64 if small(spec) else 128, critic_steps=2)
+    config = replace(classic(spec), width=128, critic_steps=2)
     train = replace(dcgan(spec).train, rounds=42_000, batch_size=64)
     return Recipe(model=config, train=train)
 
@@ -162,7 +162,7 @@ def lsgan_cifar10(spec: DataSpec) -> Recipe:
     in its table: `genwerk train lsgan-cifar10 --data hf:cifar10 --out runs/lsgan-cifar10`.
     """
     parent = dcgan_cifar10(spec)
-    config = replace(classic(spec), width=64 if small(spec) else 128, critic_steps=2, objective="least-squares")
+    config = replace(classic(spec), width=128, critic_steps=2, objective="least-squares")
     return replace(parent, model=config, train=replace(parent.train, rounds=22_000))
 
 
