@@ -29,34 +29,6 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.fixture
-def genwerk(capsys: pytest.CaptureFixture[str]) -> Genwerk:
-    """Run the command in this process; returns what it printed."""
-
-    def call(*arguments: object) -> str:
-        main([str(a) for a in arguments])
-        return capsys.readouterr().out
-
-    return call
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Genwerk:
-    """Run a command that must end with exit code 2; returns its one sentence."""
-
-    def call(*arguments: object) -> str:
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        assert end.value.code == 2
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        assert said.startswith("genwerk: ")
-        assert said.count("\n") == 1, said
-        return said
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "vae"

@@ -33,33 +33,6 @@ def _quick_classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
-@pytest.fixture
-def genwerk(capsys: pytest.CaptureFixture[str]) -> Genwerk:
-    """Run the command in this process; returns what it printed."""
-
-    def call(*arguments: object) -> str:
-        main([str(a) for a in arguments])
-        return capsys.readouterr().out
-
-    return call
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Genwerk:
-    """Run a command that must end with exit code 2; returns its one sentence."""
-
-    def call(*arguments: object) -> str:
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        assert end.value.code == 2
-        said = capsys.readouterr().err
-        assert said.startswith("genwerk: ")
-        assert said.count("\n") == 1, said
-        return said
-
-    return call
-
-
 def trained(folder: Path, recipe: str, *more: str) -> Path:
     main(["train", recipe, "--data", "digits", "--out", str(folder / recipe), *QUICK, *more])
     return folder / recipe
