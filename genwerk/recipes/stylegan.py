@@ -43,7 +43,8 @@ def stylegan_mnist(spec: DataSpec) -> Recipe:
 
     The paper has no figures for digits; the Fréchet distance in the digit classifier's features, beside its floor and
     ceiling, is what to compare. Measured on one thread of a busy machine, seed 0: 0.16 CPU seconds a round; strokes
-    and loops, alike in most samples, after 600 rounds at 2e-3 and after 400 at 5e-3. The whole run was not measured:
+    and loops, alike in most samples, after 600 rounds at 2e-3 and after 400 at 5e-3; after 1,651 at 3e-3 still one
+    shape in all samples, so these settings are not good yet (the recipe stylegan at 2e-3 learns drawn faces well):
     `genwerk train stylegan-mnist --data MNIST_FOLDER --out runs/stylegan-mnist`.
     """
     optim = Optim(lr=3e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
