@@ -8,12 +8,16 @@ with shape (n, *model.latent_shape), ``condition`` is None or class indices (int
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import log
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from genwerk.stepper import PLAIN, Decoding
 
 
 class Samples(ABC):
@@ -122,15 +126,48 @@ class Weighs(Bounds):
         return torch.logsumexp(self.log_weights(x, draws, condition, seed=seed), dim=1) - log(draws)
 
 
+@dataclass(frozen=True)
+class Completion:
+    """Completed examples, and how likely the model finds them."""
+
+    x: Tensor
+    """Completions with shape (n, k, *spec.shape); given values are unchanged."""
+    log_prob: Tensor
+    """Log-likelihood of what was filled in given what is known, in nats with shape (n, k).
+
+    Where a model goes through its values in order and some are known after a hole, it is that of everything from the
+    first hole on, given what stands before: the same but for a constant of the example.
+    """
+    ess: Tensor | None = None
+    """Least effective number of particles on the way with shape (n,), where completions come of weighted particles."""
+    particles: int = 1
+    """How many particles there were for each example."""
+
+
 class Completes(ABC):
     """Fills in what is missing."""
 
     @abstractmethod
-    def complete(self, x: Tensor, known: Tensor, k: int = 1, *, seed: int | None = None) -> Tensor:
-        """``k`` completions of each example, with shape (n, k, *spec.shape).
+    def complete(
+        self, x: Tensor, known: Tensor, k: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+    ) -> Completion:
+        """``k`` completions of each example.
 
         ``known`` is boolean, True where ``x`` is given, and broadcasts to ``x``; given values come back unchanged.
         """
+
+
+class Steps(ABC):
+    """Emits its data symbol by symbol, so that every draw can be sharpened (:class:`~genwerk.stepper.Decoding`).
+
+    ``complete``, where there is one, takes ``decoding`` and ``particles`` beside its other arguments.
+    """
+
+    @abstractmethod
+    def generate(
+        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: int | None = None
+    ) -> Iterator[Tensor]:
+        """Frames with shape (n, *spec.shape), the last of which is the sample; what does not stand yet is blank."""
 
 
 class Translates(ABC):
@@ -180,6 +217,11 @@ class Judges(ABC):
         """A score an example with shape (n,), higher for more real."""
 
 
+def last(frames: Iterator[Tensor]) -> Tensor:
+    """The last of ``frames``: the sample that they lead to."""
+    return deque(frames, maxlen=1)[0]
+
+
 ABILITIES: dict[str, type] = {
     c.__name__.lower(): c
     for c in (
@@ -194,6 +236,7 @@ ABILITIES: dict[str, type] = {
         Completes,
         Translates,
         Traces,
+        Steps,
         Conditions,
         Diagnoses,
         Embeds,

@@ -25,6 +25,12 @@ class DataSpec:
     """Shape of one example, without the batch dimension."""
     levels: int = 256
     """Number of equally spaced values in [0, 1] that a stored image pixel takes (256: 8 bits, 2: binary)."""
+    nominal: bool = False
+    """Whether the levels of a pixel are names without an order (entries of a codebook) and not intensities."""
+    palette: tuple[tuple[int, int, int], ...] = ()
+    """The colours (red, green and blue of 8 bits) of which alone the images are made; empty where any may occur."""
+    sample_rate: int = 0
+    """Samples a second of audio; 0 for what is not audio."""
     classes: tuple[str, ...] = ()
     """Names of the labels, in the order of their index; empty when the data carry none."""
     captions: bool = False
@@ -39,7 +45,9 @@ class DataSpec:
 
     def __str__(self) -> str:
         size = "x".join(str(s) for s in (self.shape[1:] + self.shape[:1] if self.kind == "image" else self.shape))
-        extras = [f"{len(self.classes)} classes"] if self.classes else []
+        extras = [f"{self.sample_rate} Hz"] if self.sample_rate else []
+        extras += [f"{len(self.palette)} colours"] if self.palette else []
+        extras += [f"{len(self.classes)} classes"] if self.classes else []
         extras += ["captions"] if self.captions else []
         return ", ".join([f"{self.kind} {size}", *extras])
 

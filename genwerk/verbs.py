@@ -12,10 +12,24 @@ import torch
 from torch import Tensor
 
 import genwerk.families  # noqa: F401  (registers who can do what)
-from genwerk.abilities import ABILITIES, Bounds, Conditions, Decodes, Encodes, Samples, Scores, Weighs, abilities
+from genwerk.abilities import (
+    ABILITIES,
+    Bounds,
+    Completion,
+    Conditions,
+    Decodes,
+    Encodes,
+    Samples,
+    Scores,
+    Steps,
+    Weighs,
+    abilities,
+    last,
+)
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
 from genwerk.spec import Batch
+from genwerk.stepper import Decoding
 
 
 class Unsupported(ValueError):
@@ -319,13 +333,23 @@ def grid(images: Tensor, columns: int | None = None, *, gap: int = 1, scale: int
     return sheet.permute(1, 2, 0)
 
 
-def sample(model: Model, n: int, *, label: int | None = None, seed: int | None = None, size: int = 256) -> Batch:
+def sample(
+    model: Model,
+    n: int,
+    *,
+    label: int | None = None,
+    seed: int | None = None,
+    size: int = 256,
+    decoding: Decoding | None = None,
+) -> Batch:
     """``n`` samples in batches of ``size``; a conditional model gets ``label``, or its classes in turn.
 
-    Sample i is that of seed ``seed + i`` whatever ``size`` is.
+    Sample i is that of seed ``seed + i`` whatever ``size`` is. ``decoding`` is for models that emit symbols.
     """
     require(model, "sample", "samples")
     assert isinstance(model, Samples)
+    if decoding is not None:
+        require(model, "sampling with a temperature, top-k or top-p", "steps")
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
     condition = None
@@ -340,22 +364,46 @@ def sample(model: Model, n: int, *, label: int | None = None, seed: int | None =
     with torch.no_grad():
         for start in range(0, n, size):
             c = None if condition is None else condition[start : start + size]
-            parts.append(model.sample(min(size, n - start), c, seed=first + start))
+            count, seed = min(size, n - start), first + start
+            if decoding is None:
+                parts.append(model.sample(count, c, seed=seed))
+            else:
+                assert isinstance(model, Steps)
+                parts.append(last(model.generate(count, c, decoding=decoding, seed=seed)))
     return Batch(torch.cat(parts), condition)
 
 
-def complete(model: Model, batch: Batch, known: Tensor, k: int = 1, *, seed: int | None = None) -> Tensor:
-    """``k`` completions of each example where ``known`` is False, with shape (n, k, *spec.shape)."""
+def complete(
+    model: Model,
+    batch: Batch,
+    known: Tensor,
+    k: int = 1,
+    *,
+    seed: int | None = None,
+    decoding: Decoding | None = None,
+    particles: int | None = None,
+) -> Completion:
+    """``k`` completions of each example where ``known`` is False.
+
+    ``decoding`` and ``particles`` are for models that go through an example symbol by symbol.
+    """
     require(model, "complete", "completes")
     capable: Any = model
     if k < 1:
         raise ValueError(f"asked for {k} completions; ask for 1 or more")
+    if particles is not None and particles < 1:
+        raise ValueError(f"asked for {particles} particles; ask for 1 or more")
+    options = {name: v for name, v in (("decoding", decoding), ("particles", particles)) if v is not None}
+    if options:
+        require(model, f"{' and '.join(options)} in a completion", "steps")
     try:
-        mask = known.expand(batch.x.shape)
+        mask = known.expand(batch.x.shape).to(model.device)
     except RuntimeError:
         raise ValueError(
             f"the mask has shape {tuple(known.shape)}, the examples {tuple(batch.x.shape)}; they must match"
         ) from None
     with torch.no_grad():
-        completed: Tensor = capable.complete(batch.x.to(model.device), mask.to(model.device), k, seed=seed)
+        completed: Completion = capable.complete(
+            batch.x.to(model.device), mask, k, _condition(model, batch), seed=seed, **options
+        )
     return completed

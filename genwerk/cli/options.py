@@ -12,6 +12,7 @@ from genwerk.progress import say
 
 if TYPE_CHECKING:
     from genwerk.inputs import OpenRun
+    from genwerk.stepper import Decoding
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -31,6 +32,11 @@ Likeness = Annotated[
     Literal["pixels", "features"],
     arg(help="Compare examples by their pixels at several scales, or by the features that samples are measured in."),
 ]
+Temperature = Annotated[
+    float | None, arg(help="For models that emit symbols: below 1 likelier symbols gain, 0 takes the likeliest.")
+]
+TopK = Annotated[int | None, arg(help="Draw each symbol from so many of the likeliest only.")]
+TopP = Annotated[float | None, arg(help="Draw each symbol from the likeliest that together have this probability.")]
 Json = Annotated[bool, arg(name="json", help="Print JSON.")]
 
 
@@ -39,6 +45,15 @@ def open_run(run: Path, device: Device, data: str | None = None) -> OpenRun:
     from genwerk.inputs import OpenRun
 
     return OpenRun(run, device, data, say)
+
+
+def as_decoding(temperature: float | None, top_k: int | None, top_p: float | None) -> Decoding | None:
+    """How symbols are drawn; None where nothing was asked."""
+    from genwerk.stepper import Decoding
+
+    asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return Decoding(**given) if given else None  # type: ignore[arg-type]
 
 
 def print_json(value: Any) -> None:

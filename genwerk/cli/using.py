@@ -7,7 +7,21 @@ from typing import Annotated
 
 import tyro
 
-from genwerk.cli.options import Greatest, Input, Json, Label, Number, On, Run, open_run, print_json
+from genwerk.cli.options import (
+    Greatest,
+    Input,
+    Json,
+    Label,
+    Number,
+    On,
+    Run,
+    Temperature,
+    TopK,
+    TopP,
+    as_decoding,
+    open_run,
+    print_json,
+)
 from genwerk.progress import report_figures, say
 
 
@@ -16,6 +30,9 @@ def sample(
     *,
     n: Number = 64,
     label: str | None = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
     seed: int = 0,
     out: Path | None = None,
     device: On = "auto",
@@ -31,7 +48,8 @@ def sample(
     from genwerk import verbs
 
     opened = open_run(run, device)
-    batch = verbs.sample(opened.model, n, label=opened.label(label), seed=seed)
+    decoding = as_decoding(temperature, top_k, top_p)
+    batch = verbs.sample(opened.model, n, label=opened.label(label), seed=seed, decoding=decoding)
     opened.write(batch, out, "samples", seed=seed, label=label)
 
 
@@ -132,16 +150,24 @@ def complete(
     input: Input = "test",
     n: Greatest = 8,
     k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 5,
+    label: Label = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    particles: int | None = None,
     seed: int = 0,
     out: Path | None = None,
     device: On = "auto",
+    as_json: Json = False,
 ) -> None:
     """Fill in the missing part of examples, several times: each row is what is known and then its completions.
 
     Args:
-        known: What is given: top-half, bottom-half, left-half, right-half, a mask image (white is given), or names or
-            numbers of a table's columns, joined by commas.
+        known: What is given: top-half, bottom-half, left-half, right-half, first-half of a sound, a mask image (white
+            is given), or names or numbers of a table's columns, joined by commas.
         k: Completions an example.
+        particles: Sequences weighted against each other for each example, where known values come after a hole in the
+            order in which the model goes (default: 32).
         seed: Seed of the first example.
         out: File to write (default: RUN/out/completions).
     """
@@ -151,14 +177,22 @@ def complete(
     from genwerk.spec import Batch
 
     opened = open_run(run, device)
-    batch = opened.examples(input, n, None)
+    batch = opened.examples(input, n, label)
     mask = opened.mask(known)
-    made = verbs.complete(opened.model, batch, mask, k, seed=seed)
-    shown = made
+    decoding = as_decoding(temperature, top_k, top_p)
+    found = verbs.complete(opened.model, batch, mask, k, seed=seed, decoding=decoding, particles=particles)
+    shown = found.x
     if opened.spec.kind == "image":
         veiled = torch.where(mask, batch.x, 0.5).unsqueeze(1)
-        shown = torch.cat([veiled, made, batch.x.unsqueeze(1)], 1)
+        shown = torch.cat([veiled, found.x, batch.x.unsqueeze(1)], 1)
     opened.write(Batch(shown.flatten(0, 1)), out, "completions", columns=shown.shape[1], seed=seed, known=known)
+    ess = None if found.ess is None else found.ess.tolist()
+    if as_json:
+        print_json({"log_prob": found.log_prob.tolist(), "ess": ess, "particles": found.particles})
+        return
+    for i, row in enumerate(found.log_prob.tolist()):
+        weighed = f"; {ess[i]:.1f} effective of {found.particles} particles" if ess and found.particles > k else ""
+        say(f"{i}: log-likelihood {', '.join(f'{v:.1f}' for v in row)} nats{weighed}")
 
 
 def nearest(

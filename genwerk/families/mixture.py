@@ -24,7 +24,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Completes, Samples, Scores
+from genwerk.abilities import Completes, Completion, Samples, Scores
 from genwerk.data.dataset import Dataset
 from genwerk.data.stream import mix
 from genwerk.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
@@ -235,17 +235,21 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
         return self._joint(x).softmax(1)
 
     @torch.no_grad()
-    def complete(self, x: Tensor, known: Tensor, k: int = 1, *, seed: int | None = None) -> Tensor:
-        """``k`` draws from the mixture given what is known of each example, with shape (n, k, *spec.shape).
+    def complete(
+        self, x: Tensor, known: Tensor, k: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+    ) -> Completion:
+        """``k`` draws from the mixture given what is known of each example.
 
         Entries of ``x`` that are not known may hold anything. Examples with the same mask are computed together.
         """
+        self._unconditional(condition)
         if known.dtype != torch.bool:
             raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
         noise, gaussians = SeededNoise(len(x), seed, self.device), self._read()
         u, eps = noise.uniform(k).double(), noise.normal(k, self.spec.dims).double()
         known = known.expand_as(x)
         v = self._inward(x)[:, None].repeat(1, k, 1)
+        log_prob = v.new_empty(len(x), k)
         masks, which = known.flatten(1).unique(dim=0, return_inverse=True)
         for i, mask in enumerate(masks):
             rows = (which == i).nonzero().squeeze(1)
@@ -255,7 +259,9 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
             drawn = rest.deviate(component.flatten(), eps[rows][:, :, ~mask].flatten(0, 1))
             missing = (~mask).nonzero().squeeze(1)
             v[rows[:, None], :, missing] = (picked + drawn.view_as(picked)).mT
-        return torch.where(known[:, None], x[:, None], self._outward(v).to(x.dtype))
+            joint = gaussians.log_joint(v[rows].flatten(0, 1)).logsumexp(1).view(-1, k)
+            log_prob[rows] = joint - log_weight.logsumexp(1, keepdim=True) - self._unit(~mask)
+        return Completion(torch.where(known[:, None], x[:, None], self._outward(v).to(x.dtype)), log_prob)
 
     @torch.no_grad()
     def bic(self, data: Dataset) -> float:
@@ -269,6 +275,10 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
     def _bic(self, components: int, log_p: Tensor, n: Tensor) -> Tensor:
         """BIC of ``n`` examples whose mean log-likelihood is ``log_p``."""
         return free_parameters(self.config.covariance, components, self.spec.dims) * n.double().log() - 2 * n * log_p
+
+    def _unit(self, mask: Tensor) -> Tensor:
+        """Sum of log scale over the values of ``mask`` (d,)."""
+        return self.scale.log().expand(self.spec.dims)[mask].sum()
 
     def _joint(self, x: Tensor) -> Tensor:
         gaussians = self._read()

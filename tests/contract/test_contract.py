@@ -7,19 +7,22 @@ import os
 import random
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from cases import Case, double_precision, fresh
+from stepping import assert_log_prob_is_that_of_the_logits, assert_steps_equal_the_pass
 
 from genwerk import store
-from genwerk.abilities import ABILITIES, abilities
+from genwerk.abilities import ABILITIES, abilities, last
 from genwerk.events import RoundDone, Saved
 from genwerk.runtime import Runtime
 from genwerk.settings import Recipe, from_json, to_json
 from genwerk.spec import DataSpec
+from genwerk.stepper import Decoding
 from genwerk.trainer import Trainer
 
 
@@ -148,12 +151,49 @@ def test_completes(case: Case) -> None:
     needs(case, "completes")
     known = torch.zeros(case.entry.spec.shape, dtype=torch.bool)
     known.view(-1)[: case.entry.spec.dims // 2] = True
-    x = case.model.complete(case.batch.x, known, 3, seed=2)
-    assert x.shape == (8, 3, *case.entry.spec.shape)
-    assert torch.equal(x[:, :, known], case.batch.x.unsqueeze(1).expand_as(x)[:, :, known])
-    assert torch.equal(x, case.model.complete(case.batch.x, known, 3, seed=2))
+    found = case.model.complete(case.batch.x, known, 3, case.condition, seed=2)
+    assert found.x.shape == (8, 3, *case.entry.spec.shape)
+    assert found.log_prob.shape == (8, 3)
+    assert found.log_prob.isfinite().all()
+    assert in_range(found.x, case.entry.spec)
+    assert torch.equal(found.x[:, :, known], case.batch.x.unsqueeze(1).expand_as(found.x)[:, :, known])
+    assert torch.equal(found.x, case.model.complete(case.batch.x, known, 3, case.condition, seed=2).x)
     if case.entry.spec.dims > 1:
-        assert not torch.equal(x[:, 0], x[:, 1])
+        assert not torch.equal(found.x[:, 0], found.x[:, 1])
+
+
+def test_a_completion_is_as_likely_as_it_is_said_to_be(case: Case) -> None:
+    """Of the k completions of one example, log-likelihoods differ as those of the whole examples do."""
+    needs(case, "completes", "scores")
+    if case.model.spec.kind == "image" and "steps" not in abilities(case.model):
+        pytest.skip("completions are rounded to levels after they are drawn")
+    known = torch.zeros(case.entry.spec.shape, dtype=torch.bool)
+    known.view(-1)[: case.entry.spec.dims // 2] = True
+    c = None if case.condition is None else case.condition[:1]
+    found = case.model.complete(case.batch.x[:1], known, 4, c, seed=2)
+    log_p = case.model.log_prob(found.x[0], None if c is None else c.expand(4)).double()
+    told = found.log_prob[0].double()
+    torch.testing.assert_close(told - told[0], log_p - log_p[0], rtol=1e-3, atol=1e-2)
+
+
+def test_steps(case: Case) -> None:
+    needs(case, "steps")
+    c = None if case.condition is None else case.condition[:3]
+    frames = list(case.model.generate(3, c, seed=4))
+    assert all(frame.shape == (3, *case.entry.spec.shape) and in_range(frame, case.entry.spec) for frame in frames)
+    assert len(frames) > 1
+    assert torch.equal(frames[-1], case.model.sample(3, c, seed=4))
+    likeliest = Decoding(temperature=0)
+    one, other = (last(case.model.generate(3, c, decoding=likeliest, seed=s)) for s in (4, 40))
+    if c is not None or getattr(case.model, "condition", "none") == "none":
+        assert torch.equal(one, other), "the likeliest symbols do not depend on the seed"
+
+
+def test_cached_steps_are_the_parallel_pass(case: Case) -> None:
+    needs(case, "steps")
+    network = deepcopy(case.model.network).double()
+    assert_steps_equal_the_pass(network, None if case.condition is None else case.condition[:3])
+    assert_log_prob_is_that_of_the_logits(network, None if case.condition is None else case.condition[:3])
 
 
 def test_diagnoses(case: Case) -> None:

@@ -34,6 +34,7 @@ FLOORS = [
     ["model"],
     ["abilities", "adversarial", "losses"],
     ["nn"],
+    ["stepper"],
     ["noise"],
     ["spec"],
     [""],

@@ -170,7 +170,7 @@ def test_completion_of_one_gaussian_has_the_conditional_mean_and_covariance() ->
     _, (mean,), (covariance,) = parameters("full", k=1)
     known = torch.tensor([False, True, True, False])
     x = torch.tensor([[torch.nan, 0.5, -1.0, torch.nan]], dtype=torch.float64)
-    filled = model.complete(x, known, 20_000, seed=0)[0]
+    filled = model.complete(x, known, 20_000, seed=0).x[0]
     assert torch.equal(filled[:, known], x[:, known].expand(20_000, 2))
     gain = covariance[~known][:, known] @ covariance[known][:, known].inverse()
     expected = mean[~known] + gain @ (x[0, known] - mean[known])
@@ -185,7 +185,7 @@ def test_completion_of_a_mixture_follows_bayes_rule(kind: Covariance) -> None:
     model = placed(kind, d=2)
     x = torch.tensor([[0.4, 0.0], [0.0, -1.0]], dtype=torch.float64)
     known = torch.tensor([[True, False], [False, True]])
-    filled = model.complete(x, known, 20_000, seed=3)
+    filled = model.complete(x, known, 20_000, seed=3).x
     line = torch.linspace(-25, 25, 20_001, dtype=torch.float64)
     for row, (seen, gone) in enumerate(((0, 1), (1, 0))):
         points = torch.zeros(len(line), 2, dtype=torch.float64)
@@ -202,10 +202,10 @@ def test_completion_of_an_example_does_not_depend_on_its_batch() -> None:
     x = clusters(6)
     known = torch.rand(6, 4, generator=torch.Generator().manual_seed(0)) < 0.5
     known[0], known[1] = True, False
-    together = model.complete(x, known, 3, seed=10)
+    together = model.complete(x, known, 3, seed=10).x
     assert torch.equal(together[0], x[0].expand(3, 4))
     for i in range(6):
-        alone = model.complete(x[i : i + 1], known[i : i + 1], 3, seed=10 + i)
+        alone = model.complete(x[i : i + 1], known[i : i + 1], 3, seed=10 + i).x
         assert torch.allclose(together[i : i + 1], alone, atol=1e-12)
 
 
@@ -359,8 +359,8 @@ def test_a_gpu_finds_what_a_cpu_finds(kind: Covariance) -> None:
     x, known = data.x[:20], torch.tensor([True, False, True, False])
     assert torch.allclose(there.log_prob(x.cuda()).cpu(), here.log_prob(x), atol=1e-8)
     assert torch.allclose(there.sample(5, seed=0).cpu(), here.sample(5, seed=0), atol=1e-4)
-    drawn = there.complete(x.cuda(), known.cuda(), 3, seed=0).cpu()
-    assert torch.allclose(drawn, here.complete(x, known, 3, seed=0), atol=1e-6)
+    drawn = there.complete(x.cuda(), known.cuda(), 3, seed=0).x.cpu()
+    assert torch.allclose(drawn, here.complete(x, known, 3, seed=0).x, atol=1e-6)
 
 
 def test_half_precision_training_leaves_float64_alone() -> None:

@@ -1,0 +1,145 @@
+"""What every family that emits symbols one after the other shares: p(x) = prod_t p(x_t | x_1 .. x_{t-1}).
+
+A family gives a :class:`~genwerk.stepper.Stepper` and is done: likelihoods are exact, samples and completions are
+drawn with each activation computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genwerk.abilities import Completes, Completion, Conditions, Samples, Scores, Steps, Traces, last
+from genwerk.model import Config, Draw, Loss, Model, Player, Turn, Turns
+from genwerk.nn.symbols import Symbols
+from genwerk.noise import SeededNoise
+from genwerk.spec import Batch, DataSpec
+from genwerk.stepper import PLAIN, Decoding, Filled, Stepper, fill, generate
+
+ROWS = 1024
+"""Sequences advanced side by side in a completion, which bounds the memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoregressiveConfig(Config):
+    """Settings that every autoregressive family has."""
+
+    conditional: bool = False
+    """Whether the network is told the label."""
+
+
+class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Conditions):
+    """Symbols of the data, and a network that predicts each from those before it.
+
+    A subclass builds both and hands them to :meth:`emits`.
+    """
+
+    symbols: Symbols
+    network: Stepper
+
+    def __init__(self, config: AutoregressiveConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: AutoregressiveConfig = config
+        if config.conditional and not spec.classes:
+            raise ValueError("a class-conditional model needs labels and the data carry none; see `genwerk data check`")
+        self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
+        self.classes = len(spec.classes) if config.conditional else 0
+
+    def emits(self, symbols: Symbols, network: Stepper) -> None:
+        """Take the parts."""
+        self.symbols, self.network, self.scored = symbols, network, symbols.scored
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        batch = draw()
+        u = draw.uniform(*self.spec.shape) if self.symbols.random else None
+        yield Turn("model", self.objective, batch, u)
+        return None
+
+    def objective(self, batch: Batch, u: Tensor | None = None) -> Loss:
+        """Negative log-likelihood in nats an example; ``u`` is uniform with the shape of x, where symbols are drawn."""
+        symbols = self.symbols.encode(batch.x, u)
+        log_p = self.network.log_prob(symbols, self.label(batch.condition)).flatten(1).sum(1).mean()
+        return -log_p, {"nll": -log_p, "bits per symbol": -log_p / (self.network.length * log(2))}
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.network.log_prob(self.symbols.encode(x), self.label(condition)).flatten(1).sum(1)
+
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        return last(self.generate(n, condition, seed=seed))
+
+    def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
+        return self.generate(n, condition, seed=seed)
+
+    @torch.no_grad()
+    def generate(
+        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: int | None = None
+    ) -> Iterator[Tensor]:
+        """A frame after every row of pixels, or after every eighth of a sound.
+
+        A conditional model that is told no label draws one at random for each example.
+        """
+        network, noise = self.network, SeededNoise(n, seed, self.device)
+        u = noise.uniform(network.length)
+        if self.classes and condition is None:
+            condition = (noise.uniform() * self.classes).long()
+        state = network.begin(n, self.label(condition))
+        sequence = torch.zeros(n, network.length, dtype=torch.int64, device=self.device)
+        part = network.length // (self.spec.shape[1] if self.spec.kind == "image" else 8) or network.length
+        for t, symbol in enumerate(generate(network, state, u, decoding)):
+            sequence[:, t] = symbol
+            if (t + 1) % part == 0 or t + 1 == network.length:
+                yield self.symbols.decode(network.arrange(sequence))
+
+    @torch.no_grad()
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        k: int = 1,
+        condition: Tensor | None = None,
+        *,
+        seed: int | None = None,
+        decoding: Decoding = PLAIN,
+        particles: int = 32,
+    ) -> Completion:
+        """``k`` completions of each example around any hole (:func:`genwerk.stepper.fill`)."""
+        if known.dtype != torch.bool:
+            raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
+        network, noise, known = self.network, SeededNoise(len(x), seed, self.device), known.expand_as(x)
+        symbols = self.symbols.encode(x)
+        given = network.sequence(symbols.masked_fill(~self.symbols.known(known), -1))
+        label, found = self.label(condition), list[Filled]()
+        size = max(1, ROWS // max(k, particles))
+        for i in range(0, len(x), size):
+            rows = slice(i, i + size)
+            c = None if label is None else label[rows]
+            u = SeededNoise(len(given[rows]), noise.seed + i, self.device).uniform
+            found.append(fill(network, given[rows], k, u, decoding, particles, c))
+        sequence = torch.cat([f.sequence for f in found]).flatten(0, 1)
+        made = self.symbols.decode(network.arrange(sequence)).unflatten(0, (len(x), k)).to(x.dtype)
+        return Completion(
+            torch.where(known[:, None], x[:, None], made),
+            torch.cat([f.log_prob for f in found]),
+            torch.cat([f.ess for f in found]),
+            max(f.particles for f in found),
+        )
+
+    def label(self, condition: Tensor | None) -> Tensor | None:
+        """``condition``, checked, where this model is conditional; None where it is not."""
+        if not self.classes:
+            return None
+        if condition is None or condition.min() < 0 or condition.max() >= self.classes:
+            raise ValueError(
+                f"this {type(self).__name__} is told the class: pass condition, a class index from 0 to "
+                f"{self.classes - 1} each"
+            )
+        return condition

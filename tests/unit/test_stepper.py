@@ -1,0 +1,171 @@
+"""Drawing, completing and the probe, on a stepper whose every answer can be counted out."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import stepping
+import torch
+from torch import Tensor, nn
+
+from genwerk.stepper import Decoding, Leak, State, Stepper, check_causality, dependence, emit, fill, generate
+
+
+class Table(Stepper):
+    """Logits of each symbol from a masked linear map of all symbols before it; ``slip`` lets it see ahead."""
+
+    def __init__(self, length: int, levels: int, slip: int = 0) -> None:
+        super().__init__()
+        self.shape, self.levels, self.slip = (length,), levels, slip
+        self.weight = nn.Parameter(torch.randn(length, levels, levels, length) * 1.5)
+        self.bias = nn.Parameter(torch.randn(levels, length))
+
+    def embed(self, symbols: Tensor) -> Tensor:
+        return nn.functional.one_hot(symbols, self.levels).to(self.bias).mT
+
+    def transform(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
+        length = features.shape[2]
+        mask = torch.ones(length, length).tril(self.slip - 1).to(features)  # [t, s]: s before t
+        weight = self.weight[:length, :, :, :length] * mask[:, None, None, :]
+        return torch.einsum("tlks,nks->nlt", weight, features) + self.bias[:, :length]
+
+    def begin(self, n: int, condition: Tensor | None = None) -> State:
+        return State([torch.zeros(n, self.length, dtype=torch.int64)])
+
+    def logits(self, state: State) -> Tensor:
+        return self(state.tensors[0])[:, :, state.position]
+
+    def push(self, state: State, symbol: Tensor) -> None:
+        state.tensors[0][:, state.position] = symbol
+        state.position += 1
+
+
+def table(length: int = 5, levels: int = 3, slip: int = 0, seed: int = 0) -> Table:
+    torch.manual_seed(seed)
+    return Table(length, levels, slip).double().requires_grad_(False)
+
+
+def every(stepper: Stepper) -> tuple[Tensor, Tensor]:
+    """All sequences with shape (m, length), and their probabilities."""
+    all_of_them = torch.tensor(list(product(range(stepper.levels), repeat=stepper.length)))
+    return all_of_them, stepper.log_prob(all_of_them).sum(1).exp()
+
+
+def uniform(n: int, seed: int = 0):  # type: ignore[no-untyped-def]
+    generator = torch.Generator().manual_seed(seed)
+    return lambda rows, columns: torch.rand(n, rows, columns, generator=generator)
+
+
+def frequencies(stepper: Stepper, drawn: Tensor) -> Tensor:
+    """Share of each of all sequences among ``drawn`` (m, length)."""
+    place = stepper.levels ** torch.arange(stepper.length - 1, -1, -1)
+    return torch.bincount((drawn * place).sum(1), minlength=stepper.levels**stepper.length) / len(drawn)
+
+
+def test_the_table_is_what_a_stepper_must_be() -> None:
+    stepping.assert_steps_equal_the_pass(table())
+    stepping.assert_log_prob_is_that_of_the_logits(table())
+    stepping.assert_forks_part(table())
+    stepping.assert_sums_to_one(table())
+
+
+def test_samples_have_the_model_s_frequencies() -> None:
+    stepper, n = table(4), 40_000
+    drawn = torch.stack(list(generate(stepper, stepper.begin(n), torch.rand(n, 4))), 1)
+    _, p = every(stepper)
+    found = frequencies(stepper, drawn)
+    assert ((found - p).abs() < 5 * (p * (1 - p) / n).sqrt() + 2e-4).all()
+
+
+@pytest.mark.parametrize(
+    ("decoding", "expected"),
+    [
+        (Decoding(), [0.5, 0.3, 0.15, 0.05]),
+        (Decoding(temperature=0), [1, 0, 0, 0]),
+        (Decoding(temperature=0.5), [0.25, 0.09, 0.0225, 0.0025]),
+        (Decoding(top_k=2), [0.5, 0.3, 0, 0]),
+        (Decoding(top_k=9), [0.5, 0.3, 0.15, 0.05]),
+        (Decoding(top_p=0.5), [1, 0, 0, 0]),
+        (Decoding(top_p=0.6), [0.5, 0.3, 0, 0]),
+        (Decoding(top_p=0.81), [0.5, 0.3, 0.15, 0]),
+    ],
+)
+def test_decoding_shapes_the_probabilities(decoding: Decoding, expected: list[float]) -> None:
+    order = [2, 0, 3, 1]
+    p = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
+    wanted = torch.tensor(expected, dtype=torch.float64)
+    found = decoding.probabilities(p[order].log()[None])[0]
+    torch.testing.assert_close(found / found.sum(), wanted[order] / wanted.sum())
+    u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
+    drawn = decoding.draw(p[order].log().expand(20_000, 4), u)
+    shares = torch.bincount(drawn, minlength=4) / 20_000
+    torch.testing.assert_close(shares.double(), (wanted / wanted.sum())[order], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("setting", [{"temperature": -1.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}])
+def test_a_decoding_that_makes_no_sense_is_refused(setting: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        Decoding(**setting)  # type: ignore[arg-type]
+
+
+def test_what_is_emitted_has_the_model_s_probability_whatever_the_decoding() -> None:
+    stepper = table()
+    state = stepper.begin(6)
+    given = torch.tensor([-1, 2, -1, 0, -1, 1])
+    symbol, log_p = emit(stepper, state, torch.rand(6), Decoding(top_k=1), given)
+    expected = stepper(torch.zeros(6, 5, dtype=torch.int64))[:, :, 0].log_softmax(1)
+    assert (symbol[given >= 0] == given[given >= 0]).all()
+    assert (symbol[given < 0] == expected.argmax(1)[given < 0]).all()
+    torch.testing.assert_close(log_p.double(), expected.gather(1, symbol[:, None])[:, 0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("hole", [(3, 4), (0, 1, 2), (1,), (0, 2), (0, 1, 2, 3, 4)])
+def test_completions_follow_the_conditional_distribution_around_any_hole(hole: tuple[int, ...]) -> None:
+    """Brute force over all sequences that agree with what is known."""
+    stepper, k = table(seed=3), 4000
+    truth = torch.tensor([2, 0, 1, 1, 0])
+    given = truth.clone()
+    given[list(hole)] = -1
+    found = fill(stepper, given[None], k, uniform(1), particles=k)
+    sequences, p = every(stepper)
+    agree = ((sequences == given) | (given < 0)).all(1)
+    expected = torch.where(agree, p, 0.0) / p[agree].sum()
+    shares = frequencies(stepper, found.sequence[0])
+    assert (shares - expected).abs().sum() / 2 < 0.06  # total variation
+    assert (shares[~agree] == 0).all()
+    first = min(hole)
+    log_p = stepper.log_prob(found.sequence[0])[:, first:].sum(1)
+    torch.testing.assert_close(found.log_prob[0].double(), log_p, rtol=1e-4, atol=1e-4)
+    late = any(t > first and t not in hole for t in range(5))
+    assert found.particles == k
+    assert found.ess[0] < 0.999 * k if late else found.ess[0] == k
+
+
+def test_completions_of_several_examples_with_masks_of_their_own() -> None:
+    stepper = table(seed=3)
+    given = torch.tensor([[0, 1, -1, -1, -1], [-1, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
+    found = fill(stepper, given, 3, uniform(3), particles=8)
+    assert found.sequence.shape == (3, 3, 5)
+    assert ((found.sequence == given[:, None]) | (given[:, None] < 0)).all()
+    assert (found.log_prob[2] == 0).all(), "nothing was unknown"
+    assert (found.log_prob[:2] < 0).all()
+
+
+def test_one_completion_without_particles_is_plain_drawing() -> None:
+    stepper = table(seed=3)
+    found = fill(stepper, torch.tensor([[1, -1, -1, 2, -1]]), 1, uniform(1), particles=1)
+    assert found.particles == 1
+    assert found.sequence[0, 0, 3] == 2
+
+
+def test_a_leak_is_found_and_named() -> None:
+    assert check_causality(table(), (5,), range(5)) == 1.0
+    with pytest.raises(Leak, match="predicts symbol 0 from symbol 0, which is not before it"):
+        check_causality(table(slip=1), (5,), range(5))
+    with pytest.raises(Leak, match="symbol 2 from symbol 2"):
+        check_causality(table(slip=2), (5,), [2])
+
+
+def test_dependence_is_every_earlier_symbol() -> None:
+    assert torch.equal(dependence(table(), (5,), range(5)), torch.ones(5, 5).tril(-1).bool())
