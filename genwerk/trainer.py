@@ -508,10 +508,9 @@ def _due(round: int, every: int) -> bool:
 
 
 def _networks(player: nn.Module) -> list[nn.Module]:
-    """What is compiled of a player: a model's parts (its loss calls those), or the module itself."""
-    return (
-        [m for m in player.children() if any(True for _ in m.parameters())] if isinstance(player, Model) else [player]
-    )
+    """What is compiled of a player: its parts, for a loss may call those by themselves, and itself but for a model."""
+    parts = [m for m in player.children() if any(True for _ in m.parameters())]
+    return parts if isinstance(player, Model) else [player, *parts]
 
 
 def _near(data: Dataset, device: torch.device) -> Dataset:

@@ -363,3 +363,11 @@ def test_settings_that_make_no_sense_are_refused(changes: dict[str, object], sen
 def test_tables_are_refused() -> None:
     with pytest.raises(ValueError, match="makes images"):
         StyleGAN(TINY, DataSpec(kind="table", shape=(4,)))
+
+
+def test_compiling_reaches_the_parts_that_training_calls() -> None:
+    data = Dataset(x=torch.zeros(8, 1, 16, 16, dtype=torch.uint8), spec=DIGITS)
+    optim = {"generator": Optim(), "discriminator": Optim()}
+    model = Trainer(stylegan(), data, Train(rounds=1, batch_size=4, optim=optim, compile=True)).model
+    for network in (model.generator.mapping, model.generator.synthesis, model.discriminator):
+        assert network._compiled_call_impl is not None
