@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from genwerk import pictures, runtime, steering, store, verbs
 from genwerk.abilities import abilities
-from genwerk.data import Splits, open_data
+from genwerk.data import Dataset, Splits, open_data, palette
 from genwerk.data.images import FORMATS, SUFFIXES, Picture, decode
 from genwerk.extractor import classifier_for, extractor_for
 from genwerk.metrics.features import Classifier
@@ -28,6 +29,8 @@ HALVES = {
     "right-half": ((0.0, 1.0), (0.5, 1.0)),
 }
 """Rows and columns that each half spans, as fractions of height and width."""
+SPANS = {"first-half": (0.0, 0.5), "last-half": (0.5, 1.0)}
+"""What each half of a sound spans, as fractions of its length."""
 
 
 class OpenRun:
@@ -41,7 +44,7 @@ class OpenRun:
         self.model = store.load_model(self.stored, device=runtime.pick_device(device))
         self.spec = self.stored.spec
         own = self.stored.recipe.data
-        self.settings = own if data is None else replace(own, source=data)
+        self.settings = own if data is None else replace(own, source=data, palette=None, tolerance=0)
 
     @cached_property
     def splits(self) -> Splits:
@@ -51,6 +54,10 @@ class OpenRun:
         except ValueError as error:
             raise ValueError(f"the run's data cannot be opened ({error}); name them with --data or --input") from None
         self._match(splits, self.settings.source)
+        if self.spec.palette and splits.spec.palette != self.spec.palette:
+            for part in {id(part): part for part in (splits.train, splits.test)}.values():
+                self._tell_outside(part.x, self.settings.source)
+            splits = palette.bring(splits, self.spec.palette)
         return splits
 
     def examples(self, source: str, n: int, label: str | None, *, exact: bool = False) -> Batch:
@@ -63,14 +70,32 @@ class OpenRun:
         if source in ("test", "train"):
             part = self.splits.test if source == "test" else self.splits.train
         elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.kind == "image":
-            return self._placed(Batch(self._image(Path(source), exact).unsqueeze(0)), label)
+            batch = Batch(self._image(Path(source), exact).unsqueeze(0))
+            return self._placed(self._painted(batch, source), label)
         else:
             height = self.spec.shape[1] if self.spec.kind == "image" else None
             square = height if height == self.spec.shape[-1] else None
             colour: Literal["grey", "rgb"] = "grey" if self.spec.shape[0] == 1 else "rgb"
-            splits = open_data(replace(self.settings, source=source, size=square, colour=colour, holdout=0, limit=None))
+            rate = self.spec.sample_rate or None
+            seconds = self.spec.shape[-1] / rate if rate else None
+            splits = open_data(
+                replace(
+                    self.settings,
+                    source=source,
+                    size=square,
+                    colour=colour,
+                    palette=None,
+                    tolerance=0,
+                    rate=rate,
+                    seconds=seconds,
+                    label_pattern=self._pattern(source) if label is None else None,
+                    holdout=0,
+                    limit=None,
+                )
+            )
             self._match(splits, source)
-            part = splits.train
+            part = self._named(splits.train)
+            return self._placed(self._painted(part.batch(slice(n)), source), label)
         return self._placed(part.batch(slice(n)), label)
 
     def one(self, source: str, label: str | None) -> Batch:
@@ -81,6 +106,11 @@ class OpenRun:
         if row >= len(test):
             raise ValueError(f"the test data have rows 0 to {len(test) - 1}, not {row}")
         return self._placed(test.batch(slice(row, row + 1)), label)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the model is told the class of what it makes."""
+        return getattr(self.model, "condition", "none") == "label"
 
     def seeds(self, *sources: str) -> bool:
         """Whether all of ``sources`` are seeds of samples: numbers, for a model that has no encoder."""
@@ -132,12 +162,47 @@ class OpenRun:
             raise ValueError(f"{path} cannot be read as an image: {error}") from None
         return torch.from_numpy(np.array(pixels)).float() / 255
 
+    def _painted(self, batch: Batch, source: str) -> Batch:
+        """``batch`` in the nearest colours of the run's palette, where it has one."""
+        if not self.spec.palette:
+            return batch
+        x = (batch.x * 255).round().to(torch.uint8)
+        self._tell_outside(x, source)
+        brought = torch.from_numpy(palette.paint(x.numpy(), palette.as_array(self.spec.palette)))
+        return replace(batch, x=brought.to(batch.x.dtype) / 255)
+
+    def _tell_outside(self, x: Tensor, source: str) -> None:
+        """Say how many pixels of ``x``, uint8 with shape (n, 3, h, w), have a colour that the run's palette lacks."""
+        colours = palette.as_array(self.spec.palette)
+        if n := palette.outside(palette.histogram(x.numpy()), colours):
+            self.say(
+                f"{n:,} of {x.numel() // 3:,} pixels of {source} have a colour outside the run's palette of "
+                f"{len(colours)}; they take the nearest"
+            )
+
     def _placed(self, batch: Batch, label: str | None) -> Batch:
         condition = batch.condition
         if (index := self.label(label)) is not None:
             condition = torch.full((len(batch),), index)
         device = self.model.device
         return Batch(batch.x.to(device), None if condition is None else condition.to(device))
+
+    def _pattern(self, source: str) -> str | None:
+        """The pattern that gave the run its labels, where the model needs labels and names in ``source`` match it."""
+        pattern, path = self.settings.label_pattern, Path(source)
+        if pattern is None or not self.conditional:
+            return None
+        files = path.rglob("*") if path.is_dir() else [path]
+        return pattern if any(re.search(pattern, file.name) for file in files) else None
+
+    def _named(self, data: Dataset) -> Dataset:
+        """``data`` with its labels counted as the model counts its classes, by their names; none where one is new."""
+        if data.condition is None or data.spec.classes == self.spec.classes:
+            return data
+        if not set(data.spec.classes) <= set(self.spec.classes):
+            return replace(data, condition=None)
+        index = torch.tensor([self.spec.classes.index(name) for name in data.spec.classes])
+        return replace(data, condition=index[data.condition])
 
     def _match(self, splits: Splits, source: str) -> None:
         found, wanted = splits.spec, self.spec
@@ -159,7 +224,7 @@ class OpenRun:
         )
 
     def mask(self, known: str) -> Tensor:
-        """The mask with shape (1, *spec.shape) that ``known`` describes: a half, a mask image, or columns."""
+        """The mask with shape (1, *spec.shape) that ``known`` describes: a half, a mask image, seconds, or columns."""
         mask = torch.zeros(1, *self.spec.shape, dtype=torch.bool, device=self.model.device)
         if self.spec.kind == "image":
             if Path(known).is_file():
@@ -172,6 +237,9 @@ class OpenRun:
             )
             mask[..., rows, columns] = True
             return mask
+        if self.spec.kind == "audio":
+            mask[..., self._span(known)] = True
+            return mask
         names = self.spec.columns or tuple(str(i) for i in range(self.spec.dims))
         for name in known.split(","):
             if name in names:
@@ -181,6 +249,22 @@ class OpenRun:
             else:
                 raise ValueError(f"there is no column {name!r}; the columns are {', '.join(names)}")
         return mask
+
+    def _span(self, known: str) -> slice:
+        """The samples of a sound that ``known`` names: a half, or the first seconds."""
+        length, rate = self.spec.shape[-1], self.spec.sample_rate
+        if known in SPANS:
+            start, stop = SPANS[known]
+            return slice(round(start * length), round(stop * length))
+        if not (seconds := re.fullmatch(r"(\d*\.?\d+)s", known)):
+            raise ValueError(f"--known is {known!r}; expected {', '.join(SPANS)}, or the first seconds, such as 0.25s")
+        stop = round(float(seconds[1]) * rate)
+        if not 0 < stop < length:
+            raise ValueError(
+                f"--known {known} is {stop:,} samples of {length:,} ({length / rate:.3g} s); some must be known and "
+                "some not"
+            )
+        return slice(stop)
 
     def write(self, batch: Batch, out: Path | None, what: str, *, columns: int | None = None, **origin: Any) -> None:
         """Write a command's examples where ``out`` says, with their origin inside, and say where."""
@@ -194,12 +278,15 @@ class OpenRun:
         elif out is not None and out.suffix == ".csv":
             shown = batch.x if batch.target is None else batch.target
             self.say(f"wrote {pictures.write_table(out, shown, self.spec)}")
-        elif out is not None and not out.suffix and self.spec.kind == "image":
+        elif out is not None and not out.suffix and self.spec.kind in ("image", "audio"):
             shown = batch.x if batch.target is None else batch.target
-            for i, image in enumerate(shown):
+            for i, one in enumerate(shown):
                 each = {**origin, "seed": origin.get("seed", 0) + i}
-                pictures.write_image(out / f"{i:05d}.png", pictures.plain(image), each)
-            self.say(f"wrote {len(shown)} images into {out}")
+                if self.spec.kind == "image":
+                    pictures.write_image(out / f"{i:05d}.png", pictures.plain(one), each)
+                else:
+                    pictures.write_sound(out / f"{i:05d}.wav", one, self.spec.sample_rate, each)
+            self.say(f"wrote {len(shown)} {'images' if self.spec.kind == 'image' else 'sounds'} into {out}")
         else:
             stem = out or self.path / "out" / what
             self.say(f"wrote {pictures.write_examples(stem, batch, self.spec, origin, columns)}")

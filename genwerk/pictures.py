@@ -1,4 +1,4 @@
-"""Files that a person looks at: sheets of images, scatter plots and tables, each saying where it came from."""
+"""Files for a person to look at or hear: sheets of images, sounds, scatter plots and tables, with their origin."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_max_pool1d
 
+from genwerk.data.dataset import FULL_SCALE
 from genwerk.spec import Batch, DataSpec
 from genwerk.verbs import grid
+
+SOUNDS = (".wav", ".flac")
+"""Ends of the names of sound files that can be written."""
+PAUSE = 0.2
+"""Seconds of silence between the sounds of one file."""
 
 
 def write_examples(
@@ -20,10 +27,17 @@ def write_examples(
 ) -> Path:
     """Write examples as what they are: a sheet of images, a scatter plot of a 2-D table, or a CSV; returns the file.
 
-    Where the batch has a target, each example stands above (or before) its target.
+    Sounds are written one after the other into one file, with a picture of their waves beside it. Where the batch has a
+    target, each example stands above (or before) its target.
     """
     if spec.kind == "image":
         return write_image(stem.with_suffix(".png"), sheet(batch, columns), origin)
+    if spec.kind == "audio":
+        drawn = Batch(waves(batch.x), target=None if batch.target is None else waves(batch.target))
+        write_image(stem.with_suffix(".png"), sheet(drawn, columns), origin)
+        heard = batch.x if batch.target is None else torch.stack([batch.x, batch.target], 1).flatten(0, 1)
+        path = stem if stem.suffix in SOUNDS else stem.with_suffix(".wav")
+        return write_sound(path, in_turn(heard, round(PAUSE * spec.sample_rate)), spec.sample_rate, origin)
     if spec.kind == "table" and spec.dims == 2:
         groups = {"examples": batch.x} if batch.target is None else {"originals": batch.x, "made": batch.target}
         return scatter(stem.with_suffix(".png"), groups, origin, names=spec.columns)
@@ -64,6 +78,37 @@ def _chunks(origin: Mapping[str, Any], info: Any) -> Any:
     info.add_text("parameters", ", ".join(f"{k}: {v}" for k, v in origin.items()))
     info.add_text("genwerk", json.dumps(dict(origin)))
     return info
+
+
+def waves(x: Tensor, height: int = 57, width: int = 240) -> Tensor:
+    """Pictures of sounds with shape (n, channels, time): images with shape (n, 1, height, width), dark on pale.
+
+    Each column of pixels spans from the least to the greatest sample of its stretch of time, over all channels.
+    """
+    x = x.detach().cpu().float()
+    high = adaptive_max_pool1d(x, width).amax(1)[:, None, None]
+    low = -adaptive_max_pool1d(-x, width).amax(1)[:, None, None]
+    level = torch.linspace(1, -1, height)[:, None]
+    half = 1 / (height - 1)
+    inked = (level <= high + half) & (level >= low - half)
+    return torch.where(inked, 0.2, 0.94)
+
+
+def in_turn(x: Tensor, pause: int) -> Tensor:
+    """Sounds with shape (n, channels, time) as one with shape (channels, all), ``pause`` silent samples between."""
+    return torch.nn.functional.pad(x, (0, pause)).movedim(0, 1).flatten(1)[:, : len(x) * (x.shape[2] + pause) - pause]
+
+
+def write_sound(path: Path, x: Tensor, rate: int, origin: Mapping[str, Any]) -> Path:
+    """Write a sound with shape (channels, time) as .wav or .flac of 16 bits; ``origin`` is its comment, as JSON."""
+    import soundfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = x.detach().cpu().float().clamp(-1, 1).mul(FULL_SCALE).round().to(torch.int16)
+    with soundfile.SoundFile(path, "w", rate, len(samples), "PCM_16") as file:
+        file.comment = json.dumps(dict(origin))
+        file.write(samples.T.numpy())
+    return path
 
 
 def scatter(

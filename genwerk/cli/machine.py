@@ -18,7 +18,12 @@ def data(
     size: int | None = None,
     fit: Literal["crop", "pad", "stretch"] = "crop",
     colour: Literal["auto", "grey", "rgb"] = "auto",
+    palette: int | None = None,
+    tolerance: int = 0,
+    rate: int | None = None,
+    seconds: float | None = None,
     label: str = "label",
+    label_pattern: str | None = None,
     seed: int = 0,
     out: Path | None = None,
     as_json: Json = False,
@@ -31,14 +36,33 @@ def data(
         size: Height and width that images are brought to, in pixels.
         fit: How an image of another shape is fitted.
         colour: Colour of images.
+        palette: Greatest number of colours that RGB images are brought to.
+        tolerance: Largest difference a channel by which colours count as one when a palette is made.
+        rate: Samples a second that sounds are brought to (default: the rate that most have).
+        seconds: Length of an example of sound (default: what nine in ten recordings do not exceed, at most 2).
         label: Name of the column or array that holds the labels.
+        label_pattern: Regular expression whose first group, found in a file's name, is its label.
         seed: Seed of the held-out choice.
-        out: Also write a picture of some examples here.
+        out: Also write a picture of some examples here (and a .wav of sounds).
     """
     from genwerk.data import Data, open_data
     from genwerk.pictures import write_examples
 
-    splits = open_data(Data(source=source, size=size, fit=fit, colour=colour, label=label, seed=seed))
+    splits = open_data(
+        Data(
+            source=source,
+            size=size,
+            fit=fit,
+            colour=colour,
+            palette=palette,
+            tolerance=tolerance,
+            rate=rate,
+            seconds=seconds,
+            label=label,
+            label_pattern=label_pattern,
+            seed=seed,
+        )
+    )
     spec = splits.spec
     found = {
         "source": source,
@@ -61,7 +85,7 @@ def data(
             say(note)
         tell_skipped(splits.skipped, every=True)
     if out is not None:
-        count = 64 if spec.kind == "image" else 2000
+        count = 64 if spec.kind in ("image", "audio") else 2000
         say(f"wrote {write_examples(out, splits.train.batch(slice(count)), spec, {'data': source})}")
 
 

@@ -13,22 +13,35 @@ from torch import Tensor
 
 from genwerk.spec import Batch, DataSpec
 
+FULL_SCALE = 32_767
+"""The stored sample of 16 bits that stands for a sound's greatest value, 1."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """Which data, and how they are read."""
 
     source: str = ""
-    """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases), a path (folder or .zip of
-    images, idx files, .npy, .npz, .csv, .parquet) or hf:NAME."""
+    """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites), a path (folder
+    or .zip of images or of sounds, idx files, .npy, .npz, .csv, .parquet) or hf:NAME."""
     size: int | None = None
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
     """How an image of another shape is fitted: crop its middle, pad with its border colour, or stretch."""
     colour: Literal["auto", "grey", "rgb"] = "auto"
     """Colour of images; auto is grey when every image is grey."""
+    palette: int | None = None
+    """Greatest number of colours that RGB images are brought to (exactly, where they have no more); None keeps all."""
+    tolerance: int = 0
+    """Largest difference a channel, of 255, by which colours count as one when a palette is made."""
+    rate: int | None = None
+    """Samples a second that sounds are brought to; None keeps the rate that most files have."""
+    seconds: float | None = None
+    """Length of an example of sound; None is the length that nine in ten recordings do not exceed, at most 2."""
     label: str = "label"
     """Name of the column or array that holds the labels, where the source has one."""
+    label_pattern: str | None = None
+    """Regular expression whose first group, found in a file's name, is its label: ^([0-9])_ for 7_ann.wav."""
     holdout: float = 0.1
     """Fraction of the examples held out for testing, where the source has no test part of its own; 0 holds none out."""
     limit: int | None = None
@@ -49,7 +62,8 @@ class Skipped:
 class Dataset:
     """Examples in memory, on a device, or mapped from a file.
 
-    ``x`` holds one example a row: uint8 level numbers for images (0 .. levels-1) and float32 values otherwise.
+    ``x`` holds one example a row: uint8 level numbers for images (0 .. levels-1), int16 samples for sounds (-32767 ..
+    32767), and float32 values otherwise.
     ``condition`` is None or class indices (int64); ``captions`` None or one text a row.
     """
 
@@ -72,6 +86,8 @@ class Dataset:
         x = self.x[rows]
         if x.dtype == torch.uint8:
             x = x.to(torch.get_default_dtype()).div_(self.spec.levels - 1)
+        elif x.dtype == torch.int16:
+            x = x.to(torch.get_default_dtype()).div_(FULL_SCALE)
         return Batch(x, None if self.condition is None else self.condition[rows])
 
     def select(self, rows: Tensor) -> Dataset:

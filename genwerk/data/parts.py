@@ -29,6 +29,12 @@ def check(settings: Data) -> None:
     """Refuse settings that no source could follow."""
     if settings.size is not None and settings.size < 1:
         raise ValueError(f"the image size is {settings.size}; it must be 1 pixel or more, for example --data.size 32")
+    if settings.palette is not None and settings.palette < 2:
+        raise ValueError(f"the palette is of {settings.palette} colours; it must be 2 or more, or left out to keep all")
+    if settings.tolerance and settings.palette is None:
+        raise ValueError("the tolerance is for making a palette; say how many colours too, as in --data.palette 64")
+    if not 0 <= settings.tolerance <= 255:
+        raise ValueError(f"the tolerance is {settings.tolerance}; it must be a difference of colour levels, 0 to 255")
     if not 0 <= settings.holdout < 1:
         raise ValueError(f"the held-out fraction is {settings.holdout}; it must be at least 0 and less than 1")
     if settings.limit is not None and settings.limit < 1:

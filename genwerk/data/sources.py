@@ -13,15 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from genwerk.data import phases, toys
+from genwerk.data import palette, phases, sprites, toys
 from genwerk.data.arrays import images_found
 from genwerk.data.dataset import Data, Splits
-from genwerk.data.folders import METADATA, list_folder, list_zip
+from genwerk.data.folders import METADATA, SUFFIXES, list_file, list_folder, list_zip
 from genwerk.data.hub import open_hub, open_parquet
 from genwerk.data.idx import is_idx, open_idx
-from genwerk.data.images import SUFFIXES, Listing, Picture, open_pictures
+from genwerk.data.images import Listing, open_pictures
+from genwerk.data.indexed import is_indexed, open_indexed
 from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.parts import Found, check, split
+from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import open_csv
 
 Reader = Callable[[Path, Data], Found]
@@ -34,6 +36,11 @@ def open_data(settings: Data) -> Splits:
     with one sentence when the source is unknown, empty or unreadable.
     """
     check(settings)
+    splits = _opened(settings)
+    return splits if settings.palette is None else palette.apply(splits)
+
+
+def _opened(settings: Data) -> Splits:
     source = settings.source
     if source in BUILT_INS:
         return split(BUILT_INS[source](settings), settings)
@@ -61,7 +68,7 @@ def open_path(path: Path, settings: Data) -> Found:
         return _open_folder(path, settings)
     reader = _reader(path)
     if reader is None:
-        raise ValueError(f"{path} is of no known kind; expected {_KINDS} or a folder of images")
+        raise ValueError(f"{path} is of no known kind; expected {_KINDS} or a folder of images or sounds")
     return reader(path, settings)
 
 
@@ -70,13 +77,15 @@ def _reader(path: Path) -> Reader | None:
 
 
 def _open_folder(path: Path, settings: Data) -> Found:
-    """A folder of idx, images, or train and test tables; or of one file of a known kind, which is then opened."""
+    """A folder of idx, images, indexed images, sounds, or train and test tables; or of one file that can be opened."""
     files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
     if any(is_idx(f) and "images" in f.name for f in files):
         return open_idx(path, settings)
+    if is_indexed(path):
+        return open_indexed(path, settings)
     listing = list_folder(path, settings)
     if listing.train or listing.test:
-        return open_pictures(listing, settings)
+        return _open_listing(listing, settings)
     if any(path.rglob("*.parquet")):
         return open_parquet(path, settings)
     known = [f for f in files if f.name != METADATA and _reader(f) is not None]
@@ -92,12 +101,17 @@ def _open_folder(path: Path, settings: Data) -> Found:
     kinds = Counter(f.suffix.lower() or "no suffix" for f in path.rglob("*") if f.is_file())
     seen = ", ".join(f"{count:,} files with {suffix}" for suffix, count in kinds.most_common(3)) or "nothing"
     raise ValueError(
-        f"{path} holds no image ({seen}); expected {', '.join(sorted(SUFFIXES))} files in it or in its sub-folders"
+        f"{path} holds no image and no sound ({seen}); expected {', '.join(sorted(SUFFIXES))} files in it or in its "
+        "sub-folders"
     )
 
 
-def _open_picture(path: Path, settings: Data) -> Found:
-    return open_pictures(Listing(name=str(path), train=[Picture(path.name, lambda: path.open("rb"))]), settings)
+def _open_listing(listing: Listing, settings: Data) -> Found:
+    return open_sounds(listing, settings) if holds_sounds(listing) else open_pictures(listing, settings)
+
+
+def _open_file(path: Path, settings: Data) -> Found:
+    return _open_listing(list_file(path, settings), settings)
 
 
 def _open_zip(path: Path, settings: Data) -> Found:
@@ -106,9 +120,10 @@ def _open_zip(path: Path, settings: Data) -> Found:
             listing = list_zip(path, archive, settings)
             if not listing.train:
                 raise ValueError(
-                    f"{path} holds no image that may be read; expected {', '.join(sorted(SUFFIXES))} files in it"
+                    f"{path} holds no image and no sound that may be read; expected {', '.join(sorted(SUFFIXES))} "
+                    "files in it"
                 )
-            return open_pictures(listing, settings)
+            return _open_listing(listing, settings)
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise ValueError(f"{path} is not a whole zip file ({error}); download or zip it again") from None
 
@@ -152,6 +167,7 @@ BUILT_INS: dict[str, Callable[[Data], Found]] = {
     "digits": _open_digits,
     **{name: lambda settings, name=name: toys.open_toy(name, settings) for name in toys.TOYS},  # type: ignore[misc]
     "phases": phases.open_phases,
+    "sprites": sprites.open_sprites,
 }
 """Data that need no file, by name."""
 
@@ -161,8 +177,8 @@ READERS: dict[str, Reader] = {
     ".csv": open_csv,
     ".parquet": open_parquet,
     ".zip": _open_zip,
-    **dict.fromkeys(SUFFIXES, _open_picture),
+    **dict.fromkeys(SUFFIXES, _open_file),
 }
 """How a file is opened, by the end of its name."""
 
-_KINDS = "idx, .npy, .npz, .csv, .parquet, .zip, an image"
+_KINDS = "idx, .npy, .npz, .csv, .parquet, .zip, an image, a sound"
