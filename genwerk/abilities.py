@@ -186,6 +186,22 @@ class Traces(ABC):
         """Frames with shape (n, *spec.shape), the last of which is the sample."""
 
 
+class Streams(ABC):
+    """Goes on for as long as it is asked to."""
+
+    @abstractmethod
+    def stream(
+        self,
+        n: int = 1,
+        condition: Tensor | None = None,
+        *,
+        block: int = 4000,
+        decoding: Decoding = PLAIN,
+        seed: int | None = None,
+    ) -> Iterator[Tensor]:
+        """Endless blocks with shape (n, channels, block), which in a row are the sample of ``seed`` that is as long."""
+
+
 class Conditions(ABC):
     """May be told what to make."""
 
@@ -237,6 +253,7 @@ ABILITIES: dict[str, type] = {
         Translates,
         Traces,
         Steps,
+        Streams,
         Conditions,
         Diagnoses,
         Embeds,

@@ -22,6 +22,7 @@ from genwerk.abilities import (
     Samples,
     Scores,
     Steps,
+    Streams,
     Weighs,
     abilities,
     last,
@@ -29,7 +30,7 @@ from genwerk.abilities import (
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
 from genwerk.spec import Batch
-from genwerk.stepper import Decoding
+from genwerk.stepper import PLAIN, Decoding
 
 
 class Unsupported(ValueError):
@@ -341,10 +342,12 @@ def sample(
     seed: int | None = None,
     size: int = 256,
     decoding: Decoding | None = None,
+    seconds: float | None = None,
 ) -> Batch:
     """``n`` samples in batches of ``size``; a conditional model gets ``label``, or its classes in turn.
 
-    Sample i is that of seed ``seed + i`` whatever ``size`` is. ``decoding`` is for models that emit symbols.
+    Sample i is that of seed ``seed + i`` whatever ``size`` is. ``decoding`` is for models that emit symbols;
+    ``seconds``, the length of each sound, for those that go on for as long as they are asked to.
     """
     require(model, "sample", "samples")
     assert isinstance(model, Samples)
@@ -352,6 +355,11 @@ def sample(
         require(model, "sampling with a temperature, top-k or top-p", "steps")
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
+    length = None
+    if seconds is not None:
+        require(model, "a sound of another length", "streams")
+        if (length := round(seconds * model.spec.sample_rate)) < 1:
+            raise ValueError(f"{seconds:g} seconds hold no sample at {model.spec.sample_rate:,} a second; ask for more")
     condition = None
     if isinstance(model, Conditions) and model.condition == "label":
         classes = len(model.spec.classes)
@@ -364,12 +372,15 @@ def sample(
     with torch.no_grad():
         for start in range(0, n, size):
             c = None if condition is None else condition[start : start + size]
-            count, seed = min(size, n - start), first + start
-            if decoding is None:
-                parts.append(model.sample(count, c, seed=seed))
-            else:
+            count, here = min(size, n - start), first + start
+            if length is not None:
+                assert isinstance(model, Streams)
+                parts.append(next(model.stream(count, c, block=length, decoding=decoding or PLAIN, seed=here)))
+            elif decoding is not None:
                 assert isinstance(model, Steps)
-                parts.append(last(model.generate(count, c, decoding=decoding, seed=seed)))
+                parts.append(last(model.generate(count, c, decoding=decoding, seed=here)))
+            else:
+                parts.append(model.sample(count, c, seed=here))
     return Batch(torch.cat(parts), condition)
 
 

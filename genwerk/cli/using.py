@@ -33,6 +33,7 @@ def sample(
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
+    seconds: float | None = None,
     seed: int = 0,
     out: Path | None = None,
     device: On = "auto",
@@ -42,14 +43,16 @@ def sample(
     Args:
         n: Number of samples.
         label: Class to sample, by name or number (conditional models; default: all in turn).
+        seconds: Length of each sound (models that go on for as long as they are asked to; default: as in training).
         seed: Seed of the first sample; sample i has seed + i.
-        out: File to write (.png a sheet, a folder one PNG each, .csv or .npz the values; default: RUN/out/samples).
+        out: File to write (.png a sheet, .wav or .flac sounds one after the other, a folder a file each, .csv or .npz
+            the values; default: RUN/out/samples).
     """
     from genwerk import verbs
 
     opened = open_run(run, device)
     decoding = as_decoding(temperature, top_k, top_p)
-    batch = verbs.sample(opened.model, n, label=opened.label(label), seed=seed, decoding=decoding)
+    batch = verbs.sample(opened.model, n, label=opened.label(label), seed=seed, decoding=decoding, seconds=seconds)
     opened.write(batch, out, "samples", seed=seed, label=label)
 
 
@@ -163,8 +166,8 @@ def complete(
     """Fill in the missing part of examples, several times: each row is what is known and then its completions.
 
     Args:
-        known: What is given: top-half, bottom-half, left-half, right-half, first-half of a sound, a mask image (white
-            is given), or names or numbers of a table's columns, joined by commas.
+        known: What is given: top-half, bottom-half, left-half, right-half, a mask image (white is given); first-half or
+            last-half of a sound, or its first seconds (0.25s); names or numbers of a table's columns, joined by commas.
         k: Completions an example.
         particles: Sequences weighted against each other for each example, where known values come after a hole in the
             order in which the model goes (default: 32).

@@ -5,19 +5,21 @@ density estimation). With a flow, a PixelCNN or a diffusion model the same class
 latent or stable model (Rombach et al., 2022, arXiv:2112.10752).
 
 The autoencoder's stages come first; then every training example is encoded, once, and the codes (the means, where there
-is a distribution) are the prior's training data, with the labels carried along.
+is a distribution) are the prior's training data, with the labels carried along. They are a table, unless the
+autoencoder says what else they are (:class:`DescribesCodes`): those of a VQ-VAE are images of symbols.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from math import prod
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import Conditions, Decodes, Encodes, Samples
+from genwerk.abilities import Conditions, Decodes, Diagnoses, Encodes, Samples, Scores
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Draw, Model, Player, Stage, Turn, Turns, build
 from genwerk.spec import DataSpec
@@ -33,12 +35,21 @@ class LatentConfig(Config):
     autoencoder: Config
     """A family that encodes and decodes, unconditionally."""
     prior: Config
-    """A family that samples; its data are a table of codes."""
+    """A family that samples; its data are the codes: a table, or images of symbols where the codes are discrete."""
     prior_rounds: int | None = None
     """Rounds of the prior's training; None is as many as the autoencoder's."""
 
 
-class Latent(Model, Samples, Encodes, Decodes, Conditions, config=LatentConfig):
+@runtime_checkable
+class DescribesCodes(Protocol):
+    """An autoencoder whose codes are no table."""
+
+    def code_spec(self, classes: tuple[str, ...] = ()) -> DataSpec:
+        """What ``encode`` returns, as data with labels of ``classes``."""
+        ...
+
+
+class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=LatentConfig):
     """x = decode(z) with z ~ prior."""
 
     def __init__(self, config: LatentConfig, spec: DataSpec) -> None:
@@ -52,7 +63,10 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, config=LatentConfig):
         if getattr(self.autoencoder, "condition", "none") != "none":
             raise ValueError("the autoencoder of a Latent must be unconditional; make its prior conditional instead")
         self.latent_shape = self.autoencoder.latent_shape
-        codes = DataSpec(kind="table", shape=(torch.Size(self.latent_shape).numel(),), classes=spec.classes)
+        if isinstance(self.autoencoder, DescribesCodes):
+            codes = self.autoencoder.code_spec(spec.classes)
+        else:
+            codes = DataSpec(kind="table", shape=(prod(self.latent_shape),), classes=spec.classes)
         self.prior = build(config.prior, codes)
         if not isinstance(self.prior, Samples):
             raise ValueError(
@@ -81,10 +95,19 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, config=LatentConfig):
 
     @torch.no_grad()
     def codes(self, data: Dataset) -> Dataset:
-        """The codes of ``data`` as a table, one row an example, with its labels and captions."""
+        """The codes of ``data``, one row an example, with its labels and captions."""
         rows = range(0, len(data), CHUNK)
-        x = [self.encode(data.batch(slice(i, i + CHUNK)).x.to(self.device)).flatten(1) for i in rows]
-        return Dataset(x=torch.cat(x), spec=self.prior.spec, condition=data.condition, captions=data.captions)
+        x = torch.cat([self._stored(data.batch(slice(i, i + CHUNK)).x.to(self.device)) for i in rows])
+        return Dataset(x=x, spec=self.prior.spec, condition=data.condition, captions=data.captions)
+
+    def _code(self, x: Tensor) -> Tensor:
+        """The codes of ``x`` in the units of the prior's data."""
+        return self.encode(x).reshape(len(x), *self.prior.spec.shape)
+
+    def _stored(self, x: Tensor) -> Tensor:
+        """The codes of ``x`` as a :class:`~genwerk.data.dataset.Dataset` keeps them."""
+        z, spec = self._code(x), self.prior.spec
+        return (z * (spec.levels - 1)).round().to(torch.uint8) if spec.kind == "image" else z
 
     @staticmethod
     def _stage(part: str, model: Model, stage: Stage, data: Callable[[Dataset], Dataset] | None) -> Stage:
@@ -108,7 +131,7 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, config=LatentConfig):
     @torch.no_grad()
     def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
         assert isinstance(self.prior, Samples)
-        z = self.prior.sample(n, condition, seed=seed).unflatten(1, self.latent_shape)
+        z = self.prior.sample(n, condition, seed=seed).reshape(n, *self.latent_shape)
         return self.decode(z.to(next(self.autoencoder.parameters())))
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -118,6 +141,19 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, config=LatentConfig):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         assert isinstance(self.autoencoder, Decodes)
         return self.autoencoder.decode(z)
+
+    @torch.no_grad()
+    def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """The autoencoder's own figures, and the codes' negative log-likelihood where the prior knows it.
+
+        In nats an example: minus a log-probability where codes are discrete, minus a log-density where they are not. It
+        says nothing of what the codes leave out of ``x``.
+        """
+        found = self.autoencoder.diagnose(x) if isinstance(self.autoencoder, Diagnoses) else {}
+        if isinstance(self.prior, Scores):
+            told = condition if self.condition != "none" else None
+            found = found | {"NLL of codes": -self.prior.log_prob(self._code(x), told).mean()}
+        return found
 
 
 def _outer(part: str, player: str) -> str:

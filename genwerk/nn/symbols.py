@@ -98,7 +98,11 @@ class Colours(Symbols):
         return self.table[symbols[:, 0]].movedim(-1, 1)
 
     def known(self, mask: Tensor) -> Tensor:
-        return mask.all(1, keepdim=True)
+        """A colour is one symbol: a mask that knows one channel of a pixel and not another is refused."""
+        known = mask.all(1, keepdim=True)
+        if (mask != known).any():
+            raise ValueError("the mask gives some channels of a pixel and not others; a palette's colour is whole")
+        return known
 
 
 class MuLaw(Symbols):

@@ -29,6 +29,8 @@ def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
     if spec.kind == "image":
         level = noise.sub(noise.amin()).div(noise.amax() - noise.amin()).mul(spec.levels - 1)
         x = level.round().to(torch.uint8)
+    elif spec.kind == "audio":
+        x = noise / noise.abs().amax()
     else:
         x = noise
     condition = torch.arange(n) % len(spec.classes) if spec.classes else None

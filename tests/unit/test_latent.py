@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import log
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import Conditions, Samples
+from genwerk.abilities import Conditions, Samples, Scores
 from genwerk.data.dataset import Dataset
 from genwerk.events import StageDone
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.latent import Latent, LatentConfig
 from genwerk.families.mixture import MixtureConfig
 from genwerk.families.vae import VAE, VAEConfig
+from genwerk.families.vqvae import VQVAE, VQVAEConfig
 from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
+from genwerk.noise import SeededNoise
 from genwerk.recipes import find
 from genwerk.settings import Train, from_json, to_json
 from genwerk.spec import DataSpec
@@ -24,6 +27,7 @@ from genwerk.trainer import Trainer
 
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
 AUTOENCODER = AutoencoderConfig(widths=(16,), latent=3)
+DISCRETE = VQVAEConfig(entries=16, dims=4, width=8, halve=1, blocks=1)
 TABLE_VAE = VAEConfig(widths=(16,), latent=2, likelihood="gaussian")
 
 
@@ -74,10 +78,41 @@ class Rivals(Model, Samples, Conditions):
         return z if condition is None else z + condition[:, None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiceConfig(Config):
+    """Settings of :class:`Dice`: none."""
+
+
+class Dice(Model, Samples, Scores):
+    """A prior under which every symbol of an image is as likely as any other; it learns nothing."""
+
+    def __init__(self, config: DiceConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.seen: list[Dataset] = []
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {}
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        yield Turn(None, lambda batch: (batch.x.mean(), {}), draw())
+        return True
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        return [Stage("throw", rounds, self.turns, lambda data: self.seen.append(data) or data)]
+
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        u = SeededNoise(n, seed).uniform(*self.spec.shape)
+        return (u * self.spec.levels).floor() / (self.spec.levels - 1)
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return torch.full((len(x),), -self.spec.dims * log(self.spec.levels))
+
+
 @pytest.fixture(autouse=True)
-def rivals(monkeypatch: pytest.MonkeyPatch) -> None:
+def priors(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     monkeypatch.setitem(Model.registry, "RivalsConfig", (RivalsConfig, Rivals))
+    monkeypatch.setitem(Model.registry, "DiceConfig", (DiceConfig, Dice))
 
 
 @pytest.fixture
@@ -116,6 +151,34 @@ def test_codes_are_made_without_gradient_in_evaluation_mode(data: Dataset) -> No
     model.eval()
     assert not model.prior.seen[0].x.requires_grad
     torch.testing.assert_close(model.prior.seen[0].x[:10], model.encode(data.batch(slice(0, 10)).x))
+
+
+def test_discrete_codes_are_images_of_symbols(data: Dataset) -> None:
+    model = Latent(LatentConfig(autoencoder=DISCRETE, prior=DiceConfig()), DIGIT)
+    assert isinstance(model.autoencoder, VQVAE)
+    assert isinstance(model.prior, Dice)
+    assert model.prior.spec == model.autoencoder.code_spec(DIGIT.classes)
+    Trainer(model, data, Train(rounds=3, batch_size=64, optim={})).fit()
+    (codes,) = model.prior.seen
+    x = data.batch().x
+    index = model.autoencoder.quantiser.index(model.autoencoder.encoder(x - model.autoencoder.mean))
+    assert codes.x.dtype == torch.uint8
+    assert torch.equal(codes.x[:, 0].long(), index)
+    assert torch.equal(codes.condition, data.condition)
+    assert torch.equal(codes.batch(slice(9)).x, model.encode(x[:9]))
+    torch.testing.assert_close(model.sample(5, seed=3), model.decode(model.prior.sample(5, seed=3)))
+
+
+def test_the_likelihood_of_codes_is_told_beside_the_autoencoders_own_figures() -> None:
+    x = torch.rand(6, 1, 8, 8)
+    discrete = Latent(LatentConfig(autoencoder=DISCRETE, prior=DiceConfig()), DIGIT).eval()
+    found = discrete.diagnose(x)
+    assert found["NLL of codes"] == pytest.approx(16 * log(16))
+    assert found.keys() - {"NLL of codes"} == discrete.autoencoder.diagnose(x).keys()
+    table = Latent(LatentConfig(autoencoder=AUTOENCODER, prior=MixtureConfig(components=(2,))), DIGIT).eval()
+    found = table.diagnose(x, torch.zeros(6).long())
+    torch.testing.assert_close(found, {"NLL of codes": -table.prior.log_prob(table.encode(x)).mean()})
+    assert Latent(LatentConfig(autoencoder=AUTOENCODER, prior=RivalsConfig()), DIGIT).diagnose(x) == {}
 
 
 def test_a_sample_is_the_decoded_sample_of_the_prior() -> None:

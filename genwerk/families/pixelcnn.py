@@ -1,0 +1,98 @@
+"""PixelCNN and Gated PixelCNN: an image pixel by pixel, each from those above it and to its left, by convolutions.
+
+van den Oord, Kalchbrenner & Kavukcuoglu, Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759 (masked).
+van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016, arXiv:1606.05328 (gated).
+
+Done differently: samples are drawn with every activation computed once, as Ramachandran et al., 2017, arXiv:1704.06001
+do for PixelCNN++; the masked network can be told the label as well, as a bias in every block; symbols that are names
+(colours of a palette, entries of a codebook) enter as learned vectors; nothing looks ahead, which is proved by the
+gradient whenever a model is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
+from genwerk.nn.gated_pixelcnn import GatedPixelCNN
+from genwerk.nn.pixelcnn import MaskedPixelCNN
+from genwerk.nn.symbols import Binarise, make_symbols
+from genwerk.spec import DataSpec
+from genwerk.stepper import check_causality
+
+PROBE = 5
+"""Side in pixels of the canvas on which causality is checked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelCNNConfig(AutoregressiveConfig):
+    """Settings of a PixelCNN."""
+
+    network: Literal["masked", "gated"] = "masked"
+    """Residual blocks of masked convolutions (2016), or two gated stacks without a blind spot."""
+    width: int = 16
+    """The papers' h: channels inside a masked block, which has 2h outside, or of a gated stack."""
+    layers: int = 15
+    """Residual blocks, or gated layers of which the first looks at the image."""
+    stem: int = 7
+    """Side in pixels of the kernel that looks at the image, odd."""
+    kernel: int = 3
+    """Side in pixels of the other kernels, odd."""
+    head: int = 32
+    """Channels between the two 1x1 convolutions at the end."""
+    embedding: int = 0
+    """Numbers in the vector that a symbol becomes; 0 fits it: names get a vector, intensities are one number."""
+    binarise: Binarise = "none"
+    """Whether grey pixels are made black and white: at random at every look, or at one half."""
+
+    def __post_init__(self) -> None:
+        for name, size in (("stem", self.stem), ("kernel", self.kernel)):
+            if size < 3 or size % 2 == 0:
+                raise ValueError(f"{name} is {size}; a kernel needs an odd side of 3 pixels or more")
+        least = 1 if self.network == "masked" else 2
+        if self.layers < least:
+            raise ValueError(f"layers is {self.layers}; a {self.network} PixelCNN needs {least} or more")
+        if self.embedding < 0:
+            raise ValueError(f"embedding is {self.embedding}; it must be 0 (fitted) or a number of channels")
+
+
+class PixelCNN(AutoregressiveModel, config=PixelCNNConfig):
+    """p(x) = prod_i p(x_i | x_1 .. x_{i-1}) over pixels in raster order, red before green before blue."""
+
+    config: PixelCNNConfig
+
+    def __init__(self, config: PixelCNNConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        if spec.kind != "image":
+            raise ValueError(f"a PixelCNN makes images and the data are {spec}; for sound take the recipe wavenet")
+        symbols = make_symbols(spec, config.binarise)
+        channels, height, width = symbols.shape
+        if min(config.width, config.head) < channels:
+            raise ValueError(
+                f"width {config.width} and head {config.head} cannot be shared among {channels} colours; both must be "
+                f"{channels} or more"
+            )
+        network = (MaskedPixelCNN if config.network == "masked" else GatedPixelCNN)(
+            (channels, height, width),
+            symbols.levels,
+            width=config.width,
+            layers=config.layers,
+            stem=config.stem,
+            kernel=config.kernel,
+            head=config.head,
+            embedding=config.embedding or (0 if symbols.ordered else min(32, symbols.levels)),
+            classes=self.classes,
+        )
+        self.emits(symbols, network)
+        self.coverage = self._prove() if self.device.type != "meta" else 0.0
+        """Fraction of the earlier symbols of a small canvas that the predictions on it depend on."""
+
+    def _prove(self) -> float:
+        """That nothing looks ahead, at every position of a small canvas; a :class:`~genwerk.stepper.Leak` if not."""
+        channels, height, width = self.symbols.shape
+        small = (channels, min(height, PROBE), min(width, PROBE))
+        label = torch.zeros(1, dtype=torch.int64) if self.classes else None
+        return check_causality(self.network, small, range(channels * small[1] * small[2]), label)
