@@ -35,6 +35,7 @@ GAMES = (
     "wgan",
     "wgan-gp",
     "gan-mnist",
+    "cgan-mnist",
     "egan-mnist",
     "vaegan-mnist",
     "began-mnist",

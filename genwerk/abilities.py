@@ -164,7 +164,7 @@ class Steps(ABC):
     """
 
     @abstractmethod
-    def generate(
+    def steps(
         self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: int | None = None
     ) -> Iterator[Tensor]:
         """Frames with shape (n, *spec.shape), the last of which is the sample; what does not stand yet is blank."""

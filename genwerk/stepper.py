@@ -133,11 +133,11 @@ class Decoding:
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top-p is {self.top_p}; it must be above 0 and at most 1 (all symbols)")
 
-    def probabilities(self, log_p: Tensor) -> Tensor:
-        """What is drawn from, given log-probabilities with shape (n, levels); rows need not sum to 1."""
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """What is drawn from, given logits with shape (n, levels); rows need not sum to 1."""
         if self.temperature == 0:
-            return F.one_hot(log_p.argmax(-1), log_p.shape[-1]).to(log_p.dtype)
-        p = (log_p / self.temperature).softmax(-1) if self.temperature != 1 else log_p.exp()
+            return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
+        p = (logits / self.temperature if self.temperature != 1 else logits).softmax(-1)
         if self.top_k and self.top_k < p.shape[-1]:
             p = p.masked_fill(p < p.topk(self.top_k, -1).values[..., -1:], 0)
         if self.top_p < 1:
@@ -147,11 +147,10 @@ class Decoding:
             p = torch.zeros_like(p).scatter(-1, order, kept)
         return p
 
-    def draw(self, log_p: Tensor, u: Tensor) -> Tensor:
+    def draw(self, logits: Tensor, u: Tensor) -> Tensor:
         """Symbols with shape (n,), by the inverse of the distribution function at ``u``, uniform with shape (n,)."""
-        cumulative = self.probabilities(log_p).cumsum(-1)
-        below = u.to(cumulative.dtype).unsqueeze(-1) * cumulative[..., -1:]
-        return (cumulative <= below).sum(-1).clamp(max=log_p.shape[-1] - 1)
+        cumulative = self.probabilities(logits.float() if logits.dtype == torch.bfloat16 else logits).cumsum(-1)
+        return (cumulative[..., :-1] <= u.unsqueeze(-1) * cumulative[..., -1:]).sum(-1)
 
 
 PLAIN = Decoding()
@@ -165,18 +164,20 @@ def emit(
 
     ``given``, int64 with shape (n,), holds symbols that are known, and -1 where one is to be drawn.
     """
-    log_p = stepper.logits(state).float().log_softmax(-1)
-    symbol = decoding.draw(log_p, u)
+    logits = stepper.logits(state)
+    symbol = decoding.draw(logits, u)
     if given is not None:
         symbol = torch.where(given < 0, symbol, given)
     stepper.push(state, symbol)
-    return symbol, log_p.gather(1, symbol.unsqueeze(1)).squeeze(1)
+    return symbol, -F.cross_entropy(logits.float(), symbol, reduction="none")
 
 
 def generate(stepper: Stepper, state: State, u: Tensor, decoding: Decoding = PLAIN) -> Iterator[Tensor]:
     """The symbols that follow ``state``, one at a time with shape (n,), a column of ``u`` (n, steps) for each."""
     for column in u.unbind(1):
-        yield emit(stepper, state, column, decoding)[0]
+        symbol = decoding.draw(stepper.logits(state), column)
+        stepper.push(state, symbol)
+        yield symbol
 
 
 # --- completing -------------------------------------------------------------------------------------------------------

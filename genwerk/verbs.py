@@ -378,7 +378,7 @@ def sample(
                 parts.append(next(model.stream(count, c, block=length, decoding=decoding or PLAIN, seed=here)))
             elif decoding is not None:
                 assert isinstance(model, Steps)
-                parts.append(last(model.generate(count, c, decoding=decoding, seed=here)))
+                parts.append(last(model.steps(count, c, decoding=decoding, seed=here)))
             else:
                 parts.append(model.sample(count, c, seed=here))
     return Batch(torch.cat(parts), condition)

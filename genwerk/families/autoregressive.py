@@ -6,7 +6,7 @@ drawn with each activation computed once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import log
 from typing import Literal
@@ -19,7 +19,7 @@ from genwerk.model import Config, Draw, Loss, Model, Player, Turn, Turns
 from genwerk.nn.symbols import Symbols
 from genwerk.noise import SeededNoise
 from genwerk.spec import Batch, DataSpec
-from genwerk.stepper import PLAIN, Decoding, Filled, Stepper, fill, generate
+from genwerk.stepper import PLAIN, Decoding, Filled, Stepper, check_causality, fill, generate
 
 ROWS = 1024
 """Sequences advanced side by side in a completion, which bounds the memory."""
@@ -50,9 +50,17 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
         self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
         self.classes = len(spec.classes) if config.conditional else 0
 
-    def emits(self, symbols: Symbols, network: Stepper) -> None:
-        """Take the parts."""
+    def emits(self, symbols: Symbols, network: Stepper, twin: Callable[[], Stepper], *positions: int) -> None:
+        """Take the parts, and prove that nothing looks ahead on a small ``twin`` of the network.
+
+        What a network sees depends neither on how wide it is nor on how large its canvas is: a narrow one is probed, at
+        ``positions``, or at all there are. ``coverage`` is the share of what stands before them that it sees.
+        """
         self.symbols, self.network, self.scored = symbols, network, symbols.scored
+        with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+            narrow = twin()
+            label = torch.zeros(1, dtype=torch.int64) if self.classes else None
+            self.coverage = check_causality(narrow, narrow.shape, positions or range(narrow.length), label)
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -74,13 +82,13 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
         return self.network.log_prob(self.symbols.encode(x), self.label(condition)).flatten(1).sum(1)
 
     def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
-        return last(self.generate(n, condition, seed=seed))
+        return last(self.steps(n, condition, seed=seed))
 
     def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
-        return self.generate(n, condition, seed=seed)
+        return self.steps(n, condition, seed=seed)
 
     @torch.no_grad()
-    def generate(
+    def steps(
         self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: int | None = None
     ) -> Iterator[Tensor]:
         """A frame after every row of pixels, or after every eighth of a sound.

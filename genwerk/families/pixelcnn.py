@@ -14,14 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
 from genwerk.nn.gated_pixelcnn import GatedPixelCNN
 from genwerk.nn.pixelcnn import MaskedPixelCNN
+from genwerk.nn.raster import Raster
 from genwerk.nn.symbols import Binarise, make_symbols
 from genwerk.spec import DataSpec
-from genwerk.stepper import check_causality
 
 PROBE = 5
 """Side in pixels of the canvas on which causality is checked."""
@@ -75,24 +73,22 @@ class PixelCNN(AutoregressiveModel, config=PixelCNNConfig):
                 f"width {config.width} and head {config.head} cannot be shared among {channels} colours; both must be "
                 f"{channels} or more"
             )
-        network = (MaskedPixelCNN if config.network == "masked" else GatedPixelCNN)(
-            (channels, height, width),
-            symbols.levels,
-            width=config.width,
-            layers=config.layers,
-            stem=config.stem,
-            kernel=config.kernel,
-            head=config.head,
-            embedding=config.embedding or (0 if symbols.ordered else min(32, symbols.levels)),
-            classes=self.classes,
-        )
-        self.emits(symbols, network)
-        self.coverage = self._prove() if self.device.type != "meta" else 0.0
-        """Fraction of the earlier symbols of a small canvas that the predictions on it depend on."""
 
-    def _prove(self) -> float:
-        """That nothing looks ahead, at every position of a small canvas; a :class:`~genwerk.stepper.Leak` if not."""
-        channels, height, width = self.symbols.shape
-        small = (channels, min(height, PROBE), min(width, PROBE))
-        label = torch.zeros(1, dtype=torch.int64) if self.classes else None
-        return check_causality(self.network, small, range(channels * small[1] * small[2]), label)
+        def network(height: int, width: int, levels: int, widest: int) -> Raster:
+            return (MaskedPixelCNN if config.network == "masked" else GatedPixelCNN)(
+                (channels, height, width),
+                levels,
+                width=min(config.width, widest),
+                layers=config.layers,
+                stem=config.stem,
+                kernel=config.kernel,
+                head=min(config.head, widest),
+                embedding=config.embedding or (0 if symbols.ordered else min(32, symbols.levels)),
+                classes=self.classes,
+            )
+
+        self.emits(
+            symbols,
+            network(height, width, symbols.levels, max(config.width, config.head)),
+            lambda: network(min(height, PROBE), min(width, PROBE), 2, 36),
+        )

@@ -19,6 +19,9 @@ from genwerk.nn.pixelcnn_pp import PixelCNNPPNetwork
 from genwerk.nn.symbols import Pixels
 from genwerk.spec import DataSpec
 
+PROBE = (4, 6)
+"""Rows and columns of the small canvas on which causality is proved."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PixelCNNPPConfig(AutoregressiveConfig):
@@ -58,14 +61,17 @@ class PixelCNNPP(AutoregressiveModel, config=PixelCNNPPConfig):
                 "the recipe pixelcnn"
             )
         symbols, (channels, height, width) = Pixels(spec), spec.shape
-        network = PixelCNNPPNetwork(
-            (channels, height, width),
-            symbols.levels,
-            filters=config.filters,
-            blocks=config.blocks,
-            resolutions=config.resolutions,
-            components=config.components,
-            dropout=config.dropout,
-            classes=self.classes,
-        )
-        self.emits(symbols, network)
+
+        def network(height: int, width: int, levels: int, filters: int) -> PixelCNNPPNetwork:
+            return PixelCNNPPNetwork(
+                (channels, height, width),
+                levels,
+                filters=filters,
+                blocks=config.blocks,
+                resolutions=config.resolutions,
+                components=config.components,
+                dropout=config.dropout,
+                classes=self.classes,
+            )
+
+        self.emits(symbols, network(height, width, symbols.levels, config.filters), lambda: network(*PROBE, 2, 4))

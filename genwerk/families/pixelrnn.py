@@ -14,13 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
 from genwerk.nn.pixelrnn import CellName, PixelRNNNetwork
 from genwerk.nn.symbols import Binarise, make_symbols
 from genwerk.spec import DataSpec
-from genwerk.stepper import check_causality
 
 PROBE = (3, 5)
 """Rows and columns of the small canvas on which causality is proved."""
@@ -60,18 +57,22 @@ class PixelRNN(AutoregressiveModel, config=PixelRNNConfig):
             raise ValueError(f"a PixelRNN is a model of images and cannot take {spec}; for sound take wavenet")
         symbols = make_symbols(spec, config.binarise)
         channels, height, width = symbols.shape
-        network = PixelRNNNetwork(
-            (channels, height, width),
-            symbols.levels,
-            config.cell,
-            config.width,
-            config.layers,
-            config.skip,
-            config.head,
-            embedding=0 if symbols.ordered else config.embedding,
-            classes=self.classes,
+
+        def network(height: int, width: int, levels: int, widest: int) -> PixelRNNNetwork:
+            return PixelRNNNetwork(
+                (channels, height, width),
+                levels,
+                config.cell,
+                min(config.width, widest),
+                config.layers,
+                config.skip,
+                min(config.head, widest),
+                embedding=0 if symbols.ordered else config.embedding,
+                classes=self.classes,
+            )
+
+        self.emits(
+            symbols,
+            network(height, width, symbols.levels, max(config.width, config.head)),
+            lambda: network(*PROBE, 2, 12 * channels),
         )
-        self.emits(symbols, network)
-        if self.device.type != "meta":
-            label = torch.zeros(1, dtype=torch.int64) if self.classes else None
-            check_causality(network, (channels, *PROBE), range(channels * PROBE[0] * PROBE[1]), label)

@@ -39,18 +39,19 @@ def stylegan(spec: DataSpec) -> Recipe:
 
 @register(MNIST)
 def stylegan_mnist(spec: DataSpec) -> Recipe:
-    """Reference: MNIST at its own 28 pixels (7, 14, 28), for about 10 minutes of 2 CPU cores.
+    """Reference: MNIST at its own 28 pixels (7, 14, 28), told the digit, for about 10 minutes of 2 CPU cores.
 
     The paper has no figures for digits; the Fréchet distance in the digit classifier's features, beside its floor and
-    ceiling, is what to compare. Measured on one thread of a busy machine, seed 0: 0.16 CPU seconds a round; strokes
-    and loops, alike in most samples, after 600 rounds at 2e-3 and after 400 at 5e-3; after 1,651 at 3e-3 still one
-    shape in all samples, so these settings are not good yet (the recipe stylegan at 2e-3 learns drawn faces well):
+    ceiling, is what to compare. Measured on one thread, seed 0, about 0.2 CPU seconds a round: 32.9 after 1,200
+    rounds of this recipe, every digit legible, few shapes of each. Without the label, and with 4 layers of mapping, the
+    same networks make one shape in all samples after as many (67.6):
     `genwerk train stylegan-mnist --data MNIST_FOLDER --out runs/stylegan-mnist`.
     """
-    optim = Optim(lr=3e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
+    optim = Optim(lr=2e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
     base = stylegan(spec)
-    train = replace(base.train, rounds=5_000, optim=pair(optim), ema={"generator": 10_000.0}, evaluate_every=2_500)
-    return replace(base, model=replace(fitted(spec), width=16, cap=64), train=train)
+    train = replace(base.train, rounds=6_000, optim=pair(optim), ema={"generator": 10_000.0}, evaluate_every=2_500)
+    model = replace(fitted(spec), width=16, cap=64, mapping=2)
+    return replace(base, model=replace(model, conditioning="project" if spec.classes else "none"), train=train)
 
 
 @register()

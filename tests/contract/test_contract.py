@@ -188,12 +188,12 @@ def test_a_completion_is_as_likely_as_it_is_said_to_be(case: Case) -> None:
 def test_steps(case: Case) -> None:
     needs(case, "steps")
     c = None if case.condition is None else case.condition[:3]
-    frames = list(case.model.generate(3, c, seed=4))
+    frames = list(case.model.steps(3, c, seed=4))
     assert all(frame.shape == (3, *case.entry.spec.shape) and in_range(frame, case.entry.spec) for frame in frames)
     assert len(frames) > 1
     assert torch.equal(frames[-1], case.model.sample(3, c, seed=4))
     likeliest = Decoding(temperature=0)
-    one, other = (last(case.model.generate(3, c, decoding=likeliest, seed=s)) for s in (4, 40))
+    one, other = (last(case.model.steps(3, c, decoding=likeliest, seed=s)) for s in (4, 40))
     if c is not None or getattr(case.model, "condition", "none") == "none":
         assert torch.equal(one, other), "the likeliest symbols do not depend on the seed"
 
