@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from genwerk.families.pixelrnn import PixelRNNConfig
-from genwerk.recipes.autoencoder import MNIST
 from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
 PALETTE = tuple((level, level, level) for level in range(167))
-"""A palette of as many colours as the Pokemon creatures have, to build the recipe where there are no data."""
-POKEMON = DataSpec(kind="image", shape=(3, 20, 20), palette=PALETTE)
+"""A palette of as many colours as the Pokemon creatures have, to show the recipe on where there are no data."""
+POKEMON = DataSpec(kind="image", shape=(3, 6, 6), palette=PALETTE)
 
 
 def fitted(spec: DataSpec) -> PixelRNNConfig:
@@ -39,7 +38,7 @@ def row_lstm(spec: DataSpec) -> Recipe:
     return replace(pixelrnn(spec), model=replace(fitted(spec), cell="row"))
 
 
-@register(MNIST)
+@register()
 def pixelrnn_mnist(spec: DataSpec) -> Recipe:
     """Reference: the likelihood of binarised MNIST under one Diagonal BiLSTM with h = 32, for a GPU.
 

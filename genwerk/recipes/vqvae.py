@@ -7,7 +7,6 @@ from dataclasses import replace
 from genwerk.families.latent import LatentConfig
 from genwerk.families.pixelcnn import PixelCNNConfig
 from genwerk.families.vqvae import VQVAEConfig
-from genwerk.recipes.autoencoder import MNIST
 from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
@@ -52,7 +51,7 @@ def vqvae_pixelcnn(spec: DataSpec) -> Recipe:
     )
 
 
-@register(MNIST)
+@register()
 def vqvae_pixelcnn_mnist(spec: DataSpec) -> Recipe:
     """Reference: MNIST as 7 x 7 codes of 7 bits, and a gated PixelCNN of them told the digit, for 2 CPU cores.
 
@@ -61,5 +60,4 @@ def vqvae_pixelcnn_mnist(spec: DataSpec) -> Recipe:
     0.0643. About 15 minutes on 2 cores: `genwerk train vqvae-pixelcnn-mnist --data MNIST_FOLDER --out runs/vqvae`.
     """
     base = vqvae_pixelcnn(spec)
-    assert isinstance(base.model, LatentConfig)
-    return replace(base, model=replace(base.model, prior_rounds=5_000), train=replace(base.train, rounds=3_000))
+    return replace(base, train=replace(base.train, rounds=4_000))
