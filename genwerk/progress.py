@@ -81,7 +81,9 @@ def follow(training: Training) -> None:
     if training.stopped:
         say(f"stopped and saved at round {training.trainer.position.round}; go on with --resume")
         return
-    say("measuring (features to compare samples in are trained once for these data, which may take a minute)")
+    compared = training.recipe.evaluate.samples > 0 and training.splits.spec.kind == "image"
+    aside = " (features to compare samples in are trained once for these data, which may take a minute)"
+    say("measuring" + (aside if compared else ""))
     training.conclude()
     report = training.run.report
     if report is not None:
