@@ -31,6 +31,8 @@ from genwerk.spec import Batch
 from genwerk.trainer import Trainer
 
 SHOWN, COMPLETIONS = 8, 6
+PATIENCE = 4
+"""Evaluations without a better one after which training ends: these are few images, and are soon known by heart."""
 
 
 def as_numbers(splits: Splits) -> Splits:
@@ -63,7 +65,7 @@ def play(game: Recipe, splits: Splits, minutes: float, every: int) -> tuple[Auto
         if found < best[1]:
             best = copy.deepcopy(model).eval(), found, event.round, used
         print(f"  round {event.round}: {found:.3f} bits a pixel after {used:.0f} s", flush=True)
-        if used > 60 * minutes:
+        if used > 60 * minutes or event.round >= best[2] + PATIENCE * every:
             break
         start = time.process_time()
     return best
