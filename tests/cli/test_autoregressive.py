@@ -1,4 +1,4 @@
-"""Models that emit symbols, as a user meets them: samples sharpened, one's own picture completed, sounds without end."""
+"""Models that emit symbols, as a user meets them: sharpened samples, completed pictures, sounds without end."""
 
 from __future__ import annotations
 
