@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from genwerk.families.pixelrnn import PixelRNN, PixelRNNConfig
-from genwerk.nn.pixelrnn import REACH, CellName, DiagonalBiLSTM, Gates, PixelRNNNetwork, RowLSTM, diagonals
+from genwerk.nn.pixelrnn import REACH, CellName, PixelRNNNetwork
+from genwerk.nn.spatial_lstm import DiagonalBiLSTM, Gates, RowLSTM, diagonals
 from genwerk.spec import DataSpec
 from genwerk.stepper import Leak, check_causality, dependence
 
