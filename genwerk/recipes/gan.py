@@ -121,8 +121,8 @@ def gan_mnist(spec: DataSpec) -> Recipe:
 def cgan_mnist(spec: DataSpec) -> Recipe:
     """Reference: gan-mnist, told the digit by conditional normalisation and projection (Miyato & Koyama, 2018).
 
-    Its distance was 0.61 after 150 processor seconds and 0.30 after 533 (7,723 rounds), seed 0, with labels drawn as they
-    are in the data; real digits have 0.086: `genwerk train cgan-mnist --data MNIST_FOLDER --out runs/cgan-mnist`.
+    Its distance was 0.61 after 150 processor seconds and 0.30 after 533 (7,723 rounds), seed 0, with labels drawn as in
+    the data; real digits have 0.086: `genwerk train cgan-mnist --data MNIST_FOLDER --out runs/cgan-mnist`.
     """
     base = gan_mnist(spec)
     return replace(base, model=replace(classic(spec), objective="hinge", prior="normal", conditioning="project"))
