@@ -233,6 +233,17 @@ class Judges(ABC):
         """A score an example with shape (n,), higher for more real."""
 
 
+def told(model: object, condition: Tensor | None, classes: int) -> Tensor | None:
+    """``condition``, checked, where ``model`` is told one of ``classes``; None where it is told nothing (0 classes)."""
+    if not classes:
+        return None
+    if condition is None or condition.min() < 0 or condition.max() >= classes:
+        raise ValueError(
+            f"this {type(model).__name__} is told the class: pass condition, a class index from 0 to {classes - 1} each"
+        )
+    return condition
+
+
 def last(frames: Iterator[Tensor]) -> Tensor:
     """The last of ``frames``: the sample that they lead to."""
     return deque(frames, maxlen=1)[0]

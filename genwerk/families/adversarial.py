@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import Conditions, Judges, Samples, Steers
+from genwerk.abilities import Conditions, Judges, Samples, Steers, told
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Model, Stage
 from genwerk.nn.standardise import Standardise
@@ -115,14 +115,7 @@ class AdversarialModel(Model, Samples, Steers, Judges, Conditions):
 
     def label(self, condition: Tensor | None) -> Tensor | None:
         """``condition``, checked, where this model is conditional; None where it is not and none is asked for."""
-        if not self.classes:
-            return None
-        if condition is None or condition.min() < 0 or condition.max() >= self.classes:
-            raise ValueError(
-                f"this {type(self).__name__} is told the class: pass condition, a class index from 0 to "
-                f"{self.classes - 1} each"
-            )
-        return condition
+        return told(self, condition, self.classes)
 
     def _fit_scale(self, data: Dataset) -> Dataset:
         self.standardise.fit(data.x)

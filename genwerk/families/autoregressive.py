@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Completes, Completion, Conditions, Samples, Scores, Steps, Traces, last
+from genwerk.abilities import Completes, Completion, Conditions, Samples, Scores, Steps, Traces, last, told
 from genwerk.model import Config, Draw, Loss, Model, Player, Turn, Turns
 from genwerk.nn.symbols import Symbols
 from genwerk.noise import SeededNoise
@@ -143,11 +143,4 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
 
     def label(self, condition: Tensor | None) -> Tensor | None:
         """``condition``, checked, where this model is conditional; None where it is not."""
-        if not self.classes:
-            return None
-        if condition is None or condition.min() < 0 or condition.max() >= self.classes:
-            raise ValueError(
-                f"this {type(self).__name__} is told the class: pass condition, a class index from 0 to "
-                f"{self.classes - 1} each"
-            )
-        return condition
+        return told(self, condition, self.classes)
