@@ -48,6 +48,10 @@ class Decodes(ABC):
         """The example of each latent (the mean, where there is a distribution)."""
 
 
+class Inverts(Encodes, Decodes):
+    """Encodes and decodes without loss: each undoes the other, but for rounding."""
+
+
 class Steers(Decodes):
     """Decodes latents of a known prior, so that a sample can be found again, moved and mixed.
 
@@ -170,6 +174,16 @@ class Steps(ABC):
         """Frames with shape (n, *spec.shape), the last of which is the sample; what does not stand yet is blank."""
 
 
+class Tempers(Samples):
+    """Draws examples that are likelier, and less varied, than the data."""
+
+    @abstractmethod
+    def tempered(
+        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: int | None = None
+    ) -> Tensor:
+        """``n`` examples with shape (n, *spec.shape): as ``sample`` at temperature 1, all of them the mode at 0."""
+
+
 class Translates(ABC):
     """Turns examples of one kind into another."""
 
@@ -255,6 +269,7 @@ ABILITIES: dict[str, type] = {
         Samples,
         Encodes,
         Decodes,
+        Inverts,
         Steers,
         Styles,
         Scores,
@@ -264,6 +279,7 @@ ABILITIES: dict[str, type] = {
         Translates,
         Traces,
         Steps,
+        Tempers,
         Streams,
         Conditions,
         Diagnoses,

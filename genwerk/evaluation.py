@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from math import isfinite, log, log10
+from math import isfinite, log, log10, sqrt
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from genwerk.abilities import Diagnoses, Samples, abilities
+from genwerk.classification import BINS, calibration, classify
 from genwerk.data.dataset import Dataset, Splits
 from genwerk.data.toys import TOYS, Gaussians
 from genwerk.extractor import extractor_for
@@ -119,7 +120,9 @@ def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Ext
         if able & {"scores", "bounds"}:
             found = log_likelihood(model, data, draws=settings.draws, seed=settings.seed)
             figures += likelihood_figures(found, data)
-        if {"encodes", "decodes"} <= able:
+        if "scores" in able and getattr(model, "condition", "none") == "label":
+            figures += bayes_figures(model, data)
+        if {"encodes", "decodes"} <= able and "inverts" not in able:
             rebuilt = rebuild(model, data)
             figures += reconstruction_figures(data, rebuilt)
         if isinstance(model, Diagnoses):
@@ -155,7 +158,7 @@ def quick(model: Model, dataset: Dataset, *, examples: int = 1000, seed: int = 0
             figures["nll" if found.exact else "nll_bound"] = -found.nats
             if found.bits_per_dim is not None:
                 figures["bits_per_dim"] = found.bits_per_dim
-        if {"encodes", "decodes"} <= able:
+        if {"encodes", "decodes"} <= able and "inverts" not in able:
             figures["reconstruction_mse"] = _squared_error(data, rebuild(model, data))
         if not figures and "samples" in able and len(data) >= FEWEST:
             samples = draw(model, len(data), dataset, seed)
@@ -224,6 +227,23 @@ def likelihood_figures(found: Likelihood, data: Dataset) -> list[Figure]:
             Figure(name=f"{sign}KL to truth", value=nll - data.entropy, spread=error, unit="nats", note=note)
         )
     return figures
+
+
+def bayes_figures(model: Model, data: Dataset, examples: int = 2000) -> list[Figure]:
+    """Accuracy and calibration error of the classes that Bayes' rule finds, on at most ``examples`` of ``data``.
+
+    None where the data carry no labels, or labels of other classes.
+    """
+    if data.condition is None or data.spec.classes != model.spec.classes:
+        return []
+    batch = data.subset(examples).batch()
+    found, n = calibration(classify(model, batch), batch.condition), len(batch)
+    note = f"{n:,} of {len(data):,} held-out; every class as likely beforehand"
+    spread = sqrt(found.accuracy * (1 - found.accuracy) / n)
+    return [
+        Figure(name="Bayes accuracy", value=found.accuracy, spread=spread, note=note),
+        Figure(name="calibration error", value=found.error, note=f"{BINS} bins, temperature 1; {note}"),
+    ]
 
 
 def _squared_error(data: Dataset, rebuilt: Tensor) -> float:

@@ -23,6 +23,7 @@ from genwerk.abilities import (
     Scores,
     Steps,
     Streams,
+    Tempers,
     Weighs,
     abilities,
     last,
@@ -346,13 +347,15 @@ def sample(
 ) -> Batch:
     """``n`` samples in batches of ``size``; a conditional model gets ``label``, or its classes in turn.
 
-    Sample i is that of seed ``seed + i`` whatever ``size`` is. ``decoding`` is for models that emit symbols;
+    Sample i is that of seed ``seed + i`` whatever ``size`` is. ``decoding`` is for models that emit symbols (and its
+    temperature alone for those whose latents can be drawn nearer to the mode);
     ``seconds``, the length of each sound, for those that go on for as long as they are asked to.
     """
     require(model, "sample", "samples")
     assert isinstance(model, Samples)
-    if decoding is not None:
-        require(model, "sampling with a temperature, top-k or top-p", "steps")
+    colder = decoding is not None and isinstance(model, Tempers)
+    if decoding is not None and not (colder and decoding == Decoding(temperature=decoding.temperature)):
+        require(model, "sampling with a temperature, top-k or top-p" if not colder else "top-k or top-p", "steps")
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
     length = None
@@ -376,6 +379,8 @@ def sample(
             if length is not None:
                 assert isinstance(model, Streams)
                 parts.append(next(model.stream(count, c, block=length, decoding=decoding or PLAIN, seed=here)))
+            elif isinstance(model, Tempers) and decoding is not None:
+                parts.append(model.tempered(count, decoding.temperature, c, seed=here))
             elif decoding is not None:
                 assert isinstance(model, Steps)
                 parts.append(last(model.steps(count, c, decoding=decoding, seed=here)))

@@ -33,7 +33,8 @@ Likeness = Annotated[
     arg(help="Compare examples by their pixels at several scales, or by the features that samples are measured in."),
 ]
 Temperature = Annotated[
-    float | None, arg(help="For models that emit symbols: below 1 likelier symbols gain, 0 takes the likeliest.")
+    float | None,
+    arg(help="Models that emit symbols, and flows: below 1 what is likelier gains, 0 takes the likeliest."),
 ]
 TopK = Annotated[int | None, arg(help="Draw each symbol from so many of the likeliest only.")]
 TopP = Annotated[float | None, arg(help="Draw each symbol from the likeliest that together have this probability.")]

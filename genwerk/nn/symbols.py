@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from math import log1p
 from typing import Literal
-from zlib import crc32
 
 import torch
 from torch import Tensor, nn
 
+from genwerk.noise import own_uniform
 from genwerk.spec import DataSpec
 
 Binarise = Literal["none", "dynamic", "threshold"]
@@ -60,19 +60,11 @@ class Pixels(Symbols):
 
     def encode(self, x: Tensor, u: Tensor | None = None) -> Tensor:
         if self.binarise == "dynamic":
-            return ((self._own(x) if u is None else u) < x).long()
+            return ((own_uniform(x) if u is None else u) < x).long()
         return (x * (self.levels - 1)).round().long().clamp(0, self.levels - 1)
 
     def decode(self, symbols: Tensor) -> Tensor:
         return symbols.to(torch.get_default_dtype()) / (self.levels - 1)
-
-    @staticmethod
-    def _own(x: Tensor) -> Tensor:
-        """Uniform numbers with the shape of ``x``, each row seeded by what it holds."""
-        levels = (x.detach() * 255).round().to(torch.uint8).cpu().flatten(1)
-        seeds = [crc32(row.numpy().tobytes()) for row in levels]
-        drawn = [torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return torch.stack(drawn).to(x)
 
 
 class Colours(Symbols):

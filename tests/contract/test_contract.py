@@ -82,6 +82,20 @@ def test_encodes_and_decodes(case: Case) -> None:
     torch.testing.assert_close(case.model.decode(z[2:3], one)[0], x[2], rtol=1e-4, atol=1e-5)
 
 
+def test_inverts(case: Case) -> None:
+    needs(case, "inverts")
+    x, c = case.batch.x, case.condition
+    there = case.model.encode(x, c)
+    torch.testing.assert_close(case.model.decode(there, c), x, rtol=0, atol=1e-4)
+
+
+def test_tempers(case: Case) -> None:
+    needs(case, "tempers")
+    c = None if case.condition is None else case.condition[:5]
+    assert torch.equal(case.model.tempered(5, 1.0, c, seed=3), case.model.sample(5, c, seed=3))
+    assert in_range(case.model.tempered(5, 0.7, c, seed=3), case.entry.spec)
+
+
 def test_steers(case: Case) -> None:
     needs(case, "steers")
     z = case.model.prior(5, seed=3)

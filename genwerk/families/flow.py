@@ -1,0 +1,170 @@
+"""What every normalising flow shares: log p(x) = log p(z) + log |det dz/dx| for an invertible z = f(x).
+
+Rezende & Mohamed, Variational Inference with Normalizing Flows, 2015, arXiv:1505.05770; Papamakarios et al.,
+Normalizing Flows for Probabilistic Modeling and Inference, 2021, arXiv:1912.02762.
+
+A family gives a :class:`~genwerk.nn.flows.transform.Transform` and is done. What is done to data before that
+(dequantisation, logit, standardisation) is a layer with its own change of volume, and likelihoods are of stored data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from genwerk.abilities import Conditions, Diagnoses, Inverts, Scores, Steers, Tempers, told
+from genwerk.data.dataset import Dataset
+from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.nn.flows.actnorm import fitting
+from genwerk.nn.flows.base import Base, BaseName, make_base
+from genwerk.nn.flows.surface import Squash, make_surface
+from genwerk.nn.flows.transform import Transform
+from genwerk.noise import SeededNoise
+from genwerk.spec import Batch, DataSpec
+
+FIRST = 512
+"""Examples from which activation normalisation takes its first mean and variance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowConfig(Config):
+    """Settings that every flow has."""
+
+    base: BaseName = "normal"
+    """Density of the latent: standard normal, standard logistic, or a learned mixture of Gaussians."""
+    components: int = 10
+    """Gaussians of the mixture, where that is the base."""
+    squash: Squash = "logit"
+    """How pixels reach the whole line: by a logit, or only centred (none)."""
+    edge: float = 0.05
+    """How far the logit keeps from black and white, as a fraction of the range."""
+    conditional: bool = False
+    """Whether the flow is told the label."""
+
+
+class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
+    """A transform from data to a latent of simple density.
+
+    A subclass builds the transform, from examples to rows with shape (n, dims), and hands it to :meth:`flows`.
+    """
+
+    transform: Transform
+    base: Base
+    begun: Tensor
+
+    def __init__(self, config: FlowConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: FlowConfig = config
+        if config.conditional and not spec.classes:
+            raise ValueError("a class-conditional flow needs labels and the data carry none; see `genwerk data check`")
+        self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
+        self.classes = len(spec.classes) if config.conditional else 0
+        self.latent_shape = (spec.dims,)
+        self.surface = make_surface(spec, config.squash, config.edge)
+        self.scored = self.surface.scored
+        self.register_buffer("begun", torch.tensor(False))
+
+    def flows(self, transform: Transform) -> None:
+        """Take the ``transform``, from values with shape (n, *spec.shape) to rows with shape (n, dims)."""
+        self.transform = transform
+        self.base = make_base(self.config.base, self.spec.dims, self.config.components)
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        return [Stage("train", rounds, self.turns, data=self._begin)]
+
+    @torch.no_grad()
+    def _begin(self, data: Dataset) -> Dataset:
+        """Fit the surface and the first normalisation, once; ``data`` comes back as it is."""
+        if not self.begun:
+            self.surface.fit(data.x)
+            batch = data.subset(FIRST).batch()
+            x = batch.x.to(self.device)
+            condition = None if batch.condition is None else batch.condition.to(self.device)
+            with fitting(self.transform):
+                self.transform(self.surface(x)[0], self.context(condition))
+            self.begun.fill_(True)
+        return data
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        batch = draw()
+        u = draw.uniform(*self.spec.shape) if self.surface.random else None
+        yield Turn("model", self.objective, batch, u)
+        return None
+
+    def objective(self, batch: Batch, u: Tensor | None = None) -> Loss:
+        """Negative log-likelihood in nats an example; ``u`` is uniform with the shape of x, for pixels."""
+        nll = -self._log_prob(batch.x, batch.condition, u).mean()
+        figures = {"nll": nll}
+        if self.spec.kind == "image":
+            figures["bits per dim"] = nll / (self.spec.dims * log(2))
+        return nll, figures
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self._log_prob(x, condition)
+
+    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+        return self.base.draw(SeededNoise(n, seed, self.device))
+
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        return self.tempered(n, 1.0, condition, seed=seed)
+
+    @torch.no_grad()
+    def tempered(
+        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: int | None = None
+    ) -> Tensor:
+        """Examples of latents drawn nearer to their mode, at temperatures below 1 (Glow, section 5).
+
+        A conditional model that is told no label draws one at random for each example.
+        """
+        noise = SeededNoise(n, seed, self.device)
+        z = self.base.draw(noise)
+        if self.classes and condition is None:
+            condition = (noise.uniform() * self.classes).long()
+        if temperature != 1:
+            centre = self.base.centre(z)
+            z = centre + temperature * (z - centre)
+        return self.decode(z, condition)
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        z: Tensor = self.transform(self.surface.place(x), self.context(condition))[0]
+        return z
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.surface.inverse(self.transform.inverse(z, self.context(condition))[0])
+
+    @torch.no_grad()
+    def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """Whether latents of data are spread as those of samples are, and whether decoding undoes encoding.
+
+        Mean variance of a dimension over the examples, as a fraction of that over as many samples, and the greatest
+        error of any value of at most 64 examples that are encoded and decoded.
+        """
+        z = self.encode(x, condition)
+        drawn = self.prior(len(x), seed=0)
+        few = slice(64)
+        told = None if condition is None else condition[few]
+        error = (self.decode(z[few], told) - x[few]).abs().amax()
+        return {"latent variance": z.var(0).mean() / drawn.var(0).mean(), "round-trip error": error}
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def context(self, condition: Tensor | None) -> Tensor | None:
+        """What the networks are told of the label, with shape (n, classes); None for an unconditional flow."""
+        label = told(self, condition, self.classes)
+        return None if label is None else one_hot(label, self.classes)
+
+    def _log_prob(self, x: Tensor, condition: Tensor | None, u: Tensor | None = None) -> Tensor:
+        y, log_det = self.surface(x, u)
+        z, change = self.transform(y, self.context(condition))
+        log_p: Tensor = self.base.log_prob(z) + log_det + change
+        return log_p
