@@ -32,6 +32,8 @@ class Encodes(ABC):
     """Maps data to a latent, deterministically."""
 
     latent_shape: tuple[int, ...]
+    discrete: bool = False
+    """Whether a latent is made of names, between which there is nothing (entries of a codebook)."""
 
     @abstractmethod
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -103,7 +103,7 @@ def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: Pa
             f"{type(model).__name__} has no encoder to place examples in its latent space; project them first "
             "(--project), or interpolate between seeds"
         )
-    require(model, "interpolate", "encodes", "decodes")
+    _require_continuous(model, "interpolate", "decodes")
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
     c = _condition(model, start)
@@ -161,7 +161,7 @@ def traverse(model: Model, example: Batch, dims: Sequence[int], *, steps: int = 
     than two give a row each with shape (len(dims), steps, *spec.shape). The lower and upper end of ``span`` may differ
     by latent dimension (:func:`latent_span` fits them to data).
     """
-    require(model, "traverse", "encodes", "decodes")
+    _require_continuous(model, "traverse", "decodes")
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
     c = _condition(model, example)
@@ -189,11 +189,21 @@ def traverse(model: Model, example: Batch, dims: Sequence[int], *, steps: int = 
 
 def latent_span(model: Model, data: Dataset, *, examples: int = 2000, outside: float = 0.02) -> tuple[Tensor, Tensor]:
     """The range of each latent dimension over data, with a fraction ``outside`` of the examples left outside it."""
-    require(model, "traverse", "encodes")
+    _require_continuous(model, "traverse")
     assert isinstance(model, Encodes)
     batch = data.subset(examples).batch()
     z = in_batches(model.encode, batch.x.to(model.device), _condition(model, batch)).flatten(1)
     return z.quantile(outside / 2, 0), z.quantile(1 - outside / 2, 0)
+
+
+def _require_continuous(model: Model, verb: str, *needed: str) -> None:
+    """Raise :class:`Unsupported` unless ``model`` encodes to numbers, not names, and has all ``needed``."""
+    require(model, verb, "encodes", *needed)
+    if isinstance(model, Encodes) and model.discrete:
+        raise Unsupported(
+            f"{verb} moves through a latent of numbers; the codes of this {type(model).__name__} are entries of a "
+            "codebook, and there is nothing between two of them"
+        )
 
 
 def _condition(model: Model, batch: Batch) -> Tensor | None:

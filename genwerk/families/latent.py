@@ -62,7 +62,7 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
             )
         if getattr(self.autoencoder, "condition", "none") != "none":
             raise ValueError("the autoencoder of a Latent must be unconditional; make its prior conditional instead")
-        self.latent_shape = self.autoencoder.latent_shape
+        self.latent_shape, self.discrete = self.autoencoder.latent_shape, self.autoencoder.discrete
         if isinstance(self.autoencoder, DescribesCodes):
             codes = self.autoencoder.code_spec(spec.classes)
         else:

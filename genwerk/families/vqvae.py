@@ -72,6 +72,7 @@ class VQVAE(Model, Encodes, Decodes, Diagnoses, config=VQVAEConfig):
     (n, 1, h', w'). :meth:`code_spec` describes it as data for another model.
     """
 
+    discrete = True
     mean: Tensor
     variance: Tensor
 

@@ -187,3 +187,18 @@ def test_bad_requests_are_one_sentence() -> None:
 
 class ConditionalDoubling(Doubling, Conditions):
     condition = "label"
+
+
+class Named(Doubling):
+    """The same, whose latent is a grid of names."""
+
+    discrete = True
+
+
+def test_there_is_nothing_between_the_entries_of_a_codebook() -> None:
+    model, batch = Named(TABLE), Batch(torch.rand(2, 3))
+    with pytest.raises(verbs.Unsupported, match="codebook"):
+        verbs.interpolate(model, batch, batch)
+    with pytest.raises(verbs.Unsupported, match="codebook"):
+        verbs.traverse(model, batch, [0])
+    assert torch.equal(verbs.reconstruct(model, batch), batch.x)
