@@ -18,9 +18,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from genwerk.abilities import abilities
+    from genwerk.classification import classify
     from genwerk.data import Data, Dataset, Splits, open_data
     from genwerk.evaluation import evaluate
     from genwerk.model import Config, Model, Stage, Turn, Turns, build
+    from genwerk.outliers import out_of_distribution
     from genwerk.recipes import recipe
     from genwerk.run import Run, load, train
     from genwerk.settings import Evaluate, Optim, Recipe, Train
@@ -40,9 +42,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "abilities": "abilities",
+    "classification": "classify",
     "data": "Data Dataset Splits open_data",
     "evaluation": "evaluate",
     "model": "Config Model Stage Turn Turns build",
+    "outliers": "out_of_distribution",
     "settings": "Evaluate Optim Recipe Train",
     "recipes": "recipe",
     "run": "Run load train",
@@ -53,8 +57,8 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "abilities", "bits_per_dim", "build", "complete", "encode", "evaluate", "interpolate", "load", "log_likelihood",
-    "nearest", "open_data", "recipe", "reconstruct", "sample", "train", "traverse",
+    "abilities", "bits_per_dim", "build", "classify", "complete", "encode", "evaluate", "interpolate", "load",
+    "log_likelihood", "nearest", "open_data", "out_of_distribution", "recipe", "reconstruct", "sample", "train", "traverse",
     "Batch", "Config", "Data", "DataSpec", "Dataset", "Evaluate", "Model", "Optim", "Recipe", "Run", "Splits", "Stage",
     "Train", "Trainer", "Turn", "Turns",
 ]  # fmt: skip

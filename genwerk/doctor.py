@@ -19,6 +19,7 @@ from genwerk.data import cache
 EXTRAS = {
     "parquet": ("pyarrow", ".parquet files"),
     "hub": ("datasets", "hf:NAME data"),
+    "hdf5": ("h5py", "bsds300:PATH data"),
     "tensorboard": ("tensorboard", "--tensorboard"),
 }
 THREADS = "as many threads give the same bits again; their number is stored with a run and restored on resume"

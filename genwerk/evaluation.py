@@ -121,7 +121,10 @@ def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Ext
             found = log_likelihood(model, data, draws=settings.draws, seed=settings.seed)
             figures += likelihood_figures(found, data)
         if "scores" in able and getattr(model, "condition", "none") == "label":
-            figures += bayes_figures(model, data)
+            try:
+                figures += bayes_figures(model, data)
+            except ValueError as error:  # no class finds an example possible
+                notes.append(f"No Bayes accuracy: {error}.")
         if {"encodes", "decodes"} <= able and "inverts" not in able:
             rebuilt = rebuild(model, data)
             figures += reconstruction_figures(data, rebuilt)

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import tyro
 
-from genwerk.cli import machine, steering, training, using
+from genwerk.cli import machine, scoring, steering, training, using
 from genwerk.progress import say
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -24,6 +24,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "encode": using.encode,
     "complete": using.complete,
     "nearest": using.nearest,
+    "classify": scoring.classify,
+    "outliers": scoring.outliers,
     "project": steering.project,
     "mix": steering.mix,
     "truncate": steering.truncate,

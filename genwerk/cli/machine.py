@@ -20,6 +20,7 @@ def data(
     colour: Literal["auto", "grey", "rgb"] = "auto",
     palette: int | None = None,
     tolerance: int = 0,
+    jitter: bool = False,
     rate: int | None = None,
     seconds: float | None = None,
     label: str = "label",
@@ -38,6 +39,7 @@ def data(
         colour: Colour of images.
         palette: Greatest number of colours that RGB images are brought to.
         tolerance: Largest difference a channel by which colours count as one when a palette is made.
+        jitter: Whether noise is added to a table's columns of few values.
         rate: Samples a second that sounds are brought to (default: the rate that most have).
         seconds: Length of an example of sound (default: what nine in ten recordings do not exceed, at most 2).
         label: Name of the column or array that holds the labels.
@@ -56,6 +58,7 @@ def data(
             colour=colour,
             palette=palette,
             tolerance=tolerance,
+            jitter=jitter,
             rate=rate,
             seconds=seconds,
             label=label,

@@ -105,13 +105,21 @@ def table_found(
     key: str | None = None,
     notes: tuple[str, ...] = (),
 ) -> Found:
-    """A table of ``columns`` from arrays of shape (n, d); a value that is not finite in float32 is an error."""
+    """A table of ``columns`` from arrays of shape (n, d); a value that is not finite in float32 is an error.
+
+    What stands in the way of a density is noted, and mended where ``settings.jitter`` asks for it.
+    """
     first, order = _convert(len(x), (len(columns),), np.float32, key, settings, _finite(x, columns, name))
     values = [first]
     if test_x is not None:
         values.append(
             _convert(len(test_x), (len(columns),), np.float32, None, settings, _finite(test_x, columns, name))[0]
         )
+    if settings.jitter:
+        if order is not None:
+            raise ValueError(f"the table in {name} is too large for memory, where --data.jitter works; add noise to it")
+        notes += _jittered(values, columns, settings.seed)
+    notes += table_notes(values[0], columns) + shared_note(*values)
     classes, conditions = index_labels(y, test_y)
     spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns)
     parts = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
@@ -135,6 +143,148 @@ def _finite(x: Array, columns: tuple[str, ...], name: str) -> Callable[[Any], ND
         return values
 
     return rows
+
+
+CHECKED = 2**22
+"""Rows of a table that are looked at for repeats; of a longer one the first."""
+FEW = 10
+"""Rows to a value from which a column counts as one of few values."""
+OFTEN = 0.05
+"""Share of the rows from which one value of a column counts as frequent."""
+
+
+def table_notes(x: NDArray[np.float32], columns: Sequence[str]) -> tuple[str, ...]:
+    """What makes a density of the table ``x`` with shape (n, d) meaningless or unbounded, a sentence each.
+
+    Columns that never change, rows that repeat an earlier one, columns of few values, and values that a column
+    otherwise of many takes again and again.
+    """
+    if len(x) < 2:
+        return ()
+    notes, n = [], min(len(x), CHECKED)
+    of = f"{n:,}" if n == len(x) else f"the first {n:,}"
+    still, few, often = [], [], []
+    for i, name in enumerate(columns):
+        values, counts = np.unique(x[:n, i], return_counts=True)
+        most = int(counts.argmax())
+        if len(values) == 1:
+            still.append(repr(name))
+        elif _is_few(len(values), n):
+            few.append(f"{name!r} {len(values):,}")
+        elif counts[most] > max(OFTEN * n, 5):
+            often.append(f"{name!r} is {values[most]:g} in {counts[most] / n:.0%}")
+    if len(still) == 1:
+        notes.append(
+            f"The column {still[0]} never changes; a density of it has no meaning, so a flow refuses it: leave it out."
+        )
+    elif still:
+        notes.append(
+            f"The columns {_listed(still)} never change; a density of them has no meaning, so a flow refuses them: "
+            "leave them out."
+        )
+    if repeats := repeated_rows(x[:n]):
+        notes.append(
+            f"{repeats:,} of {of} rows ({repeats / n:.1%}) are copies of others; a likelihood can grow without bound "
+            "on repeated rows."
+        )
+    if few:
+        notes.append(
+            f"Columns of few values in {of} rows: {_listed(few)}; a density of discrete values can grow without bound, "
+            "which noise prevents: --data.jitter."
+        )
+    if often:
+        notes.append(
+            f"Columns with a frequent value, of {of} rows: {_listed(often)}; a density can grow without bound on it."
+        )
+    return tuple(notes)
+
+
+def shared_note(train: NDArray[np.float32], test: NDArray[np.float32] | None = None) -> tuple[str, ...]:
+    """How many distinct rows stand in both parts, which makes a model look better on the test part than it is."""
+    if test is None:
+        return ()
+    parts = [train[:CHECKED], test[:CHECKED]]
+    shared = sum(len(p) - repeated_rows(p) for p in parts)
+    both = np.concatenate(parts)
+    shared -= len(both) - repeated_rows(both)
+    return (f"{shared:,} rows of the test part stand in the training part too.",) if shared else ()
+
+
+def repeated_rows(x: NDArray[np.float32]) -> int:
+    """Rows of ``x`` with shape (n, d) that equal an earlier one: sought by their hashes, then compared."""
+    hashes = np.concatenate([_hashes(part) for part in _chunks(x)])
+    ranked = np.sort(hashes)
+    shared = ranked[1:][ranked[1:] == ranked[:-1]]
+    if not len(shared):
+        return 0
+    rows = np.flatnonzero(np.isin(hashes, shared))
+    rows = rows[np.argsort(hashes[rows], kind="stable")]
+    again = np.flatnonzero(hashes[rows[1:]] == hashes[rows[:-1]])
+    pairs = zip(_chunks(rows[again]), _chunks(rows[again + 1]), strict=True)
+    if all((x[first] == x[second]).all() for first, second in pairs):
+        return len(again)
+    return len(rows) - len(np.unique(x[rows], axis=0))  # rows that differ share a hash
+
+
+def _hashes(x: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """A number of 64 bits for each row of ``x``, the same for equal rows (0 and -0 are equal)."""
+    keys = np.random.default_rng(0).integers(1, 2**64, x.shape[1], np.uint64, endpoint=False) | np.uint64(1)
+    mixed = np.ascontiguousarray(x + np.float32(0)).view(np.uint32) * keys
+    mixed ^= mixed >> np.uint64(32)
+    hashes: NDArray[np.uint64] = (mixed * keys[::-1]).sum(1)
+    return hashes
+
+
+def _jittered(parts: Sequence[NDArray[np.float32]], columns: Sequence[str], seed: int) -> tuple[str, ...]:
+    """Add to every column of few values, in place, uniform noise from 0 to the step of the grid they lie on."""
+    train = parts[0]
+    done, left = [], []
+    for i, name in enumerate(columns):
+        values = np.unique(train[:, i]).astype(np.float64)
+        if len(values) < 2 or not _is_few(len(values), len(train)):
+            continue
+        step = _step(values)
+        if step is None:
+            left.append(repr(name))
+            continue
+        done.append(f"{name!r} ({step:.4g})")
+        for k, part in enumerate(parts):
+            part[:, i] += (step * np.random.default_rng([seed, k, i]).random(len(part))).astype(np.float32)
+    notes = []
+    if done:
+        notes.append(
+            f"Uniform noise of one step is added to column {_listed(done)} with seed {seed}, so densities are those of "
+            "the data with this noise."
+        )
+    if left:
+        notes.append(f"Column {_listed(left)} lies on no grid, so --data.jitter leaves it as it is.")
+    return (*notes,) or ("No column takes few values, so --data.jitter adds no noise.",)
+
+
+def _is_few(values: int, rows: int) -> bool:
+    return values * FEW <= rows
+
+
+def _step(values: NDArray[np.float64]) -> float | None:
+    """Step of the grid on which the sorted distinct ``values``, exact to float32, lie; None where there is none.
+
+    It is the greatest common divisor of the gaps, by Euclid's algorithm with remainders nearest zero.
+    """
+    gaps = np.diff(values)
+    least = float(gaps.min())
+    step = least
+    for gap in np.unique(gaps).tolist():
+        while gap > 0.01 * least:
+            step, gap = gap, abs(step - gap * round(step / gap))
+    if step < 0.02 * least:
+        return None
+    steps = np.round((values[-1] - values[0]) / step)
+    return float((values[-1] - values[0]) / steps)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first of ``names`` and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 # --- Images ---------------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ class Data:
 
     source: str = ""
     """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites), a path (folder
-    or .zip of images or of sounds, idx files, .npy, .npz, .csv, .parquet) or hf:NAME."""
+    or .zip of images or of sounds, idx files, .npy, .npz, .csv, .parquet), hf:NAME, or a table of the literature as
+    power:PATH (also gas, hepmass, miniboone, bsds300)."""
     size: int | None = None
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
@@ -42,6 +43,9 @@ class Data:
     """Name of the column or array that holds the labels, where the source has one."""
     label_pattern: str | None = None
     """Regular expression whose first group, found in a file's name, is its label: ^([0-9])_ for 7_ann.wav."""
+    jitter: bool = False
+    """Whether uniform noise as wide as the step of their grid is added, once, to columns of a table that take few
+    values: densities stay bounded, and are those of the data with the noise."""
     holdout: float = 0.1
     """Fraction of the examples held out for testing, where the source has no test part of its own; 0 holds none out."""
     limit: int | None = None

@@ -25,6 +25,7 @@ from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.parts import Found, check, split
 from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import open_csv
+from genwerk.data.uci import SETS, is_uci, missing, open_uci
 
 Reader = Callable[[Path, Data], Found]
 
@@ -46,20 +47,26 @@ def _opened(settings: Data) -> Splits:
         return split(BUILT_INS[source](settings), settings)
     if source.startswith("hf:"):
         return split(open_hub(source.removeprefix("hf:"), settings), settings)
+    published = is_uci(source)
+    path = _existing(source.partition(":")[2] if published else source)
+    if path is None:
+        raise missing(source) if published else _unknown(source)
     try:
-        path = Path(source).expanduser()
-        known = bool(source) and path.exists()
-    except (ValueError, RuntimeError, OSError):  # no such user, NUL in the name, a name too long
-        known = False
-    if not known:
-        raise _unknown(source)
-    try:
-        found = open_path(path, settings)
+        found = open_uci(source, path, settings) if published else open_path(path, settings)
     except PermissionError as error:
         raise ValueError(
             f"{error.filename or path} may not be read; change its permissions or name another source"
         ) from None
     return replace(split(found, settings), path=path)
+
+
+def _existing(place: str) -> Path | None:
+    """The path ``place``, if there is one."""
+    try:
+        path = Path(place).expanduser()
+        return path if place and path.exists() else None
+    except (ValueError, RuntimeError, OSError):  # no such user, NUL in the name, a name too long
+        return None
 
 
 def open_path(path: Path, settings: Data) -> Found:
@@ -154,11 +161,13 @@ def _unknown(source: str) -> ValueError:
     names = ", ".join(BUILT_INS)
     if not source:
         return ValueError(f"no data are named; type --data with a built-in ({names}), a path or hf:NAME")
+    if is_uci(f"{source}:"):
+        return missing(f"{source}:")
     near = get_close_matches(source, BUILT_INS, n=2, cutoff=0.6)
     hint = (
         f"did you mean {' or '.join(near)}?"
         if near
-        else f"the built-ins are {names}; anything else must be a path or hf:NAME"
+        else f"the built-ins are {names}; anything else must be a path, hf:NAME, or NAME:PATH of {', '.join(SETS)}"
     )
     return ValueError(f"there are no data {source!r}: no such path exists and no built-in has that name; {hint}")
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from genwerk.data import Data, cache, open_data
+from genwerk.data import Data, arrays, cache, open_data
 from genwerk.data.idx import read_idx
 
 RNG = np.random.default_rng(0)
@@ -214,6 +214,44 @@ def test_a_large_npy_is_mapped_and_shuffled_into_the_cache(tmp_path, monkeypatch
     assert large.train.x[0].ne(torch.from_numpy(x[0])).any() or large.train.x[1].ne(torch.from_numpy(x[1])).any()
 
 
+# --- Repeated rows --------------------------------------------------------------------------------------------------
+
+
+def repeats(x):
+    """Rows that are in a set of those before them."""
+    seen, count = set(), 0
+    for row in x.tolist():
+        count += tuple(row) in seen
+        seen.add(tuple(row))
+    return count
+
+
+@pytest.mark.parametrize("hashing", ["its own", "poor", "none"])
+def test_repeated_rows_are_exact_whatever_the_hashes_do(monkeypatch, hashing):
+    rng = np.random.default_rng(3)
+    if hashing != "its own":
+        kinds = 1 if hashing == "none" else 5
+        monkeypatch.setattr(arrays, "_hashes", lambda x: (np.floor(np.abs(x[:, 0])) % kinds).astype(np.uint64))
+    for high, columns in ((2, 1), (3, 6), (2, 12), (1000, 2)):
+        x = rng.integers(-high, high, (300, columns)).astype(np.float32)
+        x[x == 0] *= np.where(rng.random((x == 0).sum()) < 0.5, -1, 1)  # zeros of both signs are equal
+        assert arrays.repeated_rows(x) == repeats(x)
+    assert arrays.repeated_rows(rng.normal(size=(9000, 2)).astype(np.float32)) == 0
+
+
+def test_a_table_too_large_for_memory_takes_no_jitter(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "LARGE", 100)
+    with pytest.raises(ValueError, match="too large for memory"):
+        open_data(Data(source=saved(tmp_path / "x.npy", np.ones((40, 7), np.float32)), jitter=True))
+
+
+def test_only_the_first_rows_of_a_very_long_table_are_looked_at(monkeypatch):
+    monkeypatch.setattr(arrays, "CHECKED", 4)
+    x = np.array([[1], [2], [2], [4], [5], [5], [5]], np.float32)
+    assert arrays.table_notes(x, ["a"])[0].startswith("1 of the first 4 rows (25.0%)")
+
+
 # --- npz ------------------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +289,8 @@ def test_train_and_test_parts(tmp_path, form):
         ({"x": IMAGES}, {"label": "kind"}, "no array 'kind'"),
         ({"x_train": IMAGES, "x_test": IMAGES[:, :3]}, {}, "shapes"),
         ({"x": np.array([None])}, {}, "not a whole"),
+        ({"x": np.array([[1, 2], [3, np.nan]])}, {}, "row 2, column 'column 2'.*nan"),
+        ({"x_train": np.ones((3, 2)), "x_test": np.array([[0, np.inf]])}, {}, "row 1, column 'column 2'.*inf"),
         ({}, {}, "none"),
     ],
 )

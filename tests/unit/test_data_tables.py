@@ -101,6 +101,109 @@ def test_any_bytes_are_a_finite_table_or_a_value_error(tmp_path, content):
     assert "a.csv" in complaint if complaint else torch.isfinite(splits.train.x).all()
 
 
+# --- What is said of a table ----------------------------------------------------------------------------------------
+
+
+def about(path, text, **settings):
+    """The notes on a table, in one string, and its data."""
+    path.write_text(text)
+    splits = open_data(Data(source=str(path), **settings))
+    return " ".join(splits.notes), splits
+
+
+def test_columns_that_never_change_are_named(tmp_path):
+    rows = "".join(f"{i / 7},3,{i % 2},-0\n" for i in range(1, 20))
+    said, _ = about(tmp_path / "a.csv", "x,y,z,w\n" + rows.replace(",-0", ",1.5"))
+    assert "The columns 'y', 'w' never change; a density of them has no meaning" in said
+    said, _ = about(tmp_path / "a.csv", "x,y\n" + "1,2\n3,2\n")
+    assert "The column 'y' never changes; a density of it has no meaning, so a flow refuses it: leave it out." in said
+    said, _ = about(tmp_path / "a.csv", "x,y\n1,2\n3,2.0000002\n")
+    assert "never" not in said
+
+
+def test_one_row_says_nothing_of_its_columns(tmp_path):
+    assert "never" not in about(tmp_path / "a.csv", "x,y\n1,2\n")[0]
+
+
+def test_copies_of_rows_are_counted_with_their_share(tmp_path):
+    rows = [f"{i % 30},{i % 30 + 0.25}" for i in range(40)]
+    said, _ = about(tmp_path / "a.csv", "\n".join(["x,y", *rows]))
+    assert "10 of 40 rows (25.0%) are copies of others; a likelihood can grow without bound on repeated rows." in said
+    assert "copies" not in about(tmp_path / "a.csv", "\n".join(["x,y", *rows[:30]]))[0]
+
+
+def test_rows_of_the_test_part_that_were_trained_on_are_counted(tmp_path):
+    (tmp_path / "train.csv").write_text("a,b\n1,2\n2,2.5\n3,4\n3,4\n")
+    (tmp_path / "test.csv").write_text("a,b\n3,4\n1,2\n1,2\n2,1\n")
+    notes = " ".join(open_data(Data(source=str(tmp_path))).notes)
+    assert "2 rows of the test part stand in the training part too." in notes
+    assert "1 of 4 rows (25.0%) are copies" in notes
+    (tmp_path / "test.csv").write_text("a,b\n2,1\n")
+    assert "stand in the training" not in " ".join(open_data(Data(source=str(tmp_path))).notes)
+
+
+def test_columns_of_few_values_and_of_one_frequent_value_are_told(tmp_path):
+    rows = "".join(f"{i},{20 + i % 4},{0 if i % 2 else i + 0.5}\n" for i in range(200))
+    said, _ = about(tmp_path / "a.csv", "id,age,rain\n" + rows)
+    assert "Columns of few values in 200 rows: 'age' 4; a density of discrete values can grow without bound" in said
+    assert "Columns with a frequent value, of 200 rows: 'rain' is 0 in 50%" in said
+    assert "'id'" not in said
+
+
+def test_a_long_list_of_columns_is_cut(tmp_path):
+    head = ",".join(f"c{i}" for i in range(8))
+    said, _ = about(tmp_path / "a.csv", head + ("\n" + "1," * 7 + "1") * 3)
+    assert "'c0', 'c1', 'c2', 'c3', 'c4' and 3 more never change" in said
+
+
+# --- Jitter ---------------------------------------------------------------------------------------------------------
+
+
+def test_jitter_is_uniform_within_one_step_of_the_grid(tmp_path):
+    rng = np.random.default_rng(0)
+    age, dose, odd = (
+        rng.integers(18, 60, 4000),
+        rng.choice([0.0, 0.2, 0.5, 1.1], 4000),
+        rng.choice([0, 1, 2**0.5], 4000),
+    )
+    x = rng.normal(size=4000)
+    text = "x,age,dose,odd\n" + "\n".join(
+        f"{a:.9f},{b},{c},{d:.17g}" for a, b, c, d in zip(x, age, dose, odd, strict=True)
+    )
+    _, plain = about(tmp_path / "a.csv", text)
+    said, noisy = about(tmp_path / "a.csv", text, jitter=True)
+    assert "column 'age' (1), 'dose' (0.1) with seed 0" in said
+    assert "Column 'odd' lies on no grid" in said
+    assert "Columns of few values in 4,000 rows: 'odd' 3;" in said
+    for part in ("train", "test"):
+        noise = (getattr(noisy, part).x - getattr(plain, part).x).double()
+        assert (noise[:, [0, 3]] == 0).all()
+        for column, step in ((1, 1.0), (2, 0.1)):
+            u = (noise[:, column] / step).sort().values
+            ranks = torch.arange(1, len(u) + 1) / len(u)
+            assert u[0] >= -1e-4
+            assert u[-1] <= 1 + 1e-4
+            assert (u - ranks).abs().max() < 1.95 / len(u) ** 0.5  # Kolmogorov and Smirnov, one in a thousand
+        assert torch.corrcoef(noise[:, 1:3].T)[0, 1].abs() < 4 / len(noise) ** 0.5
+
+
+def test_jitter_comes_from_the_seed_and_differs_between_the_parts(tmp_path):
+    text = "a\n" + "\n".join(str(i % 3) for i in range(60))
+    (tmp_path / "train.csv").write_text(text)
+    (tmp_path / "test.csv").write_text(text)
+    one, same, other = (open_data(Data(source=str(tmp_path), jitter=True, seed=s)) for s in (0, 0, 1))
+    assert torch.equal(one.train.x, same.train.x)
+    assert not torch.equal(one.train.x, other.train.x)
+    assert not torch.equal(one.train.x, one.test.x)
+    assert torch.equal(one.test.x.floor(), torch.tensor([[float(i % 3)] for i in range(60)]))
+
+
+def test_jitter_that_has_nothing_to_do_says_so(tmp_path):
+    said, splits = about(tmp_path / "a.csv", "a\n1.5\n2.25\n9\n", jitter=True)
+    assert "No column takes few values" in said
+    assert sorted(torch.cat([splits.train.x, splits.test.x]).flatten().tolist()) == [1.5, 2.25, 9.0]
+
+
 # --- parquet --------------------------------------------------------------------------------------------------------
 
 
@@ -149,6 +252,9 @@ def test_numbers_in_parquet(tmp_path):
     "columns, words",
     [
         ({"a": [1.0, None]}, "row 2, column 'a'"),
+        ({"a": [1.0, 2.0], "b": [0.0, float("nan")]}, "row 2, column 'b'.*nan"),
+        ({"a": [float("-inf"), 2.0]}, "row 1, column 'a'.*-inf"),
+        ({"a": [1e300, 2.0]}, "row 1, column 'a'.*finite"),
         ({"a": ["x", "y"]}, "column 'a'.*holds string"),
         ({"label": [1, 2]}, "no column beside"),
         ({"a": pa.array([], pa.int64())}, "without rows"),

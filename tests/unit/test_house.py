@@ -24,6 +24,7 @@ FLOORS = [
     ["seats", "watchdog"],
     ["runtime"],
     ["pictures"],
+    ["classification", "outliers"],
     ["verbs"],
     ["store"],
     ["events"],

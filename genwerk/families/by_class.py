@@ -1,0 +1,138 @@
+"""ByClass(model): any unconditional density, made class-conditional by a copy of its own for every class.
+
+With one Gaussian a class this is quadratic discriminant analysis (Hastie, Tibshirani & Friedman, The Elements of
+Statistical Learning, 2nd edition, 2009, section 4.3), with diagonal covariances Gaussian naive Bayes, and with several
+Gaussians a class mixture discriminant analysis with covariances of their own (Hastie & Tibshirani: Discriminant
+analysis by Gaussian mixtures, 1996). :func:`genwerk.classification.classify` turns the densities into p(c | x).
+
+Done differently: nothing is shared between the classes, neither covariances nor weights, so that any family will do;
+what a family can share through a condition of its own (``conditional``) is learned from more examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from genwerk.abilities import Conditions, Samples, Scores, told
+from genwerk.data.dataset import Dataset
+from genwerk.data.stream import mix
+from genwerk.model import Config, Model, Stage, build
+from genwerk.noise import SeededNoise
+from genwerk.spec import DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByClassConfig(Config):
+    """Settings of a model for each class."""
+
+    model: Config
+    """A family that samples and scores, unconditionally, and learns as one player; every class gets one."""
+
+
+class Density(Protocol):
+    """What is asked of a class's model."""
+
+    def sample(self, n: int, *, seed: int | None = None) -> Tensor: ...
+
+    def log_prob(self, x: Tensor) -> Tensor: ...
+
+
+class ByClass(Model, Samples, Scores, Conditions, config=ByClassConfig):
+    """p(x | c) = p_c(x), where the model p_c has seen the examples of class c alone."""
+
+    def __init__(self, config: ByClassConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: ByClassConfig = config
+        if not spec.classes:
+            raise ValueError("a model for each class needs labels and the data carry none; see `genwerk data check`")
+        self.condition: Literal["none", "label", "text"] = "label"
+        alone = replace(spec, classes=())
+        self.models = nn.ModuleList(_checked(build(config.model, alone)) for _ in spec.classes)
+        self.scored = cast(Scores, self.models[0]).scored
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """One, `model`: all classes share its settings, and in a class's stages only that class's weights move.
+
+        Averaged weights (EMA) follow the last weights of a class once its stages are over.
+        """
+        return {"model": self}
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        """Each class's stages in turn, every one as long as the family makes it of ``rounds``."""
+        return [
+            replace(stage, name=f"class {name}: {stage.name}", data=partial(self.begin, c, stage.data))
+            for c, name in enumerate(self.spec.classes)
+            for stage in cast(Model, self.models[c]).stages(rounds)
+        ]
+
+    def begin(self, c: int, prepare: Callable[[Dataset], Dataset] | None, data: Dataset) -> Dataset:
+        """The examples of class ``c``, without their label, as ``prepare`` (the data of that class's stage) has them.
+
+        A class of which there is no example is an error before the first class has been learned.
+        """
+        if data.condition is None:
+            raise ValueError("a model for each class learns from labels, and these data carry none")
+        counts = torch.bincount(data.condition, minlength=len(self.spec.classes))
+        if missing := [self.spec.classes[i] for i in (counts == 0).nonzero().flatten().tolist()]:
+            raise ValueError(
+                f"class {missing[0]!r} has no training example"
+                + (f" (nor have {len(missing) - 1} more)" if len(missing) > 1 else "")
+                + "; give some, raise --data.limit or hold out less, or leave the class out of the data"
+            )
+        rows = (data.condition == c).nonzero().squeeze(1)
+        spec = cast(Model, self.models[c]).spec
+        own = replace(data.select(rows), spec=spec, condition=None, captions=None, entropy=None)
+        return own if prepare is None else prepare(own)
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        """``n`` new examples; without ``condition`` each is of a class drawn at random, all being equally likely.
+
+        A class is sampled from its first place in ``condition`` to its last, and what stands between is dropped: where
+        samples are costly, put equal classes side by side.
+        """
+        first = SeededNoise(n, seed).seed
+        if condition is None:  # not from the numbers that the class's own model draws first
+            u = torch.cat([SeededNoise(1, mix(first + i)).uniform() for i in range(n)])
+            condition = (u * len(self.spec.classes)).long().to(self.device)
+
+        def draw(model: Density, places: Tensor) -> Tensor:
+            start, stop = int(places[0]), int(places[-1]) + 1
+            return model.sample(stop - start, seed=first + start)[places - start]
+
+        return self._by_class(condition, draw)
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self._by_class(condition, lambda model, places: model.log_prob(x[places]))
+
+    def _by_class(self, condition: Tensor | None, of: Callable[[Density, Tensor], Tensor]) -> Tensor:
+        """``of`` each class's model and its places in ``condition``, brought back to the order of ``condition``."""
+        label = told(self, condition, len(self.spec.classes))
+        assert label is not None
+        places = [(label == c).nonzero().squeeze(1) for c in range(len(self.models))]
+        parts = [of(cast(Density, self.models[c]), rows) for c, rows in enumerate(places) if len(rows)]
+        return torch.cat(parts)[torch.cat(places).argsort()]
+
+
+def _checked(model: Model) -> Model:
+    """``model``, if it can be one class's."""
+    name = type(model).__name__
+    if not (isinstance(model, Samples) and isinstance(model, Scores)):
+        raise ValueError(f"{name} does not both sample and score; a ByClass needs a family that does, such as Mixture")
+    if getattr(model, "condition", "none") != "none":
+        raise ValueError(
+            f"the {name} of a ByClass must be unconditional; it is told the class by having one of its own"
+        )
+    if others := sorted(model.players().keys() - {"model"}):
+        raise ValueError(f"{name} has the player {others[0]!r}; a ByClass needs a family with the one player 'model'")
+    return model
