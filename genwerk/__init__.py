@@ -58,7 +58,8 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 
 __all__ = [
     "abilities", "bits_per_dim", "build", "classify", "complete", "encode", "evaluate", "interpolate", "load",
-    "log_likelihood", "nearest", "open_data", "out_of_distribution", "recipe", "reconstruct", "sample", "train", "traverse",
+    "log_likelihood", "nearest", "open_data", "out_of_distribution", "recipe", "reconstruct", "sample", "train",
+    "traverse",
     "Batch", "Config", "Data", "DataSpec", "Dataset", "Evaluate", "Model", "Optim", "Recipe", "Run", "Splits", "Stage",
     "Train", "Trainer", "Turn", "Turns",
 ]  # fmt: skip

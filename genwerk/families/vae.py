@@ -3,11 +3,14 @@
 Kingma & Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114.
 beta: Higgins et al., beta-VAE, ICLR 2017. draws > 1: Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders,
 2016, arXiv:1509.00519. conditional: Sohn, Lee & Yan, Learning Structured Output Representation using Deep Conditional
-Generative Models, 2015. mmd: Zhao, Song & Ermon, InfoVAE, 2017, arXiv:1706.02262.
+Generative Models, 2015. mmd: Zhao, Song & Ermon, InfoVAE, 2017, arXiv:1706.02262. posterior "iaf": Kingma, Salimans,
+Jozefowicz, Chen, Sutskever & Welling, Improved Variational Inference with Inverse Autoregressive Flow, 2016,
+arXiv:1606.04934.
 
 Done differently: beta is relative to the true bound, in nats of the data, whatever the likelihood, so that beta = 1 is
 the ELBO and nothing else; Adam instead of Adagrad and no prior on the weights; tables are standardised by column, and
-their density is counted in their own units all the same.
+their density is counted in their own units all the same. A step of the inverse autoregressive flow is exp(s) z + t with
+a bound on s, which begins as the identity; the published sigmoid(s) z + (1 - sigmoid(s)) m can only shrink codes.
 """
 
 from __future__ import annotations
@@ -35,6 +38,10 @@ from genwerk.losses import (
 )
 from genwerk.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
 from genwerk.nn.coder import Network, coders
+from genwerk.nn.flows.autoregressive import Autoregressive
+from genwerk.nn.flows.made import MADE
+from genwerk.nn.flows.monotone import Affine
+from genwerk.nn.flows.transform import Chain
 from genwerk.nn.mlp import Activation
 from genwerk.nn.standardise import Standardise
 from genwerk.noise import Noise, SeededNoise
@@ -58,6 +65,13 @@ class VAEConfig(Config):
     """Function between layers."""
     latent: int = 20
     """Number of dimensions of the code."""
+    posterior: Literal["gaussian", "iaf"] = "gaussian"
+    """Distribution of an example's codes: independent normal values, or these moved on by an inverse autoregressive
+    flow, so that they depend on each other."""
+    steps: int = 2
+    """Steps of the inverse autoregressive flow."""
+    step_width: int = 320
+    """Units of the hidden layer of each step, and numbers that the encoder tells all of them."""
     likelihood: LikelihoodName = "bernoulli"
     """Distribution of the data given a code; logistic is the discretised one, of stored pixel levels."""
     sigma: Sigma = "learned"
@@ -77,6 +91,8 @@ class VAEConfig(Config):
     def __post_init__(self) -> None:
         if self.latent < 1:
             raise ValueError(f"latent is {self.latent}; a code needs 1 dimension or more")
+        if self.posterior == "iaf" and min(self.steps, self.step_width) < 1:
+            raise ValueError(f"steps is {self.steps} and step_width {self.step_width}; a flow needs 1 of each or more")
         if self.draws < 1 or (self.draws > 1 and (self.beta, self.mmd) != (1, 0)):
             raise ValueError(f"draws is {self.draws}; it must be 1 or more, and above 1 only with beta 1 and mmd 0")
 
@@ -94,16 +110,19 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
         self.standardise = Standardise(spec.shape, active=spec.kind == "table")
         self.likelihood = make_likelihood(config.likelihood, spec, config.sigma)
         self.scored = self.likelihood.scored
+        iaf = config.posterior == "iaf"
+        self.told = config.step_width if iaf else 0
         self.encoder, self.decoder = coders(
             config.network,
             shape=spec.shape,
-            features=2 * config.latent,
+            features=2 * config.latent + self.told,
             latent=config.latent,
             output=self.likelihood.parameters_shape,
             widths=config.widths,
             activation=config.activation,
             classes=len(spec.classes) if config.conditional else 0,
         )
+        self.flow = inverse_steps(config.latent, config.steps, config.step_width, config.activation) if iaf else None
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -126,22 +145,23 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
         """
         x = self.observe(batch.x, u)
         condition = batch.condition if self.config.conditional else None
-        mean, log_var = self.posterior(x, condition)
-        z = reparametrise(mean, log_var, eps)
+        mean, log_var, told = self._encode(x, condition)
+        z, log_ratio = self._draw(mean, log_var, told, eps)
         log_p_x_given_z = self._log_likelihood(x, z, condition)
-        kl = gaussian_kl(mean, log_var)
-        elbo = log_p_x_given_z.mean(1) - kl.sum(1)
+        by_dimension = gaussian_kl(mean, log_var)
+        kl = by_dimension.sum(1) if self.flow is None else -log_ratio.mean(1)
+        elbo = log_p_x_given_z.mean(1) - kl
         metrics: Metrics = {
             "elbo": elbo.mean(),
             "log likelihood": log_p_x_given_z.mean(),
-            "kl": kl.sum(1).mean(),
-            "kl by dimension": kl.mean(0),
+            "kl": kl.mean(),
         }
+        if self.flow is None:
+            metrics["kl by dimension"] = by_dimension.mean(0)
         if self.config.draws > 1:
-            log_w = log_p_x_given_z + log_prior_ratio(z, log_var, eps)
-            bound = log_w.logsumexp(1) - log(self.config.draws)
+            bound = (log_p_x_given_z + log_ratio).logsumexp(1) - log(self.config.draws)
             return -bound.mean(), metrics
-        loss = -log_p_x_given_z.mean() + self.config.beta * kl.sum(1).mean()
+        loss = -log_p_x_given_z.mean() + self.config.beta * kl.mean()
         if prior is not None:
             metrics["mmd"] = mmd(z[:, 0], prior, self.config.kernel)
             loss = loss + self.config.mmd * metrics["mmd"]
@@ -167,7 +187,9 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
         return self.decode(z, condition)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.posterior(self.standardise(x), self._label(condition))[0]
+        """The mean of q(z | x), or where an inverse autoregressive flow takes it."""
+        mean, log_var, told = self._encode(self.standardise(x), self._label(condition))
+        return self._draw(mean, log_var, told, torch.zeros_like(mean)[:, None])[0][:, 0]
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         parameters = self.decoder(z, self._label(condition)).to(z.dtype)
@@ -175,8 +197,8 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
 
     def sample_posterior(self, x: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
         """A draw of z ~ q(z | x) for each example, with shape (n, d); ``encode`` gives the mean."""
-        mean, log_var = self.posterior(self.standardise(x), self._label(condition))
-        return reparametrise(mean, log_var, noise.normal(1, self.config.latent))[:, 0]
+        encoded = self._encode(self.standardise(x), self._label(condition))
+        return self._draw(*encoded, noise.normal(1, self.config.latent))[0][:, 0]
 
     @torch.no_grad()
     def log_weights(self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
@@ -190,10 +212,17 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
         """Mean KL divergence by dimension, in nats, and the number of active units.
 
         A unit is active when its posterior mean varies over the data by more than 0.01 (Burda et al., section 5.2).
+        Behind a flow only the whole divergence is known, estimated by a draw an example.
         """
-        mean, log_var = self.posterior(self.standardise(x), self._label(condition))
-        active = (mean.var(0, correction=0) > ACTIVE).sum()
-        return {"KL of codes": gaussian_kl(mean, log_var).mean(0), "active units": active}
+        mean, log_var, told = self._encode(self.standardise(x), self._label(condition))
+        if self.flow is None:
+            kl = gaussian_kl(mean, log_var).mean(0)
+        else:
+            kl = -self._draw(mean, log_var, told, SeededNoise(len(x), 0, x.device).normal(1, self.config.latent))[
+                1
+            ].mean()
+        active = (self.encode(x, condition).var(0, correction=0) > ACTIVE).sum()
+        return {"KL of codes": kl, "active units": active}
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -202,9 +231,24 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
         return self.likelihood.observe(self.standardise(x), u)
 
     def posterior(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of q(z | x) for an observed ``x``, each with shape (n, d)."""
-        mean, log_var = self.encoder(x, condition).to(x.dtype).chunk(2, dim=1)
-        return mean, bounded_log_var(log_var)
+        """Mean and log variance of q(z | x), before any flow, for an observed ``x``, each with shape (n, d)."""
+        return self._encode(x, condition)[:2]
+
+    def _encode(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean, log variance, and what the flow is told of an observed ``x``."""
+        d = self.config.latent
+        mean, log_var, told = self.encoder(x, condition).to(x.dtype).split([d, d, self.told], dim=1)
+        return mean, bounded_log_var(log_var), told
+
+    def _draw(self, mean: Tensor, log_var: Tensor, told: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """z ~ q(z | x) with shape (n, k, d) for ``eps`` like it, and log p(z) - log q(z | x) with shape (n, k)."""
+        z = reparametrise(mean, log_var, eps)
+        if self.flow is None:
+            return z, log_prior_ratio(z, log_var, eps)
+        n, k, _ = z.shape
+        moved, log_det = self.flow(z.flatten(0, 1), told.repeat_interleave(k, 0))
+        z = moved.unflatten(0, (n, k))
+        return z, log_prior_ratio(z, log_var, eps) + log_det.unflatten(0, (n, k))
 
     def _log_likelihood(self, x: Tensor, z: Tensor, condition: Tensor | None) -> Tensor:
         """log p(x | z) in nats for codes with shape (n, k, d), with shape (n, k)."""
@@ -216,11 +260,11 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
 
     def _log_weights(self, batch: Batch, draws: int, noise: Noise) -> Tensor:
         x = self.observe(batch.x, noise.uniform(*self.spec.shape))
-        mean, log_var = self.posterior(x, batch.condition)
+        encoded = self._encode(x, batch.condition)
         log_w = []
         for eps in noise.normal(draws, self.config.latent).split(max(1, ROWS // len(x)), dim=1):
-            z = reparametrise(mean, log_var, eps)
-            log_w.append(self._log_likelihood(x, z, batch.condition) + log_prior_ratio(z, log_var, eps))
+            z, log_ratio = self._draw(*encoded, eps)
+            log_w.append(self._log_likelihood(x, z, batch.condition) + log_ratio)
         return torch.cat(log_w, dim=1)
 
     def _label(self, condition: Tensor | None) -> Tensor | None:
@@ -235,3 +279,13 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
     def _fit_scale(self, data: Dataset) -> Dataset:
         self.standardise.fit(data.x)
         return data
+
+
+def inverse_steps(dims: int, steps: int, width: int, activation: Activation) -> Chain:
+    """An inverse autoregressive flow from z_0 to z_T with shape (n, dims), told ``width`` numbers an example.
+
+    Each step is one pass (Kingma et al., 2016, section 3 and algorithm 1), and the order turns round from step to step.
+    """
+    order = list(range(dims))
+    networks = [MADE(dims, Affine.size, (width,), activation, context=width) for _ in range(steps)]
+    return Chain([Autoregressive(made, Affine(), order[::-1] if i % 2 else order) for i, made in enumerate(networks)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from genwerk.families.nice import NICEConfig
 from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
@@ -18,3 +20,26 @@ def nice(spec: DataSpec) -> Recipe:
     """NICE: additive couplings with a logistic prior (Dinh et al., 2015)."""
     optim = Optim(lr=1e-3, schedule="cosine", warmup=100, clip_norm=10.0)
     return Recipe(model=fitted(spec), train=Train(rounds=5_000, optim={"model": optim}))
+
+
+@register()
+def nice_mnist(spec: DataSpec) -> Recipe:
+    """Reference: bits a pixel of MNIST under the published NICE, for 2 CPU cores.
+
+    Dinh et al., 2015, table 3: 1980.50 nats of pixels spread over [0, 1], which are 4.36 bits/dim; 4 couplings of
+    5 x 1000 ReLU, batches of 200, 1500 epochs. Here the rate falls to 0 over 12 epochs, about 20 minutes of one core;
+    data of 128 values or fewer get narrower networks.
+    `genwerk train nice-mnist --data MNIST_FOLDER --out runs/nice-mnist`.
+    """
+    return replace(
+        nice(spec),
+        train=Train(
+            rounds=3_500,
+            batch_size=200,
+            optim={"model": Optim(lr=1e-3, schedule="cosine", warmup=200, clip_norm=50.0)},
+            log_every=200,
+            sample_every=1_750,
+            evaluate_every=500,
+            save_every=500,
+        ),
+    )

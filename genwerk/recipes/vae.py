@@ -48,6 +48,13 @@ def iwae(spec: DataSpec) -> Recipe:
 
 
 @register()
+def vae_iaf(spec: DataSpec) -> Recipe:
+    """A VAE whose posterior is an inverse autoregressive flow, so that codes may be curved (Kingma et al., 2016)."""
+    width = 64 if spec.dims <= 128 else 320
+    return replace(vae(spec), model=replace(fitted(spec), posterior="iaf", step_width=width))
+
+
+@register()
 def infovae(spec: DataSpec) -> Recipe:
     """MMD-VAE: the whole distribution of codes is held to the prior, not each code (Zhao et al., 2017).
 

@@ -18,7 +18,7 @@ from genwerk.nn.flows.conditioner import ContextAffine, DenseConditioner
 from genwerk.nn.flows.coupling import Checkerboard, Coupling, Halves, Interleaved, Split
 from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
 from genwerk.nn.flows.surface import Columns, Pixels, make_surface
-from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Permute, Scale, Transform
+from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Permute, Transform
 from genwerk.noise import SeededNoise, own_uniform
 from genwerk.spec import DataSpec
 
@@ -92,7 +92,6 @@ def test_single_precision_round_trips_at_hostile_parameters() -> None:
 
 TRANSFORMS: dict[str, tuple[Callable[[], Transform], tuple[int, ...]]] = {
     "permute": (lambda: Permute(torch.tensor([2, 0, 3, 1])), (4,)),
-    "scale": (lambda: Scale((4,)), (4,)),
     "flatten": (lambda: Flatten((2, 3, 2)), (2, 3, 2)),
     "actnorm": (lambda: ActNorm((3, 2, 2)), (3, 2, 2)),
     "inverse": (lambda: Inverse(Coupling((4,), Halves(), Affine(), dense)), (4,)),
@@ -166,7 +165,7 @@ def test_black_squares_are_those_whose_row_and_column_are_both_even_or_odd() -> 
     assert sorted(white.flatten().tolist()) == [1, 3, 4, 6, 9, 11, 12, 14]
 
 
-class Wrong(Scale):
+class Wrong(ActNorm):
     """Errors of public libraries, one at a time."""
 
     def __init__(self, fault: str) -> None:
@@ -209,7 +208,7 @@ def test_the_check_finds_the_errors_of_public_libraries(fault: str, said: str) -
 
 def test_a_first_normalisation_is_taken_once() -> None:
     torch.manual_seed(0)
-    layer = Chain([ActNorm((3, 4, 4)), Scale((3, 4, 4)), ActNorm((3, 4, 4))])
+    layer = Chain([ActNorm((3, 4, 4)), ActNorm((3, 4, 4))])
     x = 5 + 2 * torch.randn(40, 3, 4, 4)
     x[:, 1] = 7.0
     with fitting(layer):

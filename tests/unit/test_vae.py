@@ -18,7 +18,7 @@ from genwerk.families.vae import VAE, VAEConfig
 from genwerk.losses import gaussian_kl, log_prior_ratio, mmd, reparametrise
 from genwerk.noise import SeededNoise
 from genwerk.recipes import find
-from genwerk.settings import Train
+from genwerk.settings import Optim, Train
 from genwerk.spec import Batch, DataSpec
 from genwerk.trainer import Trainer
 
@@ -170,6 +170,98 @@ def test_posterior_is_sampled_by_name_and_encode_is_its_mean() -> None:
     torch.testing.assert_close(z.std(0), (0.5 * log_var[0]).exp(), atol=0.02, rtol=0)
 
 
+# --- posterior "iaf" --------------------------------------------------------------------------------------------------
+
+IAF = VAEConfig(widths=(), latent=2, likelihood="gaussian", sigma=0.5, posterior="iaf", step_width=8)
+
+
+def stirred(model: VAE, deviation: float = 0.5) -> VAE:
+    """``model`` with random weights in its flow, which begins as the identity."""
+    assert model.flow is not None
+    for p in model.flow.parameters():
+        torch.nn.init.normal_(p, 0, deviation)
+    return model
+
+
+def test_density_of_a_flowing_posterior_is_the_change_of_variables() -> None:
+    model = stirred(VAE(replace(IAF, latent=3, steps=3, conditional=True), replace(TABLE, classes=("a", "b"))).double())
+    x, label = torch.randn(2, 4, dtype=torch.float64), torch.tensor([0, 1])
+    mean, log_var, told = model._encode(x, label)
+    assert told.shape == (2, 8)
+    eps = torch.randn(2, 5, 3, dtype=torch.float64)
+    z, log_ratio = model._draw(mean, log_var, told, eps)
+    normal = torch.distributions.Normal(0.0, 1.0)
+    for i, k in ((0, 0), (0, 4), (1, 2)):
+        row = slice(i, i + 1)
+
+        def moved(e: Tensor, row: slice = row) -> Tensor:
+            return model._draw(mean[row], log_var[row], told[row], e.view(1, 1, 3))[0].flatten()
+
+        jacobian = torch.autograd.functional.jacobian(moved, eps[i, k])
+        assert (jacobian.abs() > 1e-9).all(), "every code depends on all of the noise when the order has turned round"
+        log_q = normal.log_prob(eps[i, k]).sum() - torch.linalg.slogdet(jacobian).logabsdet
+        torch.testing.assert_close(moved(eps[i, k]), z[i, k])
+        torch.testing.assert_close(log_ratio[i, k], normal.log_prob(z[i, k]).sum() - log_q)
+
+
+def test_weights_of_a_flowing_posterior_average_to_the_density() -> None:
+    exact, p = linear_gaussian(spread=1.3)
+    model = VAE(IAF, TABLE).double()
+    with torch.no_grad():
+        model.decoder.load_state_dict(exact.decoder.state_dict())
+        model.encoder.body[0].weight[:4] = exact.encoder.body[0].weight
+        model.encoder.body[0].bias[:4] = exact.encoder.body[0].bias
+    x = p.sample((20,))
+    torch.testing.assert_close(model.log_weights(x, 3, seed=1), exact.log_weights(x, 3, seed=1))  # the identity, so far
+    stirred(model, 0.1)
+    w = (model.log_weights(x, 20_000, seed=1) - p.log_prob(x)[:, None]).exp()
+    assert w.std() > 0.05
+    deviation = (w.mean(1) - 1) / (w.std(1) / 20_000**0.5)
+    assert deviation.abs().max() < 4.5
+
+
+class Bent(torch.nn.Module):
+    """x = z_1 - z_0^2: the codes of one x lie on a parabola."""
+
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return z[:, 1:] - z[:, :1] ** 2
+
+
+def test_a_flow_fits_codes_that_lie_on_a_parabola_better_than_a_gaussian() -> None:
+    spec, gaps = DataSpec(kind="table", shape=(1,)), {}
+    x = torch.zeros(64, 1)
+    line = torch.linspace(-6, 6, 601, dtype=torch.float64)
+    z = torch.cartesian_prod(line, line)
+    residual = z[:, 1] - z[:, 0] ** 2
+    log_p = -0.5 * (z**2).sum(1) - 0.5 * (residual / 0.3) ** 2 - log(0.3) - 1.5 * log(2 * torch.pi)
+    exact = log_p.logsumexp(0) + 2 * log(12 / 600)
+    for posterior in ("gaussian", "iaf"):
+        torch.manual_seed(0)
+        model = VAE(replace(IAF, sigma=0.3, posterior=posterior, step_width=16, activation="tanh"), spec)
+        model.decoder = Bent()
+        optim = {"model": Optim(lr=3e-2, schedule="cosine")}
+        Trainer(model, Dataset(x=x, spec=spec), Train(rounds=400, batch_size=64, optim=optim)).fit()
+        gaps[posterior] = (exact - model.log_weights(x, 200, seed=0).mean()).item()
+    assert gaps["gaussian"] > 0.15
+    assert -0.02 < gaps["iaf"] < 0.5 * gaps["gaussian"]
+
+
+def test_objective_of_a_flow_is_the_bound_of_its_draws() -> None:
+    model = stirred(VAE(replace(SMALL, posterior="iaf", step_width=8), DIGIT).double())
+    batch, u = batch_of(DIGIT, 5, torch.float64)
+    eps = torch.randn(5, 1, 3, dtype=torch.float64)
+    x = model.observe(batch.x, u)
+    z, log_ratio = model._draw(*model._encode(x, None), eps)
+    log_p = model._log_likelihood(x, z, None)
+    loss, metrics = model.objective(batch, u, eps)
+    torch.testing.assert_close(loss, -(log_p + log_ratio).mean())
+    torch.testing.assert_close(metrics["elbo"], -loss)
+    assert "kl by dimension" not in metrics
+    assert model.diagnose(batch.x)["KL of codes"].dim() == 0
+    model.config = replace(model.config, beta=3.0)
+    torch.testing.assert_close(model.objective(batch, u, eps)[0], -log_p.mean() - 3 * log_ratio.mean())
+
+
 def test_diagnosis_tells_the_active_units() -> None:
     model, p = linear_gaussian()
     with torch.no_grad():
@@ -198,7 +290,7 @@ def test_a_conditional_model_uses_its_label() -> None:
         VAE(SMALL, DIGIT).sample(6, ones)
 
 
-@pytest.mark.parametrize("name", ["vae", "cvae", "iwae", "infovae"])
+@pytest.mark.parametrize("name", ["vae", "cvae", "iwae", "infovae", "vae-iaf"])
 @pytest.mark.parametrize("spec", [DIGIT, COLOUR, TABLE, DataSpec(kind="audio", shape=(1, 50))], ids=str)
 def test_recipes_fit_themselves_to_the_data(name: str, spec: DataSpec) -> None:
     spec = replace(spec, classes=DIGIT.classes)
@@ -247,6 +339,8 @@ def test_settings_that_cannot_work_say_so() -> None:
         VAE(replace(SMALL, conditional=True), TABLE)
     with pytest.raises(ValueError, match="gaussian"):
         VAE(SMALL, TABLE)
+    with pytest.raises(ValueError, match="steps is 0"):
+        replace(IAF, steps=0)
     for wrong in ({"draws": 0}, {"draws": 5, "beta": 2.0}, {"draws": 5, "mmd": 1.0}):
         with pytest.raises(ValueError, match="draws is"):
             VAEConfig(**wrong)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 Transformed = tuple[Tensor, Tensor]
@@ -90,20 +89,6 @@ def summed(by_value: Tensor) -> Tensor:
 def per_example(log_det: Tensor, x: Tensor) -> Tensor:
     """One log-determinant for all of ``x``, once for each example."""
     return log_det.to(x.dtype).expand(len(x))
-
-
-class Scale(Transform):
-    """z = exp(s) x with a learned s for each value: the last layer of NICE (Dinh et al., 2015, section 3.3)."""
-
-    def __init__(self, shape: Sequence[int]) -> None:
-        super().__init__()
-        self.log_scale = nn.Parameter(torch.zeros(*shape))
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Transformed:
-        return x * self.log_scale.exp(), per_example(self.log_scale.sum(), x)
-
-    def inverse(self, z: Tensor, context: Tensor | None = None) -> Transformed:
-        return z * (-self.log_scale).exp(), per_example(-self.log_scale.sum(), z)
 
 
 class Flatten(Transform):
