@@ -1,7 +1,7 @@
 """Flows on densities of known entropy, beside zuko's and normflows' of equal size: divergence from the truth and time.
 
     pip install zuko normflows
-    OMP_NUM_THREADS=1 python benchmarks/flow_toys.py [--toys parabola gaussians8] [--flows maf ...] [--seeds 0 1] [--alone]
+    OMP_NUM_THREADS=1 python benchmarks/flow_toys.py [--toys parabola] [--flows maf] [--seeds 0] [--rounds 1500] [--alone]
 
 Every flow is this library's recipe, with its depth, widths, batch, optimiser and rounds given to the others as well;
 all see the same batches of the same 20,000 points, brought to unit variance. They are trained in one plain loop, in
@@ -131,10 +131,10 @@ def normflowses(recipe: Recipe) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     return flow, flow.log_prob
 
 
-def contenders(name: str, x: Tensor, seed: int, alone: bool = False) -> Iterator[Contender]:
+def contenders(name: str, x: Tensor, seed: int, rounds: int, alone: bool = False) -> Iterator[Contender]:
     """The recipe ``name`` as the three libraries have it, or this one ``alone``."""
     recipe = REGISTRY[name].make(SPEC)
-    optim, rounds = recipe.train.optim["model"], recipe.train.rounds
+    optim = recipe.train.optim["model"]
     made = {"genwerk": lambda: ours(recipe, x)}
     if not alone:
         made |= {"zuko": lambda: zukos(recipe), "normflows": lambda: normflowses(recipe)}
@@ -144,16 +144,17 @@ def contenders(name: str, x: Tensor, seed: int, alone: bool = False) -> Iterator
             yield Contender(library, flow[0], flow[1], optim, rounds)
 
 
-def run(toy: str, name: str, seed: int, alone: bool) -> dict[str, tuple[int, float, float, float]]:
+def run(toy: str, name: str, seed: int, rounds: int | None, alone: bool) -> dict[str, tuple[int, float, float, float]]:
     """Weights, divergence in nats, its standard error and processor seconds of each library's flow."""
     truth, recipe = TOYS[toy], REGISTRY[name].make(SPEC)
     x = truth.sample(20_000, seed)
+    rounds = rounds or recipe.train.rounds
     mean, std = x.mean(0), x.std(0)
     y = (x - mean) / std
-    all_of_them = list(contenders(name, y, seed, alone))
+    all_of_them = list(contenders(name, y, seed, rounds, alone))
     generator = torch.Generator().manual_seed(seed)
     size = recipe.train.batch_size
-    for _ in range(0, recipe.train.rounds, TURN):
+    for _ in range(0, rounds, TURN):
         batches = [y[torch.randint(len(y), (size,), generator=generator)] for _ in range(TURN)]
         for flow in all_of_them:
             flow.train(batches)
@@ -173,6 +174,7 @@ def main() -> None:
     parser.add_argument("--toys", nargs="*", default=["parabola", "gaussians8"])
     parser.add_argument("--flows", nargs="*", default=["maf", "realnvp", "spline-flow", "spline-maf"])
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--rounds", type=int, help="rounds of all (default: the recipe's)")
     parser.add_argument("--alone", action="store_true", help="only this library")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -181,7 +183,7 @@ def main() -> None:
     for toy in arguments.toys:
         for name in arguments.flows:
             for seed in arguments.seeds:
-                found = run(toy, name, seed, arguments.alone)
+                found = run(toy, name, seed, arguments.rounds, arguments.alone)
                 for library, (weights, gap, error, seconds) in found.items():
                     ratio = seconds / found["genwerk"][3]
                     row = [toy, name, seed, library, f"{weights:,}", f"{gap:.4f}", f"{error:.4f}"]

@@ -149,11 +149,9 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
         Mean variance of a dimension over the examples, as a fraction of that over as many samples, and the greatest
         error of any value of at most 64 examples that are encoded and decoded.
         """
-        z = self.encode(x, condition)
-        drawn = self.prior(len(x), seed=0)
-        few = slice(64)
-        told = None if condition is None else condition[few]
-        error = (self.decode(z[few], told) - x[few]).abs().amax()
+        z, drawn = self._latent(x, condition)[0], self.prior(len(x), seed=0)
+        few, c = x[:64], None if condition is None else condition[:64]
+        error = (self.decode(self.encode(few, c), c) - few).abs().amax()
         return {"latent variance": z.var(0).mean() / drawn.var(0).mean(), "round-trip error": error}
 
     # --- parts --------------------------------------------------------------------------------------------------------
@@ -164,7 +162,11 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
         return None if label is None else one_hot(label, self.classes)
 
     def _log_prob(self, x: Tensor, condition: Tensor | None, u: Tensor | None = None) -> Tensor:
+        z, log_det = self._latent(x, condition, u)
+        return self.base.log_prob(z) + log_det
+
+    def _latent(self, x: Tensor, condition: Tensor | None, u: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z of x with its noise, if it is given any, and log |dz/dx|."""
         y, log_det = self.surface(x, u)
         z, change = self.transform(y, self.context(condition))
-        log_p: Tensor = self.base.log_prob(z) + log_det + change
-        return log_p
+        return z, log_det + change

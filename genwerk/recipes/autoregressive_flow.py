@@ -14,15 +14,16 @@ POWER = DataSpec(kind="table", shape=(6,))
 def fitted(spec: DataSpec) -> MAFConfig:
     """Few columns need many layers, for each layer does little; many columns need wide networks."""
     if spec.dims <= 4:
-        return MAFConfig(layers=8, widths=(64, 64), activation="silu", normalise=False)
+        return MAFConfig(layers=20, widths=(64, 64), normalise=False)
     return MAFConfig(layers=5, widths=(128, 128) if spec.dims <= 128 else (1024,), activation="silu")
 
 
 @register()
 def maf(spec: DataSpec) -> Recipe:
     """A masked autoregressive flow: likelihoods in one pass (Papamakarios et al., 2017)."""
-    optim = Optim(lr=4e-3 if spec.dims <= 4 else 1e-3, schedule="cosine", warmup=100, clip_norm=10.0)
-    train = Train(rounds=5_000, batch_size=256 if spec.dims <= 4 else 128, optim={"model": optim})
+    narrow = spec.dims <= 4
+    optim = Optim(lr=2e-3 if narrow else 1e-3, schedule="cosine", warmup=100, clip_norm=10.0)
+    train = Train(rounds=7_000 if narrow else 5_000, batch_size=256 if narrow else 128, optim={"model": optim})
     return Recipe(model=fitted(spec), train=train)
 
 

@@ -44,8 +44,8 @@ def pixelrnn_mnist(spec: DataSpec) -> Recipe:
 
     van den Oord et al., 2016, table 4: 80.75 nats with one layer (79.20 with seven of h = 16: --model.layers 7
     --model.width 16), on the statically binarised digits, batches of 16 and RMSProp. Here digits are binarised anew at
-    every look (dynamically), so that the two figures are not of the same data. One hour
-    of one CPU core, 18,000 rounds (--train.rounds 18000), gave 82.08 nats:
+    every look (dynamically), so that the two figures are not of the same data. About
+    68 minutes of one CPU core, 18,000 rounds (--train.rounds 18000), gave 82.08 nats:
     `genwerk train pixelrnn-mnist --data MNIST_FOLDER --out runs/pixelrnn-mnist`.
     """
     optim = Optim(lr=2e-3, schedule="cosine", warmup=500, clip_norm=10.0)

@@ -11,10 +11,11 @@ from genwerk.spec import DataSpec
 
 
 def fitted(spec: DataSpec) -> RealNVPConfig:
-    """Ten couplings for tables; two or three scales for images, the last of 4 pixels or more where it can be."""
+    """Ten couplings for tables, twenty for narrow ones; two or three scales for images, the last of 4 pixels at least."""
     if spec.kind != "image":
-        width = 64 if spec.dims <= 8 else 128
-        return RealNVPConfig(couplings=10, widths=(width, width), normalise=spec.dims > 4)
+        if spec.dims <= 4:
+            return RealNVPConfig(couplings=20, widths=(64, 64), bound=1.5, normalise=False)
+        return RealNVPConfig(couplings=10, widths=(128, 128))
     small = max(spec.shape[1:]) < 16
     scales = min(2 if max(spec.shape[1:]) <= 32 else 3, max(1, halvings(spec)))
     return RealNVPConfig(scales=scales, channels=16 if small else 32, blocks=1 if small else 2)
@@ -23,11 +24,10 @@ def fitted(spec: DataSpec) -> RealNVPConfig:
 @register()
 def realnvp(spec: DataSpec) -> Recipe:
     """RealNVP: couplings that scale and shift, for tables, and at several scales for images (Dinh et al., 2017)."""
-    image = spec.kind == "image"
+    image, narrow = spec.kind == "image", spec.kind == "table" and spec.dims <= 4
     optim = Optim(lr=1e-3 if image else 2e-3, schedule="cosine", warmup=100, clip_norm=10.0)
-    return Recipe(
-        model=fitted(spec), train=Train(rounds=5_000, batch_size=64 if image else 256, optim={"model": optim})
-    )
+    train = Train(rounds=7_500 if narrow else 5_000, batch_size=64 if image else 256, optim={"model": optim})
+    return Recipe(model=fitted(spec), train=train)
 
 
 @register()
@@ -47,7 +47,8 @@ def spline_flow(spec: DataSpec) -> Recipe:
         if spec.kind == "image"
         else replace(fitted(spec), monotone="spline", couplings=4 if spec.dims <= 8 else 8, mix=True)
     )
-    return replace(realnvp(spec), model=config)
+    base = realnvp(spec)
+    return replace(base, model=config, train=replace(base.train, rounds=5_000))
 
 
 @register()
