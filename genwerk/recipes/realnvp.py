@@ -11,7 +11,7 @@ from genwerk.spec import DataSpec
 
 
 def fitted(spec: DataSpec) -> RealNVPConfig:
-    """Ten couplings for tables, twenty for narrow ones; two or three scales for images, the last of 4 pixels at least."""
+    """Ten couplings for tables, twenty for narrow ones; two or three scales for images, the last of 4 pixels or so."""
     if spec.kind != "image":
         if spec.dims <= 4:
             return RealNVPConfig(couplings=20, widths=(64, 64), bound=1.5, normalise=False)
