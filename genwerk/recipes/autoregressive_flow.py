@@ -42,7 +42,7 @@ def maf_mixture(spec: DataSpec) -> Recipe:
 @register()
 def spline_maf(spec: DataSpec) -> Recipe:
     """RQ-NSF (AR): a masked autoregressive flow of rational-quadratic splines (Durkan et al., 2019)."""
-    return replace(maf(spec), model=replace(fitted(spec), monotone="spline", layers=3))
+    return replace(maf(spec), model=replace(fitted(spec), monotone="spline", layers=3, reach=5.0))
 
 
 @register()

@@ -40,13 +40,13 @@ def crealnvp(spec: DataSpec) -> Recipe:
 def spline_flow(spec: DataSpec) -> Recipe:
     """RQ-NSF (C): couplings of rational-quadratic splines, between which a learned matrix mixes (Durkan et al., 2019).
 
-    Images are mixed by squares and channels instead, as in RealNVP, and get 4 bins on a wider interval.
+    Images are mixed by squares and channels instead, as in RealNVP, and get 4 bins.
     """
-    config = (
-        replace(fitted(spec), monotone="spline", bins=4, reach=5.0)
-        if spec.kind == "image"
-        else replace(fitted(spec), monotone="spline", couplings=4 if spec.dims <= 8 else 8, mix=True)
-    )
+    config = replace(fitted(spec), monotone="spline", reach=5.0)
+    if spec.kind == "image":
+        config = replace(config, bins=4)
+    else:
+        config = replace(config, couplings=4 if spec.dims <= 8 else 8, mix=True)
     base = realnvp(spec)
     return replace(base, model=config, train=replace(base.train, rounds=5_000))
 
