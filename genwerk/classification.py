@@ -93,9 +93,12 @@ def classify(model: Model, batch: Batch, prior: Tensor | None = None, temperatur
 
 def classes_of(model: Model) -> int:
     """Number of classes that ``model`` tells apart; :class:`Unsupported` says why where it cannot classify."""
-    require(model, "classify", "scores", "conditions")
+    require(model, "classify", "scores")
     if getattr(model, "condition", "none") != "label":
-        raise Unsupported(f"classify needs a model that is told a label, and this {type(model).__name__} is not")
+        raise Unsupported(
+            f"classify needs a density of each class, and this {type(model).__name__} is not told the label; train one "
+            "that is, such as cmixture, cmaf, crealnvp or cpixelcnn"
+        )
     return len(model.spec.classes)
 
 

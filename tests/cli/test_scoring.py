@@ -110,7 +110,7 @@ def test_a_model_that_cannot_is_one_sentence(vae: Path, mine: Path, refused: Gen
 
 def test_a_model_without_classes_is_one_sentence(tmp_path: Path, genwerk: Genwerk, refused: Genwerk) -> None:
     genwerk("train", "mixture", "--data", "ring", *QUICK, "--rounds", 2, "--out", tmp_path / "ring")
-    assert "classify needs a model that conditions" in refused("classify", tmp_path / "ring")
+    assert "classify needs a density of each class" in refused("classify", tmp_path / "ring")
     genwerk("train", "autoencoder", "--data", "digits", *QUICK, "--rounds", 2, "--out", tmp_path / "plain")
     assert "scoring outliers needs a model that scores" in refused("outliers", tmp_path / "plain", "--input", "test")
 

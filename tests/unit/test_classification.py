@@ -274,7 +274,7 @@ def test_models_that_cannot_classify_say_why() -> None:
     x = Batch(torch.zeros(1, 3))
     with pytest.raises(Unsupported, match="classify needs a model that scores"):
         classify(Bounded(Config(), SPEC), x)
-    with pytest.raises(Unsupported, match=r"classify needs a model that conditions.*ByClass"):
+    with pytest.raises(Unsupported, match=r"classify needs a density of each class.*cmixture"):
         classify(Unlabelled(Config(), SPEC), x)
 
 
