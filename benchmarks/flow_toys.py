@@ -1,7 +1,7 @@
 """Flows on densities of known entropy, beside zuko's and normflows' of equal size: divergence from the truth and time.
 
     pip install zuko normflows
-    OMP_NUM_THREADS=1 python benchmarks/flow_toys.py [--toys parabola] [--flows maf] [--seeds 0] [--rounds 1500] [--alone]
+    OMP_NUM_THREADS=1 python benchmarks/flow_toys.py [--toys parabola] [--flows maf] [--seeds 0] [--rounds 1500]
 
 Every flow is this library's recipe, with its depth, widths, batch, optimiser and rounds given to the others as well;
 all see the same batches of the same 20,000 points, brought to unit variance. They are trained in one plain loop, in
