@@ -9,7 +9,8 @@ from genwerk.families.latent import LatentConfig
 from genwerk.families.mixture import MixtureConfig
 from genwerk.families.vae import VAEConfig
 from genwerk.recipes.autoencoder import MNIST, autoencoder
-from genwerk.recipes.vae import vae
+from genwerk.recipes.autoregressive_flow import maf
+from genwerk.recipes.vae import fitted, vae
 from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
@@ -38,6 +39,20 @@ def autoencoder_mixture(spec: DataSpec) -> Recipe:
 def vae_mixture(spec: DataSpec) -> Recipe:
     """A VAE whose samples come from a mixture of 10 Gaussians fitted to its codes, in place of N(0, I)."""
     return with_mixture(vae(spec))
+
+
+@register()
+def vae_flow(spec: DataSpec) -> Recipe:
+    """A VAE whose samples come from a masked autoregressive flow of its codes, in place of N(0, I)."""
+    base = vae(spec)
+    codes = DataSpec(kind="table", shape=(fitted(spec).latent,))
+    flow = maf(codes)
+    optim = {"autoencoder": base.train.optim["model"], "prior": flow.train.optim["model"]}
+    return replace(
+        base,
+        model=LatentConfig(autoencoder=base.model, prior=flow.model),
+        train=replace(base.train, optim=optim),
+    )
 
 
 @register(MNIST)
