@@ -18,7 +18,7 @@ from genwerk.nn.flows.conditioner import ContextAffine, DenseConditioner
 from genwerk.nn.flows.coupling import Checkerboard, Coupling, Halves, Interleaved, Split
 from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
 from genwerk.nn.flows.surface import Columns, Pixels, make_surface
-from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Permute, Transform
+from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Transform
 from genwerk.noise import SeededNoise, own_uniform
 from genwerk.spec import DataSpec
 
@@ -91,7 +91,6 @@ def test_single_precision_round_trips_at_hostile_parameters() -> None:
 # --- transforms -------------------------------------------------------------------------------------------------------
 
 TRANSFORMS: dict[str, tuple[Callable[[], Transform], tuple[int, ...]]] = {
-    "permute": (lambda: Permute(torch.tensor([2, 0, 3, 1])), (4,)),
     "flatten": (lambda: Flatten((2, 3, 2)), (2, 3, 2)),
     "actnorm": (lambda: ActNorm((3, 2, 2)), (3, 2, 2)),
     "inverse": (lambda: Inverse(Coupling((4,), Halves(), Affine(), dense)), (4,)),

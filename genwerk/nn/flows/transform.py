@@ -65,22 +65,6 @@ class Inverse(Transform):
         return found
 
 
-class Permute(Transform):
-    """Columns, or channels, in another order."""
-
-    order: Tensor
-
-    def __init__(self, order: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("order", order)
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Transformed:
-        return x[:, self.order], x.new_zeros(len(x))
-
-    def inverse(self, z: Tensor, context: Tensor | None = None) -> Transformed:
-        return z[:, self.order.argsort()], z.new_zeros(len(z))
-
-
 def summed(by_value: Tensor) -> Tensor:
     """The sum over all but the first dimension, with shape (n,)."""
     return by_value.flatten(1).sum(1)
