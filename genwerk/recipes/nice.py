@@ -27,8 +27,8 @@ def nice_mnist(spec: DataSpec) -> Recipe:
     """Reference: bits a pixel of MNIST under the published NICE, for 2 CPU cores.
 
     Dinh et al., 2015, table 3: 1980.50 nats of pixels spread over [0, 1], which are 4.36 bits/dim; 4 couplings of
-    5 x 1000 ReLU, batches of 200, 1500 epochs. Here the rate falls to 0 over 12 epochs, about 20 minutes of one core;
-    data of 128 values or fewer get narrower networks.
+    5 x 1000 ReLU, batches of 200, 1500 epochs. Here the rate falls to 0 over 12 epochs: 4.91 bits/dim after about 27
+    minutes of one core. Data of 128 values or fewer get narrower networks.
     `genwerk train nice-mnist --data MNIST_FOLDER --out runs/nice-mnist`.
     """
     return replace(
