@@ -1,8 +1,9 @@
 """What a model can honestly do: one abstract base class an ability, inherited only where it is true.
 
 Everywhere: ``x`` is data with shape (n, *spec.shape) in the units of :class:`~genwerk.spec.DataSpec`, ``z`` a latent
-with shape (n, *model.latent_shape), ``condition`` is None or class indices (int64) with shape (n,), and seeds follow
-:class:`~genwerk.noise.SeededNoise` (example i belongs to ``seed + i``, None is a fresh seed).
+with shape (n, *model.latent_shape), ``condition`` is None, class indices (int64) with shape (n,) or token ids of texts
+(int64) with shape (n, spec.vocabulary.length), and seeds follow :class:`~genwerk.noise.SeededNoise` (example i belongs
+to ``seed + i``, None is a fresh seed).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genwerk.spec import Batch
 from genwerk.stepper import PLAIN, Decoding
 
 
@@ -223,6 +225,17 @@ class Conditions(ABC):
 
     condition: Literal["none", "label", "text"]
     """What a condition is; "none" where this model's settings leave it unconditional."""
+
+
+def told_what(model: object) -> Literal["none", "label", "text"]:
+    """What kind of condition ``model`` takes."""
+    kind: Literal["none", "label", "text"] = getattr(model, "condition", "none")
+    return kind
+
+
+def condition_of(model: object, batch: Batch) -> Tensor | None:
+    """What ``model`` would be told of the examples of ``batch``; None where it is told nothing, or they lack it."""
+    return {"none": None, "label": batch.condition, "text": batch.text}[told_what(model)]
 
 
 class Diagnoses(ABC):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Diagnoses, Samples, abilities
+from genwerk.abilities import Diagnoses, Samples, abilities, condition_of, told_what
 from genwerk.classification import BINS, calibration, classify
 from genwerk.data.dataset import Dataset, Splits
 from genwerk.data.toys import TOYS, Gaussians
@@ -22,7 +22,6 @@ from genwerk.metrics.features import (
 )
 from genwerk.model import Model
 from genwerk.settings import Evaluate
-from genwerk.spec import Batch
 from genwerk.verbs import Likelihood, log_likelihood, reconstruct
 
 FEWEST = 10
@@ -120,7 +119,7 @@ def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Ext
         if able & {"scores", "bounds"}:
             found = log_likelihood(model, data, draws=settings.draws, seed=settings.seed)
             figures += likelihood_figures(found, data)
-        if "scores" in able and getattr(model, "condition", "none") == "label":
+        if "scores" in able and told_what(model) == "label":
             try:
                 figures += bayes_figures(model, data)
             except ValueError as error:  # no class finds an example possible
@@ -184,20 +183,19 @@ def evaluating(model: Model) -> Iterator[None]:
 def rebuild(model: Model, data: Dataset) -> Tensor:
     """Every example encoded and decoded again, on the CPU."""
     batch = data.batch()
-    return reconstruct(model, Batch(batch.x.to(model.device), batch.condition)).cpu()
+    return reconstruct(model, batch.to(model.device)).cpu()
 
 
 def draw(model: Model, n: int, data: Dataset, seed: int, size: int = 250) -> Tensor:
-    """``n`` samples on the CPU; a model of labelled data is given labels in the proportions of ``data``."""
+    """``n`` samples on the CPU; a model that is told labels or captions gets those of examples of ``data``."""
     assert isinstance(model, Samples)
     condition: Tensor | None = None
-    if getattr(model, "condition", "none") == "label":
-        if data.condition is None:
-            raise ValueError(
-                "this model makes examples of a given class, and these data have no labels to take them from"
-            )
+    if (kind := told_what(model)) != "none":
+        given = data.condition if kind == "label" else data.text
+        if given is None:
+            raise ValueError(f"this model is told a {kind}, and these data have none to take it from")
         rows = torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(seed))
-        condition = data.condition[rows.to(data.device)].to(model.device)
+        condition = given[rows.to(data.device)].to(model.device, torch.int64)
     starts = range(0, n, size)
     parts = [
         model.sample(min(size, n - i), None if condition is None else condition[i : i + size], seed=seed + i).cpu()
@@ -266,10 +264,9 @@ def reconstruction_figures(data: Dataset, rebuilt: Tensor) -> list[Figure]:
 def diagnosis_figures(model: Diagnoses, data: Dataset, examples: int = 2000) -> list[Figure]:
     """The family's own figures; one with a value a dimension gives their sum, and all of them beside it."""
     assert isinstance(model, Model)
-    batch = data.subset(examples).batch()
-    condition = None if batch.condition is None else batch.condition.to(model.device)
+    batch = data.subset(examples).batch().to(model.device)
     figures = []
-    for name, values in model.diagnose(batch.x.to(model.device), condition).items():
+    for name, values in model.diagnose(batch.x, condition_of(model, batch)).items():
         each = sorted(values.flatten().tolist(), reverse=True)
         shown = [f"{v:.2g}" for v in each if v >= 0.01]
         rest = [f"and {len(each) - len(shown)} below 0.01"] if len(shown) < len(each) else []

@@ -181,11 +181,9 @@ class OpenRun:
             )
 
     def _placed(self, batch: Batch, label: str | None) -> Batch:
-        condition = batch.condition
         if (index := self.label(label)) is not None:
-            condition = torch.full((len(batch),), index)
-        device = self.model.device
-        return Batch(batch.x.to(device), None if condition is None else condition.to(device))
+            batch = replace(batch, condition=torch.full((len(batch),), index))
+        return batch.to(self.model.device)
 
     def _pattern(self, source: str) -> str | None:
         """The pattern that gave the run its labels, where the model needs labels and names in ``source`` match it."""

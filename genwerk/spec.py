@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
+import torch
 from torch import Tensor
+
+from genwerk.tokens import Vocabulary
 
 Kind = Literal["image", "audio", "text", "table"]
 
@@ -35,6 +38,8 @@ class DataSpec:
     """Names of the labels, in the order of their index; empty when the data carry none."""
     captions: bool = False
     """Whether every example carries a text."""
+    vocabulary: Vocabulary | None = None
+    """How texts become token ids, learned from the captions of the training examples; None where there are none."""
     columns: tuple[str, ...] = ()
     """Names of a table's columns; empty when they have none."""
 
@@ -57,20 +62,27 @@ class Batch:
     """Examples with what goes with them.
 
     ``x`` has shape (n, *spec.shape) in the units of :class:`DataSpec`; ``condition`` is None or one entry an example
-    (class indices, int64, with shape (n,)); ``target`` is None or what the example should be turned into.
+    (class indices, int64, with shape (n,)); ``target`` is None or what the example should be turned into; ``text`` is
+    None or the token ids of each example's caption, int64 with shape (n, spec.vocabulary.length).
     """
 
     x: Tensor
     condition: Tensor | None = None
     target: Tensor | None = None
+    text: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, rows: slice) -> Batch:
         """The sub-batch of ``rows``."""
-        return Batch(
-            self.x[rows],
-            None if self.condition is None else self.condition[rows],
-            None if self.target is None else self.target[rows],
-        )
+        return Batch(*(None if part is None else part[rows] for part in self._parts))  # type: ignore[arg-type]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """The same examples on ``device``."""
+        moved = (None if part is None else part.to(device, non_blocking=non_blocking) for part in self._parts)
+        return Batch(*moved)  # type: ignore[arg-type]
+
+    @property
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return self.x, self.condition, self.target, self.text

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from genwerk import store
-from genwerk.abilities import Decodes, Encodes, Samples
+from genwerk.abilities import Decodes, Encodes, Samples, condition_of, told_what
 from genwerk.data.dataset import Dataset
 from genwerk.data.stream import Stream, mix
 from genwerk.events import (
@@ -391,9 +391,12 @@ class Trainer:
         with self.averaged() as model:
             if isinstance(model, Samples):
                 condition = None
-                if getattr(model, "condition", "none") == "label":
+                if (kind := told_what(model)) == "label":
                     condition = torch.arange(SHOWN, device=model.device) % len(model.spec.classes)
-                batch = Batch(model.sample(SHOWN, condition, seed=self.settings.seed), condition)
+                elif kind == "text":
+                    condition = condition_of(model, self.data.batch(rows).to(model.device))
+                shown = SHOWN if condition is None else len(condition)
+                batch = Batch(model.sample(shown, condition, seed=self.settings.seed), condition)
                 yield Sampled(**self._where(stage), what="samples", batch=batch)
             elif isinstance(model, Encodes) and isinstance(model, Decodes):
                 x = self.data.batch(rows).x.to(model.device)

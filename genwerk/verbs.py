@@ -26,7 +26,9 @@ from genwerk.abilities import (
     Tempers,
     Weighs,
     abilities,
+    condition_of,
     last,
+    told_what,
 )
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
@@ -208,11 +210,12 @@ def _require_continuous(model: Model, verb: str, *needed: str) -> None:
 
 def _condition(model: Model, batch: Batch) -> Tensor | None:
     """The batch's condition where the model takes one; its absence is one sentence."""
-    if not isinstance(model, Conditions) or model.condition == "none":
+    if (kind := told_what(model)) == "none":
         return None
-    if batch.condition is None:
-        raise ValueError(f"this {type(model).__name__} was trained with a {model.condition}; give one with --label")
-    return batch.condition.to(model.device)
+    if (condition := condition_of(model, batch)) is None:
+        option = "--label" if kind == "label" else "--prompt"
+        raise ValueError(f"this {type(model).__name__} was trained with a {kind}; give one with {option}")
+    return condition.to(model.device)
 
 
 # --- densities --------------------------------------------------------------------------------------------------------

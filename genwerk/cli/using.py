@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -76,16 +77,15 @@ def reconstruct(
     """
     from genwerk import verbs
     from genwerk.noise import SeededNoise
-    from genwerk.spec import Batch
 
     opened = open_run(run, device)
     batch = opened.examples(input, n, label)
     if noise > 0:
         noisy = batch.x + noise * SeededNoise(len(batch), seed, batch.x.device).normal(*opened.spec.shape)
-        batch = Batch(noisy.clamp(0, 1) if opened.spec.kind == "image" else noisy, batch.condition)
+        batch = replace(batch, x=noisy.clamp(0, 1) if opened.spec.kind == "image" else noisy)
     made = verbs.reconstruct(opened.model, batch)
     error = (made - batch.x).square().mean().item()
-    opened.write(Batch(batch.x, batch.condition, made), out, "reconstructions", seed=seed, input=input)
+    opened.write(replace(batch, target=made), out, "reconstructions", seed=seed, input=input)
     say(f"mean squared error {error:.5f} per value over {len(batch)} examples")
 
 

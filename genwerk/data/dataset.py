@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genwerk.spec import Batch, DataSpec
+from genwerk.tokens import Vocabulary
 
 FULL_SCALE = 32_767
 """The stored sample of 16 bits that stands for a sound's greatest value, 1."""
@@ -22,9 +23,9 @@ class Data:
     """Which data, and how they are read."""
 
     source: str = ""
-    """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites), a path (folder
-    or .zip of images or of sounds, idx files, .npy, .npz, .csv, .parquet), hf:NAME, or a table of the literature as
-    power:PATH (also gas, hepmass, miniboone, bsds300)."""
+    """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites, scenes), a path
+    (folder or .zip of images or of sounds, idx files, .npy, .npz, .csv, .parquet), hf:NAME, or a table of the
+    literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
     size: int | None = None
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
@@ -68,13 +69,15 @@ class Dataset:
 
     ``x`` holds one example a row: uint8 level numbers for images (0 .. levels-1), int16 samples for sounds (-32767 ..
     32767), and float32 values otherwise.
-    ``condition`` is None or class indices (int64); ``captions`` None or one text a row.
+    ``condition`` is None or class indices (int64); ``captions`` None or one text a row, and ``text`` their token ids
+    with shape (n, spec.vocabulary.length).
     """
 
     x: Tensor
     spec: DataSpec
     condition: Tensor | None = None
     captions: Sequence[str] | None = None
+    text: Tensor | None = None
     entropy: float | None = None
     """Differential entropy in nats of the distribution the examples come from, where it is known."""
 
@@ -92,7 +95,11 @@ class Dataset:
             x = x.to(torch.get_default_dtype()).div_(self.spec.levels - 1)
         elif x.dtype == torch.int16:
             x = x.to(torch.get_default_dtype()).div_(FULL_SCALE)
-        return Batch(x, None if self.condition is None else self.condition[rows])
+        return Batch(
+            x,
+            None if self.condition is None else self.condition[rows],
+            text=None if self.text is None else self.text[rows].long(),
+        )
 
     def select(self, rows: Tensor) -> Dataset:
         """The data set of ``rows`` alone."""
@@ -101,6 +108,7 @@ class Dataset:
             x=self.x[rows],
             condition=None if self.condition is None else self.condition[rows],
             captions=None if self.captions is None else [self.captions[i] for i in rows.tolist()],
+            text=None if self.text is None else self.text[rows],
         )
 
     def subset(self, examples: int, seed: int = 0) -> Dataset:
@@ -113,13 +121,22 @@ class Dataset:
     def to(self, device: torch.device | str) -> Dataset:
         """The same examples kept on ``device``."""
         return replace(
-            self, x=self.x.to(device), condition=None if self.condition is None else self.condition.to(device)
+            self,
+            x=self.x.to(device),
+            condition=None if self.condition is None else self.condition.to(device),
+            text=None if self.text is None else self.text.to(device),
         )
 
+    def read(self, vocabulary: Vocabulary) -> Dataset:
+        """The same examples with their captions as tokens of ``vocabulary``."""
+        assert self.captions is not None
+        text = vocabulary.encode(self.captions).to(self.device, torch.int32)
+        return replace(self, text=text, spec=replace(self.spec, vocabulary=vocabulary))
+
     def fingerprint(self) -> str:
-        """First 16 hex digits of the sha256 of the examples and labels."""
+        """First 16 hex digits of the sha256 of the examples, labels and captions."""
         digest = hashlib.sha256(repr((tuple(self.x.shape), str(self.x.dtype), self.spec.levels)).encode())
-        for part in (self.x, self.condition):
+        for part in (self.x, self.condition, self.text):
             if part is not None:
                 for chunk in part.split(4096):
                     digest.update(chunk.contiguous().cpu().numpy().tobytes())

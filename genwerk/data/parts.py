@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genwerk.data.dataset import Data, Dataset, Skipped, Splits
+from genwerk.tokens import learn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,21 @@ def split(found: Found, settings: Data) -> Splits:
             f"{settings.limit:,} of {len(train):,} training examples, chosen by seed {settings.seed}, are used."
         )
         train = take(train, order(len(train))[: settings.limit], found.shuffled)
+    if train.captions is not None:
+        train, test = read(train, test, notes)
     return Splits(train=train, test=test, settings=settings, skipped=found.skipped, notes=tuple(notes))
+
+
+def read(train: Dataset, test: Dataset, notes: list[str]) -> tuple[Dataset, Dataset]:
+    """Both parts with their captions as tokens of a vocabulary learned from those of the training part."""
+    assert train.captions is not None
+    vocabulary = learn(train.captions)
+    notes.append(f"Captions are read with a vocabulary of {vocabulary.size:,} tokens, learned from the training part.")
+    if cut := sum(vocabulary.cuts(train.captions)):
+        notes.append(f"{cut:,} captions have more than {vocabulary.length - 2} tokens and lose what comes after.")
+    if test.captions is None:
+        return train.read(vocabulary), replace(test, spec=replace(test.spec, vocabulary=vocabulary))
+    return train.read(vocabulary), test.read(vocabulary)
 
 
 def take(data: Dataset, rows: Tensor, contiguous: bool) -> Dataset:
@@ -87,6 +102,7 @@ def take(data: Dataset, rows: Tensor, contiguous: bool) -> Dataset:
         x=data.x[part],
         condition=None if data.condition is None else data.condition[part],
         captions=None if data.captions is None else data.captions[part],
+        text=None if data.text is None else data.text[part],
     )
 
 

@@ -72,8 +72,7 @@ class Stream:
         )
         if self._reader is None:
             return batch
-        condition = None if batch.condition is None else batch.condition.to(self.device, non_blocking=True)
-        return Batch(batch.x.to(self.device, non_blocking=True), condition)
+        return batch.to(self.device, non_blocking=True)
 
     def order(self, start: int, stop: int) -> Tensor:
         """Rows at positions ``start`` up to ``stop`` of the endless order."""

@@ -89,7 +89,7 @@ class ByClass(Model, Samples, Scores, Conditions, config=ByClassConfig):
             )
         rows = (data.condition == c).nonzero().squeeze(1)
         spec = cast(Model, self.models[c]).spec
-        own = replace(data.select(rows), spec=spec, condition=None, captions=None, entropy=None)
+        own = replace(data.select(rows), spec=spec, condition=None, captions=None, text=None, entropy=None)
         return own if prepare is None else prepare(own)
 
     # --- abilities ----------------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
         """The codes of ``data``, one row an example, with its labels and captions."""
         rows = range(0, len(data), CHUNK)
         x = torch.cat([self._stored(data.batch(slice(i, i + CHUNK)).x.to(self.device)) for i in rows])
-        return Dataset(x=x, spec=self.prior.spec, condition=data.condition, captions=data.captions)
+        return replace(data, x=x, spec=self.prior.spec, entropy=None)
 
     def _code(self, x: Tensor) -> Tensor:
         """The codes of ``x`` in the units of the prior's data."""

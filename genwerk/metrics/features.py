@@ -148,4 +148,4 @@ def oriented(dataset: Dataset, seed: int = 0) -> Dataset:
             x[rows] = torch.rot90(x[rows], k, (2, 3))
         else:
             x[rows] = x[rows].flip([d for d, bit in ((3, 1), (2, 2)) if k & bit])
-    return replace(dataset, x=x, condition=turn, captions=None, spec=replace(dataset.spec, classes=names))
+    return replace(dataset, x=x, condition=turn, captions=None, text=None, spec=replace(dataset.spec, classes=names))

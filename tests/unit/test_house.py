@@ -38,6 +38,7 @@ FLOORS = [
     ["stepper"],
     ["noise"],
     ["spec"],
+    ["tokens"],
     [""],
 ]
 """From the roof down; a module may import from its own floor or a lower one (the package itself, "", is the ground)."""

@@ -1,0 +1,165 @@
+"""Texts as token ids by byte-pair encoding, in the conventions of CLIP.
+
+Sennrich, Haddow & Birch, Neural Machine Translation of Rare Words with Subword Units, 2016, arXiv:1508.07909; Radford
+et al., Learning Transferable Visual Models From Natural Language Supervision, 2021, arXiv:2103.00020.
+
+A text is brought to lower case and single spaces, cut into runs of letters, single digits and runs of other signs, and
+each of these into bytes that are merged pair by pair in the order of the vocabulary. The ids are: 256 bytes, 256 bytes
+that end a word, the merges, start, end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer, models
+
+WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+"""What is merged within and never across."""
+END_OF_WORD = "</w>"
+Pair = tuple[str, str]
+MERGES = 2048
+"""Greatest number of merges learned from captions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """How texts become ids: stored with the data they come from."""
+
+    merges: tuple[str, ...] = ()
+    """Pairs that become one symbol, joined by a space, the first to be merged first."""
+    length: int = 77
+    """Places of a text, its start and its end among them."""
+    pad: Literal["end", "zero"] = "end"
+    """Id in the places after the end: the end's own (Stable Diffusion 1), or 0 (CLIP, Stable Diffusion 2)."""
+
+    @property
+    def start(self) -> int:
+        """Id that begins every text."""
+        return 512 + len(self.merges)
+
+    @property
+    def end(self) -> int:
+        """Id that ends every text, the greatest of all."""
+        return 513 + len(self.merges)
+
+    @property
+    def size(self) -> int:
+        """Number of ids."""
+        return 514 + len(self.merges)
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Ids of ``texts``, int64 with shape (n, length); what does not fit is cut off before the end."""
+        room = self.length - 2
+        found = _tokeniser(self.merges).encode_batch(list(texts))
+        ids = torch.full((len(found), self.length), self.end if self.pad == "end" else 0)
+        for row, text in zip(ids, found, strict=True):
+            inner = text.ids[:room]
+            row[: len(inner) + 2] = torch.tensor([self.start, *inner, self.end])
+        return ids
+
+    def cuts(self, texts: Sequence[str]) -> list[bool]:
+        """Which of ``texts`` do not fit."""
+        return [len(found.ids) > self.length - 2 for found in _tokeniser(self.merges).encode_batch(list(texts))]
+
+    def prompt(self, text: str) -> Tensor:
+        """Ids of one text with shape (1, length); a ValueError lists the words of a text that does not fit."""
+        found, room = _tokeniser(self.merges).encode(text), self.length - 2
+        if len(found.ids) > room:
+            word = text.rfind(" ", 0, found.offsets[room][0] + 1) + 1
+            rest = text[word:].strip()
+            raise ValueError(
+                f"the prompt has {len(found.ids)} tokens and there is room for {room}; leave out or shorten: {rest!r}"
+            )
+        return self.encode([text])
+
+
+def learn(texts: Sequence[str], merges: int = MERGES) -> Vocabulary:
+    """The vocabulary of ``texts``: at most ``merges`` pairs, each of which occurs twice or more.
+
+    The most frequent pair is merged next; of equally frequent ones the first in the alphabet, so that the order of the
+    texts does not matter.
+    """
+    tokeniser = _tokeniser(())
+    counts = Counter(word for text in texts for word in _words(tokeniser, text))
+    words = [[*word[:-1], word[-1] + END_OF_WORD] for word in counts]
+    times = list(counts.values())
+    pairs, places = Counter[Pair](), defaultdict[Pair, set[int]](set)
+    for i, word in enumerate(words):
+        for pair in pairwise(word):
+            pairs[pair] += times[i]
+            places[pair].add(i)
+    found: list[Pair] = []
+    while len(found) < merges and (most := max(pairs.values(), default=0)) > 1:
+        best = min(pair for pair, n in pairs.items() if n == most)
+        found.append(best)
+        for i in sorted(places.pop(best)):
+            for pair in pairwise(words[i]):
+                pairs[pair] -= times[i]
+            words[i] = _merged(words[i], best)
+            for pair in pairwise(words[i]):
+                pairs[pair] += times[i]
+                places[pair].add(i)
+    return Vocabulary(merges=tuple(" ".join(pair) for pair in found))
+
+
+def _words(tokeniser: Tokenizer, text: str) -> list[str]:
+    """The words of ``text``, a character for each byte."""
+    plain = tokeniser.normalizer.normalize_str(text)
+    return [word for word, _ in tokeniser.pre_tokenizer.pre_tokenize_str(plain)]
+
+
+def _merged(word: list[str], pair: Pair) -> list[str]:
+    """``word`` with every occurrence of ``pair``, from the left, as one symbol."""
+    result: list[str] = []
+    for symbol in word:
+        if result and (result[-1], symbol) == pair:
+            result[-1] += symbol
+        else:
+            result.append(symbol)
+    return result
+
+
+@lru_cache(maxsize=8)
+def _tokeniser(merges: tuple[str, ...]) -> Tokenizer:
+    from tokenizers import models
+
+    pairs = [(first, second) for first, second in (pair.split(" ") for pair in merges)]
+    symbols = [*_bytes(), *(b + END_OF_WORD for b in _bytes()), *(a + b for a, b in pairs)]
+    model = models.BPE(
+        {symbol: i for i, symbol in enumerate(symbols)}, pairs, end_of_word_suffix=END_OF_WORD, fuse_unk=False
+    )
+    return _configured(model)
+
+
+def _configured(model: models.Model) -> Tokenizer:
+    """A tokeniser with CLIP's way from a text to its words."""
+    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+
+    tokeniser = Tokenizer(model)
+    tokeniser.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    tokeniser.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return tokeniser
+
+
+def _bytes() -> list[str]:
+    """The printable characters that stand for the 256 bytes, in the order of CLIP's vocabulary."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = 256 - len(printable)
+    return [*map(chr, printable), *(chr(256 + i) for i in range(others))]
