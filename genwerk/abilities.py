@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 
+from genwerk.diffusion.sampling import Sampling
 from genwerk.spec import Batch
 from genwerk.stepper import PLAIN, Decoding
 
@@ -140,8 +141,8 @@ class Completion:
 
     x: Tensor
     """Completions with shape (n, k, *spec.shape); given values are unchanged."""
-    log_prob: Tensor
-    """Log-likelihood of what was filled in given what is known, in nats with shape (n, k).
+    log_prob: Tensor | None
+    """Log-likelihood of what was filled in given what is known, in nats with shape (n, k); None where nobody knows.
 
     Where a model goes through its values in order and some are known after a hole, it is that of everything from the
     first hole on, given what stands before: the same but for a constant of the example.
@@ -186,6 +187,43 @@ class Tempers(Samples):
         self, n: int, temperature: float, condition: Tensor | None = None, *, seed: int | None = None
     ) -> Tensor:
         """``n`` examples with shape (n, *spec.shape): as ``sample`` at temperature 1, all of them the mode at 0."""
+
+
+class Denoises(Samples):
+    """Draws examples by taking noise away step by step, as a :class:`~genwerk.diffusion.sampling.Sampling` says.
+
+    ``complete``, where there is one, takes ``sampling`` and ``negative`` beside its other arguments. ``sampling`` None
+    is the model's own; ``negative`` is what guidance leads away from, in the form of a condition (None: nothing).
+    """
+
+    @abstractmethod
+    def denoise(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+        seed: int | None = None,
+    ) -> Iterator[Tensor]:
+        """Frames with shape (n, *spec.shape), or of another ``size`` (height, width); the last is the sample.
+
+        A frame shows what the model takes the finished example to be.
+        """
+
+    @abstractmethod
+    def edit(
+        self,
+        x: Tensor,
+        strength: float,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
+        """Each example noised as far as ``strength`` (0 to 1) of the way, and brought back: 0 changes nothing."""
 
 
 class Translates(ABC):
@@ -254,6 +292,14 @@ class Embeds(ABC):
         """Unit vectors with shape (n, d)."""
 
 
+class Matches(Embeds):
+    """Places texts among the examples, so that it can be told which goes with which."""
+
+    @abstractmethod
+    def embed_text(self, text: Tensor) -> Tensor:
+        """Unit vectors with shape (n, d) of token ids with shape (n, spec.vocabulary.length)."""
+
+
 class Judges(ABC):
     """Tells real from made."""
 
@@ -273,7 +319,10 @@ def told(model: object, condition: Tensor | None, classes: int) -> Tensor | None
     return condition
 
 
-def last(frames: Iterator[Tensor]) -> Tensor:
+Frame = TypeVar("Frame")
+
+
+def last(frames: Iterator[Frame]) -> Frame:
     """The last of ``frames``: the sample that they lead to."""
     return deque(frames, maxlen=1)[0]
 
@@ -295,10 +344,12 @@ ABILITIES: dict[str, type] = {
         Traces,
         Steps,
         Tempers,
+        Denoises,
         Streams,
         Conditions,
         Diagnoses,
         Embeds,
+        Matches,
         Judges,
     )
 }

@@ -25,6 +25,15 @@ class Seat:
         self.average: list[Tensor] | None = None
         self.half_life = 0.0
 
+    def average_weight(self, examples: int) -> float:
+        """Share of the newest weights in their average after a step on ``examples``.
+
+        It follows the half-life, but no less than 9 / (10 + steps): an average that still remembers the first, random
+        weights says nothing of the model.
+        """
+        follows: float = 1 - 0.5 ** (examples / self.half_life)
+        return max(follows, 9 / (10 + self.steps))
+
     def freeze(self, frozen: bool) -> None:
         for p in self.parameters:
             p.requires_grad_(not frozen)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genwerk.tokens import Vocabulary
 
-Kind = Literal["image", "audio", "text", "table"]
+Kind = Literal["image", "audio", "text", "table", "latent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,8 @@ class DataSpec:
     """Shape, range and meaning of one example, fixed when a source is opened and stored with every run.
 
     Units: an image is float32 in [0, 1] with shape (c, h, w); audio is in [-1, 1] with shape (channels, time); text is
-    token ids with shape (length,); a table row is floats with shape (d,).
+    token ids with shape (length,); a table row is floats with shape (d,); a latent is floats of any scale with shape
+    (c, h, w), the codes of an autoencoder.
     """
 
     kind: Kind
@@ -49,7 +50,9 @@ class DataSpec:
         return prod(self.shape)
 
     def __str__(self) -> str:
-        size = "x".join(str(s) for s in (self.shape[1:] + self.shape[:1] if self.kind == "image" else self.shape))
+        size = "x".join(
+            str(s) for s in (self.shape[1:] + self.shape[:1] if self.kind in ("image", "latent") else self.shape)
+        )
         extras = [f"{self.sample_rate} Hz"] if self.sample_rate else []
         extras += [f"{len(self.palette)} colours"] if self.palette else []
         extras += [f"{len(self.classes)} classes"] if self.classes else []

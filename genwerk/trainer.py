@@ -279,7 +279,7 @@ class Trainer:
         seat.steps += 1
         if seat.average is not None:
             with torch.no_grad():
-                torch._foreach_lerp_(seat.average, seat.parameters, 1 - 0.5 ** (self._batch_size / seat.half_life))
+                torch._foreach_lerp_(seat.average, seat.parameters, seat.average_weight(self._batch_size))
         return norm
 
     # --- collapse ----------------------------------------------------------------------------------------------------

@@ -190,10 +190,11 @@ def complete(
         shown = torch.cat([veiled, found.x, batch.x.unsqueeze(1)], 1)
     opened.write(Batch(shown.flatten(0, 1)), out, "completions", columns=shown.shape[1], seed=seed, known=known)
     ess = None if found.ess is None else found.ess.tolist()
+    log_prob = None if found.log_prob is None else found.log_prob.tolist()
     if as_json:
-        print_json({"log_prob": found.log_prob.tolist(), "ess": ess, "particles": found.particles})
+        print_json({"log_prob": log_prob, "ess": ess, "particles": found.particles})
         return
-    for i, row in enumerate(found.log_prob.tolist()):
+    for i, row in enumerate(log_prob or []):
         weighed = f"; {ess[i]:.1f} effective of {found.particles} particles" if ess and found.particles > k else ""
         say(f"{i}: log-likelihood {', '.join(f'{v:.1f}' for v in row)} nats{weighed}")
 

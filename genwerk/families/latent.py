@@ -44,8 +44,8 @@ class LatentConfig(Config):
 class DescribesCodes(Protocol):
     """An autoencoder whose codes are no table."""
 
-    def code_spec(self, classes: tuple[str, ...] = ()) -> DataSpec:
-        """What ``encode`` returns, as data with labels of ``classes``."""
+    def code_spec(self) -> DataSpec:
+        """What ``encode`` returns, as data."""
         ...
 
 
@@ -64,10 +64,11 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
             raise ValueError("the autoencoder of a Latent must be unconditional; make its prior conditional instead")
         self.latent_shape, self.discrete = self.autoencoder.latent_shape, self.autoencoder.discrete
         if isinstance(self.autoencoder, DescribesCodes):
-            codes = self.autoencoder.code_spec(spec.classes)
+            codes = self.autoencoder.code_spec()
         else:
-            codes = DataSpec(kind="table", shape=(prod(self.latent_shape),), classes=spec.classes)
-        self.prior = build(config.prior, codes)
+            codes = DataSpec(kind="table", shape=(prod(self.latent_shape),))
+        told = replace(codes, classes=spec.classes, captions=spec.captions, vocabulary=spec.vocabulary)
+        self.prior = build(config.prior, told)
         if not isinstance(self.prior, Samples):
             raise ValueError(
                 f"{type(self.prior).__name__} does not sample; the prior of a Latent must be a family that does"

@@ -88,11 +88,9 @@ class VQVAE(Model, Encodes, Decodes, Diagnoses, config=VQVAEConfig):
         self.register_buffer("mean", torch.full(spec.shape, 0.5))
         self.register_buffer("variance", torch.ones(()))  # of all values, about the mean image
 
-    def code_spec(self, classes: tuple[str, ...] = ()) -> DataSpec:
-        """What codes are as data; ``classes`` are the labels that go with them."""
-        return DataSpec(
-            kind="image", shape=self.latent_shape, levels=self.config.entries, nominal=True, classes=classes
-        )
+    def code_spec(self) -> DataSpec:
+        """What codes are as data."""
+        return DataSpec(kind="image", shape=self.latent_shape, levels=self.config.entries, nominal=True)
 
     # --- training -----------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
+from genwerk.abilities import condition_of
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model, build
 from genwerk.recipes import REGISTRY
@@ -34,7 +35,11 @@ def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
     else:
         x = noise
     condition = torch.arange(n) % len(spec.classes) if spec.classes else None
-    return Dataset(x=x, spec=spec, condition=condition)
+    data = Dataset(x=x, spec=spec, condition=condition)
+    if spec.vocabulary is None:
+        return data
+    words = ["red", "ring", "blue", "star", "left", "right"]
+    return replace(data, captions=[f"a {words[i % 6]} {words[i % 5]}" for i in range(n)]).read(spec.vocabulary)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Case:
 
     @property
     def condition(self) -> torch.Tensor | None:
-        return self.batch.condition if getattr(self.model, "condition", "none") == "label" else None
+        return condition_of(self.model, self.batch)
 
     @property
     def couples_examples(self) -> bool:

@@ -18,6 +18,8 @@ from stepping import assert_log_prob_is_that_of_the_logits, assert_steps_equal_t
 
 from genwerk import store
 from genwerk.abilities import ABILITIES, abilities, last
+from genwerk.diffusion.samplers import SAMPLERS
+from genwerk.diffusion.sampling import Sampling
 from genwerk.events import RoundDone, Saved
 from genwerk.model import Config, Model
 from genwerk.runtime import Runtime
@@ -94,6 +96,36 @@ def test_tempers(case: Case) -> None:
     c = None if case.condition is None else case.condition[:5]
     assert torch.equal(case.model.tempered(5, 1.0, c, seed=3), case.model.sample(5, c, seed=3))
     assert in_range(case.model.tempered(5, 0.7, c, seed=3), case.entry.spec)
+
+
+def test_denoises(case: Case) -> None:
+    needs(case, "denoises")
+    model, spec = case.model, case.entry.spec
+    c = None if case.condition is None else case.condition[:3]
+    for sampler in SAMPLERS:
+        frames = list(model.denoise(3, c, sampling=Sampling(sampler=sampler, steps=4, spacing="trailing"), seed=3))
+        assert len(frames) == 4
+        assert all(frame.shape == (3, *spec.shape) and in_range(frame, spec) for frame in frames)
+        alone = model.denoise(
+            1, None if c is None else c[2:], sampling=Sampling(sampler=sampler, steps=4, spacing="trailing"), seed=5
+        )
+        torch.testing.assert_close(last(alone)[0], frames[-1][2], rtol=1e-4, atol=1e-5)
+    x, few = case.batch.x[:3], Sampling(steps=4)
+    assert torch.equal(model.edit(x, 0.0, c, sampling=few), x)
+    with pytest.raises(ValueError, match="strength is 1.5"):
+        model.edit(x, 1.5, c, sampling=few)
+    near, far = (
+        (model.edit(x, strength, c, sampling=Sampling(steps=20), seed=4) - x).abs().mean() for strength in (0.1, 1.0)
+    )
+    assert near < far
+    if c is not None:
+        plain, led = (last(model.denoise(3, c, sampling=replace(few, guidance=g), seed=3)) for g in (1.0, 4.0))
+        assert not torch.equal(plain, led)
+        away = last(model.denoise(3, c, sampling=replace(few, guidance=4.0), negative=c, seed=3))
+        torch.testing.assert_close(away, plain, rtol=1e-3, atol=1e-4)  # away from what it is led to: nowhere
+    if spec.kind == "image":
+        wide = (spec.shape[1], 2 * spec.shape[2])
+        assert last(model.denoise(1, None if c is None else c[:1], sampling=few, size=wide, seed=3)).shape[2:] == wide
 
 
 def test_steers(case: Case) -> None:
@@ -175,8 +207,11 @@ def test_completes(case: Case) -> None:
     known = first_half(case.entry.spec)
     found = case.model.complete(case.batch.x, known, 3, case.condition, seed=2)
     assert found.x.shape == (8, 3, *case.entry.spec.shape)
-    assert found.log_prob.shape == (8, 3)
-    assert found.log_prob.isfinite().all()
+    if "denoises" in abilities(case.model):
+        assert found.log_prob is None
+    else:
+        assert found.log_prob.shape == (8, 3)
+        assert found.log_prob.isfinite().all()
     assert in_range(found.x, case.entry.spec)
     assert torch.equal(found.x[:, :, known], case.batch.x.unsqueeze(1).expand_as(found.x)[:, :, known])
     assert torch.equal(found.x, case.model.complete(case.batch.x, known, 3, case.condition, seed=2).x)

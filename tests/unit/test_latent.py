@@ -157,7 +157,7 @@ def test_discrete_codes_are_images_of_symbols(data: Dataset) -> None:
     model = Latent(LatentConfig(autoencoder=DISCRETE, prior=DiceConfig()), DIGIT)
     assert isinstance(model.autoencoder, VQVAE)
     assert isinstance(model.prior, Dice)
-    assert model.prior.spec == model.autoencoder.code_spec(DIGIT.classes)
+    assert model.prior.spec == replace(model.autoencoder.code_spec(), classes=DIGIT.classes)
     Trainer(model, data, Train(rounds=3, batch_size=64, optim={})).fit()
     (codes,) = model.prior.seen
     x = data.batch().x

@@ -1,0 +1,1 @@
+"""What diffusion models share beside networks: noising processes, parameterisations, samplers and guidance."""

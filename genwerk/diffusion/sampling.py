@@ -1,0 +1,61 @@
+"""How to draw from a diffusion model: what a user may ask for, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from genwerk.diffusion.samplers import SAMPLERS, After, Frame, Predict, SamplerName, Variance, begin, denoise
+from genwerk.diffusion.schedule import Final, Level, Process, Spacing, path, repaint
+from genwerk.noise import Noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Sampler, levels and guidance."""
+
+    sampler: SamplerName = "dpmpp2m"
+    """How a step is taken; all but ddpm (and ddim with an eta) depend on the first noise alone."""
+    steps: int = 20
+    """Number of steps, at most as many as in training."""
+    spacing: Spacing | None = None
+    """How the levels are spread; None is what suits the sampler."""
+    offset: int = 0
+    """Training step at which the leading spacing ends."""
+    final: Final = "clean"
+    """Where the last step leads: to no noise at all, or to the first level of training."""
+    eta: float = 0.0
+    """Share of DDPM's fresh noise that ddim adds at each step, from 0 to 1."""
+    variance: Variance = "small"
+    """Variance of ddpm's fresh noise: that of the posterior (small), or of the step of the process (large), which is
+    meant for the whole chain."""
+    guidance: float = 1.0
+    """How far the network is led towards the condition: 1 takes it at its word, 2 to 8 exaggerate."""
+    rescale: float = 0.0
+    """How far guided outputs are brought back to the contrast of unguided ones, from 0 to 1 (0.7 is usual)."""
+    resamples: int = 5
+    """In a completion, how often each stretch of the path is gone through, so that parts agree; 1 only puts the known
+    values back after every step."""
+    jump: int = 1
+    """Steps of such a stretch."""
+
+    def levels(self, process: Process, strength: float = 1.0) -> list[Level]:
+        """The path that an example takes, entered where ``strength`` of the steps are left."""
+        spacing = self.spacing or SAMPLERS[self.sampler].spacing
+        return path(process, self.steps, spacing, strength=strength, offset=self.offset, final=self.final)
+
+    def start(self, eps: Tensor, levels: Sequence[Level]) -> Tensor:
+        """What stands at the first of ``levels`` where nothing but its noise ``eps`` is known."""
+        return begin(self.sampler, eps, levels[0], self.spacing)
+
+    def walk(
+        self, predict: Predict, x: Tensor, levels: Sequence[Level], noise: Noise, after: After | None = None
+    ) -> Iterator[Frame]:
+        """Take ``x`` from the first of ``levels`` to the last (:func:`~genwerk.diffusion.samplers.denoise`)."""
+        return denoise(predict, x, levels, self.sampler, noise=noise, eta=self.eta, variance=self.variance, after=after)
+
+    def completing(self, process: Process) -> list[Level]:
+        """The path of a completion."""
+        return repaint(self.levels(process), self.jump, self.resamples)

@@ -1,0 +1,269 @@
+"""What every diffusion model shares: a network that tells data from noise at any level, and all that follows from it.
+
+A family gives the objective, and what the network's output means. Samples come by taking noise away along a path of
+levels; the same path, entered later, edits an image (Meng et al., SDEdit, 2022, arXiv:2108.01073), held to what is
+known completes one (Lugmayr et al., RePaint, 2022, arXiv:2201.09865), and walked backwards finds an image's noise (Song
+et al., DDIM, 2021, arXiv:2010.02502).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genwerk.abilities import Completes, Completion, Conditions, Denoises, Encodes, Steers, Traces, last, told
+from genwerk.data.dataset import Dataset
+from genwerk.diffusion.guidance import guide
+from genwerk.diffusion.parameterisation import Estimate, clamped, noised
+from genwerk.diffusion.samplers import Predict, invert
+from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.schedule import Level, Process
+from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.nn.centred import Centred
+from genwerk.nn.dense_denoiser import DenseDenoiser
+from genwerk.nn.unet import UNet
+from genwerk.noise import Noise, SeededNoise
+from genwerk.spec import Batch, DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionConfig(Config):
+    """Settings of a diffusion model's network, and of how samples are drawn unless asked otherwise."""
+
+    conditional: bool = False
+    """Whether the network is told the label."""
+    context: int = 0
+    """Channels of the vectors that the network attends to, where a larger model gives it such; 0 for none."""
+    drop: float = 0.1
+    """Share of the training examples whose label is left out, so that samples can be guided."""
+    widths: tuple[int, ...] = (64, 128, 128)
+    """Channels of the U-Net's levels, finest first; for tables, units of the hidden layers."""
+    blocks: int = 2
+    """Residual blocks of each level on the way down."""
+    attention: tuple[bool, ...] = (False, False, True)
+    """Which levels attend."""
+    heads: tuple[int, ...] = (1,)
+    """Attention heads of each level; one number is for all."""
+    linear_projection: bool = False
+    """Whether transformer blocks are entered and left by linear layers instead of 1x1 convolutions."""
+    groups: int = 8
+    """Groups of the group normalisation, which divide every width."""
+    patch: int = 1
+    """Side in pixels of the squares that become one pixel inside the network."""
+    dropout: float = 0.0
+    """Share of the features that each residual block leaves out in training."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """How samples are drawn unless asked otherwise."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.drop < 1:
+            raise ValueError(f"drop is {self.drop}; it is a share of the examples, at least 0 and below 1")
+        if self.sampling.sampler == "ddpm" or self.sampling.eta:
+            raise ValueError(
+                "a model's own sampling depends on the first noise alone, so that samples can be found again; take "
+                "another sampler here, and ask for ddpm or an eta when samples are drawn"
+            )
+
+
+class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Conditions):
+    """x_t = alpha x_0 + sigma eps, and a network that says what x_t is made of."""
+
+    process: Process
+    """How noise is added in training."""
+
+    def __init__(self, config: DiffusionConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: DiffusionConfig = config
+        if spec.kind in ("text", "audio") or spec.nominal:
+            raise ValueError(f"a diffusion model describes images and tables of numbers, and these data are {spec}")
+        if config.conditional and not spec.classes:
+            raise ValueError("a class-conditional model needs labels and the data carry none; see `genwerk data check`")
+        self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
+        self.classes = len(spec.classes) if config.conditional else 0
+        self.latent_shape = spec.shape
+        self.centred = Centred(spec)
+        self.network = self._dense() if spec.kind == "table" else self._unet()
+
+    def _dense(self) -> DenseDenoiser:
+        return DenseDenoiser(self.spec.dims, self.config.widths, self.classes)
+
+    def _unet(self) -> UNet:
+        config = self.config
+        return UNet(
+            channels=self.spec.shape[0],
+            widths=config.widths,
+            blocks=config.blocks,
+            attention=config.attention,
+            heads=config.heads[0] if len(config.heads) == 1 else config.heads,
+            context=config.context,
+            linear_projection=config.linear_projection,
+            classes=self.classes,
+            groups=config.groups,
+            patch=config.patch,
+            dropout=config.dropout,
+        )
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        """One, at the beginning of which the scale of tables and latents is taken from all of the data."""
+        return [Stage("training", rounds, self.turns, data=self._fit)]
+
+    def _fit(self, data: Dataset) -> Dataset:
+        if self.spec.kind in ("table", "latent"):
+            self.centred.fit(data.x)
+        return data
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        batch = draw()
+        if self.classes and batch.condition is not None:
+            batch = replace(batch, condition=batch.condition.where(draw.uniform() >= self.config.drop, self.classes))
+        yield Turn("model", self.objective, batch, draw.normal(*batch.x.shape[1:]), draw.uniform())
+        return None
+
+    @abstractmethod
+    def objective(self, batch: Batch, eps: Tensor, u: Tensor) -> Loss:
+        """The loss where the data are noised by ``eps``, at levels chosen by ``u``, uniform with shape (n,).
+
+        The label is ``classes`` where it was dropped.
+        """
+
+    # --- what the network says ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def output(self, x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
+        """The network's output for examples that stand at one ``level``."""
+
+    @abstractmethod
+    def estimate(self, output: Tensor, x: Tensor, level: Level) -> Estimate:
+        """What an ``output`` takes x to be made of."""
+
+    def predictor(self, condition: Tensor | None, sampling: Sampling, negative: Tensor | None = None) -> Predict:
+        """What x is made of at a level, guided as ``sampling`` says: towards the condition, away from ``negative``."""
+        output: Callable[[Tensor, Level], Tensor] = partial(self.output, condition=condition)
+        if condition is not None and sampling.guidance > 1:
+            away = self.nothing(condition) if negative is None else negative.expand_as(condition)
+            output = guide(self.output, condition, away, sampling.guidance, sampling.rescale)
+
+        def predict(x: Tensor, level: Level) -> Estimate:
+            found = self.estimate(output(x, level), x, level)
+            return clamped(found, x, level.alpha, level.sigma) if self.spec.kind == "image" else found
+
+        return predict
+
+    def nothing(self, condition: Tensor) -> Tensor:
+        """What the network was told where the condition was dropped, one for each of ``condition``."""
+        if not self.classes:
+            raise ValueError("this model can be guided only away from something: pass negative, or guidance 1")
+        return torch.full_like(condition, self.classes)
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+        seed: int | None = None,
+    ) -> Iterator[Tensor]:
+        noise = SeededNoise(n, seed, self.device)
+        shape = self.spec.shape if size is None else (self.spec.shape[0], *size)
+        yield from self.walk(noise.normal(*shape), noise, condition, sampling, negative)
+
+    def walk(
+        self,
+        z: Tensor,
+        noise: Noise,
+        condition: Tensor | None = None,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+    ) -> Iterator[Tensor]:
+        """Frames of what comes of the noise ``z``: what each step takes the example to be, and then the example."""
+        sampling = sampling or self.config.sampling
+        predict = self.predictor(self.told(condition), sampling, negative)
+        levels = sampling.levels(self.process)
+        for frame in sampling.walk(predict, sampling.start(z, levels), levels, noise):
+            yield self.centred.inverse(frame.x0 if frame.level.sigma else frame.x)
+
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        return last(self.denoise(n, condition, seed=seed))
+
+    def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
+        return self.denoise(n, condition, seed=seed)
+
+    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+        return SeededNoise(n, seed, self.device).normal(*self.spec.shape)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return last(self.walk(z, SeededNoise(len(z), 0, z.device), condition))
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The noise that leads to ``x``, unguided."""
+        sampling = replace(self.config.sampling, guidance=1.0)
+        predict = self.predictor(self.told(condition), sampling)
+        return invert(predict, self.centred(x), sampling.levels(self.process))
+
+    @torch.no_grad()
+    def edit(
+        self,
+        x: Tensor,
+        strength: float,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
+        sampling = sampling or self.config.sampling
+        levels = sampling.levels(self.process, strength)
+        if len(levels) == 1:
+            return x.clone()
+        noise = SeededNoise(len(x), seed, self.device)
+        start = noised(self.centred(x), noise.normal(*x.shape[1:]), levels[0].alpha, levels[0].sigma)
+        predict = self.predictor(self.told(condition), sampling, negative)
+        return self.centred.inverse(last(sampling.walk(predict, start, levels, noise)).x)
+
+    @torch.no_grad()
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        k: int = 1,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        seed: int | None = None,
+    ) -> Completion:
+        """Completions of which nobody knows how likely they are; the known values are put back at the end."""
+        if known.dtype != torch.bool:
+            raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
+        sampling = sampling or self.config.sampling
+        given, mask = x.repeat_interleave(k, 0), known.expand_as(x).repeat_interleave(k, 0)
+        told = None if (c := self.told(condition)) is None else c.repeat_interleave(k, 0)
+        noise, y = SeededNoise(len(given), seed, self.device), self.centred(given)
+        first = noise.normal(*self.spec.shape)
+
+        def held(z: Tensor, level: Level) -> Tensor:
+            fresh = first if sampling.resamples == 1 else noise.normal(*self.spec.shape)
+            return torch.where(mask, noised(y, fresh, level.alpha, level.sigma), z)
+
+        levels, predict = sampling.completing(self.process), self.predictor(told, sampling, negative)
+        made = last(sampling.walk(predict, sampling.start(first, levels), levels, noise, held))
+        filled = torch.where(mask, given, self.centred.inverse(made.x).to(x.dtype))
+        return Completion(filled.unflatten(0, (len(x), k)), None)
+
+    def told(self, condition: Tensor | None) -> Tensor | None:
+        """``condition``, checked, where this model is told one."""
+        return told(self, condition, self.classes) if condition is not None else None
