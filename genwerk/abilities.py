@@ -196,6 +196,11 @@ class Denoises(Samples):
     is the model's own; ``negative`` is what guidance leads away from, in the form of a condition (None: nothing).
     """
 
+    @property
+    @abstractmethod
+    def sampling(self) -> Sampling:
+        """How the model draws its samples unless asked otherwise."""
+
     @abstractmethod
     def denoise(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from genwerk import pictures, runtime, steering, store, verbs
-from genwerk.abilities import abilities
+from genwerk.abilities import abilities, told_what
 from genwerk.data import Dataset, Splits, open_data, palette
 from genwerk.data.images import FORMATS, SUFFIXES, Picture, decode
+from genwerk.diffusion.sampling import Sampling
 from genwerk.extractor import classifier_for, extractor_for
 from genwerk.metrics.features import Classifier
 from genwerk.metrics.ppl import Similarity, in_features, pixels
@@ -60,6 +61,52 @@ class OpenRun:
             splits = palette.bring(splits, self.spec.palette)
         return splits
 
+    def texts(self, prompts: Sequence[str], n: int) -> Tensor | None:
+        """Token ids with shape (m, l) of ``prompts``, or of the captions of ``n`` held-out examples.
+
+        None for a model that is told no text; a ValueError for a prompt that is too long.
+        """
+        if told_what(self.model) != "text":
+            if prompts:
+                raise ValueError(f"this {type(self.model).__name__} is not told a text; leave out --prompt")
+            return None
+        vocabulary = self.spec.vocabulary
+        assert vocabulary is not None
+        if prompts:
+            return torch.cat([vocabulary.prompt(text) for text in prompts])
+        captions = self.splits.test.captions
+        if captions is None:
+            raise ValueError(f"this {type(self.model).__name__} is told what to make; give a text with --prompt")
+        self.say("no --prompt: the captions of held-out examples, in turn")
+        return vocabulary.encode(captions[:n])
+
+    def worded(self, batch: Batch, prompts: Sequence[str]) -> Batch:
+        """``batch`` with ``prompts``, in turn, in place of the captions of its examples."""
+        if not prompts:
+            return batch
+        text = self.texts(prompts, len(batch))
+        assert text is not None
+        return replace(batch, text=text[torch.arange(len(batch)) % len(text)].to(batch.x.device))
+
+    def condition(self, name: str) -> Tensor:
+        """What the model is told by ``name``, a class or a text, with one row."""
+        match told_what(self.model):
+            case "label":
+                return torch.tensor([self.label(name)])
+            case "text":
+                assert self.spec.vocabulary is not None
+                return self.spec.vocabulary.prompt(name)
+        raise ValueError(f"this {type(self.model).__name__} is told nothing, so it cannot be led away from {name!r}")
+
+    def sampling(self, asked: Mapping[str, Any]) -> Sampling | None:
+        """The model's own sampling with what was ``asked`` in its place; None where nothing was."""
+        if not asked:
+            return None
+        verbs.require(self.model, f"--{next(iter(asked))}", "denoises")
+        capable: Any = self.model
+        sampling: Sampling = replace(capable.sampling, **asked)
+        return sampling
+
     def examples(self, source: str, n: int, label: str | None, *, exact: bool = False) -> Batch:
         """At most ``n`` examples: rows of the run's own data (test, train), or of any source fitted to the model.
 
@@ -97,6 +144,16 @@ class OpenRun:
             part = self._named(splits.train)
             return self._placed(self._painted(part.batch(slice(n)), source), label)
         return self._placed(part.batch(slice(n)), label)
+
+    def captions(self, source: str, n: int) -> list[str]:
+        """The captions of :meth:`examples`; a ValueError where they have none."""
+        splits = (
+            self.splits if source in ("test", "train") else open_data(replace(self.settings, source=source, holdout=0))
+        )
+        part = splits.test if source == "test" else splits.train
+        if part.captions is None:
+            raise ValueError(f"the examples of {source} have no captions; give texts to choose from with --prompts")
+        return list(part.captions[:n])
 
     def one(self, source: str, label: str | None) -> Batch:
         """One example: a row of the test data, or the first of any source."""

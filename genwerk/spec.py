@@ -81,6 +81,10 @@ class Batch:
         """The sub-batch of ``rows``."""
         return Batch(*(None if part is None else part[rows] for part in self._parts))  # type: ignore[arg-type]
 
+    def select(self, rows: Tensor) -> Batch:
+        """The sub-batch of ``rows``, indices with shape (m,)."""
+        return Batch(*(None if part is None else part[rows] for part in self._parts))  # type: ignore[arg-type]
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same examples on ``device``."""
         moved = (None if part is None else part.to(device, non_blocking=non_blocking) for part in self._parts)

@@ -16,14 +16,15 @@ from genwerk.abilities import (
     ABILITIES,
     Bounds,
     Completion,
-    Conditions,
     Decodes,
+    Denoises,
     Encodes,
     Samples,
     Scores,
     Steps,
     Streams,
     Tempers,
+    Traces,
     Weighs,
     abilities,
     condition_of,
@@ -31,6 +32,7 @@ from genwerk.abilities import (
     told_what,
 )
 from genwerk.data.dataset import Dataset
+from genwerk.diffusion.sampling import Sampling
 from genwerk.model import Model
 from genwerk.spec import Batch
 from genwerk.stepper import PLAIN, Decoding
@@ -355,14 +357,20 @@ def sample(
     label: int | None = None,
     seed: int | None = None,
     size: int = 256,
+    text: Tensor | None = None,
     decoding: Decoding | None = None,
+    sampling: Sampling | None = None,
+    negative: Tensor | None = None,
+    picture: tuple[int, int] | None = None,
     seconds: float | None = None,
 ) -> Batch:
     """``n`` samples in batches of ``size``; a conditional model gets ``label``, or its classes in turn.
 
-    Sample i is that of seed ``seed + i`` whatever ``size`` is. ``decoding`` is for models that emit symbols (and its
-    temperature alone for those whose latents can be drawn nearer to the mode);
-    ``seconds``, the length of each sound, for those that go on for as long as they are asked to.
+    A model that is told texts gets the rows of ``text``, token ids with shape (m, l), in turn. Sample i is that of seed
+    ``seed + i`` whatever ``size`` is. ``decoding`` is for models that emit symbols (and its temperature alone for those
+    whose latents can be drawn nearer to the mode); ``sampling``, ``negative`` (a condition to be led away from, with
+    one row) and ``picture``, the height and width of each, are for those that take noise away; ``seconds``, the length
+    of each sound, is for those that go on for as long as they are asked to.
     """
     require(model, "sample", "samples")
     assert isinstance(model, Samples)
@@ -376,13 +384,9 @@ def sample(
         require(model, "a sound of another length", "streams")
         if (length := round(seconds * model.spec.sample_rate)) < 1:
             raise ValueError(f"{seconds:g} seconds hold no sample at {model.spec.sample_rate:,} a second; ask for more")
-    condition = None
-    if isinstance(model, Conditions) and model.condition == "label":
-        classes = len(model.spec.classes)
-        condition = torch.arange(n) % classes if label is None else torch.full((n,), label)
-        condition = condition.to(model.device)
-    elif label is not None:
-        raise ValueError(f"this {type(model).__name__} is not conditional; leave out --label")
+    if sampling is not None or negative is not None or picture is not None:
+        require(model, "sampling with a sampler, steps, guidance or another size", "denoises")
+    condition = _asked(model, n, label, text)
     first = secrets.randbelow(2**31) if seed is None else seed
     parts: list[Tensor] = []
     with torch.no_grad():
@@ -392,6 +396,10 @@ def sample(
             if length is not None:
                 assert isinstance(model, Streams)
                 parts.append(next(model.stream(count, c, block=length, decoding=decoding or PLAIN, seed=here)))
+            elif isinstance(model, Denoises):
+                away = None if negative is None else negative.to(model.device)
+                options: Any = {"sampling": sampling, "negative": away, "size": picture}
+                parts.append(last(model.denoise(count, c, **options, seed=here)))
             elif isinstance(model, Tempers) and decoding is not None:
                 parts.append(model.tempered(count, decoding.temperature, c, seed=here))
             elif decoding is not None:
@@ -399,7 +407,26 @@ def sample(
                 parts.append(last(model.steps(count, c, decoding=decoding, seed=here)))
             else:
                 parts.append(model.sample(count, c, seed=here))
-    return Batch(torch.cat(parts), condition)
+    kind = told_what(model)
+    return Batch(torch.cat(parts), condition if kind == "label" else None, text=condition if kind == "text" else None)
+
+
+def _asked(model: Model, n: int, label: int | None, text: Tensor | None) -> Tensor | None:
+    """The condition of each of ``n`` samples."""
+    kind = told_what(model)
+    if label is not None and kind != "label":
+        raise ValueError(f"this {type(model).__name__} is not told a label; leave out --label")
+    if text is not None and kind != "text":
+        raise ValueError(f"this {type(model).__name__} is not told a text; leave out --prompt")
+    if kind == "none":
+        return None
+    if kind == "label":
+        condition = torch.arange(n) % len(model.spec.classes) if label is None else torch.full((n,), label)
+    elif text is None:
+        raise ValueError(f"this {type(model).__name__} is told what to make; give a text with --prompt")
+    else:
+        condition = text[torch.arange(n) % len(text)]
+    return condition.to(model.device)
 
 
 def complete(
@@ -411,10 +438,13 @@ def complete(
     seed: int | None = None,
     decoding: Decoding | None = None,
     particles: int | None = None,
+    sampling: Sampling | None = None,
+    negative: Tensor | None = None,
 ) -> Completion:
     """``k`` completions of each example where ``known`` is False.
 
-    ``decoding`` and ``particles`` are for models that go through an example symbol by symbol.
+    ``decoding`` and ``particles`` are for models that go through an example symbol by symbol, ``sampling`` and
+    ``negative`` for those that take noise away.
     """
     require(model, "complete", "completes")
     capable: Any = model
@@ -422,9 +452,14 @@ def complete(
         raise ValueError(f"asked for {k} completions; ask for 1 or more")
     if particles is not None and particles < 1:
         raise ValueError(f"asked for {particles} particles; ask for 1 or more")
-    options = {name: v for name, v in (("decoding", decoding), ("particles", particles)) if v is not None}
+    options: dict[str, Any] = {
+        name: v for name, v in (("decoding", decoding), ("particles", particles)) if v is not None
+    }
     if options:
         require(model, f"{' and '.join(options)} in a completion", "steps")
+    if sampling is not None or negative is not None:
+        require(model, "a sampler, steps or guidance in a completion", "denoises")
+        options |= {"sampling": sampling, "negative": None if negative is None else negative.to(model.device)}
     try:
         mask = known.expand(batch.x.shape).to(model.device)
     except RuntimeError:
@@ -436,3 +471,43 @@ def complete(
             batch.x.to(model.device), mask, k, _condition(model, batch), seed=seed, **options
         )
     return completed
+
+
+def edit(
+    model: Model,
+    batch: Batch,
+    strength: float,
+    *,
+    seed: int | None = None,
+    sampling: Sampling | None = None,
+    negative: Tensor | None = None,
+) -> Tensor:
+    """Each example noised as far as ``strength`` (0 to 1) of the way and brought back, with shape (n, *spec.shape).
+
+    A conditional model brings it back as the batch's condition says (SDEdit, Meng et al., 2022, arXiv:2108.01073).
+    """
+    require(model, "image to image", "denoises")
+    assert isinstance(model, Denoises)
+    away = None if negative is None else negative.to(model.device)
+    condition = _condition(model, batch)
+    return model.edit(batch.x.to(model.device), strength, condition, sampling=sampling, negative=away, seed=seed)
+
+
+def watch(
+    model: Model,
+    n: int,
+    frames: int = 8,
+    *,
+    label: int | None = None,
+    text: Tensor | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """How ``n`` samples come about: ``frames`` states of each, spread evenly, with shape (n, frames, *spec.shape)."""
+    require(model, "watch", "traces")
+    assert isinstance(model, Traces)
+    if n < 1 or frames < 2:
+        raise ValueError(f"asked for {frames} frames of {n} samples; ask for 2 or more of 1 or more")
+    with torch.no_grad():
+        states = list(model.trace(n, _asked(model, n, label, text), seed=seed))
+    chosen = torch.linspace(0, len(states) - 1, min(frames, len(states))).round().long()
+    return torch.stack([states[i] for i in chosen.tolist()], 1)

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import tyro
 
-from genwerk.cli import machine, scoring, steering, training, using
+from genwerk.cli import denoising, machine, matching, scoring, steering, training, using
 from genwerk.progress import say
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -23,6 +23,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "traverse": using.traverse,
     "encode": using.encode,
     "complete": using.complete,
+    "image-to-image": denoising.image_to_image,
+    "watch": denoising.watch,
+    "zero-shot": matching.zero_shot,
+    "search": matching.search,
     "nearest": using.nearest,
     "classify": scoring.classify,
     "outliers": scoring.outliers,

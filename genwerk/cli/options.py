@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import tyro
 from tyro.conf import Positional, arg
 
+from genwerk.diffusion.names import SamplerName, Spacing
 from genwerk.progress import say
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genwerk.diffusion.sampling import Sampling
     from genwerk.inputs import OpenRun
     from genwerk.stepper import Decoding
 
@@ -38,7 +44,57 @@ Temperature = Annotated[
 ]
 TopK = Annotated[int | None, arg(help="Draw each symbol from so many of the likeliest only.")]
 TopP = Annotated[float | None, arg(help="Draw each symbol from the likeliest that together have this probability.")]
+Prompt = Annotated[
+    tuple[str, ...],
+    arg(help="Models that are told a text: what to make; of several, each sample takes the next in turn."),
+]
 Json = Annotated[bool, arg(name="json", help="Print JSON.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoising:
+    """How models that take noise away step by step are to do it; None is what the model would do."""
+
+    sampler: SamplerName | None = None
+    """Models that take noise away: how a step is taken."""
+    steps: int | None = None
+    """Number of such steps."""
+    spacing: Spacing | None = None
+    """How the noise levels between them are spread."""
+    eta: float | None = None
+    """Share of fresh noise at each step of ddim, from 0 to 1."""
+    guidance: float | None = None
+    """How far samples are led towards the label or text: 1 as learned, 2 to 8 exaggerate."""
+    rescale: float | None = None
+    """How far guided samples are brought back to the contrast of others, from 0 to 1."""
+    negative: str | None = None
+    """A label or text to be led away from."""
+
+    def sampling(self, opened: OpenRun, **more: Any) -> Sampling | None:
+        """The model's own way with what was asked in its place; None where nothing was."""
+        asked = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "negative"} | more
+        return opened.sampling({name: value for name, value in asked.items() if value is not None})
+
+    def away(self, opened: OpenRun) -> Tensor | None:
+        """The condition to be led away from, with one row."""
+        return None if self.negative is None else opened.condition(self.negative)
+
+
+Noisy = Annotated[Denoising, tyro.conf.arg(name="")]
+UNASKED = Denoising()
+Size = Annotated[
+    str | None, arg(help="Width and height in pixels of what is made, as 96x64 or one number (models that can).")
+]
+
+
+def as_size(size: str | None) -> tuple[int, int] | None:
+    """Height and width that ``size`` gives as WIDTHxHEIGHT, or as one number for both."""
+    if size is None:
+        return None
+    sides = size.lower().split("x")
+    if len(sides) > 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
+        raise ValueError(f"--size is {size!r}; expected WIDTHxHEIGHT in pixels, such as 96x64, or one number")
+    return int(sides[-1]), int(sides[0])
 
 
 def open_run(run: Path, device: Device, data: str | None = None) -> OpenRun:

@@ -9,17 +9,22 @@ from typing import Annotated
 import tyro
 
 from genwerk.cli.options import (
+    UNASKED,
     Greatest,
     Input,
     Json,
     Label,
+    Noisy,
     Number,
     On,
+    Prompt,
     Run,
+    Size,
     Temperature,
     TopK,
     TopP,
     as_decoding,
+    as_size,
     open_run,
     print_json,
 )
@@ -31,6 +36,9 @@ def sample(
     *,
     n: Number = 64,
     label: str | None = None,
+    prompt: Prompt = (),
+    denoising: Noisy = UNASKED,
+    size: Size = None,
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
@@ -52,9 +60,20 @@ def sample(
     from genwerk import verbs
 
     opened = open_run(run, device)
-    decoding = as_decoding(temperature, top_k, top_p)
-    batch = verbs.sample(opened.model, n, label=opened.label(label), seed=seed, decoding=decoding, seconds=seconds)
-    opened.write(batch, out, "samples", seed=seed, label=label)
+    batch = verbs.sample(
+        opened.model,
+        n,
+        label=opened.label(label),
+        text=opened.texts(prompt, n),
+        seed=seed,
+        decoding=as_decoding(temperature, top_k, top_p),
+        sampling=denoising.sampling(opened),
+        negative=denoising.away(opened),
+        picture=as_size(size),
+        seconds=seconds,
+    )
+    told = "; ".join(prompt) or None
+    opened.write(batch, out, "samples", seed=seed, label=label, prompt=told, negative=denoising.negative)
 
 
 def reconstruct(
@@ -154,6 +173,9 @@ def complete(
     n: Greatest = 8,
     k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 5,
     label: Label = None,
+    prompt: Prompt = (),
+    denoising: Noisy = UNASKED,
+    resamples: int | None = None,
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
@@ -169,6 +191,8 @@ def complete(
         known: What is given: top-half, bottom-half, left-half, right-half, a mask image (white is given); first-half or
             last-half of a sound, or its first seconds (0.25s); names or numbers of a table's columns, joined by commas.
         k: Completions an example.
+        resamples: Models that take noise away: how often each step is taken, with noise put back in between, so that
+            what is made agrees with what is known.
         particles: Sequences weighted against each other for each example, where known values come after a hole in the
             order in which the model goes (default: 32).
         seed: Seed of the first example.
@@ -180,10 +204,19 @@ def complete(
     from genwerk.spec import Batch
 
     opened = open_run(run, device)
-    batch = opened.examples(input, n, label)
+    batch = opened.worded(opened.examples(input, n, label), prompt)
     mask = opened.mask(known)
-    decoding = as_decoding(temperature, top_k, top_p)
-    found = verbs.complete(opened.model, batch, mask, k, seed=seed, decoding=decoding, particles=particles)
+    found = verbs.complete(
+        opened.model,
+        batch,
+        mask,
+        k,
+        seed=seed,
+        decoding=as_decoding(temperature, top_k, top_p),
+        particles=particles,
+        sampling=denoising.sampling(opened, resamples=resamples),
+        negative=denoising.away(opened),
+    )
     shown = found.x
     if opened.spec.kind == "image":
         veiled = torch.where(mask, batch.x, 0.5).unsqueeze(1)

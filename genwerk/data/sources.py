@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genwerk.data import palette, phases, sprites, toys
+from genwerk.data import palette, phases, scenes, sprites, toys
 from genwerk.data.arrays import images_found
 from genwerk.data.dataset import Data, Splits
 from genwerk.data.folders import METADATA, SUFFIXES, list_file, list_folder, list_zip
@@ -177,6 +177,7 @@ BUILT_INS: dict[str, Callable[[Data], Found]] = {
     **{name: lambda settings, name=name: toys.open_toy(name, settings) for name in toys.TOYS},  # type: ignore[misc]
     "phases": phases.open_phases,
     "sprites": sprites.open_sprites,
+    "scenes": scenes.open_scenes,
 }
 """Data that need no file, by name."""
 

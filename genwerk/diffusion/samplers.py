@@ -14,17 +14,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from math import exp, sqrt
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from genwerk.diffusion.names import SamplerName, Spacing, Variance
 from genwerk.diffusion.parameterisation import Estimate
-from genwerk.diffusion.schedule import Level, Spacing
+from genwerk.diffusion.schedule import Level
 from genwerk.noise import Noise
-
-SamplerName = Literal["ddpm", "ddim", "pndm", "euler", "heun", "dpmpp2m"]
-Variance = Literal["small", "large"]
 
 Predict = Callable[[Tensor, Level], Estimate]
 """What x is made of at a level (never asked at a level without noise)."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from genwerk.diffusion.samplers import SAMPLERS, After, Frame, Predict, SamplerName, Variance, begin, denoise
-from genwerk.diffusion.schedule import Final, Level, Process, Spacing, path, repaint
+from genwerk.diffusion.names import Final, SamplerName, Spacing, Variance
+from genwerk.diffusion.samplers import SAMPLERS, After, Frame, Predict, begin, denoise
+from genwerk.diffusion.schedule import Level, Process, path, repaint
 from genwerk.noise import Noise
 
 

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import cos, exp, inf, log, pi, sqrt
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Schedule = Literal["linear", "scaled-linear", "cosine"]
-Spacing = Literal["leading", "trailing", "linspace", "even", "karras", "log-snr"]
-Final = Literal["clean", "first"]
+from genwerk.diffusion.names import Final, Schedule, Spacing
 
 BETA_MAX = 0.999
 """Greatest share of variance that a step of the cosine schedule replaces (Nichol & Dhariwal 2021)."""

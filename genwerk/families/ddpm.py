@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from genwerk.abilities import Bounds
+from genwerk.diffusion.names import Schedule
 from genwerk.diffusion.parameterisation import (
     Estimate,
     Prediction,
@@ -28,7 +29,7 @@ from genwerk.diffusion.parameterisation import (
     noised,
     target,
 )
-from genwerk.diffusion.schedule import Level, Process, Schedule
+from genwerk.diffusion.schedule import Level, Process
 from genwerk.families.diffusion import DiffusionConfig, DiffusionModel
 from genwerk.model import Loss
 from genwerk.noise import SeededNoise

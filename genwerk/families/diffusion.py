@@ -165,6 +165,10 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
+    @property
+    def sampling(self) -> Sampling:
+        return self.config.sampling
+
     @torch.no_grad()
     def denoise(
         self,
@@ -225,11 +229,22 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
         negative: Tensor | None = None,
         seed: int | None = None,
     ) -> Tensor:
+        return self.rework(x, strength, SeededNoise(len(x), seed, self.device), condition, sampling, negative)
+
+    def rework(
+        self,
+        x: Tensor,
+        strength: float,
+        noise: Noise,
+        condition: Tensor | None = None,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+    ) -> Tensor:
+        """:meth:`edit` with the numbers that ``noise`` has next."""
         sampling = sampling or self.config.sampling
         levels = sampling.levels(self.process, strength)
         if len(levels) == 1:
             return x.clone()
-        noise = SeededNoise(len(x), seed, self.device)
         start = noised(self.centred(x), noise.normal(*x.shape[1:]), levels[0].alpha, levels[0].sigma)
         predict = self.predictor(self.told(condition), sampling, negative)
         return self.centred.inverse(last(sampling.walk(predict, start, levels, noise)).x)
@@ -247,23 +262,44 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
         seed: int | None = None,
     ) -> Completion:
         """Completions of which nobody knows how likely they are; the known values are put back at the end."""
-        if known.dtype != torch.bool:
-            raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
+        given, mask, condition = repeated(x, known, k, condition)
+        made = self.fill(given, mask, SeededNoise(len(given), seed, self.device), condition, sampling, negative)
+        filled = torch.where(mask, given, made.to(x.dtype))
+        return Completion(filled.unflatten(0, (len(x), k)), None)
+
+    def fill(
+        self,
+        x: Tensor,
+        known: Tensor,
+        noise: Noise,
+        condition: Tensor | None = None,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+    ) -> Tensor:
+        """Examples that are nearly ``x`` where ``known``, which has its shape, by the numbers that ``noise`` has next.
+
+        After every step the known part is put back, as noisy as the rest.
+        """
         sampling = sampling or self.config.sampling
-        given, mask = x.repeat_interleave(k, 0), known.expand_as(x).repeat_interleave(k, 0)
-        told = None if (c := self.told(condition)) is None else c.repeat_interleave(k, 0)
-        noise, y = SeededNoise(len(given), seed, self.device), self.centred(given)
-        first = noise.normal(*self.spec.shape)
+        y, eps = self.centred(x), noise.normal(*x.shape[1:])
 
         def held(z: Tensor, level: Level) -> Tensor:
-            fresh = first if sampling.resamples == 1 else noise.normal(*self.spec.shape)
-            return torch.where(mask, noised(y, fresh, level.alpha, level.sigma), z)
+            fresh = eps if sampling.resamples == 1 else noise.normal(*x.shape[1:])
+            return torch.where(known, noised(y, fresh, level.alpha, level.sigma), z)
 
-        levels, predict = sampling.completing(self.process), self.predictor(told, sampling, negative)
-        made = last(sampling.walk(predict, sampling.start(first, levels), levels, noise, held))
-        filled = torch.where(mask, given, self.centred.inverse(made.x).to(x.dtype))
-        return Completion(filled.unflatten(0, (len(x), k)), None)
+        levels, predict = sampling.completing(self.process), self.predictor(self.told(condition), sampling, negative)
+        return self.centred.inverse(last(sampling.walk(predict, sampling.start(eps, levels), levels, noise, held)).x)
 
     def told(self, condition: Tensor | None) -> Tensor | None:
         """``condition``, checked, where this model is told one."""
-        return told(self, condition, self.classes) if condition is not None else None
+        if condition is None or self.config.context:
+            return condition
+        return told(self, condition, self.classes)
+
+
+def repeated(x: Tensor, known: Tensor, k: int, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Examples, mask and condition with each row ``k`` times; a ValueError unless the mask is of booleans."""
+    if known.dtype != torch.bool:
+        raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
+    told = None if condition is None else condition.repeat_interleave(k, 0)
+    return x.repeat_interleave(k, 0), known.expand_as(x).repeat_interleave(k, 0), told

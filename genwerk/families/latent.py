@@ -78,12 +78,16 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
     # --- training -----------------------------------------------------------------------------------------------------
 
     def players(self) -> Mapping[str, nn.Module]:
-        """The players of both parts: `autoencoder` and `prior`, or `prior.critic` where a part has several."""
+        """The players of all parts: `autoencoder` and `prior`, or `prior.critic` where a part has several."""
         return {
             _outer(part, name): module
-            for part, model in (("autoencoder", self.autoencoder), ("prior", self.prior))
+            for part, model in self.parts().items()
             for name, module in model.players().items()
         }
+
+    def parts(self) -> Mapping[str, Model]:
+        """The models that it is made of, in the order in which they are trained."""
+        return {"autoencoder": self.autoencoder, "prior": self.prior}
 
     def stages(self, rounds: int) -> Sequence[Stage]:
         """The autoencoder's stages on the data, then the prior's on the codes of the whole training set."""

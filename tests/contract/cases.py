@@ -69,7 +69,7 @@ class Case:
         """Whether an example's loss depends on the others of its batch, or on how often it is computed, by design."""
         config = self.model.config
         coupling = any(isinstance(m, _BatchNorm) or is_parametrized(m) for m in self.model.modules())
-        return coupling or any(getattr(config, field, 0) for field in ("mmd", "dropout", "group"))
+        return coupling or any(getattr(config, field, 0) for field in ("mmd", "dropout", "group", "temperature"))
 
 
 def fresh(recipe: Recipe, spec: DataSpec) -> Model:

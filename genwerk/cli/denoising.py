@@ -1,0 +1,65 @@
+"""Commands for models that make an example in steps: image-to-image, watch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from genwerk.cli.options import UNASKED, Greatest, Input, Label, Noisy, Number, On, Prompt, Run, open_run
+
+
+def image_to_image(
+    run: Run,
+    *,
+    input: Input = "test",
+    strength: float = 0.6,
+    n: Greatest = 8,
+    label: Label = None,
+    prompt: Prompt = (),
+    denoising: Noisy = UNASKED,
+    seed: int = 0,
+    out: Path | None = None,
+    device: On = "auto",
+) -> None:
+    """Noise examples part of the way and bring them back as a label or text says: originals above, results below.
+
+    Args:
+        strength: How far they are noised, from 0 (they stay as they are) to 1 (nothing of them is left).
+        seed: Seed of the first example; example i has seed + i.
+        out: File to write (default: RUN/out/image-to-image).
+    """
+    from genwerk import verbs
+
+    opened = open_run(run, device)
+    batch = opened.worded(opened.examples(input, n, label), prompt)
+    asked, away = denoising.sampling(opened), denoising.away(opened)
+    made = verbs.edit(opened.model, batch, strength, seed=seed, sampling=asked, negative=away)
+    told = "; ".join(prompt) or None
+    shown = replace(batch, target=made)
+    opened.write(shown, out, "image-to-image", seed=seed, strength=strength, prompt=told, label=label)
+
+
+def watch(
+    run: Run,
+    *,
+    n: Number = 4,
+    frames: int = 8,
+    label: Label = None,
+    prompt: Prompt = (),
+    seed: int = 0,
+    out: Path | None = None,
+    device: On = "auto",
+) -> None:
+    """Draw examples and show how they come about, a row each: what the model takes them to be, step by step.
+
+    Args:
+        frames: Pictures of each, spread evenly over the steps; the last is the sample.
+        seed: Seed of the first sample; sample i has seed + i.
+        out: File to write (default: RUN/out/watch).
+    """
+    from genwerk import verbs
+    from genwerk.spec import Batch
+
+    opened = open_run(run, device)
+    shown = verbs.watch(opened.model, n, frames, label=opened.label(label), text=opened.texts(prompt, n), seed=seed)
+    opened.write(Batch(shown.flatten(0, 1)), out, "watch", columns=shown.shape[1], seed=seed)

@@ -1,0 +1,11 @@
+"""Names that a user may choose from; they stand apart so that a list of them needs no tensors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Schedule = Literal["linear", "scaled-linear", "cosine"]
+Spacing = Literal["leading", "trailing", "linspace", "even", "karras", "log-snr"]
+Final = Literal["clean", "first"]
+SamplerName = Literal["ddpm", "ddim", "pndm", "euler", "heun", "dpmpp2m"]
+Variance = Literal["small", "large"]

@@ -1,0 +1,199 @@
+"""CLIP: images and the texts that go with them, brought to the same place.
+
+Radford, Kim, Hallacy, Ramesh, Goh, Agarwal, Sastry, Askell, Mishkin, Clark, Krueger & Sutskever, Learning Transferable
+Visual Models From Natural Language Supervision, 2021, arXiv:2103.00020, figure 3 and section 2.5.
+
+Done differently: pixels are standardised by the channels of the training data, and small images get a convolutional
+tower. Over several processes each contrasts its own examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genwerk.abilities import Diagnoses, Matches
+from genwerk.data.dataset import Dataset
+from genwerk.metrics.recall import alike, chance, recall
+from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.nn.clip import ConvTower, Gelu, TextTower, ViT, at_end
+from genwerk.spec import Batch, DataSpec
+
+STEEPEST = log(100)
+"""Greatest logarithm of the scale on cosines; the least is 0."""
+MEASURED = 4096
+"""Training examples from which the mean and deviation of pixels are taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CLIPConfig(Config):
+    """Settings of an image tower, a text tower and the space where they meet."""
+
+    tower: Literal["conv", "vit"] = "conv"
+    """What reads images: convolutions, for small ones, or a vision transformer."""
+    channels: tuple[int, ...] = (32, 64, 128)
+    """Channels of the convolutions, each of which halves the image."""
+    patch: int = 16
+    """Side of a vision transformer's patch in pixels."""
+    image_width: int = 256
+    """Units of the image tower: of its last layers (conv), or of every token (vit)."""
+    image_layers: int = 6
+    """Blocks of the vision transformer."""
+    image_heads: int = 4
+    """Attention heads of each of them."""
+    text_width: int = 64
+    """Units of every token of a text."""
+    text_layers: int = 2
+    """Blocks of the text transformer."""
+    text_heads: int = 4
+    """Attention heads of each of them."""
+    gelu: Gelu = "gelu"
+    """Function between the two layers of a transformer's feed-forward part: exact, or OpenAI's approximation."""
+    embedding: int = 64
+    """Dimensions of the common space."""
+    temperature: float = 0.07
+    """What cosines are divided by at first; it is learned, and stays from 0.01 to 1."""
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.temperature <= 1:
+            raise ValueError(f"temperature is {self.temperature}; it must be from 0.01 to 1, for example 0.07")
+        if self.embedding < 2:
+            raise ValueError(f"embedding is {self.embedding}; the common space needs 2 dimensions or more")
+
+
+def contrast(images: Tensor, texts: Tensor, same: Tensor, scale: Tensor) -> Loss:
+    """Symmetric InfoNCE in nats, averaged over n pairs of unit vectors, each with shape (n, d).
+
+    Of every image the text is sought among n, and of every text the image (Radford et al., figure 3). ``same``, boolean
+    with shape (n, n), says whose texts are equal. Equal texts have equal vectors, so it makes no difference whether
+    they share a target or each has its own: the loss and its gradient are the same. But it does not fall to 0; beside
+    it stands what it is where nothing is known, ``chance`` = ln n, and where all is, ``floor``: the mean logarithm of
+    how many texts are equal to one.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        logits = scale * images @ texts.T
+    own = torch.arange(len(logits), device=logits.device)
+    loss = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    found = same.gather(1, logits.detach().argmax(1, keepdim=True))
+    return loss, {
+        "chance": torch.full_like(loss, log(len(logits))),
+        "floor": same.sum(1).to(loss.dtype).log().mean(),
+        "text found": found.float().mean(),
+        "scale": scale,
+    }
+
+
+class CLIP(Model, Matches, Diagnoses, config=CLIPConfig):
+    """cos(f(image), g(text)) large where they go together, and small where they do not."""
+
+    def __init__(self, config: CLIPConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: CLIPConfig = config
+        if spec.kind != "image" or spec.vocabulary is None:
+            raise ValueError(
+                f"CLIP learns from images with captions, and these data are {spec}; give a folder with a metadata.csv "
+                "of file_name and text, or the built-in scenes"
+            )
+        self.condition: Literal["text"] = "text"
+        self.vision_model = image_tower(config, spec.shape)
+        self.text_model = TextTower(
+            spec.vocabulary.size,
+            config.text_width,
+            config.text_layers,
+            config.text_heads,
+            length=spec.vocabulary.length,
+            gelu=config.gelu,
+        )
+        self.visual_projection = nn.Linear(config.image_width, config.embedding, bias=False)
+        self.text_projection = nn.Linear(config.text_width, config.embedding, bias=False)
+        for projection in (self.visual_projection, self.text_projection):
+            nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
+        self.logit_scale = nn.Parameter(torch.tensor(-log(config.temperature)))
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.full((spec.shape[0], 1, 1), 0.5))
+        self.register_buffer("deviation", torch.full((spec.shape[0], 1, 1), 0.25))
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        yield Turn("model", self.loss, draw())
+        with torch.no_grad():
+            self.logit_scale.clamp_(0, STEEPEST)
+        return None
+
+    def loss(self, batch: Batch) -> Loss:
+        """InfoNCE over the examples at hand: of a micro-batch, where batches are cut."""
+        assert batch.text is not None
+        images, texts = self.embed(batch.x), self.embed_text(batch.text)
+        return contrast(images, texts, alike(batch.text), self.logit_scale.exp())
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        return [Stage("train", rounds, self.turns, data=self._fit_scale)]
+
+    def _fit_scale(self, data: Dataset) -> Dataset:
+        x = data.subset(MEASURED).batch().x.transpose(0, 1).flatten(1)
+        self.mean.copy_(x.mean(1).view(-1, 1, 1))
+        self.deviation.copy_(x.std(1).clamp(min=1e-3).view(-1, 1, 1))
+        return data
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    def embed(self, x: Tensor) -> Tensor:
+        features = self.vision_model((x - self.mean) / self.deviation)
+        return unit(self.visual_projection(features), x)
+
+    def embed_text(self, text: Tensor) -> Tensor:
+        text = text[:, : int(text.argmax(1).max()) + 1]  # what follows the last end reaches no end
+        features = at_end(self.text_model(text), text)
+        return unit(self.text_projection(features), self.mean)
+
+    @property
+    def context_width(self) -> int:
+        """Numbers that a token of a text becomes."""
+        return self.config.text_width
+
+    def context(self, text: Tensor) -> Tensor:
+        """A vector a token with shape (n, l, context_width), of ids with shape (n, l), for a network to attend to."""
+        states: Tensor = self.text_model(text)
+        return states
+
+    @torch.no_grad()
+    def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """How often, among all of ``x``, the nearest text to an image is its own or an equal one, and the reverse."""
+        if condition is None:
+            raise ValueError(
+                "CLIP is judged by images with their captions, and these have none; see `genwerk data check`"
+            )
+        cosines = self.embed(x) @ self.embed_text(condition).T
+        right = alike(condition)
+        return {
+            "text found": recall(cosines, right, 1),
+            "image found": recall(cosines.T, right, 1),
+            "found by chance": chance(right, 1),
+        }
+
+
+def image_tower(config: CLIPConfig, shape: Sequence[int]) -> ConvTower | ViT:
+    """What reads images with shape (n, *shape)."""
+    if config.tower == "conv":
+        return ConvTower(shape, config.channels, config.image_width)
+    channels, height, width = shape
+    if height != width:
+        raise ValueError(
+            f"a vision transformer takes square images, not {height}x{width}; bring them to one --data.size"
+        )
+    return ViT(
+        channels, height, config.patch, config.image_width, config.image_layers, config.image_heads, gelu=config.gelu
+    )
+
+
+def unit(x: Tensor, like: Tensor) -> Tensor:
+    """The rows of ``x`` brought to length 1, in the precision of ``like``."""
+    return F.normalize(x.to(like.dtype), dim=1)
