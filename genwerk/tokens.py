@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 """What is merged within and never across."""
 END_OF_WORD = "</w>"
+START, END = "<|startoftext|>", "<|endoftext|>"
+"""How vocabulary files write the two ids that stand about a text."""
 Pair = tuple[str, str]
 MERGES = 2048
 """Greatest number of merges learned from captions."""
@@ -56,6 +58,11 @@ class Vocabulary:
     def size(self) -> int:
         """Number of ids."""
         return 514 + len(self.merges)
+
+    @property
+    def symbols(self) -> list[str]:
+        """What each id stands for, in their order, as vocabulary files write it."""
+        return [*_symbols(self.merges), START, END]
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Ids of ``texts``, int64 with shape (n, length); what does not fit is cut off before the end."""
@@ -134,11 +141,13 @@ def _tokeniser(merges: tuple[str, ...]) -> Tokenizer:
     from tokenizers import models
 
     pairs = [(first, second) for first, second in (pair.split(" ") for pair in merges)]
-    symbols = [*_bytes(), *(b + END_OF_WORD for b in _bytes()), *(a + b for a, b in pairs)]
-    model = models.BPE(
-        {symbol: i for i, symbol in enumerate(symbols)}, pairs, end_of_word_suffix=END_OF_WORD, fuse_unk=False
-    )
-    return _configured(model)
+    ids = {symbol: i for i, symbol in enumerate(_symbols(merges))}
+    return _configured(models.BPE(ids, pairs, end_of_word_suffix=END_OF_WORD, fuse_unk=False))
+
+
+def _symbols(merges: Sequence[str]) -> list[str]:
+    """Bytes, bytes that end a word, and what is merged of them."""
+    return [*_bytes(), *(b + END_OF_WORD for b in _bytes()), *(pair.replace(" ", "") for pair in merges)]
 
 
 def _configured(model: models.Model) -> Tokenizer:

@@ -214,6 +214,9 @@ def denoise(
         x0, eps = predict(x, level)
         return Estimate(x0.to(x.dtype), eps.to(x.dtype))
 
+    def ahead(x: Tensor, level: Level) -> Estimate:
+        return asked(x if after is None else after(x, level), level)
+
     x0 = x
     for here, there in pairwise(path):
         if there.sigma > here.sigma:
@@ -223,7 +226,7 @@ def denoise(
         else:
             seen.appendleft(Seen(x, here, asked(x, here)))
             x0 = seen[0].estimate.x0
-            x = step(Step(seen, there, asked, noise, eta, variance))
+            x = step(Step(seen, there, ahead, noise, eta, variance))
         if after is not None:
             x = after(x, there)
         yield Frame(x, x0, there)

@@ -129,7 +129,8 @@ def path(
 ) -> list[Level]:
     """The levels that sampling goes through: ``steps`` + 1 of them, noisiest first, of which the last is the clean end.
 
-    Spacings in time: "leading", whole strides from ``offset`` up; "trailing", equal strides from T down, less one;
+    Spacings in time: "leading", whole strides from ``offset`` up; "inner", those of one step more, without the lowest
+    (DPM-Solver's "leading" in diffusers); "trailing", equal strides from T down, less one;
     "linspace", equal strides from T - 1 to 0, not rounded; "even", equal strides from T - 1 of which the last, that
     would come to 0, leads to the clean end. In noise: "karras", equal strides of (sigma / alpha)^(1/7) (Karras et al.
     2022, arXiv:2206.00364); "log-snr", equal strides of lambda (Lu et al. 2022, arXiv:2206.00927). As many steps as
@@ -174,14 +175,15 @@ def _level(t: float, ratio: float) -> Level:
 
 def _times(training: int, steps: int, spacing: Spacing, offset: int) -> list[float]:
     """Times that are equally far apart, falling."""
-    if spacing == "leading":
-        stride = training // steps
-        if not 0 <= offset < training - (steps - 1) * stride:
+    if spacing in ("leading", "inner"):
+        first = int(spacing == "inner")
+        stride = training // (steps + first)
+        if not 0 <= offset < training - (steps - 1 + first) * stride:
             raise ValueError(
                 f"{steps} steps of {stride} with an offset of {offset} do not fit into {training} training steps; "
-                f"take fewer steps, or another spacing than leading"
+                f"take fewer steps, or another spacing than {spacing}"
             )
-        return [float(i * stride + offset) for i in reversed(range(steps))]
+        return [float((i + first) * stride + offset) for i in reversed(range(steps))]
     if spacing == "trailing":
         return [float(round(training * i / steps) - 1) for i in range(steps, 0, -1)]
     if spacing == "even":

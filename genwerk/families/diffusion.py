@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Literal
 
 import torch
@@ -54,6 +53,17 @@ class DiffusionConfig(Config):
     """Whether transformer blocks are entered and left by linear layers instead of 1x1 convolutions."""
     groups: int = 8
     """Groups of the group normalisation, which divide every width."""
+    eps: float = 1e-5
+    """What group normalisation adds to variances."""
+    symmetric: bool = True
+    """Whether a level is halved with a border of zeros all around, or on the right and below alone (DDPM's code)."""
+    cosine_first: bool = True
+    """Whether the time is told by cosines and then sines, or the other way round (DDPM's code)."""
+    frequency_shift: int = 0
+    """Frequencies of these by which the slowest comes nearer to 1 / 10,000 (DDPM's code: 1)."""
+    extra: int = 0
+    """Channels that the network sees beside x, where a larger model gives it such (Stable Diffusion's inpainting: 5,
+    for a mask and the code of what is known)."""
     patch: int = 1
     """Side in pixels of the squares that become one pixel inside the network."""
     dropout: float = 0.0
@@ -96,7 +106,8 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
     def _unet(self) -> UNet:
         config = self.config
         return UNet(
-            channels=self.spec.shape[0],
+            channels=self.spec.shape[0] + config.extra,
+            out_channels=self.spec.shape[0],
             widths=config.widths,
             blocks=config.blocks,
             attention=config.attention,
@@ -105,6 +116,10 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
             linear_projection=config.linear_projection,
             classes=self.classes,
             groups=config.groups,
+            eps=config.eps,
+            symmetric=config.symmetric,
+            cosine_first=config.cosine_first,
+            frequency_shift=config.frequency_shift,
             patch=config.patch,
             dropout=config.dropout,
         )
@@ -113,6 +128,10 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
 
     def stages(self, rounds: int) -> Sequence[Stage]:
         """One, at the beginning of which the scale of tables and latents is taken from all of the data."""
+        if self.config.extra:
+            raise ValueError(
+                f"a network that sees {self.config.extra} extra channels is loaded and not trained; set extra to 0"
+            )
         return [Stage("training", rounds, self.turns, data=self._fit)]
 
     def _fit(self, data: Dataset) -> Dataset:
@@ -144,18 +163,43 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
     def estimate(self, output: Tensor, x: Tensor, level: Level) -> Estimate:
         """What an ``output`` takes x to be made of."""
 
-    def predictor(self, condition: Tensor | None, sampling: Sampling, negative: Tensor | None = None) -> Predict:
-        """What x is made of at a level, guided as ``sampling`` says: towards the condition, away from ``negative``."""
-        output: Callable[[Tensor, Level], Tensor] = partial(self.output, condition=condition)
+    def predictor(
+        self,
+        condition: Tensor | None,
+        sampling: Sampling,
+        negative: Tensor | None = None,
+        beside: Tensor | None = None,
+    ) -> Predict:
+        """What x is made of at a level, guided as ``sampling`` says: towards the condition, away from ``negative``.
+
+        ``beside`` is what a network with ``extra`` channels sees beside x, with shape (n, extra, ...).
+        """
+        network = self._seeing(beside)
+        output: Callable[[Tensor, Level], Tensor] = lambda x, level: network(x, level, condition)  # noqa: E731
         if condition is not None and sampling.guidance > 1:
             away = self.nothing(condition) if negative is None else negative.expand_as(condition)
-            output = guide(self.output, condition, away, sampling.guidance, sampling.rescale)
+            output = guide(network, condition, away, sampling.guidance, sampling.rescale)
 
         def predict(x: Tensor, level: Level) -> Estimate:
             found = self.estimate(output(x, level), x, level)
             return clamped(found, x, level.alpha, level.sigma) if self.spec.kind == "image" else found
 
         return predict
+
+    def _seeing(self, beside: Tensor | None) -> Callable[[Tensor, Level, Tensor | None], Tensor]:
+        """The network's output on x and ``beside``; a batch of several times as many repeats the latter."""
+        if self.config.extra != (0 if beside is None else beside.shape[1]):
+            raise ValueError(
+                f"this network sees {self.config.extra} channels beside what it makes, as one for filling in does; "
+                "give it a picture to complete"
+            )
+
+        def output(x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
+            if beside is not None:
+                x = torch.cat([x, beside.repeat(len(x) // len(beside), 1, 1, 1)], dim=1)
+            return self.output(x, level, condition)
+
+        return output
 
     def nothing(self, condition: Tensor) -> Tensor:
         """What the network was told where the condition was dropped, one for each of ``condition``."""
@@ -191,13 +235,14 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
         condition: Tensor | None = None,
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
+        beside: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Frames of what comes of the noise ``z``: what each step takes the example to be, and then the example."""
         sampling = sampling or self.config.sampling
-        predict = self.predictor(self.told(condition), sampling, negative)
+        predict = self.predictor(self.told(condition), sampling, negative, beside)
         levels = sampling.levels(self.process)
         for frame in sampling.walk(predict, sampling.start(z, levels), levels, noise):
-            yield self.centred.inverse(frame.x0 if frame.level.sigma else frame.x)
+            yield self.centred.inverse(frame.x if frame.level is levels[-1] else frame.x0)
 
     def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
         return last(self.denoise(n, condition, seed=seed))
@@ -283,11 +328,14 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
         sampling = sampling or self.config.sampling
         y, eps = self.centred(x), noise.normal(*x.shape[1:])
 
+        levels, predict = sampling.completing(self.process), self.predictor(self.told(condition), sampling, negative)
+
         def held(z: Tensor, level: Level) -> Tensor:
+            if level is levels[-1]:
+                return torch.where(known, y, z)
             fresh = eps if sampling.resamples == 1 else noise.normal(*x.shape[1:])
             return torch.where(known, noised(y, fresh, level.alpha, level.sigma), z)
 
-        levels, predict = sampling.completing(self.process), self.predictor(self.told(condition), sampling, negative)
         return self.centred.inverse(last(sampling.walk(predict, sampling.start(eps, levels), levels, noise, held)).x)
 
     def told(self, condition: Tensor | None) -> Tensor | None:

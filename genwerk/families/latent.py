@@ -38,6 +38,8 @@ class LatentConfig(Config):
     """A family that samples; its data are the codes: a table, or images of symbols where the codes are discrete."""
     prior_rounds: int | None = None
     """Rounds of the prior's training; None is as many as the autoencoder's."""
+    prior_batch: int | None = None
+    """Examples a batch of the prior's training; None is the run's."""
 
 
 @runtime_checkable
@@ -94,7 +96,8 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
         prior_rounds = rounds if self.config.prior_rounds is None else self.config.prior_rounds
         first = [self._stage("autoencoder", self.autoencoder, s, s.data) for s in self.autoencoder.stages(rounds)]
         then = [
-            self._stage("prior", self.prior, s, _chain(self.codes, s.data)) for s in self.prior.stages(prior_rounds)
+            self._stage("prior", self.prior, sized(s, self.config.prior_batch), _chain(self.codes, s.data))
+            for s in self.prior.stages(prior_rounds)
         ]
         return [*first, *then]
 
@@ -164,6 +167,11 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
 def _outer(part: str, player: str) -> str:
     """Name in the whole of a part's player."""
     return part if player == "model" else f"{part}.{player}"
+
+
+def sized(stage: Stage, batch: int | None) -> Stage:
+    """``stage`` with a batch of ``batch`` examples, unless it has one of its own."""
+    return replace(stage, batch_size=batch) if stage.batch_size is None else stage
 
 
 def _chain(

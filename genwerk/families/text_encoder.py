@@ -30,6 +30,8 @@ class TextEncoderConfig(Config):
     """Units of the feed-forward layers."""
     gelu: Gelu = "quick_gelu"
     """Function between the two layers of the feed-forward part: exact, or OpenAI's approximation."""
+    size: int | None = None
+    """Ids that there are vectors for; None is as many as the vocabulary has."""
     skip: int = 0
     """Last blocks that are left out (Stable Diffusion 2: 1)."""
 
@@ -43,7 +45,7 @@ class TextEncoder(Model, config=TextEncoderConfig):
         if spec.vocabulary is None:
             raise ValueError(f"a text encoder reads captions, and these data have none: {spec}")
         self.text_model = TextTower(
-            spec.vocabulary.size,
+            config.size or spec.vocabulary.size,
             config.width,
             config.layers,
             config.heads,

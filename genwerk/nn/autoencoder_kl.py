@@ -122,10 +122,11 @@ class AutoencoderKL(nn.Module):
                 f"images of {width}x{height} pixels do not halve evenly {self.factor.bit_length() - 1} times;"
                 f" resize or pad them to multiples of {self.factor}, or take fewer widths"
             )
-        mean, log_var = self.quant_conv(self.encoder(x)).chunk(2, dim=1)
+        moments = self.quant_conv(self.encoder(x.to(self.quant_conv.weight.dtype))).to(x.dtype)
+        mean, log_var = moments.chunk(2, dim=1)
         return mean, log_var.clamp(*LOG_VAR)
 
     def decode(self, z: Tensor) -> Tensor:
         """Images of unscaled latents with shape (n, latent, h / factor, w / factor): near [-1, 1], not cut to it."""
-        x: Tensor = self.decoder(self.post_quant_conv(z))
+        x: Tensor = self.decoder(self.post_quant_conv(z.to(self.quant_conv.weight.dtype))).to(z.dtype)
         return x

@@ -156,13 +156,15 @@ class UNet(nn.Module):
             silence(self)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None, label: Tensor | None = None) -> Tensor:
-        """Raw outputs, in x's dtype, for time steps ``t``, whole or not, with shape (n,).
+        """Raw outputs, in x's dtype whatever that of the weights, for time steps ``t``, whole or not, with shape (n,).
 
         ``context`` has shape (n, l, d); ``label`` is int64 with shape (n,), and None is the null class for all.
         """
         self._check(x, context, label)
         embedding = F.silu(self._embed(t, label))
-        h = self.conv_in(F.pixel_unshuffle(x, self.patch))
+        precision = self.conv_in.weight.dtype
+        context = context if context is None else context.to(precision)
+        h = self.conv_in(F.pixel_unshuffle(x, self.patch).to(precision))
         skips = [h]
         for level in self.down_blocks:
             skips += level(skips[-1], embedding, context)

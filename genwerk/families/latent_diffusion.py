@@ -1,0 +1,306 @@
+"""Latent diffusion: pictures from words, by a diffusion model of an autoencoder's codes that attends to a text.
+
+R. Rombach, A. Blattmann, D. Lorenz, P. Esser, B. Ommer: High-Resolution Image Synthesis with Latent Diffusion Models,
+2022, arXiv:2112.10752. Image to image: Meng et al., SDEdit, 2022, arXiv:2108.01073.
+
+Three parts are trained one after the other: the autoencoder, which alone sees pixels; CLIP, whose text tower reads the
+captions; and the denoiser of the codes. Without a text part it is told the label, or nothing.
+
+Done differently: the text tower is trained on the user's own pictures and captions, unless it is loaded; the denoiser
+learns from the means of the codes and not from draws of them; what is known of a picture comes back unchanged to the
+pixel; and a glance at a picture on its way is one linear map of its code, fitted when the codes are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from genwerk.abilities import Completes, Completion, Denoises, Traces, last
+from genwerk.data.dataset import Dataset
+from genwerk.diffusion.sampling import Sampling
+from genwerk.families.autoencoder_kl import AutoencoderKL
+from genwerk.families.diffusion import DiffusionModel, repeated
+from genwerk.families.latent import CHUNK, Latent, LatentConfig, sized
+from genwerk.model import Config, Draw, Model, Player, Stage, Turns, build
+from genwerk.noise import Noise, SeededNoise
+from genwerk.spec import Batch, DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentDiffusionConfig(LatentConfig):
+    """Settings of the three parts."""
+
+    text: Config | None = None
+    """What reads captions: CLIP, trained on the pictures and their captions, or a text encoder that is loaded."""
+    text_rounds: int | None = None
+    """Rounds of CLIP's training; None is as many as the autoencoder's."""
+    text_batch: int | None = None
+    """Examples a batch of CLIP's training; None is the run's."""
+    drop: float = 0.1
+    """Share of the captions that are left out when the denoiser is trained, so that pictures can be guided."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.drop < 1:
+            raise ValueError(f"drop is {self.drop}; it is a share of the captions, at least 0 and below 1")
+
+
+Turning = Callable[[Draw, Mapping[str, Player]], Turns]
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """A model that makes vectors of the tokens of a text."""
+
+    @property
+    def context_width(self) -> int:
+        """Numbers in such a vector."""
+        ...
+
+    def context(self, text: Tensor) -> Tensor:
+        """A vector a token with shape (n, l, width), of ids with shape (n, l)."""
+        ...
+
+
+class LatentDiffusion(Latent, Denoises, Completes, Traces, config=LatentDiffusionConfig):
+    """x = decode(z), where z comes of noise that is taken away step by step, as a text says."""
+
+    prior: DiffusionModel
+    preview: Tensor
+
+    def __init__(self, config: LatentDiffusionConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.config: LatentDiffusionConfig = config
+        if not isinstance(self.autoencoder, AutoencoderKL) or not isinstance(self.prior, DiffusionModel):
+            raise ValueError(
+                "latent diffusion is an AutoencoderKL and a diffusion model of its codes; for "
+                f"{type(self.autoencoder).__name__} and {type(self.prior).__name__} take a LatentConfig"
+            )
+        self.text = None if config.text is None else build(config.text, spec)
+        if self.text is not None:
+            self.condition = "text"
+            width = self._reader().context_width
+            if width != self.prior.config.context:
+                raise ValueError(
+                    f"the text part tells {width} numbers a token, and the prior attends to "
+                    f"{self.prior.config.context}; set --model.prior.context {width}"
+                )
+        self.register_buffer("preview", torch.zeros(self.latent_shape[0] + 1, spec.shape[0]))
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def parts(self) -> Mapping[str, Model]:
+        text = {} if self.text is None else {"text": self.text}
+        return {"autoencoder": self.autoencoder, **text, "prior": self.prior}
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        """The autoencoder's, CLIP's where there is one, and the denoiser's on the codes."""
+        first, then = list[Stage](), list[Stage]()
+        for stage in super().stages(rounds):
+            (then if stage.name.startswith("prior") else first).append(stage)
+        text_rounds = rounds if self.config.text_rounds is None else self.config.text_rounds
+        if self.text is not None:
+            reading = [sized(s, self.config.text_batch) for s in self.text.stages(text_rounds)]
+            first += [self._stage("text", self.text, s, s.data) for s in reading]
+            then = [replace(s, turns=self._told(s.turns)) for s in then]
+        return [*first, *then]
+
+    def _told(self, turns: Turning) -> Turning:
+        """``turns`` whose batches carry what the text part makes of their captions, or of none, as the condition."""
+        return lambda draw, players: turns(Told(draw, self.context, self._empty(), self.config.drop), players)
+
+    @torch.no_grad()
+    def codes(self, data: Dataset) -> Dataset:
+        """The codes of ``data``; the glance that :meth:`denoise` gives is fitted to them and their pictures."""
+        made = super().codes(data)
+        some = data.subset(CHUNK)
+        z = self.encode(some.batch().x.to(self.device))
+        small = F.avg_pool2d(some.batch().x.to(z), self._factor)
+        rows = torch.cat([z, torch.ones_like(z[:, :1])], 1).movedim(1, 3).flatten(0, 2)
+        solved = torch.linalg.lstsq(rows.double().cpu(), small.movedim(1, 3).flatten(0, 2).double().cpu())
+        self.preview.copy_(solved.solution)
+        return made
+
+    # --- text ---------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def context(self, text: Tensor) -> Tensor:
+        """What the denoiser is told of token ids with shape (n, l): vectors with shape (n, l, width)."""
+        return self._reader().context(text)
+
+    def _reader(self) -> Reads:
+        if not isinstance(self.text, Reads):
+            raise ValueError(f"{type(self.text).__name__} reads no text; take CLIP or a TextEncoder")
+        return self.text
+
+    def _empty(self) -> Tensor:
+        """The token ids of a text without words, with shape (1, l)."""
+        assert self.spec.vocabulary is not None
+        return self.spec.vocabulary.encode([""]).to(self.device)
+
+    def _conditions(self, condition: Tensor | None, negative: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """What the denoiser is led to, and away from; of texts that is what the text part makes of them."""
+        if self.text is None:
+            return condition, negative
+        if condition is None:
+            raise ValueError("this model is told what to make; give a text with --prompt ('' for anything)")
+        return self.context(condition), self.context(self._empty() if negative is None else negative)
+
+    # --- abilities ----------------------------------------------------------------------------------------------------
+
+    @property
+    def sampling(self) -> Sampling:
+        return self.prior.sampling
+
+    @torch.no_grad()
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+        return self.decode(last(self.latents(n, condition, seed=seed)))
+
+    def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
+        return self.denoise(n, condition, seed=seed)
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+        seed: int | None = None,
+    ) -> Iterator[Tensor]:
+        z = None
+        for frame in self.latents(n, condition, sampling=sampling, negative=negative, size=size, seed=seed):
+            if z is not None:
+                yield self.glance(z)
+            z = frame
+        assert z is not None
+        yield self.decode(z)
+
+    @torch.no_grad()
+    def latents(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+        seed: int | None = None,
+    ) -> Iterator[Tensor]:
+        """The codes of :meth:`denoise`, unscaled."""
+        told, away = self._conditions(condition, negative)
+        noise, sides = SeededNoise(n, seed, self.device), self._code_size(size) or self.latent_shape[1:]
+        eps = noise.normal(self.latent_shape[0], *sides)
+        yield from self.prior.walk(eps, noise, told, sampling, away, self._nothing_known(eps))
+
+    def glance(self, z: Tensor) -> Tensor:
+        """Roughly the pictures of codes, by one linear map a place; decoded where no such map was fitted."""
+        if not self.preview.any():
+            return self.decode(z)
+        small = torch.einsum("nchw,cd->ndhw", z, self.preview[:-1]) + self.preview[-1].view(1, -1, 1, 1)
+        return F.interpolate(small, scale_factor=self._factor, mode="nearest").clamp(0, 1)
+
+    @torch.no_grad()
+    def edit(
+        self,
+        x: Tensor,
+        strength: float,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
+        """As any edit; strength 0 is the picture as the autoencoder has it."""
+        noise = SeededNoise(len(x), seed, self.device)
+        told, away = self._conditions(condition, negative)
+        z = self._draw_code(x, noise)
+        return self.decode(self.prior.rework(z, strength, noise, told, sampling, away))
+
+    @torch.no_grad()
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        k: int = 1,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        seed: int | None = None,
+    ) -> Completion:
+        """A place of the code is known where all of its pixels are; known pixels are put back at the end."""
+        given, mask, condition = repeated(x, known, k, condition)
+        noise = SeededNoise(len(given), seed, self.device)
+        told, away = self._conditions(condition, negative)
+        if self.prior.config.extra:
+            eps = noise.normal(*self.latent_shape)
+            z = last(self.prior.walk(eps, noise, told, sampling, away, self._seen(given, mask, noise)))
+        else:
+            z = self._draw_code(given, noise)
+            z = self.prior.fill(z, (self._hidden(mask) == 0).expand_as(z), noise, told, sampling, away)
+        filled = torch.where(mask, given, self.decode(z).to(x.dtype))
+        return Completion(filled.unflatten(0, (len(x), k)), None)
+
+    def _hidden(self, known: Tensor) -> Tensor:
+        """1 where a place of the code has pixels that are not ``known``, and 0 elsewhere, with shape (n, 1, h', w')."""
+        return F.max_pool2d((~known).any(1, keepdim=True).float(), self._factor)
+
+    def _seen(self, x: Tensor, known: Tensor, noise: Noise) -> Tensor:
+        """What a network for filling in sees beside its code: where to fill in, and the code of ``x`` greyed there."""
+        z = self._draw_code(x.where(known.all(1, keepdim=True), 0.5), noise)
+        return torch.cat([self._hidden(known).to(z), self.prior.centred(z)], dim=1)
+
+    def _nothing_known(self, z: Tensor) -> Tensor | None:
+        """The same for codes like ``z``, where all is to be filled in; None for a network that sees nothing beside."""
+        if not self.prior.config.extra:
+            return None
+        height, width = (side * self._factor for side in z.shape[2:])
+        grey = self.prior.centred(self.encode(z.new_full((1, self.spec.shape[0], height, width), 0.5)))
+        return torch.cat([torch.ones_like(grey[:, :1]), grey], dim=1).expand(len(z), -1, -1, -1)
+
+    @property
+    def _factor(self) -> int:
+        """Side in pixels of a place of the code."""
+        return self.spec.shape[1] // self.latent_shape[1]
+
+    def _draw_code(self, x: Tensor, noise: Noise) -> Tensor:
+        """A draw from the codes of ``x``, unscaled, by the numbers that ``noise`` has next."""
+        assert isinstance(self.autoencoder, AutoencoderKL)
+        return self.autoencoder.sample_posterior(x, noise)
+
+    def _code_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Height and width of the code of a picture of ``size``."""
+        if size is None:
+            return None
+        if any(side < 1 or side % self._factor for side in size):
+            raise ValueError(f"a picture of {size[1]}x{size[0]} pixels has no code; take multiples of {self._factor}")
+        return size[0] // self._factor, size[1] // self._factor
+
+
+class Told:
+    """A training stream whose batches carry the features of their captions, some left out, as the condition."""
+
+    def __init__(self, draw: Draw, context: Callable[[Tensor], Tensor], empty: Tensor, drop: float) -> None:
+        self.draw, self.context, self.empty, self.drop = draw, context, empty, drop
+        self.batch_size = draw.batch_size
+
+    def __call__(self) -> Batch:
+        batch = self.draw()
+        if batch.text is None:
+            raise ValueError("this model learns from captions, and these data have none; see `genwerk data check`")
+        kept = (self.draw.uniform() >= self.drop).unsqueeze(1)
+        return replace(batch, condition=self.context(batch.text.where(kept, self.empty)))
+
+    def normal(self, *shape: int) -> Tensor:
+        return self.draw.normal(*shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        return self.draw.uniform(*shape)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression
+from torch import Tensor
+from torch.nn import functional as F
+
+from genwerk.abilities import last
+from genwerk.data import Data, Splits, open_data
+from genwerk.diffusion.sampling import Sampling
+from genwerk.families.autoencoder_kl import AutoencoderKLConfig
+from genwerk.families.clip import CLIPConfig
+from genwerk.families.ddpm import DDPMConfig
+from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, Told
+from genwerk.families.text_encoder import TextEncoderConfig
+from genwerk.model import build
+from genwerk.noise import SeededNoise
+from genwerk.settings import Optim, Train
+from genwerk.spec import Batch
+from genwerk.trainer import Trainer
+
+PRIOR = DDPMConfig(
+    widths=(16, 32), attention=(False, True), blocks=1, context=16, heads=(2,), prediction="v", schedule="cosine"
+)
+SMALL = LatentDiffusionConfig(
+    autoencoder=AutoencoderKLConfig(widths=(8, 16), adversarial=0.0),
+    text=CLIPConfig(channels=(8, 16), image_width=16, text_width=16, text_layers=1, text_heads=2, embedding=8),
+    prior=PRIOR,
+    text_rounds=2,
+    prior_rounds=3,
+)
+FEW = Sampling(steps=4, guidance=2.0)
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return open_data(Data(source="scenes", size=16, limit=80))
+
+
+@pytest.fixture(scope="module")
+def trained(splits: Splits) -> LatentDiffusion:
+    torch.manual_seed(0)
+    model = build(SMALL, splits.spec)
+    optim = {name: Optim() for name in ("autoencoder", "text", "prior")}
+    Trainer(model, splits.train, Train(rounds=4, batch_size=16, optim=optim)).fit()
+    assert isinstance(model, LatentDiffusion)
+    return model
+
+
+def words(model: LatentDiffusion, *texts: str) -> Tensor:
+    assert model.spec.vocabulary is not None
+    return model.spec.vocabulary.encode(texts)
+
+
+def test_parts_are_trained_one_after_the_other(splits: Splits) -> None:
+    torch.manual_seed(0)
+    model = build(SMALL, splits.spec)
+    optim = {name: Optim() for name in ("autoencoder", "text", "prior")}
+    trainer = Trainer(model, splits.train, Train(rounds=2, batch_size=16, optim=optim))
+    assert [stage.name.split()[0] for stage in trainer.stages] == ["autoencoder", "text", "prior"]
+    assert [stage.rounds for stage in trainer.stages] == [2, 2, 3]
+    moved: dict[str, set[str]] = {}
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    for event in trainer:
+        now = {k: v.clone() for k, v in model.state_dict().items()}
+        changed = {k.split(".")[0] for k in now if not torch.equal(now[k], before[k])}
+        moved.setdefault(event.stage.split()[0], set()).update(changed)
+        before = now
+    assert moved["autoencoder"] == {"autoencoder"}
+    assert moved["text"] == {"text"}
+    assert moved["prior"] == {"prior", "preview"}
+
+
+def test_the_scale_of_codes_is_measured(trained: LatentDiffusion, splits: Splits) -> None:
+    with torch.no_grad():
+        std = trained.encode(splits.train.batch().x).std()
+    torch.testing.assert_close(trained.prior.centred.scale, 1 / std, rtol=1e-3, atol=1e-4)
+
+
+def test_a_glance_is_the_best_linear_map_of_a_code(trained: LatentDiffusion, splits: Splits) -> None:
+    x = splits.train.batch().x
+    with torch.no_grad():
+        z = trained.encode(x)
+        small = F.interpolate(trained.glance(z), scale_factor=0.5, mode="nearest")
+    rows, wanted = (a.movedim(1, 3).flatten(0, 2).numpy() for a in (z, F.avg_pool2d(x, 2)))
+    expected = LinearRegression().fit(rows, wanted).predict(rows)
+    torch.testing.assert_close(
+        small.movedim(1, 3).flatten(0, 2), torch.from_numpy(expected).float().clamp(0, 1), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_captions_are_left_out_as_often_as_asked(trained: LatentDiffusion) -> None:
+    text, empty = words(trained, "a red ring"), trained._empty()
+
+    class Stream(SeededNoise):
+        batch_size = 4000
+
+        def __call__(self) -> Batch:
+            return Batch(torch.zeros(4000, 1), text=text.expand(4000, -1))
+
+    told = Told(Stream(4000, 0), lambda tokens: tokens.float().unsqueeze(2), empty, 0.2)()
+    assert told.condition is not None
+    left_out = (told.condition[..., 0] == empty).all(1)
+    assert left_out.float().mean().item() == pytest.approx(0.2, abs=0.03)
+    assert (told.condition[~left_out][..., 0] == text).all()
+    with pytest.raises(ValueError, match="learns from captions"):
+        Told(_Bare(4, 0), trained.context, empty, 0.1)()
+
+
+class _Bare(SeededNoise):
+    batch_size = 4
+
+    def __call__(self) -> Batch:
+        return Batch(torch.zeros(4, 1))
+
+
+def test_a_picture_is_its_decoded_code_and_guidance_leads_from_the_empty_text(trained: LatentDiffusion) -> None:
+    text = words(trained, "a small red ring", "a large blue star")
+    frames = list(trained.denoise(2, text, sampling=FEW, seed=3))
+    z = last(trained.latents(2, text, sampling=FEW, seed=3))
+    assert len(frames) == 4
+    assert torch.equal(frames[-1], trained.decode(z))
+    context, empty = trained.context(text), trained.context(trained._empty()).expand(2, -1, -1)
+    by_hand = last(trained.prior.denoise(2, context, sampling=FEW, negative=empty, seed=3))
+    assert torch.equal(z, by_hand)
+    away = last(trained.latents(2, text, sampling=FEW, negative=words(trained, "a star"), seed=3))
+    assert not torch.equal(away, z)
+    alone = last(trained.latents(1, text[1:], sampling=FEW, seed=4))
+    torch.testing.assert_close(alone[0], z[1], rtol=1e-4, atol=1e-5)
+    wide = last(trained.denoise(1, text[:1], sampling=FEW, size=(16, 24), seed=3))
+    assert wide.shape == (1, 3, 16, 24)
+
+
+def test_an_edit_of_nothing_is_the_autoencoders_picture(trained: LatentDiffusion, splits: Splits) -> None:
+    batch = splits.test.batch(slice(2))
+    same = trained.edit(batch.x, 0.0, batch.text, sampling=FEW, seed=5)
+    with torch.no_grad():
+        drawn = trained.autoencoder.sample_posterior(batch.x, SeededNoise(2, 5))  # type: ignore[union-attr, operator]
+        assert torch.equal(same, trained.decode(drawn))
+
+
+def test_a_place_of_the_code_is_known_where_all_its_pixels_are(
+    trained: LatentDiffusion, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, seen = splits.test.batch(slice(2)), list[Tensor]()
+    fill = trained.prior.fill
+
+    def spied(x: Tensor, known: Tensor, *more: object) -> Tensor:
+        seen.append(known)
+        return fill(x, known, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trained.prior, "fill", spied)
+    known = torch.ones(1, 3, 16, 16, dtype=torch.bool)
+    known[..., 5, 6] = False
+    found = trained.complete(batch.x, known, 2, batch.text, sampling=FEW, seed=1)
+    assert torch.equal(found.x[:, 1][known.expand_as(batch.x)], batch.x[known.expand_as(batch.x)])
+    unknown = (~seen[0][0, 0]).nonzero().tolist()
+    assert unknown == [[2, 3]]
+
+
+def test_what_does_not_fit_together_is_said(splits: Splits) -> None:
+    with pytest.raises(ValueError, match=r"tells 16 numbers a token.*--model.prior.context 16"):
+        build(replace(SMALL, prior=replace(PRIOR, context=8)), splits.spec)
+    with pytest.raises(ValueError, match="reads captions"):
+        build(replace(SMALL, text=TextEncoderConfig(width=16, heads=2)), replace(splits.spec, vocabulary=None))
+    model = build(SMALL, splits.spec)
+    assert isinstance(model, LatentDiffusion)
+    with pytest.raises(ValueError, match="give a text with --prompt"):
+        model.sample(1)
+    with pytest.raises(ValueError, match="take multiples of 2"):
+        list(model.denoise(1, words(model, "a"), sampling=FEW, size=(15, 16)))
