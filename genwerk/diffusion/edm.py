@@ -15,7 +15,7 @@ from genwerk.diffusion.schedule import Level
 
 
 @dataclass(frozen=True, kw_only=True)
-class EDM:
+class Preconditioning:
     """D(x, sigma) = c_skip x + c_out F(c_in x, c_noise), with the noise levels and the loss weight of its training."""
 
     sigma_data: float = 0.5

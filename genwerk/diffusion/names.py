@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Schedule = Literal["linear", "scaled-linear", "cosine"]
+Schedule = Literal["linear", "scaled-linear", "cosine", "geometric"]
 Spacing = Literal["leading", "trailing", "linspace", "even", "inner", "karras", "log-snr"]
 Final = Literal["clean", "first"]
 SamplerName = Literal["ddpm", "ddim", "pndm", "euler", "heun", "dpmpp2m"]

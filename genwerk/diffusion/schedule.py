@@ -59,7 +59,8 @@ class Process:
 
     "linear": the betas rise evenly from ``start`` to ``end``; "scaled-linear": their square roots do (latent and Stable
     Diffusion, 0.00085 to 0.012); "cosine": alpha_bar falls as cos² (Nichol & Dhariwal 2021, arXiv:2102.09672), without
-    ``start`` and ``end``.
+    ``start`` and ``end``. "geometric": not the betas but sigma / alpha goes from ``start`` to ``end``, each step by the
+    same factor (EDM, 0.002 to 80).
     """
 
     schedule: Schedule = "linear"
@@ -70,7 +71,10 @@ class Process:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"a noising process has {self.steps} steps; it needs 1 or more, and 1000 are usual")
-        if not 0 < self.start <= self.end < 1:
+        if self.schedule == "geometric":
+            if not 0 < self.start < self.end:
+                raise ValueError(f"sigma / alpha goes from {self.start} to {self.end}; it must rise from above 0")
+        elif not 0 < self.start <= self.end < 1:
             raise ValueError(
                 f"the betas of the noising process go from {self.start} to {self.end}; they must rise between 0 and 1"
             )
@@ -78,6 +82,8 @@ class Process:
     @cached_property
     def alpha_bar(self) -> Tensor:
         """Share of the data's variance that is left after each step, float64 with shape (T,)."""
+        if self.schedule == "geometric":
+            return 1 / (1 + torch.from_numpy(np.geomspace(self.start, self.end, self.steps)).square())
         return torch.cumprod(1 - self._betas(), 0)
 
     @property

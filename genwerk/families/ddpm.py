@@ -70,21 +70,17 @@ class DDPM(DiffusionModel, Bounds, config=DDPMConfig):
         t = (u * self.config.steps).long()
         alpha, sigma = self.process.alpha_sigma(t, x0.dim())
         x = noised(x0, eps, alpha, sigma)
-        output = self.network(x, t, *self._told(batch.condition))
+        output = self.network(x, t, *self.led(batch.condition))
         kind = self.config.prediction
         error = (output - target(kind, x0, eps, alpha, sigma)).square()
         weight = loss_weight(self.config.weighting, kind, alpha, sigma)
         return (weight * error).mean(), {"mse": error.mean()}
 
-    def _told(self, condition: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Context and label for the network, of which there is at most one."""
-        return (condition, None) if self.config.context else (None, condition if self.classes else None)
-
     # --- what the network says ----------------------------------------------------------------------------------------
 
     def output(self, x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
         t = torch.full((len(x),), level.t, device=x.device)
-        output: Tensor = self.network(x, t, *self._told(condition))
+        output: Tensor = self.network(x, t, *self.led(condition))
         return output
 
     def estimate(self, output: Tensor, x: Tensor, level: Level) -> Estimate:
@@ -122,7 +118,7 @@ class DDPM(DiffusionModel, Bounds, config=DDPMConfig):
         """What the network takes the data ``y`` to be, noised to times ``t`` with shape (n,)."""
         alpha, sigma = self.process.alpha_sigma(t, y.dim())
         x = noised(y, eps, alpha, sigma)
-        output = self.network(x, t, *self._told(condition))
+        output = self.network(x, t, *self.led(condition))
         found = estimate(self.config.prediction, output, x, alpha, sigma)
         return clamped(found, x, alpha, sigma).x0 if self.spec.kind == "image" else found.x0
 

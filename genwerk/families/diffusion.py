@@ -338,6 +338,10 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
 
         return self.centred.inverse(last(sampling.walk(predict, sampling.start(eps, levels), levels, noise, held)).x)
 
+    def led(self, condition: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Context and label for the network, of which there is at most one."""
+        return (condition, None) if self.config.context else (None, condition if self.classes else None)
+
     def told(self, condition: Tensor | None) -> Tensor | None:
         """``condition``, checked, where this model is told one."""
         if condition is None or self.config.context:

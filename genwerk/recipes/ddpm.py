@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from genwerk.families.ddpm import DDPMConfig
+from genwerk.families.edm import EDMConfig
 from genwerk.settings import Evaluate, Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
-
-MNIST = DataSpec(kind="image", shape=(1, 28, 28), classes=tuple("0123456789"))
-CIFAR10 = DataSpec(kind="image", shape=(3, 32, 32), classes=tuple("0123456789"))
 
 
 def fitted(spec: DataSpec) -> DDPMConfig:
@@ -52,7 +50,15 @@ def cddpm(spec: DataSpec) -> Recipe:
     return replace(base, model=replace(fitted(spec), conditional=True))
 
 
-@register(MNIST)
+@register()
+def edm(spec: DataSpec) -> Recipe:
+    """EDM: a diffusion model whose network is scaled alike at every level (Karras et al., 2022)."""
+    base, config = ddpm(spec), fitted(spec)
+    same = {name: getattr(config, name) for name in ("widths", "blocks", "attention", "patch")}
+    return replace(base, model=EDMConfig(sigma_data=0.5 if spec.kind == "image" else 1.0, **same))
+
+
+@register()
 def ddpm_mnist(spec: DataSpec) -> Recipe:
     """Reference: digits told the label, an hour on 2 CPU cores.
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genwerk.diffusion.edm import EDM, from_preserving, to_preserving
+from genwerk.diffusion.edm import Preconditioning, from_preserving, to_preserving
 from genwerk.diffusion.guidance import guide, guided
 from genwerk.diffusion.parameterisation import Prediction, clamped, estimate, loss_weight, noised, target
 from genwerk.diffusion.schedule import Level, Process
@@ -105,7 +105,7 @@ SIGMAS = [0.002, 0.1, 0.5, 3.0, 80.0]
 
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_the_network_of_edm_sees_and_is_asked_for_unit_variance(sigma: float) -> None:
-    edm, level = EDM(sigma_data=0.7), torch.tensor(sigma, dtype=torch.float64)
+    edm, level = Preconditioning(sigma_data=0.7), torch.tensor(sigma, dtype=torch.float64)
     x0 = 0.7 * drawn(200_000)
     x = x0 + sigma * drawn(200_000, seed=1)
     assert (edm.c_in(level) * x).var().item() == pytest.approx(1, abs=0.02)
@@ -116,7 +116,7 @@ def test_the_network_of_edm_sees_and_is_asked_for_unit_variance(sigma: float) ->
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_edms_best_network_is_silent_on_gaussian_data(sigma: float) -> None:
     """The exact denoiser of N(0, sigma_data²) is c_skip x; the target is uncorrelated with what the network sees."""
-    edm, level = EDM(sigma_data=0.7), torch.tensor(sigma, dtype=torch.float64)
+    edm, level = Preconditioning(sigma_data=0.7), torch.tensor(sigma, dtype=torch.float64)
     x0 = 0.7 * drawn(200_000)
     x = x0 + sigma * drawn(200_000, seed=1)
     exact = 0.7**2 / (0.7**2 + sigma**2) * x
@@ -126,7 +126,7 @@ def test_edms_best_network_is_silent_on_gaussian_data(sigma: float) -> None:
 
 
 def test_edms_noise_levels_are_log_normal() -> None:
-    edm = EDM()
+    edm = Preconditioning()
     log_sigma = edm.sigma(drawn(100_000)).log()
     assert log_sigma.mean().item() == pytest.approx(-1.2, abs=0.02)
     assert log_sigma.std().item() == pytest.approx(1.2, abs=0.02)
