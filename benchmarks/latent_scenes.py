@@ -1,7 +1,7 @@
 """Does a text-to-picture model of the built-in scenes make what it is asked for? A classifier of scenes says.
 
-The classifier learns all four attributes from pictures of all 288 combinations, drawn by the same code; how often it is
-right on fresh ones is printed first. Then ``--each`` pictures are made of every caption, and counted: right is a picture
+The classifier learns all four attributes from pictures of all 288 combinations, drawn by the same code; how often it
+is right on fresh ones is printed first. Then ``--each`` pictures are made of every caption: right is a picture
 in which shape, colour and position are those asked for (and, apart, size too).
 
     python benchmarks/latent_scenes.py runs/latent-scenes --each 2 --out runs/latent-scenes/obedience.json
@@ -117,7 +117,9 @@ def main() -> None:
     for part, values_ in figures.items():
         print(part, {k: round(v, 4) for k, v in values_.items()})
     if options.out:
-        options.out.write_text(json.dumps({"guidance": sampling.guidance, "steps": sampling.steps, **figures}, indent=1))
+        options.out.write_text(
+            json.dumps({"guidance": sampling.guidance, "steps": sampling.steps, **figures}, indent=1)
+        )
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Ext
                 figures += bayes_figures(model, data)
             except ValueError as error:  # no class finds an example possible
                 notes.append(f"No Bayes accuracy: {error}.")
-        if {"encodes", "decodes"} <= able and "inverts" not in able:
+        if rebuilds(able):
             rebuilt = rebuild(model, data)
             figures += reconstruction_figures(data, rebuilt)
         if isinstance(model, Diagnoses):
@@ -160,7 +160,7 @@ def quick(model: Model, dataset: Dataset, *, examples: int = 1000, seed: int = 0
             figures["nll" if found.exact else "nll_bound"] = -found.nats
             if found.bits_per_dim is not None:
                 figures["bits_per_dim"] = found.bits_per_dim
-        if {"encodes", "decodes"} <= able and "inverts" not in able:
+        if rebuilds(able):
             figures["reconstruction_mse"] = _squared_error(data, rebuild(model, data))
         if not figures and "samples" in able and len(data) >= FEWEST:
             samples = draw(model, len(data), dataset, seed)
@@ -178,6 +178,12 @@ def evaluating(model: Model) -> Iterator[None]:
             yield
     finally:
         model.train(training)
+
+
+def rebuilds(able: frozenset[str]) -> bool:
+    """Whether something is lost when examples are encoded and decoded, other than by rounding or too few steps."""
+    exact = "inverts" in able or {"steers", "denoises"} <= able  # a flow; a diffusion model, whose code is its noise
+    return {"encodes", "decodes"} <= able and not exact
 
 
 def rebuild(model: Model, data: Dataset) -> Tensor:
