@@ -217,6 +217,19 @@ class Denoises(Samples):
         A frame shows what the model takes the finished example to be.
         """
 
+    def drawn(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
+        """The last frame of :meth:`denoise`, where nobody looks at the others."""
+        return last(self.denoise(n, condition, sampling=sampling, negative=negative, size=size, seed=seed))
+
     @abstractmethod
     def edit(
         self,

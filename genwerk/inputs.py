@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwerk import pictures, runtime, steering, store, verbs
+from genwerk import interop, pictures, runtime, steering, store, verbs
 from genwerk.abilities import abilities, told_what
 from genwerk.data import Dataset, Splits, open_data, palette
 from genwerk.data.images import FORMATS, SUFFIXES, Picture, decode
@@ -35,16 +35,30 @@ SPANS = {"first-half": (0.0, 0.5), "last-half": (0.5, 1.0)}
 
 
 class OpenRun:
-    """A trained model, its data (opened when first needed), and where its outputs go."""
+    """A trained model, its data (opened when first needed), and where its outputs go.
+
+    ``path`` is a run, whose outputs go into it, or a folder of diffusers or transformers, whose outputs go into ``out``
+    beside us.
+    """
+
+    origin: dict[str, Any]
 
     def __init__(
         self, path: Path, device: Literal["auto", "cpu", "cuda", "mps"], data: str | None, say: Callable[[str], None]
     ) -> None:
         self.path, self.say = path.parent if path.name == "best" else path, say
-        self.stored = store.find(path)
-        self.model = store.load_model(self.stored, device=runtime.pick_device(device))
-        self.spec = self.stored.spec
-        own = self.stored.recipe.data
+        where = runtime.pick_device(device)
+        if interop.recognised(path):
+            name, recipe, self.spec = interop.describe(path)
+            self.model = interop.load(path, device=where)
+            self.outputs, self.origin = Path("out"), {"model": path.resolve().name, "class": name}
+        else:
+            stored = store.find(path)
+            recipe, self.spec = stored.recipe, stored.spec
+            self.model = store.load_model(stored, device=where)
+            self.outputs = self.path / "out"
+            self.origin = {"recipe": stored.name, "run": self.path.name, "round": int(stored.folder.name)}
+        own = recipe.data
         self.settings = own if data is None else replace(own, source=data, palette=None, tolerance=0)
 
     @cached_property
@@ -74,7 +88,7 @@ class OpenRun:
         assert vocabulary is not None
         if prompts:
             return torch.cat([vocabulary.prompt(text) for text in prompts])
-        captions = self.splits.test.captions
+        captions = self.splits.test.captions if self.settings.source else None
         if captions is None:
             raise ValueError(f"this {type(self.model).__name__} is told what to make; give a text with --prompt")
         self.say("no --prompt: the captions of held-out examples, in turn")
@@ -104,8 +118,10 @@ class OpenRun:
             return None
         verbs.require(self.model, f"--{next(iter(asked))}", "denoises")
         capable: Any = self.model
-        sampling: Sampling = replace(capable.sampling, **asked)
-        return sampling
+        sampling: Sampling = capable.sampling
+        if asked.get("sampler", sampling.sampler) != sampling.sampler:  # what suits one does not suit another
+            sampling = replace(sampling, spacing=None, offset=0, final="clean")
+        return replace(sampling, **asked)
 
     def examples(self, source: str, n: int, label: str | None, *, exact: bool = False) -> Batch:
         """At most ``n`` examples: rows of the run's own data (test, train), or of any source fitted to the model.
@@ -323,8 +339,7 @@ class OpenRun:
 
     def write(self, batch: Batch, out: Path | None, what: str, *, columns: int | None = None, **origin: Any) -> None:
         """Write a command's examples where ``out`` says, with their origin inside, and say where."""
-        origin = {"recipe": self.stored.name, "run": self.path.name, "round": int(self.stored.folder.name), **origin}
-        origin = {k: v for k, v in origin.items() if v is not None}
+        origin = {k: v for k, v in {**self.origin, **origin}.items() if v is not None}
         if out is not None and out.suffix == ".npz":
             out.parent.mkdir(parents=True, exist_ok=True)
             shown = batch.x if batch.target is None else batch.target
@@ -343,7 +358,7 @@ class OpenRun:
                     pictures.write_sound(out / f"{i:05d}.wav", one, self.spec.sample_rate, each)
             self.say(f"wrote {len(shown)} {'images' if self.spec.kind == 'image' else 'sounds'} into {out}")
         else:
-            stem = out or self.path / "out" / what
+            stem = out or self.outputs / what
             self.say(f"wrote {pictures.write_examples(stem, batch, self.spec, origin, columns)}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from genwerk import recipes, runtime, store
+from genwerk import interop, recipes, runtime, store
 from genwerk.data import Data, Splits, open_data
 from genwerk.evaluation import Report, evaluate, quick
 from genwerk.events import (
@@ -45,7 +45,9 @@ class Run:
 
 
 def load(path: Path | str, *, device: Device = "auto") -> Model:
-    """The model of a run folder, from its newest intact checkpoint, ready to use."""
+    """The model of a run folder, from its newest intact checkpoint, or of a folder of diffusers or transformers."""
+    if interop.recognised(Path(path)):
+        return interop.load(Path(path), device=runtime.pick_device(device))
     return store.load_model(store.find(path), device=runtime.pick_device(device))
 
 

@@ -399,7 +399,7 @@ def sample(
             elif isinstance(model, Denoises):
                 away = None if negative is None else negative.to(model.device)
                 options: Any = {"sampling": sampling, "negative": away, "size": picture}
-                parts.append(last(model.denoise(count, c, **options, seed=here)))
+                parts.append(model.drawn(count, c, **options, seed=here))
             elif isinstance(model, Tempers) and decoding is not None:
                 parts.append(model.tempered(count, decoding.temperature, c, seed=here))
             elif decoding is not None:

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "edit": steering.edit,
     "entanglement": steering.entanglement,
     "evaluate": using.evaluate,
+    "export": machine.export,
     "data": machine.data,
     "doctor": machine.doctor,
     "demo": machine.demo,

@@ -1,4 +1,4 @@
-"""Commands about data, this machine and lectures: data, doctor, demo, figure."""
+"""Commands about data, other libraries' files, this machine and lectures: data, export, doctor, demo, figure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from genwerk.cli.options import Json, print_json
+from genwerk.cli.options import Json, Run, print_json
 from genwerk.progress import say, table, tell_skipped
 
 
@@ -138,3 +138,23 @@ def figure(name: Positional[str] = "", *, out: Path = Path("pictures"), seed: in
             print_json(step)
         else:
             table(("figure", "value"), [(key, f"{value:.4g}") for key, value in step.items()])
+
+
+def export(
+    run: Run,
+    *,
+    to: Literal["diffusers"],
+    out: Path | None = None,
+    half: bool = False,
+) -> None:
+    """Write a trained model for another library.
+
+    Args:
+        to: The library; diffusers (and transformers) for latent diffusion, its autoencoder, a U-Net or CLIP.
+        out: New folder to write (default: RUN/diffusers).
+        half: Weights of 16 bits, half as large.
+    """
+    import genwerk
+    from genwerk import interop
+
+    say(f"wrote {interop.save(genwerk.load(run, device='cpu'), out or run / to, half=half)}")

@@ -101,7 +101,7 @@ def project(
     found = steering.project(opened.model, batch, search, similarity=opened.similarity(similarity), seed=seed)
     origin: dict[str, Any] = {"seed": seed, "input": input, "space": found.space, "steps": steps}
     opened.write(Batch(batch.x, batch.condition, found.reconstruction), out, "projection", **origin)
-    codes = (out or opened.path / "out" / "projection").with_suffix(".latents.csv")
+    codes = (out or opened.outputs / "projection").with_suffix(".latents.csv")
     say(f"wrote {pictures.write_table(codes, found.latent)}")
     if as_json:
         print_json({"distance": found.distance.tolist(), "similarity": similarity, "space": found.space})

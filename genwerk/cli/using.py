@@ -155,7 +155,7 @@ def encode(
     opened = open_run(run, device)
     batch = opened.examples(input, n, label)
     z = verbs.encode(opened.model, batch)
-    target = out or opened.path / "out" / "codes.csv"
+    target = out or opened.outputs / "codes.csv"
     say(f"wrote {pictures.write_table(target, z)}")
     flat = verbs.plane(z)
     groups = {"codes": flat}

@@ -43,9 +43,13 @@ class Sampling:
     """Steps of such a stretch."""
 
     def levels(self, process: Process, strength: float = 1.0) -> list[Level]:
-        """The path that an example takes, entered where ``strength`` of the steps are left."""
+        """The path that an example takes, entered where ``strength`` of the steps are left.
+
+        DPM-Solver++ is told whole times, the only ones that a network has seen, as it is by diffusers.
+        """
         spacing = self.spacing or SAMPLERS[self.sampler].spacing
-        return path(process, self.steps, spacing, strength=strength, offset=self.offset, final=self.final)
+        levels = path(process, self.steps, spacing, strength=strength, offset=self.offset, final=self.final)
+        return [level._replace(t=float(round(level.t))) for level in levels] if self.sampler == "dpmpp2m" else levels
 
     def start(self, eps: Tensor, levels: Sequence[Level]) -> Tensor:
         """What stands at the first of ``levels`` where nothing but its noise ``eps`` is known."""

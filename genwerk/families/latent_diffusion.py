@@ -157,9 +157,22 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, config=LatentDiffusio
     def sampling(self) -> Sampling:
         return self.prior.sampling
 
-    @torch.no_grad()
     def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
-        return self.decode(last(self.latents(n, condition, seed=seed)))
+        return self.drawn(n, condition, seed=seed)
+
+    @torch.no_grad()
+    def drawn(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        *,
+        sampling: Sampling | None = None,
+        negative: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
+        z = last(self.latents(n, condition, sampling=sampling, negative=negative, size=size, seed=seed))
+        return self.decode(z)
 
     def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
         return self.denoise(n, condition, seed=seed)

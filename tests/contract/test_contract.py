@@ -111,8 +111,9 @@ def test_denoises(case: Case) -> None:
         )
         torch.testing.assert_close(last(alone)[0], frames[-1][2], rtol=1e-4, atol=1e-5)
     x, few = case.batch.x[:3], Sampling(steps=4)
-    assert torch.equal(model.edit(x, 0.0, c, sampling=few), x)
-    with pytest.raises(ValueError, match="strength is 1.5"):
+    if "steers" in abilities(model):  # with an autoencoder in between, it is that one's picture
+        assert torch.equal(model.edit(x, 0.0, c, sampling=few), x)
+    with pytest.raises(ValueError, match=r"strength is 1\.5"):
         model.edit(x, 1.5, c, sampling=few)
     near, far = (
         (model.edit(x, strength, c, sampling=Sampling(steps=20), seed=4) - x).abs().mean() for strength in (0.1, 1.0)

@@ -42,12 +42,18 @@ def test_ddpms_and_the_cosine_process_have_their_published_values() -> None:
     assert Process("cosine").alpha_bar[500].item() == pytest.approx(0.49228504, abs=1e-6)
 
 
-@pytest.mark.parametrize("schedule", get_args(Schedule))
+@pytest.mark.parametrize("schedule", NAMES)
 def test_a_process_is_that_of_diffusers(schedule: Schedule) -> None:
     diffusers = pytest.importorskip("diffusers")
     process = Process(schedule, 1000, 0.001, 0.015)
     theirs = diffusers.DDPMScheduler(beta_schedule=NAMES[schedule], beta_start=0.001, beta_end=0.015).alphas_cumprod
     torch.testing.assert_close(process.alpha_bar.float(), theirs, rtol=2e-5, atol=1e-9)
+
+
+def test_the_geometric_process_goes_from_sigma_to_sigma_by_equal_factors() -> None:
+    process = Process("geometric", 5, 0.01, 100.0)
+    assert [process.level(t).ratio for t in range(5)] == pytest.approx([0.01, 0.1, 1.0, 10.0, 100.0])
+    assert process.at_log_snr(0.0).t == pytest.approx(2)
 
 
 def test_levels_agree_with_the_tables_that_training_uses() -> None:
@@ -90,7 +96,7 @@ def test_every_path_falls_from_the_noisiest_to_the_clean_end(schedule: Schedule,
     assert all(a.sigma > b.sigma and a.t > b.t for a, b in pairwise(levels))
     if spacing in ("karras", "log-snr"):
         assert levels[0].log_snr == pytest.approx(max(process.noisiest.log_snr, NOISIEST))
-    elif spacing != "leading":
+    elif spacing not in ("leading", "inner"):
         assert levels[0] == process.noisiest
 
 

@@ -27,6 +27,7 @@ FLOORS = [
     ["classification", "outliers", "retrieval"],
     ["verbs"],
     ["store"],
+    ["interop"],
     ["events"],
     ["settings"],
     ["families"],

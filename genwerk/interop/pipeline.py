@@ -1,0 +1,126 @@
+"""Folders of diffusers' StableDiffusionPipeline, versions 1 and 2, for making and for filling in pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from genwerk.families.autoencoder_kl import AutoencoderKL
+from genwerk.families.clip import CLIP
+from genwerk.families.ddpm import DDPM
+from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
+from genwerk.families.text_encoder import TextEncoder, TextEncoderConfig
+from genwerk.interop import networks
+from genwerk.interop.components import (
+    Component,
+    Described,
+    Precision,
+    config_of,
+    decimal,
+    denoiser_config,
+    fill_autoencoder,
+    fill_text,
+    fill_unet,
+    stamped,
+    tokeniser,
+    write_autoencoder,
+    write_text,
+    write_unet,
+)
+from genwerk.interop.scheduler import scheduler_json
+from genwerk.interop.tokenizer import write_vocabulary
+from genwerk.interop.weights import read_json, write_json
+from genwerk.nn.clip import TextTower
+from genwerk.spec import DataSpec
+
+INDEX = "model_index.json"
+PARTS = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encoder": "CLIPTextModel"}
+"""The class of each part that has weights."""
+ABSENT = ("safety_checker", "feature_extractor", "image_encoder")
+"""Parts that a pipeline may have and ours have not."""
+MAKING, FILLING = "StableDiffusionPipeline", "StableDiffusionInpaintPipeline"
+
+
+def describe_pipeline(folder: Path) -> Described:
+    """A LatentDiffusion of the pipeline's autoencoder, text encoder, U-Net and scheduler; a safety checker is left."""
+    index = read_json(folder / INDEX)
+    for part, expected in PARTS.items():
+        found = (index.get(part) or (None, None))[-1]
+        if found != expected:
+            raise ValueError(f"{folder / INDEX} has {found} as its {part}; Genwerk opens pipelines with {expected}")
+    unet, vae, text = (config_of(folder / part) for part in PARTS)
+    autoencoder = networks.autoencoder_config(vae)
+    prior = denoiser_config(unet, read_json(folder / "scheduler" / "scheduler_config.json"))
+    if prior.extra not in (0, 1 + autoencoder.latent):
+        raise ValueError(
+            f"{folder / 'unet'} sees {prior.extra} channels beside the code; Genwerk knows U-Nets that see none, or "
+            f"{1 + autoencoder.latent}: a mask and another code"
+        )
+    factor = 2 ** (len(autoencoder.widths) - 1)
+    sides = networks.many(unet.get("sample_size") or networks.one(vae.get("sample_size") or 512) // factor)
+    shape = (vae.get("in_channels", 3), sides[0] * factor, sides[-1] * factor)
+    places = networks.text_settings(text)["max_position_embeddings"]
+    vocabulary = tokeniser(folder / "tokenizer", places)
+    config = LatentDiffusionConfig(
+        autoencoder=autoencoder,
+        text=networks.text_encoder_config(text),
+        prior=prior,
+    )
+    return config, DataSpec(kind="image", shape=shape, captions=True, vocabulary=vocabulary)
+
+
+def fill_pipeline(model: LatentDiffusion, folder: Path, precision: Precision) -> None:
+    assert isinstance(model.autoencoder, AutoencoderKL)
+    assert isinstance(model.text, TextEncoder)
+    assert isinstance(model.prior, DDPM)
+    fill_autoencoder(model.autoencoder, folder / "vae", precision)
+    fill_text(model.text, folder / "text_encoder", precision)
+    fill_unet(model.prior, folder / "unet", precision)
+
+
+def write_pipeline(model: LatentDiffusion, folder: Path, half: bool) -> None:
+    """Write every part of ``model`` into a new ``folder``; a ValueError says what has no counterpart."""
+    assert isinstance(model.autoencoder, AutoencoderKL)
+    assert model.spec.vocabulary is not None
+    if not isinstance(model.prior, DDPM):
+        raise ValueError(f"the prior is of the family {type(model.prior).__name__}, and Stable Diffusion's is a DDPM")
+    tower, text = text_part(model)
+    write_unet(model.prior, folder / "unet", half)
+    write_autoencoder(model.autoencoder, folder / "vae", half, decimal(model.prior.centred.scale))
+    write_text(tower, text, model.spec, folder / "text_encoder", half)
+    write_vocabulary(model.spec.vocabulary, folder / "tokenizer")
+    config = model.prior.config
+    scheduler = scheduler_json(model.prior.process, config.prediction, config.sampling)
+    (folder / "scheduler").mkdir()
+    write_json(folder / "scheduler" / "scheduler_config.json", stamped(scheduler))
+    write_json(folder / INDEX, _index(FILLING if config.extra else MAKING, scheduler["_class_name"]))
+
+
+def text_part(model: LatentDiffusion) -> tuple[TextTower, TextEncoderConfig]:
+    """What reads prompts, as a text encoder."""
+    match model.text:
+        case TextEncoder():
+            return model.text.text_model, model.text.config
+        case CLIP():
+            c = model.text.config
+            return model.text.text_model, TextEncoderConfig(
+                width=c.text_width, layers=c.text_layers, heads=c.text_heads, hidden=4 * c.text_width, gelu=c.gelu
+            )
+    raise ValueError("this model is told no text, and Stable Diffusion is; train one with captions to export it")
+
+
+def _index(name: str, scheduler: str) -> dict[str, Any]:
+    return {
+        **stamped({"_class_name": name}),
+        "scheduler": ["diffusers", scheduler],
+        "text_encoder": ["transformers", PARTS["text_encoder"]],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", PARTS["unet"]],
+        "vae": ["diffusers", PARTS["vae"]],
+        **{part: [None, None] for part in ABSENT},
+        "requires_safety_checker": False,
+    }
+
+
+PIPELINE = Component(describe_pipeline, fill_pipeline)
+PIPELINES = dict.fromkeys((MAKING, FILLING, "StableDiffusionImg2ImgPipeline"), PIPELINE)

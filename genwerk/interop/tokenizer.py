@@ -1,0 +1,82 @@
+"""The tokeniser of a CLIP text model as our vocabulary, and back.
+
+It comes in two forms: vocab.json with merges.txt, or one tokenizer.json, the only one that newer versions of
+transformers write. We write the first, which all of them read.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from genwerk.interop.weights import read_json, write_json
+from genwerk.tokens import END, START, Vocabulary
+
+HEADER = "#version: 0.2"
+LONGEST = 77
+"""Places of a text where neither the tokeniser nor the text model says otherwise."""
+
+
+def read_vocabulary(folder: Path, places: int = LONGEST) -> Vocabulary:
+    """The vocabulary of the tokeniser in ``folder``, for a text model with so many ``places``.
+
+    ValueError where its ids are not in the order of CLIP's.
+    """
+    if (fast := folder / "tokenizer.json").is_file():
+        model = read_json(fast).get("model", {})
+        ids, pairs = model.get("vocab"), model.get("merges")
+        ids = ids | {t["content"]: t["id"] for t in read_json(fast).get("added_tokens", ())} if ids else ids
+        merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in pairs or ()]
+    else:
+        ids, merges = read_json(folder / "vocab.json"), _read_merges(folder / "merges.txt")
+    settings = _settings(folder)
+    length = min(int(settings.get("model_max_length") or places), places)
+    vocabulary = Vocabulary(merges=tuple(merges), length=length, pad=_pad(folder, settings, ids or {}))
+    if ids != {symbol: i for i, symbol in enumerate(vocabulary.symbols)}:
+        raise ValueError(
+            f"{folder} holds a tokeniser of {len(ids or ())} ids with {len(merges)} merges, which are not numbered as "
+            f"CLIP's are: 256 bytes, 256 bytes that end a word, what is merged, {START}, {END}"
+        )
+    return vocabulary
+
+
+def write_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
+    """Write ``vocabulary`` as the tokeniser files of transformers' CLIPTokenizer into a new ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pad = END if vocabulary.pad == "end" else vocabulary.symbols[0]
+    special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": pad}
+    write_json(folder / "vocab.json", {symbol: i for i, symbol in enumerate(vocabulary.symbols)})
+    (folder / "merges.txt").write_text("\n".join([HEADER, *vocabulary.merges]) + "\n", encoding="utf-8")
+    write_json(folder / "special_tokens_map.json", special)
+    write_json(
+        folder / "tokenizer_config.json",
+        {"tokenizer_class": "CLIPTokenizer", "model_max_length": vocabulary.length, "do_lower_case": True, **special},
+    )
+
+
+def _read_merges(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        raise ValueError(
+            f"{path} cannot be read; a tokeniser is vocab.json with merges.txt, or tokenizer.json"
+        ) from None
+    return [line.strip() for line in lines if line.strip() and not line.startswith(HEADER)]
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """tokenizer_config.json, if there is one."""
+    path = folder / "tokenizer_config.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def _pad(folder: Path, settings: dict[str, Any], ids: dict[str, int]) -> Literal["end", "zero"]:
+    """Which id stands behind the end; ValueError for one that is neither the end nor 0."""
+    special = folder / "special_tokens_map.json"
+    named = (read_json(special) if special.is_file() else {}) | settings
+    token = named.get("pad_token") or END
+    token = token["content"] if isinstance(token, dict) else token
+    if token != END and ids.get(token) != 0:
+        raise ValueError(f"{folder} pads texts with {json.dumps(token)}; Genwerk knows {END} and the token of id 0")
+    return "end" if token == END else "zero"
