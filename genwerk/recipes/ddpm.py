@@ -50,7 +50,7 @@ def cddpm(spec: DataSpec) -> Recipe:
     return replace(base, model=replace(fitted(spec), conditional=True))
 
 
-@register()
+@register(DataSpec(kind="table", shape=(2,), columns=("x", "y")))
 def edm(spec: DataSpec) -> Recipe:
     """EDM: a diffusion model whose network is scaled alike at every level (Karras et al., 2022)."""
     base, config = ddpm(spec), fitted(spec)
