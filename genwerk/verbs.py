@@ -33,6 +33,7 @@ from genwerk.abilities import (
 )
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Sampling
+from genwerk.families.latent_diffusion import LatentDiffusion
 from genwerk.model import Model
 from genwerk.spec import Batch
 from genwerk.stepper import PLAIN, Decoding
@@ -511,3 +512,14 @@ def watch(
         states = list(model.trace(n, _asked(model, n, label, text), seed=seed))
     chosen = torch.linspace(0, len(states) - 1, min(frames, len(states))).round().long()
     return torch.stack([states[i] for i in chosen.tolist()], 1)
+
+
+def between(model: Model, start: Tensor, end: Tensor, steps: int = 9, *, seed: int | None = None) -> Tensor:
+    """Pictures on the way from one text to another, token ids with shape (1, l) each: shape (steps, *spec.shape)."""
+    if not isinstance(model, LatentDiffusion):
+        raise Unsupported(
+            f"there is a way between texts for LatentDiffusion alone, and this is a {type(model).__name__}"
+        )
+    if steps < 2:
+        raise ValueError(f"an interpolation of {steps} steps has no two ends; ask for 2 or more")
+    return model.between(start.to(model.device), end.to(model.device), steps, seed=seed)

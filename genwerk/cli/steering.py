@@ -33,21 +33,24 @@ def interpolate(
     path: Literal["auto", "line", "sphere"] = "auto",
     space: Space = None,
     project: bool = False,
+    texts: bool = False,
     label: Label = None,
     seed: int = 0,
     out: Path | None = None,
     device: On = "auto",
 ) -> None:
-    """Walk from one example to another through the latent space.
+    """Walk from one example to another through the latent space, or from one text to another.
 
     Args:
         a: First example: an image file, or a number, which is a row of the run's test data (or the seed of a sample,
-            where the model has no encoder).
+            where the model has no encoder); or a text.
         b: Last example, likewise.
         steps: Pictures on the way, both ends included.
-        path: A straight line, or an arc that keeps the latent's length; auto is an arc between seeds in z, else a line.
+        path: A straight line, or an arc that keeps the latent's length; auto is an arc between seeds in z and between
+            the noises of a diffusion model, else a line.
         project: Search for the latents of image files, which a model without an encoder needs.
-        seed: Seed of that search.
+        texts: A and B are texts, and the pictures are of one noise (models that make pictures from words).
+        seed: Seed of that search, or of that noise.
         out: File to write (default: RUN/out/interpolation).
     """
     from genwerk import steering, verbs
@@ -55,9 +58,15 @@ def interpolate(
     from genwerk.spec import Batch
 
     opened = open_run(run, device)
+    if texts:
+        way = verbs.between(opened.model, opened.condition(a), opened.condition(b), steps, seed=seed)
+        opened.write(Batch(way), out, "interpolation", columns=steps, a=a, b=b, seed=seed)
+        return
     model, by_seed = opened.model, opened.seeds(a, b)
     place = space or steering.home(model)
-    chosen: Any = path if path != "auto" else "sphere" if by_seed and place == "z" else "line"
+    noise = {"steers", "denoises"} <= abilities(model)  # its codes are noise, whose length must be kept
+    arc = noise or (by_seed and place == "z")
+    chosen: Any = path if path != "auto" else "sphere" if arc else "line"
     if "steers" in abilities(model) and (project or space or by_seed):
         start, end = (opened.latent(source, label, place, search=project, seed=seed) for source in (a, b))
         c = steering.told(model, 1, opened.label(label)) if place == "z" else None

@@ -213,6 +213,22 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, config=LatentDiffusio
         eps = noise.normal(self.latent_shape[0], *sides)
         yield from self.prior.walk(eps, noise, told, sampling, away, self._nothing_known(eps))
 
+    @torch.no_grad()
+    def between(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = None) -> Tensor:
+        """Pictures of one noise on the way from one text to another, token ids with shape (1, l) each.
+
+        What the text part makes of them is mixed in equal strides, ends included; the result has shape
+        (steps, *spec.shape).
+        """
+        if self.text is None:
+            raise ValueError("this model is told no text, so there is nothing between two of them")
+        share = torch.linspace(0, 1, steps, device=self.device).view(-1, 1, 1)
+        told = self.context(start).lerp(self.context(end), share)
+        noise = SeededNoise(1, seed, self.device)
+        eps = noise.normal(*self.latent_shape).expand(steps, -1, -1, -1)
+        away = self.context(self._empty())
+        return self.decode(last(self.prior.walk(eps, SeededNoise(steps, noise.seed, self.device), told, None, away)))
+
     def glance(self, z: Tensor) -> Tensor:
         """Roughly the pictures of codes, by one linear map a place; decoded where no such map was fitted."""
         if not self.preview.any():

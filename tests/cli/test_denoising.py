@@ -80,6 +80,7 @@ def test_edits_completions_and_what_happens_on_the_way(words: Path, ddpm: Path, 
     genwerk("watch", words, "-n", 2, "--frames", 4, "--prompt", "a red star")
     genwerk("watch", ddpm, "-n", 2, "--frames", 4, "--label", 3)
     genwerk("interpolate", ddpm, 0, 1, "--steps", 3)
+    genwerk("interpolate", words, "a red star", "a blue ring", "--texts", "--steps", 3)
     genwerk("reconstruct", words, "-n", 2)
 
 

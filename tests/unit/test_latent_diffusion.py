@@ -134,6 +134,15 @@ def test_a_picture_is_its_decoded_code_and_guidance_leads_from_the_empty_text(tr
     assert wide.shape == (1, 3, 16, 24)
 
 
+def test_the_way_between_texts_begins_and_ends_with_their_pictures(trained: LatentDiffusion) -> None:
+    a, b = words(trained, "a small red ring"), words(trained, "a large blue star")
+    way = trained.between(a, b, 3, seed=7)
+    for picture, text in ((way[0], a), (way[2], b)):
+        torch.testing.assert_close(picture, trained.sample(1, text, seed=7)[0], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(way[1], way[0])
+    assert not torch.allclose(way[1], way[2])
+
+
 def test_an_edit_of_nothing_is_the_autoencoders_picture(trained: LatentDiffusion, splits: Splits) -> None:
     batch = splits.test.batch(slice(2))
     same = trained.edit(batch.x, 0.0, batch.text, sampling=FEW, seed=5)
