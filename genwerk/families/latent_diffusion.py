@@ -174,8 +174,10 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, config=LatentDiffusio
         z = last(self.latents(n, condition, sampling=sampling, negative=negative, size=size, seed=seed))
         return self.decode(z)
 
+    @torch.no_grad()
     def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
-        return self.denoise(n, condition, seed=seed)
+        """Every frame decoded, where :meth:`denoise` gives a glance."""
+        yield from map(self.decode, self.latents(n, condition, seed=seed))
 
     @torch.no_grad()
     def denoise(

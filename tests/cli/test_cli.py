@@ -207,7 +207,7 @@ def test_what_a_model_cannot_do_is_said(mixture: Path, vae: Path, refused: Genwe
     told = refused("complete", vae, "--known", "top-half")
     assert "these do: " in told
     assert "Mixture" in told
-    assert "not conditional" in refused("sample", vae, "--label", 3)
+    assert "leave out --label" in refused("sample", vae, "--label", 3)
 
 
 def test_values_out_of_range_are_said(vae: Path, refused: Genwerk) -> None:

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from genwerk.abilities import condition_of
 from genwerk.data.dataset import Dataset
-from genwerk.model import Model, build
+from genwerk.model import Config, Model, build
 from genwerk.recipes import REGISTRY
 from genwerk.settings import Entry, Recipe
 from genwerk.spec import Batch, DataSpec
@@ -67,9 +67,11 @@ class Case:
     @property
     def couples_examples(self) -> bool:
         """Whether an example's loss depends on the others of its batch, or on how often it is computed, by design."""
-        config = self.model.config
+        configs = [self.model.config, getattr(self.model.config, "text", None)]
         coupling = any(isinstance(m, _BatchNorm) or is_parametrized(m) for m in self.model.modules())
-        return coupling or any(getattr(config, field, 0) for field in ("mmd", "dropout", "group", "temperature"))
+        return coupling or any(
+            getattr(config, field, 0) for config in configs for field in ("mmd", "dropout", "group", "temperature")
+        )
 
 
 def fresh(recipe: Recipe, spec: DataSpec) -> Model:
@@ -91,6 +93,13 @@ def store_end(folder: str, name: str, model: Model) -> None:
     torch.save({k: v.double() for k, v in model.state_dict().items()}, Path(folder) / f"{name}.pt")
 
 
+def short(config: Config) -> Config:
+    """``config`` with no stage longer than a moment, where it says how long its stages are."""
+    stages = ("text_rounds", "prior_rounds")
+    said = {name: rounds for name in stages if (rounds := getattr(config, name, None)) is not None}
+    return replace(config, **{name: min(rounds, ROUNDS) for name, rounds in said.items()})
+
+
 @cache
 def case(name: str) -> Case:
     entry = REGISTRY[name]
@@ -98,6 +107,6 @@ def case(name: str) -> Case:
     train = replace(
         recipe.train, rounds=ROUNDS, batch_size=min(recipe.train.batch_size, 8), sample_every=0, save_every=0
     )
-    recipe = replace(recipe, train=train)
+    recipe = replace(recipe, train=train, model=short(recipe.model))
     data = made_up(entry.spec)
     return Case(entry, recipe, data, Trainer(fresh(recipe, entry.spec), data, train).fit())

@@ -163,7 +163,7 @@ def test_conditional_samples_follow_the_labels(digits):
     assert sum(asked.values()) == 1617
     assert all(abs(asked[c] - held[c]) < 6 * held[c] ** 0.5 for c in range(10))
     unlabelled = replace(digits.train, condition=None)
-    with pytest.raises(ValueError, match="no labels to take them from"):
+    with pytest.raises(ValueError, match="these data have none to take it from"):
         quick(model, unlabelled)
 
 

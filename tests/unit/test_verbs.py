@@ -179,7 +179,7 @@ def test_bad_requests_are_one_sentence() -> None:
         verbs.complete(half, batch, torch.ones(2, dtype=torch.bool))
     with pytest.raises(ValueError, match="1 or more"):
         verbs.complete(half, batch, torch.ones(3, dtype=torch.bool), 0)
-    with pytest.raises(ValueError, match="not conditional"):
+    with pytest.raises(ValueError, match="leave out --label"):
         verbs.sample(Linear(Config(), DataSpec(kind="table", shape=(1,))), 2, label=1)
     with pytest.raises(ValueError, match="--label"):
         verbs.encode(ConditionalDoubling(DataSpec(kind="table", shape=(3,), classes=("a",))), batch)
