@@ -23,16 +23,16 @@ class Seat:
         self.names = [names[p] for p in self.parameters]
         self.optimizer = make_optimizer(optim, self.parameters) if self.parameters else None
         self.average: list[Tensor] | None = None
-        self.half_life = 0.0
+        self.half_life, self.warmup = 0.0, False
 
     def average_weight(self, examples: int) -> float:
         """Share of the newest weights in their average after a step on ``examples``.
 
-        It follows the half-life, but no less than 9 / (10 + steps): an average that still remembers the first, random
-        weights says nothing of the model.
+        It follows the half-life; with a warm-up it is no less than 9 / (10 + steps), for an average that still
+        remembers the first, random weights says nothing of the model.
         """
         follows: float = 1 - 0.5 ** (examples / self.half_life)
-        return max(follows, 9 / (10 + self.steps))
+        return max(follows, 9 / (10 + self.steps)) if self.warmup else follows
 
     def freeze(self, frozen: bool) -> None:
         for p in self.parameters:
@@ -86,6 +86,7 @@ def seat_players(model: Model, settings: Train) -> dict[str, Seat]:
         seats[name] = seat = Seat(name, module, settings.optim.get(name, Optim()), names)
         if half_life := settings.ema.get(name):
             seat.half_life, seat.average = half_life, [p.detach().clone() for p in seat.parameters]
+            seat.warmup = settings.ema_warmup
     return seats
 
 

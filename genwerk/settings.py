@@ -90,6 +90,8 @@ class Train:
     """Optimiser by player."""
     ema: dict[str, float] = field(default_factory=dict)
     """Half-life in examples of a player's averaged weights, by player; players not named keep none."""
+    ema_warmup: bool = False
+    """Whether averaged weights follow more closely in the first steps, so that early samples are not of random ones."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic inside the networks (bfloat16 by autocast)."""
     compile: bool = False

@@ -38,6 +38,7 @@ def ddpm(spec: DataSpec) -> Recipe:
         batch_size=64 if image else 256,
         optim={"model": optim},
         ema={"model": 20_000.0 if image else 50_000.0},
+        ema_warmup=True,
         evaluate_every=1_000 if image else 500,
     )
     return Recipe(model=fitted(spec), train=train, evaluate=Evaluate(draws=10))
