@@ -244,6 +244,17 @@ class Denoises(Samples):
         """Each example noised as far as ``strength`` (0 to 1) of the way, and brought back: 0 changes nothing."""
 
 
+class Blends(ABC):
+    """Is told something between two texts, so that one picture can turn into another."""
+
+    @abstractmethod
+    def between(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = None) -> Tensor:
+        """Examples of one noise on the way from one text to another, token ids with shape (1, l) each.
+
+        What the model makes of the texts is mixed in equal strides, ends included: shape (steps, *spec.shape).
+        """
+
+
 class Translates(ABC):
     """Turns examples of one kind into another."""
 
@@ -363,6 +374,7 @@ ABILITIES: dict[str, type] = {
         Steps,
         Tempers,
         Denoises,
+        Blends,
         Streams,
         Conditions,
         Diagnoses,

@@ -14,6 +14,7 @@ from torch import Tensor
 import genwerk.families  # noqa: F401  (registers who can do what)
 from genwerk.abilities import (
     ABILITIES,
+    Blends,
     Bounds,
     Completion,
     Decodes,
@@ -33,7 +34,6 @@ from genwerk.abilities import (
 )
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Sampling
-from genwerk.families.latent_diffusion import LatentDiffusion
 from genwerk.model import Model
 from genwerk.spec import Batch
 from genwerk.stepper import PLAIN, Decoding
@@ -516,10 +516,8 @@ def watch(
 
 def between(model: Model, start: Tensor, end: Tensor, steps: int = 9, *, seed: int | None = None) -> Tensor:
     """Pictures on the way from one text to another, token ids with shape (1, l) each: shape (steps, *spec.shape)."""
-    if not isinstance(model, LatentDiffusion):
-        raise Unsupported(
-            f"there is a way between texts for LatentDiffusion alone, and this is a {type(model).__name__}"
-        )
+    require(model, "a way between texts", "blends")
+    assert isinstance(model, Blends)
     if steps < 2:
         raise ValueError(f"an interpolation of {steps} steps has no two ends; ask for 2 or more")
     return model.between(start.to(model.device), end.to(model.device), steps, seed=seed)

@@ -38,9 +38,6 @@ class Preconditioning:
     def c_in(self, sigma: Tensor) -> Tensor:
         return 1 / self._variance(sigma).sqrt()
 
-    def c_noise(self, sigma: Tensor) -> Tensor:
-        return sigma.log() / 4
-
     def weight(self, sigma: Tensor) -> Tensor:
         """Weight on the squared error of D that weighs that of F equally everywhere: 1 / c_out²."""
         return 1 / self.c_out(sigma).square()
@@ -60,9 +57,3 @@ class Preconditioning:
 def from_preserving(x: Tensor, level: Level) -> tuple[Tensor, Tensor]:
     """x and sigma as EDM has them, of ``x`` = alpha x0 + sigma eps at ``level``."""
     return x / level.alpha, torch.tensor(level.ratio, dtype=x.dtype, device=x.device)
-
-
-def to_preserving(x: Tensor, sigma: float, t: float) -> tuple[Tensor, Level]:
-    """``x`` = x0 + ``sigma`` eps in our scaling, with its level; ``t`` is the time by which the model knows it."""
-    alpha = 1 / (1 + sigma**2) ** 0.5
-    return alpha * x, Level(t, alpha, sigma * alpha)

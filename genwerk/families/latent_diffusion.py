@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genwerk.abilities import Completes, Completion, Denoises, Traces, last
+from genwerk.abilities import Blends, Completes, Completion, Denoises, Traces, last
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Sampling
 from genwerk.families.autoencoder_kl import AutoencoderKL
@@ -67,7 +67,7 @@ class Reads(Protocol):
         ...
 
 
-class LatentDiffusion(Latent, Denoises, Completes, Traces, config=LatentDiffusionConfig):
+class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=LatentDiffusionConfig):
     """x = decode(z), where z comes of noise that is taken away step by step, as a text says."""
 
     prior: DiffusionModel
@@ -217,11 +217,6 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, config=LatentDiffusio
 
     @torch.no_grad()
     def between(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = None) -> Tensor:
-        """Pictures of one noise on the way from one text to another, token ids with shape (1, l) each.
-
-        What the text part makes of them is mixed in equal strides, ends included; the result has shape
-        (steps, *spec.shape).
-        """
         if self.text is None:
             raise ValueError("this model is told no text, so there is nothing between two of them")
         share = torch.linspace(0, 1, steps, device=self.device).view(-1, 1, 1)

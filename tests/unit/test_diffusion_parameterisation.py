@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genwerk.diffusion.edm import Preconditioning, from_preserving, to_preserving
+from genwerk.diffusion.edm import Preconditioning, from_preserving
 from genwerk.diffusion.guidance import guide, guided
 from genwerk.diffusion.parameterisation import Prediction, clamped, estimate, loss_weight, noised, target
 from genwerk.diffusion.schedule import Level, Process
@@ -130,17 +130,13 @@ def test_edms_noise_levels_are_log_normal() -> None:
     log_sigma = edm.sigma(drawn(100_000)).log()
     assert log_sigma.mean().item() == pytest.approx(-1.2, abs=0.02)
     assert log_sigma.std().item() == pytest.approx(1.2, abs=0.02)
-    torch.testing.assert_close(edm.c_noise(edm.sigma(drawn(9))), edm.sigma(drawn(9)).log() / 4)
 
 
-def test_levels_are_carried_between_edm_and_the_variance_preserving_process() -> None:
+def test_levels_are_carried_from_the_variance_preserving_process_to_edm() -> None:
     x0, eps, level = drawn(5), drawn(5, seed=1), PROCESS.level(400)
     x = noised(x0, eps, level.alpha, level.sigma)
     unscaled, sigma = from_preserving(x, level)
     torch.testing.assert_close(unscaled, x0 + sigma * eps)
-    back, again = to_preserving(unscaled, sigma.item(), level.t)
-    torch.testing.assert_close(back, x)
-    assert again == pytest.approx(level)
 
 
 # --- guidance ---------------------------------------------------------------------------------------------------------
