@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/genwerk demo
 
 test: check
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: .venv/dev
 	$(BIN)/ruff check .

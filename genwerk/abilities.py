@@ -1,16 +1,16 @@
 """What a model can honestly do: one abstract base class an ability, inherited only where it is true.
 
 Everywhere: ``x`` is data with shape (n, *spec.shape) in the units of :class:`~genwerk.spec.DataSpec`, ``z`` a latent
-with shape (n, *model.latent_shape), ``condition`` is None, class indices (int64) with shape (n,) or token ids of texts
-(int64) with shape (n, spec.vocabulary.length), and seeds follow :class:`~genwerk.noise.SeededNoise` (example i belongs
-to ``seed + i``, None is a fresh seed).
+with shape (n, *model.latent_shape), ``condition`` is None, class indices (int64) with shape (n,), token ids of texts
+(int64) with shape (n, spec.vocabulary.length) or numbers (float32) with shape (n, len(spec.given)), and seeds follow
+:class:`~genwerk.noise.SeededNoise` (example i belongs to ``seed + i``, None is a fresh seed).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Literal, TypeVar
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from genwerk.diffusion.sampling import Sampling
-from genwerk.spec import Batch
+from genwerk.spec import Batch, numbers
 from genwerk.stepper import PLAIN, Decoding
 
 
@@ -287,22 +287,26 @@ class Streams(ABC):
         """Endless blocks with shape (n, channels, block), which in a row are the sample of ``seed`` that is as long."""
 
 
+Told = Literal["none", "label", "text", "vector"]
+"""Kinds of condition: nothing, a class, a text, or numbers that go with an example."""
+
+
 class Conditions(ABC):
     """May be told what to make."""
 
-    condition: Literal["none", "label", "text"]
+    condition: Told
     """What a condition is; "none" where this model's settings leave it unconditional."""
 
 
-def told_what(model: object) -> Literal["none", "label", "text"]:
+def told_what(model: object) -> Told:
     """What kind of condition ``model`` takes."""
-    kind: Literal["none", "label", "text"] = getattr(model, "condition", "none")
+    kind: Told = getattr(model, "condition", "none")
     return kind
 
 
 def condition_of(model: object, batch: Batch) -> Tensor | None:
     """What ``model`` would be told of the examples of ``batch``; None where it is told nothing, or they lack it."""
-    return {"none": None, "label": batch.condition, "text": batch.text}[told_what(model)]
+    return {"none": None, "text": batch.text}.get(told_what(model), batch.condition)
 
 
 class Diagnoses(ABC):
@@ -344,6 +348,15 @@ def told(model: object, condition: Tensor | None, classes: int) -> Tensor | None
     if condition is None or condition.min() < 0 or condition.max() >= classes:
         raise ValueError(
             f"this {type(model).__name__} is told the class: pass condition, a class index from 0 to {classes - 1} each"
+        )
+    return condition
+
+
+def told_numbers(model: object, condition: Tensor | None, given: Sequence[str]) -> Tensor:
+    """``condition``, checked, where ``model`` is told the numbers called ``given``."""
+    if condition is None or condition.shape[1:] != (len(given),) or not condition.isfinite().all():
+        raise ValueError(
+            f"this {type(model).__name__} is told {numbers(given)}: pass condition, as many finite numbers each"
         )
     return condition
 

@@ -132,7 +132,7 @@ def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Ext
         if "samples" in able and n > 0:
             samples = draw(model, n, splits.train, settings.seed)
     toy = TOYS.get(splits.settings.source)
-    if samples is not None and isinstance(toy, Gaussians):
+    if samples is not None and isinstance(toy, Gaussians) and not model.spec.given:
         figures += mode_figures(samples, toy)
     if (samples is None and rebuilt is None) or settings.samples == 0 or kind not in ("image", "table"):
         return Report(figures=tuple(figures), notes=tuple(notes))
@@ -193,15 +193,15 @@ def rebuild(model: Model, data: Dataset) -> Tensor:
 
 
 def draw(model: Model, n: int, data: Dataset, seed: int, size: int = 250) -> Tensor:
-    """``n`` samples on the CPU; a model that is told labels or captions gets those of examples of ``data``."""
+    """``n`` samples on the CPU; a model that is told something gets what examples of ``data`` are told."""
     assert isinstance(model, Samples)
     condition: Tensor | None = None
     if (kind := told_what(model)) != "none":
-        given = data.condition if kind == "label" else data.text
+        given = data.text if kind == "text" else data.condition
         if given is None:
             raise ValueError(f"this model is told a {kind}, and these data have none to take it from")
         rows = torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(seed))
-        condition = given[rows.to(data.device)].to(model.device, torch.int64)
+        condition = given[rows.to(data.device)].to(model.device, torch.float32 if kind == "vector" else torch.int64)
     starts = range(0, n, size)
     parts = [
         model.sample(min(size, n - i), None if condition is None else condition[i : i + size], seed=seed + i).cpu()

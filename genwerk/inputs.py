@@ -21,7 +21,7 @@ from genwerk.diffusion.sampling import Sampling
 from genwerk.extractor import classifier_for, extractor_for
 from genwerk.metrics.features import Classifier
 from genwerk.metrics.ppl import Similarity, in_features, pixels
-from genwerk.spec import Batch
+from genwerk.spec import Batch, numbers
 
 HALVES = {
     "top-half": ((0.0, 0.5), (0.0, 1.0)),
@@ -93,6 +93,19 @@ class OpenRun:
             raise ValueError(f"this {type(self.model).__name__} is told what to make; give a text with --prompt")
         self.say("no --prompt: the captions of held-out examples, in turn")
         return vocabulary.encode(captions[:n])
+
+    def numbers(self, given: str | None) -> Tensor | None:
+        """Numbers joined by commas as what the model is told, float32 with shape (1, k); None where none are given."""
+        if given is None:
+            return None
+        wanted = ",".join(self.spec.given)
+        try:
+            values = torch.tensor([[float(v) for v in given.split(",")]])
+        except ValueError:
+            raise ValueError(f"--given is {given!r}; expected numbers joined by commas" + f" ({wanted})" * bool(wanted)) from None
+        if told_what(self.model) == "vector" and (values.shape[1] != len(self.spec.given) or not values.isfinite().all()):
+            raise ValueError(f"--given is {given!r}; expected {numbers(self.spec.given)}, finite and joined by commas")
+        return values
 
     def worded(self, batch: Batch, prompts: Sequence[str]) -> Batch:
         """``batch`` with ``prompts``, in turn, in place of the captions of its examples."""
@@ -277,7 +290,7 @@ class OpenRun:
 
     def _match(self, splits: Splits, source: str) -> None:
         found, wanted = splits.spec, self.spec
-        if (found.kind, found.shape) != (wanted.kind, wanted.shape):
+        if (found.kind, found.shape, len(found.given)) != (wanted.kind, wanted.shape, len(wanted.given)):
             raise ValueError(f"{source} holds {found}, and this model was trained on {wanted}")
 
     def label(self, name: str | None) -> int | None:

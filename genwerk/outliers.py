@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Bounds, Scores, abilities
+from genwerk.abilities import Bounds, Scores, abilities, told_what
 from genwerk.classification import log_prior
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
@@ -99,7 +99,8 @@ def out_of_distribution(
 
     ``reference`` must be held out: p-values of new examples among training examples are too small. A model that is told
     a label scores the mixture of its classes, log p(x) = log sum_c p(x | c) p(c), with ``prior`` as in
-    :func:`genwerk.classification.classify`. ``draws`` an example and ``seed`` are for models that only bound log p(x).
+    :func:`genwerk.classification.classify`; one that is told numbers scores an example given its own. ``draws`` an
+    example and ``seed`` are for models that only bound log p(x).
     """
     able = abilities(model)
     if not able & {"scores", "bounds"}:
@@ -110,7 +111,9 @@ def out_of_distribution(
         raise ValueError("there are no examples to score")
     if draws < 1:
         raise ValueError(f"{draws} draws cannot estimate a bound; ask for 1 or more")
-    usual, found = (log_evidence(model, x, prior=prior, draws=draws, seed=seed) for x in (reference.batch().x, batch.x))
+    usual, found = (
+        log_evidence(model, b.x, b.condition, prior=prior, draws=draws, seed=seed) for b in (reference.batch(), batch)
+    )
     if not usual.isfinite().all():
         raise ValueError("a reference example has no finite log-likelihood, so nothing can be compared with them")
     if found.isnan().any():
@@ -118,17 +121,28 @@ def out_of_distribution(
     return Outliers(found, usual, "scores" in able)
 
 
-def log_evidence(model: Model, x: Tensor, *, prior: Tensor | None = None, draws: int = 100, seed: int = 0) -> Tensor:
+def log_evidence(
+    model: Model,
+    x: Tensor,
+    numbers: Tensor | None = None,
+    *,
+    prior: Tensor | None = None,
+    draws: int = 100,
+    seed: int = 0,
+) -> Tensor:
     """log p(x) in nats with shape (n,), float64 on the CPU, or a lower bound of it: exact where the model scores.
 
-    Where the model is told a label, that of the mixture of its classes.
+    Where the model is told a label, that of the mixture of its classes; where it is told numbers, log p(x | numbers).
     """
     x = x.to(model.device)
+    told = numbers.to(x.device) if numbers is not None and told_what(model) == "vector" else None
     size = ROWS if isinstance(model, Scores) else max(1, min(ROWS, 25_600 // draws))
 
     def score(start: int, c: int | None) -> Tensor:
         part = x[start : start + size]
-        condition = None if c is None else torch.full((len(part),), c, device=x.device)
+        condition = None if told is None else told[start : start + size]
+        if c is not None:
+            condition = torch.full((len(part),), c, device=x.device)
         if isinstance(model, Scores):
             return model.log_prob(part, condition).double().cpu()
         assert isinstance(model, Bounds)
@@ -138,7 +152,7 @@ def log_evidence(model: Model, x: Tensor, *, prior: Tensor | None = None, draws:
         return torch.cat([score(start, c) for start in range(0, len(x), size)])
 
     with torch.no_grad():
-        if getattr(model, "condition", "none") != "label":
+        if told_what(model) != "label":
             return whole()
         weight = log_prior(prior, len(model.spec.classes))
         return torch.stack([whole(c) + w for c, w in enumerate(weight)]).logsumexp(0)

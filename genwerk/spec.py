@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -43,6 +44,8 @@ class DataSpec:
     """How texts become token ids, learned from the captions of the training examples; None where there are none."""
     columns: tuple[str, ...] = ()
     """Names of a table's columns; empty when they have none."""
+    given: tuple[str, ...] = ()
+    """Names of the numbers that go with every row and that a model may be told; empty where there are none."""
 
     @property
     def dims(self) -> int:
@@ -57,16 +60,24 @@ class DataSpec:
         extras += [f"{len(self.palette)} colours"] if self.palette else []
         extras += [f"{len(self.classes)} classes"] if self.classes else []
         extras += ["captions"] if self.captions else []
+        extras += [f"told {numbers(self.given)}"] if self.given else []
         return ", ".join([f"{self.kind} {size}", *extras])
+
+
+def numbers(names: Sequence[str], most: int = 5) -> str:
+    """How many numbers ``names`` are the names of, and the first of them: 2 numbers (height, weight)."""
+    more = ", ..." if len(names) > most else ""
+    return f"{len(names):,} number{'s' if len(names) > 1 else ''} ({', '.join(names[:most])}{more})"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Examples with what goes with them.
 
-    ``x`` has shape (n, *spec.shape) in the units of :class:`DataSpec`; ``condition`` is None or one entry an example
-    (class indices, int64, with shape (n,)); ``target`` is None or what the example should be turned into; ``text`` is
-    None or the token ids of each example's caption, int64 with shape (n, spec.vocabulary.length).
+    ``x`` has shape (n, *spec.shape) in the units of :class:`DataSpec`; ``condition`` is None or one entry an example:
+    class indices, int64 with shape (n,), or numbers, float32 with shape (n, len(spec.given)); ``target`` is None or
+    what the example should be turned into; ``text`` is None or the token ids of each example's caption, int64 with
+    shape (n, spec.vocabulary.length).
     """
 
     x: Tensor

@@ -393,7 +393,7 @@ class Trainer:
                 condition = None
                 if (kind := told_what(model)) == "label":
                     condition = torch.arange(SHOWN, device=model.device) % len(model.spec.classes)
-                elif kind == "text":
+                elif kind != "none":
                     condition = condition_of(model, self.data.batch(rows).to(model.device))
                 shown = SHOWN if condition is None else len(condition)
                 batch = Batch(model.sample(shown, condition, seed=self.settings.seed), condition)

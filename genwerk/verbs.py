@@ -30,12 +30,13 @@ from genwerk.abilities import (
     abilities,
     condition_of,
     last,
+    told_numbers,
     told_what,
 )
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Sampling
 from genwerk.model import Model
-from genwerk.spec import Batch
+from genwerk.spec import Batch, numbers
 from genwerk.stepper import PLAIN, Decoding
 
 
@@ -111,24 +112,36 @@ def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: Pa
     _require_continuous(model, "interpolate", "decodes")
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
-    c = _condition(model, start)
-    a, b = in_batches(model.encode, start.x, c), in_batches(model.encode, end.x, _condition(model, end))
-    return way(model.decode, a, b, steps, path, c)
+    c, d = _condition(model, start), _condition(model, end)
+    a, b = in_batches(model.encode, start.x, c), in_batches(model.encode, end.x, d)
+    return way(model.decode, a, b, steps, path, c, d)
 
 
 def way(
-    decode: Callable[..., Tensor], a: Tensor, b: Tensor, steps: int, path: Path, condition: Tensor | None = None
+    decode: Callable[..., Tensor],
+    a: Tensor,
+    b: Tensor,
+    steps: int,
+    path: Path,
+    condition: Tensor | None = None,
+    until: Tensor | None = None,
 ) -> Tensor:
     """``decode`` along the way from each latent of ``a`` to each of ``b``, with shape (n, steps, *spec.shape).
 
     Both ends are included. ``path`` is a straight line, or an arc that keeps the latent's length (spherical
-    interpolation: White, 2016, arXiv:1609.04468), which suits a Gaussian prior.
+    interpolation: White, 2016, arXiv:1609.04468), which suits a Gaussian prior. A condition that is numbers goes in a
+    line to ``until``; any other stays what it is at the beginning.
     """
     if steps < 2:
         raise ValueError(f"an interpolation of {steps} steps has no two ends; ask for 2 or more")
-    move = lerp if path == "line" else slerp
-    z = torch.stack([move(a, b, t) for t in torch.linspace(0, 1, steps).tolist()], 1)
-    flat = in_batches(decode, z.flatten(0, 1), None if condition is None else condition.repeat_interleave(steps))
+    move, places = lerp if path == "line" else slerp, torch.linspace(0, 1, steps).tolist()
+    z = torch.stack([move(a, b, t) for t in places], 1)
+    told = None
+    if condition is not None:
+        end = condition if until is None else until
+        led = condition.is_floating_point()
+        told = torch.stack([lerp(condition, end, t) if led else condition for t in places], 1).flatten(0, 1)
+    flat = in_batches(decode, z.flatten(0, 1), told)
     return flat.reshape(len(a), steps, *flat.shape[1:])
 
 
@@ -188,7 +201,7 @@ def traverse(model: Model, example: Batch, dims: Sequence[int], *, steps: int = 
         for row, d in enumerate(dims):
             plane[row, :, d] = values[d]
     rows = plane.flatten(0, 1).unflatten(1, model.latent_shape)
-    decoded = in_batches(model.decode, rows, None if c is None else c[:1].expand(len(rows)))
+    decoded = in_batches(model.decode, rows, None if c is None else c[:1].expand(len(rows), *c.shape[1:]))
     return decoded.reshape(*plane.shape[:2], *decoded.shape[1:])
 
 
@@ -216,6 +229,9 @@ def _condition(model: Model, batch: Batch) -> Tensor | None:
     if (kind := told_what(model)) == "none":
         return None
     if (condition := condition_of(model, batch)) is None:
+        if kind == "vector":
+            wanted = numbers(model.spec.given)
+            raise ValueError(f"this {type(model).__name__} is told {wanted}, and the examples lack them")
         option = "--label" if kind == "label" else "--prompt"
         raise ValueError(f"this {type(model).__name__} was trained with a {kind}; give one with {option}")
     return condition.to(model.device)
@@ -359,6 +375,7 @@ def sample(
     seed: int | None = None,
     size: int = 256,
     text: Tensor | None = None,
+    given: Tensor | None = None,
     decoding: Decoding | None = None,
     sampling: Sampling | None = None,
     negative: Tensor | None = None,
@@ -367,8 +384,9 @@ def sample(
 ) -> Batch:
     """``n`` samples in batches of ``size``; a conditional model gets ``label``, or its classes in turn.
 
-    A model that is told texts gets the rows of ``text``, token ids with shape (m, l), in turn. Sample i is that of seed
-    ``seed + i`` whatever ``size`` is. ``decoding`` is for models that emit symbols (and its temperature alone for those
+    A model that is told texts gets the rows of ``text``, token ids with shape (m, l), in turn, and one that is told
+    numbers those of ``given``, with shape (m, len(spec.given)). Sample i is that of seed ``seed + i`` whatever ``size``
+    is. ``decoding`` is for models that emit symbols (and its temperature alone for those
     whose latents can be drawn nearer to the mode); ``sampling``, ``negative`` (a condition to be led away from, with
     one row) and ``picture``, the height and width of each, are for those that take noise away; ``seconds``, the length
     of each sound, is for those that go on for as long as they are asked to.
@@ -387,7 +405,7 @@ def sample(
             raise ValueError(f"{seconds:g} seconds hold no sample at {model.spec.sample_rate:,} a second; ask for more")
     if sampling is not None or negative is not None or picture is not None:
         require(model, "sampling with a sampler, steps, guidance or another size", "denoises")
-    condition = _asked(model, n, label, text)
+    condition = _asked(model, n, label, text, given)
     first = secrets.randbelow(2**31) if seed is None else seed
     parts: list[Tensor] = []
     with torch.no_grad():
@@ -408,20 +426,29 @@ def sample(
                 parts.append(last(model.steps(count, c, decoding=decoding, seed=here)))
             else:
                 parts.append(model.sample(count, c, seed=here))
-    kind = told_what(model)
-    return Batch(torch.cat(parts), condition if kind == "label" else None, text=condition if kind == "text" else None)
+    if told_what(model) == "text":
+        return Batch(torch.cat(parts), text=condition)
+    return Batch(torch.cat(parts), condition)
 
 
-def _asked(model: Model, n: int, label: int | None, text: Tensor | None) -> Tensor | None:
+def _asked(
+    model: Model, n: int, label: int | None = None, text: Tensor | None = None, given: Tensor | None = None
+) -> Tensor | None:
     """The condition of each of ``n`` samples."""
     kind = told_what(model)
     if label is not None and kind != "label":
         raise ValueError(f"this {type(model).__name__} is not told a label; leave out --label")
     if text is not None and kind != "text":
         raise ValueError(f"this {type(model).__name__} is not told a text; leave out --prompt")
+    if given is not None and kind != "vector":
+        raise ValueError(f"this {type(model).__name__} is not told numbers; leave out --given")
     if kind == "none":
         return None
-    if kind == "label":
+    if kind == "vector":
+        if given is None:
+            raise ValueError(f"this {type(model).__name__} is told {numbers(model.spec.given)}; give them with --given")
+        condition = told_numbers(model, given, model.spec.given)[torch.arange(n) % len(given)]
+    elif kind == "label":
         condition = torch.arange(n) % len(model.spec.classes) if label is None else torch.full((n,), label)
     elif text is None:
         raise ValueError(f"this {type(model).__name__} is told what to make; give a text with --prompt")

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Samples
+from genwerk.abilities import Samples, condition_of
 from genwerk.data.dataset import Dataset
 from genwerk.model import Metrics, Model
 from genwerk.settings import Watch
@@ -85,13 +85,12 @@ class Watchdog:
         return figures | known
 
     def _examples(self, model: Model) -> Tensor:
-        """Features of the training examples that samples are compared with; a conditional model gets their labels."""
+        """Features of the training examples that samples are compared with; a model is told what goes with them."""
         if self._real is None:
             batch = self.data.subset(self.settings.samples).batch()
             self.features = self.features or components(batch.x.to(model.device))
             self._real = self.features(batch.x.to(model.device)).float().cpu()
-            if getattr(model, "condition", "none") == "label" and batch.condition is not None:
-                self._condition = batch.condition.to(model.device)
+            self._condition = condition_of(model, batch.to(model.device))
         return self._real
 
     # --- rules --------------------------------------------------------------------------------------------------------

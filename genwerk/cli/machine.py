@@ -20,6 +20,7 @@ def data(
     colour: Literal["auto", "grey", "rgb"] = "auto",
     palette: int | None = None,
     tolerance: int = 0,
+    given: str = "",
     jitter: bool = False,
     rate: int | None = None,
     seconds: float | None = None,
@@ -39,6 +40,7 @@ def data(
         colour: Colour of images.
         palette: Greatest number of colours that RGB images are brought to.
         tolerance: Largest difference a channel by which colours count as one when a palette is made.
+        given: Columns of a table that a model is told and does not make, by name or number, joined by commas.
         jitter: Whether noise is added to a table's columns of few values.
         rate: Samples a second that sounds are brought to (default: the rate that most have).
         seconds: Length of an example of sound (default: what nine in ten recordings do not exceed, at most 2).
@@ -58,6 +60,7 @@ def data(
             colour=colour,
             palette=palette,
             tolerance=tolerance,
+            given=given,
             jitter=jitter,
             rate=rate,
             seconds=seconds,
@@ -74,6 +77,7 @@ def data(
         "train": len(splits.train),
         "test": len(splits.test),
         "classes": spec.classes,
+        "given": spec.given,
         "notes": splits.notes,
         "skipped": [{"name": s.name, "reason": s.reason} for s in splits.skipped],
     }

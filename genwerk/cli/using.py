@@ -37,6 +37,7 @@ def sample(
     n: Number = 64,
     label: str | None = None,
     prompt: Prompt = (),
+    given: str | None = None,
     denoising: Noisy = UNASKED,
     size: Size = None,
     temperature: Temperature = None,
@@ -52,6 +53,7 @@ def sample(
     Args:
         n: Number of samples.
         label: Class to sample, by name or number (conditional models; default: all in turn).
+        given: Models that are told numbers: those of every sample, joined by commas.
         seconds: Length of each sound (models that go on for as long as they are asked to; default: as in training).
         seed: Seed of the first sample; sample i has seed + i.
         out: File to write (.png a sheet, .wav or .flac sounds one after the other, a folder a file each, .csv or .npz
@@ -65,6 +67,7 @@ def sample(
         n,
         label=opened.label(label),
         text=opened.texts(prompt, n),
+        given=opened.numbers(given),
         seed=seed,
         decoding=as_decoding(temperature, top_k, top_p),
         sampling=denoising.sampling(opened),
@@ -73,7 +76,7 @@ def sample(
         seconds=seconds,
     )
     told = "; ".join(prompt) or None
-    opened.write(batch, out, "samples", seed=seed, label=label, prompt=told, negative=denoising.negative)
+    opened.write(batch, out, "samples", seed=seed, label=label, prompt=told, given=given, negative=denoising.negative)
 
 
 def reconstruct(
@@ -253,11 +256,13 @@ def nearest(
     import torch
 
     from genwerk import verbs
+    from genwerk.abilities import told_what
     from genwerk.spec import Batch
 
     opened = open_run(run, device)
-    made = verbs.sample(opened.model, n, seed=seed).x
     train, test = opened.splits.train, opened.splits.test
+    given = test.condition if told_what(opened.model) == "vector" else None
+    made = verbs.sample(opened.model, n, given=given, seed=seed).x
     found = verbs.nearest(made, train, k)
     usual = verbs.nearest(test.batch(slice(200)).x, train).distances.median().item()
     neighbours = train.batch(found.rows.flatten()).x.reshape(n, k, *opened.spec.shape)

@@ -14,7 +14,7 @@ from genwerk.data import cache
 from genwerk.data.dataset import Data, Dataset
 from genwerk.data.images import common_size, fitted
 from genwerk.data.parts import Found, index_labels
-from genwerk.spec import DataSpec
+from genwerk.spec import DataSpec, numbers
 
 Array = NDArray[Any]
 
@@ -107,7 +107,8 @@ def table_found(
 ) -> Found:
     """A table of ``columns`` from arrays of shape (n, d); a value that is not finite in float32 is an error.
 
-    What stands in the way of a density is noted, and mended where ``settings.jitter`` asks for it.
+    The columns that ``settings.given`` names become what a model is told of a row. What stands in the way of a density
+    of the others is noted, and mended where ``settings.jitter`` asks for it.
     """
     first, order = _convert(len(x), (len(columns),), np.float32, key, settings, _finite(x, columns, name))
     values = [first]
@@ -115,15 +116,47 @@ def table_found(
         values.append(
             _convert(len(test_x), (len(columns),), np.float32, None, settings, _finite(test_x, columns, name))[0]
         )
-    if settings.jitter:
-        if order is not None:
-            raise ValueError(f"the table in {name} is too large for memory, where --data.jitter works; add noise to it")
-        notes += _jittered(values, columns, settings.seed)
-    notes += table_notes(values[0], columns) + shared_note(*values)
+    if order is not None and (settings.jitter or settings.given):
+        option, cure = ("jitter", "add noise to it") if settings.jitter else ("given", "take fewer rows")
+        raise ValueError(f"the table in {name} is too large for memory, where --data.{option} works; {cure}")
     classes, conditions = index_labels(y, test_y)
-    spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns)
+    told, made = apart(columns, settings.given, name)
+    if told and classes:
+        raise ValueError(
+            f"the rows of {name} have labels in {settings.label!r} and --data.given names numbers; a model is told one "
+            "or the other: leave out --data.given, or take the labels out of the table"
+        )
+    if settings.jitter:
+        notes += _jittered(values, columns, made, settings.seed)
+    shared = shared_note(*values)
+    given, columns = tuple(columns[i] for i in told), tuple(columns[i] for i in made)
+    if given:
+        conditions = [torch.from_numpy(part[:, told]) for part in values]
+        values = [part[:, made] for part in values]
+        notes += (f"A model may be told {numbers(given)}; the other columns it makes.",)
+    notes += table_notes(values[0], columns) + shared
+    spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns, given=given)
     parts = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
     return Found(train=parts[0], test=parts[1] if test_x is not None else None, notes=notes, shuffled=order is not None)
+
+
+def apart(columns: Sequence[str], given: str, name: str) -> tuple[list[int], list[int]]:
+    """Indices of the columns that ``given`` names (by name or number, joined by commas), and those of the others."""
+    told: list[int] = []
+    for each in filter(None, (part.strip() for part in given.split(","))):
+        if each in columns:
+            told.append(columns.index(each))
+        elif each.isdecimal() and int(each) < len(columns):
+            told.append(int(each))
+        else:
+            raise ValueError(
+                f"there is no column {each!r} for --data.given in {name}; its columns are {_listed(columns)}"
+            )
+    told = list(dict.fromkeys(told))
+    made = [i for i in range(len(columns)) if i not in told]
+    if not made:
+        raise ValueError(f"--data.given names all columns of {name}, so that nothing is left to make; name fewer")
+    return told, made
 
 
 def _finite(x: Array, columns: tuple[str, ...], name: str) -> Callable[[Any], NDArray[np.float32]]:
@@ -235,11 +268,14 @@ def _hashes(x: NDArray[np.float32]) -> NDArray[np.uint64]:
     return hashes
 
 
-def _jittered(parts: Sequence[NDArray[np.float32]], columns: Sequence[str], seed: int) -> tuple[str, ...]:
-    """Add to every column of few values, in place, uniform noise from 0 to the step of the grid they lie on."""
+def _jittered(
+    parts: Sequence[NDArray[np.float32]], columns: Sequence[str], made: Sequence[int], seed: int
+) -> tuple[str, ...]:
+    """Add to columns ``made`` of few values, in place, uniform noise from 0 to the step of the grid they lie on."""
     train = parts[0]
     done, left = [], []
-    for i, name in enumerate(columns):
+    for i in made:
+        name = columns[i]
         values = np.unique(train[:, i]).astype(np.float64)
         if len(values) < 2 or not _is_few(len(values), len(train)):
             continue

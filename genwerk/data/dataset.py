@@ -44,6 +44,8 @@ class Data:
     """Name of the column or array that holds the labels, where the source has one."""
     label_pattern: str | None = None
     """Regular expression whose first group, found in a file's name, is its label: ^([0-9])_ for 7_ann.wav."""
+    given: str = ""
+    """Columns of a table that a model is told and does not make, by name or by number (from 0), joined by commas."""
     jitter: bool = False
     """Whether uniform noise as wide as the step of their grid is added, once, to columns of a table that take few
     values: densities stay bounded, and are those of the data with the noise."""
@@ -69,7 +71,8 @@ class Dataset:
 
     ``x`` holds one example a row: uint8 level numbers for images (0 .. levels-1), int16 samples for sounds (-32767 ..
     32767), and float32 values otherwise.
-    ``condition`` is None or class indices (int64); ``captions`` None or one text a row, and ``text`` their token ids
+    ``condition`` is None, class indices (int64), or numbers to be told (float32) with shape (n, len(spec.given));
+    ``captions`` None or one text a row, and ``text`` their token ids
     with shape (n, spec.vocabulary.length).
     """
 

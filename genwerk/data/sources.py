@@ -38,6 +38,8 @@ def open_data(settings: Data) -> Splits:
     """
     check(settings)
     splits = _opened(settings)
+    if settings.given and not splits.spec.given:
+        raise ValueError(f"--data.given names columns of a table, and these data are {splits.spec}; leave it out")
     return splits if settings.palette is None else palette.apply(splits)
 
 

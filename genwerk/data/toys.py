@@ -7,6 +7,7 @@ over samples of the truth.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import cached_property
 from math import e, log, pi
 
@@ -14,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwerk.data.dataset import Data, Dataset
+from genwerk.data.arrays import table_found
+from genwerk.data.dataset import Data
 from genwerk.data.parts import Found
-from genwerk.spec import DataSpec
 
 
 class Toy(ABC):
@@ -34,6 +35,10 @@ class Toy(ABC):
     @abstractmethod
     def entropy(self) -> float:
         """Differential entropy in nats."""
+
+    def entropy_of(self, column: str) -> float | None:
+        """That of one of the columns, x or y, alone; None where it is not known."""
+        return None
 
 
 class Gaussians(Toy):
@@ -80,6 +85,9 @@ class Parabola(Toy):
     def log_prob(self, x: Tensor) -> Tensor:
         x, y = x.double().unbind(1)
         return -0.5 * (x - y.square() / 4).square() - y.square() / 8 - log(4 * pi)
+
+    def entropy_of(self, column: str) -> float | None:
+        return 0.5 * log(8 * pi * e) if column == "y" else None
 
 
 class Crescents(Toy):
@@ -162,10 +170,15 @@ TOYS: dict[str, Toy] = {
 
 
 def open_toy(name: str, settings: Data) -> Found:
-    """20,000 training and 5,000 test points of the toy ``name``, drawn with the seed of ``settings``."""
+    """20,000 training and 5,000 test points of the toy ``name``, drawn with the seed of ``settings``.
+
+    Where one column is told, the entropy is that of the other given it: H(x | y) = H(x, y) - H(y).
+    """
     toy = TOYS[name]
-    x = toy.sample(25_000, settings.seed)
-    spec = DataSpec(kind="table", shape=(2,), columns=("x", "y"))
-    train, test = (Dataset(x=part, spec=spec, entropy=toy.entropy) for part in (x[:20_000], x[20_000:]))
+    x = toy.sample(25_000, settings.seed).numpy()
     note = f"Points of the toy density {name}, drawn with seed {settings.seed}; entropy {toy.entropy:.4f} nats."
-    return Found(train=train, test=test, notes=(note,))
+    found = table_found(x[:20_000], x[20_000:], None, None, ("x", "y"), settings, name=name, notes=(note,))
+    assert found.test is not None
+    told = [toy.entropy_of(column) for column in found.train.spec.given]
+    entropy = None if None in told else toy.entropy - sum(h for h in told if h is not None)
+    return replace(found, train=replace(found.train, entropy=entropy), test=replace(found.test, entropy=entropy))

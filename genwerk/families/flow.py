@@ -12,19 +12,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from genwerk.abilities import Conditions, Diagnoses, Inverts, Scores, Steers, Tempers, told
+from genwerk.abilities import (
+    Conditions,
+    Diagnoses,
+    Inverts,
+    Scores,
+    Steers,
+    Tempers,
+    Told,
+    told,
+    told_numbers,
+)
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
 from genwerk.nn.flows.actnorm import fitting
 from genwerk.nn.flows.base import Base, BaseName, make_base
 from genwerk.nn.flows.surface import Squash, make_surface
 from genwerk.nn.flows.transform import Transform
+from genwerk.nn.standardise import Standardise
 from genwerk.noise import SeededNoise
 from genwerk.spec import Batch, DataSpec
 
@@ -45,7 +55,7 @@ class FlowConfig(Config):
     edge: float = 0.05
     """How far the logit keeps from black and white, as a fraction of the range."""
     conditional: bool = False
-    """Whether the flow is told the label."""
+    """Whether the flow is told what goes with an example: its label, or the numbers in a table's given columns."""
 
 
 class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
@@ -57,14 +67,21 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
     transform: Transform
     base: Base
     begun: Tensor
+    context_size: int
+    """Numbers that the networks are told of an example; 0 where they are told nothing."""
 
     def __init__(self, config: FlowConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: FlowConfig = config
-        if config.conditional and not spec.classes:
-            raise ValueError("a class-conditional flow needs labels and the data carry none; see `genwerk data check`")
-        self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
-        self.classes = len(spec.classes) if config.conditional else 0
+        said = spec.classes or spec.given
+        if config.conditional and not said:
+            raise ValueError(
+                "a conditional flow needs labels, or numbers that --data.given names, and the data carry neither; see "
+                "`genwerk data check`"
+            )
+        self.context_size = len(said) if config.conditional else 0
+        self.condition: Told = "none" if not config.conditional else "label" if spec.classes else "vector"
+        self.numbers = Standardise((len(spec.given),), active=self.condition == "vector")
         self.latent_shape = (spec.dims,)
         self.surface = make_surface(spec, config.squash, config.edge)
         self.scored = self.surface.scored
@@ -85,6 +102,9 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
         """Fit the surface and the first normalisation, once; ``data`` comes back as it is."""
         if not self.begun:
             self.surface.fit(data.x)
+            if self.condition == "vector":
+                assert data.condition is not None
+                self.numbers.fit(data.condition)
             batch = data.subset(FIRST).batch()
             x = batch.x.to(self.device)
             condition = None if batch.condition is None else batch.condition.to(self.device)
@@ -128,8 +148,8 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
         """
         noise = SeededNoise(n, seed, self.device)
         z = self.base.draw(noise)
-        if self.classes and condition is None:
-            condition = (noise.uniform() * self.classes).long()
+        if self.condition == "label" and condition is None:
+            condition = (noise.uniform() * self.context_size).long()
         if temperature != 1:
             centre = self.base.centre(z)
             z = centre + temperature * (z - centre)
@@ -157,9 +177,12 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def context(self, condition: Tensor | None) -> Tensor | None:
-        """What the networks are told of the label, with shape (n, classes); None for an unconditional flow."""
-        label = told(self, condition, self.classes)
-        return None if label is None else one_hot(label, self.classes)
+        """What the networks are told, with shape (n, context_size): a label one-hot, or numbers standardised."""
+        if self.condition == "vector":
+            standardised: Tensor = self.numbers(told_numbers(self, condition, self.spec.given))
+            return standardised
+        label = told(self, condition, self.context_size)
+        return None if label is None else one_hot(label, self.context_size)
 
     def _log_prob(self, x: Tensor, condition: Tensor | None, u: Tensor | None = None) -> Tensor:
         z, log_det = self._latent(x, condition, u)

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import Conditions, Decodes, Diagnoses, Encodes, Samples, Scores
+from genwerk.abilities import Conditions, Decodes, Diagnoses, Encodes, Samples, Scores, told_what
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Draw, Model, Player, Stage, Turn, Turns, build
 from genwerk.spec import DataSpec
@@ -69,13 +69,15 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
             codes = self.autoencoder.code_spec()
         else:
             codes = DataSpec(kind="table", shape=(prod(self.latent_shape),))
-        told = replace(codes, classes=spec.classes, captions=spec.captions, vocabulary=spec.vocabulary)
+        told = replace(
+            codes, classes=spec.classes, captions=spec.captions, vocabulary=spec.vocabulary, given=spec.given
+        )
         self.prior = build(config.prior, told)
         if not isinstance(self.prior, Samples):
             raise ValueError(
                 f"{type(self.prior).__name__} does not sample; the prior of a Latent must be a family that does"
             )
-        self.condition: Literal["none", "label", "text"] = getattr(self.prior, "condition", "none")
+        self.condition = told_what(self.prior)
 
     # --- training -----------------------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ class NICE(FlowModel, config=NICEConfig):
         d = spec.dims
 
         def network(shape: Sequence[int], output: Sequence[int]) -> DenseConditioner:
-            return DenseConditioner(shape, output, config.widths, config.activation, self.classes)
+            return DenseConditioner(shape, output, config.widths, config.activation, self.context_size)
 
         couplings = [
             Coupling((d,), Interleaved(), Additive(), network, swap=bool(i % 2)) for i in range(config.couplings)

@@ -9,6 +9,7 @@ from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
 POWER = DataSpec(kind="table", shape=(6,))
+SIMULATION = DataSpec(kind="table", shape=(3,), columns=("a", "b", "c"), given=("x", "y"))
 
 
 def fitted(spec: DataSpec) -> MAFConfig:
@@ -16,6 +17,11 @@ def fitted(spec: DataSpec) -> MAFConfig:
     if spec.dims <= 4:
         return MAFConfig(layers=20, widths=(64, 64), normalise=False)
     return MAFConfig(layers=5, widths=(128, 128) if spec.dims <= 128 else (1024,), activation="silu")
+
+
+def splines(spec: DataSpec) -> MAFConfig:
+    """Three layers, for a spline does more than a scale and a shift; its interval reaches beyond all but outliers."""
+    return replace(fitted(spec), monotone="spline", layers=3, reach=5.0)
 
 
 @register()
@@ -29,7 +35,7 @@ def maf(spec: DataSpec) -> Recipe:
 
 @register()
 def cmaf(spec: DataSpec) -> Recipe:
-    """A masked autoregressive flow that is told the label, and can be asked for one."""
+    """A masked autoregressive flow that is told the label, or numbers (--data.given), and can be asked for them."""
     return replace(maf(spec), model=replace(fitted(spec), conditional=True))
 
 
@@ -42,7 +48,18 @@ def maf_mixture(spec: DataSpec) -> Recipe:
 @register()
 def spline_maf(spec: DataSpec) -> Recipe:
     """RQ-NSF (AR): a masked autoregressive flow of rational-quadratic splines (Durkan et al., 2019)."""
-    return replace(maf(spec), model=replace(fitted(spec), monotone="spline", layers=3, reach=5.0))
+    return replace(maf(spec), model=splines(spec))
+
+
+@register(SIMULATION)
+def cspline_maf(spec: DataSpec) -> Recipe:
+    """A spline MAF that is told the label, or numbers: columns of a table given others (--data.given).
+
+    Trained on parameters of a simulator, told what it made of them, it is the posterior of the parameters: neural
+    posterior estimation, in one round (Papamakarios & Murray, 2016, arXiv:1605.06376; Greenberg et al., 2019,
+    arXiv:1905.07488).
+    """
+    return replace(maf(spec), model=replace(splines(spec), conditional=True))
 
 
 @register()

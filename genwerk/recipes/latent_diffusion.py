@@ -94,3 +94,36 @@ def latent_scenes(spec: DataSpec) -> Recipe:
         prior_rounds=4_000,
     )
     return replace(base, model=config, train=train)
+
+
+@register(replace(second.SCENES, shape=(3, 16, 16)))
+def latent_faces(spec: DataSpec) -> Recipe:
+    """Reference: 10,000 captioned drawn faces of 64 pixels, all three stages."""
+    base = latent_diffusion(spec)
+    assert isinstance(base.model, LatentDiffusionConfig)
+    prior = replace(base.model.prior, patch=2, widths=(128, 192), attention=(True, True))
+    autoencoder = replace(base.model.autoencoder, widths=(16, 32, 64), error="squared", adversarial=0.0)
+    train = replace(
+        base.train,
+        rounds=6_000,
+        batch_size=8,
+        optim={
+            "autoencoder": Optim(lr=5e-4, schedule="cosine", warmup=100, final=0.05),
+            "text": second.clip(spec).train.optim["model"],
+            "prior": base.train.optim["prior"],
+        },
+        log_every=100,
+        sample_every=1_000,
+        evaluate_every=0,
+        save_every=500,
+    )
+    model = replace(
+        base.model,
+        autoencoder=autoencoder,
+        prior=prior,
+        text_rounds=800,
+        text_batch=128,
+        prior_rounds=4_000,
+        prior_batch=48,
+    )
+    return replace(base, model=model, train=train)

@@ -32,7 +32,7 @@ def realnvp(spec: DataSpec) -> Recipe:
 
 @register()
 def crealnvp(spec: DataSpec) -> Recipe:
-    """A RealNVP that is told the label, and can be asked for one."""
+    """A RealNVP that is told the label, or numbers (--data.given), and can be asked for them."""
     return replace(realnvp(spec), model=replace(fitted(spec), conditional=True))
 
 

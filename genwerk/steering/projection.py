@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from genwerk.abilities import Conditions, Steers
+from genwerk.abilities import Steers, told_what
 from genwerk.data.dataset import Dataset
 from genwerk.metrics.ppl import Similarity, pixels
 from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
@@ -26,7 +26,7 @@ from genwerk.settings import Optim, Train
 from genwerk.spec import Batch, DataSpec
 from genwerk.steering.latents import Space, home, steady, styled
 from genwerk.trainer import Trainer
-from genwerk.verbs import in_batches, require
+from genwerk.verbs import Unsupported, in_batches, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,9 @@ def project(
     if x.shape[1:] != model.spec.shape:
         found, wanted = ("x".join(map(str, shape)) for shape in (x.shape[1:], model.spec.shape))
         raise ValueError(f"the examples to project are {found} and this model makes {wanted}; bring them to that size")
-    if isinstance(model, Conditions) and model.condition == "label":
+    if (kind := told_what(model)) == "vector":
+        raise Unsupported(f"project searches by class, and this {type(model).__name__} is told numbers; encode instead")
+    if kind == "label":
         if condition is None:
             raise ValueError(f"this {type(model).__name__} was trained with a label; give one with --label")
         condition = condition.to(model.device)

@@ -35,6 +35,8 @@ def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
     else:
         x = noise
     condition = torch.arange(n) % len(spec.classes) if spec.classes else None
+    if spec.given:
+        condition = torch.randn(n, len(spec.given), generator=generator)
     data = Dataset(x=x, spec=spec, condition=condition)
     if spec.vocabulary is None:
         return data

@@ -12,7 +12,7 @@ from genwerk.metrics import mode_coverage
 
 
 def test_samples_reach_every_mode_and_stay_there() -> None:
-    """Seed 0: 8 modes, 85 % of the samples within 3 deviations of one after 2,000 rounds, 79 % after these."""
+    """Seeds 0 to 2: 8 modes, 73 to 75 % of the samples within 3 deviations of one."""
     model, toy = taught("ddpm", "gaussians8", 800), TOYS["gaussians8"]
     assert isinstance(model, DDPM)
     assert isinstance(toy, Gaussians)
@@ -22,8 +22,8 @@ def test_samples_reach_every_mode_and_stay_there() -> None:
 
 
 def test_digits_are_those_asked_for() -> None:
-    """By the nearest mean of a digit's pictures, which is right for 9 in 10 of the real ones."""
-    model, splits = taught("cddpm", "digits", 400), source("digits")
+    """By the nearest mean of a digit's pictures: 89 and 90 % are (seeds 0 and 1), and 92 % of held-out real ones."""
+    model, splits = taught("cddpm", "digits", 250), source("digits")
     assert isinstance(model, DDPM)
     real = splits.train.batch()
     assert real.condition is not None
