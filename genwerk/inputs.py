@@ -98,13 +98,13 @@ class OpenRun:
         """Numbers joined by commas as what the model is told, float32 with shape (1, k); None where none are given."""
         if given is None:
             return None
-        wanted = ",".join(self.spec.given)
+        told = numbers(self.spec.given) if told_what(self.model) == "vector" else ""
         try:
             values = torch.tensor([[float(v) for v in given.split(",")]])
         except ValueError:
-            raise ValueError(f"--given is {given!r}; expected numbers joined by commas" + f" ({wanted})" * bool(wanted)) from None
-        if told_what(self.model) == "vector" and (values.shape[1] != len(self.spec.given) or not values.isfinite().all()):
-            raise ValueError(f"--given is {given!r}; expected {numbers(self.spec.given)}, finite and joined by commas")
+            values = torch.tensor([[torch.nan]])
+        if not values.isfinite().all() or (told and values.shape[1] != len(self.spec.given)):
+            raise ValueError(f"--given is {given!r}; expected {told or 'numbers'}, finite and joined by commas")
         return values
 
     def worded(self, batch: Batch, prompts: Sequence[str]) -> Batch:
@@ -123,7 +123,9 @@ class OpenRun:
             case "text":
                 assert self.spec.vocabulary is not None
                 return self.spec.vocabulary.prompt(name)
-        raise ValueError(f"this {type(self.model).__name__} is told nothing, so it cannot be led away from {name!r}")
+        raise ValueError(
+            f"this {type(self.model).__name__} is told no label and no text, so {name!r} means nothing to it"
+        )
 
     def sampling(self, asked: Mapping[str, Any]) -> Sampling | None:
         """The model's own sampling with what was ``asked`` in its place; None where nothing was."""

@@ -128,13 +128,12 @@ def table_found(
         )
     if settings.jitter:
         notes += _jittered(values, columns, made, settings.seed)
-    shared = shared_note(*values)
+    notes += table_notes(values[0], columns, made) + shared_note(*values)
     given, columns = tuple(columns[i] for i in told), tuple(columns[i] for i in made)
     if given:
         conditions = [torch.from_numpy(part[:, told]) for part in values]
         values = [part[:, made] for part in values]
         notes += (f"A model may be told {numbers(given)}; the other columns it makes.",)
-    notes += table_notes(values[0], columns) + shared
     spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns, given=given)
     parts = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
     return Found(train=parts[0], test=parts[1] if test_x is not None else None, notes=notes, shuffled=order is not None)
@@ -186,8 +185,8 @@ OFTEN = 0.05
 """Share of the rows from which one value of a column counts as frequent."""
 
 
-def table_notes(x: NDArray[np.float32], columns: Sequence[str]) -> tuple[str, ...]:
-    """What makes a density of the table ``x`` with shape (n, d) meaningless or unbounded, a sentence each.
+def table_notes(x: NDArray[np.float32], columns: Sequence[str], made: Sequence[int] | None = None) -> tuple[str, ...]:
+    """What makes a density of the columns ``made`` (None: all) of ``x`` meaningless or unbounded, a sentence each.
 
     Columns that never change, rows that repeat an earlier one, columns of few values, and values that a column
     otherwise of many takes again and again.
@@ -197,7 +196,8 @@ def table_notes(x: NDArray[np.float32], columns: Sequence[str]) -> tuple[str, ..
     notes, n = [], min(len(x), CHECKED)
     of = f"{n:,}" if n == len(x) else f"the first {n:,}"
     still, few, often = [], [], []
-    for i, name in enumerate(columns):
+    for i in range(len(columns)) if made is None else made:
+        name = columns[i]
         values, counts = np.unique(x[:n, i], return_counts=True)
         most = int(counts.argmax())
         if len(values) == 1:

@@ -5,6 +5,7 @@ Normalizing Flows for Probabilistic Modeling and Inference, 2021, arXiv:1912.027
 
 A family gives a :class:`~genwerk.nn.flows.transform.Transform` and is done. What is done to data before that
 (dequantisation, logit, standardisation) is a layer with its own change of volume, and likelihoods are of stored data.
+Dequantisation is uniform; one that is learned is a family around any flow, :mod:`genwerk.families.dequantised`.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
 
     def objective(self, batch: Batch, u: Tensor | None = None) -> Loss:
         """Negative log-likelihood in nats an example; ``u`` is uniform with the shape of x, for pixels."""
-        nll = -self._log_prob(batch.x, batch.condition, u).mean()
+        nll = -self.log_prob_at(batch.x, u, batch.condition).mean()
         figures = {"nll": nll}
         if self.spec.kind == "image":
             figures["bits per dim"] = nll / (self.spec.dims * log(2))
@@ -130,7 +131,7 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self._log_prob(x, condition)
+        return self.log_prob_at(x, None, condition)
 
     def prior(self, n: int, *, seed: int | None = None) -> Tensor:
         return self.base.draw(SeededNoise(n, seed, self.device))
@@ -184,7 +185,8 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
         label = told(self, condition, self.context_size)
         return None if label is None else one_hot(label, self.context_size)
 
-    def _log_prob(self, x: Tensor, condition: Tensor | None, u: Tensor | None = None) -> Tensor:
+    def log_prob_at(self, x: Tensor, u: Tensor | None, condition: Tensor | None = None) -> Tensor:
+        """log p of x with the noise ``u`` in [0, 1] within its levels; None takes the pixels' own uniform noise."""
         z, log_det = self._latent(x, condition, u)
         return self.base.log_prob(z) + log_det
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import gcd
 
 from genwerk.diffusion.sampling import Sampling
+from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusionConfig
 from genwerk.recipes import autoencoder_kl as first
@@ -99,31 +100,28 @@ def latent_scenes(spec: DataSpec) -> Recipe:
 @register(replace(second.SCENES, shape=(3, 16, 16)))
 def latent_faces(spec: DataSpec) -> Recipe:
     """Reference: 10,000 captioned drawn faces of 64 pixels, all three stages."""
-    base = latent_diffusion(spec)
-    assert isinstance(base.model, LatentDiffusionConfig)
-    prior = replace(base.model.prior, patch=2, widths=(128, 192), attention=(True, True))
-    autoencoder = replace(base.model.autoencoder, widths=(16, 32, 64), error="squared", adversarial=0.0)
-    train = replace(
-        base.train,
-        rounds=6_000,
-        batch_size=8,
-        optim={
-            "autoencoder": Optim(lr=5e-4, schedule="cosine", warmup=100, final=0.05),
-            "text": second.clip(spec).train.optim["model"],
-            "prior": base.train.optim["prior"],
-        },
-        log_every=100,
-        sample_every=1_000,
-        evaluate_every=0,
-        save_every=500,
-    )
+    base, config = latent_diffusion(spec), fitted(spec)
+    assert isinstance(config.autoencoder, AutoencoderKLConfig)
+    assert isinstance(config.prior, DDPMConfig)
     model = replace(
-        base.model,
-        autoencoder=autoencoder,
-        prior=prior,
+        config,
+        autoencoder=replace(config.autoencoder, widths=(16, 32, 64), error="squared", adversarial=0.0),
+        prior=replace(config.prior, patch=2, widths=(128, 192), attention=(True, True)),
         text_rounds=800,
         text_batch=128,
         prior_rounds=4_000,
         prior_batch=48,
+    )
+    optim = {name: base.train.optim[name] for name in ("text", "prior")}
+    optim["autoencoder"] = Optim(lr=5e-4, schedule="cosine", warmup=100, final=0.05)
+    train = replace(
+        base.train,
+        rounds=6_000,
+        batch_size=8,
+        optim=optim,
+        log_every=100,
+        sample_every=1_000,
+        evaluate_every=0,
+        save_every=500,
     )
     return replace(base, model=model, train=train)

@@ -38,7 +38,7 @@ CONFIGS: list[FlowConfig] = [
     MAFConfig(layers=2, widths=(16,), activation="tanh", monotone="spline", conditional=True),
     RealNVPConfig(couplings=3, widths=(16,), activation="tanh", conditional=True),
     RealNVPConfig(couplings=3, widths=(16,), activation="tanh", monotone="spline", reach=5.0, conditional=True),
-    NICEConfig(couplings=3, widths=(16,), activation="tanh", conditional=True),
+    NICEConfig(base="normal", couplings=3, widths=(16,), activation="tanh", conditional=True),
 ]
 
 
@@ -60,7 +60,7 @@ def moved(config: FlowConfig, data: Dataset) -> FlowModel:
     begin(data)
     with torch.no_grad():
         for p in model.transform.parameters():
-            p += 0.2 * torch.randn(p.shape)
+            p += 0.1 * torch.randn(p.shape)
     return model
 
 
@@ -116,6 +116,16 @@ def test_noise_is_added_to_what_is_made_and_not_to_what_is_told(tmp_path: Path) 
     assert len(train.x.unique()) > 60
 
 
+def test_only_columns_that_are_made_are_warned_of_and_rows_are_whole(tmp_path: Path) -> None:
+    rows = "\n".join(f"{i % 2},7,{i}" for i in range(90))
+    (tmp_path / "t.csv").write_text(f"a,b,c\n{rows}")
+    notes = " ".join(open_data(Data(source=str(tmp_path / "t.csv"), given="b,c")).notes)
+    assert "told 2 numbers (b, c)" in notes
+    assert "few values in 90 rows: 'a' 2" in notes
+    assert "never changes" not in notes
+    assert "copies" not in notes
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [("height,size", "no column 'size'"), ("4", "no column '4'"), ("0,1,2,3", "nothing is left to make")],
@@ -151,7 +161,7 @@ def test_the_density_given_any_numbers_integrates_to_one_and_depends_on_them(con
         return model.log_prob(x, c.expand(len(x), 2))
 
     for c in (here, there):
-        assert mass(lambda x, c=c: log_p(x, c), -12, 12, 301) == pytest.approx(1, abs=1e-3)  # type: ignore[misc]
+        assert mass(lambda x, c=c: log_p(x, c), -8, 8, 301) == pytest.approx(1, abs=2e-3)  # type: ignore[misc]
     x = torch.randn(20, 2, dtype=torch.float64)
     assert not torch.allclose(log_p(x, here), log_p(x, there))
     z = model.encode(x, there.expand(20, 2))

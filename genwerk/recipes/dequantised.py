@@ -1,0 +1,17 @@
+"""Recipes for flows whose dequantisation is learned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from genwerk.families.dequantised import DequantisedConfig
+from genwerk.recipes.realnvp import fitted, realnvp
+from genwerk.settings import Recipe, register
+from genwerk.spec import DataSpec
+
+
+@register()
+def realnvp_variational(spec: DataSpec) -> Recipe:
+    """A RealNVP of images with learned noise within their levels (variational dequantisation, Ho et al., 2019)."""
+    flow = fitted(spec)
+    return replace(realnvp(spec), model=DequantisedConfig(flow=flow, channels=flow.channels))
