@@ -29,7 +29,7 @@ from genwerk.events import (
 from genwerk.model import Model, build
 from genwerk.pictures import write_examples
 from genwerk.runtime import Device
-from genwerk.settings import Recipe, to_json
+from genwerk.settings import Recipe, Train, to_json
 from genwerk.trainer import Trainer
 
 
@@ -88,6 +88,16 @@ def _settings(recipe: str | Recipe, data: str | Data | None) -> Data:
     return settings
 
 
+def _present(train: Train, model: Model, name: str) -> Train:
+    """``train`` without players that the recipe called ``name`` has and that its changed settings took from ``model``."""
+    if name not in recipes.REGISTRY:
+        return train
+    gone = recipes.recipe(name, model.spec).train.optim.keys() - model.players().keys()
+    optim = {player: settings for player, settings in train.optim.items() if player not in gone}
+    ema = {player: half_life for player, half_life in train.ema.items() if player not in gone}
+    return replace(train, optim=optim, ema=ema)
+
+
 class Training:
     """One training of a recipe into a folder: iterate for its events, then :meth:`conclude`, then read ``run``.
 
@@ -108,7 +118,6 @@ class Training:
         tensorboard: bool = False,
     ) -> None:
         self.name, self.path, self.splits, self.tensorboard = name, path, splits, tensorboard
-        self.recipe = replace(recipe, data=splits.settings)
         self.runtime = runtime.start(device, recipe.train.precision)
         if (path / "config.json").exists() and not resume:
             raise ValueError(
@@ -121,9 +130,11 @@ class Training:
             and not (path / ".lock").exists()
         ):
             raise ValueError(f"{path} is a folder of something else; choose a new one with --out")
+        self.recipe = replace(recipe, data=splits.settings)
         self.resumed = self._newest() if resume else None
         torch.manual_seed(recipe.train.seed)
         model = build(recipe.model, splits.spec) if self.resumed is None else self._stored_model(self.resumed)
+        recipe = self.recipe = replace(self.recipe, train=_present(recipe.train, model, name))
         config = store.describe(name, self.recipe, splits.spec)
         self.trainer = Trainer(
             model,

@@ -94,6 +94,14 @@ def test_texts_and_pictures_find_each_other(clip: Path, genwerk: Genwerk) -> Non
     assert (clip / "out" / "search.png").is_file()
 
 
+def test_a_player_that_a_setting_takes_away_needs_no_optimiser(genwerk: Genwerk, tmp_path: Path) -> None:
+    run = tmp_path / "alone"
+    asked = ["train", "autoencoder-kl", *SCENES, *QUICK, "--model.widths", 8, 16, "--model.adversarial", 0]
+    genwerk(*asked, "--rounds", 2, "--out", run)
+    genwerk(*asked, "--rounds", 3, "--out", run, "--resume")
+    assert list(json.loads((run / "config.json").read_text())["recipe"]["train"]["optim"]) == ["model"]
+
+
 def test_mistakes_are_told_in_a_sentence(ddpm: Path, words: Path, clip: Path, refused: Genwerk, tmp_path: Path) -> None:
     assert "from 1 to 1000" in refused("sample", ddpm, "--steps", 0)
     assert "from 1 to 1000" in refused("sample", ddpm, "--steps", 1001)
