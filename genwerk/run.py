@@ -89,7 +89,7 @@ def _settings(recipe: str | Recipe, data: str | Data | None) -> Data:
 
 
 def _present(train: Train, model: Model, name: str) -> Train:
-    """``train`` without players that the recipe called ``name`` has and that its changed settings took from ``model``."""
+    """``train`` without those players of the recipe ``name`` that ``model``, as its settings are now, does not have."""
     if name not in recipes.REGISTRY:
         return train
     gone = recipes.recipe(name, model.spec).train.optim.keys() - model.players().keys()

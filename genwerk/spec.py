@@ -52,6 +52,11 @@ class DataSpec:
         """Number of values in one example."""
         return prod(self.shape)
 
+    @property
+    def side(self) -> int:
+        """Pixels of the shorter side of an image; 1 for what is none."""
+        return min(self.shape[1:]) if len(self.shape) == 3 else 1
+
     def __str__(self) -> str:
         size = "x".join(
             str(s) for s in (self.shape[1:] + self.shape[:1] if self.kind in ("image", "latent") else self.shape)

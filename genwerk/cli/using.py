@@ -247,6 +247,8 @@ def nearest(
 ) -> None:
     """Show each sample beside the training examples nearest to it, and whether the model copies its data.
 
+    A model that is told what to make is told what held-out examples are.
+
     Args:
         n: Number of samples.
         k: Neighbours a sample.
@@ -256,13 +258,14 @@ def nearest(
     import torch
 
     from genwerk import verbs
-    from genwerk.abilities import told_what
+    from genwerk.evaluation import draw, evaluating
     from genwerk.spec import Batch
 
     opened = open_run(run, device)
+    verbs.require(opened.model, "nearest", "samples")
     train, test = opened.splits.train, opened.splits.test
-    given = test.condition if told_what(opened.model) == "vector" else None
-    made = verbs.sample(opened.model, n, given=given, seed=seed).x
+    with evaluating(opened.model):
+        made = draw(opened.model, n, test, seed)
     found = verbs.nearest(made, train, k)
     usual = verbs.nearest(test.batch(slice(200)).x, train).distances.median().item()
     neighbours = train.batch(found.rows.flatten()).x.reshape(n, k, *opened.spec.shape)

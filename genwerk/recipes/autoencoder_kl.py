@@ -17,7 +17,7 @@ def fitted(spec: DataSpec) -> AutoencoderKLConfig:
 
     The discriminator judges patches of 16 pixels a side below 48 pixels, and larger ones above.
     """
-    side = min(spec.shape[1:])
+    side = spec.side
     if side < 16:
         return AutoencoderKLConfig(widths=(16, 32), latent=min(4, 2 * spec.shape[0]), patch_width=16, patch_halvings=1)
     if side < 48:
@@ -33,7 +33,7 @@ def autoencoder_kl(spec: DataSpec) -> Recipe:
 
     It fits itself to the data: 28 or 32 pixels become 7 or 8, 64 become 16, 256 become 32, of 4 channels.
     """
-    rate = 2e-3 if min(spec.shape[1:]) < 16 else 5e-4
+    rate = 2e-3 if spec.side < 16 else 5e-4
     optim = {
         "model": Optim(lr=rate, schedule="cosine", warmup=100, final=0.05),
         "discriminator": Optim(lr=5e-4, betas=(0.5, 0.9)),

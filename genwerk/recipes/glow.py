@@ -10,14 +10,9 @@ from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
 
-def side(spec: DataSpec) -> int:
-    """Pixels of the longer side; 1 for what is no image, which the family itself refuses."""
-    return max(spec.shape[1:], default=1)
-
-
 def fitted(spec: DataSpec) -> GlowConfig:
     """Two or three levels of 4 steps with 32 channels for small images, to 8 with 128 for those of 32 pixels."""
-    pixels = side(spec)
+    pixels = spec.side
     scales = min(3 if pixels >= 32 else 2, max(1, halvings(spec)))
     return GlowConfig(scales=scales, steps=4 if pixels < 16 else 8, channels=32 if pixels < 16 else 4 * min(32, pixels))
 
@@ -25,7 +20,7 @@ def fitted(spec: DataSpec) -> GlowConfig:
 @register()
 def glow(spec: DataSpec) -> Recipe:
     """Glow: learned mixing of the channels between couplings, at several scales (Kingma & Dhariwal, 2018)."""
-    optim = Optim(name="adamax", lr=2e-3 if side(spec) < 16 else 1e-3, schedule="cosine", warmup=100, clip_norm=50.0)
+    optim = Optim(name="adamax", lr=2e-3 if spec.side < 16 else 1e-3, schedule="cosine", warmup=100, clip_norm=50.0)
     return Recipe(model=fitted(spec), train=Train(rounds=5_000, batch_size=64, optim={"model": optim}))
 
 
@@ -45,7 +40,7 @@ def glow_cifar10(spec: DataSpec) -> Recipe:
     than 32 pixels get fewer steps and channels.
     `genwerk train glow-cifar10 --data CIFAR10_FOLDER --out runs/glow-cifar10`.
     """
-    pixels = min(32, side(spec))
+    pixels = min(32, spec.side)
     return replace(
         glow(spec),
         model=replace(fitted(spec), steps=max(2, pixels if pixels >= 16 else 4), channels=max(16, pixels**2 // 2)),

@@ -25,7 +25,7 @@ def fitted(spec: DataSpec) -> LatentDiffusionConfig:
     """
     autoencoder, captions = first.fitted(spec), spec.vocabulary is not None
     clip = second.fitted(spec) if captions else None
-    side = min(spec.shape[1:]) // 2 ** (len(autoencoder.widths) - 1)
+    side = spec.side // 2 ** (len(autoencoder.widths) - 1)
     widths: tuple[int, ...] = (32, 64) if side < 8 else (64, 128) if side < 16 else (64, 128, 192)
     widths = widths[: 1 if side < 4 else None]
     prior = DDPMConfig(
@@ -112,7 +112,7 @@ def latent_faces(spec: DataSpec) -> Recipe:
         prior_rounds=4_000,
         prior_batch=48,
     )
-    optim = {name: base.train.optim[name] for name in ("text", "prior")}
+    optim = {part: settings for part, settings in base.train.optim.items() if part in ("text", "prior")}
     optim["autoencoder"] = Optim(lr=5e-4, schedule="cosine", warmup=100, final=0.05)
     train = replace(
         base.train,

@@ -10,14 +10,9 @@ from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
 
-def side(spec: DataSpec) -> int:
-    """Pixels of the shorter side; 1 for what is no image, which the family itself refuses."""
-    return min(spec.shape[1:], default=1)
-
-
 def fitted(spec: DataSpec) -> PixelCNNPPConfig:
     """24 filters for small images to 64 for those of 32 pixels, and as many resolutions as leave 4 pixels at least."""
-    pixels = side(spec)
+    pixels = spec.side
     return PixelCNNPPConfig(
         filters=min(64, 8 * max(3, pixels // 4)),
         blocks=1 if pixels < 16 else 2,
@@ -29,7 +24,7 @@ def fitted(spec: DataSpec) -> PixelCNNPPConfig:
 @register()
 def pixelcnn_pp(spec: DataSpec) -> Recipe:
     """PixelCNN++ with a network fitted to the image: intensities of any depth, by a mixture of logistics."""
-    small = side(spec) < 16
+    small = spec.side < 16
     optim = Optim(lr=5e-3 if small else 2e-3, schedule="cosine", warmup=20 if small else 200)
     rounds = 2_000 if small else 10_000
     return Recipe(model=fitted(spec), train=Train(rounds=rounds, batch_size=32, optim={"model": optim}))
@@ -45,7 +40,7 @@ def pixelcnn_pp_cifar10(spec: DataSpec) -> Recipe:
     32 pixels get fewer filters and blocks.
     `genwerk train pixelcnn-pp-cifar10 --data CIFAR10_FOLDER --out runs/pixelcnn-pp-cifar10`.
     """
-    rounds, batch_size, pixels = 400_000, 128, min(32, side(spec))
+    rounds, batch_size, pixels = 400_000, 128, min(32, spec.side)
     final = round(0.999995**rounds, 3)
     return replace(
         pixelcnn_pp(spec),

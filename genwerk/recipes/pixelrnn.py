@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from genwerk.families.pixelrnn import PixelRNNConfig
 from genwerk.settings import Optim, Recipe, Train, register
@@ -15,7 +16,7 @@ POKEMON = DataSpec(kind="image", shape=(3, 6, 6), palette=PALETTE)
 
 def fitted(spec: DataSpec) -> PixelRNNConfig:
     """One Diagonal BiLSTM up to 16x16 pixels, two wider ones with skip connections above."""
-    small = spec.shape[-1] * spec.shape[-2] <= 256
+    small = prod(spec.shape[1:]) <= 256
     return PixelRNNConfig(
         cell="diagonal",
         width=24 if small else 48,

@@ -13,7 +13,7 @@ from genwerk.spec import DataSpec
 
 def fitted(spec: DataSpec) -> VQVAEConfig:
     """A grid of a quarter of the image's sides from 16 pixels on; of half of them, by a smaller network, below."""
-    if min(spec.shape[1:]) >= 16:
+    if spec.side >= 16:
         return VQVAEConfig(entries=128, width=32 if spec.shape[0] == 1 else 64, decay=0.95)
     return VQVAEConfig(entries=64, width=32, halve=1, blocks=1, decay=0.95)
 
@@ -36,7 +36,7 @@ def vqvae_pixelcnn(spec: DataSpec) -> Recipe:
     Van den Oord, Vinyals & Kavukcuoglu, 2017, section 4.1: both stages of the paper.
     """
     base = vqvae(spec)
-    large = min(spec.shape[1:]) >= 16
+    large = spec.side >= 16
     prior = PixelCNNConfig(
         network="gated",
         width=32,

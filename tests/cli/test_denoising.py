@@ -94,6 +94,11 @@ def test_texts_and_pictures_find_each_other(clip: Path, genwerk: Genwerk) -> Non
     assert (clip / "out" / "search.png").is_file()
 
 
+def test_a_picture_of_words_is_shown_beside_those_it_was_learned_from(words: Path, genwerk: Genwerk) -> None:
+    assert "of 2 samples look like copies" in genwerk("nearest", words, "-n", 2, "-k", 3)
+    assert pixels(words / "out" / "nearest.png").shape[1] > pixels(words / "out" / "nearest.png").shape[0]
+
+
 def test_a_player_that_a_setting_takes_away_needs_no_optimiser(genwerk: Genwerk, tmp_path: Path) -> None:
     run = tmp_path / "alone"
     asked = ["train", "autoencoder-kl", *SCENES, *QUICK, "--model.widths", 8, 16, "--model.adversarial", 0]

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import traceback
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,8 @@ from genwerk.abilities import ABILITIES, abilities, last
 from genwerk.diffusion.samplers import SAMPLERS
 from genwerk.diffusion.sampling import Sampling
 from genwerk.events import RoundDone, Saved
-from genwerk.model import Config, Model
+from genwerk.model import Config, Model, build
+from genwerk.recipes import REGISTRY
 from genwerk.runtime import Runtime
 from genwerk.settings import Recipe, from_json, to_json
 from genwerk.spec import DataSpec
@@ -37,6 +39,28 @@ def needs(case: Case, *names: str) -> None:
 def in_range(x: torch.Tensor, spec: DataSpec) -> bool:
     low, high = {"image": (0, 1), "audio": (-1, 1)}.get(spec.kind, (-torch.inf, torch.inf))
     return bool(x.isfinite().all() and (x >= low).all() and (x <= high).all())
+
+
+FOREIGN = (
+    DataSpec(kind="table", shape=(3,), columns=("a", "b", "c")),
+    DataSpec(kind="audio", shape=(1, 400), sample_rate=8_000),
+    DataSpec(kind="latent", shape=(4, 8, 8)),
+    DataSpec(kind="image", shape=(1, 8, 8)),
+)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_data_of_any_kind_are_taken_or_refused_in_words(name: str) -> None:
+    """A refusal is a sentence that somebody wrote, and no mishap inside a function."""
+    for spec in FOREIGN:
+        try:
+            with torch.device("meta"):
+                build(REGISTRY[name].make(spec).model, spec)
+        except NotImplementedError:  # a buffer that is computed has no place on "meta"; until there nothing was refused
+            pass
+        except ValueError as refusal:
+            if not str(traceback.extract_tb(refusal.__traceback__)[-1].line).startswith("raise ValueError("):
+                raise
 
 
 # --- abilities --------------------------------------------------------------------------------------------------------
@@ -358,8 +382,8 @@ def test_weights_of_another_model_are_refused(case: Case, tmp_path: Path, monkey
         owner.register_buffer(leaf, other)
         return model
 
-    for build, fault in ((longer, "lacks tensor 'stranger'"), (wider, "the configuration says")):
-        monkeypatch.setattr(store, "build", build)
+    for wrong, fault in ((longer, "lacks tensor 'stranger'"), (wider, "the configuration says")):
+        monkeypatch.setattr(store, "build", wrong)
         with pytest.raises(ValueError, match=rf"model\.safetensors.* {fault}"):
             store.load_model(stored)
 
