@@ -1,7 +1,8 @@
 """Every adversarial game on one data set for the same time: Fréchet distance in a classifier's features, and a sheet.
 
 Each game gets ``--minutes`` of processor time (over all threads), evaluation apart: the number of rounds follows from
-the time that 30 rounds take, and learning rates fall over as many. All but StyleGAN and BEGAN use DCGAN's networks.
+the time that 30 rounds take, and learning rates fall over as many. All but StyleGAN and BEGAN use DCGAN's networks. Of
+BEGAN it is also told where its measure of convergence, M_global, began and ended (means of 100 rounds).
 
     python benchmarks/mnist_gans.py --data PATH/mnist --minutes 20 --threads 2 --out runs/mnist-gans
 """
@@ -19,6 +20,7 @@ import torch
 from genwerk import recipes
 from genwerk.data import Data, Splits, open_data
 from genwerk.evaluation import evaluate
+from genwerk.events import RoundDone
 from genwerk.families.gan import GANConfig
 from genwerk.model import build
 from genwerk.pictures import write_examples
@@ -71,14 +73,19 @@ def play(name: str, game: Recipe, splits: Splits, minutes: float, seed: int, out
     torch.manual_seed(seed)
     trainer = Trainer(build(game.model, splits.spec), splits.train, train)
     start, cpu = time.perf_counter(), time.process_time()
-    model = trainer.fit()
+    course = [e.metrics["M_global"] for e in trainer if isinstance(e, RoundDone) and "M_global" in e.metrics]
+    model = trainer.finished()
     seconds = {"seconds": time.perf_counter() - start, "processor seconds": time.process_time() - cpu}
     report = evaluate(model, splits, Evaluate(draws=1))
     origin = {"recipe": name, "rounds": rounds, "seed": seed}
     write_examples(out / f"{name}-{seed}.png", sample(model, 64, seed=0), splits.spec, origin)
     figures = {f.name: f.value for f in report.figures}
     bounds = {f"{f.name}, {b}": v for f in report.figures for b, v in (("floor", f.floor), ("ceiling", f.ceiling)) if v}
-    return {"rounds": rounds, **seconds, **figures, **bounds}
+    ends = {}
+    if course:
+        m = torch.stack(course)
+        ends = {"M_global, first 100": m[:100].mean().item(), "M_global, last 100": m[-100:].mean().item()}
+    return {"rounds": rounds, **seconds, **figures, **bounds, **ends}
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def latent_scenes(spec: DataSpec) -> Recipe:
     """Reference: pictures from words, all three stages on the built-in scenes, an hour on 2 CPU cores.
 
     To reach: the asked shape, colour and position are found by a classifier in 80 % of the pictures of combinations
-    that were seen, and in 60 % of those of the 48 that were held out. Measured (seed 0, one thread, 55 core-minutes):
+    that were seen, and in 60 % of those of the 48 that were held out. Measured (seed 0, one thread, 56 core-minutes):
     all of 480 and all of 96 pictures (benchmarks/latent_scenes.py).
     `genwerk train latent-scenes --data scenes --out runs/latent-scenes`, then
     `genwerk sample runs/latent-scenes --prompt "a small red ring on the left side" -n 16`.
