@@ -12,6 +12,7 @@ from genwerk.diffusion.sampling import Sampling
 from genwerk.families.ddpm import DDPM, DDPMConfig
 from genwerk.model import build
 from genwerk.noise import SeededNoise
+from genwerk.recipes import recipe
 from genwerk.spec import Batch, DataSpec
 
 TABLE = DataSpec(kind="table", shape=(3,))
@@ -206,6 +207,12 @@ def test_an_edit_keeps_more_of_what_is_noised_less() -> None:
         kept.append(torch.corrcoef(torch.stack([x.flatten(), made.flatten()]))[0, 1].item())
     assert kept[0] > kept[1] > kept[2]
     assert abs(kept[2]) < 0.05
+
+
+def test_the_reference_for_cifar10_has_the_published_networks_weights() -> None:
+    spec = DataSpec(kind="image", shape=(3, 32, 32))
+    model = build(recipe("ddpm-cifar10", spec).model, spec)
+    assert sum(p.numel() for p in model.parameters()) == 35_746_307
 
 
 def test_what_cannot_be_is_said() -> None:
