@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import Conditions, Samples, Scores, told
+from genwerk.abilities import Conditions, Samples, Scores, Told, told
 from genwerk.data.dataset import Dataset
 from genwerk.data.stream import mix
 from genwerk.model import Config, Model, Stage, build
@@ -51,7 +51,7 @@ class ByClass(Model, Samples, Scores, Conditions, config=ByClassConfig):
         self.config: ByClassConfig = config
         if not spec.classes:
             raise ValueError("a model for each class needs labels and the data carry none; see `genwerk data check`")
-        self.condition: Literal["none", "label", "text"] = "label"
+        self.condition: Told = "label"
         alone = replace(spec, classes=())
         self.models = nn.ModuleList(_checked(build(config.model, alone)) for _ in spec.classes)
         self.scored = cast(Scores, self.models[0]).scored

@@ -18,11 +18,12 @@ def source(name: str) -> Splits:
     return open_data(Data(source=name))
 
 
-def taught(recipe: str, data: str, rounds: int, seed: int = 0) -> Model:
-    """The model of ``recipe`` after ``rounds`` on the training part of ``data``, ready for use."""
+def taught(recipe: str, data: str, rounds: int | None, seed: int = 0) -> Model:
+    """The model of ``recipe`` after ``rounds`` (None: its own) on the training part of ``data``, ready for use."""
     splits = source(data)
     settings = find(recipe).make(splits.spec)
     torch.manual_seed(seed)
     model = build(settings.model, splits.spec)
-    quiet = replace(settings.train, rounds=rounds, seed=seed, sample_every=0, evaluate_every=0, save_every=0)
+    length = settings.train.rounds if rounds is None else rounds
+    quiet = replace(settings.train, rounds=length, seed=seed, sample_every=0, evaluate_every=0, save_every=0)
     return Trainer(model, splits.train, quiet).fit().requires_grad_(False)

@@ -28,7 +28,7 @@ def test_the_parabola_is_learned_to_a_fraction_of_a_nat(recipe: str, rounds: int
 @pytest.mark.parametrize("recipe", ["realnvp", "spline-flow"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_default_comes_within_a_twentieth_of_a_nat(recipe: str, data: str, seed: int) -> None:
-    model = taught(recipe, data, 5_000, seed)
+    model = taught(recipe, data, None, seed)
     assert isinstance(model, FlowModel)
     assert kl(model, data) < 0.05
 
