@@ -99,7 +99,14 @@ def latent_scenes(spec: DataSpec) -> Recipe:
 
 @register(replace(second.SCENES, shape=(3, 16, 16)))
 def latent_faces(spec: DataSpec) -> Recipe:
-    """Reference: 10,000 captioned drawn faces of 64 pixels, all three stages."""
+    """Reference: drawn faces of 64 pixels with captions of hair and eyes, all three stages, 107 minutes of one CPU core.
+
+    Measured (9,472 faces, seed 0): by a classifier of hair that is right for 94 % of held-out real faces, 97.5 % of 480
+    pictures have the hair asked for at guidance 3, and 77 % unguided (benchmarks/latent_faces.py). The denoiser works
+    on squares of 2x2 places of codes of 16x16.
+    `genwerk train latent-faces --data FACES.zip --out runs/latent-faces`, then
+    `genwerk sample runs/latent-faces --prompt "blue hair red eyes" -n 16`.
+    """
     base, config = latent_diffusion(spec), fitted(spec)
     assert isinstance(config.autoencoder, AutoencoderKLConfig)
     assert isinstance(config.prior, DDPMConfig)
