@@ -35,9 +35,9 @@ def began(spec: DataSpec) -> Recipe:
 def began_mnist(spec: DataSpec) -> Recipe:
     """Reference: M_global is to fall to less than half of its start on MNIST, in 10 minutes on 2 CPU cores.
 
-    Measured (seed 0, 559 processor seconds, 4,677 rounds): from 0.467 to 0.075, while the samples, varied at first, have
-    come to one shape. A quarter of the paper's channels, a code of 16 and a quicker k, for digits are far easier to give
-    back than faces.
+    Measured (seed 0, 559 processor seconds, 4,677 rounds): from 0.467 to 0.075, while the samples, varied at first,
+    have come to one shape. A quarter of the paper's channels, a code of 16 and a quicker k, for digits are far easier
+    to give back than faces.
     `genwerk train began-mnist --data MNIST_FOLDER --out runs/began-mnist`.
     """
     base = began(spec)

@@ -99,7 +99,7 @@ def latent_scenes(spec: DataSpec) -> Recipe:
 
 @register(replace(second.SCENES, shape=(3, 16, 16)))
 def latent_faces(spec: DataSpec) -> Recipe:
-    """Reference: drawn faces of 64 pixels with captions of hair and eyes, all three stages, 107 minutes of one CPU core.
+    """Reference: drawn faces of 64 pixels with captions of hair and eyes, all stages, 107 minutes of one CPU core.
 
     Measured (9,472 faces, seed 0): by a classifier of hair that is right for 94 % of held-out real faces, 97.5 % of 480
     pictures have the hair asked for at guidance 3, and 77 % unguided (benchmarks/latent_faces.py). The denoiser works
