@@ -386,10 +386,10 @@ def sample(
 
     A model that is told texts gets the rows of ``text``, token ids with shape (m, l), in turn, and one that is told
     numbers those of ``given``, with shape (m, len(spec.given)). Sample i is that of seed ``seed + i`` whatever ``size``
-    is. ``decoding`` is for models that emit symbols (and its temperature alone for those
-    whose latents can be drawn nearer to the mode); ``sampling``, ``negative`` (a condition to be led away from, with
-    one row) and ``picture``, the height and width of each, are for those that take noise away; ``seconds``, the length
-    of each sound, is for those that go on for as long as they are asked to.
+    is. ``decoding`` is for models that emit symbols (and its temperature alone for those whose latents can be drawn
+    nearer to the mode); ``sampling``, ``negative`` (a condition to be led away from, with one row) and ``picture``, the
+    height and width of each, are for those that take noise away; ``seconds``, the length of each sound, is for those
+    that go on for as long as they are asked to.
     """
     require(model, "sample", "samples")
     assert isinstance(model, Samples)

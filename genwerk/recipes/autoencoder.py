@@ -13,13 +13,13 @@ MNIST = DataSpec(kind="image", shape=(1, 28, 28), classes=tuple("0123456789"))
 
 def conv_widths(spec: DataSpec) -> tuple[int, ...]:
     """Channels of as many convolutions as bring an image of ``spec`` to 4 pixels or fewer: 32, 64, 128, 256, ..."""
-    layers = max(1, (min(spec.shape[1:]) - 1).bit_length() - 2)
+    layers = max(1, (spec.side - 1).bit_length() - 2)
     return tuple(min(32 * 2**i, 512) for i in range(layers))
 
 
 def fitted(spec: DataSpec) -> AutoencoderConfig:
     """Convolutional for images of 16 pixels and more, else fully connected; a code of 2 to 32 dimensions."""
-    conv = spec.kind == "image" and min(spec.shape[1:]) >= 16
+    conv = spec.kind == "image" and spec.side >= 16
     grey = spec.kind == "image" and spec.shape[0] == 1
     return AutoencoderConfig(
         network="conv" if conv else "mlp",

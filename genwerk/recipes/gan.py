@@ -17,7 +17,7 @@ def pair(optim: Optim, discriminator: Optim | None = None) -> dict[str, Optim]:
 
 def small(spec: DataSpec, below: int = 16) -> bool:
     """Whether fully connected networks suit the data: tables, and images ``below`` so many pixels."""
-    return spec.kind != "image" or min(spec.shape[1:]) < below
+    return spec.kind != "image" or spec.side < below
 
 
 def fitted(spec: DataSpec, below: int = 16) -> GANConfig:

@@ -17,7 +17,7 @@ def fitted(spec: DataSpec) -> VAEConfig:
     """
     image = spec.kind == "image"
     grey = image and spec.shape[0] == 1
-    conv = image and min(spec.shape[1:]) >= 16 and (not grey or max(spec.shape[1:]) > 28)
+    conv = image and spec.side >= 16 and (not grey or max(spec.shape[1:]) > 28)
     return VAEConfig(
         network="conv" if conv else "mlp",
         widths=conv_widths(spec) if conv else (400,),
