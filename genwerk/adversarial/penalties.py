@@ -7,6 +7,7 @@ dimension. They are computed in single precision, for the second derivative need
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,15 @@ TINY = 1e-12
 """Added under the square root of a norm, whose derivative at zero is none."""
 
 
+def differentiable_twice() -> AbstractContextManager[None]:
+    """While inside, networks run as they are written, for torch.compile's have no second derivative."""
+    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
 def score_gradient(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The gradient of each example's score with respect to the example, with shape (n, d), differentiable in turn."""
-    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False), differentiable_twice():
         x = (x.detach().float() if x.dtype == torch.bfloat16 else x.detach()).requires_grad_()
         (gradient,) = torch.autograd.grad(score(x).sum(), x, create_graph=True)
     return gradient.flatten(1)
@@ -49,7 +56,7 @@ def path_lengths(made: Tensor, w: Tensor, y: Tensor) -> Tensor:
 
     Karras et al., Analyzing and Improving the Image Quality of StyleGAN, 2020, arXiv:1912.04958, equation 4: ``y`` is
     standard normal with the shape of ``made``, divided by the square root of its pixels here. The norm is over one
-    layer's styles, averaged (in the square) over layers.
+    layer's styles, averaged (in the square) over layers. Compute ``made`` inside :func:`differentiable_twice`.
     """
     y = y / (made.shape[2] * made.shape[3]) ** 0.5
     (gradient,) = torch.autograd.grad((made * y).sum(), w, create_graph=True)

@@ -12,6 +12,7 @@ are of the generator's whole batch; truncation acts at every layer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from genwerk.abilities import Styles
 from genwerk.adversarial.augment import DRAWS, Augmentation, augment, next_p
 from genwerk.adversarial.objectives import accuracy, make_objective
-from genwerk.adversarial.penalties import path_lengths, r1
+from genwerk.adversarial.penalties import differentiable_twice, path_lengths, r1
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
 from genwerk.model import Draw, Loss, Metrics, Player, Stage, Turn, Turns
 from genwerk.nn.stylegan import (
@@ -36,7 +37,7 @@ from genwerk.nn.stylegan import (
     mix_styles,
     sizes,
 )
-from genwerk.noise import SeededNoise
+from genwerk.noise import Noise, SeededNoise
 from genwerk.spec import Batch, DataSpec
 
 SMALLEST = 8
@@ -169,7 +170,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         self.grown.add_(1 / fading).clamp_(max=level)
         return None
 
-    def ingredients(self, draw: Draw, level: int) -> tuple[Tensor, Tensor, Tensor]:
+    def ingredients(self, draw: Noise, level: int) -> tuple[Tensor, Tensor, Tensor]:
         """What images are made from: two latents (n, 2, latent), the layer (n,) from which on styles are the second's,
         and noise (n, noise_size)."""
         z = torch.stack([self.latents(draw), self.latents(draw)], dim=1)
@@ -225,7 +226,8 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
     ) -> Loss:
         """The generator's objective, with the path length penalty where its directions ``y`` are given."""
         c = self.label(condition)
-        made, w = self.make(z, crossover, noise, c, growth)
+        with nullcontext() if y is None else differentiable_twice():
+            made, w = self.make(z, crossover, noise, c, growth)
         metrics: Metrics = {"mean style": w[:, 0].to(self.style_mean.dtype).mean(0)}
         seen = made if u is None else augment(made, u[:, 0], self.p, self.config.augment)
         loss = self.objective.generator(self.discriminator(seen, c, growth).score)

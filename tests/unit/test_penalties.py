@@ -67,3 +67,14 @@ def test_clipping() -> None:
     w = [numbers(4, 4), numbers(3)]
     clip_(w, 0.01)
     assert max(p.abs().max().item() for p in w) == 0.01
+
+
+def test_a_network_that_torch_compile_has_rewritten_is_penalised_as_it_is_written() -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+    x = numbers(5, 3)
+    weight = network[0].weight
+    (expected,) = torch.autograd.grad(r1(lambda x: network(x)[:, 0], x), weight)
+    network.compile(backend="aot_eager")
+    compiled = network(x).mean() + r1(lambda x: network(x)[:, 0], x)
+    (found,) = torch.autograd.grad(compiled - network(x).mean(), weight)
+    torch.testing.assert_close(found, expected)

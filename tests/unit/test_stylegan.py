@@ -228,7 +228,7 @@ def test_other_sizes_are_refused_with_the_nearest(height: int, width: int, good:
 
 def test_mixing_takes_coarse_styles_from_one_and_fine_ones_from_the_other() -> None:
     model = stylegan(mixing=0.5)
-    z, crossover, noise = model.ingredients(BatchNoise(200, torch.Generator().manual_seed(0)), model.top)  # type: ignore[arg-type]
+    z, crossover, noise = model.ingredients(BatchNoise(200, torch.Generator().manual_seed(0)), model.top)
     assert set(crossover.tolist()) == set(range(1, 7))  # 6: unmixed
     assert 70 < int((crossover == 6).sum()) < 130
     _, w = model.make(z, crossover, noise, None, Growth(model.top, None))
@@ -371,3 +371,14 @@ def test_compiling_reaches_the_parts_that_training_calls() -> None:
     model = Trainer(stylegan(), data, Train(rounds=1, batch_size=4, optim=optim, compile=True)).model
     for network in (model.generator.mapping, model.generator.synthesis, model.discriminator):
         assert network._compiled_call_impl is not None
+
+
+def test_a_path_length_goes_through_networks_as_they_are_written_though_they_are_compiled() -> None:
+    model = stylegan(path_length=1.0)
+    for network in (model.generator.mapping, model.generator.synthesis, model.discriminator):
+        network.compile(backend="aot_eager")
+    ingredients = model.ingredients(BatchNoise(2, torch.Generator().manual_seed(0)), model.top)
+    loss, metrics = model.generator_loss(*ingredients, None, None, torch.randn(2, 1, 16, 16), model.growth())
+    gradients = torch.autograd.grad(loss, list(model.generator.synthesis.parameters()), allow_unused=True)
+    assert metrics["path length"] > 0
+    assert all(g is None or bool(g.isfinite().all()) for g in gradients)
