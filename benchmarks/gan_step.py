@@ -1,10 +1,11 @@
-"""One round of a GAN here, against the usual plain script on the same networks: DCGAN and WGAN-GP, 28 pixels, batch 64.
+"""One round of a GAN here, against the usual plain script on the same layers: DCGAN and WGAN-GP, 28 pixels, batch 64.
 
     python benchmarks/gan_step.py [--rounds 10] [--repeats 12]
 
 The plain script is that of the collections of PyTorch GANs: the generator steps first, through a discriminator that is
 not frozen; the discriminator then sees the same made examples detached; torch's default Adam; binary cross-entropy of
-labels of ones and zeros. Blocks of rounds alternate, so that a drifting machine treats both alike.
+labels of ones and zeros; each network one nn.Sequential. Blocks of rounds alternate, so that a drifting machine treats
+both alike.
 """
 
 from __future__ import annotations
@@ -37,22 +38,30 @@ def data() -> Dataset:
     return Dataset(x=pixels, spec=SPEC)
 
 
+def plain_pair(config: GANConfig) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator as a plain script writes them: the layers of ours, one after the other."""
+    torch.manual_seed(0)
+    game = GAN(config, SPEC)
+    g, d = game.generator, game.discriminator
+    ups = [m for norm, up in zip(g.norms, g.ups, strict=True) for m in (norm, nn.ReLU(), up)]
+    downs = [m for layer in d.layers for m in (layer, nn.LeakyReLU(0.2))]
+    return nn.Sequential(g.project, g.unflatten, *ups, nn.Tanh()), nn.Sequential(*downs, nn.Flatten(), d.head.linear)
+
+
 def plain_dcgan() -> Callable[[], None]:
     """One round of a plain DCGAN script."""
-    torch.manual_seed(0)
-    game, pixels = GAN(DCGAN, SPEC), data().x
-    g, d = game.generator, game.discriminator
+    (g, d), pixels = plain_pair(DCGAN), data().x
     optim_g, optim_d = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999)) for m in (g, d))
-    bce, valid, fake = nn.BCEWithLogitsLoss(), torch.ones(BATCH), torch.zeros(BATCH)
+    bce, valid, fake = nn.BCEWithLogitsLoss(), torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
 
     def step() -> None:
         real = pixels[torch.randint(0, len(pixels), (BATCH,))].float() / 127.5 - 1
         optim_g.zero_grad()
-        made = g(torch.randn(BATCH, LATENT)).tanh()
-        bce(d(made).score, valid).backward()
+        made = g(torch.randn(BATCH, LATENT))
+        bce(d(made), valid).backward()
         optim_g.step()
         optim_d.zero_grad()
-        loss = (bce(d(real).score, valid) + bce(d(made.detach()).score, fake)) / 2
+        loss = (bce(d(real), valid) + bce(d(made.detach()), fake)) / 2
         loss.backward()
         optim_d.step()
 
@@ -61,27 +70,25 @@ def plain_dcgan() -> Callable[[], None]:
 
 def plain_wgan_gp() -> Callable[[], None]:
     """One round of a plain WGAN-GP script: five steps of the critic, one of the generator."""
-    torch.manual_seed(0)
-    game, pixels = GAN(WGAN_GP, SPEC), data().x
-    g, d = game.generator, game.discriminator
+    (g, d), pixels = plain_pair(WGAN_GP), data().x
     optim_g, optim_d = (torch.optim.Adam(m.parameters(), lr=1e-4, betas=(0.5, 0.9)) for m in (g, d))
 
     def step() -> None:
         for _ in range(5):
             real = pixels[torch.randint(0, len(pixels), (BATCH,))].float() / 127.5 - 1
             optim_d.zero_grad()
-            made = g(torch.randn(BATCH, LATENT)).tanh().detach()
+            made = g(torch.randn(BATCH, LATENT)).detach()
             eps = torch.rand(BATCH, 1, 1, 1)
             between = (eps * real + (1 - eps) * made).requires_grad_(True)
-            scores = d(between).score
+            scores = d(between)
             (gradient,) = torch.autograd.grad(
                 scores, between, torch.ones_like(scores), create_graph=True, retain_graph=True
             )
             penalty = ((gradient.view(BATCH, -1).norm(2, dim=1) - 1) ** 2).mean()
-            (d(made).score.mean() - d(real).score.mean() + 10 * penalty).backward()
+            (d(made).mean() - d(real).mean() + 10 * penalty).backward()
             optim_d.step()
         optim_g.zero_grad()
-        (-d(g(torch.randn(BATCH, LATENT)).tanh()).score.mean()).backward()
+        (-d(g(torch.randn(BATCH, LATENT))).mean()).backward()
         optim_g.step()
 
     return step
