@@ -22,8 +22,7 @@ from genwerk.abilities import Decodes, Encodes
 from genwerk.data import phases
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.vae import VAEConfig
-from genwerk.pictures import write_image
-from genwerk.verbs import grid
+from genwerk.pictures import grid, write_image
 
 WIDTHS, CODE = (256, 64), 2
 CONFIGS: dict[str, Config] = {

@@ -24,7 +24,7 @@ from genwerk.events import RoundDone
 from genwerk.families.autoregressive import AutoregressiveModel
 from genwerk.families.pixelrnn import PixelRNNConfig
 from genwerk.model import build
-from genwerk.pictures import write_image
+from genwerk.pictures import grid, write_image
 from genwerk.recipes import recipe
 from genwerk.settings import Recipe
 from genwerk.spec import Batch
@@ -98,9 +98,9 @@ def main() -> None:
         sheet = torch.cat([veiled, made.x, batch.x[:, None]], 1).flatten(0, 1)
         origin = {"recipe": "pixelrnn-pokemon", "encoding": name, "round": rounds, "seed": 0}
         stem = name.replace(" ", "")
-        print(write_image(options.out / f"{stem}.png", verbs.grid(sheet, COMPLETIONS + 2, scale=3), origin))
+        print(write_image(options.out / f"{stem}.png", grid(sheet, COMPLETIONS + 2, scale=3), origin))
         sampled = Batch(verbs.sample(best, 48, seed=0).x)
-        write_image(options.out / f"{stem}-samples.png", verbs.grid(sampled.x, 12, scale=3), origin)
+        write_image(options.out / f"{stem}-samples.png", grid(sampled.x, 12, scale=3), origin)
 
 
 if __name__ == "__main__":

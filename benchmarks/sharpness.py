@@ -25,10 +25,9 @@ from genwerk.evaluation import rebuild
 from genwerk.families.vae import VAEConfig
 from genwerk.families.vaegan import VAEGANConfig
 from genwerk.nn.dcgan import channels, stages
-from genwerk.pictures import write_image
+from genwerk.pictures import grid, write_image
 from genwerk.recipes import recipe
 from genwerk.spec import DataSpec
-from genwerk.verbs import grid
 
 SHOWN = 12
 

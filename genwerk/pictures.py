@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from math import ceil, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,31 @@ from torch.nn.functional import adaptive_max_pool1d
 
 from genwerk.data.dataset import FULL_SCALE
 from genwerk.spec import Batch, DataSpec
-from genwerk.verbs import grid
 
 SOUNDS = (".wav", ".flac")
 """Ends of the names of sound files that can be written."""
 PAUSE = 0.2
 """Seconds of silence between the sounds of one file."""
+
+
+def grid(images: Tensor, columns: int | None = None, *, gap: int = 1, scale: int | None = None) -> Tensor:
+    """One picture of many: uint8 with shape (height, width, 3), images in rows of ``columns`` on a white ground.
+
+    ``images`` has shape (n, c, h, w) with values in [0, 1] and 1 or 3 channels; small ones are enlarged by whole
+    pixels (``scale``, chosen so that an image is at least 56 pixels high when None).
+    """
+    n, _, h, w = images.shape
+    columns = columns or ceil(sqrt(n))
+    scale = scale or max(1, ceil(56 / h))
+    pixels = images.detach().cpu().float().clamp(0, 1).mul(255).round().to(torch.uint8).expand(n, 3, h, w)
+    pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    rows, gap = ceil(n / columns), gap * scale
+    height, width = h * scale, w * scale
+    sheet = torch.full((3, rows * (height + gap) + gap, columns * (width + gap) + gap), 255, dtype=torch.uint8)
+    for i, image in enumerate(pixels):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        sheet[:, top : top + height, left : left + width] = image
+    return sheet.permute(1, 2, 0)
 
 
 def write_examples(

@@ -17,8 +17,8 @@ from torch import Tensor
 from genwerk.data import Data, open_data
 from genwerk.families.began import BEGAN, BEGANConfig
 from genwerk.figures import Figures, paper
+from genwerk.pictures import grid
 from genwerk.recipes import find
-from genwerk.verbs import grid
 
 GAMMAS = (0.3, 0.5, 0.7, 0.9)
 ROUNDS, QUICK = 1500, 5

@@ -19,9 +19,9 @@ from genwerk.data import Data, open_data
 from genwerk.extractor import classifier_for
 from genwerk.families.stylegan import StyleGAN
 from genwerk.figures import Figures, paper
+from genwerk.pictures import grid
 from genwerk.recipes import recipe
 from genwerk.steering import Entanglement, Space
-from genwerk.verbs import grid
 
 ROUNDS, QUICK = 2000, 3
 PAIRS, SAMPLES = 2000, 4000

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genwerk import store, verbs
+from genwerk.abilities import told_what
 from genwerk.classification import classify
 from genwerk.data import Data, open_data
 from genwerk.data.dataset import Dataset
@@ -283,7 +284,7 @@ def test_the_prior_of_codes_is_told_too() -> None:
     optim = {"autoencoder": Optim(), "prior": Optim()}
     train = Train(rounds=2, batch_size=8, optim=optim, sample_every=0, evaluate_every=0, save_every=0)
     trained = Trainer(build(config, SPEC), pairs(), train).fit()
-    assert verbs.told_what(trained) == "vector"
+    assert told_what(trained) == "vector"
     assert verbs.sample(trained, 3, given=torch.tensor([[1.75, 1e4]]), seed=0).x.shape == (3, 2)
 
 

@@ -13,6 +13,7 @@ from genwerk.abilities import Completes, Conditions, Decodes, Encodes, Samples, 
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Model
 from genwerk.noise import SeededNoise
+from genwerk.pictures import grid
 from genwerk.spec import Batch, DataSpec
 
 TABLE = DataSpec(kind="table", shape=(3,))
@@ -153,7 +154,7 @@ def test_the_plane_is_that_of_greatest_variance() -> None:
 
 def test_a_grid_places_every_image() -> None:
     images = torch.rand(5, 1, 4, 4)
-    sheet = verbs.grid(images, 3, gap=2, scale=1)
+    sheet = grid(images, 3, gap=2, scale=1)
     assert sheet.shape == (2 * 6 + 2, 3 * 6 + 2, 3)
     torch.testing.assert_close(sheet[2:6, 8:12, 0].float() / 255, images[1, 0], atol=0.003, rtol=0)
     assert (sheet[8:12, 14:18] == 255).all()

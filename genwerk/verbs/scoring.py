@@ -1,0 +1,118 @@
+"""What a model says of examples: how likely they are, and which of the data its samples are near to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log, sqrt
+
+import torch
+from torch import Tensor
+
+from genwerk.abilities import Bounds, Scores, Weighs, abilities
+from genwerk.data.dataset import Dataset
+from genwerk.model import Model
+from genwerk.verbs.asking import condition_for, require
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Mean log-likelihood of data under a model, and how it was found."""
+
+    nats: float
+    """Mean per example."""
+    standard_error: float
+    """Of the mean, over examples."""
+    exact: bool
+    """False where the figure is a lower bound."""
+    draws: int | None = None
+    """Importance draws an example, for a bound."""
+    ess: float | None = None
+    """Mean effective sample size of the importance weights, of ``draws``."""
+    bits_per_dim: float | None = None
+    """The same figure in bits per dimension of the 8-bit data; None where that has no meaning."""
+    derivation: str = ""
+    """How bits per dimension follow from nats, and of which version of the data."""
+
+
+def log_likelihood(
+    model: Model, data: Dataset, *, draws: int = 100, examples: int | None = None, seed: int = 0
+) -> Likelihood:
+    """Mean log-likelihood of at most ``examples`` of ``data``: exact where the model knows it, else a lower bound.
+
+    For importance-weighted bounds the draws are taken in one batched pass a chunk of examples; the effective sample
+    size (sum w)^2 / sum w^2 says how much a bound of K draws can be trusted (Burda et al., 2015, arXiv:1509.00519).
+    """
+    if not isinstance(model, (Scores, Bounds)):
+        require(model, "log-likelihood", "scores" if "bounds" in abilities(model) else "bounds")
+    if draws < 1:
+        raise ValueError(f"{draws} draws cannot estimate a bound; ask for 1 or more")
+    values: list[Tensor] = []
+    sizes: list[Tensor] = []
+    data = data if examples is None else data.subset(examples, seed)
+    n = len(data)
+    chunk = 512 if isinstance(model, Scores) else max(1, min(512, 25_600 // draws))
+    with torch.no_grad():
+        for start in range(0, n, chunk):
+            batch = data.batch(slice(start, min(start + chunk, n)))
+            x, c = batch.x.to(model.device), condition_for(model, batch)
+            if isinstance(model, Scores):
+                values.append(model.log_prob(x, c))
+            elif isinstance(model, Weighs):
+                w = model.log_weights(x, draws, c, seed=seed + start)
+                values.append(torch.logsumexp(w, 1) - log(draws))
+                sizes.append(torch.exp(2 * torch.logsumexp(w, 1) - torch.logsumexp(2 * w, 1)))
+            elif isinstance(model, Bounds):
+                values.append(model.log_prob_bound(x, draws, c, seed=seed + start))
+    nats = torch.cat(values).double()
+    mean = nats.mean().item()
+    bits, derivation = bits_per_dim(model, mean)
+    return Likelihood(
+        nats=mean,
+        standard_error=nats.std().item() / sqrt(len(nats)) if len(nats) > 1 else float("nan"),
+        exact=isinstance(model, Scores),
+        draws=None if isinstance(model, Scores) else draws,
+        ess=torch.cat(sizes).double().mean().item() if sizes else None,
+        bits_per_dim=bits,
+        derivation=derivation,
+    )
+
+
+def bits_per_dim(model: Model, nats: float) -> tuple[float | None, str]:
+    """Bits per dimension from mean nats an example, with its derivation; None for data that are not 8-bit images.
+
+    ``log_prob`` is in nats of the stored levels, so bits are nats / (dims ln 2) and nothing is corrected by hand.
+    """
+    scored = model.scored if isinstance(model, (Scores, Bounds)) else ""
+    if model.spec.kind != "image":
+        return None, f"nats of {scored or 'the density in the units of the data'}"
+    bits = -nats / (model.spec.dims * log(2))
+    return bits, f"{-nats:.4g} nats / ({model.spec.dims} dimensions x ln 2), of {scored or 'the stored pixels'}"
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest training examples of some samples."""
+
+    rows: Tensor
+    """Indices into the training data with shape (n, k), nearest first."""
+    distances: Tensor
+    """Euclidean distances in the units of the data with shape (n, k)."""
+
+
+def nearest(samples: Tensor, train: Dataset, k: int = 1) -> Neighbours:
+    """The ``k`` training examples closest to each sample: a model that copies its data is seen here.
+
+    Distances are computed in chunks of the training data and compared exactly, so memory stays bounded.
+    """
+    if not 1 <= k <= len(train):
+        raise ValueError(f"asked for {k} neighbours of {len(train)} training examples")
+    flat = samples.flatten(1).double()
+    best = torch.full((len(flat), k), torch.inf, dtype=torch.float64)
+    rows = torch.zeros((len(flat), k), dtype=torch.int64)
+    for start in range(0, len(train), 4096):
+        part = train.batch(slice(start, start + 4096)).x.to(flat.device).flatten(1).double()
+        both = torch.cat([best, torch.cdist(flat, part, compute_mode="donot_use_mm_for_euclid_dist").cpu()], 1)
+        here = torch.arange(start, start + len(part)).expand(len(flat), -1)
+        best, order = both.topk(k, dim=1, largest=False)
+        rows = torch.cat([rows, here], 1).gather(1, order)
+    return Neighbours(rows, best)
