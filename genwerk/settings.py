@@ -63,7 +63,7 @@ class Watch:
     """Mean distance between two samples, as a fraction of that between two training examples, below which the generator
     makes one and the same."""
     sure: float = 0.999
-    """Accuracy from which the discriminator has won, if no other player learns."""
+    """Accuracy from which the discriminator has won, if no other player learns or samples are nowhere near the data."""
     vanishing: float = 1e-5
     """Norm of the gradient below which a player no longer learns."""
     worse: float = 10.0
@@ -90,7 +90,7 @@ class Train:
     """Optimiser by player."""
     ema: dict[str, float] = field(default_factory=dict)
     """Half-life in examples of a player's averaged weights, by player; players not named keep none."""
-    ema_warmup: bool = False
+    ema_warmup: bool = True
     """Whether averaged weights follow more closely in the first steps, so that early samples are not of random ones."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic inside the networks (bfloat16 by autocast)."""

@@ -6,8 +6,9 @@ A look compares a few hundred samples of fixed seeds with as many training examp
 * samples hold values that are not finite;
 * the generator makes one thing: two samples are nearer to each other than ``spread`` of what two examples are. This
   counts once they have been :data:`RISEN` times as far apart, for generators begin so, and after ``grace`` rounds;
-* the discriminator has won: it is never wrong and nobody else's gradient is left. Only families that report an accuracy
-  are judged by this; a Wasserstein critic, say, is never wrong and does no harm by it;
+* the discriminator has won: it is never wrong, and either nobody else's gradient is left or samples are somewhere else
+  than the data. Only families that report an accuracy are judged by this; a Wasserstein critic, say, is never wrong and
+  does no harm by it;
 * the held-out figure is more than ``worse`` times its best, and samples are somewhere else than the data (the second
   because a good figure is near 0, and ten times that is still good).
 
@@ -104,15 +105,18 @@ class Watchdog:
         if figures.get(NOT_FINITE, 0.0) > 0:
             return f"{figures[NOT_FINITE]:.1%} of the values in samples are not finite"
         spread, accuracy = figures.get(SPREAD, math.inf), figures.get("accuracy", 0.0)
-        norm = max(learners.values(), default=math.inf)
+        norm, elsewhere = max(learners.values(), default=math.inf), figures.get(DISTANCE, 0.0) > ELSEWHERE
         self.risen |= SPREAD in figures and spread >= RISEN * watch.spread
         self._count("alike", spread < watch.spread and (self.risen or stage_round > watch.grace))
-        self._count("won", accuracy >= watch.sure and norm < watch.vanishing)
+        self._count("won", accuracy >= watch.sure and (norm < watch.vanishing or elsewhere))
         if self.counts["alike"] >= watch.patience:
             return f"samples are nearly the same: two differ by {spread:.1%} of what two training examples differ by"
         if self.counts["won"] >= watch.patience:
-            return f"the discriminator tells {accuracy:.1%} apart and leaves the others a gradient of norm {norm:.2g}"
-        if self.counts["worse"] >= watch.patience and figures.get(DISTANCE, 0.0) > ELSEWHERE:
+            left = (
+                "samples are nowhere near the data" if elsewhere else f"leaves the others a gradient of norm {norm:.2g}"
+            )
+            return f"the discriminator tells {accuracy:.1%} apart and {left}"
+        if self.counts["worse"] >= watch.patience and elsewhere:
             times = self.counts["worse"]
             return (
                 f"the held-out figure has been over {watch.worse:g} times its best, {times} evaluations in succession"

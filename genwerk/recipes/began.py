@@ -43,11 +43,11 @@ def began_mnist(spec: DataSpec) -> Recipe:
     base = began(spec)
     return replace(
         base,
-        model=BEGANConfig(width=16, latent=16, hidden=16, gamma=0.7, lambda_k=0.01, patience=1_000),
+        model=BEGANConfig(width=16, gamma=1.0, lambda_k=0.01, patience=1_000),
         train=replace(
             base.train,
             rounds=6_000,
-            optim=pair(Optim(lr=5e-4, betas=BETAS)),
+            optim=pair(Optim(lr=2e-4, betas=BETAS)),
             sample_every=500,
             evaluate_every=500,
             save_every=500,

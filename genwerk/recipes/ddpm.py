@@ -39,7 +39,6 @@ def ddpm(spec: DataSpec) -> Recipe:
         batch_size=64 if image else 256,
         optim={"model": optim},
         ema={"model": 20_000.0 if image else 50_000.0},
-        ema_warmup=True,
         evaluate_every=1_000 if image else 500,
     )
     return Recipe(model=fitted(spec), train=train, evaluate=Evaluate(draws=10))
@@ -110,7 +109,6 @@ def ddpm_cifar10(spec: DataSpec) -> Recipe:
         batch_size=batch_size,
         optim={"model": Optim(lr=2e-4, warmup=5_000, clip_norm=1.0)},
         ema={"model": round(log(0.5) / log(0.9999) * batch_size)},
-        ema_warmup=True,
         precision="bfloat16",
         log_every=500,
         sample_every=20_000,

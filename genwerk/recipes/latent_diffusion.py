@@ -54,7 +54,7 @@ def latent_diffusion(spec: DataSpec) -> Recipe:
     if config.text is not None:
         optim["text"] = second.clip(spec).train.optim["model"]
     optim["prior"] = Optim(name="adamw", lr=1e-3, schedule="cosine", warmup=200, clip_norm=1.0)
-    train = replace(autoencoder.train, optim=optim, ema={"prior": 20_000.0}, ema_warmup=True)
+    train = replace(autoencoder.train, optim=optim, ema={"prior": 20_000.0})
     model = replace(config, text_rounds=2_000, text_batch=128, prior_rounds=10_000, prior_batch=64)
     return Recipe(model=model, train=train, evaluate=Evaluate(samples=2_000))
 

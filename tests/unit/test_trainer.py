@@ -88,7 +88,7 @@ def test_only_the_player_whose_turn_it_is_moves() -> None:
 
 
 def test_averaged_weights_follow_the_half_life() -> None:
-    run = trainer(settings=replace(SETTINGS, rounds=2, ema={"generator": 8.0}))
+    run = trainer(settings=replace(SETTINGS, rounds=2, ema={"generator": 8.0}, ema_warmup=False))
     start = run.model.generator.weight.detach().clone()
     weights = []
     for event in run:
@@ -103,7 +103,7 @@ def test_averaged_weights_follow_the_half_life() -> None:
 
 
 def test_averages_forget_the_first_weights_quickly() -> None:
-    seat = trainer(settings=replace(SETTINGS, ema={"generator": 1e6}, ema_warmup=True)).players["generator"]
+    seat = trainer(settings=replace(SETTINGS, ema={"generator": 1e6})).players["generator"]
     weights = [seat.average_weight(8) for seat.steps in (1, 2, 10, 10_000_000)]
     assert weights == pytest.approx([9 / 11, 9 / 12, 9 / 20, 1 - 0.5 ** (8 / 1e6)])
 

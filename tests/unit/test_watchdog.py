@@ -402,8 +402,10 @@ def test_samples_that_are_alike_count_once_they_were_not_or_late() -> None:
     assert verdicts([{SPREAD: 0.2}, low, low, low]) == [False] * 4
 
 
-def test_the_discriminator_has_won_only_if_nobody_else_learns() -> None:
+def test_the_discriminator_has_won_only_if_nobody_else_learns_or_samples_are_off() -> None:
     won = {SPREAD: 1.0, "accuracy": 1.0}
+    assert verdicts([won | {DISTANCE: 0.5}] * 3) == [False, False, True]
+    assert verdicts([won | {DISTANCE: 0.3}] * 9) == [False] * 9
     assert verdicts([won] * 3, norm=1e-7) == [False, False, True]
     assert verdicts([won] * 9, norm=1e-3) == [False] * 9
     assert verdicts([{SPREAD: 1.0, "score gap": 40.0}] * 9, norm=1e-7) == [False] * 9
