@@ -35,10 +35,10 @@ def began(spec: DataSpec) -> Recipe:
 def began_mnist(spec: DataSpec) -> Recipe:
     """Reference: M_global is to fall to less than half of its start on MNIST, in 10 minutes on 2 CPU cores.
 
-    Measured (seed 0, 612 processor seconds, 4,727 rounds): from 0.596 to 0.083. Nearly all samples are strokes like a 1,
-    for these are given back best: a discriminator that errs by 0.121 a pixel on digits in the mean errs by 0.082 on a 1
-    and by 0.150 on an 8, so the generator pays least for 1s, and the balance is of means alone. At gamma 0.7, and with
-    codes of 16, every sample was the same stroke. A quarter of the paper's channels and a quicker k.
+    Measured (seed 0, 612 processor seconds, 4,727 rounds): from 0.596 to 0.083. Nearly all samples are strokes like a
+    1, for these are given back best: a discriminator that errs by 0.121 a pixel on digits in the mean errs by 0.082 on
+    a 1 and by 0.150 on an 8, so the generator pays least for 1s, and the balance is of means alone. At gamma 0.7, and
+    with codes of 16, every sample was the same stroke. A quarter of the paper's channels and a quicker k.
     `genwerk train began-mnist --data MNIST_FOLDER --out runs/began-mnist`.
     """
     base = began(spec)
