@@ -42,9 +42,9 @@ def stylegan_mnist(spec: DataSpec) -> Recipe:
     """Reference: MNIST at its own 28 pixels (7, 14, 28), told the digit, for about 10 minutes of 2 CPU cores.
 
     The paper has no figures for digits; the Fréchet distance in the digit classifier's features, beside its floor and
-    ceiling, is what to compare. Measured on one thread, seed 0, about 0.2 CPU seconds a round: 32.9 after 1,200
-    rounds of this recipe, every digit legible, few shapes of each. Without the label, and with 4 layers of mapping, the
-    same networks make one shape in all samples after as many (67.6):
+    ceiling, is what to compare. Measured on one thread, seed 0: 9.4 after 3,325 rounds (619 seconds), every digit
+    legible, one or two shapes of each (recall 0.004). Without the label, and with 4 layers of mapping, the same
+    networks make one shape in all samples (67.6 after 1,200 rounds):
     `genwerk train stylegan-mnist --data MNIST_FOLDER --out runs/stylegan-mnist`.
     """
     optim = Optim(lr=2e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
@@ -58,8 +58,9 @@ def stylegan_mnist(spec: DataSpec) -> Recipe:
 def stylegan_faces(spec: DataSpec) -> Recipe:
     """Reference: drawn faces of 64 pixels, small networks, for one and a half hours of one CPU core.
 
-    The default networks with half the channels at the image's size, 160,000 images, rate falling to a tenth.
-    No figure is published for these data: `genwerk train stylegan-faces --data FACES_FOLDER --out runs/stylegan-faces`.
+    The default networks with half the channels at the image's size, 160,000 images, rate falling to a tenth. No figure
+    is published for these data. Measured, seed 0, 96 minutes: Fréchet distance 0.69 in features of orientation (floor
+    0.03, ceiling 53), precision 0.96, recall 0.63: `genwerk train stylegan-faces --data FACES_FOLDER --out runs/faces`.
     """
     base = stylegan(spec)
     optim = Optim(lr=2e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
