@@ -272,4 +272,5 @@ def entanglement(
         ("space", "path length", "at the ends", "separability"),
         [(e.space, *both, score) for e, both, score in zip(found, lengths, scores, strict=True)],
     )
-    say(f"path length in {similarity}, over {pairs} paths; separability over {samples} samples; less is better")
+    told = f"over {samples} samples" if found[0].separability else "is of images with classes"
+    say(f"path length in {similarity}, over {pairs} paths; separability {told}; less is better")
