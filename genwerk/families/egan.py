@@ -162,7 +162,7 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
             score = self.discriminator(x, c).score
             value = loss(score).mean()
             gradient = torch.autograd.grad(value, list(self.discriminator.parameters()))
-        return score.detach(), value.detach(), parameters_to_vector(gradient)
+        return score.detach(), value.detach(), torch.cat([g.flatten() for g in gradient])
 
     def selection(self, report: Metrics) -> tuple[Tensor, Metrics]:
         """Rows of the mu fittest children, best first, and figures of the best; counts its mutation's win."""

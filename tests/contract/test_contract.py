@@ -331,9 +331,10 @@ def test_micro_batches_change_nothing(case: Case) -> None:
     if case.couples_examples:
         pytest.skip("examples of a batch are coupled by design")
     ends = []
+    optim = {who: replace(o, eps=1e-3) for who, o in case.recipe.train.optim.items()}  # Adam's blows rounding up
     with double_precision():
         for micro in (None, 3):
-            settings = replace(case.recipe.train, rounds=2, micro_batch=micro)
+            settings = replace(case.recipe.train, rounds=2, micro_batch=micro, optim=optim)
             ends.append(Trainer(fresh(case.recipe, case.entry.spec), case.double, settings).fit().state_dict())
     for name, value in ends[0].items():
         torch.testing.assert_close(ends[1][name], value, rtol=1e-6, atol=1e-8)
