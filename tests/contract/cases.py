@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -16,7 +17,7 @@ from genwerk.abilities import condition_of
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Model, build
 from genwerk.recipes import REGISTRY
-from genwerk.settings import Entry, Recipe
+from genwerk.settings import Entry, Recipe, Train
 from genwerk.spec import Batch, DataSpec
 from genwerk.trainer import Trainer
 
@@ -74,6 +75,11 @@ class Case:
         return coupling or any(
             getattr(config, field, 0) for config in configs for field in ("mmd", "dropout", "group", "temperature")
         )
+
+
+def unmagnified(train: Train, **changes: Any) -> Train:
+    """``train`` with optimisers that do not blow rounding up: Adam divides a gradient of 1e-12 by an eps of 1e-8."""
+    return replace(train, optim={who: replace(o, eps=1e-3) for who, o in train.optim.items()}, **changes)
 
 
 def fresh(recipe: Recipe, spec: DataSpec) -> Model:
