@@ -13,7 +13,7 @@ beside it; the generators have none, as in the paper. Any objective may be a mut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
@@ -22,7 +22,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
-from torch.nn.utils import parameters_to_vector
 
 from genwerk.abilities import Diagnoses
 from genwerk.adversarial.objectives import ObjectiveName, make_objective
@@ -87,6 +86,11 @@ def mutation(name: ObjectiveName) -> Callable[[Tensor], Tensor]:
             return lambda score: 2 * descended(score.sigmoid())  # E (D(G(z)) - 1)^2
         case _:
             return descended
+
+
+def as_vector(tensors: Iterable[Tensor]) -> Tensor:
+    """``tensors``, of any layout in memory, as one vector."""
+    return torch.cat([t.flatten() for t in tensors])
 
 
 class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
@@ -162,7 +166,7 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
             score = self.discriminator(x, c).score
             value = loss(score).mean()
             gradient = torch.autograd.grad(value, list(self.discriminator.parameters()))
-        return score.detach(), value.detach(), torch.cat([g.flatten() for g in gradient])
+        return score.detach(), value.detach(), as_vector(gradient)
 
     def selection(self, report: Metrics) -> tuple[Tensor, Metrics]:
         """Rows of the mu fittest children, best first, and figures of the best; counts its mutation's win."""
@@ -179,7 +183,7 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
 
     def known_loss(self, value: Tensor, gradient: Tensor, figures: Metrics, batch: Batch, z: Tensor, u: Tensor) -> Loss:
         """The loss of which ``value`` and the ``gradient`` by all weights of D are known already, and penalties."""
-        weights = parameters_to_vector(self.discriminator.parameters())
+        weights = as_vector(self.discriminator.parameters())
         penalty, metrics = self.penalty(batch, z, u)
         return value + (gradient * (weights - weights.detach())).sum() + penalty, figures | metrics
 

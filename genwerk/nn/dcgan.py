@@ -6,7 +6,7 @@ normalisation everywhere but in the generator's output and the discriminator's i
 
 Done differently: sides are halved, rounding up, until about 4 pixels are left (64 pixels: 4 halvings), so that images
 need be neither square nor a power of two; the mirror crops what rounding has added. The generator ends without tanh,
-which its family adds. Channels lie last in memory, a ninth faster on CPUs.
+which its family adds. Channels lie last in memory, which is faster.
 """
 
 from __future__ import annotations

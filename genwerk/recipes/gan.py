@@ -47,8 +47,8 @@ def quick(spec: DataSpec) -> GANConfig:
 def gan(spec: DataSpec) -> Recipe:
     """A GAN that fits the data: for images hinge and batch normalisation, for tables R1; averaged generator.
 
-    Images below 16 pixels count as tables. On drawn faces of 32 pixels, shown 80,000 of them (seed 0), the setting for
-    images makes varied faces with eyes and hair; the other, at a tenth of its learning rate or at half, grey ones.
+    Images below 16 pixels count as tables. On drawn faces of 32 pixels, shown 80,000 of them (seed 0, by eye), the
+    setting for images makes varied faces with eyes and hair; R1 at a rate of 2e-4 had made blurred ones after 77,000.
     """
     if small(spec):
         optim = Optim(lr=1e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
@@ -118,6 +118,8 @@ def hinge_gan(spec: DataSpec) -> Recipe:
 def gan_mnist(spec: DataSpec) -> Recipe:
     """Reference: digits of 28 pixels in ten minutes on 2 CPU cores, the recipe gan: DCGAN, faster than published.
 
+    Fréchet distance in the digit classifier's features 0.32 after 1,106 processor seconds of one thread (19,330
+    rounds, seed 0); real digits have 0.086.
     The hinge objective, ten times DCGAN's learning rate, falling to a twentieth, a quarter of its batch, normal z, and
     an averaged generator. Each was chosen by the Fréchet distance in the digit classifier's features after the same 140
     processor seconds, seed 0: 3.5 with the non-saturating objective at 1e-3 and batches of 64, 2.9 with hinge, 2.6 with

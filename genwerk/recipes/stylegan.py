@@ -56,10 +56,10 @@ def stylegan_mnist(spec: DataSpec) -> Recipe:
 
 @register()
 def stylegan_faces(spec: DataSpec) -> Recipe:
-    """Reference: drawn faces of 64 pixels, small networks, for one and a half hours of one CPU core.
+    """Reference: drawn faces of 64 pixels, small networks, for an hour and a half of one CPU core.
 
     The default networks with half the channels at the image's size, 160,000 images, rate falling to a tenth. No figure
-    is published for these data. Measured, seed 0, 96 minutes: Fréchet distance 0.69 in features of orientation (floor
+    is published for these data. Measured, seed 0, 97 minutes: Fréchet distance 0.69 in features of orientation (floor
     0.03, ceiling 53), precision 0.96, recall 0.63: `genwerk train stylegan-faces --data FACES_FOLDER --out runs/faces`.
     """
     base = stylegan(spec)

@@ -78,7 +78,10 @@ class Case:
 
 
 def unmagnified(train: Train, **changes: Any) -> Train:
-    """``train`` with optimisers that do not blow rounding up: Adam divides a gradient of 1e-12 by an eps of 1e-8."""
+    """``train`` with optimisers that do not blow rounding up.
+
+    A gradient may be nought but for rounding (of a bias before instance normalisation): 1e-12, over Adam's eps of 1e-8.
+    """
     return replace(train, optim={who: replace(o, eps=1e-3) for who, o in train.optim.items()}, **changes)
 
 
