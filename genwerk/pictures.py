@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_max_pool1d
 
 from genwerk.data.dataset import FULL_SCALE
+from genwerk.printable import printable
 from genwerk.spec import Batch, DataSpec
 
 SOUNDS = (".wav", ".flac")
@@ -95,7 +96,7 @@ def write_image(path: Path, pixels: Tensor, origin: Mapping[str, Any]) -> Path:
 
 
 def _chunks(origin: Mapping[str, Any], info: Any) -> Any:
-    info.add_text("parameters", ", ".join(f"{k}: {v}" for k, v in origin.items()))
+    info.add_text("parameters", printable(", ".join(f"{k}: {v}" for k, v in origin.items())))
     info.add_text("genwerk", json.dumps(dict(origin)))
     return info
 
@@ -147,7 +148,7 @@ def scatter(
     if len(groups) > 1:
         axes.legend(markerscale=3, fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={k: str(v) for k, v in origin.items()})
+    figure.savefig(path, dpi=110, metadata={k: printable(str(v)) for k, v in origin.items()})
     return path
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from genwerk.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 def say(text: str) -> None:
     """One line to the user, at once."""
-    print(text, flush=True)
+    print(printable(text), flush=True)
 
 
 def console() -> Console:
@@ -33,9 +35,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    sheet = Table(*head, box=None, pad_edge=False)
+    sheet = Table(*map(printable, head), box=None, pad_edge=False)
     for row in rows:
-        sheet.add_row(*map(escape, row))
+        sheet.add_row(*(escape(printable(cell)) for cell in row))
     console().print(sheet)
 
 
@@ -171,4 +173,5 @@ class Progress:
                 )
 
     def _line(self, event: Event, text: str) -> None:
-        self.console.print(f"{event.stage} round {event.round:,}: {text}", highlight=False, soft_wrap=True)
+        line = printable(f"{event.stage} round {event.round:,}: {text}")
+        self.console.print(line, highlight=False, soft_wrap=True)

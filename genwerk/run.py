@@ -28,6 +28,7 @@ from genwerk.events import (
 )
 from genwerk.model import Model, build
 from genwerk.pictures import write_examples
+from genwerk.printable import printable
 from genwerk.runtime import Device
 from genwerk.settings import Recipe, Train, to_json
 from genwerk.trainer import Trainer
@@ -196,7 +197,8 @@ class Training:
         self._report = evaluate(self.trainer.finished(), self.splits, self.recipe.evaluate)
         report = json.dumps(self._report.to_json(), indent=1).encode()
         store.write_atomically(self.path / "report.json", report)
-        store.write_atomically(self.path / "card.md", card(self.name, self.recipe, self.splits, self._report).encode())
+        written = printable(card(self.name, self.recipe, self.splits, self._report))
+        store.write_atomically(self.path / "card.md", written.encode())
 
 
 class Recorder:

@@ -11,6 +11,7 @@ from typing import NoReturn
 import tyro
 
 from genwerk.cli import denoising, machine, matching, scoring, steering, training, using
+from genwerk.printable import printable
 from genwerk.progress import say
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -47,7 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a user's mistake ends with one sentence and exit code 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    warnings.showwarning = lambda message, *_, **__: print(f"genwerk: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_, **__: print(printable(f"genwerk: {message}"), file=sys.stderr)
     try:
         if given[:1] == ["--version"]:
             from genwerk import __version__
@@ -75,5 +76,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _fail(error: Exception) -> NoReturn:
     if os.environ.get("GENWERK_DEBUG"):
         raise error
-    print(f"genwerk: {error}", file=sys.stderr)
+    print(printable(f"genwerk: {error}"), file=sys.stderr)
     sys.exit(2)

@@ -39,7 +39,7 @@ FLOORS = [
     ["stepper"],
     ["noise"],
     ["spec"],
-    ["tokens"],
+    ["tokens", "printable"],
     [""],
 ]
 """From the roof down; a module may import from its own floor or a lower one (the package itself, "", is the ground)."""
