@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from genwerk import __version__
 from genwerk.data import cache
 from genwerk.data.dataset import Dataset, Splits
+from genwerk.files import write_atomically
 from genwerk.metrics.features import (
     Classifier,
     ClassifierConfig,
@@ -28,7 +29,6 @@ from genwerk.metrics.features import (
 )
 from genwerk.metrics.inception import inception
 from genwerk.settings import Optim, Train
-from genwerk.store import write_atomically
 from genwerk.trainer import Trainer
 
 INCEPTION = "GENWERK_INCEPTION"

@@ -26,6 +26,7 @@ from genwerk.events import (
     Stopped,
     Watched,
 )
+from genwerk.files import write_atomically
 from genwerk.model import Model, build
 from genwerk.pictures import write_examples
 from genwerk.printable import printable
@@ -182,7 +183,7 @@ class Training:
             yield from self.trainer
             return
         with store.only_writer(self.path):
-            store.write_atomically(self.path / "config.json", json.dumps(self._config, indent=1).encode())
+            write_atomically(self.path / "config.json", json.dumps(self._config, indent=1).encode())
             recorder = Recorder(self)
             for event in self.trainer:
                 recorder(event)
@@ -196,9 +197,9 @@ class Training:
             return
         self._report = evaluate(self.trainer.finished(), self.splits, self.recipe.evaluate)
         report = json.dumps(self._report.to_json(), indent=1).encode()
-        store.write_atomically(self.path / "report.json", report)
+        write_atomically(self.path / "report.json", report)
         written = printable(card(self.name, self.recipe, self.splits, self._report))
-        store.write_atomically(self.path / "card.md", written.encode())
+        write_atomically(self.path / "card.md", written.encode())
 
 
 class Recorder:
@@ -223,7 +224,7 @@ class Recorder:
         if self.log.exists():
             lines = self.log.read_text().splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["round"] <= round]
-            store.write_atomically(self.log, "".join(kept).encode())
+            write_atomically(self.log, "".join(kept).encode())
 
     def __call__(self, event: Event) -> None:
         match event:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 import genwerk.families  # noqa: F401  (registers what a run may name)
 from genwerk import __version__
+from genwerk.files import flush, flush_folder, read_json
 from genwerk.model import Model, build
 from genwerk.settings import Recipe, from_json, to_json
 from genwerk.spec import DataSpec
@@ -70,8 +71,8 @@ def describe(name: str, recipe: Recipe, spec: DataSpec) -> dict[str, Any]:
 
 def read_config(path: Path) -> tuple[str, Recipe, DataSpec]:
     """Recipe name, recipe and spec of a ``config.json``; a ValueError says what is wrong with it."""
-    config = _read_json(path)
-    if not isinstance(config, dict) or config.get("library") != "genwerk":
+    config = read_json(path)
+    if config.get("library") != "genwerk":
         raise ValueError(f"{path} was not written by Genwerk; point at a folder that `genwerk train` made")
     if config.get("format") != FORMAT:
         raise ValueError(
@@ -83,40 +84,7 @@ def read_config(path: Path) -> tuple[str, Recipe, DataSpec]:
     return name, recipe, from_json(DataSpec, config.get("spec"), f"{path}: spec")
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise ValueError(f"{path} is damaged (it is not valid JSON)") from None
-
-
 # --- writing --------------------------------------------------------------------------------------------------------
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path`` so that a crash leaves the old file or the new one, whole."""
-    beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    with beside.open("wb") as file:
-        file.write(content)
-        _flush(file)
-    beside.replace(path)
-    _flush_folder(path.parent)
-
-
-def _flush(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 class Checkpoints:
@@ -146,12 +114,12 @@ class Checkpoints:
             _write_json(
                 beside / "manifest.json", {"format": FORMAT, "score": score, "files": listed, "versions": versions}
             )
-            _flush_folder(beside / "trainer")
-            _flush_folder(beside)
+            flush_folder(beside / "trainer")
+            flush_folder(beside)
             if path.exists():
                 shutil.rmtree(path)
             beside.rename(path)
-            _flush_folder(self.folder)
+            flush_folder(self.folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         self._prune(path)
@@ -201,7 +169,7 @@ def _best(folder: Path) -> Path | None:
 
 def _score(path: Path) -> float | None:
     try:
-        score = _read_json(path / "manifest.json")["score"]
+        score = read_json(path / "manifest.json")["score"]
     except (ValueError, KeyError, TypeError):
         return None
     return score if isinstance(score, float) else None
@@ -210,7 +178,7 @@ def _score(path: Path) -> float | None:
 def _write_json(path: Path, value: Any) -> None:
     with path.open("wb") as file:
         file.write(json.dumps(value, indent=1).encode() + b"\n")
-        _flush(file)
+        flush(file)
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -222,7 +190,7 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         seen.add(flat.untyped_storage().data_ptr())
     save_file(alone, path)
     with path.open("rb+") as file:
-        _flush(file)
+        flush(file)
 
 
 def _sha256(path: Path) -> str:
@@ -271,7 +239,7 @@ def _lock(file: IO[bytes]) -> None:
 def check(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint folder, or None: every listed file must be there with its size and sha256."""
     try:
-        manifest = _read_json(checkpoint / "manifest.json")
+        manifest = read_json(checkpoint / "manifest.json")
         files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
     except ValueError as error:
         return str(error)
@@ -368,4 +336,4 @@ def load_state(stored: Stored) -> TrainerState:
         if k.startswith("ema.")
     }
     tensors = load_file(stored.folder / "trainer" / "state.safetensors")
-    return TrainerState(_read_json(stored.folder / "trainer" / "state.json"), averages, tensors)
+    return TrainerState(read_json(stored.folder / "trainer" / "state.json"), averages, tensors)

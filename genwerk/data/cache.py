@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genwerk.files import read_json
+
 LARGE = 2**30
 """Bytes above which examples are mapped from a file instead of kept in memory."""
 
@@ -34,7 +36,7 @@ def load(name: str) -> tuple[NDArray[Any], dict[str, Any]] | None:
     The mapping is copy-on-write, so nothing that is done to the array reaches the file.
     """
     try:
-        facts = json.loads((folder() / name / "facts.json").read_text("utf-8"))
+        facts = read_json(folder() / name / "facts.json")
         array = np.load(folder() / name / "x.npy", mmap_mode="c", allow_pickle=False)
         return (array, facts["facts"]) if [*array.shape, array.dtype.str] == facts["array"] else None
     except (OSError, ValueError, KeyError, TypeError, EOFError):

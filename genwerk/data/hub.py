@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from genwerk.data.dataset import Data
 from genwerk.data.images import Listing, Picture, open_pictures
 from genwerk.data.parts import Found
 from genwerk.data.tables import part_files
+from genwerk.files import parse_json
 
 if TYPE_CHECKING:
     import pyarrow
@@ -141,7 +141,7 @@ def _open_cell(files: Any, row: int) -> IO[bytes]:
 
 def _labels(table: pyarrow.Table, label: str) -> list[object]:
     """The labels of the rows, by name where the hub's description has names; None where a row has none."""
-    described = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    described = parse_json((table.schema.metadata or {}).get(b"huggingface", b"{}"), "the hub's description")
     names = described.get("info", {}).get("features", {}).get(label, {}).get("names")
     values: list[object] = table[label].to_pylist()
     if not names:

@@ -10,9 +10,10 @@ import torch
 
 from genwerk.data.dataset import Data
 from genwerk.families.latent_diffusion import LatentDiffusion
+from genwerk.files import read_json
 from genwerk.interop.components import COMPONENTS, Component, class_of, write_model
 from genwerk.interop.pipeline import INDEX, PIPELINES, write_pipeline
-from genwerk.interop.weights import Unfilled, new_folder, read_json
+from genwerk.interop.weights import Unfilled, new_folder
 from genwerk.model import Model, build
 from genwerk.settings import Recipe
 from genwerk.spec import DataSpec

@@ -10,6 +10,7 @@ from genwerk.families.clip import CLIP
 from genwerk.families.ddpm import DDPM
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 from genwerk.families.text_encoder import TextEncoder, TextEncoderConfig
+from genwerk.files import read_json
 from genwerk.interop import networks
 from genwerk.interop.components import (
     Component,
@@ -29,7 +30,7 @@ from genwerk.interop.components import (
 )
 from genwerk.interop.scheduler import scheduler_json
 from genwerk.interop.tokenizer import write_vocabulary
-from genwerk.interop.weights import read_json, write_json
+from genwerk.interop.weights import write_json
 from genwerk.nn.clip import TextTower
 from genwerk.spec import DataSpec
 

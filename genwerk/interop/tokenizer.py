@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from genwerk.interop.weights import read_json, write_json
+from genwerk.files import read_json
+from genwerk.interop.weights import write_json
 from genwerk.tokens import END, START, Vocabulary
 
 HEADER = "#version: 0.2"

@@ -18,6 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from genwerk.files import read_json
+
 DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model", "model"
 """What each library calls a weight file, without its ending."""
 VARIANTS = ("", ".fp16")
@@ -164,19 +166,6 @@ def new_folder(folder: Path) -> Path:
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; a ValueError says what is wrong with it."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise ValueError(f"{path} is damaged (it is not valid JSON)") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged (it holds no JSON object)")
-    return found
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -40,6 +40,8 @@ FLOORS = [
     ["noise"],
     ["spec"],
     ["tokens", "printable"],
+    ["files"],
+    ["errors"],
     [""],
 ]
 """From the roof down; a module may import from its own floor or a lower one (the package itself, "", is the ground)."""
