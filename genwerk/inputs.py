@@ -16,6 +16,7 @@ from torch import Tensor
 from genwerk import interop, pictures, runtime, steering, store, verbs
 from genwerk.abilities import abilities, told_what
 from genwerk.data import Dataset, Splits, open_data, palette
+from genwerk.data.dataset import PARTS
 from genwerk.data.images import FORMATS, SUFFIXES, Picture, decode
 from genwerk.diffusion.sampling import Sampling
 from genwerk.extractor import classifier_for, extractor_for
@@ -70,7 +71,7 @@ class OpenRun:
             raise ValueError(f"the run's data cannot be opened ({error}); name them with --data or --input") from None
         self._match(splits, self.settings.source)
         if self.spec.palette and splits.spec.palette != self.spec.palette:
-            for part in {id(part): part for part in (splits.train, splits.test)}.values():
+            for part in {id(part): part for part in map(splits.part, PARTS)}.values():
                 self._tell_outside(part.x, self.settings.source)
             splits = palette.bring(splits, self.spec.palette)
         return splits
@@ -139,14 +140,14 @@ class OpenRun:
         return replace(sampling, **asked)
 
     def examples(self, source: str, n: int, label: str | None, *, exact: bool = False) -> Batch:
-        """At most ``n`` examples: rows of the run's own data (test, train), or of any source fitted to the model.
+        """At most ``n`` examples of a part of the run's own data (by its name), or of any source fitted to the model.
 
         ``exact`` refuses an image file of another size instead of fitting it.
         """
         if n < 1:
             raise ValueError(f"asked for {n} examples; ask for 1 or more")
-        if source in ("test", "train"):
-            part = self.splits.test if source == "test" else self.splits.train
+        if source in PARTS:
+            part = self.splits.part(source)
         elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.kind == "image":
             batch = Batch(self._image(Path(source), exact).unsqueeze(0))
             return self._placed(self._painted(batch, source), label)
@@ -168,6 +169,7 @@ class OpenRun:
                     seconds=seconds,
                     label_pattern=self._pattern(source) if label is None else None,
                     holdout=0,
+                    validation=0,
                     limit=None,
                 )
             )
@@ -178,10 +180,10 @@ class OpenRun:
 
     def captions(self, source: str, n: int) -> list[str]:
         """The captions of :meth:`examples`; a ValueError where they have none."""
-        splits = (
-            self.splits if source in ("test", "train") else open_data(replace(self.settings, source=source, holdout=0))
-        )
-        part = splits.test if source == "test" else splits.train
+        if source in PARTS:
+            part = self.splits.part(source)
+        else:
+            part = open_data(replace(self.settings, source=source, holdout=0, validation=0)).train
         if part.captions is None:
             raise ValueError(f"the examples of {source} have no captions; give texts to choose from with --prompts")
         return list(part.captions[:n])

@@ -143,7 +143,7 @@ class Training:
             splits.train,
             recipe.train,
             runtime=self.runtime,
-            evaluate=lambda m: quick(m, splits.test, seed=recipe.evaluate.seed),
+            evaluate=lambda m: quick(m, splits.validation, seed=recipe.evaluate.seed),
             checkpoints=store.Checkpoints(path, config, recipe.train.keep),
         )
         if self.resumed is not None:

@@ -75,6 +75,7 @@ def data(
         "data": str(spec),
         "shape": spec.shape,
         "train": len(splits.train),
+        "validation": len(splits.validation),
         "test": len(splits.test),
         "classes": spec.classes,
         "given": spec.given,

@@ -108,10 +108,10 @@ def outliers(
 # --- helpers ----------------------------------------------------------------------------------------------------------
 
 
-def held(opened: OpenRun, part: Literal["train", "test"] = "test", *, labels: bool = True) -> Dataset:
+def held(opened: OpenRun, part: Literal["train", "validation", "test"] = "test", *, labels: bool = True) -> Dataset:
     """A part of the run's own data, with labels that mean the model's classes; says where nothing was held out."""
     splits = opened.splits
-    data = splits.test if part == "test" else splits.train
+    data = splits.part(part)
     known, found = opened.spec.classes, splits.spec.classes
     if labels and found != known:
         new = [name for name in found if name not in known]
@@ -123,7 +123,7 @@ def held(opened: OpenRun, part: Literal["train", "test"] = "test", *, labels: bo
         )
     if labels and data.condition is None:
         raise ValueError(f"the {part} part of {splits.settings.source} carries no labels, and labels are needed here")
-    if part == "test" and splits.test is splits.train:
+    if part != "train" and data is splits.train:
         say("nothing was held out of these data: the model has seen these examples, and the figures flatter it")
     return data
 

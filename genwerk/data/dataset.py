@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,10 @@ from genwerk.tokens import Vocabulary
 
 FULL_SCALE = 32_767
 """The stored sample of 16 bits that stands for a sound's greatest value, 1."""
+
+
+PARTS = ("train", "validation", "test")
+"""What :class:`Splits` are made of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,8 @@ class Data:
     values: densities stay bounded, and are those of the data with the noise."""
     holdout: float = 0.1
     """Fraction of the examples held out for testing, where the source has no test part of its own; 0 holds none out."""
+    validation: float = 0.0
+    """Fraction of the examples left for training that is kept apart to choose weights by; 0 keeps none apart."""
     limit: int | None = None
     """Greatest number of training examples to use, taken at random; None is all."""
     seed: int = 0
@@ -131,9 +137,8 @@ class Dataset:
         )
 
     def read(self, vocabulary: Vocabulary) -> Dataset:
-        """The same examples with their captions as tokens of ``vocabulary``."""
-        assert self.captions is not None
-        text = vocabulary.encode(self.captions).to(self.device, torch.int32)
+        """The same examples with their captions, if they have any, as tokens of ``vocabulary``."""
+        text = None if self.captions is None else vocabulary.encode(self.captions).to(self.device, torch.int32)
         return replace(self, text=text, spec=replace(self.spec, vocabulary=vocabulary))
 
     def fingerprint(self) -> str:
@@ -148,10 +153,16 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """An opened source: what to train on, what to test on, and what was left out."""
+    """An opened source in three parts, and what was left out.
+
+    Where nothing can be or is to be held out, a part is the same object as ``train``, which ``notes`` say.
+    """
 
     train: Dataset
+    validation: Dataset
+    """What weights are chosen by during training."""
     test: Dataset
+    """What the final report alone is measured on."""
     settings: Data
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
@@ -161,3 +172,15 @@ class Splits:
     @property
     def spec(self) -> DataSpec:
         return self.train.spec
+
+    def part(self, name: str) -> Dataset:
+        """The part called ``name``, one of :data:`PARTS`."""
+        found: Dataset = getattr(self, name)
+        return found
+
+    def each(self, change: Callable[[Dataset], Dataset]) -> Splits:
+        """These splits with ``change`` made to every part; parts that are one object stay so."""
+        parts = {name: self.part(name) for name in PARTS}
+        changed = {key: change(part) for key, part in {id(part): part for part in parts.values()}.items()}
+        train, validation, test = (changed[id(part)] for part in parts.values())
+        return replace(self, train=train, validation=validation, test=test)

@@ -239,14 +239,15 @@ def apply(splits: Splits) -> Splits:
 
 
 def bring(splits: Splits, palette: Palette) -> Splits:
-    """``splits`` of RGB images in ``palette``; a note says what that changes in the held-out part, if anything."""
-    train = painted(splits.train, palette)
+    """``splits`` of RGB images in ``palette``; a note says what that changes in the test part, if anything."""
+    brought = splits.each(lambda part: painted(part, palette))
     if splits.test is splits.train:
-        return replace(splits, train=train, test=train)
-    cost, notes = report(histogram(splits.test.x.numpy()), as_array(palette)), splits.notes
-    if cost.changed:
-        notes += (f"Of the held-out pixels {cost.changed:.2%} take the nearest colour (PSNR {cost.psnr:.1f} dB).",)
-    return replace(splits, train=train, test=painted(splits.test, palette), notes=notes)
+        return brought
+    cost = report(histogram(splits.test.x.numpy()), as_array(palette))
+    if not cost.changed:
+        return brought
+    note = f"Of the held-out pixels {cost.changed:.2%} take the nearest colour (PSNR {cost.psnr:.1f} dB)."
+    return replace(brought, notes=(*splits.notes, note))
 
 
 def painted(data: Dataset, palette: Palette) -> Dataset:

@@ -38,6 +38,8 @@ def check(settings: Data) -> None:
         raise ValueError(f"the tolerance is {settings.tolerance}; it must be a difference of colour levels, 0 to 255")
     if not 0 <= settings.holdout < 1:
         raise ValueError(f"the held-out fraction is {settings.holdout}; it must be at least 0 and less than 1")
+    if not 0 <= settings.validation < 1:
+        raise ValueError(f"the validation fraction is {settings.validation}; it must be at least 0 and less than 1")
     if settings.limit is not None and settings.limit < 1:
         raise ValueError(f"the limit on training examples is {settings.limit}; it must be 1 or more")
 
@@ -68,6 +70,13 @@ def split(found: Found, settings: Data) -> Splits:
         notes.append(f"{k:,} of {n:,} examples, chosen by seed {settings.seed}, are held out for testing.")
     else:
         notes.append(f"The source has its own test part of {len(test):,} examples.")
+    validation = None
+    if settings.validation > 0 and len(train) > 1 and test is not train:
+        k, n = min(max(round(n * settings.validation), 1), len(train) - 1), len(train)
+        rows = order(n)
+        train, validation = take(train, rows[: n - k], found.shuffled), take(train, rows[n - k :], found.shuffled)
+        notes.append(f"{k:,} examples, chosen by seed {settings.seed}, are kept apart to choose weights by.")
+    test_is_train = test is train
     if train.spec.classes and test.condition is None:
         notes.append("Not every test example has a label, so the test part has none.")
     if settings.limit is not None and settings.limit < len(train):
@@ -75,21 +84,23 @@ def split(found: Found, settings: Data) -> Splits:
             f"{settings.limit:,} of {len(train):,} training examples, chosen by seed {settings.seed}, are used."
         )
         train = take(train, order(len(train))[: settings.limit], found.shuffled)
+    test = train if test_is_train else test
+    validation = validation or test  # until choosing by rows of their own is the default
+    splits = Splits(train=train, validation=validation, test=test, settings=settings, skipped=found.skipped)
     if train.captions is not None:
-        train, test = read(train, test, notes)
-    return Splits(train=train, test=test, settings=settings, skipped=found.skipped, notes=tuple(notes))
+        splits = read(splits, notes)
+    return replace(splits, notes=tuple(notes))
 
 
-def read(train: Dataset, test: Dataset, notes: list[str]) -> tuple[Dataset, Dataset]:
-    """Both parts with their captions as tokens of a vocabulary learned from those of the training part."""
-    assert train.captions is not None
-    vocabulary = learn(train.captions)
+def read(splits: Splits, notes: list[str]) -> Splits:
+    """``splits`` with their captions as tokens of a vocabulary learned from those of the training part."""
+    captions = splits.train.captions
+    assert captions is not None
+    vocabulary = learn(captions)
     notes.append(f"Captions are read with a vocabulary of {vocabulary.size:,} tokens, learned from the training part.")
-    if cut := sum(vocabulary.cuts(train.captions)):
+    if cut := sum(vocabulary.cuts(captions)):
         notes.append(f"{cut:,} captions have more than {vocabulary.length - 2} tokens and lose what comes after.")
-    if test.captions is None:
-        return train.read(vocabulary), replace(test, spec=replace(test.spec, vocabulary=vocabulary))
-    return train.read(vocabulary), test.read(vocabulary)
+    return splits.each(lambda part: part.read(vocabulary))
 
 
 def take(data: Dataset, rows: Tensor, contiguous: bool) -> Dataset:

@@ -258,7 +258,7 @@ def test_overconfidence_is_mended() -> None:
 def test_a_report_has_the_figures_where_there_are_labels() -> None:
     data = overlapping(60)
     model = Trainer(one_each(), data, QUIET).fit()
-    splits = Splits(train=data, test=data, settings=Data(source="made"))
+    splits = Splits(train=data, validation=data, test=data, settings=Data(source="made"))
     report = evaluate(model, splits, Evaluate(samples=0))
     known = calibration(classify(model, data.batch()), data.condition)
     assert report["Bayes accuracy"].value == known.accuracy

@@ -281,7 +281,7 @@ def test_inception_is_taken_when_named(digits, brief, monkeypatch):
 def test_no_features_for_text():
     data = Dataset(x=torch.zeros(5, 3), spec=DataSpec(kind="text", shape=(3,)))
     with pytest.raises(ValueError, match="no features for text"):
-        extractor_for(Splits(train=data, test=data, settings=Data()))
+        extractor_for(Splits(train=data, validation=data, test=data, settings=Data()))
 
 
 @pytest.mark.slow

@@ -455,7 +455,7 @@ def test_settings_that_make_no_sense_are_named(wrong: dict[str, float]) -> None:
 
 
 def test_a_run_writes_and_tells_what_happened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    splits = Splits(train=made(), test=made(50), settings=Data(source="made"))
+    splits = Splits(train=made(), validation=made(50), test=made(50), settings=Data(source="made"))
     recipe = Recipe(model=UNLUCKY, train=LOST, evaluate=Evaluate(samples=50))
     training = Training("gamble", recipe, splits, tmp_path / "run", device="cpu")
     follow(training)
