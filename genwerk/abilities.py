@@ -65,7 +65,8 @@ class Steers(Decodes):
 
     @abstractmethod
     def prior(self, n: int, *, seed: int | None = None) -> Tensor:
-        """``n`` latents with shape (n, *latent_shape); ``sample(n, c, seed=s)`` is ``decode(prior(n, seed=s), c)``."""
+        """``n`` latents with shape (n, *latent_shape); ``sample(n, c, seed=s)`` is ``decode(prior(n, seed=s), c)``, but
+        for the noise maps of :class:`Styles`, which samples have of their own."""
 
 
 class Styles(Steers):
@@ -84,7 +85,7 @@ class Styles(Steers):
 
     @abstractmethod
     def draw_noise(self, n: int, *, seed: int | None = None) -> list[Tensor]:
-        """Fresh noise maps, one a layer, each with shape (n, 1, h, w)."""
+        """The noise maps of ``sample(n, c, seed=seed)``, one a layer, each with shape (n, 1, h, w)."""
 
     @abstractmethod
     def synthesise(self, w: Tensor, noise: list[Tensor] | None = None) -> Tensor:

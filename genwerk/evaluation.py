@@ -17,9 +17,8 @@ from genwerk.data.dataset import Dataset, Splits
 from genwerk.data.toys import TOYS, Gaussians
 from genwerk.extractor import extractor_for
 from genwerk.metrics import frechet_distance, kernel_distance, mode_coverage, prdc
-from genwerk.metrics.features import (
-    Extractor,
-)
+from genwerk.metrics.features import Extractor
+from genwerk.metrics.inception import inception_score
 from genwerk.model import Model
 from genwerk.settings import Evaluate
 from genwerk.verbs import Likelihood, log_likelihood, reconstruct
@@ -45,7 +44,7 @@ class Figure:
     note: str = ""
     """The conditions under which it was measured."""
     floor: float | None = None
-    """The same figure of real training examples instead of samples: what a perfect model would get."""
+    """The same figure of real examples of the other part instead of samples: what a perfect model would get."""
     ceiling: float | None = None
     """The same figure of uniform noise instead of samples: what knowing nothing gets."""
 
@@ -90,7 +89,7 @@ class Report:
         """The sentences that go with the table."""
         features = [] if self.extractor is None else [f"Distances are in the features of: {self.extractor}."]
         if any(f.floor is not None for f in self.figures):
-            features.append("Floor: training examples in place of samples; ceiling: uniform noise in place of samples.")
+            features.append("Floor: real examples in place of samples; ceiling: uniform noise in place of samples.")
         return [*features, *self.notes]
 
     def markdown(self) -> str:
@@ -140,7 +139,7 @@ def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Ext
         notes.append(f"Distances need {FEWEST} training and held-out examples or more, so none were measured.")
         return Report(figures=tuple(figures), notes=tuple(notes))
     extractor = extractor or extractor_for(splits, device=model.device)
-    figures += distance_figures(extractor, splits.train, data, samples, rebuilt, settings.seed)
+    figures += distance_figures(extractor, splits, data, samples, rebuilt, settings)
     return Report(figures=tuple(figures), extractor=extractor.describe(), notes=tuple(notes))
 
 
@@ -292,18 +291,28 @@ def mode_figures(samples: Tensor, toy: Gaussians) -> list[Figure]:
 
 
 def distance_figures(
-    extractor: Extractor, train: Dataset, data: Dataset, samples: Tensor | None, rebuilt: Tensor | None, seed: int
+    extractor: Extractor,
+    splits: Splits,
+    data: Dataset,
+    samples: Tensor | None,
+    rebuilt: Tensor | None,
+    settings: Evaluate,
 ) -> list[Figure]:
-    """Distances in features between held-out ``data`` and ``samples``, and between it and its reconstructions.
+    """Distances in features between the reference and ``samples``, and between ``data`` and its reconstructions.
 
-    Floor and ceiling are the distances of as many training examples, and of as many examples of noise.
+    The reference is the held-out ``data``, or as many training examples. Floor and ceiling are the distances of as many
+    examples of the other part as there are samples, and of as many examples of noise.
     """
-    real, figures = extractor(data.batch().x), []
+    figures, seed = [], settings.seed
     frechet, kid = ("FID", "KID") if extractor.inception else ("Fréchet distance", "kernel distance")
     if samples is not None:
-        made, sizes = extractor(samples), f"{len(samples):,} samples, {len(data):,} held-out"
-        floor = extractor(train.subset(len(samples), seed).batch().x)
-        ceiling = extractor(noise(train, len(samples), seed))
+        against_test = settings.reference == "test"
+        reference = data if against_test else splits.train.subset(settings.examples, seed)
+        other = splits.train if against_test else splits.test
+        real, made = extractor(reference.batch().x), extractor(samples)
+        sizes = f"{len(samples):,} samples, {len(reference):,} {'held-out' if against_test else 'training examples'}"
+        floor = extractor(other.subset(len(samples), seed).batch().x)
+        ceiling = extractor(noise(splits.train, len(samples), seed))
         figures.append(
             Figure(
                 name=frechet,
@@ -327,11 +336,15 @@ def distance_figures(
         n = min(len(real), len(made))
         found, note = prdc(real[:n], made[:n]), f"5 neighbours, {n:,} of each"
         figures += [Figure(name=name, value=value, note=note) for name, value in asdict(found).items()]
+        if extractor.head is not None:
+            score, deviation = inception_score(made @ extractor.head.T)
+            note = f"{len(samples):,} samples in 10 splits, whose standard deviation stands beside"
+            figures.append(Figure(name="inception score", value=score, spread=deviation, note=note))
     if rebuilt is not None:
         figures.append(
             Figure(
                 name=f"{frechet} of reconstructions",
-                value=frechet_distance(extractor(rebuilt), real),
+                value=frechet_distance(extractor(rebuilt), extractor(data.batch().x)),
                 note=f"{len(data):,} held-out",
             )
         )

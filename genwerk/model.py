@@ -75,7 +75,8 @@ class Stage:
 
     ``data`` turns the training data into what this stage draws from (codes of an autoencoder, for example); it is
     called once when the stage begins, and again on resume, so it must depend on the model's state and its input alone.
-    ``batch_size`` None takes the run's; 0 draws all examples at once.
+    ``batch_size`` None takes the run's; 0 draws all examples at once. Where a stage ``continues`` the one before,
+    learning rates follow one schedule over both.
     """
 
     name: str
@@ -83,6 +84,14 @@ class Stage:
     turns: Callable[[Draw, Mapping[str, Player]], Turns]
     data: Callable[[Dataset], Dataset] | None = None
     batch_size: int | None = None
+    continues: bool = False
+
+
+def schedule(stages: Sequence[Stage], index: int) -> tuple[int, int]:
+    """Rounds before stage ``index`` in the learning rate's schedule that it belongs to, and of all that schedule."""
+    first = max(i for i in range(index + 1) if i == 0 or not stages[i].continues)
+    end = next((i for i in range(index + 1, len(stages)) if not stages[i].continues), len(stages))
+    return sum(s.rounds for s in stages[first:index]), sum(s.rounds for s in stages[first:end])
 
 
 @dataclass(frozen=True, kw_only=True)

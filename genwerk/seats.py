@@ -127,7 +127,7 @@ def make_optimizer(optim: Optim, parameters: Sequence[Tensor]) -> torch.optim.Op
 
 
 def learning_rate(optim: Optim, round: int, rounds: int) -> float:
-    """Learning rate in round ``round`` (from 0) of a stage of ``rounds``."""
+    """Learning rate in round ``round`` (from 0) of a schedule over ``rounds``."""
     progress = (round - optim.warmup) / max(1, rounds - optim.warmup)
     match optim.schedule:
         case "constant":

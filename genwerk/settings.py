@@ -120,6 +120,8 @@ class Evaluate:
     """Greatest number of held-out examples to measure on."""
     samples: int = 10_000
     """Number of samples for Fréchet distance, KID, precision, recall, density and coverage; 0 leaves these out."""
+    reference: Literal["test", "train"] = "test"
+    """Part of the data that samples are compared with; published FIDs are against the training part."""
     draws: int = 100
     """Importance draws an example for likelihood bounds."""
     seed: int = 0

@@ -109,3 +109,9 @@ class Batch:
     @property
     def _parts(self) -> tuple[Tensor | None, ...]:
         return self.x, self.condition, self.target, self.text
+
+
+def join(batches: Sequence[Batch]) -> Batch:
+    """The examples of all ``batches``, which must carry the same things."""
+    columns = zip(*(batch._parts for batch in batches), strict=True)
+    return Batch(*(None if parts[0] is None else torch.cat(parts) for parts in columns))  # type: ignore[arg-type]

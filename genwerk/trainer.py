@@ -28,7 +28,7 @@ from genwerk.events import (
     Stopped,
     Watched,
 )
-from genwerk.model import Metrics, Model, Stage, Turn
+from genwerk.model import Metrics, Model, Stage, Turn, schedule
 from genwerk.runtime import Runtime
 from genwerk.seats import Seat, averaged, learning_rate, seat_players
 from genwerk.settings import Train
@@ -273,7 +273,8 @@ class Trainer:
             norm = nn.utils.get_total_norm([p.grad for p in seat.parameters if p.grad is not None])
         if seat.optim.clip_norm is not None:
             nn.utils.clip_grad_norm_(seat.parameters, seat.optim.clip_norm)
-        lr = learning_rate(seat.optim, self.position.stage_round, stage.rounds)
+        before, rounds = schedule(self.stages, self.position.stage)
+        lr = learning_rate(seat.optim, before + self.position.stage_round, rounds)
         seat.optimizer.param_groups[0]["lr"] = lr * seat.rate * self.settings.watch.slower**self.position.retries
         seat.optimizer.step()
         seat.steps += 1

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import pi
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -37,8 +37,8 @@ def augment(x: Tensor, u: Tensor, p: Tensor, kind: Augmentation) -> Tensor:
     """Images ``x`` in [-1, 1] with shape (n, c, h, w), changed by ``u``, uniform on [0, 1) with shape (n, DRAWS).
 
     An image depends on its own row of ``u`` alone. ``p``, a scalar in [0, 1], is the probability of each of ADA's
-    changes (0 returns the same bits); DiffAugment always applies all of its own. Differentiable once in ``x``; values
-    may leave [-1, 1].
+    changes (0 returns the same bits); DiffAugment always applies all of its own. Differentiable twice in ``x``, for R1;
+    values may leave [-1, 1].
     """
     with torch.autocast(x.device.type, enabled=False):
         draws = iter(u.to(x.dtype).unflatten(1, (-1, 1, 1, 1)).unbind(1))  # each with shape (n, 1, 1, 1)
@@ -130,7 +130,42 @@ def _look_up(x: Tensor, back: Tensor) -> Tensor:
     row = (torch.arange(h, dtype=x.dtype, device=x.device) - (h - 1) / 2)[:, None]
     a, b, c, d, e, f = back[:, :2].flatten(1)[:, :, None, None].unbind(1)
     place = torch.stack([(a * column + b * row + c) * 2 / w, (d * column + e * row + f) * 2 / h], dim=3)
-    return grid_sample(x, place, mode="bilinear", padding_mode="reflection", align_corners=False)
+    looked_up: Tensor = _LookUp.apply(x, place)  # type: ignore[no-untyped-call]
+    return looked_up
+
+
+class _LookUp(torch.autograd.Function):
+    """``grid_sample``, which is linear in ``x``, with a derivative that can itself be differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, place: Tensor) -> Tensor:
+        ctx.save_for_backward(place)
+        ctx.size = x.shape[2:]
+        return grid_sample(x, place, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (place,) = ctx.saved_tensors
+        return _PutBack.apply(gradient, place, ctx.size), None  # type: ignore[no-untyped-call]
+
+
+class _PutBack(torch.autograd.Function):
+    """The transpose of :class:`_LookUp`: every value is added to the pixels, of an image of ``size``, it came from."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, place: Tensor, size: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(place)
+        bilinear, reflection = 0, 2
+        image = y.new_zeros(*y.shape[:2], *size)
+        put: Tensor = torch.ops.aten.grid_sampler_2d_backward(
+            y, image, place, bilinear, reflection, False, (True, False)
+        )[0]
+        return put
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (place,) = ctx.saved_tensors
+        return _LookUp.apply(gradient, place), None, None  # type: ignore[no-untyped-call]
 
 
 def _recolour(x: Tensor, draws: Iterator[Tensor], p: Tensor) -> Tensor:

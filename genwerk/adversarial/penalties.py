@@ -6,8 +6,8 @@ dimension. They are computed in single precision, for the second derivative need
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +17,17 @@ TINY = 1e-12
 """Added under the square root of a norm, whose derivative at zero is none."""
 
 
-def differentiable_twice() -> AbstractContextManager[None]:
-    """While inside, networks run as they are written, for torch.compile's have no second derivative."""
-    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
-    return stance
+@contextmanager
+def differentiable_twice(device: torch.device) -> Iterator[None]:
+    """While inside, networks on ``device`` run as they are written and in single precision: torch.compile's have no
+    second derivative, and bfloat16 has too few digits for it."""
+    with torch.compiler.set_stance("force_eager"), torch.autocast(device.type, enabled=False):
+        yield
 
 
 def score_gradient(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The gradient of each example's score with respect to the example, with shape (n, d), differentiable in turn."""
-    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False), differentiable_twice():
+    with torch.enable_grad(), differentiable_twice(x.device):
         x = (x.detach().float() if x.dtype == torch.bfloat16 else x.detach()).requires_grad_()
         (gradient,) = torch.autograd.grad(score(x).sum(), x, create_graph=True)
     return gradient.flatten(1)
@@ -46,7 +48,8 @@ def r1(score: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     """Half the mean squared norm of the gradient at real examples; times gamma it is the paper's penalty.
 
     Mescheder, Geiger & Nowozin, Which Training Methods for GANs do actually Converge?, 2018, arXiv:1801.04406,
-    equation 9. The gradient is of the raw score.
+    equation 9. The gradient is of the raw score, by the examples as the data hold them: augmentation belongs to
+    ``score``, as in the code of StyleGAN2-ADA.
     """
     return 0.5 * score_gradient(score, real).square().sum(1).mean()
 
@@ -56,7 +59,7 @@ def path_lengths(made: Tensor, w: Tensor, y: Tensor) -> Tensor:
 
     Karras et al., Analyzing and Improving the Image Quality of StyleGAN, 2020, arXiv:1912.04958, equation 4: ``y`` is
     standard normal with the shape of ``made``, divided by the square root of its pixels here. The norm is over one
-    layer's styles, averaged (in the square) over layers. Compute ``made`` inside :func:`differentiable_twice`.
+    layer's styles, averaged (in the square) over layers. Compute it and ``made`` inside :func:`differentiable_twice`.
     """
     y = y / (made.shape[2] * made.shape[3]) ** 0.5
     (gradient,) = torch.autograd.grad((made * y).sum(), w, create_graph=True)

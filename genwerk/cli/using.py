@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -291,6 +291,7 @@ def evaluate(
     data: str | None = None,
     examples: int = 10_000,
     samples: int = 10_000,
+    reference: Literal["test", "train"] = "test",
     draws: int = 100,
     seed: int = 0,
     device: On = "auto",
@@ -302,6 +303,7 @@ def evaluate(
         data: Other data to measure on (default: the run's own).
         examples: Greatest number of held-out examples.
         samples: Number of samples for distances between distributions; 0 leaves these out.
+        reference: Part of the data that samples are compared with; published FIDs are against the training part.
         draws: Importance draws an example, for likelihood bounds.
         seed: Seed of samples and draws.
     """
@@ -309,7 +311,7 @@ def evaluate(
     from genwerk.settings import Evaluate
 
     opened = open_run(run, device, data)
-    settings = Evaluate(examples=examples, samples=samples, draws=draws, seed=seed)
+    settings = Evaluate(examples=examples, samples=samples, reference=reference, draws=draws, seed=seed)
     report = measure(opened.model, opened.splits, settings)
     if as_json:
         print_json(report.to_json())

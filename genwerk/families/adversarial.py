@@ -102,6 +102,10 @@ class AdversarialModel(Model, Samples, Steers, Judges, Conditions):
         z = self.latents(noise)
         if self.classes and condition is None:
             condition = (noise.uniform() * self.classes).long()
+        return self.realise(z, condition, noise)
+
+    def realise(self, z: Tensor, condition: Tensor | None, noise: Noise) -> Tensor:
+        """The example of each latent; ``noise`` is for what else is drawn on the way, in a subclass that draws."""
         return self.decode(z, condition)
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -4,11 +4,12 @@ E-GAN: Wang, Xu, Yao & Tao, Evolutionary Generative Adversarial Networks, 2018, 
 
 Done differently: a generation ends with the discriminator's steps, where the paper's begins with them. The first of
 these is taken on the very examples that the children were judged by, as in the authors' code, but with the gradient
-that judging them has computed already. All children are one module with a leading dimension of individuals, trained in
-one turn; each has its own state of the optimiser, which only the survivors leave to their children. Parents begin with
-weights of their own, and which of several survivors makes an example for the discriminator is drawn at random. Batch
-normalisation in the discriminator is not offered, for what it says of one child would depend on the others judged
-beside it; the generators have none, as in the paper. Any objective may be a mutation.
+that judging them has computed already (unless they were judged by several batches). All children are one module with a
+leading dimension of individuals, trained in one turn; each has its own state of the optimiser, which only the survivors
+leave to their children. Parents begin with weights of their own, and which of several survivors makes an example for
+the discriminator is drawn at random. Batch normalisation in the discriminator is not offered, for what it says of one
+child would depend on the others judged beside it; the generators have none, as in the paper. Any objective may be a
+mutation.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
 from genwerk.model import Draw, Loss, Metrics, Player, Turn, Turns
 from genwerk.nn.adversaries import adversaries
 from genwerk.nn.population import Population, select_rows
-from genwerk.spec import Batch, DataSpec
+from genwerk.spec import Batch, DataSpec, join
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,8 @@ class EGANConfig(AdversarialConfig):
     """Generators mu that survive a generation."""
     gamma: float = 0.01
     """Weight of diversity beside quality in a child's fitness."""
+    fitness_batches: int = 1
+    """Batches of examples by which children are judged; from 2 on, the discriminator's steps take others."""
     discriminator_steps: int = 1
     """Steps n_D of the discriminator in a generation."""
     gradient_penalty: float = 0.0
@@ -65,10 +68,9 @@ class EGANConfig(AdversarialConfig):
                 f"mutations are {', '.join(self.mutations) or 'none'}; a parent needs 1 or more, all different, say "
                 "--model.mutations minimax non-saturating least-squares"
             )
-        if self.parents < 1 or self.discriminator_steps < 1:
-            raise ValueError(
-                f"parents is {self.parents} and discriminator_steps {self.discriminator_steps}; both count from 1"
-            )
+        for name in ("parents", "fitness_batches", "discriminator_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it counts from 1")
 
     @property
     def children(self) -> int:
@@ -129,17 +131,22 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
 
     def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
         """One generation: variation, evaluation and selection of the generators, and then the discriminator's steps."""
-        batch = draw()  # x ~ data
+        batch, n = draw(), self.config.fitness_batches  # x ~ data
         yield Turn("generator", self.variation, self.latents(draw), batch.condition)  # variation
-        z, u = self.latents(draw), draw.uniform(2)
-        report = yield Turn(None, self.evaluation, batch, z)  # evaluation
+        judged = join([batch, *(draw() for _ in range(n - 1))])
+        z, u = torch.cat([self.latents(draw) for _ in range(n)]), draw.uniform(2)
+        report = yield Turn(None, self.evaluation, judged, z)  # evaluation
         fittest, figures = self.selection(report)  # the best mu of all children, and no parent
         rows = fittest.repeat_interleave(len(self.mutations))
         players["generator"].restore(select_rows(players["generator"].snapshot(), rows))
         known = partial(self.known_loss, report["losses"][fittest].mean(), report["gradients"][fittest].mean(0))
-        yield Turn("discriminator", partial(known, figures), batch, z, u)  # of n_D steps, the first
-        for _ in range(self.config.discriminator_steps - 1):
-            yield Turn("discriminator", self.discriminator_loss, draw(), self.latents(draw), draw.uniform(2))
+        for step in range(self.config.discriminator_steps):
+            told = {} if step else figures
+            if step == 0 and n == 1:
+                yield Turn("discriminator", partial(known, told), batch, z, u)
+            else:
+                loss = partial(self.discriminator_loss, told)
+                yield Turn("discriminator", loss, draw(), self.latents(draw), draw.uniform(2))
         return None
 
     def variation(self, z: Tensor, condition: Tensor | None) -> Loss:
@@ -187,13 +194,13 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
         penalty, metrics = self.penalty(batch, z, u)
         return value + (gradient * (weights - weights.detach())).sum() + penalty, figures | metrics
 
-    def discriminator_loss(self, batch: Batch, z: Tensor, u: Tensor) -> Loss:
+    def discriminator_loss(self, figures: Metrics, batch: Batch, z: Tensor, u: Tensor) -> Loss:
         """The first GAN's loss, -E log D(x) - E log (1 - D(G(z))), and penalties; ``u`` is uniform of shape (n, 2)."""
         c = self.label(batch.condition)
         on_real = self.discriminator(self.inward(batch.x), c).score
         on_made = self.discriminator(self._made_by_survivors(z, c, u), c).score
         penalty, metrics = self.penalty(batch, z, u)
-        return softplus(-on_real).mean() + softplus(on_made).mean() + penalty, metrics
+        return softplus(-on_real).mean() + softplus(on_made).mean() + penalty, figures | metrics
 
     def penalty(self, batch: Batch, z: Tensor, u: Tensor) -> Loss:
         """The weighted penalties on the discriminator."""

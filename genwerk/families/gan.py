@@ -44,6 +44,8 @@ class GANConfig(AdversarialConfig):
     """The discriminator's, where it differs."""
     layers: int = 3
     """Hidden layers of an mlp."""
+    kernel: Literal[4, 5] = 4
+    """Side of the convolutions' kernels (dcgan)."""
     pieces: int = 1
     """Linear pieces of the discriminator's maxout units (mlp); 1 is a leaky rectifier."""
     dropout: float = 0.0
@@ -51,7 +53,7 @@ class GANConfig(AdversarialConfig):
     norm: Norm = "batch"
     """Normalisation in the discriminator."""
     spectral: bool = False
-    """Whether every layer of the discriminator is divided by its largest singular value."""
+    """Whether every layer of the discriminator, the label's embedding too, is divided by its largest singular value."""
     objective: ObjectiveName = "non-saturating"
     """What the two players descend."""
     coding: tuple[float, float, float] = (0.0, 1.0, 1.0)
@@ -100,6 +102,7 @@ class GAN(AdversarialModel, config=GANConfig):
             discriminator_width=config.discriminator_width,
             layers=config.layers,
             norm=config.norm,
+            kernel=config.kernel,
             pieces=config.pieces,
             dropout=config.dropout,
             classes=self.classes,
@@ -107,7 +110,7 @@ class GAN(AdversarialModel, config=GANConfig):
         )
         if config.spectral:
             for layer in self.discriminator.modules():
-                if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                if isinstance(layer, (nn.Linear, nn.Conv2d, nn.Embedding)):
                     spectral_norm(layer)
         if (config.gradient_penalty or config.r1) and couples_examples(self.discriminator):
             raise ValueError(
@@ -145,9 +148,8 @@ class GAN(AdversarialModel, config=GANConfig):
     def discriminator_loss(self, batch: Batch, z: Tensor, eps: Tensor, u: Tensor | None, penalised: bool) -> Loss:
         """The discriminator's objective with its penalties; ``eps`` (n,) and ``u`` (n, 2, draws) are uniform."""
         c = self.label(batch.condition)
-        x, made = self.inward(batch.x), self.generate(z, c)
-        if u is not None:
-            x, made = self._augmented(x, u[:, 0]), self._augmented(made, u[:, 1])
+        real = self.inward(batch.x)
+        x, made = self._augmented(real, u, 0), self._augmented(self.generate(z, c), u, 1)
         on_real, on_made = self.score(x, c), self.score(made, c)
         loss = self.objective.discriminator(on_real, on_made)
         metrics: Metrics = accuracy(self.objective, on_real, on_made)
@@ -157,17 +159,14 @@ class GAN(AdversarialModel, config=GANConfig):
             metrics["penalty"] = gradient_penalty(lambda x: self.score(x, c), x, made, eps)
             loss = loss + self.config.gradient_penalty * metrics["penalty"]
         if self.config.r1 and penalised:
-            metrics["r1"] = r1(lambda x: self.score(x, c), x)
+            metrics["r1"] = r1(lambda x: self.score(self._augmented(x, u, 0), c), real)
             loss = loss + self.config.r1_every * self.config.r1 * metrics["r1"]
         return loss, metrics
 
     def generator_loss(self, z: Tensor, condition: Tensor | None, u: Tensor | None) -> Loss:
         """The generator's objective; ``u`` is uniform with shape (n, 1, draws)."""
         c = self.label(condition)
-        made = self.generate(z, c)
-        if u is not None:
-            made = self._augmented(made, u[:, 0])
-        return self.objective.generator(self.score(made, c)), {}
+        return self.objective.generator(self.score(self._augmented(self.generate(z, c), u, 0), c)), {}
 
     def score(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """D's score as the objective takes it, with shape (n,)."""
@@ -177,5 +176,5 @@ class GAN(AdversarialModel, config=GANConfig):
     def _augmentation(self, draw: Draw, times: int) -> Tensor | None:
         return None if self.config.augment == "none" else draw.uniform(times, DRAWS)
 
-    def _augmented(self, x: Tensor, u: Tensor) -> Tensor:
-        return augment(x, u, self.p, self.config.augment)
+    def _augmented(self, x: Tensor, u: Tensor | None, i: int) -> Tensor:
+        return x if u is None else augment(x, u[:, i], self.p, self.config.augment)

@@ -6,7 +6,8 @@ al., 2020, arXiv:2006.06676. Progressive growing: Karras et al., 2018, arXiv:171
 
 Done differently: images need be neither square nor a power of two; growing is measured in rounds, so that it does not
 depend on the number of processes, and keeps the optimisers' state; the mean of w starts as a plain mean; path lengths
-are of the generator's whole batch; truncation acts at every layer.
+are of the generator's whole batch; truncation acts at every layer. As there, samples and the distances measured on them
+have fresh noise maps, and path lengths, latents and edits the model's fixed ones.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from genwerk.nn.stylegan import (
     mix_styles,
     sizes,
 )
+from genwerk.nn.verdict import Verdict
 from genwerk.noise import Noise, SeededNoise
 from genwerk.spec import Batch, DataSpec
 
@@ -143,7 +145,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
             return [Stage("train", rounds, self.turns)]
         names = ["x".join(map(str, self.sizes[level])) for level in levels]
         return [
-            Stage(name, length, partial(self.turns, level=level, fading=part))
+            Stage(name, length, partial(self.turns, level=level, fading=part), continues=level > self.first)
             for name, length, level in zip(names, lengths, levels, strict=True)
         ]
 
@@ -201,16 +203,19 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
     ) -> Loss:
         """The discriminator's objective and the R1 penalty; ``u`` is uniform with shape (n, 2, draws)."""
         c = self.label(batch.condition)
-        x, (made, _) = self.shrunk(self.inward(batch.x), growth), self.make(z, crossover, noise, c, growth)
-        if u is not None:
-            x, made = (augment(v, u[:, i], self.p, self.config.augment) for i, v in enumerate((x, made)))
-        on_real, on_made = self.discriminator(x, c, growth).score, self.discriminator(made, c, growth).score
+        real, (made, _) = self.shrunk(self.inward(batch.x), growth), self.make(z, crossover, noise, c, growth)
+
+        def score(x: Tensor, i: int) -> Tensor:
+            verdict: Verdict = self.discriminator(self._augmented(x, u, i), c, growth)
+            return verdict.score
+
+        on_real, on_made = score(real, 0), score(made, 1)
         loss = self.objective.discriminator(on_real, on_made)
         metrics: Metrics = accuracy(self.objective, on_real, on_made)
         if self.config.augment == "ada":
             metrics["sign of real scores"] = on_real.sign().mean()
         if self.config.r1 and penalised:
-            metrics["r1"] = r1(lambda x: self.discriminator(x, c, growth).score, x)
+            metrics["r1"] = r1(lambda x: score(x, 0), real)
             loss = loss + self.config.r1_every * self.config.r1 * metrics["r1"]
         return loss, metrics
 
@@ -226,19 +231,21 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
     ) -> Loss:
         """The generator's objective, with the path length penalty where its directions ``y`` are given."""
         c = self.label(condition)
-        with nullcontext() if y is None else differentiable_twice():
+        with nullcontext() if y is None else differentiable_twice(z.device):
             made, w = self.make(z, crossover, noise, c, growth)
+            lengths = None if y is None else path_lengths(made, w, y)
         metrics: Metrics = {"mean style": w[:, 0].to(self.style_mean.dtype).mean(0)}
-        seen = made if u is None else augment(made, u[:, 0], self.p, self.config.augment)
-        loss = self.objective.generator(self.discriminator(seen, c, growth).score)
-        if y is not None:
-            lengths = path_lengths(made, w, y)
+        loss = self.objective.generator(self.discriminator(self._augmented(made, u, 0), c, growth).score)
+        if lengths is not None:
             metrics |= {"path length": lengths.mean(), "path penalty": (lengths - self.path_mean).square().mean()}
             loss = loss + self.config.path_every * self.config.path_length * metrics["path penalty"]
         return loss, metrics
 
     def _augmentation(self, draw: Draw, times: int) -> Tensor | None:
         return None if self.config.augment == "none" else draw.uniform(times, DRAWS)
+
+    def _augmented(self, x: Tensor, u: Tensor | None, i: int) -> Tensor:
+        return x if u is None else augment(x, u[:, i], self.p, self.config.augment)
 
     def _track(self, metrics: Metrics) -> None:
         """The moving means of w and of path lengths; that of w is the plain mean until this is the slower."""
@@ -274,6 +281,10 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         """The image of each latent with the model's fixed noise; truncated where the settings say so."""
         return self.synthesise(self.map(z, condition))
 
+    def realise(self, z: Tensor, condition: Tensor | None, noise: Noise) -> Tensor:
+        """The image of each latent with noise maps of its own."""
+        return self.synthesise(self.map(z, condition), self._maps(noise))
+
     def map(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         w: Tensor = self.generator.mapping(z, self.label(condition))
         if self.config.truncation != 1:
@@ -286,8 +297,13 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         return self.style_mean
 
     def draw_noise(self, n: int, *, seed: int | None = None) -> list[Tensor]:
+        noise = SeededNoise(n, seed, self.device)
+        self.latents(noise)  # a sample's latent is drawn first
+        return self._maps(noise)
+
+    def _maps(self, noise: Noise) -> list[Tensor]:
         synthesis = self.generator.synthesis
-        return synthesis.maps(SeededNoise(n, seed, self.device).normal(synthesis.noise_size))
+        return synthesis.maps(noise.normal(synthesis.noise_size))
 
     def synthesise(self, w: Tensor, noise: list[Tensor] | None = None) -> Tensor:
         growth = self.growth()

@@ -4,16 +4,19 @@ Larsen, Sonderby, Larochelle & Winther, Autoencoding beyond pixels using a learn
 arXiv:1512.09300.
 
 Done differently: the players move one after another on the same examples and noise, each against the others as they
-then are; the decoder descends -log D of what it makes, whose gradient is strong where D is sure, and not log(1 - D);
+then are; likeness is measured in the batch in which D also sees the samples, where the authors send x and x~ through D
+once more by themselves (which batch normalisation alone can tell apart); the decoder descends -log D of what it makes,
+whose gradient is strong where D is sure, and not log(1 - D);
 the authors' script leaves out a turn of the decoder or of D when its cost leaves a margin, which is not done here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
@@ -114,8 +117,8 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
         x, c = self.inward(batch.x), self.label(batch.condition)
         mean, log_var = self.posterior(x, c)
         prior = gaussian_kl(mean, log_var).sum(1).mean()
-        made = self.generate(reparametrise(mean, log_var, eps)[:, 0], c)
-        similarity = self.similarity(self.discriminator(x, c), self.discriminator(made, c))
+        rebuilt = self.generate(reparametrise(mean, log_var, eps)[:, 0], c)
+        similarity = self.similarity(*self._together(c, x, rebuilt))
         return self.config.beta * prior + similarity, {"prior": prior, "similarity": similarity}
 
     def decoder_loss(self, batch: Batch, eps: Tensor, z_p: Tensor) -> Loss:
@@ -143,11 +146,14 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
     def _verdicts(self, x: Tensor, c: Tensor | None, eps: Tensor, z_p: Tensor) -> tuple[Verdict, Verdict, Verdict]:
         """D of X, of its reconstruction X~ = Dec(Z) and of the sample X_p = Dec(Z_p)."""
         z = reparametrise(*self.posterior(x, c), eps)[:, 0]
-        return (
-            self.discriminator(x, c),
-            self.discriminator(self.generate(z, c), c),
-            self.discriminator(self.generate(z_p, c), c),
-        )
+        real, rebuilt, made = self._together(c, x, self.generate(z, c), self.generate(z_p, c))
+        return real, rebuilt, made
+
+    def _together(self, c: Tensor | None, *parts: Tensor) -> Iterator[Verdict]:
+        """D of all ``parts``, sent through as one batch, so that batch normalisation brings all to one scale."""
+        verdict: Verdict = self.discriminator(torch.cat(parts), None if c is None else c.repeat(len(parts)))
+        features = zip(*(f.chunk(len(parts)) for f in verdict.features), strict=True)
+        return map(Verdict, verdict.score.chunk(len(parts)), features)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ class Extractor:
     """Examples sent through the network at once."""
     inception: bool = False
     """Whether these are Inception's features, in which the Fréchet distance is the FID."""
+    head: Tensor | None = None
+    """Inception's last layer with shape (classes, d), by which features become the inception score's logits."""
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ antialiasing). Layers bear the names under which the converted weights of that n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log
 from pathlib import Path
+from statistics import mean, stdev
 
 import torch
 from safetensors.torch import load_file
@@ -209,5 +211,28 @@ def inception(path: Path, device: torch.device) -> Extractor:
     network.load_state_dict({name: weights[name] for name in expected}, strict=False)
     network.requires_grad_(False).eval().to(device)
     return Extractor(
-        "Inception 2015-12-05", network, None, weights_hash(network.state_dict().values()), device, 50, inception=True
+        "Inception 2015-12-05",
+        network,
+        None,
+        weights_hash(network.state_dict().values()),
+        device,
+        50,
+        inception=True,
+        head=None if last is None else last.float().cpu(),
     )
+
+
+def inception_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
+    """exp E KL(p(y | x) || p(y)), from 1 to the number of classes: its mean and standard deviation over ``splits``.
+
+    Salimans et al., "Improved Techniques for Training GANs", 2016, arXiv:1606.03498, section 4. ``logits`` have shape
+    (n, classes), in random order; each split has a p(y) of its own. As in the authors' code, Inception's logits are
+    taken without the last layer's bias.
+    """
+    if len(logits) < splits:
+        raise ValueError(f"the inception score is of {splits} splits, and there are {len(logits)} samples")
+    scores = []
+    for part in logits.double().log_softmax(1).tensor_split(splits):
+        marginal = part.logsumexp(0, keepdim=True) - log(len(part))
+        scores.append((part.exp() * (part - marginal)).sum(1).mean().exp().item())
+    return mean(scores), stdev(scores)

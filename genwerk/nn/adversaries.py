@@ -29,11 +29,12 @@ def adversaries(
     classes: int = 0,
     conditioning: Conditioning = "none",
     generator_norm: Norm = "batch",
+    kernel: int = 4,
 ) -> tuple[nn.Module, nn.Module]:
     """A generator of data of ``shape`` from z, called with (z, condition), and a discriminator of them.
 
     ``norm`` is the discriminator's, as is ``discriminator_width`` (None: the generator's); ``layers``, ``pieces`` and
-    ``dropout`` are of the fully connected networks alone, ``generator_norm`` of DCGAN alone.
+    ``dropout`` are of the fully connected networks alone, ``generator_norm`` and ``kernel`` of DCGAN alone.
     """
     wide = discriminator_width or width
     if network == "mlp":
@@ -46,8 +47,8 @@ def adversaries(
         raise ValueError(f"the {network} networks need images; for data of shape {shape} take --model.network mlp")
     if network == "dcgan":
         return (
-            DCGANGenerator(shape, latent, width, classes, conditioning, generator_norm),
-            DCGANDiscriminator(shape, wide, norm, classes, conditioning),
+            DCGANGenerator(shape, latent, width, classes, conditioning, generator_norm, kernel),
+            DCGANDiscriminator(shape, wide, norm, classes, conditioning, kernel),
         )
     return (
         ResNetGenerator(shape, latent, width, classes, conditioning),

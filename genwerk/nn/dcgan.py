@@ -1,8 +1,9 @@
 """The convolutional pair of DCGAN, for any image size.
 
 Radford, Metz & Chintala, Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks,
-2016, arXiv:1511.06434: no pooling and no hidden fully connected layers; 4x4 convolutions of stride 2; batch
-normalisation everywhere but in the generator's output and the discriminator's input; weights from N(0, 0.02).
+2016, arXiv:1511.06434: no pooling and no hidden fully connected layers; convolutions of stride 2, whose kernels are 5x5
+in the authors' code and 4x4 in most that came after; batch normalisation everywhere but in the generator's output and
+the discriminator's input; weights from N(0, 0.02).
 
 Done differently: sides are halved, rounding up, until about 4 pixels are left (64 pixels: 4 halvings), so that images
 need be neither square nor a power of two; the mirror crops what rounding has added. The generator ends without tanh,
@@ -51,6 +52,7 @@ class DCGANGenerator(nn.Module):
         classes: int = 0,
         conditioning: Conditioning = "none",
         norm: Norm = "batch",
+        kernel: int = 4,
     ) -> None:
         super().__init__()
         if conditioning == "project" and norm != "batch":
@@ -70,7 +72,9 @@ class DCGANGenerator(nn.Module):
         self.ups, inner = nn.ModuleList(), [shape[0], *widths]
         for i in reversed(range(len(widths))):
             bias = i == 0 or norm == "none"
-            conv = nn.ConvTranspose2d(inner[i + 1], inner[i], 4, stride=2, padding=1, bias=bias)
+            conv = nn.ConvTranspose2d(
+                inner[i + 1], inner[i], kernel, 2, padding=(kernel - 1) // 2, output_padding=kernel % 2, bias=bias
+            )
             odd = any(side % 2 for side in larger[i])
             self.ups.append(nn.Sequential(conv, Crop(*larger[i])) if odd else conv)
         self.apply(initialise)
@@ -94,6 +98,7 @@ class DCGANDiscriminator(nn.Module):
         norm: Norm = "batch",
         classes: int = 0,
         conditioning: Conditioning = "none",
+        kernel: int = 4,
     ) -> None:
         super().__init__()
         self.beside = classes if conditioning == "concatenate" else 0
@@ -102,7 +107,8 @@ class DCGANDiscriminator(nn.Module):
         inner = [shape[0] + self.beside, *widths]
         self.layers = nn.ModuleList()
         for i, (h, w) in enumerate(sizes[:-1]):
-            conv = nn.Conv2d(inner[i], inner[i + 1], 4, stride=2, padding=1, bias=i == 0 or norm == "none")
+            bias = i == 0 or norm == "none"
+            conv = nn.Conv2d(inner[i], inner[i + 1], kernel, stride=2, padding=(kernel - 1) // 2, bias=bias)
             layer: list[nn.Module] = [nn.ZeroPad2d((0, w % 2, 0, h % 2))] if h % 2 or w % 2 else []
             layer += [conv] if i == 0 or norm == "none" else [conv, normalisation(norm, inner[i + 1])]
             self.layers.append(nn.Sequential(*layer))

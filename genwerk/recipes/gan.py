@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from genwerk.families.gan import GANConfig
 from genwerk.recipes.autoencoder import MNIST
-from genwerk.settings import Optim, Recipe, Train, register
+from genwerk.settings import Evaluate, Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
 
@@ -68,7 +68,10 @@ def cgan(spec: DataSpec) -> Recipe:
 
 @register()
 def dcgan(spec: DataSpec) -> Recipe:
-    """DCGAN as published: batch normalisation in both networks, Adam 2e-4 with beta1 0.5 (Radford et al., 2016)."""
+    """DCGAN's layers and optimiser on networks that a CPU can train: Adam 2e-4 with beta1 0.5 (Radford et al., 2016).
+
+    The paper's network has twice the channels, the authors' code kernels of 5x5: `dcgan-lsun`.
+    """
     optim = Optim(lr=2e-4, betas=(0.5, 0.999))
     return Recipe(model=classic(spec), train=Train(rounds=10_000, batch_size=128, optim=pair(optim)))
 
@@ -116,7 +119,7 @@ def hinge_gan(spec: DataSpec) -> Recipe:
 
 @register(MNIST)
 def gan_mnist(spec: DataSpec) -> Recipe:
-    """Reference: digits of 28 pixels in ten minutes on 2 CPU cores, the recipe gan: DCGAN, faster than published.
+    """Reference: digits of 28 pixels in ten minutes on 2 CPU cores, the recipe gan for longer: DCGAN made faster.
 
     Fréchet distance in the digit classifier's features 0.32 after 1,106 processor seconds of one thread (19,330
     rounds, seed 0); real digits have 0.086.
@@ -126,17 +129,20 @@ def gan_mnist(spec: DataSpec) -> Recipe:
     batches of 32, 2.6 at 2e-3. The table of all games stands in benchmarks/README.md:
     `genwerk train gan-mnist --data MNIST_FOLDER --out runs/gan-mnist`.
     """
-    return gan(spec)
+    base = gan(spec)
+    return replace(base, train=replace(base.train, rounds=19_330))
 
 
 @register(MNIST)
 def cgan_mnist(spec: DataSpec) -> Recipe:
     """Reference: gan-mnist, told the digit by conditional normalisation and projection (Miyato & Koyama, 2018).
 
-    Its distance was 0.61 after 150 processor seconds and 0.30 after 533 (7,723 rounds), seed 0, with labels drawn as in
-    the data; real digits have 0.086: `genwerk train cgan-mnist --data MNIST_FOLDER --out runs/cgan-mnist`.
+    Its distance was 0.30 after 7,723 rounds in 533 processor seconds, seed 0, with labels drawn as in the data; real
+    digits have 0.086: `genwerk train cgan-mnist --data MNIST_FOLDER --out runs/cgan-mnist`.
     """
-    return replace(gan(spec), model=replace(quick(spec), conditioning="project"))
+    base = gan(spec)
+    model = replace(quick(spec), conditioning="project")
+    return replace(base, model=model, train=replace(base.train, rounds=7_723))
 
 
 @register(MNIST)
@@ -165,24 +171,44 @@ def gan_2014(spec: DataSpec) -> Recipe:
 
 
 @register()
+def dcgan_lsun(spec: DataSpec) -> Recipe:
+    """Reference: DCGAN as published, for photographs of 64 pixels (bedrooms of LSUN) and one GPU; not run here.
+
+    Radford et al., 2016: 1024, 512, 256 and 128 channels from 4 to 32 pixels, z of 100 uniform on [-1, 1], Adam 2e-4
+    with beta1 0.5, batches of 128; kernels of 5x5 as in the authors' code. The paper prints pictures, no figure. At
+    every other size there are as many halvings as lead to about 4 pixels:
+    `genwerk train dcgan-lsun --data BEDROOMS_FOLDER --data.size 64 --out runs/dcgan-lsun --device cuda`.
+    """
+    return replace(dcgan(spec), model=replace(classic(spec), width=128, kernel=5))
+
+
+PROTOCOL = Evaluate(reference="train", examples=50_000, samples=50_000)
+"""How the literature measures FID on CIFAR-10: 50,000 samples against the 50,000 training images."""
+
+
+@register()
 def dcgan_cifar10(spec: DataSpec) -> Recipe:
     """Reference: DCGAN on CIFAR-10, for one GPU; not run to its end here.
 
-    Published on these networks: FID 48.3 (StudioGAN, TensorFlow's Inception, best checkpoint at 42,000 steps, after
-    which it diverges; 28.1 to 29.0 in Mimicry with 10,000 samples):
-    `genwerk train dcgan-cifar10 --data hf:cifar10 --out runs/dcgan-cifar10`.
+    No figure is published for these networks. StudioGAN's DCGAN, whose generator ends in a convolution without stride
+    and whose critic has two convolutions a size, has FID 48.3 and inception score 6.1 (50,000 samples against the
+    training images, TensorFlow's Inception, the best checkpoint, at 42,000 steps, after which it diverges); Mimicry's,
+    28.1 to 29.0 with 10,000 of each. Number of steps, batch and two steps of the critic are StudioGAN's:
+    `GENWERK_INCEPTION=WEIGHTS genwerk train dcgan-cifar10 --data hf:cifar10 --out runs/dcgan-cifar10`.
     """
     config = replace(classic(spec), width=128, critic_steps=2)
     train = replace(dcgan(spec).train, rounds=42_000, batch_size=64)
-    return Recipe(model=config, train=train)
+    return Recipe(model=config, train=train, evaluate=PROTOCOL)
 
 
 @register()
 def lsgan_cifar10(spec: DataSpec) -> Recipe:
     """Reference: LSGAN on CIFAR-10 with DCGAN's networks, for one GPU; not run to its end here.
 
-    Published on these networks: FID 66.7 at its best, after 22,000 steps, and divergence later (StudioGAN's log), 40.2
-    in its table: `genwerk train lsgan-cifar10 --data hf:cifar10 --out runs/lsgan-cifar10`.
+    No figure is published for these networks. StudioGAN's LSGAN, on the networks and in the protocol that dcgan-cifar10
+    describes, has FID 40.2 and inception score 6.6 in its table; the log has 66.7 against the test images at its best,
+    after 22,000 steps, and divergence later:
+    `GENWERK_INCEPTION=WEIGHTS genwerk train lsgan-cifar10 --data hf:cifar10 --out runs/lsgan-cifar10`.
     """
     parent = dcgan_cifar10(spec)
     config = replace(classic(spec), width=128, critic_steps=2, objective="least-squares")
@@ -193,10 +219,11 @@ def lsgan_cifar10(spec: DataSpec) -> Recipe:
 def wgan_gp_cifar10(spec: DataSpec) -> Recipe:
     """Reference: the residual WGAN-GP of the paper's table 3 on CIFAR-10, for one GPU; not run to its end here.
 
-    Published: inception score 7.86 (the paper, without labels), FID 22.3 with a generator twice as wide (Mimicry). Adam
-    2e-4 (0, 0.9) falling to nothing over 100,000 rounds, five steps of the critic in batches of 64. Here the
-    generator's batch is 64 too (128 there), and pixels are not dequantised:
-    `genwerk train wgan-gp-cifar10 --data hf:cifar10 --out runs/wgan-gp-cifar10`.
+    Published: inception score 7.86 of 50,000 samples (the paper, without labels); FID 22.3 of 50,000 samples against
+    the training images, with a generator twice as wide (Mimicry). Adam 2e-4 (0, 0.9) falling to nothing over 100,000
+    rounds, five steps of the critic in batches of 64. Here the generator's batch is 64 too (128 there), and pixels are
+    not dequantised:
+    `GENWERK_INCEPTION=WEIGHTS genwerk train wgan-gp-cifar10 --data hf:cifar10 --out runs/wgan-gp-cifar10`.
     """
     config = GANConfig(
         network="mlp" if small(spec) else "resnet",
@@ -208,4 +235,4 @@ def wgan_gp_cifar10(spec: DataSpec) -> Recipe:
         gradient_penalty=10.0,
     )
     optim = Optim(lr=2e-4, betas=(0.0, 0.9), schedule="linear")
-    return Recipe(model=config, train=Train(rounds=100_000, batch_size=64, optim=pair(optim)))
+    return Recipe(model=config, train=Train(rounds=100_000, batch_size=64, optim=pair(optim)), evaluate=PROTOCOL)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from genwerk.families.stylegan import StyleGANConfig
 from genwerk.recipes.autoencoder import MNIST
-from genwerk.recipes.gan import pair
-from genwerk.settings import Evaluate, Optim, Recipe, Train, register
+from genwerk.recipes.gan import PROTOCOL, pair
+from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
 
@@ -39,17 +39,17 @@ def stylegan(spec: DataSpec) -> Recipe:
 
 @register(MNIST)
 def stylegan_mnist(spec: DataSpec) -> Recipe:
-    """Reference: MNIST at its own 28 pixels (7, 14, 28), told the digit, for about 10 minutes of 2 CPU cores.
+    """Reference: MNIST at its own 28 pixels (7, 14, 28), told the digit, for 10 minutes of one CPU core.
 
     The paper has no figures for digits; the Fréchet distance in the digit classifier's features, beside its floor and
-    ceiling, is what to compare. Measured on one thread, seed 0: 9.4 after 3,325 rounds (619 seconds), every digit
-    legible, one or two shapes of each (recall 0.004). Without the label, and with 4 layers of mapping, the same
+    ceiling, is what to compare. Measured on one thread, seed 0: 9.4 (619 seconds), every digit legible, one or two
+    shapes of each (recall 0.004). Without the label, and with 4 layers of mapping, the same
     networks make one shape in all samples (67.6 after 1,200 rounds):
     `genwerk train stylegan-mnist --data MNIST_FOLDER --out runs/stylegan-mnist`.
     """
     optim = Optim(lr=2e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
     base = stylegan(spec)
-    train = replace(base.train, rounds=6_000, optim=pair(optim), ema={"generator": 10_000.0}, evaluate_every=2_500)
+    train = replace(base.train, rounds=3_325, optim=pair(optim), ema={"generator": 10_000.0}, evaluate_every=2_500)
     model = replace(fitted(spec), width=16, cap=64, mapping=2)
     return replace(base, model=replace(model, conditioning="project" if spec.classes else "none"), train=train)
 
@@ -88,13 +88,14 @@ def stylegan_faces_gpu(spec: DataSpec) -> Recipe:
 def stylegan2_ada_cifar10(spec: DataSpec) -> Recipe:
     """Reference: class-conditional CIFAR-10 with adaptive augmentation, for one GPU.
 
-    Karras et al., Training Generative Adversarial Networks with Limited Data, 2020, arXiv:2006.06676: FID 2.42 and
-    inception score 10.14 after 100 million images; the curve of another public run has 41 after 0.64, 14 after 1.9 and
-    8.0 after 3.2 million. As there: 512 channels, 2 layers of mapping, batch 64, Adam 2.5e-3, R1 with gamma 0.01
-    every 16 steps, average with a half-life of 500,000 images, no mixing, no path lengths, groups of 32. Different
-    here: StyleGAN's instance normalisation instead of modulated convolutions, one output to colour instead of one a
-    size, mapping without its own normalised label embedding, Adam's constants not rescaled for lazy R1. So 2.42 is not
-    promised. 3.2 million images; not measured here:
+    Karras et al., Training Generative Adversarial Networks with Limited Data, 2020, arXiv:2006.06676: FID 2.42 (50,000
+    samples against the training images) and inception score 10.14 after 100 million images; the curve of another
+    public run, in the same protocol, has 41 after 0.64, 14 after 1.9 and 8.0 after 3.2 million. As there: 512
+    channels, 2 layers of mapping, batch 64, Adam 2.5e-3, R1 with gamma 0.01 every 16 steps, average with a half-life
+    of 500,000 images, no mixing, no path lengths, groups of 32. Different here: StyleGAN's instance normalisation
+    instead of modulated convolutions, one output to colour instead of one a size, mapping without its own normalised
+    label embedding, Adam's constants not rescaled for lazy R1. So 2.42 is not promised. 3.2 million images; not
+    measured here:
     `genwerk train stylegan2-ada-cifar10 --data hf:cifar10 --out runs/cifar --device cuda`.
     """
     model = replace(
@@ -109,4 +110,4 @@ def stylegan2_ada_cifar10(spec: DataSpec) -> Recipe:
     )
     optim = Optim(lr=2.5e-3, betas=(0.0, 0.99))
     train = Train(rounds=50_000, batch_size=64, optim=pair(optim), ema={"generator": 500_000.0}, precision="bfloat16")
-    return Recipe(model=model, train=train, evaluate=Evaluate(samples=50_000))
+    return Recipe(model=model, train=train, evaluate=PROTOCOL)

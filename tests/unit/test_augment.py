@@ -66,6 +66,7 @@ def test_an_image_depends_on_its_own_row_alone(kind: Augmentation, shape: tuple[
 def test_the_gradient_is_that_of_finite_differences(kind: Augmentation) -> None:
     x, u = images(4, (3, 5, 4)).requires_grad_(), numbers(4)
     assert torch.autograd.gradcheck(lambda x: augment(x, u, torch.tensor(0.8), kind), (x,))
+    assert torch.autograd.gradgradcheck(lambda x: augment(x, u, torch.tensor(0.8), kind).square(), (x,))
 
 
 @pytest.mark.parametrize("kind", ["diffaugment", "ada"])

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from genwerk.data.dataset import Dataset
+from genwerk.events import RoundDone
 from genwerk.families.egan import EGAN, EGANConfig, mutation
+from genwerk.model import Loss, Metrics
 from genwerk.nn.dcgan import DCGANGenerator
 from genwerk.nn.mlp import MLPDecoder
 from genwerk.nn.population import Population, select_rows
@@ -166,7 +168,7 @@ def test_the_step_already_paid_for_has_the_gradient_of_the_loss() -> None:
     with torch.no_grad():
         _, report = model.evaluation(Batch(x), z)
     known, _ = model.known_loss(report["losses"][0], report["gradients"][0], {}, Batch(x), z, u)
-    ordinary, _ = model.discriminator_loss(Batch(x), z, u)
+    ordinary, _ = model.discriminator_loss({}, Batch(x), z, u)
     torch.testing.assert_close(known, ordinary)
     torch.testing.assert_close(by_hand(model, known), by_hand(model, ordinary))
 
@@ -253,6 +255,27 @@ def test_every_round_takes_the_steps_asked_for() -> None:
     assert (trainer.players["generator"].steps, trainer.players["discriminator"].steps) == (3, 12)
 
 
+def test_children_can_be_judged_by_several_batches() -> None:
+    """Fitness is of all their examples; every step of the discriminator is then on a batch of its own."""
+    seen: dict[str, list[object]] = {"judged": [], "trained": []}
+
+    class Watched(EGAN):
+        def evaluation(self, batch: Batch, z: Tensor) -> Loss:
+            seen["judged"].append((len(batch), len(z)))
+            return super().evaluation(batch, z)
+
+        def discriminator_loss(self, figures: Metrics, batch: Batch, z: Tensor, u: Tensor) -> Loss:
+            seen["trained"].append(len(batch))
+            return super().discriminator_loss(figures, batch, z, u)
+
+    config = replace(CONFIG, fitness_batches=3, discriminator_steps=2)
+    settings = Train(rounds=1, batch_size=8, optim={}, sample_every=0)
+    play = Trainer(Watched(config, SPEC), Dataset(x=torch.randn(20, 2), spec=SPEC), settings)
+    (done,) = [event for event in play if isinstance(event, RoundDone)]
+    assert seen == {"judged": [(24, 24)], "trained": [8, 8]}
+    assert {"fitness", "quality", "diversity", "minimax won"} <= done.metrics.keys()
+
+
 def test_samples_are_the_fittest_survivors() -> None:
     model = scrambled(EGAN(CONFIG, SPEC))
     z = model.prior(5, seed=1)
@@ -266,8 +289,9 @@ def test_samples_are_the_fittest_survivors() -> None:
     [
         ({"mutations": ()}, "1 or more, all different"),
         ({"mutations": ("minimax", "minimax")}, "1 or more, all different"),
-        ({"parents": 0}, "count from 1"),
-        ({"discriminator_steps": 0}, "count from 1"),
+        ({"parents": 0}, "parents is 0; it counts from 1"),
+        ({"fitness_batches": 0}, "it counts from 1"),
+        ({"discriminator_steps": 0}, "it counts from 1"),
     ],
 )
 def test_mistakes_are_told(change: dict[str, object], sentence: str) -> None:

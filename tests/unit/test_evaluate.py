@@ -149,6 +149,25 @@ def test_only_inceptions_features_give_a_fid(digits):
     assert {"FID", "KID"} <= {f.name for f in named.figures}
 
 
+def test_samples_can_be_compared_with_the_training_part_as_published_fids_are(digits):
+    against = replace(SETTINGS, reference="train", examples=5000)
+    report = evaluate(Replayer(digits.train), digits, against, extractor=PIXELS)
+    frechet = report["Fréchet distance"]
+    assert frechet.value == pytest.approx(0, abs=1e-6)  # the samples are the training examples
+    assert "1,617 samples, 1,617 training examples" in frechet.note
+    held = evaluate(Replayer(digits.train), digits, SETTINGS, extractor=PIXELS)["Fréchet distance"]
+    assert frechet.floor == pytest.approx(held.floor, rel=1e-6)  # between the same two parts
+
+
+def test_inceptions_last_layer_gives_the_inception_score(digits):
+    head = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
+    report = evaluate(Replayer(digits.train), digits, SETTINGS, extractor=replace(PIXELS, inception=True, head=head))
+    logits = report["inception score"]
+    assert 1 < logits.value < 5
+    assert logits.spread > 0
+    assert "10 splits" in logits.note
+
+
 def test_bounds_are_marked_as_bounds(digits):
     report = evaluate(Bounded(Config(), digits.spec), digits, replace(SETTINGS, draws=7), extractor=PIXELS)
     assert report["≤ NLL"].value == 10

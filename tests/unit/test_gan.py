@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from genwerk.adversarial.augment import DRAWS, augment
 from genwerk.data.dataset import Dataset
 from genwerk.events import RoundDone
 from genwerk.families.gan import GAN, GANConfig
@@ -18,7 +19,7 @@ from genwerk.nn.resnet_gan import ResNetDiscriminator, ResNetGenerator
 from genwerk.recipes import recipe
 from genwerk.recipes.gan import pair
 from genwerk.settings import Optim, Train
-from genwerk.spec import DataSpec
+from genwerk.spec import Batch, DataSpec
 from genwerk.trainer import Trainer
 
 TABLE = DataSpec(kind="table", shape=(2,))
@@ -87,6 +88,20 @@ def test_lazy_r1_counts_as_much_as_it_is_rare() -> None:
     assert seen == [n % 4 == 0 for n in range(9)]
 
 
+def test_r1_is_of_the_gradient_by_the_image_before_it_is_augmented() -> None:
+    config = GANConfig(network="dcgan", width=4, latent=3, norm="none", r1=1.0, augment="ada")
+    game = GAN(config, IMAGE).double()
+    game.p.fill_(0.9)
+    x, u = torch.rand(5, *IMAGE.shape).double(), torch.rand(5, 2, DRAWS).double()
+    _, metrics = game.discriminator_loss(Batch(x), torch.randn(5, 3).double(), torch.rand(5), u, True)
+    real = (2 * x - 1).requires_grad_()
+    score = game.discriminator(augment(real, u[:, 0], game.p, "ada")).score
+    (gradient,) = torch.autograd.grad(score.sum(), real)
+    torch.testing.assert_close(metrics["r1"], 0.5 * gradient.flatten(1).square().sum(1).mean())
+    (slope,) = torch.autograd.grad(metrics["r1"], game.discriminator.layers[0][0].weight)
+    assert slope.abs().sum() > 0
+
+
 def test_each_loss_moves_its_own_player_alone() -> None:
     play = trainer(MLP, table(), rounds=1)
     game = play.model
@@ -149,6 +164,18 @@ def test_dcgan_at_64_pixels_is_the_paper_s() -> None:
     assert len(norms) == 3  # not on the discriminator's input
 
 
+@pytest.mark.parametrize("side", [(64, 64), (28, 28), (33, 47)])
+def test_kernels_of_5_keep_the_sizes(side: tuple[int, int]) -> None:
+    four, five = (
+        (DCGANGenerator((3, *side), 5, 4, kernel=k), DCGANDiscriminator((3, *side), 4, kernel=k)) for k in (4, 5)
+    )
+    z = torch.randn(2, 5)
+    assert four[0](z).shape == five[0](z).shape == (2, 3, *side)
+    shapes = [[f.shape for f in d(g(z)).features] for g, d in (four, five)]
+    assert shapes[0] == shapes[1]
+    assert {p.shape[2:] for p in [*five[0].ups.parameters(), *five[1].layers.parameters()] if p.dim() == 4} == {(5, 5)}
+
+
 @pytest.mark.parametrize("side", [(16, 16), (20, 20), (28, 28), (33, 47), (96, 64), (128, 128)])
 @pytest.mark.parametrize("pair_of", [(DCGANGenerator, DCGANDiscriminator), (ResNetGenerator, ResNetDiscriminator)])
 def test_any_size_of_image(side: tuple[int, int], pair_of: tuple[type, type]) -> None:
@@ -194,12 +221,14 @@ def test_the_projection_head_is_an_inner_product() -> None:
 
 
 def test_spectral_normalisation_bounds_every_layer() -> None:
-    game = GAN(replace(MLP, objective="hinge", spectral=True, width=32), TABLE)
+    spec = replace(TABLE, classes=("a", "b", "c"))
+    game = GAN(replace(MLP, objective="hinge", spectral=True, width=32, conditioning="project"), spec)
     for _ in range(30):
-        game.discriminator(torch.randn(4, 2))
-    for layer in game.discriminator.modules():
-        if isinstance(layer, torch.nn.Linear):
-            assert 0.98 < torch.linalg.matrix_norm(layer.weight, 2) < 1.02
+        game.discriminator(torch.randn(4, 2), torch.tensor([0, 1, 2, 0]))
+    layers = [m for m in game.discriminator.modules() if isinstance(m, (torch.nn.Linear, torch.nn.Embedding))]
+    assert any(isinstance(m, torch.nn.Embedding) for m in layers)
+    for layer in layers:
+        assert 0.98 < torch.linalg.matrix_norm(layer.weight, 2) < 1.02
 
 
 # --- units ------------------------------------------------------------------------------------------------------------

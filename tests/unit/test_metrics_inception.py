@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genwerk.metrics.inception import Inception, inception, interpolation, pool, prepare
+from genwerk.metrics.inception import Inception, inception, inception_score, interpolation, pool, prepare
 
 CPU = torch.device("cpu")
 
@@ -55,6 +55,17 @@ def test_prepare_rounds_to_levels_and_repeats_grey():
     assert torch.allclose(prepare(torch.ones(1, 3, 4, 4)), torch.tensor(127 / 128))
     with pytest.raises(ValueError, match="4 channels"):
         prepare(torch.zeros(1, 4, 8, 8))
+
+
+def test_the_inception_score_of_distributions_that_are_known():
+    even = torch.eye(4).repeat(50, 1)  # 200 samples, each surely of one of four classes, in turn
+    assert inception_score(1e3 * even, splits=5) == pytest.approx((4, 0))
+    assert inception_score(torch.zeros(20, 4)) == pytest.approx((1, 0))
+    p, q = torch.tensor([0.9, 0.1]), torch.tensor([0.1, 0.9])
+    divergence = (p * (p / 0.5).log()).sum()
+    assert inception_score(torch.stack([p, q] * 20).log(), splits=2)[0] == pytest.approx(divergence.exp().item())
+    with pytest.raises(ValueError, match="10 splits, and there are 4 samples"):
+        inception_score(torch.zeros(4, 4))
 
 
 def test_average_pooling_ignores_the_padding():

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate
 
 from genwerk.adversarial.penalties import path_lengths
 from genwerk.data.dataset import Dataset
-from genwerk.events import StageDone
+from genwerk.events import RoundDone, StageDone
 from genwerk.families.stylegan import StyleGAN, StyleGANConfig
 from genwerk.nn.style import AdaIN, EqualisedConv, EqualisedLinear, StyleLayer, blur, minibatch_deviation, unit_moment
 from genwerk.nn.stylegan import Growth, StyleDiscriminator, SynthesisNetwork, double, halve, mix_styles, nearest, sizes
@@ -252,13 +252,12 @@ def trained(rounds: int = 3, **changes: object) -> tuple[StyleGAN, list[str]]:
 def test_truncation_to_nothing_is_the_mean_image() -> None:
     model, _ = trained()
     mean = model.synthesise(model.generator.spread(model.mean_style()[None]))
-    whole = model.sample(3, seed=1)
+    z = model.prior(3, seed=1)
+    whole = model.decode(z)
     model.config = replace(model.config, truncation=0.0)
-    torch.testing.assert_close(model.sample(3, seed=1), mean.expand(3, -1, -1, -1))
+    torch.testing.assert_close(model.decode(z), mean.expand(3, -1, -1, -1))
     assert not torch.allclose(whole, mean.expand(3, -1, -1, -1))
-    torch.testing.assert_close(
-        model.decode(model.prior(3, seed=1)), model.synthesise(model.map(model.prior(3, seed=1)))
-    )
+    torch.testing.assert_close(model.decode(z), model.synthesise(model.map(z)))
 
 
 def test_the_mean_style_is_the_mean_of_w_of_the_first_rounds() -> None:
@@ -293,6 +292,15 @@ def test_fresh_noise_changes_the_image_and_fixed_noise_does_not() -> None:
     torch.testing.assert_close(model.draw_noise(1, seed=2)[3][0], maps[3][1])  # example 1 of seed 1
 
 
+def test_every_sample_has_noise_of_its_own() -> None:
+    model = stylegan()
+    z = model.prior(3, seed=1)
+    sampled = model.sample(3, seed=1)
+    assert torch.equal(sampled, model.sample(3, seed=1))
+    torch.testing.assert_close(sampled, model.synthesise(model.map(z), model.draw_noise(3, seed=1)))
+    assert not torch.allclose(sampled, model.decode(z))
+
+
 # --- growing ----------------------------------------------------------------------------------------------------------
 
 
@@ -308,6 +316,19 @@ def test_fading_ends_at_its_neighbours() -> None:
     torch.testing.assert_close(discriminator(x, None, full).score, discriminator(x).score)
     torch.testing.assert_close(model.shrunk(x, none), double(halve(x)))
     torch.testing.assert_close(model.shrunk(x, full), x)
+
+
+def test_growing_follows_one_schedule_of_the_learning_rate() -> None:
+    optim = Optim(lr=0.1, schedule="linear")
+    model = stylegan(progressive=True)
+    settings = Train(rounds=30, batch_size=4, optim={"generator": optim}, sample_every=0, evaluate_every=0)
+    play = Trainer(model, Dataset(x=torch.zeros(8, 1, 16, 16, dtype=torch.uint8), spec=model.spec), settings)
+    seen = []
+    for event in play:
+        if isinstance(event, RoundDone):
+            assert play.players["generator"].optimizer is not None
+            seen.append(play.players["generator"].optimizer.param_groups[0]["lr"])
+    assert seen == pytest.approx([0.1 * (1 - i / 30) for i in range(30)])
 
 
 def test_training_grows_the_image() -> None:
@@ -387,3 +408,14 @@ def test_a_path_length_goes_through_networks_as_they_are_written_though_they_are
         network.compile(backend="aot_eager")
     for found, value in zip(gradients(), expected, strict=True):
         torch.testing.assert_close(found, value)
+
+
+def test_path_lengths_are_of_single_precision_within_bfloat16() -> None:
+    torch.set_default_dtype(torch.float32)
+    model = stylegan(path_length=1.0)
+    ingredients = model.ingredients(BatchNoise(2, torch.Generator().manual_seed(0)), model.top)
+    y = torch.randn(2, 1, 16, 16)
+    exact = model.generator_loss(*ingredients, None, None, y, model.growth())[1]["path length"]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.generator_loss(*ingredients, None, None, y, model.growth())[1]["path length"]
+    assert torch.equal(found, exact)

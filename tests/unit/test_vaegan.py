@@ -127,6 +127,18 @@ def test_likeness_is_summed_over_the_features_of_the_chosen_layer() -> None:
         torch.testing.assert_close(model.similarity(a, b), by_hand)
 
 
+def test_batch_normalisation_brings_data_and_reconstructions_to_one_scale() -> None:
+    """With statistics of their own, x and a fainter x~ would be normalised into one and the same."""
+    model, batch, *_ = setting(replace(CONV, norm="batch", layer=-1), IMAGE)
+    x = 2 * batch.x - 1
+    real, fainter = model._together(None, x, x / 2)
+    both = model.discriminator(torch.cat([x, x / 2]))
+    torch.testing.assert_close(torch.cat([real.score, fainter.score]), both.score)
+    together = model.similarity(real, fainter)
+    apart = model.similarity(model.discriminator(x), model.discriminator(x / 2))
+    assert together > 4 * apart
+
+
 @pytest.mark.parametrize("conditioning", ["concatenate", "project"])
 def test_the_label_reaches_all_three(conditioning: str) -> None:
     model, batch, eps, z_p = setting(replace(CONV, conditioning=conditioning), IMAGE)
