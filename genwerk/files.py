@@ -8,6 +8,7 @@ import json
 import math
 import os
 import stat
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -26,7 +27,7 @@ BINARY: int = getattr(os, "O_BINARY", 0)
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path) -> BufferedReader:
     """The regular file at ``path``, open for reading; anything else (a folder, a pipe, a device) is a BadFile."""
     try:
         handle = os.open(path, os.O_RDONLY | NONBLOCK | BINARY)
@@ -86,7 +87,7 @@ def _depth(value: Any) -> int:
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def open_own(path: Path, flags: int) -> IO[bytes]:
+def open_own(path: Path, flags: int) -> BufferedRandom:
     """The file at ``path``, made if need be, open for writing and reading as ``flags`` add (O_APPEND, O_EXCL).
 
     A link, or anything that is no regular file with this one name, is refused: what it leads to may be somebody's.

@@ -54,11 +54,11 @@ class OpenRun:
             self.model = interop.load(path, device=where)
             self.outputs, self.origin = Path("out"), {"model": path.resolve().name, "class": name}
         else:
-            stored = store.find(path)
+            with store.reading(path) as stored:
+                self.model = store.load_model(stored, device=where)
             recipe, self.spec = stored.recipe, stored.spec
-            self.model = store.load_model(stored, device=where)
             self.outputs = self.path / "out"
-            self.origin = {"recipe": stored.name, "run": self.path.name, "round": int(stored.folder.name)}
+            self.origin = {"recipe": stored.name, "run": self.path.name, "round": store.round_of(stored.folder)}
         own = recipe.data
         self.settings = own if data is None else replace(own, source=data, palette=None, tolerance=0)
 

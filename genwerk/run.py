@@ -50,7 +50,8 @@ def load(path: Path | str, *, device: Device = "auto") -> Model:
     """The model of a run folder, from its newest intact checkpoint, or of a folder of diffusers or transformers."""
     if interop.recognised(Path(path)):
         return interop.load(Path(path), device=runtime.pick_device(device))
-    return store.load_model(store.find(path), device=runtime.pick_device(device))
+    with store.reading(path) as stored:
+        return store.load_model(stored, device=runtime.pick_device(device))
 
 
 def train(

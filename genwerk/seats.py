@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genwerk.errors import BadFile
 from genwerk.model import Model
 from genwerk.settings import Optim, Train
+from genwerk.store import check_tensor
 
 
 class Seat:
@@ -56,12 +58,20 @@ class Seat:
         states = {} if self.optimizer is None else self.optimizer.state_dict()["state"]
         return {f"{i}.{key}": torch.as_tensor(v) for i, state in states.items() for key, v in state.items()}
 
-    def load_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what :meth:`optimizer_tensors` gave."""
+    def load_optimizer(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Put back what :meth:`optimizer_tensors` gave; a BadFile says what is not this optimiser's state."""
         states: dict[int, dict[str, Tensor]] = {}
+        fields = state_fields(self.optim)
         for name, value in tensors.items():
-            index, field = name.split(".")
+            index, _, field = name.partition(".")
+            if not index.isdecimal() or int(index) >= len(self.parameters) or field not in fields:
+                raise BadFile(f"{where} has the surplus tensor {name!r}")
+            like = torch.zeros(()) if field == "step" else self.parameters[int(index)]
+            check_tensor(value, like, f"{where}: tensor {name!r}")
             states.setdefault(int(index), {})[field] = value
+        for i, state in states.items():
+            for field in fields - state.keys():
+                raise BadFile(f"{where} lacks the tensor '{i}.{field}'")
         self.restore_optimizer(states)
 
     def restore_optimizer(self, state: Mapping[int, Mapping[str, Tensor]]) -> None:
@@ -124,6 +134,19 @@ def make_optimizer(optim: Optim, parameters: Sequence[Tensor]) -> torch.optim.Op
         case "rmsprop":
             alpha: dict[str, Any] = {"alpha": optim.betas[1], "eps": optim.eps, "momentum": optim.momentum}
             return torch.optim.RMSprop(parameters, **common, **alpha, foreach=True)
+
+
+def state_fields(optim: Optim) -> set[str]:
+    """Names of what an optimiser remembers of a parameter; all but ``step``, a number, have the parameter's shape."""
+    moments = {
+        "adam": {"step", "exp_avg", "exp_avg_sq"},
+        "adamw": {"step", "exp_avg", "exp_avg_sq"},
+        "adamax": {"step", "exp_avg", "exp_inf"},
+        "adagrad": {"step", "sum"},
+        "rmsprop": {"step", "square_avg"},
+        "sgd": set[str](),
+    }[optim.name]
+    return moments | ({"momentum_buffer"} if optim.name in ("sgd", "rmsprop") and optim.momentum else set())
 
 
 def learning_rate(optim: Optim, round: int, rounds: int) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from genwerk.data.dataset import Data
+from genwerk.errors import BadInput
 from genwerk.model import Config, Model
 from genwerk.spec import DataSpec
 
@@ -194,8 +195,8 @@ def to_json(value: Any) -> Any:
 def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
     """The object of type ``kind`` that ``value`` describes; anything unexpected is a ValueError that says where."""
 
-    def wrong(expected: str) -> ValueError:
-        return ValueError(f"{where} is {str(value)[:60]!r}; expected {expected}")
+    def wrong(expected: str) -> BadInput:
+        return BadInput(f"{where} is {str(value)[:60]!r}; expected {expected}")
 
     origin, args = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind):
@@ -204,22 +205,22 @@ def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
         value = dict(value)
         if isinstance(kind, type) and issubclass(kind, Config):
             tag = value.pop("$type", None)
-            if tag not in Model.registry:
-                raise ValueError(f"{where} names the family {tag!r}, which this version of Genwerk does not have")
+            if not isinstance(tag, str) or tag not in Model.registry:
+                raise BadInput(f"{where} names the family {tag!r}, which this version of Genwerk does not have")
             found = Model.registry[tag][0]
             if not issubclass(found, kind):
-                raise ValueError(f"{where} names the family {tag!r}; expected a {kind.__name__}")
+                raise BadInput(f"{where} names the family {tag!r}; expected a {kind.__name__}")
             kind = found
         hints = get_type_hints(kind)
         if unknown := sorted(value.keys() - hints.keys()):
-            raise ValueError(f"{where} has the unknown field {unknown[0]!r}")
+            raise BadInput(f"{where} has the unknown field {unknown[0]!r}")
         required = {
             f.name
             for f in dataclasses.fields(kind)
             if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         }
         if missing := sorted(required - value.keys()):
-            raise ValueError(f"{where} lacks the field {missing[0]!r}")
+            raise BadInput(f"{where} lacks the field {missing[0]!r}")
         return kind(**{k: from_json(hints[k], v, f"{where}.{k}") for k, v in value.items()})
     if origin in (Union, types.UnionType):
         if value is None and type(None) in args:
@@ -228,13 +229,13 @@ def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
         for option in options[:-1]:
             try:
                 return from_json(option, value, where)
-            except ValueError:
+            except BadInput:
                 continue
         return from_json(options[-1], value, where)
     if origin is typing.Annotated:
         return from_json(args[0], value, where)
     if origin is Literal:
-        if value not in args:
+        if not any(type(a) is type(value) and a == value for a in args):
             raise wrong("one of " + ", ".join(map(str, args)))
         return value
     if origin is tuple:
@@ -246,7 +247,7 @@ def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
         if not isinstance(value, Mapping):
             raise wrong("an object")
         return {str(k): from_json(args[1], v, f"{where}.{k}") for k, v in value.items()}
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1000:
         return float(value)
     if kind in (int, float, str, bool) and type(value) is kind:
         return value

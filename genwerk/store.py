@@ -6,13 +6,14 @@ with sha256 sums in its ``manifest.json``), ``events.jsonl`` and ``samples/``. O
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,10 +22,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn.modules import module as registration
 
 import genwerk.families  # noqa: F401  (registers what a run may name)
 from genwerk import __version__
-from genwerk.files import flush, flush_folder, read_json
+from genwerk.errors import BadFile, BadInput, Unwritable
+from genwerk.files import flush, flush_folder, open_own, open_regular, read_json
 from genwerk.model import Model, build
 from genwerk.settings import Recipe, from_json, to_json
 from genwerk.spec import DataSpec
@@ -42,6 +45,8 @@ class TrainerState:
     figures: dict[str, Any]
     averages: dict[str, Tensor]
     tensors: dict[str, Tensor]
+    where: str = "the checkpoint"
+    """Where it was read, for messages."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,12 @@ def describe(name: str, recipe: Recipe, spec: DataSpec) -> dict[str, Any]:
 
 
 def read_config(path: Path) -> tuple[str, Recipe, DataSpec]:
-    """Recipe name, recipe and spec of a ``config.json``; a ValueError says what is wrong with it."""
+    """Recipe name, recipe and spec of a ``config.json``; a BadFile says what is wrong with it."""
     config = read_json(path)
     if config.get("library") != "genwerk":
-        raise ValueError(f"{path} was not written by Genwerk; point at a folder that `genwerk train` made")
+        raise BadFile(f"{path} was not written by Genwerk; point at a folder that `genwerk train` made")
     if config.get("format") != FORMAT:
-        raise ValueError(
+        raise BadFile(
             f"{path} has format {config.get('format')!r} and this Genwerk ({__version__}) reads format {FORMAT}; "
             f"the run was written by version {config.get('version')!r}: install that one or a newer one"
         )
@@ -88,21 +93,26 @@ def read_config(path: Path) -> tuple[str, Recipe, DataSpec]:
 
 
 class Checkpoints:
-    """The checkpoints of one run: ``keep`` newest and the best are kept."""
+    """The checkpoints of one run: ``keep`` newest and the best are kept.
+
+    At no moment is there none whole: a new one is written beside the others and renamed when it is complete; one of the
+    same round is first given another name, under which it still counts, and what is pruned vanishes at once.
+    """
 
     def __init__(self, run: Path, config: Mapping[str, Any], keep: int = 2) -> None:
         self.folder, self.config, self.keep = run / "checkpoints", config, max(1, keep)
 
     def save(self, model: Model, state: TrainerState, score: float | None = None) -> Path:
-        """Write a checkpoint beside the others and let it appear whole; a ValueError says so when the disk is full.
+        """Write a checkpoint beside the others and let it appear whole; an Unwritable says why it could not be.
 
         ``score`` is its held-out figure, if it was measured on these weights and beats all before it.
         """
         path = self.folder / f"{state.figures['position']['round']:08d}"
         weights = model.state_dict() | {f"ema.{k}": v for k, v in state.averages.items()}
-        self._make_room(sum(t.nbytes for t in (*weights.values(), *state.tensors.values())))
         beside = self.folder / f".tmp-{os.getpid()}-{path.name}"
         try:
+            self._make_room(sum(t.nbytes for t in (*weights.values(), *state.tensors.values())))
+            shutil.rmtree(beside, ignore_errors=True)
             (beside / "trainer").mkdir(parents=True)
             _write_json(beside / "config.json", self.config)
             _write_json(beside / "trainer" / "state.json", state.figures)
@@ -116,49 +126,84 @@ class Checkpoints:
             )
             flush_folder(beside / "trainer")
             flush_folder(beside)
-            if path.exists():
-                shutil.rmtree(path)
-            beside.rename(path)
-            flush_folder(self.folder)
-        finally:
+            _put(beside, path)
+        except (OSError, SafetensorError) as error:
             shutil.rmtree(beside, ignore_errors=True)
+            raise Unwritable(
+                f"the checkpoint of round {round_of(path)} cannot be written in {self.folder} ({_reason(error)}); "
+                "earlier checkpoints are untouched: make room and go on with --resume"
+            ) from None
         self._prune(path)
         return path
 
     def newest(self) -> Path | None:
         """The newest checkpoint whose files are all intact."""
-        return next((path for path, fault in self._checked() if fault is None), None)
+        return next((path for path in _rounds(self.folder) if check(path) is None), None)
 
     def best(self) -> Path | None:
         """The intact checkpoint with the smallest held-out score."""
         return _best(self.folder)
 
-    def _checked(self) -> Iterator[tuple[Path, str | None]]:
-        for path in _rounds(self.folder):
-            yield path, check(path)
-
     def _make_room(self, size: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         needed, free = size + 2**20, shutil.disk_usage(self.folder).free
         if needed > free:
-            raise ValueError(
-                f"a checkpoint needs {needed / 2**20:.0f} MB and {free / 2**20:.0f} MB are free in {self.folder}; "
-                "earlier checkpoints are untouched: make room and go on with --resume"
-            )
+            raise OSError(errno.ENOSPC, f"it needs {needed / 2**20:.0f} MB and {free / 2**20:.0f} MB are free")
 
     def _prune(self, newest: Path) -> None:
-        rounds = _rounds(self.folder)
+        rounds = [p for p in _rounds(self.folder) if p == newest or round_of(p) != round_of(newest)]
         scores = {p: s for p in rounds if (s := _score(p)) is not None}
         kept = {newest, *rounds[: self.keep], *([min(scores, key=scores.__getitem__)] if scores else [])}
-        for path in set(rounds) - kept:
-            shutil.rmtree(path)
+        for path in set(_rounds(self.folder)) - kept:
+            with _alone(path) as free:
+                if free:
+                    _discard(path)
+
+
+def _put(beside: Path, path: Path) -> None:
+    """Rename a complete checkpoint ``beside`` to ``path``; one that is there keeps counting until that is done."""
+    if path.exists():
+        aside = next(p for i in range(1, 1000) if not (p := path.with_name(f"{path.name}.{i}")).exists())
+        path.rename(aside)
+    beside.rename(path)
+    flush_folder(path.parent)
+
+
+def _discard(path: Path) -> None:
+    """Remove a checkpoint: it vanishes at once, and then its files are deleted. Should that fail, it stays."""
+    with suppress(OSError):
+        gone = path.with_name(f".gone-{os.getpid()}-{path.name}")
+        path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _recover(run: Path) -> None:
+    """Tidy up after a writer that was killed: what it had completed takes its place, what it had not is removed."""
+    folder = run / "checkpoints"
+    for beside in folder.glob(".tmp-*"):
+        path = folder / beside.name.rpartition("-")[2]
+        if path.name.isdigit() and check(beside) is None and check(path) is not None:
+            _put(beside, path)
+        else:
+            shutil.rmtree(beside, ignore_errors=True)
+    for left in (*folder.glob(".gone-*"), *run.glob(".*.tmp-*")):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink()
+
+
+def round_of(checkpoint: Path) -> int:
+    """The round after which a checkpoint was saved, by its folder's name."""
+    return int(checkpoint.name.partition(".")[0])
 
 
 def _rounds(folder: Path) -> list[Path]:
-    """Checkpoint folders, the newest first."""
+    """Checkpoint folders, the newest first; of several of one round, the one that bears its name."""
     if not folder.is_dir():
         return []
-    return sorted((p for p in folder.iterdir() if p.is_dir() and p.name.isdigit()), key=lambda p: -int(p.name))
+    found = [p for p in folder.iterdir() if p.name.replace(".", "", 1).isdecimal() and p.name[0] != "." and p.is_dir()]
+    return sorted(found, key=lambda p: (-round_of(p), p.suffix))
 
 
 def _best(folder: Path) -> Path | None:
@@ -169,14 +214,14 @@ def _best(folder: Path) -> Path | None:
 
 def _score(path: Path) -> float | None:
     try:
-        score = read_json(path / "manifest.json")["score"]
-    except (ValueError, KeyError, TypeError):
+        score = read_json(path / "manifest.json").get("score")
+    except BadFile:
         return None
     return score if isinstance(score, float) else None
 
 
 def _write_json(path: Path, value: Any) -> None:
-    with path.open("wb") as file:
+    with open_own(path, os.O_EXCL) as file:
         file.write(json.dumps(value, indent=1).encode() + b"\n")
         flush(file)
 
@@ -194,43 +239,110 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+# --- locks ----------------------------------------------------------------------------------------------------------
+
+HELD = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
+"""What the system says where another process holds a lock; anything else means that there are none to be had."""
 
 
 @contextmanager
 def only_writer(run: Path) -> Iterator[None]:
-    """Hold the run folder for this process alone; a ValueError names the process that has it."""
-    run.mkdir(parents=True, exist_ok=True)
-    path = run / ".lock"
-    file = path.open("a+b")
+    """Hold the run folder for this process alone; a BadInput names the process that has it.
+
+    What a killed writer left is tidied up first. A folder in which nothing came to be written is removed again.
+    """
+    made = [p for p in (run, *run.parents) if not p.exists()]
+    lock = _locked(run)
     try:
-        try:
-            _lock(file)
-        except OSError:
-            file.seek(0)
-            holder = file.read().decode(errors="replace").strip() or "unknown"
-            raise ValueError(f"{run} is being written by another process (pid {holder}); wait for it") from None
-        file.truncate(0)
-        file.write(str(os.getpid()).encode())
-        file.flush()
-        for left in (*run.glob("checkpoints/.tmp-*"), *run.glob(".*.tmp-*")):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        _recover(run)
         yield
     finally:
+        with suppress(OSError):
+            if [p.name for p in run.iterdir()] == [".lock"]:
+                (run / ".lock").unlink()
+                for folder in made:
+                    folder.rmdir()
+        lock.close()
+
+
+def _locked(run: Path) -> IO[bytes]:
+    """The run's lock file, locked and naming this process."""
+    path = run / ".lock"
+    while True:
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unwritable(f"the run folder {run} cannot be made ({error.strerror}); choose another --out") from None
+        file = open_own(path, 0)
+        if (locked := _lock(file)) is None:
+            warnings.warn(
+                f"{run} is on a file system without locks; see to it that no other process writes it", stacklevel=4
+            )
+        elif not locked:
+            holder = file.read(32).decode(errors="replace")
+            file.close()
+            raise BadInput(
+                f"{run} is being written by another process (pid {holder if holder.isdecimal() else 'unknown'}); "
+                "wait for it"
+            )
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.lstat()):  # else its last holder has just removed it
+                break
         file.close()
+    file.truncate(0)
+    file.write(str(os.getpid()).encode())
+    file.flush()
+    return file
 
 
-def _lock(file: IO[bytes]) -> None:
-    if os.name == "posix":
-        import fcntl
+def _lock(file: IO[bytes], *, shared: bool = False) -> bool | None:
+    """Whether ``file`` could be locked; None where the file system has no locks."""
+    try:
+        if os.name == "posix":
+            import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    else:
-        import msvcrt
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        elif not shared:
+            import msvcrt
 
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError as error:
+        return False if error.errno in HELD else None
+    return True
+
+
+def _held(checkpoint: Path) -> IO[bytes] | None:
+    """A hold on a checkpoint, for as long as it is open: no writer removes it. None where it has just been removed."""
+    try:
+        file = open_regular(checkpoint / "manifest.json")
+    except BadFile:
+        return None
+    with suppress(OSError):
+        same = os.path.samestat(os.fstat(file.fileno()), (checkpoint / "manifest.json").stat())
+        if same and _lock(file, shared=True) is not False and checkpoint.is_dir():
+            return file
+    file.close()
+    return None
+
+
+@contextmanager
+def _alone(checkpoint: Path) -> Iterator[bool]:
+    """Whether nobody reads a checkpoint, nor can begin to while inside."""
+    try:
+        file = open_regular(checkpoint / "manifest.json")
+    except BadFile:
+        yield True
+        return
+    with file:
+        yield _lock(file) is not False
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -238,102 +350,208 @@ def _lock(file: IO[bytes]) -> None:
 
 def check(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint folder, or None: every listed file must be there with its size and sha256."""
+    listed = checkpoint / "manifest.json"
     try:
-        manifest = read_json(checkpoint / "manifest.json")
-        files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
-    except ValueError as error:
+        files = read_json(listed).get("files")
+        if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
+            return f"{listed} is not a manifest"
+        if not {"config.json", "model.safetensors"} <= files.keys():
+            return f"{listed} lists no model"
+        for name, entry in files.items():
+            path = checkpoint / name
+            if not path.resolve().is_relative_to(checkpoint.resolve()):
+                return f"{listed} lists a file outside its folder"
+            if not path.exists():
+                return f"{path} is missing"
+            if (size := path.stat().st_size) != entry.get("bytes"):
+                return f"{path} has {size} bytes instead of {entry.get('bytes')}"
+            if _sha256(path) != entry.get("sha256"):
+                return f"{path} has changed since it was written"
+    except BadFile as error:
         return str(error)
-    except (KeyError, TypeError, AttributeError):
-        return f"{checkpoint / 'manifest.json'} is not a manifest"
-    if not {"config.json", "model.safetensors"} <= files.keys():
-        return f"{checkpoint / 'manifest.json'} lists no model"
-    for name, (size, digest) in files.items():
-        path = checkpoint / name
-        if not path.resolve().is_relative_to(checkpoint.resolve()):
-            return f"{checkpoint / 'manifest.json'} lists a file outside its folder"
-        if not path.is_file():
-            return f"{path} is missing"
-        if path.stat().st_size != size:
-            return f"{path} has {path.stat().st_size} bytes instead of {size}"
-        if _sha256(path) != digest:
-            return f"{path} has changed since it was written"
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
+        return f"{listed} lists what is no file ({error})"
     return None
 
 
 def find(path: Path | str) -> Stored:
     """The newest intact checkpoint of a run, the best one (``RUN/best``), or the checkpoint at ``path`` itself."""
-    path = Path(path)
-    if path.name == "best" and not path.exists() and (path.parent / "config.json").is_file():
-        best = _best(path.parent / "checkpoints")
-        if best is None:
-            raise ValueError(f"{path.parent} has no checkpoint that was measured on held-out data; name the run itself")
-        path = best
-    if not path.is_dir():
-        raise ValueError(f"{path} is not a folder; name a run folder that `genwerk train` made")
-    if (path / "manifest.json").is_file():
-        if fault := check(path):
-            raise ValueError(f"the checkpoint is damaged: {fault}")
-        return Stored(path, *read_config(path / "config.json"))
-    if not (path / "config.json").is_file():
-        foreign = sorted(p.name for p in path.iterdir() if p.suffix in PICKLES)
+    stored, hold = _find(Path(path))
+    hold.close()
+    return stored
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[Stored]:
+    """:func:`find`, and while inside, no writer of the run removes the checkpoint."""
+    stored, hold = _find(Path(path))
+    with hold:
+        yield stored
+
+
+def _find(path: Path) -> tuple[Stored, IO[bytes]]:
+    name = path
+    while True:
+        if name.name == "best" and not name.exists() and (name.parent / "config.json").is_file():
+            best = _best(name.parent / "checkpoints")
+            if best is None:
+                raise BadInput(
+                    f"{name.parent} has no checkpoint that was measured on held-out data; name the run itself"
+                )
+            path = best
+        if not path.is_dir():
+            if path != name:  # it has been removed since
+                continue
+            raise BadFile(f"{path} is not a folder; name a run folder that `genwerk train` made")
+        alone = (path / "manifest.json").exists()
+        candidates = [path] if alone else _checkpoints(path)
+        faults, gone = list[str](), False
+        for checkpoint in candidates:
+            hold = _held(checkpoint)
+            if hold is None and not checkpoint.is_dir():
+                gone = True
+                continue
+            fault = check(checkpoint)
+            if hold is not None and fault is None:
+                if faults:
+                    warnings.warn(f"using round {round_of(checkpoint)}: {'; '.join(faults)}", stacklevel=3)
+                return Stored(checkpoint, *read_config(checkpoint / "config.json")), hold
+            if hold is not None:
+                hold.close()
+            faults.append(fault or f"{checkpoint} is being removed")
+        if gone or (path != name and faults):
+            continue
+        if alone:
+            raise BadFile(f"the checkpoint is damaged: {faults[0]}")
+        if faults:
+            raise BadFile(f"no checkpoint of {path} is intact: {faults[0]}")
+        raise BadInput(f"{path} has no checkpoint yet; training it with --resume goes on from its start")
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run folder, the newest first; a BadFile says so where it is none."""
+    if not (run / "config.json").exists():
+        foreign = sorted(p.name for p in run.iterdir() if p.suffix in PICKLES)
         if foreign:
-            raise ValueError(
-                f"{path} holds pickled weights ({foreign[0]}), which can run code and which Genwerk never opens; "
+            raise BadFile(
+                f"{run} holds pickled weights ({foreign[0]}), which can run code and which Genwerk never opens; "
                 "convert them to safetensors first"
             )
-        raise ValueError(f"{path} is not a run folder (it has no config.json)")
-    newest = next(iter(_rounds(path / "checkpoints")), None)
+        raise BadFile(f"{run} is not a run folder (it has no config.json)")
+    checkpoints = _rounds(run / "checkpoints")
     try:
-        read_config(path / "config.json")
-    except ValueError as error:
-        spare = f"; its checkpoints keep a copy: try {newest}" if newest else ""
-        raise ValueError(f"{error}{spare}") from None
-    faults: list[str] = []
-    for checkpoint in _rounds(path / "checkpoints"):
-        if (fault := check(checkpoint)) is None:
-            if faults:
-                warnings.warn(f"using round {int(checkpoint.name)}: {'; '.join(faults)}", stacklevel=2)
-            return Stored(checkpoint, *read_config(checkpoint / "config.json"))
-        faults.append(fault)
-    if faults:
-        raise ValueError(f"no checkpoint of {path} is intact: {faults[0]}")
-    raise ValueError(f"{path} has no checkpoint yet; training it with --resume goes on from its start")
+        read_config(run / "config.json")
+    except BadInput as error:
+        spare = f"; its checkpoints keep a copy: try {checkpoints[0]}" if checkpoints else ""
+        raise BadFile(f"{error}{spare}") from None
+    return checkpoints
 
 
 def load_model(stored: Stored, *, device: torch.device | str = "cpu", averaged: bool = True) -> Model:
     """The stored model in evaluation mode, with its averaged weights where the run keeps them.
 
-    Names and shapes are compared with the file's header before anything is allocated, and must match exactly.
+    Sums say that a file is whole, not what is in it: names, shapes and types are compared with what the configuration
+    describes, and no more is built than the file holds; weights must be finite.
     """
     path = stored.folder / "model.safetensors"
+    found = _header(path)
     with torch.device("meta"):
-        expected = {k: tuple(v.shape) for k, v in build(stored.recipe.model, stored.spec).state_dict().items()}
-    try:
-        with safe_open(path, "pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        plain = {k: v for k, v in found.items() if not k.startswith("ema.")}
-        for name in sorted(expected.keys() ^ plain.keys()):
-            raise ValueError(f"{path} {'lacks' if name in expected else 'has the surplus'} tensor {name!r}")
-        for name, shape in expected.items():
-            if plain[name] != shape:
-                raise ValueError(f"{path}: tensor {name!r} has shape {plain[name]}, the configuration says {shape}")
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file ({error})") from None
+        model = _bounded(stored, found)
+    expected: dict[str, Tensor] = dict(model.state_dict())
+    learned = {name for name, _ in model.named_parameters()}
+    plain = {k for k in found if not k.startswith("ema.")}
+    for name in sorted(expected.keys() ^ plain):
+        raise BadFile(f"{path} {'lacks' if name in expected else 'has the surplus'} tensor {name!r}")
+    for name in sorted(found.keys() - plain):
+        if name.removeprefix("ema.") not in learned:
+            raise BadFile(f"{path} has the surplus tensor {name!r}")
+    for own, wanted in expected.items():
+        for name in {own, f"ema.{own}"} & found.keys():
+            if found[name] != tuple(wanted.shape):
+                raise BadFile(
+                    f"{path}: tensor {name!r} has shape {found[name]}, the configuration says {tuple(wanted.shape)}"
+                )
+    tensors = _tensors(path)
+    for name, tensor in tensors.items():
+        check_tensor(tensor, expected[name.removeprefix("ema.")], f"{path}: tensor {name!r}")
     model = build(stored.recipe.model, stored.spec)
-    weights = {k: v for k, v in tensors.items() if not k.startswith("ema.")}
+    weights = {k: v for k, v in tensors.items() if k in plain}
     if averaged:
-        weights |= {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}
+        weights |= {k.removeprefix("ema."): v for k, v in tensors.items() if k not in plain}
     model.load_state_dict(weights)
     return model.to(device).eval()
 
 
+def check_tensor(tensor: Tensor, like: Tensor, where: str) -> None:
+    """Raise BadFile unless ``tensor`` has the shape and kind of number of ``like``, and all of it is finite."""
+    if tensor.shape != like.shape:
+        raise BadFile(f"{where} has shape {tuple(tensor.shape)}; expected {tuple(like.shape)}")
+    if tensor.dtype != like.dtype and not (tensor.is_floating_point() and like.is_floating_point()):
+        raise BadFile(f"{where} holds {tensor.dtype}; expected {like.dtype}")
+    if tensor.is_floating_point() and not tensor.isfinite().all():
+        raise BadFile(f"{where} is not finite")
+
+
+def _header(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in a safetensors file."""
+    open_regular(path).close()
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise BadFile(f"{path} is not a safetensors file ({error})") from None
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    _header(path)
+    return load_file(path)
+
+
+SPARE_MODULES, SPARE_VALUES = 2000, 2**28
+"""Modules without weights, and values of buffers that are not stored, that a model may have beyond what its file holds
+(twenty modules a tensor, and four times the values)."""
+
+
+def _bounded(stored: Stored, found: Mapping[str, tuple[int, ...]]) -> Model:
+    """The stored model, given up as soon as it outgrows its file; a BadFile where its settings describe none."""
+    modules, values = 0, 0
+    most_modules = SPARE_MODULES + 20 * len(found)
+    most_values = SPARE_VALUES + 4 * sum(torch.Size(shape).numel() for shape in found.values())
+
+    def count(_: Any, __: str, new: Any) -> None:
+        nonlocal modules, values
+        if isinstance(new, Tensor):
+            values += new.numel()
+        modules += 1
+        if modules > most_modules or values > most_values:
+            raise BadFile(f"{stored.folder / 'config.json'} describes a larger model than model.safetensors holds")
+
+    with ExitStack() as hooks:
+        for register in (
+            registration.register_module_module_registration_hook,
+            registration.register_module_parameter_registration_hook,
+            registration.register_module_buffer_registration_hook,
+        ):
+            hooks.callback(register(count).remove)
+        try:
+            return build(stored.recipe.model, stored.spec)
+        except BadFile:
+            raise
+        except Exception as error:  # whatever numbers that fit no network make of it
+            raise BadFile(
+                f"{stored.folder / 'config.json'} describes no model that can be built "
+                f"({type(error).__name__}: {error})"
+            ) from error
+
+
 def load_state(stored: Stored) -> TrainerState:
-    """What a trainer needs to go on from a checkpoint."""
+    """What a trainer needs to go on from a checkpoint; the trainer compares it with its players."""
     averages = {
         k.removeprefix("ema."): v
-        for k, v in load_file(stored.folder / "model.safetensors").items()
+        for k, v in _tensors(stored.folder / "model.safetensors").items()
         if k.startswith("ema.")
     }
-    tensors = load_file(stored.folder / "trainer" / "state.safetensors")
-    return TrainerState(read_json(stored.folder / "trainer" / "state.json"), averages, tensors)
+    folder = stored.folder / "trainer"
+    return TrainerState(
+        read_json(folder / "state.json"), averages, _tensors(folder / "state.safetensors"), where=str(folder)
+    )

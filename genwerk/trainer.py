@@ -16,6 +16,7 @@ from genwerk import store
 from genwerk.abilities import Decodes, Encodes, Samples, condition_of, told_what
 from genwerk.data.dataset import Dataset
 from genwerk.data.stream import Stream, mix
+from genwerk.errors import BadFile, BadInput
 from genwerk.events import (
     Collapsed,
     Evaluated,
@@ -31,13 +32,17 @@ from genwerk.events import (
 from genwerk.model import Metrics, Model, Stage, Turn, schedule
 from genwerk.runtime import Runtime
 from genwerk.seats import Seat, averaged, learning_rate, seat_players
-from genwerk.settings import Train
+from genwerk.settings import Train, from_json
 from genwerk.spec import Batch
 from genwerk.store import Checkpoints, TrainerState
 from genwerk.watchdog import Watchdog
 
 SHOWN = 64
 """Examples in a picture made during training."""
+
+
+MOST_THREADS = 4096
+"""Threads that a checkpoint may ask for."""
 
 
 class Diverged(RuntimeError):
@@ -116,7 +121,6 @@ class Trainer:
         self._stop = False
         self._unread: list[tuple[str, int, Tensor]] = []
         self._moved: dict[str, bool] = {}
-        self._shown = self._judged = self._saved = 0
         if settings.compile:
             for module in {id(m): m for seat in self.players.values() for m in _networks(seat.module)}.values():
                 module.compile()
@@ -157,10 +161,8 @@ class Trainer:
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Event]:
-        main = self.runtime.main
-        self._shown = self._judged = self._saved = self.position.round
-        while (at := self.position).stage < len(self.stages):
-            stage = self.stages[at.stage]
+        while True:
+            stage, over = self.stages[self.position.stage], self.over
             try:
                 stopped = yield from self._play(stage)
             except (Diverged, Collapse) as fault:
@@ -170,36 +172,45 @@ class Trainer:
             if stopped:
                 yield Stopped(**self._where(stage))
                 return
-            yield StageDone(**self._where(stage), converged=at.converged)
+            at = self.position
+            if not over:
+                yield StageDone(**self._where(stage), converged=at.converged)
+            if self.over:
+                break
             at.stage, at.stage_round, at.drawn, at.converged = at.stage + 1, 0, 0, False
-        last, best = self.stages[-1], False
         for seat in self.players.values():
             seat.freeze(False)
-        if main and self._shown < at.round:
-            yield from self._show(last)
-        if main and self._judged < at.round:
-            best = yield from self._judge(last)
-        if main and (best or self._saved < at.round):
-            yield from self._save(last, best)
         self.runtime.barrier()
 
+    @property
+    def over(self) -> bool:
+        """Whether the last stage has been played to its end."""
+        return self.position.stage == len(self.stages) - 1 and self._played(self.stages[-1])
+
+    def _played(self, stage: Stage) -> bool:
+        return self.position.stage_round >= stage.rounds or self.position.converged
+
     def _play(self, stage: Stage) -> Generator[Event, None, bool]:
-        """The rest of a stage; True where training was asked to stop before its end."""
+        """The rest of a stage; True where training was asked to stop before its end.
+
+        What is due at the end of all is done in the last round, before it is saved: a run that is killed after that has
+        nothing left to do.
+        """
         at, main, settings = self.position, self.runtime.main, self.settings
-        stream = self._stream(stage)
-        while at.stage_round < stage.rounds and not at.converged:
+        stream = None if self._played(stage) else self._stream(stage)
+        while stream is not None and not self._played(stage):
             metrics = self._round(stage, stream)
             yield RoundDone(**self._where(stage), metrics=metrics)
-            best = False
-            if main and _due(at.round, settings.sample_every):
+            best, over = False, self.over
+            if main and (over or _due(at.round, settings.sample_every)):
                 yield from self._show(stage)
-            if _due(at.round, settings.evaluate_every):
+            if over or _due(at.round, settings.evaluate_every):
                 best = self.runtime.any(main and (yield from self._judge(stage)))
             if self._watching and len(self._moved) > 1:
                 yield from self._look(stage, metrics)
             stopping = self.runtime.any(self._stop)
-            due = _due(at.round, settings.save_every)
-            if best or stopping or due or at.stage_round == stage.rounds or at.converged:
+            due = over or _due(at.round, settings.save_every)
+            if best or stopping or due or self._played(stage):
                 self._require_finite()
             if best or (due and not at.measured):
                 at.home, at.measured = at.round, best
@@ -365,12 +376,14 @@ class Trainer:
         return then.round
 
     def _require_finite(self) -> None:
-        """Raise Diverged, on all processes alike, unless all losses and weights so far are finite."""
+        """Raise Diverged, on all processes alike, unless losses, weights and optimisers' states so far are finite."""
         self._read_losses()
-        weights = self.model.state_dict().items()
-        bad = next((name for name, w in weights if w.is_floating_point() and not w.isfinite().all()), None)
+        kept = [(f"the weight {name!r}", w) for name, w in self.model.state_dict().items()]
+        for seat in self.players.values():
+            kept += [(f"the optimiser of {seat.name!r}", state) for state in seat.optimizer_tensors().values()]
+        bad = next((what for what, t in kept if t.is_floating_point() and not t.isfinite().all()), None)
         if self.runtime.any(bad is not None):
-            which = f"the weight {bad!r}" if bad else "a weight of another process"
+            which = bad or "a weight of another process"
             raise Diverged(f"{which} is no longer finite in round {self.position.round}")
 
     # --- what is shown, judged and kept ------------------------------------------------------------------------------
@@ -387,7 +400,6 @@ class Trainer:
                 self.model.train()
 
     def _show(self, stage: Stage) -> Iterator[Event]:
-        self._shown = self.position.round
         rows = torch.arange(min(SHOWN, len(self.data)), device=self.data.device)
         with self.averaged() as model:
             if isinstance(model, Samples):
@@ -405,7 +417,6 @@ class Trainer:
                 yield Sampled(**self._where(stage), what="reconstructions", batch=batch)
 
     def _judge(self, stage: Stage) -> Generator[Event, None, bool]:
-        self._judged = self.position.round
         if self.evaluate is None:
             return False
         with self.averaged() as model:
@@ -421,7 +432,6 @@ class Trainer:
         return better
 
     def _save(self, stage: Stage, best: bool) -> Iterator[Event]:
-        self._saved = self.position.round
         if self.checkpoints is None:
             return
         score = next(iter(self.figures.values()), None)
@@ -449,21 +459,57 @@ class Trainer:
         return TrainerState(figures, averages, tensors)
 
     def resume(self, state: TrainerState) -> None:
-        """Go on from ``state``; the model's own weights must have been loaded already."""
-        figures = state.figures
-        self.position = Position(**figures["position"])
-        self.best = math.inf if figures["best"] is None else figures["best"]
+        """Go on from ``state``; the model's own weights must have been loaded already.
+
+        Nothing of it is taken on trust: a BadFile says what does not belong to this model and these settings.
+        """
+        figures, where = state.figures, state.where
+        self.position = self._placed(from_json(Position, figures.get("position"), f"{where}: position"), where)
+        best = from_json(float | None, figures.get("best"), f"{where}: best")
+        self.best = math.inf if best is None else best
         if "watchdog" in figures:
-            self.watchdog.load(figures["watchdog"])
+            self.watchdog.load(figures["watchdog"], where)
+        threads = from_json(int, figures.get("threads"), f"{where}: threads")
+        if not 0 < threads <= MOST_THREADS:
+            raise BadFile(f"{where}: threads is {threads}; expected 1 to {MOST_THREADS}")
         if self.runtime.device.type == "cpu" and self.runtime.world == 1:
-            torch.set_num_threads(figures["threads"])
+            torch.set_num_threads(threads)
+        steps = from_json(dict[str, int], figures.get("steps"), f"{where}: steps")
+        if steps.keys() != self.players.keys() or min(steps.values(), default=0) < 0:
+            raise BadFile(f"{where}: steps are {steps}; expected a number for each of {', '.join(self.players)}")
+        optimizers: dict[str, dict[str, Tensor]] = {name: {} for name in self.players}
+        for key, value in state.tensors.items():
+            player, _, entry = key.removeprefix("optim.").rpartition(".")[0].rpartition(".")
+            if not key.startswith("optim.") or player not in optimizers:
+                raise BadFile(f"{where} has the surplus tensor {key!r}")
+            optimizers[player][f"{entry}.{key.rpartition('.')[2]}"] = value
+        averages = {name for seat in self.players.values() if seat.average is not None for name in seat.names}
+        for name in sorted(averages ^ state.averages.keys()):
+            raise BadFile(f"{where} {'lacks' if name in averages else 'has the surplus'} averaged weight {name!r}")
         for name, seat in self.players.items():
-            seat.steps = figures["steps"][name]
+            seat.steps = steps[name]
             if seat.average is not None:
-                for key, value in zip(seat.names, seat.average, strict=True):
-                    value.copy_(state.averages[key])
-            mine = f"optim.{name}."
-            seat.load_optimizer({k.removeprefix(mine): v for k, v in state.tensors.items() if k.startswith(mine)})
+                for key, average in zip(seat.names, seat.average, strict=True):
+                    store.check_tensor(state.averages[key], average, f"{where}: averaged weight {key!r}")
+                    average.copy_(state.averages[key])
+            seat.load_optimizer(optimizers[name], f"{where}: optimiser of {name!r}")
+
+    def _placed(self, at: Position, where: str) -> Position:
+        """``at``, if training can go on from there; BadInput where fewer rounds are wanted than it has played."""
+        counted = (at.stage, at.stage_round, at.round, at.drawn, at.examples, at.undone, at.retries, at.home + 1)
+        if min(counted) < 0 or max(counted) >= 2**62 or at.stage > len(self.stages):
+            raise BadFile(f"{where}: position is {at}; expected counts from 0 and a stage below {len(self.stages)}")
+        if at.stage == len(self.stages):  # the end of all, as runs of version 0.1 have it
+            before = sum(stage.rounds for stage in self.stages[:-1])
+            played = at.round - at.undone - before
+            at.stage, at.stage_round = at.stage - 1, played if played > 0 else self.stages[-1].rounds
+            at.drawn = at.examples * at.stage_round // max(1, at.round)
+        if at.stage_round > (stage := self.stages[at.stage]).rounds:
+            raise BadInput(
+                f"the stage {stage.name!r} has played {at.stage_round:,} rounds, and {stage.rounds:,} are asked for; "
+                f"ask for {at.stage_round:,} or more"
+            )
+        return at
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 

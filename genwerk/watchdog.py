@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ from torch import Tensor
 from genwerk.abilities import Samples, condition_of
 from genwerk.data.dataset import Dataset
 from genwerk.model import Metrics, Model
-from genwerk.settings import Watch
+from genwerk.settings import Watch, from_json, to_json
 
 COMPONENTS = 32
 """Principal components of the data in which samples are compared unless other features are given."""
@@ -39,6 +40,16 @@ ELSEWHERE = 0.4
 data has sqrt(2) - 1."""
 
 SPREAD, DISTANCE, NOT_FINITE, ENTROPY = "spread of samples", "distance from data", "not finite", "class entropy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a watchdog remembers, as checkpoints hold it."""
+
+    counts: dict[str, int]
+    """Successive looks that spoke for each kind of collapse."""
+    risen: bool
+    """Whether the generator has shown that it can make different things."""
 
 
 class Watchdog:
@@ -136,11 +147,13 @@ class Watchdog:
 
     def state(self) -> dict[str, Any]:
         """What has been seen so far, for a checkpoint."""
-        return {"counts": dict(self.counts), "risen": self.risen}
+        found: dict[str, Any] = to_json(Seen(counts=self.counts, risen=self.risen))
+        return found
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``."""
-        self.counts, self.risen = Counter(state["counts"]), state["risen"]
+    def load(self, state: Any, where: str) -> None:
+        """Go on from ``state``, which was read at ``where``."""
+        seen = from_json(Seen, state, f"{where}: watchdog")
+        self.counts, self.risen = Counter(seen.counts), seen.risen
 
 
 # --- figures of samples -----------------------------------------------------------------------------------------------

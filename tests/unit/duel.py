@@ -26,12 +26,20 @@ class DuelConfig(Config):
 
     explode: int = -1
     """Round in which the critic's loss becomes infinite; -1 never."""
+    layers: int = 0
+    """Layers that the critic has beyond its two."""
+    width: int = 4
+    """Width of the critic."""
 
 
 class Duel(Model, config=DuelConfig):
     def __init__(self, config: DuelConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.critic = nn.Sequential(nn.Linear(spec.dims, 4), nn.Tanh(), nn.Dropout(0.1), nn.Linear(4, 1))
+        self.critic = nn.Sequential(
+            nn.Linear(spec.dims, config.width), nn.Tanh(), nn.Dropout(0.1), nn.Linear(config.width, 1)
+        )
+        for _ in range(config.layers):
+            self.critic.append(nn.Linear(1, 1))
         self.generator = nn.Linear(2, spec.dims)
         self.register_buffer("mean", torch.zeros(spec.dims))
         self.register_buffer("played", torch.tensor(0))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import math
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +19,11 @@ import torch
 from duel import SETTINGS, SPEC, Duel, DuelConfig, data
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save
 
+import genwerk
 from genwerk import store
+from genwerk.errors import BadFile
 from genwerk.settings import Recipe, Train, from_json, to_json
 from genwerk.trainer import Trainer
 
@@ -134,14 +141,73 @@ def test_pickles_are_refused_and_never_run(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "exploded").exists()
 
 
+def put(run: Path, name: str, content: bytes) -> None:
+    """Another content for a file of the newest checkpoint, with the sum that goes with it."""
+    checkpoint = max((run / "checkpoints").iterdir())
+    (checkpoint / name).write_bytes(content)
+    manifest = json.loads((checkpoint / "manifest.json").read_text())
+    manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (checkpoint / "manifest.json").write_text(json.dumps(manifest))
+
+
+CONTENTS = {
+    "is not finite": {"mean": torch.tensor([0.0, math.nan, 0.0])},
+    "holds torch.float32; expected torch.int64": {"played": torch.tensor(0.0)},
+    "the surplus tensor 'ema.nobody'": {"ema.nobody": torch.zeros(1)},
+    "the surplus tensor 'ema.mean'": {"ema.mean": torch.zeros(3)},
+    r"tensor 'ema.generator.bias' has shape \(1,\)": {"ema.generator.bias": torch.zeros(1)},
+}
+
+
+@pytest.mark.parametrize("message", CONTENTS)
+def test_sums_prove_no_content(run: Path, message: str) -> None:
+    path = store.find(run).folder / "model.safetensors"
+    put(run, "model.safetensors", save(load_file(path) | CONTENTS[message]))
+    with pytest.raises(BadFile, match=message):
+        store.load_model(store.find(run))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("layers", 10_000_000, "describes a larger model than model.safetensors holds"),
+        ("width", 10**15, "describes a larger model than model.safetensors holds"),
+        ("width", 5, "has shape"),
+        ("width", 10**30, "describes no model that can be built"),
+        ("width", -1, "describes no model that can be built"),
+    ],
+)
+def test_no_more_is_built_than_the_file_holds(run: Path, field: str, value: int, message: str) -> None:
+    config = json.loads((run / "config.json").read_text())
+    config["recipe"]["model"][field] = value
+    put(run, "config.json", json.dumps(config).encode())
+    with pytest.raises(BadFile, match=message):
+        store.load_model(store.find(run))
+
+
+def test_a_manifest_that_is_a_folder_is_passed_over(run: Path) -> None:
+    newest = run / "checkpoints" / "00000013"
+    shutil.copytree(run / "checkpoints" / "00000012", newest)
+    (newest / "manifest.json").unlink()
+    (newest / "manifest.json").mkdir()
+    with pytest.warns(UserWarning, match="using round 12.*is a folder"):
+        assert store.find(run).folder.name == "00000012"
+
+
+def test_a_run_of_the_first_layout_still_loads() -> None:
+    """Written at commit 06bfe69 by `genwerk train vae --data ring --data.limit 200 --model.widths 8 --model.latent 2
+    --model.likelihood gaussian --rounds 6 --train.batch-size 16 --train.save-every 3 --train.evaluate-every 3
+    --evaluate.samples 0`, and what its decoder gave then."""
+    model = genwerk.load(Path(__file__).parent / "format1")
+    made = model.decode(torch.tensor([[0.0, 0.0], [1.0, -1.0]]))
+    then = [[-0.10755934566259384, 0.1110319197177887], [-0.10348562151193619, 0.04455554485321045]]
+    torch.testing.assert_close(made, torch.tensor(then))
+    assert model.sample(5, seed=0).shape == (5, 2)
+
+
 def test_a_pickle_in_place_of_the_weights_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(run)
-    checkpoint = store.find(run).folder
-    path = checkpoint / "model.safetensors"
-    path.write_bytes(pickle.dumps(Bomb()))
-    manifest = json.loads((checkpoint / "manifest.json").read_text())
-    manifest["files"]["model.safetensors"] = {"bytes": path.stat().st_size, "sha256": store._sha256(path)}
-    (checkpoint / "manifest.json").write_text(json.dumps(manifest))
+    put(run, "model.safetensors", pickle.dumps(Bomb()))
     with pytest.raises(ValueError, match="not a safetensors file"):
         store.load_model(store.find(run))
     assert not (run / "exploded").exists()
@@ -174,40 +240,69 @@ def test_a_full_disk_is_one_sentence_and_harms_nothing(run: Path, monkeypatch: p
     assert not list(run.glob("checkpoints/.tmp-*"))
 
 
-def test_a_fault_at_any_write_leaves_the_old_checkpoint(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every fsync and rename of a save fails in turn; what was there stays loadable and no litter is taken for it."""
+class Killed(BaseException):
+    """As a kill -9: nothing that comes after it reaches the disk, tidying up neither."""
+
+
+TOUCHING = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}
+"""What Python audits of the calls that change a file system; os.fsync, which it does not, is watched by itself."""
+left: list[float] = [math.inf]
+"""Calls that a save may still make before it is killed."""
+
+
+def watch(event: str, _: object = None) -> None:
+    if event in TOUCHING and left[0] < math.inf:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+
+
+sys.addaudithook(watch)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["a new round", "the same round again"])
+def test_a_kill_at_any_call_leaves_a_whole_copy(run: Path, monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    """Killed at every call to the file system in turn: what is found is whole, before tidying up and after."""
     stored = store.find(run)
-    checkpoints = store.Checkpoints(run, json.loads((stored.folder / "config.json").read_text()), keep=2)
+    checkpoints = store.Checkpoints(run, json.loads((stored.folder / "config.json").read_text()), keep=1)
     trainer = Trainer(store.load_model(stored, averaged=False), data(), SETTINGS, checkpoints=checkpoints)
-    trainer.position.round = 99
-    calls = {"n": 0, "fail": 0}
+    trainer.position.round = now = 12 if again else 99
+    kept, fsync = run.parent / "kept", os.fsync
+    shutil.copytree(run / "checkpoints", kept)
 
-    def failing(original):  # type: ignore[no-untyped-def]
-        def call(*args, **kwargs):  # type: ignore[no-untyped-def]
-            calls["n"] += 1
-            if calls["n"] == calls["fail"]:
-                raise OSError("no such luck")
-            return original(*args, **kwargs)
+    def watched(handle: int) -> None:
+        watch("open")
+        fsync(handle)
 
-        return call
-
-    monkeypatch.setattr(os, "fsync", failing(os.fsync))
-    monkeypatch.setattr(Path, "rename", failing(Path.rename))
-    failures = 0
-    for calls["fail"] in range(1, 30):
-        calls["n"] = 0
+    monkeypatch.setattr(os, "fsync", watched)
+    kills = 0
+    while True:
+        shutil.rmtree(run / "checkpoints")
+        shutil.copytree(kept, run / "checkpoints")
+        left[0] = kills
         try:
-            checkpoints.save(trainer.model, trainer.state())
-        except OSError:
-            failures += 1
-            newest = store.find(run).folder
-            assert newest in (stored.folder, stored.folder.with_name("00000099"))
-            assert store.check(newest) is None
+            checkpoints.save(trainer.model, trainer.state(), 1.0)
+        except Killed:
+            kills += 1
         else:
             break
-        assert not list(run.glob("checkpoints/.tmp-*"))
-    assert failures >= 9
-    assert store.find(run).folder.name == "00000099"
+        finally:
+            left[0] = math.inf
+        assert store.round_of(store.find(run).folder) in (12, now)
+        with store.only_writer(run):
+            found = store.find(run)
+        assert store.round_of(found.folder) in (12, now)
+        assert not list((run / "checkpoints").glob(".*"))
+    assert kills > 20
+    assert [p.name for p in (run / "checkpoints").iterdir()] == [f"{now:08d}"]
+    assert store._score(run / "checkpoints" / f"{now:08d}") == 1.0
+
+
+def test_a_complete_copy_of_a_killed_writer_is_adopted(run: Path) -> None:
+    folder = run / "checkpoints"
+    (folder / "00000012").rename(folder / ".tmp-7-00000012")
+    with store.only_writer(run):
+        assert store.find(run).folder == folder / "00000012"
 
 
 def test_only_the_newest_and_the_best_are_kept(run: Path) -> None:
@@ -228,6 +323,43 @@ def test_only_the_newest_and_the_best_are_kept(run: Path) -> None:
 def test_the_best_of_a_run_that_measured_nothing_is_refused(run: Path) -> None:
     with pytest.raises(ValueError, match="no checkpoint that was measured"):
         store.find(run / "best")
+
+
+def test_a_checkpoint_that_is_read_is_not_removed(run: Path) -> None:
+    with store.reading(run) as stored:
+        config = json.loads((stored.folder / "config.json").read_text())
+        trainer = Trainer(store.load_model(stored, averaged=False), data(), SETTINGS)
+        checkpoints = store.Checkpoints(run, config, keep=1)
+        trainer.position.round = 13
+        checkpoints.save(trainer.model, trainer.state())
+        assert store.check(stored.folder) is None
+    trainer.position.round = 14
+    checkpoints.save(trainer.model, trainer.state())
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["00000014"]
+
+
+def test_a_lock_that_is_a_link_is_not_followed(run: Path) -> None:
+    precious = run.parent / "precious"
+    precious.write_text("thesis")
+    (run / ".lock").symlink_to(precious)
+    with pytest.raises(ValueError, match="is a link"), store.only_writer(run):
+        pass
+    assert precious.read_text() == "thesis"
+
+
+def test_a_file_system_without_locks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with pytest.warns(UserWarning, match="without locks"), store.only_writer(tmp_path / "run"):
+        (tmp_path / "run" / "config.json").touch()
+
+
+def test_a_writer_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with store.only_writer(tmp_path / "runs" / "run"):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_writer_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
