@@ -2,7 +2,7 @@
 
 Everywhere: ``x`` is data with shape (n, *spec.shape) in the units of :class:`~genwerk.spec.DataSpec`, ``z`` a latent
 with shape (n, *model.latent_shape), ``condition`` is None, class indices (int64) with shape (n,), token ids of texts
-(int64) with shape (n, spec.vocabulary.length) or numbers (float32) with shape (n, len(spec.given)), and seeds follow
+(int64) with shape (n, spec.vocabulary.length) or numbers (float64) with shape (n, len(spec.given)), and seeds follow
 :class:`~genwerk.noise.SeededNoise` (example i belongs to ``seed + i``, None is a fresh seed).
 """
 

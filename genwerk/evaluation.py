@@ -200,7 +200,7 @@ def draw(model: Model, n: int, data: Dataset, seed: int, size: int = 250) -> Ten
         if given is None:
             raise ValueError(f"this model is told a {kind}, and these data have none to take it from")
         rows = torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(seed))
-        condition = given[rows.to(data.device)].to(model.device, torch.float32 if kind == "vector" else torch.int64)
+        condition = given[rows.to(data.device)].to(model.device, torch.float64 if kind == "vector" else torch.int64)
     starts = range(0, n, size)
     parts = [
         model.sample(min(size, n - i), None if condition is None else condition[i : i + size], seed=seed + i).cpu()

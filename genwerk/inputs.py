@@ -96,12 +96,12 @@ class OpenRun:
         return vocabulary.encode(captions[:n])
 
     def numbers(self, given: str | None) -> Tensor | None:
-        """Numbers joined by commas as what the model is told, float32 with shape (1, k); None where none are given."""
+        """Numbers joined by commas as what the model is told, float64 with shape (1, k); None where none are given."""
         if given is None:
             return None
         told = numbers(self.spec.given) if told_what(self.model) == "vector" else ""
         try:
-            values = torch.tensor([[float(v) for v in given.split(",")]])
+            values = torch.tensor([[float(v) for v in given.split(",")]], dtype=torch.float64)
         except ValueError:
             values = torch.tensor([[torch.nan]])
         if not values.isfinite().all() or (told and values.shape[1] != len(self.spec.given)):

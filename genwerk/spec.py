@@ -20,8 +20,9 @@ class DataSpec:
     """Shape, range and meaning of one example, fixed when a source is opened and stored with every run.
 
     Units: an image is float32 in [0, 1] with shape (c, h, w); audio is in [-1, 1] with shape (channels, time); text is
-    token ids with shape (length,); a table row is floats with shape (d,); a latent is floats of any scale with shape
-    (c, h, w), the codes of an autoencoder.
+    token ids with shape (length,); a table row is float64 with shape (d,), as numbers near a large offset (times,
+    coordinates) would be one in float32; a latent is floats of any scale with shape (c, h, w), the codes of an
+    autoencoder.
     """
 
     kind: Kind
@@ -80,7 +81,7 @@ class Batch:
     """Examples with what goes with them.
 
     ``x`` has shape (n, *spec.shape) in the units of :class:`DataSpec`; ``condition`` is None or one entry an example:
-    class indices, int64 with shape (n,), or numbers, float32 with shape (n, len(spec.given)); ``target`` is None or
+    class indices, int64 with shape (n,), or numbers, float64 with shape (n, len(spec.given)); ``target`` is None or
     what the example should be turned into; ``text`` is None or the token ids of each example's caption, int64 with
     shape (n, spec.vocabulary.length).
     """

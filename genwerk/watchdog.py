@@ -180,8 +180,8 @@ def entropy(classes: Tensor) -> float:
 
 def components(x: Tensor, number: int = COMPONENTS) -> Callable[[Tensor], Tensor]:
     """The map to the first principal components of ``x``."""
-    flat = x.flatten(1).float()
+    flat = x.flatten(1)
     mean = flat.mean(0)
     *_, directions = torch.linalg.svd(flat - mean, full_matrices=False)
     basis = directions[:number].T
-    return lambda y: (y.flatten(1).float() - mean) @ basis
+    return lambda y: (y.flatten(1).to(mean) - mean) @ basis

@@ -85,7 +85,7 @@ def _convert(
         return {}
 
     if key is not None:
-        key = cache.key("arrays 1", key, shape, settings.size, settings.fit, settings.colour, settings.seed)
+        key = cache.key("arrays 2", key, shape, settings.size, settings.fit, settings.colour, settings.seed)
     stored = (key and cache.load(key)) or cache.build(key, (n, *shape), dtype, fill)
     return stored[0], order
 
@@ -105,16 +105,16 @@ def table_found(
     key: str | None = None,
     notes: tuple[str, ...] = (),
 ) -> Found:
-    """A table of ``columns`` from arrays of shape (n, d); a value that is not finite in float32 is an error.
+    """A table of ``columns`` from arrays of shape (n, d), in float64; a value above :data:`GREATEST` is an error.
 
     The columns that ``settings.given`` names become what a model is told of a row. What stands in the way of a density
     of the others is noted, and mended where ``settings.jitter`` asks for it.
     """
-    first, order = _convert(len(x), (len(columns),), np.float32, key, settings, _finite(x, columns, name))
+    first, order = _convert(len(x), (len(columns),), np.float64, key, settings, _finite(x, columns, name))
     values = [first]
     if test_x is not None:
         values.append(
-            _convert(len(test_x), (len(columns),), np.float32, None, settings, _finite(test_x, columns, name))[0]
+            _convert(len(test_x), (len(columns),), np.float64, None, settings, _finite(test_x, columns, name))[0]
         )
     if order is not None and (settings.jitter or settings.given):
         option, cure = ("jitter", "add noise to it") if settings.jitter else ("given", "take fewer rows")
@@ -158,25 +158,29 @@ def apart(columns: Sequence[str], given: str, name: str) -> tuple[list[int], lis
     return told, made
 
 
-def _finite(x: Array, columns: tuple[str, ...], name: str) -> Callable[[Any], NDArray[np.float32]]:
-    """Reader of rows of ``x`` as float32 with shape (n, d)."""
+def _finite(x: Array, columns: tuple[str, ...], name: str) -> Callable[[Any], NDArray[np.float64]]:
+    """Reader of rows of ``x`` as float64 with shape (n, d)."""
 
-    def rows(which: Any) -> NDArray[np.float32]:
+    def rows(which: Any) -> NDArray[np.float64]:
         part: Array = x[which].reshape(-1, len(columns))
         with np.errstate(over="ignore"):
-            values: NDArray[np.float32] = part.astype(np.float32)
-        if not np.isfinite(values).all():
-            row, column = map(int, np.argwhere(~np.isfinite(values))[0])
+            values: NDArray[np.float64] = part.astype(np.float64)
+        if (wrong := ~(np.abs(values) <= GREATEST)).any():
+            row, column = map(int, np.argwhere(wrong)[0])
             number = np.arange(len(x))[which][row]
             raise ValueError(
                 f"row {number + 1:,}, column {columns[column]!r} of {name} is {part[row, column]}; expected a "
-                "finite number (remove the row or fill the gap)"
+                f"finite number of at most {GREATEST:.1g} (remove the row or fill the gap)"
             )
         return values
 
     return rows
 
 
+GREATEST = 1e38
+"""Greatest absolute value in a table: its square and a sum of these are still finite."""
+WHOLE = 2.0**53
+"""Whole numbers above this are rounded to even ones in float64, or further."""
 CHECKED = 2**22
 """Rows of a table that are looked at for repeats; of a longer one the first."""
 FEW = 10
@@ -185,7 +189,7 @@ OFTEN = 0.05
 """Share of the rows from which one value of a column counts as frequent."""
 
 
-def table_notes(x: NDArray[np.float32], columns: Sequence[str], made: Sequence[int] | None = None) -> tuple[str, ...]:
+def table_notes(x: NDArray[np.float64], columns: Sequence[str], made: Sequence[int] | None = None) -> tuple[str, ...]:
     """What makes a density of the columns ``made`` (None: all) of ``x`` meaningless or unbounded, a sentence each.
 
     Columns that never change, rows that repeat an earlier one, columns of few values, and values that a column
@@ -205,7 +209,7 @@ def table_notes(x: NDArray[np.float32], columns: Sequence[str], made: Sequence[i
         elif _is_few(len(values), n):
             few.append(f"{name!r} {len(values):,}")
         elif counts[most] > max(OFTEN * n, 5):
-            often.append(f"{name!r} is {values[most]:g} in {counts[most] / n:.0%}")
+            often.append(f"{name!r} is {values[most]:.15g} in {counts[most] / n:.0%}")
     if len(still) == 1:
         notes.append(
             f"The column {still[0]} never changes; a density of it has no meaning, so a flow refuses it: leave it out."
@@ -232,7 +236,7 @@ def table_notes(x: NDArray[np.float32], columns: Sequence[str], made: Sequence[i
     return tuple(notes)
 
 
-def shared_note(train: NDArray[np.float32], test: NDArray[np.float32] | None = None) -> tuple[str, ...]:
+def shared_note(train: NDArray[np.float64], test: NDArray[np.float64] | None = None) -> tuple[str, ...]:
     """How many distinct rows stand in both parts, which makes a model look better on the test part than it is."""
     if test is None:
         return ()
@@ -243,7 +247,7 @@ def shared_note(train: NDArray[np.float32], test: NDArray[np.float32] | None = N
     return (f"{shared:,} rows of the test part stand in the training part too.",) if shared else ()
 
 
-def repeated_rows(x: NDArray[np.float32]) -> int:
+def repeated_rows(x: NDArray[np.float64]) -> int:
     """Rows of ``x`` with shape (n, d) that equal an earlier one: sought by their hashes, then compared."""
     hashes = np.concatenate([_hashes(part) for part in _chunks(x)])
     ranked = np.sort(hashes)
@@ -259,24 +263,25 @@ def repeated_rows(x: NDArray[np.float32]) -> int:
     return len(rows) - len(np.unique(x[rows], axis=0))  # rows that differ share a hash
 
 
-def _hashes(x: NDArray[np.float32]) -> NDArray[np.uint64]:
+def _hashes(x: NDArray[np.float64]) -> NDArray[np.uint64]:
     """A number of 64 bits for each row of ``x``, the same for equal rows (0 and -0 are equal)."""
     keys = np.random.default_rng(0).integers(1, 2**64, x.shape[1], np.uint64, endpoint=False) | np.uint64(1)
-    mixed = np.ascontiguousarray(x + np.float32(0)).view(np.uint32) * keys
+    mixed = np.ascontiguousarray(x + 0.0).view(np.uint64)
+    mixed = (mixed ^ mixed >> np.uint64(32)) * keys
     mixed ^= mixed >> np.uint64(32)
     hashes: NDArray[np.uint64] = (mixed * keys[::-1]).sum(1)
     return hashes
 
 
 def _jittered(
-    parts: Sequence[NDArray[np.float32]], columns: Sequence[str], made: Sequence[int], seed: int
+    parts: Sequence[NDArray[np.float64]], columns: Sequence[str], made: Sequence[int], seed: int
 ) -> tuple[str, ...]:
     """Add to columns ``made`` of few values, in place, uniform noise from 0 to the step of the grid they lie on."""
     train = parts[0]
     done, left = [], []
     for i in made:
         name = columns[i]
-        values = np.unique(train[:, i]).astype(np.float64)
+        values = np.unique(train[:, i])
         if len(values) < 2 or not _is_few(len(values), len(train)):
             continue
         step = _step(values)
@@ -285,7 +290,7 @@ def _jittered(
             continue
         done.append(f"{name!r} ({step:.4g})")
         for k, part in enumerate(parts):
-            part[:, i] += (step * np.random.default_rng([seed, k, i]).random(len(part))).astype(np.float32)
+            part[:, i] += step * np.random.default_rng([seed, k, i]).random(len(part))
     notes = []
     if done:
         notes.append(
@@ -302,9 +307,10 @@ def _is_few(values: int, rows: int) -> bool:
 
 
 def _step(values: NDArray[np.float64]) -> float | None:
-    """Step of the grid on which the sorted distinct ``values``, exact to float32, lie; None where there is none.
+    """Step of the grid on which the sorted distinct ``values`` lie; None where there is none.
 
-    It is the greatest common divisor of the gaps, by Euclid's algorithm with remainders nearest zero.
+    They may have been float32: it is the greatest common divisor of the gaps to 1 / 100, by Euclid's algorithm with
+    remainders nearest zero.
     """
     gaps = np.diff(values)
     least = float(gaps.min())

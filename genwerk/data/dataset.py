@@ -76,8 +76,8 @@ class Dataset:
     """Examples in memory, on a device, or mapped from a file.
 
     ``x`` holds one example a row: uint8 level numbers for images (0 .. levels-1), int16 samples for sounds (-32767 ..
-    32767), and float32 values otherwise.
-    ``condition`` is None, class indices (int64), or numbers to be told (float32) with shape (n, len(spec.given));
+    32767), float64 values for tables, and float32 values otherwise.
+    ``condition`` is None, class indices (int64), or numbers to be told (float64) with shape (n, len(spec.given));
     ``captions`` None or one text a row, and ``text`` their token ids
     with shape (n, spec.vocabulary.length).
     """

@@ -6,13 +6,12 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genwerk.data.arrays import table_found
+from genwerk.data.arrays import GREATEST, table_found
 from genwerk.data.dataset import Data
 from genwerk.data.parts import Found
 
@@ -25,7 +24,7 @@ class Table:
     """Columns of numbers with shape (n, d), and the labels where there is a column of them."""
 
     columns: tuple[str, ...]
-    values: NDArray[np.float32]
+    values: NDArray[np.float64]
     labels: list[object] | None
 
 
@@ -85,7 +84,7 @@ def read_csv(path: Path, label: str) -> Table:
     chosen = [i for i in range(len(names)) if i != target]
     if not chosen:
         raise ValueError(f"{path} has no column beside the labels; expected at least one of numbers")
-    values = np.empty((len(lines), len(chosen)), np.float32)
+    values = np.empty((len(lines), len(chosen)))
     for column, i in enumerate(chosen):
         values[:, column] = _column(path, names[i], [(number, cells[i]) for number, cells in lines])
     labels: list[object] | None = None if target is None else [cells[target].strip() for _, cells in lines]
@@ -105,14 +104,13 @@ def _lines(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
         raise ValueError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8") from None
 
 
-def _column(path: Path, name: str, cells: Sequence[tuple[int, str]]) -> NDArray[np.float32]:
-    """The numbers of one column; a cell that is none, or not finite in float32, is an error."""
+def _column(path: Path, name: str, cells: Sequence[tuple[int, str]]) -> NDArray[np.float64]:
+    """The numbers of one column; a cell that is none, or above :data:`GREATEST`, is an error."""
     try:
-        with np.errstate(over="ignore"):
-            values = np.array([float(text) for _, text in cells]).astype(np.float32)
-        if np.isfinite(values).all():
+        values = np.array([float(text) for _, text in cells])
+        if (np.abs(values) <= GREATEST).all():
             return values
-        number, text = next(c for c, v in zip(cells, values, strict=True) if not isfinite(v))
+        number, text = next(c for c, v in zip(cells, values.tolist(), strict=True) if not abs(v) <= GREATEST)
     except ValueError:
         number, text = next(c for c in cells if not _is_number(c[1]))
     raise ValueError(

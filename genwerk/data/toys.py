@@ -25,7 +25,7 @@ class Toy(ABC):
 
     @abstractmethod
     def sample(self, n: int, seed: int) -> Tensor:
-        """``n`` independent points, float32 with shape (n, 2)."""
+        """``n`` independent points, float64 with shape (n, 2)."""
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Gaussians(Toy):
     def sample(self, n: int, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
         which = torch.randint(len(self.centres), (n,), generator=generator)
-        return (self.centres[which] + self.std * torch.randn(n, 2, generator=generator)).float()
+        return self.centres[which] + self.std * torch.randn(n, 2, generator=generator)
 
     def log_prob(self, x: Tensor) -> Tensor:
         return torch.logsumexp(self._log_joint(x), dim=1)
@@ -78,7 +78,7 @@ class Parabola(Toy):
     entropy = log(2 * pi * e) + log(2)
 
     def sample(self, n: int, seed: int) -> Tensor:
-        noise = torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
+        noise = torch.randn(n, 2, generator=torch.Generator().manual_seed(seed)).double()
         y = 2 * noise[:, 1]
         return torch.stack([y.square() / 4 + noise[:, 0], y], dim=1)
 
@@ -113,7 +113,7 @@ class Crescents(Toy):
     def sample(self, n: int, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
         upper = torch.rand(n, generator=generator) < 0.5
-        arc = self._place(torch.rand(n, generator=generator), upper)
+        arc = self._place(torch.rand(n, generator=generator).double(), upper)
         return arc + self.std * torch.randn(n, 2, generator=generator)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class Checkerboard(Toy):
         generator = torch.Generator().manual_seed(seed)
         column = torch.randint(4, (n,), generator=generator)
         row = 2 * torch.randint(2, (n,), generator=generator) + column % 2
-        return 2 * (torch.stack([column, row], dim=1) - 2 + torch.rand(n, 2, generator=generator))
+        return 2 * (torch.stack([column, row], dim=1) - 2 + torch.rand(n, 2, generator=generator).double())
 
     def log_prob(self, x: Tensor) -> Tensor:
         square = (x.double() / 2).floor()

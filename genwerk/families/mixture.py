@@ -8,7 +8,7 @@ An EM iteration is one turn without a player. Its loss reports moments averaged 
 processes add up to the whole batch exactly; the M step stands after the ``yield``. Different from common practice:
 
 * All arithmetic is float64 on centred, scaled data, and full covariances are re-estimated from the residuals that the
-  E step has whitened already. Float32 data at a great offset lose nothing, and the two steps share their work.
+  E step has whitened already. Data at a great offset lose nothing, and the two steps share their work.
 * Pixels are levels blurred by uniform noise of one level. The noise is integrated, not drawn: with responsibilities
   held within a level it adds 1/12 to every variance in the M step and takes tr(inverse covariance) / 24 off every
   component's log-density in the E step. So EM is deterministic and never goes down, and ``log_prob`` never exceeds the
@@ -143,11 +143,10 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
         x = data.batch(rows).x.to(self.device).flatten(1).double() * self.unit
         self.offset.copy_(x.mean(0))
         if self.spec.kind != "image":
-            spread = (x - self.offset).square().mean(0)
+            spread = (x - self.offset).square().mean(0).where(x.amin(0) < x.amax(0), 0.0)
             if self.config.covariance == "spherical":
                 spread = spread.mean().expand_as(spread)
-            constant = spread.sqrt() <= 1e-12 * x.abs().amax(0)
-            self.scale.copy_(torch.where(constant, 1.0, spread).sqrt())
+            self.scale.copy_(spread.sqrt().where(spread > 0, 1.0))
         v = (x - self.offset) / self.scale
         k = self.config.components[stage // self.config.starts]
         label = k_means(v, k, generator.manual_seed(mix(self.config.seed, stage)))
@@ -219,7 +218,7 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
         noise, gaussians = SeededNoise(n, seed, self.device), self._read()
         component = choose(gaussians.weight.log()[None], noise.uniform().double()[None])[0]
         eps = noise.normal(self.spec.dims).double()
-        return self._outward(gaussians.mean[component] + gaussians.deviate(component, eps)).float()
+        return self._outward(gaussians.mean[component] + gaussians.deviate(component, eps))
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Log-likelihood in nats per example with shape (n,), float64.
@@ -315,6 +314,7 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
         x: Tensor = v * self.scale + self.offset
         if self.spec.kind == "image":
             x = x.round().clamp(0, self.unit) / self.unit
+        x = x if self.spec.kind == "table" else x.to(torch.get_default_dtype())
         return x.view(*x.shape[:-1], *self.spec.shape)
 
     def _unconditional(self, condition: Tensor | None) -> None:

@@ -34,7 +34,7 @@ def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
     elif spec.kind == "audio":
         x = noise / noise.abs().amax()
     else:
-        x = noise
+        x = noise.double() if spec.kind == "table" else noise
     condition = torch.arange(n) % len(spec.classes) if spec.classes else None
     if spec.given:
         condition = torch.randn(n, len(spec.given), generator=generator)

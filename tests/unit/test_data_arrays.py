@@ -172,7 +172,7 @@ def test_two_dimensions_are_a_table(tmp_path):
     splits = open_data(Data(source=saved(tmp_path / "x.npy", table)))
     assert splits.spec.kind == "table"
     assert splits.spec.columns == ("column 1", "column 2", "column 3")
-    assert (pixels(splits) == sorted_rows(table.astype(np.float32))).all()
+    assert (pixels(splits) == sorted_rows(table)).all()
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_arrays_that_cannot_be_used_are_one_sentence(tmp_path, array, words):
 @pytest.mark.parametrize("shape", [(40, 6, 6), (40, 7)])
 def test_a_large_npy_is_mapped_and_shuffled_into_the_cache(tmp_path, monkeypatch, shape):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    x = RNG.integers(0, 256, shape).astype(np.uint8 if len(shape) == 3 else np.float32)
+    x = RNG.integers(0, 256, shape).astype(np.uint8 if len(shape) == 3 else np.float64)
     source = Data(source=saved(tmp_path / "x.npy", x), limit=20)
     small = open_data(source)
     monkeypatch.setattr(cache, "LARGE", 100)
@@ -233,22 +233,22 @@ def test_repeated_rows_are_exact_whatever_the_hashes_do(monkeypatch, hashing):
         kinds = 1 if hashing == "none" else 5
         monkeypatch.setattr(arrays, "_hashes", lambda x: (np.floor(np.abs(x[:, 0])) % kinds).astype(np.uint64))
     for high, columns in ((2, 1), (3, 6), (2, 12), (1000, 2)):
-        x = rng.integers(-high, high, (300, columns)).astype(np.float32)
+        x = rng.integers(-high, high, (300, columns)).astype(np.float64)
         x[x == 0] *= np.where(rng.random((x == 0).sum()) < 0.5, -1, 1)  # zeros of both signs are equal
         assert arrays.repeated_rows(x) == repeats(x)
-    assert arrays.repeated_rows(rng.normal(size=(9000, 2)).astype(np.float32)) == 0
+    assert arrays.repeated_rows(rng.normal(size=(9000, 2))) == 0
 
 
 def test_a_table_too_large_for_memory_takes_no_jitter(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "LARGE", 100)
     with pytest.raises(ValueError, match="too large for memory"):
-        open_data(Data(source=saved(tmp_path / "x.npy", np.ones((40, 7), np.float32)), jitter=True))
+        open_data(Data(source=saved(tmp_path / "x.npy", np.ones((40, 7))), jitter=True))
 
 
 def test_only_the_first_rows_of_a_very_long_table_are_looked_at(monkeypatch):
     monkeypatch.setattr(arrays, "CHECKED", 4)
-    x = np.array([[1], [2], [2], [4], [5], [5], [5]], np.float32)
+    x = np.array([[1], [2], [2], [4], [5], [5], [5]], np.float64)
     assert arrays.table_notes(x, ["a"])[0].startswith("1 of the first 4 rows (25.0%)")
 
 

@@ -75,7 +75,7 @@ def test_a_narrow_crescent_is_still_exact():
 def test_opened_toys_are_tables_of_the_stated_size(name):
     splits = open_data(Data(source=name, seed=3))
     assert (len(splits.train), len(splits.test)) == (20_000, 5_000)
-    assert splits.train.x.dtype == torch.float32
+    assert splits.train.x.dtype == torch.float64
     assert splits.spec.columns == ("x", "y")
     assert splits.train.entropy == splits.test.entropy == TOYS[name].entropy
     assert torch.equal(splits.train.x, TOYS[name].sample(25_000, 3)[:20_000])

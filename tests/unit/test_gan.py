@@ -27,7 +27,7 @@ IMAGE = DataSpec(kind="image", shape=(1, 16, 16), classes=("a", "b", "c"))
 
 
 def table(n: int = 64) -> Dataset:
-    return Dataset(x=torch.randn(n, 2, generator=torch.Generator().manual_seed(0)) * 3 + 1, spec=TABLE)
+    return Dataset(x=torch.randn(n, 2, generator=torch.Generator().manual_seed(0)).double() * 3 + 1, spec=TABLE)
 
 
 def images(spec: DataSpec = IMAGE, n: int = 24) -> Dataset:

@@ -46,7 +46,7 @@ CONFIGS: list[FlowConfig] = [
 def pairs(n: int = 400) -> Dataset:
     """Rows of normal numbers, told others of great and small scale that have to do with them."""
     generator = torch.Generator().manual_seed(0)
-    s = torch.randn(n, 2, generator=generator)
+    s = torch.randn(n, 2, generator=generator).double()
     x = s.flip(1) + 0.5 * torch.randn(n, 2, generator=generator)
     return Dataset(x=x, spec=SPEC, condition=s * torch.tensor([0.01, 300.0]) + torch.tensor([1.75, 1e4]))
 
@@ -84,7 +84,7 @@ def test_columns_are_taken_out_by_name_or_number_and_go_with_their_rows(table: P
     for part in (splits.train, splits.test):
         batch = part.batch()
         assert batch.condition is not None
-        assert batch.condition.dtype == torch.float32
+        assert batch.condition.dtype == torch.float64
         i = batch.x[:, 0]
         assert torch.equal(batch.x[:, 1], i**2)
         assert torch.equal(batch.condition, torch.stack([i % 7 + 0.5, -i], 1))
@@ -100,7 +100,7 @@ def test_arrays_and_toys_can_be_told_too(tmp_path: Path) -> None:
     splits = open_data(Data(source=str(tmp_path / "x.npy"), given="2", holdout=0))
     assert splits.spec.given == ("column 3",)
     assert splits.train.condition is not None
-    np.testing.assert_allclose(splits.train.condition[:, 0], x[:, 2].astype(np.float32))
+    np.testing.assert_allclose(splits.train.condition[:, 0], x[:, 2])
     toy, whole = open_data(Data(source="parabola", given="y")), open_data(Data(source="parabola"))
     assert toy.train.condition is not None
     assert torch.equal(torch.cat([toy.train.x, toy.train.condition], 1), whole.train.x)

@@ -249,10 +249,10 @@ def test_a_trial_goes_on_from_its_buffers_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_float32_data_at_an_offset_fit_as_well_as_without(kind: Covariance) -> None:
-    x = (clusters() * 1024).round().float() / 1024
-    far = x + 10_000
-    assert torch.equal(far - 10_000, x)
+def test_data_at_an_offset_fit_as_well_as_without(kind: Covariance) -> None:
+    x = (clusters() * 1024).round() / 1024
+    far = x + 1e9
+    assert torch.equal(far - 1e9, x)
     near, away = (Mixture(MixtureConfig(covariance=kind, components=(3,)), table(x).spec) for _ in range(2))
     fit(near, table(x))
     fit(away, table(far))
@@ -308,7 +308,7 @@ def test_samples_have_the_moments_of_the_mixture_and_belong_to_their_seeds() -> 
         covariance = between + torch.einsum("k,kij->ij", weights, dense.expand(3, 4, 4))
         assert torch.allclose(x.mean(0), expected, atol=5 * (covariance.diagonal().amax() / 20_000).sqrt().item())
         assert torch.allclose(x.T.cov(), covariance, rtol=0.1, atol=0.2)
-        assert torch.allclose(model.sample(3, seed=4), x[4:7].float(), atol=1e-5)
+        assert torch.allclose(model.sample(3, seed=4), x[4:7], atol=1e-5)
     assert choose(
         torch.tensor([[0.0, -torch.inf, 0.0, -torch.inf]]), torch.tensor([[0.0, 0.49, 0.51, 0.9999]])
     ).tolist() == [[0, 0, 2, 2]]

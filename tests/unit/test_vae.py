@@ -325,7 +325,7 @@ def test_micro_batches_give_the_gradient_of_the_whole(change: dict[str, Any]) ->
 
 
 def test_a_table_is_learned_in_its_own_units() -> None:
-    x = torch.randn(4_000, 2) @ torch.tensor([[30.0, 0.0], [20.0, 1.0]]) + torch.tensor([1e4, -5.0])
+    x = (torch.randn(4_000, 2) @ torch.tensor([[30.0, 0.0], [20.0, 1.0]]) + torch.tensor([1e4, -5.0])).double()
     spec = DataSpec(kind="table", shape=(2,))
     model = VAE(VAEConfig(widths=(32,), latent=2, likelihood="gaussian", sigma="each"), spec)
     Trainer(model, Dataset(x=x, spec=spec), Train(rounds=300, batch_size=200)).fit()

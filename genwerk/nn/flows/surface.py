@@ -52,7 +52,7 @@ class Columns(Surface):
         self.standardise = Standardise(spec.shape, active=True)
 
     def forward(self, x: Tensor, u: Tensor | None = None) -> Transformed:
-        return self.standardise(x), torch.as_tensor(self.standardise.log_det()).to(x).expand(len(x))
+        return self.standardise(x), torch.as_tensor(self.standardise.log_det()).expand(len(x))
 
     def place(self, x: Tensor) -> Tensor:
         y: Tensor = self.standardise(x)
