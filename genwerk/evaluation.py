@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite, log, log10, sqrt
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genwerk.abilities import Diagnoses, Samples, abilities, condition_of, told_what
+from genwerk.choice import JUDGES, Judged
 from genwerk.classification import BINS, calibration, classify
 from genwerk.data.dataset import Dataset, Splits
 from genwerk.data.toys import TOYS, Gaussians
@@ -19,14 +20,18 @@ from genwerk.extractor import extractor_for
 from genwerk.metrics import frechet_distance, kernel_distance, mode_coverage, prdc
 from genwerk.metrics.features import Extractor
 from genwerk.metrics.inception import inception_score
+from genwerk.metrics.robust import TRIMMED, heaviest, trimmed_mean
 from genwerk.model import Model
 from genwerk.settings import Evaluate
 from genwerk.verbs import Likelihood, log_likelihood, reconstruct
+from genwerk.watchdog import energy_distance
 
 FEWEST = 10
 """Held-out examples below which no distance is measured."""
 COMPONENTS = 32
 """Principal components in which :func:`quick` compares samples."""
+ENERGY = "energy_distance"
+"""The figure of samples by which a model is judged: 0 where, and only where, their distribution is that of the data."""
 
 
 # --- the report -------------------------------------------------------------------------------------------------------
@@ -102,8 +107,17 @@ class Report:
 # --- evaluation -------------------------------------------------------------------------------------------------------
 
 
-def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Extractor | None = None) -> Report:
+def evaluate(
+    model: Model,
+    splits: Splits,
+    settings: Evaluate,
+    *,
+    extractor: Extractor | None = None,
+    told: Sequence[str] = (),
+) -> Report:
     """Every figure that ``model``'s abilities allow, on at most ``settings.examples`` of the test part.
+
+    ``told`` are sentences on the model that go first among the report's notes.
 
     Distances between samples and data are taken in the features of ``extractor``; None takes :func:`extractor_for`
     these data. No more samples are drawn than there are training examples, so that the floor has the model's size.
@@ -112,12 +126,13 @@ def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Ext
     data = splits.test.subset(settings.examples, settings.seed)
     n = min(settings.samples, len(splits.train))
     figures: list[Figure] = []
-    notes: list[str] = []
+    notes = list(told)
     samples = rebuilt = None
     with evaluating(model):
         if able & {"scores", "bounds"}:
             found = log_likelihood(model, data, draws=settings.draws, seed=settings.seed)
             figures += likelihood_figures(found, data)
+            notes += likelihood_notes(found)
         if "scores" in able and told_what(model) == "label":
             try:
                 figures += bayes_figures(model, data)
@@ -143,27 +158,56 @@ def evaluate(model: Model, splits: Splits, settings: Evaluate, *, extractor: Ext
     return Report(figures=tuple(figures), extractor=extractor.describe(), notes=tuple(notes))
 
 
-def quick(model: Model, dataset: Dataset, *, examples: int = 1000, seed: int = 0) -> dict[str, float]:
-    """Cheap figures on at most ``examples`` of ``dataset``, for use during training; smaller is better for the first.
+def judge(model: Model, validation: Dataset, train: Dataset, *, seed: int = 0) -> Judged:
+    """How good ``model`` is by ``validation``, while it is trained; none of the figures need be a published one.
 
-    ``nll`` (exact) or ``nll_bound`` (one draw) in nats an example, with ``bits_per_dim``; ``reconstruction_mse`` a
-    value; for a model that only samples, the Fréchet distance in the first principal components of the data, from
-    :data:`FEWEST` examples on.
+    Densities are judged by their likelihood, models that lose something on the way to a code and back by what they
+    lose, all others by their samples. Figures of games are of samples too, or choose nothing: players that sharpen an
+    image add to its squared error.
     """
-    able = abilities(model)
+    figures = quick(model, validation, train=train, seed=seed)
+    able, game = abilities(model), len(model.players()) > 1
+    if not figures:
+        return Judged(figures, None)
+    if able & {"scores", "bounds"}:
+        return Judged(figures, next(iter(figures)))
+    if ENERGY in figures:
+        return Judged(figures, ENERGY, steady=False)
+    return Judged(figures, None if game else next(iter(figures)))
+
+
+def quick(
+    model: Model, dataset: Dataset, *, train: Dataset | None = None, examples: int = JUDGES, seed: int = 0
+) -> dict[str, float]:
+    """Cheap figures on at most ``examples`` of ``dataset``, for use during training; smaller is better.
+
+    A likelihood (``nll``, exact, or ``nll_bound``, of one draw) in nats an example, with ``bits_per_dim``; the squared
+    error a value of what is encoded and decoded; and, for models that only sample and for games, distances of samples
+    in the first principal components of the data, from :data:`FEWEST` examples on. The first of a kind is robust: a
+    mean without the greatest and least twentieth of the examples, or an energy distance. Columns of tables are in units
+    of their spread in ``train`` (None: in ``dataset``), for else the one in the smallest unit would decide.
+    """
+    able, game = abilities(model), len(model.players()) > 1
     data = dataset.subset(examples, seed)
     figures: dict[str, float] = {}
+    if len(data) == 0:
+        return figures
     with evaluating(model):
         if able & {"scores", "bounds"}:
             found = log_likelihood(model, data, draws=1, seed=seed)
-            figures["nll" if found.exact else "nll_bound"] = -found.nats
+            name = "nll" if found.exact else "nll_bound"
+            figures |= {f"trimmed_{name}": -trimmed_mean(found.each), name: -found.nats}
             if found.bits_per_dim is not None:
                 figures["bits_per_dim"] = found.bits_per_dim
         if rebuilds(able):
-            figures["reconstruction_mse"] = _squared_error(data, rebuild(model, data))
-        if not figures and "samples" in able and len(data) >= FEWEST:
+            scale = column_scale(dataset if train is None else train)
+            error = ((rebuild(model, data) - data.batch().x.cpu()).double() / scale).square().flatten(1).mean(1)
+            figures |= {"trimmed_reconstruction_mse": trimmed_mean(error), "reconstruction_mse": error.mean().item()}
+        if "samples" in able and (game or not figures) and len(data) >= FEWEST:
             samples = draw(model, len(data), dataset, seed)
-            figures[f"frechet_in_{COMPONENTS}_components"] = frechet_in_components(data, samples)
+            real, made = in_components(data, samples, column_scale(dataset if train is None else train))
+            figures[ENERGY] = energy_distance(made, real, biased=True)
+            figures[f"frechet_in_{COMPONENTS}_components"] = frechet_distance(made, real)
     return figures
 
 
@@ -219,12 +263,22 @@ def likelihood_figures(found: Likelihood, data: Dataset) -> list[Figure]:
     if found.ess is not None:
         how += f", effective sample size {found.ess:.3g}"
     how += f"; {len(data):,} held-out"
-    nll, error = -found.nats, found.standard_error
+    nll, error = -found.nats, found.standard_error if len(data) > 1 else None
     figures = [Figure(name=f"{sign}NLL", value=nll, spread=error, unit="nats", note=how)]
+    if heaviest(found.each) is not None:
+        note = f"without the greatest and the least {TRIMMED:.0%} of the examples"
+        figures += [
+            Figure(name=f"median {sign}NLL", value=-found.each.median().item(), unit="nats", note="of the same"),
+            Figure(name=f"trimmed {sign}NLL", value=-trimmed_mean(found.each), unit="nats", note=note),
+        ]
     if found.bits_per_dim is not None:
         per_nat = 1 / (data.spec.dims * log(2))
         bits = Figure(
-            name=f"{sign}bits/dim", value=found.bits_per_dim, spread=error * per_nat, unit="bits", note=found.derivation
+            name=f"{sign}bits/dim",
+            value=found.bits_per_dim,
+            spread=None if error is None else error * per_nat,
+            unit="bits",
+            note=found.derivation,
         )
         figures.append(bits)
     if data.entropy is not None:
@@ -233,6 +287,19 @@ def likelihood_figures(found: Likelihood, data: Dataset) -> list[Figure]:
             Figure(name=f"{sign}KL to truth", value=nll - data.entropy, spread=error, unit="nats", note=note)
         )
     return figures
+
+
+def likelihood_notes(found: Likelihood) -> list[str]:
+    """A sentence where few examples make the mean, so that it does not say how likely most of them are."""
+    heavy = heaviest(found.each)
+    if heavy is None:
+        return []
+    row, share = heavy
+    return [
+        f"The mean NLL lies outside the middle half of the examples: number {row} of the {len(found.each):,}, counted "
+        f"from 0, has {-found.each[row].item():.4g} nats and makes {share:.2%} of all distances from the median. The "
+        "median and the trimmed mean say what is usual."
+    ]
 
 
 def bayes_figures(model: Model, data: Dataset, examples: int = 2000) -> list[Figure]:
@@ -252,13 +319,10 @@ def bayes_figures(model: Model, data: Dataset, examples: int = 2000) -> list[Fig
     ]
 
 
-def _squared_error(data: Dataset, rebuilt: Tensor) -> float:
-    return (rebuilt.double() - data.batch().x.cpu().double()).square().mean().item()
-
-
 def reconstruction_figures(data: Dataset, rebuilt: Tensor) -> list[Figure]:
     """Mean squared error a value, and for images the peak signal-to-noise ratio that follows from it."""
-    error, note = _squared_error(data, rebuilt), f"{len(data):,} held-out"
+    error = (rebuilt.double() - data.batch().x.cpu().double()).square().mean().item()
+    note = f"{len(data):,} held-out"
     figures = [Figure(name="reconstruction MSE", value=error, unit="per value", note=note)]
     if data.spec.kind == "image":
         ratio = -10 * log10(error) if error > 0 else float("inf")
@@ -361,10 +425,24 @@ def noise(train: Dataset, n: int, seed: int) -> Tensor:
     return low + (high - low) * uniform
 
 
-def frechet_in_components(data: Dataset, samples: Tensor) -> float:
-    """Fréchet distance of samples from data in the first :data:`COMPONENTS` principal components of the data."""
-    x = data.batch().x.cpu().flatten(1).double()
+def column_scale(data: Dataset) -> Tensor | float:
+    """Spread of each column of a table, 1 where it does not vary; 1 for what has one unit throughout."""
+    if data.spec.kind != "table":
+        return 1.0
+    spread = data.batch().x.cpu().double().std(0, correction=0)
+    return spread.where(spread > 0, 1.0)
+
+
+def in_components(data: Dataset, samples: Tensor, scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+    """Data and samples, over ``scale``, in the first :data:`COMPONENTS` principal components of the data."""
+    x, y = ((part.double() / scale).flatten(1) for part in (data.batch().x.cpu(), samples))
     mean = x.mean(0)
     *_, directions = torch.linalg.svd(x - mean, full_matrices=False)
     basis = directions[:COMPONENTS].T
-    return frechet_distance((samples.flatten(1).double() - mean) @ basis, (x - mean) @ basis)
+    return (x - mean) @ basis, (y - mean) @ basis
+
+
+def frechet_in_components(data: Dataset, samples: Tensor) -> float:
+    """Fréchet distance of samples from data in the first :data:`COMPONENTS` principal components of the data."""
+    real, made = in_components(data, samples)
+    return frechet_distance(made, real)

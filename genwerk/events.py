@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from genwerk.choice import Choice
 from genwerk.spec import Batch
 
 
@@ -45,9 +46,11 @@ class Sampled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated(Event):
-    """Held-out figures, the first of which decides the best checkpoint (smaller is better)."""
+    """Figures of validation examples."""
 
     figures: Mapping[str, float]
+    best: bool
+    """Whether the one that chooses is the best of this stage so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,9 @@ class StageDone(Event):
     """A stage has ended."""
 
     converged: bool
-    """True when the algorithm said so itself, False when its rounds were used up."""
+    """True when the algorithm said so itself; False when its rounds were used up, or its held-out figure got worse."""
+    choice: Choice
+    """Which of its rounds is the best."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,8 @@ class OpenRun:
     def __init__(
         self, path: Path, device: Literal["auto", "cpu", "cuda", "mps"], data: str | None, say: Callable[[str], None]
     ) -> None:
-        self.path, self.say = path.parent if path.name == "best" else path, say
+        self.path, self.say = path.parent if path.name in ("best", "last") else path, say
+        self.told: tuple[str, ...] = ()
         where = runtime.pick_device(device)
         if interop.recognised(path):
             name, recipe, self.spec = interop.describe(path)
@@ -58,7 +59,8 @@ class OpenRun:
                 self.model = store.load_model(stored, device=where)
             recipe, self.spec = stored.recipe, stored.spec
             self.outputs = self.path / "out"
-            self.origin = {"recipe": stored.name, "run": self.path.name, "round": store.round_of(stored.folder)}
+            self.origin = {"recipe": stored.name, "run": self.path.name, "round": stored.round}
+            self.told = stored.told
         own = recipe.data
         self.settings = own if data is None else replace(own, source=data, palette=None, tolerance=0)
 

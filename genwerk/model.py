@@ -77,6 +77,10 @@ class Stage:
     called once when the stage begins, and again on resume, so it must depend on the model's state and its input alone.
     ``batch_size`` None takes the run's; 0 draws all examples at once. Where a stage ``continues`` the one before,
     learning rates follow one schedule over both.
+
+    A stage is judged by held-out figures of the ``part`` of the model that it trains (None: the whole), on held-out
+    data as that part ``sees`` them (None: as they are), which changes nothing in the model. ``judged`` is False where
+    the algorithm chooses by itself, or no figure says how good that part is: such a stage counts by its end.
     """
 
     name: str
@@ -85,6 +89,9 @@ class Stage:
     data: Callable[[Dataset], Dataset] | None = None
     batch_size: int | None = None
     continues: bool = False
+    part: Model | None = None
+    sees: Callable[[Dataset], Dataset] | None = None
+    judged: bool = True
 
 
 def schedule(stages: Sequence[Stage], index: int) -> tuple[int, int]:

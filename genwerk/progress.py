@@ -71,6 +71,8 @@ def follow(training: Training) -> None:
         tell_skipped(training.splits.skipped)
         if training.resumed is not None:
             say(f"going on from round {training.trainer.position.round} ({training.resumed.folder})")
+            if training.trainer.position.impatient:
+                say("its last figures of validation examples were no better; to go on nevertheless: --train.patience 0")
         where = f"{training.runtime.device}" + (f" x {training.runtime.world}" if training.runtime.world > 1 else "")
         size = sum(p.numel() for p in training.trainer.model.parameters())
         say(f"training {training.name} on {where}: {size:,} parameters, {training.trainer.rounds:,} rounds")
@@ -155,10 +157,14 @@ class Progress:
                     left *= max(0, self.training.trainer.rounds - event.round)
                     total = self.training.trainer.rounds
                     say(f"{event.stage} {event.round:,}/{total:,}, {left / 60:.1f} min left  {figures}")
-            case Evaluated(figures=held_out):
-                self._line(event, "held-out " + ", ".join(f"{k} {v:.4g}" for k, v in held_out.items()))
-            case StageDone(converged=converged) if len(self.training.trainer.stages) > 1 or converged:
-                self._line(event, "converged" if converged else "done")
+            case Evaluated(figures=held_out, best=True):
+                named = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in held_out.items())
+                self._line(event, f"best so far on validation examples: {named}")
+            case StageDone(converged=converged, choice=choice):
+                if choice.past:
+                    self._line(event, f"done; past its best, which is that of round {choice.round:,}")
+                elif len(self.training.trainer.stages) > 1 or converged:
+                    self._line(event, "converged" if converged else "done")
             case Sampled():
                 self.bar.update(self.task, completed=event.round)
             case Collapsed(reason=reason, action=action):

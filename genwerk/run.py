@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 from genwerk import interop, recipes, runtime, store
 from genwerk.data import Data, Splits, open_data
-from genwerk.evaluation import Report, evaluate, quick
+from genwerk.evaluation import Report, evaluate, judge
 from genwerk.events import (
     Collapsed,
     Evaluated,
@@ -47,7 +48,10 @@ class Run:
 
 
 def load(path: Path | str, *, device: Device = "auto") -> Model:
-    """The model of a run folder, from its newest intact checkpoint, or of a folder of diffusers or transformers."""
+    """The chosen model of a run folder (its newest for ``RUN/last``), or that of a folder of diffusers or transformers.
+
+    Chosen is the best of the last stage by its held-out figure, and the newest where there is none.
+    """
     if interop.recognised(Path(path)):
         return interop.load(Path(path), device=runtime.pick_device(device))
     with store.reading(path) as stored:
@@ -144,7 +148,8 @@ class Training:
             splits.train,
             recipe.train,
             runtime=self.runtime,
-            evaluate=lambda m: quick(m, splits.validation, seed=recipe.evaluate.seed),
+            validation=splits.validation,
+            evaluate=partial(judge, seed=recipe.evaluate.seed),
             checkpoints=store.Checkpoints(path, config, recipe.train.keep),
         )
         if self.resumed is not None:
@@ -157,7 +162,7 @@ class Training:
         """The checkpoint to go on from; None where there is none yet."""
         if not (self.path / "config.json").exists() or not any((self.path / "checkpoints").glob("[0-9]*")):
             return None
-        stored = store.find(self.path)
+        stored = store.find(self.path / "last")
         if (old := to_json(stored.recipe.model)) != (new := to_json(self.recipe.model)):
             field = next(k for k in {**old, **new} if old.get(k) != new.get(k))
             raise ValueError(
@@ -176,7 +181,7 @@ class Training:
 
     @property
     def run(self) -> Run:
-        """The outcome: the model with its averaged weights in evaluation mode."""
+        """The outcome: the chosen model with its averaged weights, in evaluation mode."""
         return Run(self.trainer.finished(), self.path, self.recipe, self._report)
 
     def __iter__(self) -> Iterator[Event]:
@@ -196,7 +201,8 @@ class Training:
         """Measure the model and write the report and the card, unless training was stopped before its end."""
         if self.stopped or not self.runtime.main:
             return
-        self._report = evaluate(self.trainer.finished(), self.splits, self.recipe.evaluate)
+        told = store.find(self.path).told
+        self._report = evaluate(self.trainer.finished(), self.splits, self.recipe.evaluate, told=told)
         report = json.dumps(self._report.to_json(), indent=1).encode()
         write_atomically(self.path / "report.json", report)
         written = printable(card(self.name, self.recipe, self.splits, self._report))
@@ -229,10 +235,10 @@ class Recorder:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case RoundDone(round=round, metrics=metrics) if round % self.every == 0:
+            case RoundDone(round=round, metrics=metrics) if self.every and round % self.every == 0:
                 self._line(event, "round", {k: v.item() for k, v in metrics.items()})
-            case Evaluated(figures=figures):
-                self._line(event, "evaluated", figures)
+            case Evaluated(figures=figures, best=best):
+                self._line(event, "evaluated", figures, best=best)
             case Sampled(what=what, batch=batch):
                 name, seed = self.training.name, self.training.recipe.train.seed
                 origin = {"recipe": name, "run": self.training.path.name, "round": event.round, "seed": seed}
@@ -241,8 +247,8 @@ class Recorder:
                 self._line(event, what, {}, file=write_examples(stem, batch, spec, origin).name)
             case Saved(path=path, best=best):
                 self._line(event, "saved", {}, file=path.name, best=best)
-            case StageDone(converged=converged):
-                self._line(event, "stage done", {}, converged=converged)
+            case StageDone(converged=converged, choice=choice):
+                self._line(event, "stage done", {}, converged=converged, chosen=choice.round)
             case Watched(figures=figures):
                 self._line(event, "watched", figures)
             case Collapsed(reason=reason, action=action):
@@ -271,8 +277,8 @@ def card(name: str, recipe: Recipe, splits: Splits, report: Report) -> str:
     notes = "\n".join(f"* {note}" for note in splits.notes)
     return f"""# {name}
 
-Trained by Genwerk on {recipe.data.source}: {len(splits.train)} training and {len(splits.test)} test examples \
-({splits.spec}).
+Trained by Genwerk on {recipe.data.source}: {len(splits.train)} training, {len(splits.validation)} validation and \
+{len(splits.test)} test examples ({splits.spec}).
 
 {notes}
 

@@ -98,15 +98,19 @@ class Train:
     compile: bool = False
     """Whether to compile the networks with torch.compile (slow to start, then faster)."""
     log_every: int = 100
-    """Rounds between lines of the event log."""
+    """Rounds between lines of the event log; 0 writes none for rounds."""
     sample_every: int = 1000
     """Rounds between sample pictures; 0 makes them only at the end."""
-    evaluate_every: int = 1000
-    """Rounds between quick evaluations on held-out data; 0 evaluates only at the end."""
+    evaluate_every: int | None = None
+    """Rounds between evaluations on validation examples, which choose the weights; 0 evaluates only at the end. None
+    evaluates a stage 40 times (10 times by samples), or more rarely where that would take long beside training."""
+    patience: int = 10
+    """Evaluations without a better figure after which a stage ends; 0 never ends one. Figures of samples end none, for
+    they are a matter of luck, nor do those of games."""
     save_every: int = 1000
     """Rounds between checkpoints; 0 saves only at the end."""
     keep: int = 2
-    """Newest checkpoints to keep, beside the best."""
+    """Newest checkpoints to keep, beside the chosen one."""
     watch: Watch = field(default_factory=Watch)
     """How collapse is noticed, and what is done about it."""
     seed: int = 0

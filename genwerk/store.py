@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from torch.nn.modules import module as registration
 
 import genwerk.families  # noqa: F401  (registers what a run may name)
 from genwerk import __version__
+from genwerk.choice import Choice
 from genwerk.errors import BadFile, BadInput, Unwritable
 from genwerk.files import flush, flush_folder, open_own, open_regular, read_json
 from genwerk.model import Model, build
@@ -57,6 +58,13 @@ class Stored:
     name: str
     recipe: Recipe
     spec: DataSpec
+    told: tuple[str, ...] = ()
+    """Which weights of the run these are and why, in sentences."""
+
+    @property
+    def round(self) -> int:
+        """The round after which it was saved."""
+        return round_of(self.folder)
 
 
 # --- configuration --------------------------------------------------------------------------------------------------
@@ -93,7 +101,7 @@ def read_config(path: Path) -> tuple[str, Recipe, DataSpec]:
 
 
 class Checkpoints:
-    """The checkpoints of one run: ``keep`` newest and the best are kept.
+    """The checkpoints of one run: ``keep`` newest are kept, and the best of every stage that these are of.
 
     At no moment is there none whole: a new one is written beside the others and renamed when it is complete; one of the
     same round is first given another name, under which it still counts, and what is pruned vanishes at once.
@@ -105,7 +113,7 @@ class Checkpoints:
     def save(self, model: Model, state: TrainerState, score: float | None = None) -> Path:
         """Write a checkpoint beside the others and let it appear whole; an Unwritable says why it could not be.
 
-        ``score`` is its held-out figure, if it was measured on these weights and beats all before it.
+        ``score`` is its held-out figure, if it was measured on these weights and beats all before it in its stage.
         """
         path = self.folder / f"{state.figures['position']['round']:08d}"
         weights = model.state_dict() | {f"ema.{k}": v for k, v in state.averages.items()}
@@ -141,8 +149,9 @@ class Checkpoints:
         return next((path for path in _rounds(self.folder) if check(path) is None), None)
 
     def best(self) -> Path | None:
-        """The intact checkpoint with the smallest held-out score."""
-        return _best(self.folder)
+        """The intact checkpoint with the smallest held-out score in the newest one's stage."""
+        intact = [path for path in _rounds(self.folder) if check(path) is None]
+        return _best(intact, _stage(intact[0])) if intact else None
 
     def _make_room(self, size: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -152,9 +161,9 @@ class Checkpoints:
 
     def _prune(self, newest: Path) -> None:
         rounds = [p for p in _rounds(self.folder) if p == newest or round_of(p) != round_of(newest)]
-        scores = {p: s for p in rounds if (s := _score(p)) is not None}
-        kept = {newest, *rounds[: self.keep], *([min(scores, key=scores.__getitem__)] if scores else [])}
-        for path in set(_rounds(self.folder)) - kept:
+        kept = {newest, *rounds[: self.keep]}
+        best = {_best(rounds, stage) for stage in {_stage(path) for path in kept}}
+        for path in set(_rounds(self.folder)) - kept - best:
             with _alone(path) as free:
                 if free:
                     _discard(path)
@@ -206,10 +215,22 @@ def _rounds(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: (-round_of(p), p.suffix))
 
 
-def _best(folder: Path) -> Path | None:
-    """The intact checkpoint with the smallest held-out score."""
-    scores = {p: s for p in _rounds(folder) if (s := _score(p)) is not None and check(p) is None}
+def _best(paths: Sequence[Path], stage: int | None) -> Path | None:
+    """The checkpoint of ``paths`` with the smallest held-out score of those saved in ``stage``."""
+    scores = {p: s for p in paths if (s := _score(p)) is not None and _stage(p) == stage}
     return min(scores, key=scores.__getitem__, default=None)
+
+
+def _stage(path: Path) -> int | None:
+    """The stage in which a checkpoint was saved; None where it does not say."""
+    try:
+        position = read_json(path / "trainer" / "state.json").get("position")
+    except BadFile:
+        return None
+    if not isinstance(position, dict) or not isinstance(position.get("stage"), int):
+        return None
+    stage: int = position["stage"]
+    return stage - (position.get("stage_round") == 0)  # nothing of it played: the end of the one before, in version 0.1
 
 
 def _score(path: Path) -> float | None:
@@ -375,7 +396,11 @@ def check(checkpoint: Path) -> str | None:
 
 
 def find(path: Path | str) -> Stored:
-    """The newest intact checkpoint of a run, the best one (``RUN/best``), or the checkpoint at ``path`` itself."""
+    """The chosen checkpoint of a run (``RUN`` or ``RUN/best``), its newest (``RUN/last``), or the one at ``path``.
+
+    Chosen is the best of the newest's stage by its held-out figure, and the newest where none was measured. Damaged
+    ones are passed over with a warning.
+    """
     stored, hold = _find(Path(path))
     hold.close()
     return stored
@@ -390,23 +415,17 @@ def reading(path: Path | str) -> Iterator[Stored]:
 
 
 def _find(path: Path) -> tuple[Stored, IO[bytes]]:
-    name = path
+    newest = False
+    if path.name in ("best", "last") and not path.exists() and (path.parent / "config.json").is_file():
+        path, newest = path.parent, path.name == "last"
     while True:
-        if name.name == "best" and not name.exists() and (name.parent / "config.json").is_file():
-            best = _best(name.parent / "checkpoints")
-            if best is None:
-                raise BadInput(
-                    f"{name.parent} has no checkpoint that was measured on held-out data; name the run itself"
-                )
-            path = best
         if not path.is_dir():
-            if path != name:  # it has been removed since
-                continue
             raise BadFile(f"{path} is not a folder; name a run folder that `genwerk train` made")
         alone = (path / "manifest.json").exists()
-        candidates = [path] if alone else _checkpoints(path)
+        rounds = [path] if alone else _checkpoints(path)
+        best = None if alone or newest or not rounds else _best(rounds, _stage(rounds[0]))
         faults, gone = list[str](), False
-        for checkpoint in candidates:
+        for checkpoint in sorted(rounds, key=lambda p: p != best):  # the best first, then the newest
             hold = _held(checkpoint)
             if hold is None and not checkpoint.is_dir():
                 gone = True
@@ -415,17 +434,36 @@ def _find(path: Path) -> tuple[Stored, IO[bytes]]:
             if hold is not None and fault is None:
                 if faults:
                     warnings.warn(f"using round {round_of(checkpoint)}: {'; '.join(faults)}", stacklevel=3)
-                return Stored(checkpoint, *read_config(checkpoint / "config.json")), hold
+                told = [] if alone else _told(rounds[0], checkpoint)
+                return Stored(checkpoint, *read_config(checkpoint / "config.json"), tuple(told)), hold
             if hold is not None:
                 hold.close()
             faults.append(fault or f"{checkpoint} is being removed")
-        if gone or (path != name and faults):
+        if gone:
             continue
         if alone:
             raise BadFile(f"the checkpoint is damaged: {faults[0]}")
         if faults:
             raise BadFile(f"no checkpoint of {path} is intact: {faults[0]}")
         raise BadInput(f"{path} has no checkpoint yet; training it with --resume goes on from its start")
+
+
+def _told(newest: Path, taken: Path) -> list[str]:
+    """Which of the rounds up to that of ``newest`` the checkpoint ``taken`` is, in sentences."""
+    try:
+        found = choice(read_json(newest / "trainer" / "state.json"), str(newest))
+    except ValueError:
+        return []
+    if found.round == round_of(taken):
+        return found.told(round_of(newest))
+    there = f"those of round {round_of(taken):,}, the newest; round {found.round:,} is the best by its held-out figure"
+    return [f"The weights are {there}."] if found.round >= 0 else []
+
+
+def choice(figures: Mapping[str, Any], where: str) -> Choice:
+    """What the state of a trainer says of the best round of its stage; nothing in one of version 0.1."""
+    held = figures.get("choice")
+    return Choice() if held is None else from_json(Choice, held, f"{where}: choice")
 
 
 def _checkpoints(run: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from genwerk import store
 from genwerk.abilities import Decodes, Encodes, Samples, condition_of, told_what
+from genwerk.choice import JUDGES, Choice, Judged
 from genwerk.data.dataset import Dataset
 from genwerk.data.stream import Stream, mix
 from genwerk.errors import BadFile, BadInput
@@ -39,6 +40,14 @@ from genwerk.watchdog import Watchdog
 
 SHOWN = 64
 """Examples in a picture made during training."""
+EVALUATIONS = {True: 40, False: 10}
+"""Evaluations in a stage by a figure that is steady, and by one that is of samples, if no number of rounds is set."""
+SHARE = {True: 8, False: 20}
+"""Examples that are trained on, at the least, for each by which a model is then judged: what bounds the cost of it."""
+
+
+Judge = Callable[[Model, Dataset, Dataset], Judged]
+"""Judges a part of the model by validation examples; the training examples beside them tell what is usual."""
 
 
 MOST_THREADS = 4096
@@ -75,6 +84,8 @@ class Position:
     drawn: int = 0
     examples: int = 0
     converged: bool = False
+    impatient: bool = False
+    """Whether the stage's held-out figure has not improved for so long that it ends."""
     undone: int = 0
     """Rounds played that a rollback has taken back."""
     retries: int = 0
@@ -82,15 +93,17 @@ class Position:
     home: int = -1
     """Round of the checkpoint to roll back to; -1 while there is none."""
     measured: bool = False
-    """Whether ``home`` is the best by a held-out figure."""
+    """Whether ``home`` is the best of this stage by its held-out figure."""
 
 
 class Trainer:
     """Trains ``model`` on ``data``: iterate over it for its events, or call :meth:`fit`.
 
-    ``evaluate`` gives held-out figures of the model, the first of which decides the best checkpoint (smaller is
-    better); ``checkpoints`` is where to save, None saves nothing. Seeds, order and noise depend on ``settings.seed``
-    and the round alone, so a run that goes on from a checkpoint ends with the same bits as one that never stopped.
+    ``evaluate`` judges the part of the model that a stage trains by the examples of ``validation`` (None: by those
+    trained on), as that part sees them. The best round of the last stage is the model that is chosen; a stage that went
+    past its best hands the weights of its best round to the next. Both take ``checkpoints``, which is where to save;
+    None saves nothing, and training ends where it stands. Seeds, order and noise depend on ``settings.seed`` and the
+    round alone, so a run that goes on from a checkpoint ends with the same bits as one that never stopped.
 
     ``watchdog`` looks at games as ``settings.watch`` says. A rollback takes weights, averages, optimisers and position
     back to the best checkpoint (the newest that was due, while none has been measured), lowers the learning rates and
@@ -105,22 +118,25 @@ class Trainer:
         settings: Train,
         *,
         runtime: Runtime | None = None,
-        evaluate: Callable[[Model], Mapping[str, float]] | None = None,
+        validation: Dataset | None = None,
+        evaluate: Judge | None = None,
         checkpoints: Checkpoints | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:
         self.runtime = runtime or Runtime(torch.device("cpu"), settings.precision)
         self.model = model.to(self.runtime.device)
         self.data, self.settings, self.evaluate, self.checkpoints = data, settings, evaluate, checkpoints
+        self.judges = (data if validation is None else validation).subset(JUDGES)
         self.watchdog = watchdog or Watchdog(settings.watch, data)
         self.stages = model.stages(settings.rounds)
         self.position = Position()
-        self.best = math.inf
-        self.figures: Mapping[str, float] = {}
+        self.choice = Choice()
         self.players = seat_players(model, settings)
         self._stop = False
         self._unread: list[tuple[str, int, Tensor]] = []
         self._moved: dict[str, bool] = {}
+        self._views: tuple[int, Dataset, Dataset] | None = None
+        self._finished = False
         if settings.compile:
             for module in {id(m): m for seat in self.players.values() for m in _networks(seat.module)}.values():
                 module.compile()
@@ -137,11 +153,19 @@ class Trainer:
         return self.finished()
 
     def finished(self) -> Model:
-        """The model as it stands, in evaluation mode, with its averaged weights where it keeps them."""
-        with torch.no_grad():
-            for seat in self.players.values():
-                if seat.average is not None:
-                    torch._foreach_copy_(seat.parameters, seat.average)
+        """The chosen model in evaluation mode, with its averaged weights where it keeps them.
+
+        That is the best by its held-out figure if checkpoints were saved, and otherwise the model as it stands.
+        """
+        if not self._finished:
+            best = self._home() if self.position.measured else None
+            with torch.no_grad():
+                for seat in self.players.values():
+                    if seat.average is not None:
+                        torch._foreach_copy_(seat.parameters, seat.average)
+            if best is not None and int(best.folder.name) != self.position.round:
+                self.model.load_state_dict(store.load_model(best).state_dict())
+            self._finished = True
         return self.model.eval()
 
     def stop(self, *_: Any) -> None:
@@ -161,6 +185,7 @@ class Trainer:
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Event]:
+        self._finished = False
         while True:
             stage, over = self.stages[self.position.stage], self.over
             try:
@@ -174,10 +199,11 @@ class Trainer:
                 return
             at = self.position
             if not over:
-                yield StageDone(**self._where(stage), converged=at.converged)
+                yield StageDone(**self._where(stage), converged=at.converged, choice=replace(self.choice))
             if self.over:
                 break
-            at.stage, at.stage_round, at.drawn, at.converged = at.stage + 1, 0, 0, False
+            self._hand_over()
+            at.stage, at.stage_round, at.drawn, at.converged, at.impatient = at.stage + 1, 0, 0, False, False
         for seat in self.players.values():
             seat.freeze(False)
         self.runtime.barrier()
@@ -188,7 +214,8 @@ class Trainer:
         return self.position.stage == len(self.stages) - 1 and self._played(self.stages[-1])
 
     def _played(self, stage: Stage) -> bool:
-        return self.position.stage_round >= stage.rounds or self.position.converged
+        at = self.position
+        return at.stage_round >= stage.rounds or at.converged or at.impatient
 
     def _play(self, stage: Stage) -> Generator[Event, None, bool]:
         """The rest of a stage; True where training was asked to stop before its end.
@@ -201,11 +228,15 @@ class Trainer:
         while stream is not None and not self._played(stage):
             metrics = self._round(stage, stream)
             yield RoundDone(**self._where(stage), metrics=metrics)
-            best, over = False, self.over
+            best, every = False, self._evaluate_every(stage)
+            if self.over or _due(at.stage_round, every) or (every and self._played(stage)):
+                best = self.runtime.any(main and (yield from self._judge(stage)))
+                self.choice.steady = not self.runtime.any(not self.choice.steady)
+                patience = settings.patience if self.choice.steady else 0
+                at.impatient = self.runtime.any(0 < patience <= self.choice.since)
+            over = self.over
             if main and (over or _due(at.round, settings.sample_every)):
                 yield from self._show(stage)
-            if over or _due(at.round, settings.evaluate_every):
-                best = self.runtime.any(main and (yield from self._judge(stage)))
             if self._watching and len(self._moved) > 1:
                 yield from self._look(stage, metrics)
             stopping = self.runtime.any(self._stop)
@@ -361,8 +392,7 @@ class Trainer:
     def _go_back(self, home: store.Stored) -> int:
         """All is again as in ``home``, whose round is returned, but for what is counted: rounds, examples, retries."""
         now = self.position
-        self.model.load_state_dict(store.load_model(home, averaged=False).state_dict())
-        self.resume(store.load_state(home))
+        self._load(home)
         then = self.position
         self.position = replace(
             then,
@@ -374,6 +404,11 @@ class Trainer:
         self._unread.clear()
         self.runtime.barrier()
         return then.round
+
+    def _load(self, home: store.Stored) -> None:
+        """All is again as in ``home``."""
+        self.model.load_state_dict(store.load_model(home, averaged=False).state_dict())
+        self.resume(store.load_state(home))
 
     def _require_finite(self) -> None:
         """Raise Diverged, on all processes alike, unless losses, weights and optimisers' states so far are finite."""
@@ -416,30 +451,49 @@ class Trainer:
                 batch = Batch(x, target=model.decode(model.encode(x)))
                 yield Sampled(**self._where(stage), what="reconstructions", batch=batch)
 
+    def _evaluate_every(self, stage: Stage) -> int:
+        """Rounds between evaluations in ``stage``; 0 while there are none."""
+        if self.evaluate is None or not stage.judged:
+            return 0
+        if self.settings.evaluate_every is not None:
+            return self.settings.evaluate_every
+        steady = self.choice.steady
+        cost = math.ceil(SHARE[steady] * len(self.judges) / self._batch_size)
+        return max(1, stage.rounds // EVALUATIONS[steady], cost)
+
     def _judge(self, stage: Stage) -> Generator[Event, None, bool]:
-        if self.evaluate is None:
+        if self.evaluate is None or not stage.judged:
             return False
+        if self._views is None or self._views[0] != self.position.stage:
+            sees = stage.sees or (lambda data: data)
+            with self.averaged():
+                self._views = self.position.stage, sees(self.judges), sees(self.data.subset(JUDGES))
+        _, validation, train = self._views
         with self.averaged() as model:
-            self.figures = dict(self.evaluate(model))
-        if not self.figures:
-            return False
-        yield Evaluated(**self._where(stage), figures=self.figures)
-        score = next(iter(self.figures.values()))
-        better = score < self.best
-        if len(self._moved) > 1:
-            self.watchdog.evaluated(score, self.best)
-        self.best = min(score, self.best)
-        return better
+            judged = self.evaluate(model if stage.part is None else stage.part, validation, train)
+        before = self.choice.best
+        best = self.choice.take(judged, self.position.round, len(validation))
+        if judged.figures:
+            yield Evaluated(**self._where(stage), figures=judged.figures, best=best)
+        if judged.by is not None and len(self._moved) > 1:
+            self.watchdog.evaluated(judged.figures[judged.by], before)
+        return best
+
+    def _hand_over(self) -> None:
+        """At the end of a stage: go back to its best weights if it went past them; the next one is judged anew."""
+        now, past = self.position, self.runtime.any(self.choice.past)
+        home = self._home() if past and now.measured else None
+        if home is not None:
+            self._load(home)
+            self.position = now
+            self.runtime.barrier()
+        self.choice, now.measured = Choice(judged=now.round), False
 
     def _save(self, stage: Stage, best: bool) -> Iterator[Event]:
         if self.checkpoints is None:
             return
-        score = next(iter(self.figures.values()), None)
-        yield Saved(
-            **self._where(stage),
-            path=self.checkpoints.save(self.model, self.state(), score if best else None),
-            best=best,
-        )
+        score = self.choice.best if best else None
+        yield Saved(**self._where(stage), path=self.checkpoints.save(self.model, self.state(), score), best=best)
 
     def state(self) -> TrainerState:
         """All that is needed to go on from here, beside the model's own weights."""
@@ -452,7 +506,7 @@ class Trainer:
         figures = {
             "position": vars(self.position).copy(),
             "steps": {name: seat.steps for name, seat in self.players.items()},
-            "best": self.best if math.isfinite(self.best) else None,
+            "choice": self.choice.state(),
             "watchdog": self.watchdog.state(),
             "threads": torch.get_num_threads(),
         }
@@ -465,8 +519,8 @@ class Trainer:
         """
         figures, where = state.figures, state.where
         self.position = self._placed(from_json(Position, figures.get("position"), f"{where}: position"), where)
-        best = from_json(float | None, figures.get("best"), f"{where}: best")
-        self.best = math.inf if best is None else best
+        self.choice = store.choice(figures, where)
+        self.position.impatient &= 0 < self.settings.patience <= self.choice.since
         if "watchdog" in figures:
             self.watchdog.load(figures["watchdog"], where)
         threads = from_json(int, figures.get("threads"), f"{where}: threads")

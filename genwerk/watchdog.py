@@ -164,12 +164,14 @@ def mean_distance(x: Tensor) -> float:
     return (torch.pdist(x).mean() if len(x) > 1 else torch.zeros(())).item()
 
 
-def energy_distance(x: Tensor, y: Tensor) -> float:
+def energy_distance(x: Tensor, y: Tensor, *, biased: bool = False) -> float:
     """2 E|x - y| - E|x - x'| - E|y - y'| between the rows of both: 0 in expectation for one and the same distribution.
 
-    Székely & Rizzo, Energy statistics, 2013, equation 6, as an unbiased estimate (which may fall below 0).
+    Székely & Rizzo, Energy statistics, 2013, equation 6, as an unbiased estimate (which may fall below 0), or as their
+    statistic (6.1), which is of the rows as they are: 0 for the same rows, and never less.
     """
-    return 2 * torch.cdist(x, y).mean().item() - mean_distance(x) - mean_distance(y)
+    within = [mean_distance(part) * (1 - 1 / len(part) if biased else 1) for part in (x, y)]
+    return 2 * torch.cdist(x, y).mean().item() - sum(within)
 
 
 def entropy(classes: Tensor) -> float:

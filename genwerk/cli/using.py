@@ -312,7 +312,7 @@ def evaluate(
 
     opened = open_run(run, device, data)
     settings = Evaluate(examples=examples, samples=samples, reference=reference, draws=draws, seed=seed)
-    report = measure(opened.model, opened.splits, settings)
+    report = measure(opened.model, opened.splits, settings, told=opened.told)
     if as_json:
         print_json(report.to_json())
     else:

@@ -68,7 +68,13 @@ class ByClass(Model, Samples, Scores, Conditions, config=ByClassConfig):
     def stages(self, rounds: int) -> Sequence[Stage]:
         """Each class's stages in turn, every one as long as the family makes it of ``rounds``."""
         return [
-            replace(stage, name=f"class {name}: {stage.name}", data=partial(self.begin, c, stage.data))
+            replace(
+                stage,
+                name=f"class {name}: {stage.name}",
+                data=partial(self.begin, c, stage.data),
+                part=cast(Model, self.models[c]),
+                sees=partial(self.alone, c),
+            )
             for c, name in enumerate(self.spec.classes)
             for stage in cast(Model, self.models[c]).stages(rounds)
         ]
@@ -87,10 +93,15 @@ class ByClass(Model, Samples, Scores, Conditions, config=ByClassConfig):
                 + (f" (nor have {len(missing) - 1} more)" if len(missing) > 1 else "")
                 + "; give some, raise --data.limit or hold out less, or leave the class out of the data"
             )
-        rows = (data.condition == c).nonzero().squeeze(1)
-        spec = cast(Model, self.models[c]).spec
-        own = replace(data.select(rows), spec=spec, condition=None, captions=None, text=None, entropy=None)
+        own = self.alone(c, data)
         return own if prepare is None else prepare(own)
+
+    def alone(self, c: int, data: Dataset) -> Dataset:
+        """The examples of class ``c``, without their label; none where ``data`` carry no labels."""
+        none = torch.zeros(len(data), dtype=torch.bool, device=data.device)
+        rows = (none if data.condition is None else data.condition == c).nonzero().squeeze(1)
+        spec = cast(Model, self.models[c]).spec
+        return replace(data.select(rows), spec=spec, condition=None, captions=None, text=None, entropy=None)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 

@@ -167,13 +167,15 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
     def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
         """Whether latents of data are spread as those of samples are, and whether decoding undoes encoding.
 
-        Mean variance of a dimension over the examples, as a fraction of that over as many samples, and the greatest
-        error of any value of at most 64 examples that are encoded and decoded.
+        Mean variance of a dimension over the examples, if there are several, as a fraction of that over as many
+        samples, and the greatest error of any value of at most 64 examples that are encoded and decoded.
         """
-        z, drawn = self._latent(x, condition)[0], self.prior(len(x), seed=0)
         few, c = x[:64], None if condition is None else condition[:64]
-        error = (self.decode(self.encode(few, c), c) - few).abs().amax()
-        return {"latent variance": z.var(0).mean() / drawn.var(0).mean(), "round-trip error": error}
+        error = {"round-trip error": (self.decode(self.encode(few, c), c) - few).abs().amax()}
+        if len(x) < 2:
+            return error
+        z, drawn = self._latent(x, condition)[0], self.prior(len(x), seed=0)
+        return {"latent variance": z.var(0).mean() / drawn.var(0).mean(), **error}
 
     # --- parts --------------------------------------------------------------------------------------------------------
 

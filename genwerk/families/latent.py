@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Protocol, runtime_checkable
 
@@ -94,11 +95,18 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
         return {"autoencoder": self.autoencoder, "prior": self.prior}
 
     def stages(self, rounds: int) -> Sequence[Stage]:
-        """The autoencoder's stages on the data, then the prior's on the codes of the whole training set."""
+        """The autoencoder's stages on the data, then the prior's on the codes of the whole training set.
+
+        Each part is judged by figures of its own, the prior by those of the codes.
+        """
         prior_rounds = rounds if self.config.prior_rounds is None else self.config.prior_rounds
-        first = [self._stage("autoencoder", self.autoencoder, s, s.data) for s in self.autoencoder.stages(rounds)]
+        first = [self._stage("autoencoder", self.autoencoder, s) for s in self.autoencoder.stages(rounds)]
         then = [
-            self._stage("prior", self.prior, sized(s, self.config.prior_batch), _chain(self.codes, s.data))
+            replace(
+                self._stage("prior", self.prior, sized(s, self.config.prior_batch)),
+                data=_chain(self.codes, s.data),
+                sees=_chain(partial(Latent.codes, self), s.sees),  # of a subclass, codes() may be more than a look
+            )
             for s in self.prior.stages(prior_rounds)
         ]
         return [*first, *then]
@@ -120,7 +128,7 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
         return (z * (spec.levels - 1)).round().to(torch.uint8) if spec.kind == "image" else z
 
     @staticmethod
-    def _stage(part: str, model: Model, stage: Stage, data: Callable[[Dataset], Dataset] | None) -> Stage:
+    def _stage(part: str, model: Model, stage: Stage) -> Stage:
         """``stage`` of a part, whose turns are taken by the players of the whole."""
 
         def turns(draw: Draw, players: Mapping[str, Player]) -> Turns:
@@ -134,7 +142,7 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
                 converged: bool | None = end.value
                 return converged
 
-        return replace(stage, name=f"{part} {stage.name}", turns=turns, data=data)
+        return replace(stage, name=f"{part} {stage.name}", turns=turns, part=stage.part or model)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 

@@ -106,8 +106,8 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
         text_rounds = rounds if self.config.text_rounds is None else self.config.text_rounds
         if self.text is not None:
             reading = [sized(s, self.config.text_batch) for s in self.text.stages(text_rounds)]
-            first += [self._stage("text", self.text, s, s.data) for s in reading]
-            then = [replace(s, turns=self._told(s.turns)) for s in then]
+            first += [self._stage("text", self.text, s) for s in reading]
+            then = [replace(s, turns=self._told(s.turns), judged=False) for s in then]  # the prior alone reads no text
         return [*first, *then]
 
     def _told(self, turns: Turning) -> Turning:

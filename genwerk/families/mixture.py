@@ -116,7 +116,10 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
     # --- training -----------------------------------------------------------------------------------------------------
 
     def stages(self, rounds: int) -> Sequence[Stage]:
-        """One for every number of components and start; a round is an iteration of EM on all examples."""
+        """One for every number of components and start; a round is an iteration of EM on all examples.
+
+        BIC chooses among them without held-out examples, so none of them is judged by any.
+        """
         starts = self.config.starts
         return [
             Stage(
@@ -125,6 +128,7 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
                 self.turns,
                 partial(self.begin, i * starts + start),
                 batch_size=0,
+                judged=False,
             )
             for i, k in enumerate(self.config.components)
             for start in range(starts)

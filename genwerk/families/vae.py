@@ -211,7 +211,8 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
     def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
         """Mean KL divergence by dimension, in nats, and the number of active units.
 
-        A unit is active when its posterior mean varies over the data by more than 0.01 (Burda et al., section 5.2).
+        A unit is active when its posterior mean varies over the data by more than 0.01 (Burda et al., section 5.2),
+        which one example cannot tell.
         Behind a flow only the whole divergence is known, estimated by a draw an example.
         """
         mean, log_var, told = self._encode(self.standardise(x), self._label(condition))
@@ -221,6 +222,8 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
             kl = -self._draw(mean, log_var, told, SeededNoise(len(x), 0, x.device).normal(1, self.config.latent))[
                 1
             ].mean()
+        if len(x) < 2:
+            return {"KL of codes": kl}
         active = (self.encode(x, condition).var(0, correction=0) > ACTIVE).sum()
         return {"KL of codes": kl, "active units": active}
 

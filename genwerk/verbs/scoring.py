@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log, sqrt
 
 import torch
@@ -21,7 +21,7 @@ class Likelihood:
     nats: float
     """Mean per example."""
     standard_error: float
-    """Of the mean, over examples."""
+    """Of the mean, over examples; not a number where there is one."""
     exact: bool
     """False where the figure is a lower bound."""
     draws: int | None = None
@@ -32,6 +32,8 @@ class Likelihood:
     """The same figure in bits per dimension of the 8-bit data; None where that has no meaning."""
     derivation: str = ""
     """How bits per dimension follow from nats, and of which version of the data."""
+    each: Tensor = field(default_factory=lambda: torch.empty(0), repr=False, compare=False)
+    """The examples' own, in nats with shape (n,)."""
 
 
 def log_likelihood(
@@ -74,6 +76,7 @@ def log_likelihood(
         ess=torch.cat(sizes).double().mean().item() if sizes else None,
         bits_per_dim=bits,
         derivation=derivation,
+        each=nats.cpu(),
     )
 
 

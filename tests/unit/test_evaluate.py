@@ -8,17 +8,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genwerk import extractor
 from genwerk.abilities import Bounds, Conditions, Decodes, Encodes, Samples, Scores
+from genwerk.choice import Judged
 from genwerk.data import open_data
 from genwerk.data.dataset import Data, Dataset, Splits
 from genwerk.data.toys import TOYS
-from genwerk.evaluation import Figure, Report, evaluate, quick
+from genwerk.evaluation import Figure, Report, evaluate, judge, quick
 from genwerk.extractor import accuracy, extractor_for, train_classifier
+from genwerk.families.autoregressive_flow import MAFConfig
+from genwerk.families.vae import VAEConfig
 from genwerk.metrics.features import Extractor, weights_hash
-from genwerk.model import Config, Model
+from genwerk.metrics.robust import trimmed_mean
+from genwerk.model import Config, Model, build
 from genwerk.settings import Evaluate
 from genwerk.spec import DataSpec
 
@@ -199,15 +203,101 @@ def test_too_few_examples_for_distances_is_said(digits):
     assert report.notes[0] in report.markdown()
 
 
+FRECHET = "frechet_in_32_components"
+
+
 def test_quick_figures_and_which_decides(digits, ring):
-    assert list(quick(Truth("gaussians8", ring.spec), ring.test)) == ["nll"]
+    truth = Truth("gaussians8", ring.spec)
+    assert list(quick(truth, ring.test)) == ["trimmed_nll", "nll"]
+    assert judge(truth, ring.test, ring.train).by == "trimmed_nll"
     figures = quick(Bounded(Config(), digits.spec), digits.test)
-    assert list(figures) == ["nll_bound", "bits_per_dim", "reconstruction_mse"]
-    assert figures["nll_bound"] == 10
-    assert quick(Dimmer(0.2, digits.spec), digits.test) == {"reconstruction_mse": pytest.approx(0.04)}
-    assert quick(Replayer(digits.test), digits.test) == {"frechet_in_32_components": pytest.approx(0, abs=1e-6)}
-    assert quick(Replayer(digits.train), digits.test)["frechet_in_32_components"] > 0.01
-    assert quick(Replayer(digits.train), digits.test.subset(9)) == {}
+    assert list(figures)[:3] == ["trimmed_nll_bound", "nll_bound", "bits_per_dim"]
+    assert figures["trimmed_nll_bound"] == figures["nll_bound"] == 10
+    dimmer = judge(Dimmer(0.2, digits.spec), digits.test, digits.train)
+    assert dimmer.figures["reconstruction_mse"] == pytest.approx(0.04)
+    assert (dimmer.by, dimmer.steady) == ("trimmed_reconstruction_mse", True)
+    same, other = (judge(Replayer(d), digits.test, digits.train) for d in (digits.test, digits.train))
+    assert same.figures == {"energy_distance": pytest.approx(0, abs=1e-6), FRECHET: pytest.approx(0, abs=1e-6)}
+    assert (same.by, same.steady) == ("energy_distance", False)
+    assert other.figures[FRECHET] > 0.01
+    assert other.figures["energy_distance"] > 1e-3
+    assert judge(Replayer(digits.train), digits.test.subset(9), digits.train) == Judged({}, None)
+    assert judge(truth, ring.test.select(torch.arange(0)), ring.train) == Judged({}, None)
+
+
+class Sharpened(Dimmer):
+    """Has an opponent."""
+
+    def players(self) -> dict[str, nn.Module]:
+        return {"model": self, "discriminator": nn.Identity()}
+
+
+def test_squared_error_does_not_choose_where_a_game_sharpens(digits):
+    judged = judge(Sharpened(0.2, digits.spec), digits.test, digits.train)
+    assert judged.by is None
+    assert judged.figures["reconstruction_mse"] == pytest.approx(0.04)
+
+
+def test_a_quarter_of_the_modes_is_told_from_all_of_them(ring):
+    """Means and covariances are those of all eight modes, so a Fréchet distance sees nothing."""
+    x = ring.train.batch().x
+    axes = ring.train.select((x.abs().amin(1) < 0.3).nonzero().squeeze(1))
+    half, whole = (quick(Replayer(d), ring.test, train=ring.train) for d in (axes, ring.train))
+    assert half["energy_distance"] > 5 * whole["energy_distance"]
+
+
+def test_no_column_decides_by_its_unit_and_no_row_by_itself():
+    x = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
+    unit, spec = torch.tensor([1.0, 1e-4, 5e4]), DataSpec(kind="table", shape=(3,))
+    for model in (Replayer, lambda data: Dimmer(0.1 * data.batch().x.std(0, correction=0), data.spec)):
+        seen = []
+        for by in (torch.ones(3), unit):
+            train, held = (Dataset(x=part * by, spec=spec) for part in (x[:300], x[300:]))
+            seen.append(judge(model(train), held, train))
+        assert seen[0].figures[seen[0].by] == pytest.approx(seen[1].figures[seen[1].by], rel=1e-3)
+    nll = torch.cat([torch.linspace(20, 26, 87), torch.tensor([1e9])])
+    assert trimmed_mean(nll) == pytest.approx(23, abs=0.2)
+    assert [trimmed_mean(nll[-n:]) for n in (1, 2)] == [1e9, pytest.approx(5e8)]
+    assert trimmed_mean(torch.tensor([5.0, 1.0, 1e9])) == 5
+
+
+class Ruled(Model, Scores):
+    """Gives every row of a table the log-likelihood in its first column."""
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return x[:, 0]
+
+
+def rows(*values: float) -> Splits:
+    data = Dataset(x=torch.tensor(values)[:, None], spec=DataSpec(kind="table", shape=(1,)))
+    return Splits(train=data, validation=data, test=data, settings=Data())
+
+
+def test_a_row_that_makes_the_mean_is_named_and_the_usual_told():
+    splits = rows(*[-20.0 - i % 7 for i in range(87)], -1e7)
+    report = evaluate(Ruled(Config(), splits.spec), splits, SETTINGS, told=("Chosen.",))
+    assert [f.name for f in report.figures] == ["NLL", "median NLL", "trimmed NLL"]
+    assert report["NLL"].value > 1e5
+    assert report["median NLL"].value == 23
+    assert report["trimmed NLL"].value == pytest.approx(23, abs=0.2)
+    assert report.notes[0] == "Chosen."
+    assert "number 87 of the 88, counted from 0, has 1e+07 nats and makes 100.00% of" in report.notes[1]
+    usual = evaluate(Ruled(Config(), splits.spec), rows(*[-20.0 - i % 7 for i in range(88)]), SETTINGS)
+    assert [f.name for f in usual.figures] == ["NLL"]
+    assert usual.notes == ()
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_held_out_example_has_no_spread():
+    splits = rows(-14.0)
+    report = evaluate(Ruled(Config(), splits.spec), splits, SETTINGS)
+    assert report["NLL"].spread is None
+    data = Dataset(x=torch.randn(20, 3), spec=DataSpec(kind="table", shape=(3,)))
+    few = Splits(train=data, validation=data, test=data.select(torch.arange(1)), settings=Data())
+    for config in (MAFConfig(layers=1, widths=(4,)), VAEConfig(widths=(4,), latent=2, likelihood="gaussian")):
+        report = evaluate(build(config, data.spec), few, SETTINGS)
+        assert "nan" not in report.markdown()
+        assert not {"latent variance", "active units"} & {f.name for f in report.figures}
 
 
 def test_the_model_keeps_its_mode(digits):

@@ -37,7 +37,7 @@ FLOORS = [
     ["abilities", "adversarial", "diffusion", "losses"],
     ["nn"],
     ["stepper"],
-    ["noise"],
+    ["choice", "noise"],
     ["spec"],
     ["tokens", "printable"],
     ["files"],

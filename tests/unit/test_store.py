@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save
 
 import genwerk
 from genwerk import store
+from genwerk.choice import Judged
 from genwerk.errors import BadFile
 from genwerk.settings import Recipe, Train, from_json, to_json
 from genwerk.trainer import Trainer
@@ -305,24 +306,55 @@ def test_a_complete_copy_of_a_killed_writer_is_adopted(run: Path) -> None:
         assert store.find(run).folder == folder / "00000012"
 
 
-def test_only_the_newest_and_the_best_are_kept(run: Path) -> None:
+def saving(run: Path, *rounds: tuple[int, int, float | None]) -> store.Checkpoints:
+    """Checkpoints of a run that is saved once more after each of ``rounds``, in a stage, with a score."""
     stored = store.find(run)
     checkpoints = store.Checkpoints(run, json.loads((stored.folder / "config.json").read_text()), keep=2)
     trainer = Trainer(store.load_model(stored, averaged=False), data(), SETTINGS, checkpoints=checkpoints)
-    for round, score in ((20, 3.0), (21, None), (22, 1.0), (23, None), (24, None), (25, None)):
-        trainer.position.round = round
+    trainer.position.stage_round = 1
+    for trainer.position.round, trainer.position.stage, score in rounds:
+        trainer.choice.take(Judged({"score": 9.0 if score is None else score}, "score"), trainer.position.round, 7)
         checkpoints.save(trainer.model, trainer.state(), score)
-    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["00000022", "00000024", "00000025"]
-    best = checkpoints.best()
+    return checkpoints
+
+
+def names(run: Path) -> list[int]:
+    return sorted(int(p.name) for p in (run / "checkpoints").iterdir())
+
+
+def test_the_newest_and_the_best_are_kept_and_the_best_is_what_a_run_stands_for(run: Path) -> None:
+    best = saving(run, (20, 0, 3.0), (21, 0, None), (22, 0, 1.0), (23, 0, None), (24, 0, None), (25, 0, None)).best()
+    assert names(run) == [22, 24, 25]
     assert best is not None
     assert best.name == "00000022"
-    assert store.find(run / "best").folder == best
-    assert store.find(run).folder.name == "00000025"
+    assert store.find(run) == store.find(run / "best")
+    assert store.find(run).folder == best
+    assert "those of round 22 of 25, the best of 6 evaluations by the score of 7 valid" in store.find(run).told[0]
+    assert "went past its best" in store.find(run).told[1]
+    assert "was 1 at round 22 and 9 at round 25" in store.find(run).told[1]
+    assert store.find(run / "last").round == 25
+    assert "the newest; round 22 is the best" in store.find(run / "last").told[0]
 
 
-def test_the_best_of_a_run_that_measured_nothing_is_refused(run: Path) -> None:
-    with pytest.raises(ValueError, match="no checkpoint that was measured"):
-        store.find(run / "best")
+def test_the_best_is_of_the_last_stage(run: Path) -> None:
+    saving(run, (20, 0, 1.0), (30, 1, None))
+    assert names(run) == [20, 30]
+    assert store.find(run).round == 30
+    saving(run, (31, 1, 5.0), (32, 1, None))
+    assert store.find(run).round == 31
+    assert names(run) == [31, 32]
+
+
+def test_a_damaged_best_gives_way_to_the_newest_with_a_word(run: Path) -> None:
+    saving(run, (20, 0, 1.0), (21, 0, None))
+    (run / "checkpoints" / "00000020" / "model.safetensors").write_bytes(b"gone")
+    with pytest.warns(UserWarning, match=r"using round 21: .*00000020"):
+        assert store.find(run).round == 21
+
+
+def test_a_run_that_measured_nothing_stands_for_its_newest(run: Path) -> None:
+    assert store.find(run) == store.find(run / "best") == store.find(run / "last")
+    assert store.find(run).told == ()
 
 
 def test_a_checkpoint_that_is_read_is_not_removed(run: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from duel import SETTINGS, SPEC, Duel, DuelConfig, data, trainer
 
 from genwerk import store
+from genwerk.choice import Choice, Judged
 from genwerk.events import Evaluated, RoundDone, Saved, StageDone, Stopped
 from genwerk.model import Draw, Player, Turn, Turns
 from genwerk.runtime import Runtime
@@ -110,21 +111,103 @@ def test_averages_forget_the_first_weights_quickly() -> None:
 
 def test_events_tell_the_whole_story(tmp_path: Path) -> None:
     settings = replace(SETTINGS, evaluate_every=4, save_every=5)
-    scores = iter([3.0, 2.0, 4.0])
-    events = list(trainer(tmp_path, settings, evaluate=lambda model: {"score": next(scores)}))
+    scores = iter([3.0, 2.0, 4.0, 5.0])
+    events = list(trainer(tmp_path, settings, evaluate=lambda *_: Judged({"score": next(scores)}, "score")))
     assert [e.round for e in events if isinstance(e, RoundDone)] == list(range(1, 13))
-    assert [e.round for e in events if isinstance(e, Evaluated)] == [4, 8, 12]
+    assert [(e.round, e.best) for e in events if isinstance(e, Evaluated)] == [
+        (4, True),
+        (6, True),  # a stage is judged at its end,
+        (10, True),  # and the next one anew
+        (12, False),
+    ]
     assert [(e.round, e.best) for e in events if isinstance(e, Saved)] == [
         (4, True),
         (5, False),
-        (8, True),
-        (10, False),
+        (6, True),
+        (10, True),
         (12, False),
     ]
     assert [e.stage for e in events if isinstance(e, StageDone)] == ["first", "second"]
     assert events[-1].steps == {"critic": 24, "generator": 12}
     assert events[-1].examples == 2 * 8 * 6 + 2 * 5 * 6
-    assert store.Checkpoints(tmp_path, {}).best().name == "00000008"
+    assert store.Checkpoints(tmp_path, {}).best().name == "00000010"
+
+
+JUDGED = replace(SETTINGS, rounds=40, evaluate_every=2, patience=3, save_every=7)
+
+
+def valley(model: Duel, *_: object) -> Judged:
+    """Falls until the sixth round, rises, and is lowest at the fifteenth of those that its weights remember."""
+    played = int(model.played)
+    return Judged({"score": abs(played - 6) + 2.0 if played < 13 else abs(played - 15) + 1.5}, "score")
+
+
+def test_a_stage_that_gets_worse_ends_and_hands_its_best_weights_on(tmp_path: Path) -> None:
+    run = trainer(tmp_path, JUDGED, evaluate=valley)
+    events = list(run)
+    first, second = (e for e in events if isinstance(e, StageDone))
+    assert (first.round, first.choice.round, first.choice.best, first.choice.past) == (12, 6, 2.0, True)
+    assert [e.round for e in events if isinstance(e, Evaluated)] == list(range(2, 27, 2))
+    assert (second.choice.round, second.choice.best) == (20, 2.5)  # the 14th that weights of round 6 remember
+    assert second.round == 26
+    assert run.position.impatient
+    assert int(run.finished().played) == 14
+    chosen = store.load_model(store.find(tmp_path / "checkpoints" / "00000020")).state_dict()
+    assert all(torch.equal(v, run.model.state_dict()[k]) for k, v in chosen.items())
+
+
+@pytest.mark.parametrize("stop", [5, 6, 7, 11, 12, 13, 20, 25, 26])
+def test_choosing_and_patience_are_bit_exact_over_a_resume(tmp_path: Path, stop: int) -> None:
+    whole = trainer(tmp_path / "whole", JUDGED, evaluate=valley)
+    whole.fit()
+    first = trainer(tmp_path / "cut", JUDGED, evaluate=valley)
+    for event in first:
+        if isinstance(event, RoundDone) and event.round == stop:
+            first.stop()
+        if isinstance(event, Saved):
+            path = event.path
+    rest = resumed(tmp_path / "cut", path)
+    rest.evaluate = valley
+    rest.fit()
+    assert (rest.choice, rest.position) == (whole.choice, whole.position)
+    assert all(torch.equal(v, rest.finished().state_dict()[k]) for k, v in whole.finished().state_dict().items())
+
+
+def test_figures_of_samples_choose_and_end_nothing(tmp_path: Path) -> None:
+    run = trainer(tmp_path, JUDGED, evaluate=lambda *x: replace(valley(*x), steady=False))
+    events = list(run)
+    assert [(e.round, e.choice.round) for e in events if isinstance(e, StageDone)] == [(20, 6), (40, 22)]
+    assert int(run.finished().played) == 22
+
+
+def test_a_checkpoint_of_before_there_was_a_choice_goes_on(tmp_path: Path) -> None:
+    run = trainer(tmp_path, replace(SETTINGS, rounds=4))
+    run.fit()
+    state = store.load_state(store.find(run.checkpoints.newest()))
+    del state.figures["choice"], state.figures["position"]["impatient"]
+    again = trainer(tmp_path)
+    again.resume(replace(state, figures=state.figures | {"best": 2.0}))
+    assert again.choice == Choice()
+
+
+@pytest.mark.parametrize(
+    ("rounds", "examples", "steady", "every"),
+    [
+        (300, 50, True, 7),
+        (300, 1000, True, 63),
+        (300, 50, False, 30),
+        (100_000, 1000, True, 2500),
+        (1, 1, True, 1),
+    ],
+)
+def test_evaluations_are_spread_over_a_stage(rounds: int, examples: int, steady: bool, every: int) -> None:
+    settings = replace(SETTINGS, rounds=2 * rounds, batch_size=128)
+    run = trainer(settings=settings, evaluate=valley, validation=data(examples))
+    run._stream(run.stages[0])
+    run.choice.steady = steady
+    assert run._evaluate_every(run.stages[0]) == every
+    run.settings = replace(settings, evaluate_every=11)
+    assert run._evaluate_every(run.stages[0]) == 11
 
 
 def test_a_stage_ends_when_its_algorithm_says_so() -> None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from genwerk import store
 from genwerk.abilities import Samples
+from genwerk.choice import Judged
 from genwerk.data.dataset import Data, Dataset, Splits
 from genwerk.data.stream import mix
 from genwerk.events import Collapsed, Event, RolledBack, RoundDone, Saved, Stopped, Watched
@@ -102,8 +103,8 @@ class Gamble(Model, Samples, config=GambleConfig):
         return None
 
 
-def distance(model: Model) -> dict[str, float]:
-    return {"distance": 1.0 + float((model.generator.by - 1).square().sum())}
+def distance(model: Model, *_: Dataset) -> Judged:
+    return Judged({"distance": 1.0 + float((model.generator.by - 1).square().sum())}, "distance", steady=False)
 
 
 SGD = Optim(name="sgd", lr=0.1)
@@ -177,7 +178,7 @@ def test_a_collapse_is_seen_within_patience_rolled_back_and_survived(tmp_path: P
 
 
 def test_without_a_watchdog_the_same_game_ends_in_ruin(tmp_path: Path) -> None:
-    run = gamble(tmp_path, settings=replace(LOST, watch=replace(WATCH, action="off")))
+    run = gamble(tmp_path, settings=replace(LOST, watch=replace(WATCH, action="off")), measured=False)
     events = list(run)
     assert not of(Watched, events)
     assert not of(Collapsed, events)
@@ -364,7 +365,7 @@ def test_components_keep_distances_where_they_are_all_there_and_drop_the_least_f
 
 
 def test_a_look_costs_one_batch_of_samples_and_the_data_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    run, read = gamble(None, GambleConfig(), replace(SETTINGS, rounds=9)), []
+    run, read = gamble(None, GambleConfig(), replace(SETTINGS, rounds=9), measured=False), []
     subset = Dataset.subset
     monkeypatch.setattr(Dataset, "subset", lambda self, n, seed=0: read.append(n) or subset(self, n, seed))
     looks = of(Watched, list(run))

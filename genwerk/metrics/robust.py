@@ -1,0 +1,35 @@
+"""Means of which no single example makes the most: for choosing weights, and beside a mean that one example made."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import torch
+from torch import Tensor
+
+TRIMMED = 0.05
+"""Share of the examples that a trimmed mean leaves out at either end."""
+
+
+def trimmed_mean(values: Tensor) -> float:
+    """Mean of ``values`` with shape (n,) without the greatest and the least :data:`TRIMMED` of them.
+
+    At least one is left out at either end where that leaves any.
+    """
+    n = len(values)
+    cut = min(ceil(TRIMMED * n), (n - 1) // 2)
+    return values.double().sort().values[cut : n - cut].mean().item()
+
+
+def heaviest(values: Tensor) -> tuple[int, float] | None:
+    """The row of ``values`` (n,) that pulls their mean furthest from the median, and its share of that pull.
+
+    None where the mean says what is usual: it lies between the first and the third quartile.
+    """
+    values = values.double()
+    low, median, high = values.quantile(values.new_tensor([0.25, 0.5, 0.75]), interpolation="nearest")
+    if low <= values.mean() <= high:
+        return None
+    off = (values - median).abs().nan_to_num(posinf=torch.finfo(values.dtype).max)
+    row = int(off.argmax())
+    return row, (off[row] / off.max() / (off / off.max()).sum()).item()
