@@ -17,9 +17,12 @@ from genwerk import interop, pictures, runtime, steering, store, verbs
 from genwerk.abilities import abilities, told_what
 from genwerk.data import Dataset, Splits, open_data, palette
 from genwerk.data.dataset import PARTS
-from genwerk.data.images import FORMATS, SUFFIXES, Picture, decode
+from genwerk.data.hub import allow
+from genwerk.data.images import SUFFIXES, Picture, decode, probe, white
+from genwerk.data.reading import Unusable
 from genwerk.diffusion.sampling import Sampling
 from genwerk.extractor import classifier_for, extractor_for
+from genwerk.files import open_regular
 from genwerk.metrics.features import Classifier
 from genwerk.metrics.ppl import Similarity, in_features, pixels
 from genwerk.spec import Batch, numbers
@@ -63,10 +66,13 @@ class OpenRun:
             self.told = stored.told
         own = recipe.data
         self.settings = own if data is None else replace(own, source=data, palette=None, tolerance=0)
+        self._typed = data is not None
 
     @cached_property
     def splits(self) -> Splits:
         """The run's own data; a ValueError says so when they have moved or changed kind."""
+        if not self._typed:
+            allow(self.settings.source)
         try:
             splits = open_data(self.settings)
         except ValueError as error:
@@ -241,18 +247,18 @@ class OpenRun:
 
     def _image(self, path: Path, exact: bool = False) -> Tensor:
         channels, height, width = self.spec.shape
-        if exact and (size := _size(path)) != (width, height):
-            raise ValueError(
-                f"{path} is {size[0]}x{size[1]} pixels and this model makes {width}x{height}; bring it to that size, "
-                "or have it fitted by --resize"
-            )
+        picture = Picture(path.name, lambda: open_regular(path))
         try:
-            pixels = decode(
-                Picture(path.name, lambda: path.open("rb")), height, width, self.settings.fit, channels == 1
-            )
-        except Exception as error:
+            found = probe(picture)
+            pixels = decode(picture, height, width, self.settings.fit, channels == 1)
+        except Unusable as error:
             raise ValueError(f"{path} cannot be read as an image: {error}") from None
-        return torch.from_numpy(np.array(pixels)).float() / 255
+        if exact and (found.height, found.width) != (height, width):
+            raise ValueError(
+                f"{path} is {found.width}x{found.height} pixels and this model makes {width}x{height}; bring it to "
+                "that size, or have it fitted by --resize"
+            )
+        return torch.from_numpy(np.array(pixels)).float() / white(pixels)
 
     def _painted(self, batch: Batch, source: str) -> Batch:
         """``batch`` in the nearest colours of the run's palette, where it has one."""
@@ -379,14 +385,3 @@ class OpenRun:
         else:
             stem = out or self.outputs / what
             self.say(f"wrote {pictures.write_examples(stem, batch, self.spec, origin, columns)}")
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels of an image file, from its header."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            return image.size
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from None

@@ -83,6 +83,7 @@ def train_command(arguments: Sequence[str]) -> None:
 
     from genwerk import runtime, store
     from genwerk.data import open_data
+    from genwerk.data.hub import allow
     from genwerk.progress import follow
     from genwerk.recipes import find
     from genwerk.run import Training
@@ -114,6 +115,8 @@ def train_command(arguments: Sequence[str]) -> None:
     going_on = options.resume and (out / "config.json").exists()
     if going_on:
         settings, options = parse(store.read_config(out / "config.json")[1])
+        if not any(argument.partition("=")[0] == "--data.source" for argument in rest):
+            allow(settings.data.source)
     runtime.relaunch(options.devices, ["train", *arguments])
     if not settings.data.source:
         raise ValueError(f"{name} has no data of its own; name some, as in `genwerk train {name} --data photos/`")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genwerk.errors import BadInput
 from genwerk.files import read_json
 
 LARGE = 2**30
@@ -22,7 +23,11 @@ LARGE = 2**30
 
 def folder() -> Path:
     """Where the cached files are: genwerk/data under XDG_CACHE_HOME or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genwerk" / "data"
+    try:
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home
+        raise BadInput("there is no home folder to keep large data in; set XDG_CACHE_HOME to a folder") from None
+    return caches / "genwerk" / "data"
 
 
 def key(*parts: object) -> str:
@@ -57,12 +62,18 @@ def build(
         return array, fill(array)
 
     root = folder()
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"large data are kept in {root}, which cannot be made ({error.strerror}); set XDG_CACHE_HOME to a folder "
+            "that can be written"
+        ) from None
     for stale in root.glob(f".{name}-*"):
         if time.time() - stale.stat().st_mtime > 24 * 3600:
             shutil.rmtree(stale, ignore_errors=True)
     if size > (free := shutil.disk_usage(root).free):
-        raise ValueError(
+        raise BadInput(
             f"the data take {size / 1e9:.1f} GB once decoded, and the cache folder {root} has {free / 1e9:.1f} GB "
             "free; choose smaller images with --data.size, or set XDG_CACHE_HOME to a larger disk"
         )
@@ -85,5 +96,5 @@ def build(
         shutil.rmtree(new, ignore_errors=True)
     found = load(name)
     if found is None:
-        raise ValueError(f"the cached copy of the data at {root / name} could not be read back; is the disk sound?")
+        raise BadInput(f"the cached copy of the data at {root / name} could not be read back; is the disk sound?")
     return found

@@ -1,8 +1,10 @@
 """Folders and zip files of images or of sounds in the imagefolder convention, listed but not read.
 
-``train/`` and ``test/`` (or ``val/``, ``validation/``) are parts; within a part, sub-folders are classes when every
-file is in one; a ``metadata.csv`` with the columns ``file_name`` and ``text`` gives captions, and labels where it has
-a column of them; labels can also be taken from the files' names.
+``train/``, ``validation/`` (or ``val/``, ``valid/``) and ``test/``, in any case, are parts; within a part, sub-folders
+are classes when every file is in one. A ``metadata.csv`` or ``metadata.jsonl`` with ``file_name`` and ``text`` gives
+captions, and labels where it has a column of them; so does a text file beside each image or sound, of the same name.
+StyleGAN's ``dataset.json`` gives labels; labels can also be taken from the files' names. Whatever is there and not
+used is named, or counted by the end of its name.
 """
 
 from __future__ import annotations
@@ -11,214 +13,490 @@ import csv
 import io
 import os
 import re
+import stat
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from genwerk.data import images, sounds
 from genwerk.data.dataset import Data, Skipped
-from genwerk.data.images import Listing, Picture
+from genwerk.data.images import CAPTIONS, Listing, Picture
+from genwerk.data.reading import Unusable, decoding, reason
+from genwerk.errors import BadFile, BadInput
+from genwerk.files import open_regular, parse_json
+from genwerk.printable import printable
 
 KINDS = {"image": images.SUFFIXES, "sound": sounds.SUFFIXES}
 """Ends of file names, by what they say is in the file."""
 SUFFIXES = frozenset[str]().union(*KINDS.values())
 """Ends of the names of all files that are listed."""
-METADATA = "metadata.csv"
-TEST_PARTS = ("test", "val", "valid", "validation")
-"""Folders that hold the test part, the preferred first."""
+UNREAD = {
+    "PNG": frozenset(
+        {
+            *(".heic", ".heif", ".jxl", ".psd", ".svg", ".tga", ".exr", ".hdr", ".dng", ".cr2", ".nef", ".arw"),
+            *(".ppm", ".pgm", ".pbm", ".pnm"),
+        }
+    ),
+    "WAV": frozenset({".m4a", ".aac", ".wma", ".amr", ".mid", ".midi", ".webm"}),
+}
+"""Ends of the names of images and sounds that are not read, by what they should be saved as."""
+METADATA = ("metadata.csv", "metadata.jsonl")
+"""Tables of captions and labels."""
+STYLEGAN = "dataset.json"
+"""StyleGAN's table of labels."""
+TEXTS = frozenset({".txt", ".caption"})
+"""Ends of the names of files that may be the caption of the file of the same name."""
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Which part a folder of this name holds."""
+JUNK = re.compile(r"(thumbs\.db|desktop\.ini|\.ds_store|\._.*|__macosx)", re.IGNORECASE)
+"""What systems leave behind, which nobody means."""
 MAX_MEMBERS = 5_000_000
 """Greatest number of files in a zip."""
 MAX_MEMBER = 512 * 2**20
 """Greatest size in bytes of a file in a zip, once unpacked."""
 MAX_RATIO = 1000
 """Greatest factor by which a file in a zip may grow when unpacked."""
+MAX_TABLE = 2**30
+"""Greatest size in bytes of a table of captions or labels."""
+MAX_CAPTION = 2**16
+"""Greatest size in bytes of a text file that may be a caption."""
+SHOWN = 5
+"""Names in a note; of more it says how many."""
+
+
+# --- What is there --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Contents:
+    """What a folder or zip holds, sorted by what the names say."""
+
+    files: dict[str, Picture] = field(default_factory=dict)
+    """Images and sounds by name."""
+    tables: list[Picture] = field(default_factory=list)
+    texts: dict[str, Picture] = field(default_factory=dict)
+    """Text files by the name without its end."""
+    folders: set[str] = field(default_factory=set)
+    hidden: list[str] = field(default_factory=list)
+    other: Counter[str] = field(default_factory=Counter)
+    """How many files of other kinds there are, by the end of their names."""
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def passes_over(self, name: str, *parts: str) -> bool:
+        """Whether the file or folder ``name``, for one of its ``parts``, is hidden or junk; hidden ones are noted."""
+        if any(JUNK.fullmatch(part) for part in parts):
+            return True
+        if any(part[0] == "." for part in parts):
+            self.hidden.append(printable(name, keep=""))
+            return True
+        return False
+
+    def add(self, name: str, open: Callable[[], IO[bytes]], size: int, stamp: int) -> None:
+        """Sort the file ``name`` in; ``open``, ``size`` and ``stamp`` are those of :class:`Picture`."""
+        name = printable(name, keep="")
+        stem, suffix = os.path.splitext(name)
+        picture, suffix = Picture(name, open, size, stamp), suffix.lower()
+        if suffix in SUFFIXES:
+            if name in self.files:
+                self.skip(name, "another file has the same name")
+            else:
+                self.files[name] = picture
+        elif name.rpartition("/")[2] in (*METADATA, STYLEGAN):
+            self.tables.append(picture)
+        elif suffix in TEXTS:
+            self.texts[stem] = picture
+        elif better := next((better for better, ends in UNREAD.items() if suffix in ends), None):
+            self.skip(name, f"{suffix} is not read; save it as {better}")
+        else:
+            self.other[suffix] += 1
+
+    def skip(self, name: str, reason: str) -> None:
+        """Note that ``name`` cannot be used."""
+        self.skipped.append(Skipped(printable(name, keep=""), reason))
 
 
 def list_folder(path: Path, settings: Data) -> Listing:
-    """The images or sounds in ``path`` and the folders below it; hidden files and folders are passed over."""
-    found = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in sorted(names):
-            file = Path(folder, name)
-            if _is_wanted(PurePosixPath(name)):
-                found.append(_listed(file, file.relative_to(path).as_posix()))
-    return _arrange(str(path), found, settings)
+    """The images or sounds in ``path`` and the folders below it, links followed; hidden ones are passed over."""
+    contents, seen, waiting = Contents(), set[tuple[int, int]](), [(str(path), "")]
+    while waiting:
+        folder, place = waiting.pop()
+        try:
+            state = os.stat(folder)
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            if not place:
+                raise
+            contents.skip(place[:-1], reason(error))
+            continue
+        if (identity := (state.st_dev, state.st_ino)) in seen:
+            contents.skip(place[:-1], "it leads to a folder that is read already")
+            continue
+        seen.add(identity)
+        below = []
+        for entry in entries:
+            name = place + entry.name
+            if contents.passes_over(name, entry.name):
+                continue
+            try:
+                state = entry.stat()
+            except OSError as error:
+                contents.skip(name, reason(error))
+                continue
+            if stat.S_ISDIR(state.st_mode):
+                contents.folders.add(printable(name, keep=""))
+                below.append((entry.path, name + "/"))
+            elif stat.S_ISREG(state.st_mode):
+                contents.add(name, _opener(Path(entry.path)), state.st_size, state.st_mtime_ns)
+            else:
+                contents.skip(name, "it is a pipe, a socket or a device and not a file")
+        waiting += reversed(below)
+    return _arrange(str(path), contents, settings)
 
 
 def list_file(path: Path, settings: Data) -> Listing:
     """One image or sound."""
-    return _arrange(str(path), [_listed(path, path.name)], settings)
+    contents, state = Contents(), path.stat()
+    contents.add(path.name, _opener(path), state.st_size, state.st_mtime_ns)
+    return _arrange(str(path), contents, settings)
 
 
 def list_zip(path: Path, archive: zipfile.ZipFile, settings: Data) -> Listing:
-    """The images or sounds in ``archive``, which must stay open while they are read; members are read into memory,
-    never unpacked to disk, so their names lead nowhere."""
-    members = [m for m in archive.infolist() if not m.is_dir()]
+    """The images or sounds in ``archive``, which must stay open while they are read.
+
+    Members are read into memory, never unpacked to disk, so their names lead nowhere. Where no name has a slash,
+    backslashes separate folders, as in archives made on Windows.
+    """
+    members = sorted(archive.infolist(), key=lambda m: m.filename)
     if len(members) > MAX_MEMBERS:
-        raise ValueError(f"{path} claims {len(members):,} files; a zip may hold {MAX_MEMBERS:,}")
-    stamp = path.stat().st_mtime_ns
-    found, skipped = [], []
-    for member in sorted(members, key=lambda m: m.filename):
-        name = PurePosixPath(member.filename)
-        if not _is_wanted(name) or "__MACOSX" in name.parts:
+        raise BadFile(f"{path} claims {len(members):,} files; a zip may hold {MAX_MEMBERS:,}")
+    windows = not any("/" in m.filename for m in members)
+    contents, stamp = Contents(), path.stat().st_mtime_ns
+    for member in members:
+        written = member.filename.replace("\\", "/") if windows else member.filename
+        name = "/".join(part for part in written.split("/") if part not in ("", ".", ".."))
+        if not name or contents.passes_over(name, *name.split("/")):
             continue
-        if member.file_size > MAX_MEMBER or member.file_size > MAX_RATIO * max(member.compress_size, 1):
-            skipped.append(
-                Skipped(member.filename, f"it would unpack to {member.file_size:,} bytes, which is too much")
-            )
+        if written.endswith("/"):
+            contents.folders.add(printable(name, keep=""))
+        elif member.flag_bits & 1:
+            contents.skip(name, "it is encrypted; make a zip without a password")
+        elif member.file_size > MAX_MEMBER or member.file_size > MAX_RATIO * max(member.compress_size, 1):
+            contents.skip(name, f"it would unpack to {member.file_size:,} bytes, which is too much")
         else:
-            found.append(Picture(name.as_posix(), _unpacker(archive, member), member.file_size, stamp))
-    while (tops := {p.name.split("/")[0] for p in found}) and len(tops) == 1 and all("/" in p.name for p in found):
-        if tops <= {"train", *TEST_PARTS}:
-            break
-        found = [replace(p, name=p.name.split("/", 1)[1]) for p in found]
-    return _arrange(str(path), found, settings, tuple(skipped))
+            contents.add(name, _unpacker(archive, member), member.file_size, stamp)
+    return _arrange(str(path), contents, settings)
 
 
-def _listed(file: Path, name: str) -> Picture:
-    state = file.stat() if file.exists() else None
-    size, stamp = (state.st_size, state.st_mtime_ns) if state else (0, 0)
-    return Picture(name, lambda: file.open("rb"), size, stamp)
+def _opener(path: Path) -> Callable[[], IO[bytes]]:
+    return lambda: open_regular(path)
 
 
 def _unpacker(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
     return lambda: io.BytesIO(archive.read(member))
 
 
-def _is_wanted(name: PurePosixPath) -> bool:
-    visible = not any(part.startswith(".") and part not in (".", "..") for part in name.parts)
-    return visible and (name.suffix.lower() in SUFFIXES or name.name == METADATA)
+# --- What it means --------------------------------------------------------------------------------------------------
 
 
-def _arrange(name: str, found: list[Picture], settings: Data, skipped: tuple[Skipped, ...] = ()) -> Listing:
-    """Sort what was ``found`` into parts, classes and captions; of images and sounds the more numerous are taken."""
-    tables = [p for p in found if PurePosixPath(p.name).name == METADATA]
+def _arrange(name: str, contents: Contents, settings: Data) -> Listing:
+    """Sort what is there into parts, classes and captions; of images and sounds the more numerous are taken."""
     by_kind = {
-        kind: [p for p in found if PurePosixPath(p.name).suffix.lower() in suffixes] for kind, suffixes in KINDS.items()
+        kind: [f for f in contents.files.values() if os.path.splitext(f.name)[1].lower() in suffixes]
+        for kind, suffixes in KINDS.items()
     }
     kind = max(by_kind, key=lambda kind: len(by_kind[kind]))
     files = by_kind[kind]
     if not files:
-        return Listing(name=name, train=(), skipped=skipped)
+        return Listing(name=name, train=(), skipped=tuple(contents.skipped))
     notes = [
         f"The {len(files):,} {kind}s are taken, and the {len(others):,} {other}s beside them left unused."
         for other, others in by_kind.items()
         if other != kind and others
     ]
-
-    tops = {p.name.split("/")[0] for p in files if "/" in p.name}
-    test_part = next((t for t in TEST_PARTS if t in tops), None)
-    if "train" in tops and (test_part or tops == {"train"}):  # otherwise train is a class, beside bus and tram
-        parts = [p for p in ("train", test_part) if p is not None]
-        if unused := sorted(tops - set(parts)) + (
-            [f"{kind}s beside them"] if any("/" not in p.name for p in files) else []
-        ):
-            notes.append(f"Beside {' and '.join(parts)}, these are left unused: {', '.join(unused)}.")
-        roots = [p + "/" for p in parts]
-    else:
-        roots = [""]
-    sorted_ = [[p for p in files if p.name.startswith(root)] for root in roots]
-
-    if tables:
-        sorted_, missing, note = _describe(sorted_, tables, settings)
-        skipped += missing
-        notes.append(note)
+    parts, roots = _parts(files, kind, notes)
+    tables = _Tables(contents, settings, notes)
+    parts = tables.describe(parts)
     if settings.label_pattern is not None:
-        sorted_, missing, note = _by_name(sorted_, settings.label_pattern)
-        skipped += missing
+        parts, missing, note = _by_name(parts, settings.label_pattern)
+        contents.skipped += missing
         notes.append(note)
-    elif not tables:
-        sorted_, note = _by_folder(sorted_, roots)
+    elif not tables.label:
+        parts, note = _by_folder(parts, roots)
         notes += [note] if note else []
+    notes += _left_over(contents, files, kind)
     return Listing(
-        name=name, train=sorted_[0], test=sorted_[1] if len(sorted_) > 1 else (), skipped=skipped, notes=tuple(notes)
+        name=name,
+        train=parts["train"],
+        validation=parts.get("validation", ()),
+        test=parts.get("test", ()),
+        skipped=tuple(contents.skipped),
+        notes=tuple(notes),
     )
 
 
-def _by_folder(parts: list[list[Picture]], roots: list[str]) -> tuple[list[list[Picture]], str]:
+Parts = dict[str, list[Picture]]
+
+
+def _parts(files: Sequence[Picture], kind: str, notes: list[str]) -> tuple[Parts, dict[str, str]]:
+    """``files`` by part, and for each file's name the folder, with its slash, below which classes are sought."""
+    base = _common([f.name for f in files])
+    tops = Counter(f.name[len(base) :].split("/")[0] if "/" in f.name[len(base) :] else "" for f in files)
+    known = {top: PARTS[top.lower()] for top in tops if top.lower() in PARTS}
+    if "train" not in known.values() or (set(known.values()) == {"train"} and len(tops) > 1):
+        return {"train": list(files)}, dict.fromkeys((f.name for f in files), base)  # train is a class, beside tram
+    parts: Parts = {part: [] for part in ("train", "validation", "test") if part in known.values()}
+    roots = {}
+    for file in files:
+        top = file.name[len(base) :].split("/")[0]
+        if top in known and file.name != base + top:
+            parts[known[top]].append(file)
+            roots[file.name] = f"{base}{top}/"
+    if unused := sorted(top or f"{kind}s beside them" for top in tops if top not in known):
+        notes.append(f"Beside {' and '.join(sorted(known))}, these are left unused: {', '.join(unused)}.")
+    return parts, roots
+
+
+def _common(names: Sequence[str]) -> str:
+    """The folders, with a slash at the end, that all ``names`` begin with and that are no part."""
+    shortest, longest = min(names).split("/")[:-1], max(names).split("/")[:-1]
+    base = ""
+    for one, other in zip(shortest, longest, strict=False):
+        if one != other or one.lower() in PARTS:
+            break
+        base += one + "/"
+    return base
+
+
+def _by_folder(parts: Parts, roots: dict[str, str]) -> tuple[Parts, str]:
     """Labels from sub-folders, where every file is in one and there are at least two."""
-    below = [[p.name.removeprefix(root) for p in part] for part, root in zip(parts, roots, strict=True)]
-    names = {b.split("/")[0] for part in below for b in part if "/" in b}
+    below = {f.name: f.name.removeprefix(roots[f.name]).split("/") for part in parts.values() for f in part}
+    names = {b[0] for b in below.values() if len(b) > 1}
     if len(names) < 2:
         return parts, ""
-    if not all("/" in b for part in below for b in part):
+    if not all(len(b) > 1 for b in below.values()):
         return parts, "Some files are in sub-folders and some are not, so sub-folders are not taken for classes."
-    labelled = [
-        [replace(p, label=b.split("/")[0]) for p, b in zip(part, names_, strict=True)]
-        for part, names_ in zip(parts, below, strict=True)
-    ]
+    labelled = {key: [replace(f, label=below[f.name][0]) for f in part] for key, part in parts.items()}
     return labelled, f"The {len(names):,} sub-folders are the classes."
 
 
-def _by_name(parts: list[list[Picture]], pattern: str) -> tuple[list[list[Picture]], tuple[Skipped, ...], str]:
+def _by_name(parts: Parts, pattern: str) -> tuple[Parts, list[Skipped], str]:
     """Labels from file names: the first group of ``pattern`` where it is found; files without it are skipped."""
     given = f"--data.label-pattern {pattern!r}"
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"{given} is not a regular expression ({error}); write one such as '^([a-z]+)_'") from None
+        raise BadInput(f"{given} is not a regular expression ({error}); write one such as '^([a-z]+)_'") from None
     if not expression.groups:
-        raise ValueError(f"{given} has no group; put brackets around what is the label, as in '^([a-z]+)_'")
-    matches = {p.name: expression.search(PurePosixPath(p.name).name) for part in parts for p in part}
+        raise BadInput(f"{given} has no group; put brackets around what is the label, as in '^([a-z]+)_'")
+    matches = {f.name: expression.search(PurePosixPath(f.name).name) for part in parts.values() for f in part}
     labels = {name: match[1] for name, match in matches.items() if match and match[1]}
     if not labels:
-        raise ValueError(
-            f"{given} gives none of the {len(matches):,} files a label; the first name is {min(matches)!r}"
-        )
-    kept = [[replace(p, label=labels[p.name]) for p in part if p.name in labels] for part in parts]
-    missing = (Skipped(name, "the label pattern is not found in its name") for name in sorted(matches.keys() - labels))
-    return kept, tuple(missing), f"The files' names give {len(set(labels.values())):,} classes."
+        raise BadFile(f"{given} gives none of the {len(matches):,} files a label; the first name is {min(matches)!r}")
+    kept = {key: [replace(f, label=labels[f.name]) for f in part if f.name in labels] for key, part in parts.items()}
+    missing = [Skipped(name, "the label pattern is not found in its name") for name in sorted(matches.keys() - labels)]
+    return kept, missing, f"The files' names give {len(set(labels.values())):,} classes."
 
 
-def _describe(
-    parts: list[list[Picture]], tables: list[Picture], settings: Data
-) -> tuple[list[list[Picture]], tuple[Skipped, ...], str]:
-    """Captions and labels from the metadata files; what only one side knows is skipped."""
-    rows: dict[str, dict[str, str]] = {}
-    columns: set[str] = set()
-    for table in tables:
-        folder = PurePosixPath(table.name).parent
-        for row in _rows(table):
-            rows[(folder / row["file_name"]).as_posix()] = row
-            columns |= row.keys()
-    kept = [
-        [
-            replace(p, label=rows[p.name].get(settings.label), caption=rows[p.name].get("text"))
-            for p in part
-            if p.name in rows
-        ]
-        for part in parts
-    ]
-    listed = {p.name for part in parts for p in part}
-    if listed.isdisjoint(rows):
-        raise ValueError(
-            f"{tables[0].name} names none of the {len(listed):,} files; write their paths in its column file_name"
-        )
-    missing = [Skipped(n, f"{METADATA} does not name it") for n in sorted(listed - rows.keys())]
-    missing += [Skipped(n, f"{METADATA} names it, but it is not there") for n in sorted(rows.keys() - listed)]
-    given = [c for c in ("text", settings.label) if c in columns]
-    return kept, tuple(missing), f"{METADATA} gives {' and '.join(given) if given else 'no column that is used'}."
+def _left_over(contents: Contents, files: Sequence[Picture], kind: str) -> list[str]:
+    """What is there beside the ``files`` and is not used, a sentence each."""
+    notes = []
+    other = contents.other + Counter(PurePosixPath(text.name).suffix.lower() for text in contents.texts.values())
+    if other:
+        counted = [f"{count:,} with {suffix or 'no suffix'}" for suffix, count in other.most_common()]
+        notes.append(f"Files of other kinds are left unused: {_some(counted)}.")
+    if contents.hidden:
+        notes.append(f"Hidden files and folders are passed over: {_some(contents.hidden)}.")
+    used = {str(folder) for file in files for folder in PurePosixPath(file.name).parents}
+    empty = contents.folders - used
+    if outermost := sorted(f for f in empty if str(PurePosixPath(f).parent) not in empty):
+        notes.append(f"These folders hold no {kind}: {_some(outermost)}.")
+    return notes
 
 
-def _rows(table: Picture) -> Iterator[dict[str, str]]:
-    """The lines of a metadata file; a line that has too few or too many cells is an error."""
-    try:
-        with table.open() as file:
-            lines = csv.reader(io.StringIO(file.read().decode("utf-8-sig"), newline=""), strict=True)
-            header = next(lines, [])
-            if "file_name" not in header:
-                raise ValueError(
-                    f"{table.name} has the columns {', '.join(header)}; expected file_name and, for captions, text"
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
+
+
+# --- Captions and labels in files -----------------------------------------------------------------------------------
+
+
+class _Tables:
+    """What tables and text files beside the images or sounds say of them; ``notes`` and ``contents`` are told."""
+
+    def __init__(self, contents: Contents, settings: Data, notes: list[str]) -> None:
+        self.contents, self.settings, self.notes = contents, settings, notes
+        self.label = False
+        """Whether a table gives labels, so that folders and names do not."""
+
+    def describe(self, parts: Parts) -> Parts:
+        """``parts`` with captions and labels; where a table of captions is, what it does not name is skipped."""
+        rows: dict[str, dict[str, Any]] = {}
+        named: Counter[str] = Counter()
+        tables = [t for t in self.contents.tables if PurePosixPath(t.name).name in METADATA]
+        for table in tables:
+            folder = PurePosixPath(table.name).parent
+            for row in _rows(table):
+                place = _place(folder, row["file_name"])
+                rows[place] = row
+                named[place] += 1
+        if tables:
+            parts = self._by_rows(parts, rows, tables)
+            if twice := sum(n > 1 for n in named.values()):
+                self.notes.append(f"{twice:,} files are named more than once; the last line on each counts.")
+        if not any(f.caption is not None for part in parts.values() for f in part):
+            parts = self._by_texts(parts)
+        for table in self.contents.tables:
+            if table not in tables:
+                parts = self._by_stylegan(parts, table)
+        return parts
+
+    def _by_rows(self, parts: Parts, rows: dict[str, dict[str, Any]], tables: Sequence[Picture]) -> Parts:
+        what = " and ".join(sorted({PurePosixPath(t.name).name for t in tables}))
+        listed = {f.name for part in parts.values() for f in part}
+        if listed.isdisjoint(rows):
+            raise BadFile(
+                f"{tables[0].name} names none of the {len(listed):,} files; write their paths in its column file_name"
+            )
+        columns = set().union(*(row.keys() for row in rows.values()))
+        caption = next((c for c in CAPTIONS if c in columns and c != self.settings.label), None)
+        self.label = any(_given(row, self.settings.label) for row in rows.values())
+        skip = dict.fromkeys(listed - rows.keys(), f"{what} does not name it")
+        skip |= dict.fromkeys(rows.keys() - listed, f"{what} names it, but it is not there")
+        if self.label:
+            skip |= {
+                n: f"{what} gives it no label" for n in listed & rows.keys() if not _given(rows[n], self.settings.label)
+            }
+        self.contents.skipped += [Skipped(name, skip[name]) for name in sorted(skip)]
+        given = [c for c in (caption, self.settings.label if self.label else None) if c]
+        self.notes.append(f"{what} gives {' and '.join(given) if given else 'no column that is used'}.")
+        return {
+            key: [
+                replace(
+                    f,
+                    label=_given(rows[f.name], self.settings.label),
+                    caption=_given(rows[f.name], caption) if caption else None,
                 )
-            for cells in filter(None, lines):
-                if len(cells) != len(header):
-                    raise ValueError(
-                        f"line {lines.line_num} of {table.name} has {len(cells)} cells; expected {len(header)} as in "
-                        "its header (put quotes around a text that holds a comma)"
-                    )
-                yield dict(zip(header, cells, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{table.name} cannot be read as a table ({error}); save it as CSV in UTF-8") from None
+                for f in part
+                if f.name not in skip
+            ]
+            for key, part in parts.items()
+        }
+
+    def _by_texts(self, parts: Parts) -> Parts:
+        """Captions from the text file beside each image or sound, where every one has one."""
+        stems = {f.name: os.path.splitext(f.name)[0] for part in parts.values() for f in part}
+        captions = {
+            name: _caption(self.contents.texts[stem]) for name, stem in stems.items() if stem in self.contents.texts
+        }
+        if not captions:
+            return parts
+        if without := sorted(name for name in stems if captions.get(name) is None):
+            self.notes.append(
+                f"Of {len(stems):,} files {len(without):,} have no text beside them that could be a caption (the first "
+                f"is {without[0]}); captions are read where every file has one."
+            )
+            return parts
+        for stem in stems.values():
+            self.contents.texts.pop(stem, None)
+        self.notes.append("The text file beside each gives its caption.")
+        return {key: [replace(f, caption=captions[f.name]) for f in part] for key, part in parts.items()}
+
+    def _by_stylegan(self, parts: Parts, table: Picture) -> Parts:
+        """Labels from StyleGAN's ``{"labels": [[name, number], ...]}``, or none where that is null."""
+        folder = PurePosixPath(table.name).parent
+        listed = {f.name for part in parts.values() for f in part}
+        try:
+            pairs = parse_json(_text(table), table.name)["labels"] or []
+            labels = {_place(folder, name): int(label) for name, label in pairs}
+        except (ValueError, LookupError, TypeError):
+            self.notes.append(f"{table.name} is not StyleGAN's list of files and class numbers, and is left unused.")
+            return parts
+        if labels and listed.isdisjoint(labels):
+            self.notes.append(f"{table.name} names none of the files, and is left unused.")
+            return parts
+        if self.label:
+            self.notes.append(f"Labels are known already, so {table.name} is left unused.")
+            return parts
+        self.label = True
+        missing = listed - labels.keys() if labels else set()
+        self.contents.skipped += [Skipped(name, f"{STYLEGAN} gives it no label") for name in sorted(missing)]
+        classes = len(set(labels.values()))
+        self.notes.append(f"{STYLEGAN} gives {f'{classes:,} classes' if classes else 'no labels'}.")
+        return {
+            key: [replace(f, label=labels.get(f.name)) for f in part if f.name not in missing]
+            for key, part in parts.items()
+        }
+
+
+def _given(row: dict[str, Any], column: str) -> str | None:
+    """The cell as text; None where there is none, or it is blank."""
+    value = row.get(column)
+    return None if value is None or not str(value).strip() else printable(str(value))
+
+
+def _place(folder: PurePosixPath, name: str) -> str:
+    """The file ``name``, as a table in ``folder`` writes it, by the name it is listed under."""
+    written = name if "/" in name else name.replace("\\", "/")
+    return os.path.normpath(folder / printable(written, keep="")).replace(os.sep, "/")
+
+
+def _rows(table: Picture) -> Iterator[dict[str, Any]]:
+    """The lines of a metadata file; one without a file name, or of too few or too many cells, is an error."""
+    lines = _objects(table) if table.name.endswith(".jsonl") else _cells(table)
+    for number, row in lines:
+        if not isinstance(row.get("file_name"), str):
+            raise BadFile(f"line {number:,} of {table.name} has no file_name; expected one on every line")
+        yield row
+
+
+def _objects(table: Picture) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(_text(table).splitlines(), 1):
+        if not line.strip():
+            continue
+        row = parse_json(line, f"line {number:,} of {table.name}")
+        yield number, row
+
+
+def _cells(table: Picture) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        lines = csv.reader(io.StringIO(_text(table), newline=""), strict=True)
+        header = next(lines, [])
+        if "file_name" not in header:
+            raise BadFile(
+                f"{table.name} has the columns {', '.join(header)}; expected file_name and, for captions, text"
+            )
+        for cells in filter(None, lines):
+            if len(cells) != len(header):
+                raise BadFile(
+                    f"line {lines.line_num} of {table.name} has {len(cells)} cells; expected {len(header)} as in "
+                    "its header (put quotes around a text that holds a comma)"
+                )
+            yield lines.line_num, dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise BadFile(f"{table.name} cannot be read as a table ({error}); save it as CSV in UTF-8") from None
+
+
+def _caption(file: Picture) -> str | None:
+    """What a text file says, on one line; None where it is no text or too long for a caption."""
+    try:
+        return " ".join(_text(file, MAX_CAPTION).split())
+    except ValueError:
+        return None
+
+
+def _text(file: Picture, most: int = MAX_TABLE) -> str:
+    """What a text file of at most so many bytes says."""
+    if file.size > most:
+        raise BadFile(f"{file.name} has {file.size:,} bytes, more than the {most:,} that are read")
+    try:
+        with decoding(), file.open() as opened:
+            return opened.read(most).decode("utf-8-sig")
+    except Unusable as error:
+        raise BadFile(f"{file.name} cannot be read as text ({error}); save it in UTF-8") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,15 +13,27 @@ import numpy as np
 
 from genwerk.data.arrays import table_found
 from genwerk.data.dataset import Data
-from genwerk.data.images import Listing, Picture, open_pictures
+from genwerk.data.images import CAPTIONS, Listing, Picture, open_pictures
 from genwerk.data.parts import Found
 from genwerk.data.tables import part_files
+from genwerk.errors import BadInput
 from genwerk.files import parse_json
 
 if TYPE_CHECKING:
     import pyarrow
 
-CAPTIONS = ("text", "caption")
+
+ALLOW = "GENWERK_HUB"
+"""The environment variable that lets a run folder name data on the hub, which are loaded when they are needed."""
+
+
+def allow(source: str) -> None:
+    """Refuse ``source``, which a run folder names and nobody typed, where it would be loaded from the hub."""
+    if source.startswith("hf:") and not os.environ.get(ALLOW):
+        raise BadInput(
+            f"the run's data are {source}, and what a folder names is loaded from the hub only where you say so; set "
+            f"{ALLOW}=1 in the environment, or name data yourself with --data or --input"
+        )
 
 
 def open_parquet(path: Path, settings: Data) -> Found:
@@ -29,7 +42,7 @@ def open_parquet(path: Path, settings: Data) -> Found:
         import pyarrow
         import pyarrow.parquet as pq
     except ImportError:
-        raise ValueError(f"reading {path} needs pyarrow; type: pip install 'genwerk[parquet]'") from None
+        raise BadInput(f"reading {path} needs pyarrow; type: pip install 'genwerk[parquet]'") from None
 
     def read(files: Sequence[Path]) -> pyarrow.Table | None:
         return pyarrow.concat_tables([pq.read_table(f, partitioning=None) for f in files]) if files else None
@@ -39,7 +52,7 @@ def open_parquet(path: Path, settings: Data) -> Found:
         train, test = read(train_files), read(test_files)
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).split("\n")[0].rstrip(".")
-        raise ValueError(f"{path} cannot be read as parquet ({reason}); write the file again") from None
+        raise BadInput(f"{path} cannot be read as parquet ({reason}); write the file again") from None
     stamp = max(f.stat().st_mtime_ns for f in train_files + test_files)
     return tables_found(train, test, settings, name=str(path), stamp=stamp)
 
@@ -49,13 +62,13 @@ def open_hub(name: str, settings: Data) -> Found:
     try:
         import datasets
     except ImportError:
-        raise ValueError(f"opening hf:{name} needs the datasets library; type: pip install 'genwerk[hub]'") from None
+        raise BadInput(f"opening hf:{name} needs the datasets library; type: pip install 'genwerk[hub]'") from None
     repository, _, config = name.partition(":")
     try:
         found = datasets.load_dataset(repository, config or None)
     except Exception as error:  # whatever the network, the hub or the library has to say
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise ValueError(f"hf:{name} cannot be opened ({reason}); check the name at huggingface.co/datasets") from None
+        raise BadInput(f"hf:{name} cannot be opened ({reason}); check the name at huggingface.co/datasets") from None
     test = next((t for t in ("test", "validation", "valid", "val") if t in found), None)
     train = "train" if "train" in found else next((s for s in found if s != test), test)
     tables = [
@@ -68,12 +81,12 @@ def tables_found(train: pyarrow.Table, test: pyarrow.Table | None, settings: Dat
     """Images where a column holds image files, else a table of the columns of numbers."""
     tables = [train] if test is None else [train, test]
     if any(t.schema.names != train.schema.names for t in tables):
-        raise ValueError(f"training and test part of {name} have different columns; expected the same")
+        raise BadInput(f"training and test part of {name} have different columns; expected the same")
     if not all(len(t) for t in tables):
-        raise ValueError(f"{name} has a part without rows; expected at least one example")
+        raise BadInput(f"{name} has a part without rows; expected at least one example")
     columns = train.schema.names
     if settings.label != "label" and settings.label not in columns:
-        raise ValueError(
+        raise BadInput(
             f"{name} has no column {settings.label!r} for --data.label; its columns are {', '.join(columns)}"
         )
     labels = [_labels(t, settings.label) if settings.label in columns else None for t in tables]
@@ -135,7 +148,7 @@ def _is_image(kind: Any) -> bool:
 def _open_cell(files: Any, row: int) -> IO[bytes]:
     content = files[row].as_py()
     if content is None:
-        raise ValueError("its cell holds no bytes")
+        raise BadInput("its cell holds no bytes")
     return io.BytesIO(content)
 
 
@@ -156,10 +169,10 @@ def _numbers(table: pyarrow.Table, names: Sequence[str], name: str) -> Any:
     for column in names:
         kind = table.schema.field(column).type
         if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
-            raise ValueError(
+            raise BadInput(
                 f"the column {column!r} of {name} holds {kind}; expected images, numbers, or class names in the "
                 "column that --data.label names"
             )
     if not names:
-        raise ValueError(f"{name} has no column beside the labels; expected at least one of numbers or images")
+        raise BadInput(f"{name} has no column beside the labels; expected at least one of numbers or images")
     return np.stack([table[c].to_numpy().astype(np.float64) for c in names], axis=1)

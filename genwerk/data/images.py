@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache as once
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -17,17 +20,27 @@ from numpy.typing import NDArray
 from genwerk.data import cache
 from genwerk.data.dataset import Data, Dataset, Skipped
 from genwerk.data.parts import Found, index_labels
+from genwerk.data.reading import Unusable, decoding
+from genwerk.errors import BadInput
 from genwerk.spec import DataSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".j2k"}
+)
 """File names that are taken for images, in any case."""
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000")
 """The decoders that may run, whatever a file's name (others, such as PostScript, start programs)."""
+CAPTIONS = ("text", "caption")
+"""Names of columns that hold captions, the preferred first."""
 MAX_PIXELS = 64_000_000
 """Pixels above which a single image is refused from its header, without decoding."""
+FEWER_BITS = (8, 10, 12, 14)
+"""Bits that grey values may have in a file that gives them 16."""
+GDAL_NODATA = 42_113
+"""The TIFF tag in which GDAL writes the value of pixels without a measurement."""
 LARGEST_COMMON = 256
 """Greatest side in pixels that images of mixed sizes are brought to unless a size is asked for."""
 
@@ -53,6 +66,7 @@ class Listing:
 
     name: str
     train: Sequence[Picture]
+    validation: Sequence[Picture] = ()
     test: Sequence[Picture] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
@@ -60,64 +74,161 @@ class Listing:
 
 @dataclass(frozen=True)
 class Header:
-    """What an image's header says: upright height and width in pixels, and whether its mode has no colour."""
+    """What an image's header says."""
 
     height: int
+    """Pixels from top to bottom, once upright."""
     width: int
     grey: bool
+    """Whether its mode has no colour."""
+    deep: bool = False
+    """Whether a grey value has 16 bits or more."""
+    cut: bool = False
+    """Whether a colour has 16 bits, of which the decoder keeps the upper 8."""
+    frames: bool = False
+    """Whether it has more than one frame or page."""
 
 
 # --- One picture ----------------------------------------------------------------------------------------------------
 
 
-def probe(picture: Picture) -> Header:
-    """The header of ``picture``; nothing is decoded."""
+@contextmanager
+def _opened(picture: Picture) -> Iterator[Image]:
+    """The image in ``picture``, of which only the header is read."""
     from PIL import Image
 
-    with picture.open() as file, Image.open(file, formats=FORMATS) as image:
-        _refuse_bomb(image)
+    with decoding():
+        file = picture.open()
+    with file:
+        with decoding():
+            try:
+                image = Image.open(file, formats=_formats())
+            except Image.DecompressionBombError:
+                raise Unusable(f"its header claims more than the {MAX_PIXELS:,} pixels allowed in a file") from None
+        with image:
+            _refuse_bomb(image)
+            yield image
+
+
+@once
+def _formats() -> tuple[str, ...]:
+    """Those of :data:`FORMATS` that this Pillow can read."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(form for form in FORMATS if form in Image.OPEN)
+
+
+def probe(picture: Picture) -> Header:
+    """The header of ``picture``; nothing is decoded."""
+    with _opened(picture) as image:
         width, height = image.size
-        # Asking a PNG for its orientation would decode it, unless the answer stands before the pixels.
-        if (image.format != "PNG" or "exif" in image.info) and image.getexif().get(0x0112, 1) >= 5:
+        with decoding():
+            # Asking a PNG for its orientation would decode it, unless the answer stands before the pixels.
+            turned = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(0x0112, 1) in range(5, 9)
+        if turned:
             width, height = height, width
-        return Header(height, width, image.mode in ("1", "L", "LA", "La", "I") or image.mode.startswith("I;16"))
+        deep = image.mode == "I" or image.mode.startswith("I;16")
+        grey = deep or image.mode in ("1", "L", "LA", "La")
+        plan = getattr(image, "tile", ())  # what the decoder will do names the form of the stored pixels
+        return Header(height, width, grey, deep, not grey and ";16" in str(plan), _has_frames(image))
 
 
-def decode(picture: Picture, height: int, width: int, fit: Fit, grey: bool) -> NDArray[np.uint8]:
-    """The pixels of ``picture``, upright, laid over white where transparent, with shape (c, height, width)."""
-    from PIL import Image, ImageOps
+def _has_frames(image: Image) -> bool:
+    try:
+        with decoding():
+            return bool(getattr(image, "is_animated", False))
+    except Unusable:  # what follows the first frame is damaged, and is not needed
+        return False
 
-    with picture.open() as file, Image.open(file, formats=FORMATS) as image:
-        _refuse_bomb(image)
-        image.draft(None, (2 * max(height, width),) * 2)  # lets a large JPEG be decoded at a half, quarter or eighth
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        plain = _as_mode(_plain(image), "L" if grey else "RGB")
-        return _channels_first(np.asarray(fitted(plain, height, width, fit)))
+
+@dataclass(frozen=True)
+class Depth:
+    """How grey values of 16 bits are brought to 8."""
+
+    white: int = 65_535
+    """The value that becomes 255; greater ones do as well."""
+    missing: frozenset[int] = frozenset()
+    """Values that stand for no measurement, which become 0."""
+
+
+def survey(picture: Picture) -> tuple[int, int, int | None]:
+    """Of an image with 16 bits: its greatest value, its greatest below 65,535, and what its file says is missing."""
+    with _opened(picture) as image:
+        with decoding():
+            values = np.asarray(image).astype(np.int32)
+            tag = str(getattr(image, "tag_v2", {}).get(GDAL_NODATA))
+        missing = int(float(tag)) if re.fullmatch(r"-?\d{1,9}(\.0*)?\s*", tag) else None
+        measured = values[values != missing]
+        if measured.size and (measured.min() < 0 or measured.max() > 65_535):
+            raise Unusable("its grey values lie outside 16 bits")
+        greatest, below = (int(v.max(initial=0)) for v in (measured, measured[measured < 65_535]))
+        return greatest, below, missing
+
+
+def depth(surveyed: Sequence[tuple[int, int, int | None]]) -> Depth:
+    """What images of 16 bits that were ``surveyed`` need: cameras and scanners store 10, 12 or 14 bits in 16.
+
+    Where all values but 65,535 fit into :data:`FEWER_BITS`, that one stands for no measurement.
+    """
+    missing = {m for _, _, m in surveyed if m is not None}
+    greatest, below = max(s[0] for s in surveyed), max(s[1] for s in surveyed)
+    if greatest == 65_535 and 0 < below < 2 ** FEWER_BITS[-1]:
+        missing, greatest = missing | {65_535}, below
+    bits = next((bits for bits in FEWER_BITS if greatest < 2**bits), 16)
+    return Depth(2**bits - 1, frozenset(missing))
+
+
+def decode(
+    picture: Picture, height: int, width: int, fit: Fit, grey: bool, scale: Depth | None = None
+) -> NDArray[np.uint8]:
+    """The pixels of ``picture``, upright, laid over white where transparent, with shape (c, height, width).
+
+    Grey values of 16 bits are brought to 8 by ``scale``, or by what its own values need.
+    """
+    from PIL import ImageOps
+
+    with _opened(picture) as image:
+        with decoding():
+            # lets a large JPEG be decoded at a half, quarter or eighth
+            image.draft(None, (2 * max(height, width),) * 2)
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+        deep = image.mode == "I" or image.mode.startswith("I;16")
+        plain = _shallow(image, scale or depth([survey(picture)])) if deep else _plain(image)
+        return _channels_first(np.asarray(fitted(_as_mode(plain, "L" if grey else "RGB"), height, width, fit)))
 
 
 def _refuse_bomb(image: Image) -> None:
+    if min(image.size) < 1:
+        raise Unusable("it has no pixels")
     if image.width * image.height > MAX_PIXELS:
-        raise ValueError(
-            f"{image.width:,} x {image.height:,} pixels are more than the {MAX_PIXELS:,} allowed in a file"
-        )
+        raise Unusable(f"{image.width:,} x {image.height:,} pixels are more than the {MAX_PIXELS:,} allowed in a file")
+
+
+def _shallow(image: Image, scale: Depth) -> Image:
+    """``image``, of a mode of 16 bits or more, in mode L."""
+    from PIL import Image
+
+    values = np.asarray(image).astype(np.int32)
+    if scale.missing:
+        values[np.isin(values, list(scale.missing))] = 0
+    if values.min() < 0 or values.max() > 65_535:
+        raise Unusable("its grey values lie outside 16 bits")
+    return Image.fromarray(((values.clip(max=scale.white) * 255 + scale.white // 2) // scale.white).astype(np.uint8))
 
 
 def _plain(image: Image) -> Image:
     """``image`` with 8 bits a channel, in mode L or RGB, laid over white where it is transparent."""
     from PIL import Image
 
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65_535:
-            raise ValueError("its grey values lie outside 16 bits")
-        return Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
     if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers; expected 8 or 16 bits")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return _as_mode(image, "L" if image.mode in ("1", "L") else "RGB")
+        raise Unusable("its pixels are floating-point numbers; expected 8 or 16 bits")
+    with decoding():
+        if image.has_transparency_data:
+            rgba = image.convert("RGBA")
+            return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+        return _as_mode(image, "L" if image.mode in ("1", "L") else "RGB")
 
 
 def _as_mode(image: Image, mode: str) -> Image:
@@ -163,30 +274,30 @@ def open_pictures(listing: Listing, settings: Data) -> Found:
     Where a random choice will have to be made (held-out part, limit) the pictures are read in random order, so that the
     choice is a slice of what may be a mapped file.
     """
-    train, test = list(listing.train), list(listing.test)
+    train, test = list(listing.train), list(listing.test or listing.validation)
     shuffled = (not test and settings.holdout > 0) or settings.limit is not None
     if shuffled:
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(settings.seed))
         train = [train[i] for i in order.tolist()]
-    x, lost, notes = _read(train + test, settings, listing.name)
+    x, lost, levels, notes = _read(train + test, settings, listing.name)
     kept = [[p for i, p in enumerate(part, start) if i not in lost] for part, start in ((train, 0), (test, len(train)))]
     if not kept[0] and kept[1]:
-        raise ValueError(f"no training image in {listing.name} could be read, only test images")
+        raise BadInput(f"no training image in {listing.name} could be read, only test images")
 
     labels: list[list[object] | None] = [[p.label for p in part] for part in kept]
     classes, conditions = index_labels(*labels)
     captions = all(p.caption is not None for part in kept for p in part)
-    spec = DataSpec(kind="image", shape=tuple(x.shape[1:]), classes=classes, captions=captions)
+    spec = DataSpec(kind="image", shape=tuple(x.shape[1:]), levels=levels, classes=classes, captions=captions)
     pixels = torch.from_numpy(x).split([len(kept[0]), len(kept[1])])
     parts = [
         Dataset(x=p, spec=spec, condition=c, captions=[q.caption or "" for q in k] if captions else None)
         for p, c, k in zip(pixels, conditions, kept, strict=True)
     ]
-    skipped = sorted(((train + test)[i].name, reason) for i, reason in lost.items())
+    skipped = [Skipped((train + test)[i].name, reason) for i, reason in lost.items()]
     return Found(
         train=parts[0],
         test=parts[1] if kept[1] else None,
-        skipped=listing.skipped + tuple(Skipped(*s) for s in skipped),
+        skipped=tuple(sorted((*listing.skipped, *skipped), key=lambda s: s.name)),
         notes=(*listing.notes, *notes),
         shuffled=shuffled,
     )
@@ -194,35 +305,43 @@ def open_pictures(listing: Listing, settings: Data) -> Found:
 
 def _read(
     pictures: Sequence[Picture], settings: Data, name: str
-) -> tuple[NDArray[np.uint8], dict[int, str], list[str]]:
-    """Pixels of shape (m, c, h, w) in the order of ``pictures``, those that are missing with the reason, and notes."""
+) -> tuple[NDArray[np.uint8], dict[int, str], int, list[str]]:
+    """Level numbers with shape (m, c, h, w) in the order of ``pictures``, those that are missing with the reason, the
+    number of levels, and notes."""
     files = [(p.name, p.size, p.stamp) for p in pictures]
-    key = cache.key("pictures 1", name, files, settings.size, settings.fit, settings.colour, MAX_PIXELS)
+    key = cache.key("pictures 2", name, files, settings.size, settings.fit, settings.colour, MAX_PIXELS)
     if (hit := cache.load(key)) is None:
         lost: dict[int, str] = {}
-        headers: dict[int, Header] = {}
-        for i, header in enumerate(_parallel(probe, pictures)):
-            if isinstance(header, Header):
-                headers[i] = header
-            else:
-                lost[i] = header
+        headers = _kept(probe, range(len(pictures)), pictures, lost)
+        surveyed = _kept(survey, [i for i, h in headers.items() if h.deep], pictures, lost)
+        headers = {i: h for i, h in headers.items() if not h.deep or i in surveyed}
         if not headers:
             raise _nothing(name, pictures, lost)
+        scale = depth(list(surveyed.values())) if surveyed else None
         height, width, note = common_size([(h.height, h.width) for h in headers.values()], settings)
+        notes = [note, *_header_notes([*headers.values()], scale)]
         grey = settings.colour == "grey" or (settings.colour == "auto" and all(h.grey for h in headers.values()))
         shape = (len(headers), 1 if grey else 3, height, width)
 
         def fill(array: NDArray[np.uint8]) -> dict[str, Any]:
-            rows, all_grey = 0, True
-            results = _parallel(lambda p: decode(p, height, width, settings.fit, grey), [pictures[i] for i in headers])
-            for i, pixels in zip(headers, results, strict=True):
+            rows, all_grey, values = 0, True, Few()
+
+            def work(picture: Picture) -> NDArray[np.uint8]:
+                return decode(picture, height, width, settings.fit, grey, scale)
+
+            for i, pixels in zip(headers, _parallel(work, [pictures[i] for i in headers]), strict=True):
                 if isinstance(pixels, str):
                     lost[i] = pixels
                     continue
                 array[rows] = pixels
                 rows += 1
                 all_grey = all_grey and bool((pixels == pixels[:1]).all())
-            return {"rows": rows, "grey": all_grey, "lost": sorted(lost.items()), "note": note}
+                values.add(pixels)
+            levels = 2 if values.found in ({0, 1}, {0, 255}) else 256
+            if values.found == {0, 255}:
+                for row in array[:rows]:
+                    row //= 255
+            return {"rows": rows, "grey": all_grey, "lost": sorted(lost.items()), "notes": notes, "levels": levels}
 
         hit = cache.build(key, shape, np.uint8, fill)
 
@@ -230,20 +349,71 @@ def _read(
     lost = {int(i): reason for i, reason in facts["lost"]}
     if not facts["rows"]:
         raise _nothing(name, pictures, lost)
-    notes = [facts["note"]]
+    notes = list(facts["notes"])
     x = array[: facts["rows"]]
     if settings.colour == "auto" and x.shape[1] == 3 and facts["grey"]:
         x = x[:, :1]
         notes.append("The images are stored in colour and all grey; one channel is kept.")
+    if facts["levels"] == 2:
+        notes.append("The pixels take two values alone, black and white: two levels.")
     if array.nbytes > cache.LARGE:
         notes.append(f"The decoded images ({array.nbytes / 1e9:.1f} GB) are mapped from {cache.folder() / key}.")
-        return x, lost, notes
-    return np.ascontiguousarray(x), lost, notes
+        return x, lost, facts["levels"], notes
+    return np.ascontiguousarray(x), lost, facts["levels"], notes
 
 
-def _nothing(name: str, pictures: Sequence[Picture], lost: dict[int, str]) -> ValueError:
+def white(pixels: NDArray[np.uint8]) -> int:
+    """The value of white in a decoded picture: 1 where it has no other values than 0 and 1, as masks have."""
+    return 1 if pixels.max() <= 1 else 255
+
+
+class Few:
+    """The values of an image after another, as long as they are few."""
+
+    def __init__(self) -> None:
+        self.found: set[int] = set()
+
+    def add(self, pixels: NDArray[np.uint8]) -> None:
+        """Note the values of ``pixels``."""
+        if len(self.found) <= 2:
+            self.found.update(np.flatnonzero(np.bincount(pixels.reshape(-1), minlength=256)).tolist())
+
+
+def _header_notes(headers: Sequence[Header], scale: Depth | None) -> list[str]:
+    """What is lost or changed on the way in, a sentence each."""
+    notes = []
+    if scale and scale.white < 65_535:
+        notes.append(
+            f"The grey values of {sum(h.deep for h in headers):,} images of 16 bits do not exceed {scale.white:,}, "
+            f"which is taken for white: they have {scale.white.bit_length()} bits."
+        )
+    if scale and scale.missing:
+        values = " and ".join(f"{v:,}" for v in sorted(scale.missing))
+        notes.append(f"Pixels of the value {values} count as not measured and are drawn black.")
+    if cut := sum(h.cut for h in headers):
+        notes.append(f"{cut:,} colour images have 16 bits a channel, of which the upper 8 are read.")
+    if frames := sum(h.frames for h in headers):
+        notes.append(f"{frames:,} images have several frames or pages, of which the first is read.")
+    return notes
+
+
+def _kept(
+    work: Callable[[Picture], T], rows: Iterable[int], pictures: Sequence[Picture], lost: dict[int, str]
+) -> dict[int, T]:
+    """What ``work`` makes of the pictures in ``rows``, by row; of those that fail, ``lost`` is told the reason."""
+    rows = list(rows)
+    done = {}
+    for i, result in zip(rows, _parallel(work, [pictures[i] for i in rows]), strict=True):
+        if isinstance(result, str):
+            lost[i] = result
+        else:
+            done[i] = result
+    return done
+
+
+def _nothing(name: str, pictures: Sequence[Picture], lost: dict[int, str]) -> BadInput:
     first = min(lost)
-    return ValueError(
+    return BadInput(
         f"none of the {len(pictures):,} images in {name} can be read; the first, {pictures[first].name}, fails because "
         f"{lost[first]}; open it in an image viewer and save it again as PNG, or name another folder"
     )
@@ -286,8 +456,8 @@ def _parallel(work: Callable[[Picture], T], pictures: Sequence[Picture]) -> Iter
     def guarded(picture: Picture) -> T | str:
         try:
             return work(picture)
-        except Exception as error:  # on a damaged file a decoder may raise anything
-            return _reason(error)
+        except Unusable as error:
+            return str(error)
 
     with warnings.catch_warnings(), ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
@@ -296,14 +466,3 @@ def _parallel(work: Callable[[Picture], T], pictures: Sequence[Picture]) -> Iter
             groups = [pictures[i : i + 32] for i in range(start, min(start + 1024, len(pictures)), 32)]
             for results in pool.map(lambda group: [guarded(p) for p in group], groups):
                 yield from results
-
-
-def _reason(error: Exception) -> str:
-    """Why an image cannot be read, as the end of a sentence."""
-    from PIL import Image, UnidentifiedImageError
-
-    if isinstance(error, UnidentifiedImageError):
-        return "it is not an image of a known format"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"its header claims more than the {MAX_PIXELS:,} pixels allowed in a file"
-    return str(error).strip().rstrip(".") or type(error).__name__

@@ -20,6 +20,7 @@ from genwerk.data.arrays import images_found
 from genwerk.data.dataset import Data, Dataset
 from genwerk.data.palette import Palette, as_array
 from genwerk.data.parts import Found
+from genwerk.errors import BadFile
 
 COLOURS = "colormap.txt"
 PIXELS = "pixel_color.txt"
@@ -35,16 +36,16 @@ def open_indexed(path: Path, settings: Data) -> Found:
     palette = []
     for where, numbers in _lines(path / COLOURS):
         if len(numbers) != 3 or max(numbers) > 255:
-            raise ValueError(f"{where} is not a colour; expected red, green and blue, each 0 to 255")
+            raise BadFile(f"{where} is not a colour; expected red, green and blue, each 0 to 255")
         palette.append((numbers[0], numbers[1], numbers[2]))
     rows: list[NDArray[np.int64]] = []
     for where, numbers in _lines(path / PIXELS):
         if isqrt(len(numbers)) ** 2 != len(numbers):
-            raise ValueError(f"{where} has {len(numbers):,} indices; expected a square image, as many rows as columns")
+            raise BadFile(f"{where} has {len(numbers):,} indices; expected a square image, as many rows as columns")
         if rows and len(numbers) != len(rows[0]):
-            raise ValueError(f"{where} has {len(numbers):,} indices; expected {len(rows[0]):,} as in the first line")
+            raise BadFile(f"{where} has {len(numbers):,} indices; expected {len(rows[0]):,} as in the first line")
         if max(numbers) >= len(palette):
-            raise ValueError(
+            raise BadFile(
                 f"{where} holds the index {max(numbers)}; {COLOURS} has {len(palette)} colours, 0 to {len(palette) - 1}"
             )
         rows.append(np.array(numbers))
@@ -98,10 +99,10 @@ def _lines(path: Path) -> Iterator[tuple[str, list[int]]]:
         for word in words:
             if not word.isdigit() or len(word) > 9:
                 shown = word[:20].decode(errors="replace")
-                raise ValueError(f"{where} holds {shown!r}; expected whole numbers with spaces between")
+                raise BadFile(f"{where} holds {shown!r}; expected whole numbers with spaces between")
         yield where, [int(word) for word in words]
     if not seen:
-        raise ValueError(f"{path} is empty; expected a line of numbers for every {_what(path)}")
+        raise BadFile(f"{path} is empty; expected a line of numbers for every {_what(path)}")
 
 
 def _what(path: Path) -> str:

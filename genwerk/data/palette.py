@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from genwerk.data import cache
 from genwerk.data.dataset import Data, Dataset, Splits
+from genwerk.errors import BadInput
 
 Bytes = NDArray[np.uint8]
 Palette = tuple[tuple[int, int, int], ...]
@@ -225,7 +226,7 @@ def choose(found: Histogram, settings: Data) -> tuple[Bytes, str]:
 def apply(splits: Splits) -> Splits:
     """``splits`` in the palette that their settings ask for, chosen on the training part."""
     if splits.spec.kind != "image" or splits.spec.shape[0] != 3:
-        raise ValueError(
+        raise BadInput(
             f"--data.palette chooses among the colours of RGB images, and these data are {splits.spec}; leave it out"
             + (", or read the images in colour by --data.colour rgb" if splits.spec.kind == "image" else "")
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, gcd, isfinite
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,9 +21,14 @@ from genwerk.data.dataset import FULL_SCALE, Data, Dataset, Skipped
 from genwerk.data.images import Listing
 from genwerk.data.images import Picture as File
 from genwerk.data.parts import Found, index_labels
+from genwerk.data.reading import Unusable, decoding
+from genwerk.errors import BadInput
 from genwerk.spec import DataSpec
 
-SUFFIXES = frozenset({".wav", ".flac", ".ogg"})
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc"})
 """File names that are taken for sounds, in any case."""
 MAX_SAMPLES = 2**28
 """Samples, over all channels, above which a recording is refused from its header, without decoding."""
@@ -33,15 +42,29 @@ COMMON = 0.9
 """Share of the recordings that an example is long enough for, unless a length is asked for."""
 CLIPPED = 0.01
 """Share of a recording's samples at full scale above which it counts as clipped."""
+BLOCK = 2**23
+"""Samples, over all channels, that are decoded at a time."""
+INTEGERS = (2**15, 2**23, 2**31)
+"""Full scales of floating-point recordings whose values are those of integers."""
+LOUDEST = 256
+"""Greatest peak of a floating-point recording whose full scale is 1; it is scaled down to 1."""
+CANCELS = 0.01
+"""Share of the loudest channel's energy below which the average of all channels counts as cancelled."""
+UNKNOWN = 2**31 - 2**16
+"""Bytes of sound from which a header that promises them was written before its length was known."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a sound file's header says: samples of each channel, samples a second, and channels."""
+    """What a sound file's header says: samples of each channel, samples a second, and channels.
+
+    ``cut`` is whether it promises more than the file holds.
+    """
 
     samples: int
     rate: int
     channels: int
+    cut: bool = False
 
     def at(self, rate: int) -> int:
         """Samples of each channel once brought to ``rate``."""
@@ -53,45 +76,180 @@ class Header:
 
 def probe(file: File) -> Header:
     """The header of ``file``; nothing is decoded."""
-    import soundfile
-
-    with file.open() as opened:
-        if not opened.read(1):
-            raise ValueError("it is empty")
-        opened.seek(0)
-        with soundfile.SoundFile(opened) as sound:
-            header = Header(sound.frames, sound.samplerate, sound.channels)
+    with _opened(file) as (sound, cut):
+        header = Header(sound.frames, sound.samplerate, sound.channels, cut)
     if header.samples < 1:
-        raise ValueError("it holds no samples")
+        raise Unusable("it holds no samples")
     if header.rate not in RATES:
-        raise ValueError(f"its header claims {header.rate:,} samples a second, expected {RATES[0]:,} to {RATES[-1]:,}")
+        raise Unusable(f"its header claims {header.rate:,} samples a second, expected {RATES[0]:,} to {RATES[-1]:,}")
     if header.samples * header.channels > MAX_SAMPLES:
-        raise ValueError(
+        raise Unusable(
             f"its header claims {header.samples * header.channels:,} samples, more than the {MAX_SAMPLES:,} allowed in "
             "a file"
         )
     return header
 
 
-def decode(file: File, header: Header, rate: int) -> tuple[NDArray[np.float32], bool]:
-    """Samples of ``file``, its channels averaged, at ``rate`` with shape (n,); and whether it is clipped.
-
-    There are at most ``header.at(rate)``. Full scale is 1, which a resampled or floating-point recording may exceed.
-    """
+@contextmanager
+def _opened(file: File) -> Iterator[tuple[SoundFile, bool]]:
+    """The recording in ``file``, of which only the header is read, and whether it promises more than there is."""
     import soundfile
 
-    with file.open() as opened, soundfile.SoundFile(opened) as sound:
-        x: NDArray[np.float32] = sound.read(header.samples, dtype="float32", always_2d=True)
-    if not np.isfinite(x).all():
-        raise ValueError("it holds values that are not finite numbers")
-    clipped = bool((np.abs(x) >= FULL_SCALE / (FULL_SCALE + 1)).mean() > CLIPPED)
-    mono = x[:, 0] if header.channels == 1 else x.mean(1)
-    if header.rate != rate:
-        from scipy.signal import resample_poly
+    with decoding():
+        opened = file.open()
+    with opened:
+        with decoding(), _quiet(file):
+            cut = _is_cut(opened)
+            sound = soundfile.SoundFile(_Forgiving(opened))
+        with sound:
+            yield sound, cut
 
-        common = gcd(rate, header.rate)
-        mono = resample_poly(mono, rate // common, header.rate // common)
-    return mono, clipped
+
+class _Forgiving:
+    """A file as libsndfile reads it, which cannot be told of a place that is none and asks for those of bad headers."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read, self.readinto, self.tell = file.read, file.readinto, file.tell  # type: ignore[attr-defined]
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, or stay where there is no such place."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            return self.tell()
+
+
+@contextmanager
+def _quiet(file: File) -> Iterator[None]:
+    """Around calls of libsndfile: of an MP3 it writes every odd frame to the terminal, and cannot be told not to."""
+    if not file.name.lower().endswith(".mp3"):
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _is_cut(opened: IO[bytes]) -> bool:
+    """Whether the chunk of samples of a WAV or AIFF ends before it says; libsndfile passes over that."""
+    length = opened.seek(0, os.SEEK_END)
+    opened.seek(0)
+    head = opened.read(12)
+    order, wanted = (">", b"SSND") if head[:4] == b"FORM" else ("<", b"data")
+    cut = False
+    if not head:
+        raise Unusable("it is empty")
+    while head[:4] in (b"RIFF", b"FORM") and len(chunk := opened.read(8)) == 8:
+        name, size = struct.unpack(f"{order}4sI", chunk)
+        start = opened.tell()
+        if name == wanted:
+            cut = length - start < size < UNKNOWN
+            break
+        opened.seek(start + size + size % 2)
+    opened.seek(0)
+    return cut
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is to be known of a recording as a whole before it is brought to one channel and full scale."""
+
+    samples: int
+    """Samples of each channel that there are."""
+    peak: float
+    scale: float
+    """The value that becomes 1."""
+    clipped: bool
+    channel: int | None
+    """The loudest channel where the average of all would cancel most of it, else None."""
+
+
+def listen(blocks: Iterable[NDArray[np.float32]]) -> Heard:
+    """Go through ``blocks`` with shape (n, channels)."""
+    samples = loud = 0
+    peak, whole = 0.0, True
+    together: Any = 0.0
+    apart: Any = 0.0
+    for x in blocks:
+        if not np.isfinite(x).all():
+            raise Unusable("it holds values that are not finite numbers")
+        size = np.abs(x)
+        samples += len(x)
+        loud += int((size >= FULL_SCALE / (FULL_SCALE + 1)).sum())
+        peak = max(peak, float(size.max(initial=0)))
+        whole = whole and bool((x == np.rint(x)).all())
+        if x.shape[1] > 1:
+            together += np.square(x.mean(1, dtype=np.float64)).sum()
+            apart += np.square(x, dtype=np.float64).sum(0)
+    scale = 1.0
+    if peak > 1:
+        integers = whole or peak > LOUDEST
+        scale = next((float(full) for full in INTEGERS if peak <= full), peak) if integers else peak
+    channels = np.size(apart)
+    cancels = channels > 1 and together < CANCELS * np.max(apart)
+    clipped = peak <= 1 and loud > CLIPPED * samples * channels
+    return Heard(samples, peak, scale, clipped, int(np.argmax(apart)) if cancels else None)
+
+
+def decode(file: File, header: Header, rate: int) -> tuple[NDArray[np.int16], Heard]:
+    """Samples of ``file`` at ``rate``, its channels averaged, of at most ``header.at(rate)``; and what they were."""
+    short = header.samples * header.channels <= BLOCK
+    kept = list(_blocks(file, header)) if short else None
+    heard = listen(kept or _blocks(file, header))
+    mono = (
+        (x.mean(1) if heard.channel is None else x[:, heard.channel]) / np.float32(heard.scale)
+        for x in kept or _blocks(file, header)
+    )
+    out, filled = np.zeros(header.at(rate), np.int16), 0
+    for x in mono if header.rate == rate else _resampled(mono, header.rate, rate):
+        out[filled : filled + len(x)] = quantise(x)
+        filled += len(x)
+    return out[:filled], heard
+
+
+def _blocks(file: File, header: Header) -> Iterator[NDArray[np.float32]]:
+    """The samples of ``file`` with shape (n, channels), so many at a time as memory is given for."""
+    with _opened(file) as (sound, _):
+        left = header.samples
+        while left:
+            with decoding(), _quiet(file):
+                x = sound.read(min(left, max(BLOCK // header.channels, 1)), dtype="float32", always_2d=True)
+            if not len(x):
+                return
+            left -= len(x)
+            yield x
+
+
+def _resampled(blocks: Iterable[NDArray[np.float32]], rate: int, wanted: int) -> Iterator[NDArray[np.float32]]:
+    """One channel at another rate, a block at a time; blocks overlap by what the filter reaches."""
+    from scipy.signal import resample_poly
+
+    common = gcd(rate, wanted)
+    up, down = wanted // common, rate // common
+    reach = down * (ceil(10 * max(up, down) / (up * down)) + 1)  # resample_poly's filter, in whole periods
+    held, lead = np.zeros(0, np.float32), 0
+    for block in blocks:
+        done = lead + max(0, (len(held) - lead - reach) // down * down)
+        if done > lead:
+            yield resample_poly(held[: done + reach], up, down)[lead * up // down : done * up // down]
+            held, lead = held[max(done - reach, 0) :], min(reach, done)
+        held = np.concatenate([held, block])
+    yield resample_poly(held, up, down)[lead * up // down :]
+
+
+def quantise(x: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Samples in [-1, 1], which a resampled recording may exceed, in 16 bits.
+
+    Those of files of 16 bits come back as they were, but for -32768, which becomes -32767.
+    """
+    return (x * (FULL_SCALE + 1)).round().clip(-FULL_SCALE, FULL_SCALE).astype(np.int16)
 
 
 def pieces(samples: int, length: int) -> int:
@@ -100,15 +258,11 @@ def pieces(samples: int, length: int) -> int:
     return max(1, whole + (2 * rest >= length))
 
 
-def cut(x: NDArray[np.float32], length: int) -> NDArray[np.int16]:
-    """Consecutive pieces of ``x`` with shape (pieces, 1, length), the last filled up with silence.
-
-    Samples of files of 16 bits stay as they are, but for -32768, which becomes -32767.
-    """
+def cut(x: NDArray[np.int16], length: int) -> NDArray[np.int16]:
+    """Consecutive pieces of ``x`` with shape (pieces, 1, length), the last filled up with silence."""
     count = pieces(len(x), length)
     out = np.zeros(count * length, np.int16)
-    kept = x[: len(out)] * (FULL_SCALE + 1)
-    out[: len(kept)] = kept.round().clip(-FULL_SCALE, FULL_SCALE)
+    out[: len(x)] = x[: len(out)]
     return out.reshape(count, 1, length)
 
 
@@ -117,7 +271,10 @@ def cut(x: NDArray[np.float32], length: int) -> NDArray[np.int16]:
 
 def holds_sounds(listing: Listing) -> bool:
     """Whether the files of ``listing``, which are of one kind, are sounds."""
-    return any(f.name.lower().endswith(tuple(SUFFIXES)) for f in [*listing.train[:1], *listing.test[:1]])
+    return any(
+        f.name.lower().endswith(tuple(SUFFIXES))
+        for f in [*listing.train[:1], *listing.validation[:1], *listing.test[:1]]
+    )
 
 
 def open_sounds(listing: Listing, settings: Data) -> Found:
@@ -128,7 +285,7 @@ def open_sounds(listing: Listing, settings: Data) -> Found:
     at most is in both parts.
     """
     _check(settings)
-    train, test = list(listing.train), list(listing.test)
+    train, test = list(listing.train), list(listing.test or listing.validation)
     shuffled = (not test and settings.holdout > 0) or settings.limit is not None
     if shuffled:
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(settings.seed))
@@ -138,7 +295,7 @@ def open_sounds(listing: Listing, settings: Data) -> Found:
     owners: list[int] = facts["owners"]
     count = sum(i < len(train) for i in owners)
     if not count:
-        raise ValueError(f"no training recording in {listing.name} can be used, only test recordings")
+        raise BadInput(f"no training recording in {listing.name} can be used, only test recordings")
 
     kept = [[files[i] for i in part] for part in (owners[:count], owners[count:])]
     classes, conditions = index_labels(*([f.label for f in part] for part in kept))
@@ -153,7 +310,9 @@ def open_sounds(listing: Listing, settings: Data) -> Found:
     return Found(
         train=parts[0],
         test=parts[1] if kept[1] else None,
-        skipped=listing.skipped + tuple(Skipped(*s) for s in sorted((files[i].name, r) for i, r in facts["lost"])),
+        skipped=tuple(
+            sorted((*listing.skipped, *(Skipped(files[i].name, r) for i, r in facts["lost"])), key=lambda s: s.name)
+        ),
         notes=(*listing.notes, *facts["notes"]),
         shuffled=shuffled,
     )
@@ -163,12 +322,12 @@ def _check(settings: Data) -> None:
     """Refuse a rate or length that no recording could be brought to."""
     rate, seconds = settings.rate, settings.seconds
     if rate is not None and rate not in RATES:
-        raise ValueError(
+        raise BadInput(
             f"the rate is {rate:,} samples a second; it must be from {RATES[0]:,} to {RATES[-1]:,}, for example "
             "--data.rate 16000"
         )
     if seconds is not None and not (isfinite(seconds) and 0 < seconds <= LONGEST):
-        raise ValueError(
+        raise BadInput(
             f"the length of an example is {seconds:g} seconds; it must be above 0 and at most {LONGEST:g}, for example "
             "--data.seconds 0.5"
         )
@@ -181,7 +340,7 @@ def _read(files: Sequence[File], settings: Data, name: str) -> tuple[NDArray[np.
     with the reason; ``rate`` samples a second; ``notes`` what was done.
     """
     known = [(f.name, f.size, f.stamp) for f in files]
-    key = cache.key("sounds 1", name, known, settings.rate, settings.seconds, MAX_SAMPLES)
+    key = cache.key("sounds 2", name, known, settings.rate, settings.seconds, MAX_SAMPLES)
     if (hit := cache.load(key)) is not None:
         return hit[0][: len(hit[1]["owners"])], hit[1]
     lost: dict[int, str] = {}
@@ -189,8 +348,8 @@ def _read(files: Sequence[File], settings: Data, name: str) -> tuple[NDArray[np.
     for i, file in enumerate(files):
         try:
             headers[i] = probe(file)
-        except Exception as error:  # on a damaged file a decoder may raise anything
-            lost[i] = _reason(error)
+        except Unusable as error:
+            lost[i] = str(error)
     if not headers:
         raise _nothing(name, files, lost)
     rate = settings.rate or _usual([h.rate for h in headers.values()])
@@ -204,25 +363,21 @@ def _read(files: Sequence[File], settings: Data, name: str) -> tuple[NDArray[np.
 
     def fill(array: NDArray[np.int16]) -> dict[str, Any]:
         owners: list[int] = []
-        clipped: list[int] = []
+        heard: dict[int, Heard] = {}
         for i, header in headers.items():
             try:
-                x, harsh = decode(files[i], header, rate)
+                x, known = decode(files[i], header, rate)
                 if not (examples := cut(x, length)).any():
-                    raise ValueError("it is silent throughout")
-            except Exception as error:
-                lost[i] = _reason(error)
+                    raise Unusable("it is silent throughout")
+            except Unusable as error:
+                lost[i] = str(error)
                 continue
             array[len(owners) : len(owners) + len(examples)] = examples
             owners += [i] * len(examples)
-            clipped += [i] * harsh
-        used = [headers[i] for i in sorted(set(owners))]
+            heard[i] = known
+        used = [headers[i] for i in sorted(heard)]
         notes = [_rate_note(used, rate, settings), note, *_notes(used, rate, length, len(owners))]
-        if clipped:
-            notes.append(
-                f"{_count(len(clipped))} clipped: more than {CLIPPED:.0%} of the samples are at full scale (the first "
-                f"is {files[clipped[0]].name})."
-            )
+        notes += _warnings(files, headers, heard)
         return {"owners": owners, "lost": sorted(lost.items()), "notes": notes, "rate": rate}
 
     shape = (sum(pieces(h.at(rate), length) for h in headers.values()), 1, length)
@@ -245,7 +400,7 @@ def _common_length(samples: Sequence[int], rate: int, settings: Data) -> tuple[i
     if settings.seconds is not None:
         length = round(settings.seconds * rate)
         if length < 2:
-            raise ValueError(
+            raise BadInput(
                 f"{settings.seconds:g} seconds are {length} samples at {rate:,} a second; ask for a longer example "
                 "with --data.seconds"
             )
@@ -281,20 +436,37 @@ def _notes(used: Sequence[Header], rate: int, length: int, examples: int) -> lis
     return notes
 
 
+def _warnings(files: Sequence[File], headers: dict[int, Header], heard: dict[int, Heard]) -> list[str]:
+    """What was odd about recordings, a sentence each that names the first."""
+    notes = []
+
+    def tell(odd: Iterable[int], words: str, more: str = "") -> None:
+        if rows := list(odd):
+            told = words.format(first=f"the first is {files[rows[0]].name}{more.format(heard[rows[0]].peak)}")
+            notes.append(f"{_count(len(rows))} {told}")
+
+    tell(
+        (i for i, h in heard.items() if h.clipped),
+        f"clipped: over {CLIPPED:.0%} of the samples are at full scale ({{first}}).",
+    )
+    integers = [i for i, h in heard.items() if h.scale in INTEGERS]
+    tell(integers, "of floats on the scale of integers and divided by their full scale ({first}).", ", up to {:,.0f}")
+    above = [i for i, h in heard.items() if h.scale > 1 and i not in integers]
+    tell(above, "louder than full scale and scaled down to it ({first}).", ", with a peak of {:.3g}")
+    cancel = (i for i, h in heard.items() if h.channel is not None)
+    tell(cancel, "of channels that cancel each other when mixed, so the loudest channel is taken ({first}).")
+    short = (i for i, h in heard.items() if headers[i].cut or h.samples < headers[i].samples)
+    tell(short, "cut short: the header promises more than the file holds, which is used as it is ({first}).")
+    return notes
+
+
 def _count(recordings: int) -> str:
     return "1 recording is" if recordings == 1 else f"{recordings:,} recordings are"
 
 
-def _nothing(name: str, files: Sequence[File], lost: dict[int, str]) -> ValueError:
+def _nothing(name: str, files: Sequence[File], lost: dict[int, str]) -> BadInput:
     first = min(lost)
-    return ValueError(
+    return BadInput(
         f"none of the {len(files):,} recordings in {name} can be used; the first, {files[first].name}, fails because "
         f"{lost[first]}; open it in a sound editor and save it again as WAV, or name another folder"
     )
-
-
-def _reason(error: Exception) -> str:
-    """Why a recording cannot be used, as the end of a sentence."""
-    if said := getattr(error, "error_string", None):  # libsndfile's own words
-        return f"it cannot be decoded ({said.removeprefix('Error : ').rstrip('.')})"
-    return str(error).strip().rstrip(".") or type(error).__name__

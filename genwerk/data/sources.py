@@ -23,9 +23,11 @@ from genwerk.data.images import Listing, open_pictures
 from genwerk.data.indexed import is_indexed, open_indexed
 from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.parts import Found, check, split
+from genwerk.data.reading import Unusable, decoding
 from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import open_csv
 from genwerk.data.uci import SETS, is_uci, missing, open_uci
+from genwerk.files import open_regular
 
 Reader = Callable[[Path, Data], Found]
 
@@ -54,6 +56,8 @@ def _opened(settings: Data) -> Splits:
     if path is None:
         raise missing(source) if published else _unknown(source)
     try:
+        if not path.is_dir():
+            open_regular(path).close()  # a pipe or a device has no end
         found = open_uci(source, path, settings) if published else open_path(path, settings)
     except PermissionError as error:
         raise ValueError(
@@ -93,11 +97,11 @@ def _open_folder(path: Path, settings: Data) -> Found:
     if is_indexed(path):
         return open_indexed(path, settings)
     listing = list_folder(path, settings)
-    if listing.train or listing.test:
+    if listing.train or listing.validation or listing.test:
         return _open_listing(listing, settings)
     if any(path.rglob("*.parquet")):
         return open_parquet(path, settings)
-    known = [f for f in files if f.name != METADATA and _reader(f) is not None]
+    known = [f for f in files if f.name not in METADATA and _reader(f) is not None]
     if len(known) == 1:
         found = open_path(known[0], settings)
         return replace(
@@ -125,16 +129,18 @@ def _open_file(path: Path, settings: Data) -> Found:
 
 def _open_zip(path: Path, settings: Data) -> Found:
     try:
-        with zipfile.ZipFile(path) as archive:
-            listing = list_zip(path, archive, settings)
-            if not listing.train:
-                raise ValueError(
-                    f"{path} holds no image and no sound that may be read; expected {', '.join(sorted(SUFFIXES))} "
-                    "files in it"
-                )
-            return _open_listing(listing, settings)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+        with decoding():
+            archive = zipfile.ZipFile(path)
+    except Unusable as error:
         raise ValueError(f"{path} is not a whole zip file ({error}); download or zip it again") from None
+    with archive:
+        listing = list_zip(path, archive, settings)
+        if not listing.train:
+            raise ValueError(
+                f"{path} holds no image and no sound that may be read; expected {', '.join(sorted(SUFFIXES))} "
+                "files in it"
+            )
+        return _open_listing(listing, settings)
 
 
 def _open_digits(settings: Data) -> Found:

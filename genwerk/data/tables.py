@@ -35,7 +35,9 @@ def part_files(path: Path, suffix: str) -> tuple[list[Path], list[Path]]:
     """
     if path.is_file():
         return [path], []
-    files = sorted(f for f in path.rglob("*") if f.suffix.lower() == suffix and not f.name.startswith("."))
+    files = sorted(
+        f for f in path.rglob("*") if f.suffix.lower() == suffix and f.is_file() and not f.name.startswith(".")
+    )
     said = {f: m.lastgroup if (m := _PART.match(f.name)) else None for f in files}
     train = [f for f in files if said[f] == "train"] or [f for f in files if said[f] is None]
     test = [f for f in files if said[f] == "test"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from genwerk.data import Data, images, open_data
 from genwerk.data.images import Picture, common_size, decode, fitted, probe
@@ -60,6 +60,98 @@ def test_sixteen_bits_are_rounded_to_eight():
     item = picture(Image.fromarray(deep))
     assert probe(item).grey
     assert (decode(item, 20, 20, "crop", grey=True)[0] == np.round(deep / 257)).all()
+
+
+def deep(folder, *values, form="png", **options):
+    """A picture of 16 bits for each of ``values``, a row of grey values."""
+    folder.mkdir(exist_ok=True)
+    for i, row in enumerate(values):
+        Image.fromarray(np.array([row] * 2, np.uint16)).save(folder / f"{i}.{form}", **options)
+    return open_data(Data(source=str(folder), holdout=0))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_pictures_of_fewer_bits_in_files_of_sixteen_keep_their_contrast(tmp_path, bits):
+    most = 2**bits - 1
+    splits = deep(tmp_path / "in", [0, most // 2, most // 3], [most, most // 4, 0])
+    got = sorted(row[0, 0].tolist() for row in splits.train.x)
+    assert got == [[0, 127, 85], [255, 64 if bits > 8 else 63, 0]]
+    assert any(f"do not exceed {most:,}" in note for note in splits.notes) == (bits < 16)
+
+
+def test_pixels_without_a_measurement_do_not_set_the_scale(tmp_path):
+    splits = deep(tmp_path / "in", [65_535, 4095, 2048])
+    assert splits.train.x[0, 0, 0].tolist() == [0, 255, 128]
+    assert any("value 65,535 count as not measured" in note for note in splits.notes)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[images.GDAL_NODATA], tags.tagtype[images.GDAL_NODATA] = "30000", 2
+    splits = deep(tmp_path / "tiff", [30_000, 1023, 512], form="tiff", tiffinfo=tags)
+    assert splits.train.x[0, 0, 0].tolist() == [0, 255, 128]
+    assert any("value 30,000" in note for note in splits.notes)
+
+
+def test_values_outside_sixteen_bits_are_named(tmp_path):
+    Image.fromarray(np.array([[-9999, 5]], np.int32)).save(tmp_path / "a.tiff")
+    Image.fromarray(np.array([[70_000, 5]], np.int32)).save(tmp_path / "b.tiff")
+    save(tmp_path / "c.png", gradient(2, 1, 1))
+    splits = open_data(Data(source=str(tmp_path)))
+    assert {s.name: s.reason for s in splits.skipped} == dict.fromkeys(
+        ("a.tiff", "b.tiff"), "its grey values lie outside 16 bits"
+    )
+
+
+def test_sixteen_bits_of_colour_and_further_frames_are_said(tmp_path):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    pixels = np.arange(2 * 2 * 3, dtype=">u2").reshape(2, -1) * 256
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    frames = [Image.new("RGB", (2, 2), (k, 9, 30)) for k in (0, 90)]
+    for name in ("a.gif", "b.png", "c.webp", "d.tiff"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    splits = open_data(Data(source=str(tmp_path), holdout=0))
+    assert any("1 colour images have 16 bits a channel" in note for note in splits.notes)
+    assert any("4 images have several frames" in note for note in splits.notes)
+    assert splits.train.x[:, 0, 0, 0].max() < 10
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 255)])
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "I;16"])
+def test_masks_have_two_levels_whatever_holds_them(tmp_path, monkeypatch, values, mode):
+    mask = np.indices((6, 6)).sum(0) % 3 > 0
+    for i in range(3):
+        pixels = np.where(np.roll(mask, i, 1), max(values), 0)
+        if mode == "1":
+            Image.fromarray(pixels > 0).save(tmp_path / f"{i}.png")
+        elif mode == "RGB":
+            save(tmp_path / f"{i}.png", np.stack([pixels] * 3, 2).astype(np.uint8))
+        else:
+            save(tmp_path / f"{i}.png", pixels.astype(np.uint16 if mode == "I;16" else np.uint8))
+    splits = open_data(Data(source=str(tmp_path), holdout=0))
+    assert splits.spec.levels == 2
+    assert (splits.spec.shape, splits.train.batch().x.unique().tolist()) == ((1, 6, 6), [0, 1])
+    assert splits.train.batch().x.mean() == pytest.approx(2 / 3)
+    assert any("two levels" in note for note in splits.notes)
+    if values == (0, 255):
+        assert open_data(Data(source=str(tmp_path), size=4)).spec.levels == 256  # resampling mixes the two
+
+
+def test_black_pictures_and_pictures_of_few_greys_have_256_levels(tmp_path):
+    save(tmp_path / "0.png", np.zeros((4, 4), np.uint8))
+    assert open_data(Data(source=str(tmp_path))).spec.levels == 256
+    save(tmp_path / "1.png", np.full((4, 4), 7, np.uint8))
+    assert open_data(Data(source=str(tmp_path))).spec.levels == 256
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.JPE", "a.avif", "a.jp2", "a.bmp", "a.tif"])
+def test_pictures_of_every_kind_are_read(tmp_path, name):
+    form = {"jfif": "JPEG", "JPE": "JPEG"}.get(name[2:])
+    Image.fromarray(gradient(16, 16, 1)).save(tmp_path / name, form)
+    splits = open_data(Data(source=str(tmp_path / name)))
+    assert (splits.train.x[0, 0].float() - torch.from_numpy(gradient(16, 16, 1))).abs().mean() < 8
 
 
 def test_transparency_is_laid_over_white():
@@ -269,7 +361,7 @@ def test_a_folder_where_nothing_can_be_read_is_an_error(tmp_path):
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_a_damaged_file_raises_nothing_but_value_error(tmp_path, data):
-    form = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"]))
+    form = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000"]))
     file = io.BytesIO()
     Image.fromarray(gradient(12, 12)).save(file, form)
     content = bytearray(file.getvalue())

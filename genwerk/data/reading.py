@@ -1,0 +1,43 @@
+"""Decoding files from outside: whatever a decoder makes of a damaged one is a reason not to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from genwerk.errors import BadFile
+
+
+class Unusable(BadFile):
+    """One of many files cannot be used; the message is the end of a sentence that begins with its name."""
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Around calls of a decoder, and of nothing else: what it raises on a damaged file becomes :class:`Unusable`.
+
+    Pillow, libsndfile and zipfile raise on such files what they document, and SyntaxError, KeyError, TypeError,
+    struct.error, zlib.error and more besides.
+    """
+    try:
+        yield
+    except Unusable:
+        raise
+    except Exception as error:
+        raise Unusable(reason(error)) from error
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, as the end of a sentence."""
+    if words := getattr(error, "error_string", None):  # libsndfile's own
+        return f"it cannot be decoded ({words.removeprefix('Error : ').rstrip('.')})"
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "it is not an image of a known format"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said = str(error).strip().split("\n")[0].rstrip(".")
+    if isinstance(error, (OSError, ValueError, SyntaxError, EOFError)):
+        return said or type(error).__name__
+    return f"it cannot be decoded ({': '.join(filter(None, (type(error).__name__, said)))})"
