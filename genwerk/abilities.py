@@ -3,7 +3,8 @@
 Everywhere: ``x`` is data with shape (n, *spec.shape) in the units of :class:`~genwerk.spec.DataSpec`, ``z`` a latent
 with shape (n, *model.latent_shape), ``condition`` is None, class indices (int64) with shape (n,), token ids of texts
 (int64) with shape (n, spec.vocabulary.length) or numbers (float64) with shape (n, len(spec.given)), and seeds follow
-:class:`~genwerk.noise.SeededNoise` (example i belongs to ``seed + i``, None is a fresh seed).
+:class:`~genwerk.noise.SeededNoise`: example i of a seed is the same in every batch, ``Seeds(seed, i)`` asks for those
+from number i on, and None is a fresh seed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from genwerk.diffusion.sampling import Sampling
+from genwerk.noise import Seed
 from genwerk.spec import Batch, numbers
 from genwerk.stepper import PLAIN, Decoding
 
@@ -27,7 +29,7 @@ class Samples(ABC):
     """Draws new examples."""
 
     @abstractmethod
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         """``n`` new examples with shape (n, *spec.shape)."""
 
 
@@ -64,7 +66,7 @@ class Steers(Decodes):
     """
 
     @abstractmethod
-    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+    def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         """``n`` latents with shape (n, *latent_shape); ``sample(n, c, seed=s)`` is ``decode(prior(n, seed=s), c)``, but
         for the noise maps of :class:`Styles`, which samples have of their own."""
 
@@ -84,7 +86,7 @@ class Styles(Steers):
         """The mean of w over the prior, tracked in training, with shape (d,); a ValueError where none was tracked."""
 
     @abstractmethod
-    def draw_noise(self, n: int, *, seed: int | None = None) -> list[Tensor]:
+    def draw_noise(self, n: int, *, seed: Seed | None = None) -> list[Tensor]:
         """The noise maps of ``sample(n, c, seed=seed)``, one a layer, each with shape (n, 1, h, w)."""
 
     @abstractmethod
@@ -115,7 +117,7 @@ class Bounds(ABC):
 
     @abstractmethod
     def log_prob_bound(
-        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
         """A lower bound on the log-likelihood, in nats per example with shape (n,), in the units of ``log_prob``.
 
@@ -127,11 +129,13 @@ class Weighs(Bounds):
     """Bounds its density by importance sampling: log p(x) >= E log mean_k w_k, with equality as draws grow."""
 
     @abstractmethod
-    def log_weights(self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def log_weights(
+        self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: Seed | None = None
+    ) -> Tensor:
         """Log importance weights log p(x, z_k) - log q(z_k | x) with shape (n, draws)."""
 
     def log_prob_bound(
-        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
         return torch.logsumexp(self.log_weights(x, draws, condition, seed=seed), dim=1) - log(draws)
 
@@ -159,7 +163,7 @@ class Completes(ABC):
 
     @abstractmethod
     def complete(
-        self, x: Tensor, known: Tensor, k: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+        self, x: Tensor, known: Tensor, k: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Completion:
         """``k`` completions of each example.
 
@@ -175,7 +179,7 @@ class Steps(ABC):
 
     @abstractmethod
     def steps(
-        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: int | None = None
+        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         """Frames with shape (n, *spec.shape), the last of which is the sample; what does not stand yet is blank."""
 
@@ -185,7 +189,7 @@ class Tempers(Samples):
 
     @abstractmethod
     def tempered(
-        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: int | None = None
+        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
         """``n`` examples with shape (n, *spec.shape): as ``sample`` at temperature 1, all of them the mode at 0."""
 
@@ -211,7 +215,7 @@ class Denoises(Samples):
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
         size: tuple[int, int] | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Iterator[Tensor]:
         """Frames with shape (n, *spec.shape), or of another ``size`` (height, width); the last is the sample.
 
@@ -226,7 +230,7 @@ class Denoises(Samples):
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
         size: tuple[int, int] | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Tensor:
         """The last frame of :meth:`denoise`, where nobody looks at the others."""
         return last(self.denoise(n, condition, sampling=sampling, negative=negative, size=size, seed=seed))
@@ -240,7 +244,7 @@ class Denoises(Samples):
         *,
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Tensor:
         """Each example noised as far as ``strength`` (0 to 1) of the way, and brought back: 0 changes nothing."""
 
@@ -249,7 +253,7 @@ class Blends(ABC):
     """Is told something between two texts, so that one picture can turn into another."""
 
     @abstractmethod
-    def between(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = None) -> Tensor:
+    def between(self, start: Tensor, end: Tensor, steps: int, *, seed: Seed | None = None) -> Tensor:
         """Examples of one noise on the way from one text to another, token ids with shape (1, l) each.
 
         What the model makes of the texts is mixed in equal strides, ends included: shape (steps, *spec.shape).
@@ -268,7 +272,7 @@ class Traces(ABC):
     """Samples in steps that can be watched."""
 
     @abstractmethod
-    def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
+    def trace(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Iterator[Tensor]:
         """Frames with shape (n, *spec.shape), the last of which is the sample."""
 
 
@@ -283,7 +287,7 @@ class Streams(ABC):
         *,
         block: int = 4000,
         decoding: Decoding = PLAIN,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Iterator[Tensor]:
         """Endless blocks with shape (n, channels, block), which in a row are the sample of ``seed`` that is as long."""
 

@@ -22,6 +22,7 @@ from genwerk.metrics.features import Extractor
 from genwerk.metrics.inception import inception_score
 from genwerk.metrics.robust import TRIMMED, heaviest, trimmed_mean
 from genwerk.model import Model
+from genwerk.noise import Seeds
 from genwerk.settings import Evaluate
 from genwerk.verbs import Likelihood, log_likelihood, reconstruct
 from genwerk.watchdog import energy_distance
@@ -247,7 +248,9 @@ def draw(model: Model, n: int, data: Dataset, seed: int, size: int = 250) -> Ten
         condition = given[rows.to(data.device)].to(model.device, torch.float64 if kind == "vector" else torch.int64)
     starts = range(0, n, size)
     parts = [
-        model.sample(min(size, n - i), None if condition is None else condition[i : i + size], seed=seed + i).cpu()
+        model.sample(
+            min(size, n - i), None if condition is None else condition[i : i + size], seed=Seeds(seed, i)
+        ).cpu()
         for i in starts
     ]
     return torch.cat(parts)

@@ -210,28 +210,28 @@ class OpenRun:
         """Whether the model is told the class of what it makes."""
         return getattr(self.model, "condition", "none") == "label"
 
-    def seeds(self, *sources: str) -> bool:
-        """Whether all of ``sources`` are seeds of samples: numbers, for a model that has no encoder."""
+    def samples(self, *sources: str) -> bool:
+        """Whether all of ``sources`` name samples: numbers, for a model that has no encoder."""
         numbers = all(s.removeprefix("-").isdigit() for s in sources)
         return numbers and "steers" in abilities(self.model) and "encodes" not in abilities(self.model)
 
     def latent(
         self, source: str, label: str | None, space: steering.Space, *, search: bool = False, seed: int = 0
     ) -> Tensor:
-        """The latent in ``space`` of one example, with shape (1, ...): that of a seed, encoded, or searched for.
+        """The latent in ``space`` of one example, with shape (1, ...): that of a sample, encoded, or searched for.
 
-        An example is encoded by a model that does so (in z); ``search`` allows to project it where there is no encoder,
-        or in another space.
+        A number names a sample of ``seed`` where there is no encoder. An example is encoded by a model that does so (in
+        z); ``search`` allows to project it where there is no encoder, or in another space.
         """
-        if self.seeds(source):
-            return steering.latents(self.model, [int(source)], space, self.label(label))
+        if self.samples(source):
+            return steering.latents(self.model, [int(source)], space, self.label(label), seed=seed)
         batch = self.one(source, label)
         if "encodes" in abilities(self.model) and space == "z":
             return verbs.encode(self.model, batch)
         if not search:
             raise ValueError(
                 f"this {type(self.model).__name__} has no encoder to place {source} in {space}; project it first by "
-                "--project, or name a seed"
+                "--project, or name a sample by its number"
             )
         self.say(f"projecting {source} into {space}")
         return steering.project(self.model, batch, steering.Search(space=space), seed=seed).latent
@@ -375,12 +375,13 @@ class OpenRun:
             self.say(f"wrote {pictures.write_table(out, shown, self.spec)}")
         elif out is not None and not out.suffix and self.spec.kind in ("image", "audio"):
             shown = batch.x if batch.target is None else batch.target
+            first = origin.pop("first", 0)
             for i, one in enumerate(shown):
-                each = {**origin, "seed": origin.get("seed", 0) + i}
+                each = {**origin, "index": first + i}
                 if self.spec.kind == "image":
-                    pictures.write_image(out / f"{i:05d}.png", pictures.plain(one), each)
+                    pictures.write_image(out / f"{first + i:05d}.png", pictures.plain(one), each)
                 else:
-                    pictures.write_sound(out / f"{i:05d}.wav", one, self.spec.sample_rate, each)
+                    pictures.write_sound(out / f"{first + i:05d}.wav", one, self.spec.sample_rate, each)
             self.say(f"wrote {len(shown)} {'images' if self.spec.kind == 'image' else 'sounds'} into {out}")
         else:
             stem = out or self.outputs / what

@@ -27,6 +27,7 @@ from genwerk.abilities import Bounds, Scores, abilities, told_what
 from genwerk.classification import log_prior
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
+from genwerk.noise import Seeds
 from genwerk.spec import Batch
 from genwerk.verbs import require
 
@@ -146,7 +147,7 @@ def log_evidence(
         if isinstance(model, Scores):
             return model.log_prob(part, condition).double().cpu()
         assert isinstance(model, Bounds)
-        return model.log_prob_bound(part, draws, condition, seed=seed + start).double().cpu()
+        return model.log_prob_bound(part, draws, condition, seed=Seeds(seed, start)).double().cpu()
 
     def whole(c: int | None = None) -> Tensor:
         return torch.cat([score(start, c) for start in range(0, len(x), size)])

@@ -16,7 +16,7 @@ from genwerk import store
 from genwerk.abilities import Decodes, Encodes, Samples, condition_of, told_what
 from genwerk.choice import JUDGES, Choice, Judged
 from genwerk.data.dataset import Dataset
-from genwerk.data.stream import Stream, mix
+from genwerk.data.stream import Stream
 from genwerk.errors import BadFile, BadInput
 from genwerk.events import (
     Collapsed,
@@ -31,6 +31,7 @@ from genwerk.events import (
     Watched,
 )
 from genwerk.model import Metrics, Model, Stage, Turn, schedule
+from genwerk.noise import mix
 from genwerk.runtime import Runtime
 from genwerk.seats import Seat, averaged, learning_rate, seat_players
 from genwerk.settings import Train, from_json

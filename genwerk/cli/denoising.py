@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from genwerk.cli.options import UNASKED, Greatest, Input, Label, Noisy, Number, On, Prompt, Run, open_run
+from genwerk.cli.options import UNASKED, First, Greatest, Input, Label, Noisy, Number, On, Prompt, Run, open_run
 
 
 def image_to_image(
@@ -25,7 +25,7 @@ def image_to_image(
 
     Args:
         strength: How far they are noised, from 0 (they stay as they are) to 1 (nothing of them is left).
-        seed: Seed of the first example; example i has seed + i.
+        seed: Seed of the noise.
         out: File to write (default: RUN/out/image-to-image).
     """
     from genwerk import verbs
@@ -47,6 +47,7 @@ def watch(
     label: Label = None,
     prompt: Prompt = (),
     seed: int = 0,
+    first: First = 0,
     out: Path | None = None,
     device: On = "auto",
 ) -> None:
@@ -54,12 +55,14 @@ def watch(
 
     Args:
         frames: Pictures of each, spread evenly over the steps; the last is the sample.
-        seed: Seed of the first sample; sample i has seed + i.
+        seed: Seed of all samples.
         out: File to write (default: RUN/out/watch).
     """
     from genwerk import verbs
+    from genwerk.noise import Seeds
     from genwerk.spec import Batch
 
     opened = open_run(run, device)
-    shown = verbs.watch(opened.model, n, frames, label=opened.label(label), text=opened.texts(prompt, n), seed=seed)
-    opened.write(Batch(shown.flatten(0, 1)), out, "watch", columns=shown.shape[1], seed=seed)
+    text, seeds = opened.texts(prompt, first + n), Seeds(seed, first)
+    shown = verbs.watch(opened.model, n, frames, label=opened.label(label), text=text, seed=seeds)
+    opened.write(Batch(shown.flatten(0, 1)), out, "watch", columns=shown.shape[1], seed=seed, first=first)

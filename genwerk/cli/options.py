@@ -26,6 +26,9 @@ Run = Annotated[Positional[Path], arg(help="Run folder.")]
 Input = Annotated[str, arg(help="Your own images or table (a path), or test or train for the run's own data.")]
 Number = Annotated[int, arg(aliases=["-n"])]
 Greatest = Annotated[int, arg(aliases=["-n"], help="Greatest number of examples.")]
+First = Annotated[
+    int, arg(help="Number of the first sample: sample i of a seed is the same in any batch, on any device.")
+]
 Space = Annotated[
     Literal["z", "w", "w+"] | None,
     arg(

@@ -42,15 +42,15 @@ def interpolate(
     """Walk from one example to another through the latent space, or from one text to another.
 
     Args:
-        a: First example: an image file, or a number, which is a row of the run's test data (or the seed of a sample,
-            where the model has no encoder); or a text.
+        a: First example: an image file, or a number, which is a row of the run's test data (or, where the model
+            has no encoder, the number of a sample of the seed); or a text.
         b: Last example, likewise.
         steps: Pictures on the way, both ends included.
-        path: A straight line, or an arc that keeps the latent's length; auto is an arc between seeds in z and between
+        path: A straight line, or an arc that keeps the latent's length; auto is an arc between samples in z and between
             the noises of a diffusion model, else a line.
         project: Search for the latents of image files, which a model without an encoder needs.
         texts: A and B are texts, and the pictures are of one noise (models that make pictures from words).
-        seed: Seed of that search, or of that noise.
+        seed: Seed of the samples that numbers name, of that search, or of that noise.
         out: File to write (default: RUN/out/interpolation).
     """
     from genwerk import steering, verbs
@@ -62,18 +62,18 @@ def interpolate(
         way = verbs.between(opened.model, opened.condition(a), opened.condition(b), steps, seed=seed)
         opened.write(Batch(way), out, "interpolation", columns=steps, a=a, b=b, seed=seed)
         return
-    model, by_seed = opened.model, opened.seeds(a, b)
+    model, drawn = opened.model, opened.samples(a, b)
     place = space or steering.home(model)
     noise = {"steers", "denoises"} <= abilities(model)  # its codes are noise, whose length must be kept
-    arc = noise or (by_seed and place == "z")
+    arc = noise or (drawn and place == "z")
     chosen: Any = path if path != "auto" else "sphere" if arc else "line"
-    if "steers" in abilities(model) and (project or space or by_seed):
+    if "steers" in abilities(model) and (project or space or drawn):
         start, end = (opened.latent(source, label, place, search=project, seed=seed) for source in (a, b))
         c = steering.told(model, 1, opened.label(label)) if place == "z" else None
         way = steering.interpolate(model, start, end, steps, space=place, path=chosen, condition=c)
     else:
         way = verbs.interpolate(model, opened.one(a, label), opened.one(b, label), steps, chosen)
-    opened.write(Batch(way.flatten(0, 1)), out, "interpolation", columns=steps, a=a, b=b)
+    opened.write(Batch(way.flatten(0, 1)), out, "interpolation", columns=steps, a=a, b=b, seed=seed)
 
 
 def project(
@@ -125,16 +125,18 @@ def mix(
     columns: tuple[int, ...],
     layers: tuple[Level, ...] = (),
     label: Label = None,
+    seed: int = 0,
     out: Path | None = None,
     device: On = "auto",
 ) -> None:
     """Mix the styles of samples: every row's sample with the coarse, middle or fine styles of every column's.
 
     Args:
-        rows: Seeds of the samples down the side, which keep their other styles.
-        columns: Seeds of the samples along the top, which give the styles.
+        rows: Numbers of the samples down the side, which keep their other styles: 0 is the first of `genwerk sample`.
+        columns: Numbers of the samples along the top, which give the styles.
         layers: Which styles, a table each below the other: coarse act up to 8 pixels, middle up to 32, fine on all that
             is larger (thirds of the layers in models of small images); default: all that the model has.
+        seed: Seed of the samples.
         out: File to write (default: RUN/out/mixing).
     """
     import torch
@@ -145,9 +147,11 @@ def mix(
     opened = open_run(run, device)
     sizes = steering.styled(opened.model, "mixing styles").style_sizes
     levels = layers or tuple(level for level in get_args(Level) if steering.layers_of(level, sizes))
-    sheets = [steering.mix(opened.model, rows, columns, level, opened.label(label)).sheet() for level in levels]
+    sheets = [
+        steering.mix(opened.model, rows, columns, level, opened.label(label), seed=seed).sheet() for level in levels
+    ]
     sheet = torch.cat([sheets[0], *(s[1:] for s in sheets[1:])])
-    origin: dict[str, Any] = {"sources": f"{rows} x {columns}", "layers": levels}
+    origin: dict[str, Any] = {"seed": seed, "sources": f"{rows} x {columns}", "layers": levels}
     opened.write(Batch(sheet.flatten(0, 1)), out, "mixing", columns=sheet.shape[1], **origin)
 
 
@@ -155,24 +159,26 @@ def truncate(
     run: Run,
     *,
     psi: tuple[float, ...] = (0.0, 0.25, 0.5, 0.7, 1.0),
-    seeds: tuple[int, ...] = (0, 1, 2, 3),
+    rows: tuple[int, ...] = (0, 1, 2, 3),
     label: Label = None,
+    seed: int = 0,
     out: Path | None = None,
     device: On = "auto",
 ) -> None:
-    """Bring samples nearer to the mean style: a row for each seed, a column for each psi.
+    """Bring samples nearer to the mean style: a row for each sample, a column for each psi.
 
     Args:
         psi: Fractions of the way from the mean style (0) to the sample's own (1).
-        seeds: Seeds of the samples.
+        rows: Numbers of the samples: 0 is the first of `genwerk sample`.
+        seed: Seed of the samples.
         out: File to write (default: RUN/out/truncation).
     """
     from genwerk import steering
     from genwerk.spec import Batch
 
     opened = open_run(run, device)
-    made = steering.truncate(opened.model, seeds, psi, opened.label(label))
-    opened.write(Batch(made.flatten(0, 1)), out, "truncation", columns=len(psi), psi=psi, seeds=seeds)
+    made = steering.truncate(opened.model, rows, psi, opened.label(label), seed=seed)
+    opened.write(Batch(made.flatten(0, 1)), out, "truncation", columns=len(psi), psi=psi, rows=rows, seed=seed)
 
 
 def edit(
@@ -193,13 +199,13 @@ def edit(
 
     Args:
         attribute: The class, by name or number.
-        input: The example: an image file, or a number, which is a row of the run's test data (or the seed of a sample,
-            where the model has no encoder; an image is then projected first).
+        input: The example: an image file, or a number, which is a row of the run's test data (or, where the model
+            has no encoder, the number of a sample of the seed; an image is then projected first).
         amounts: How far: 1 leads from the typical example of other classes to the typical one of this.
         by: How the direction is found: the difference of two means (default for models that encode), or the normal of a
             support vector machine, which disregards what merely goes along with the class (default for others).
         n: Examples of the data, or samples judged by a classifier of the data, from which the direction is found.
-        seed: Seed of these, and of a search for an image's latent.
+        seed: Seed of these, of the sample that a number names, and of a search for an image's latent.
         out: File to write (default: RUN/out/edit).
     """
     from genwerk import steering
@@ -219,7 +225,7 @@ def edit(
     latent = opened.latent(input, label, place, search=True, seed=seed)
     c = steering.told(model, 1, opened.label(label)) if place == "z" else None
     made = steering.edit(model, latent, direction, amounts, space=place, condition=c)
-    origin: dict[str, Any] = {"attribute": attribute, "input": input, "amounts": amounts}
+    origin: dict[str, Any] = {"attribute": attribute, "input": input, "amounts": amounts, "seed": seed}
     opened.write(Batch(made.flatten(0, 1)), out, "edit", columns=len(amounts), **origin)
 
 
@@ -238,7 +244,7 @@ def entanglement(
     Args:
         pairs: Paths whose length is measured.
         samples: Samples in which a classifier of the data's classes is to be told from the latent.
-        seed: Seed of the first latent.
+        seed: Seed of the latents.
     """
     from genwerk import steering
 

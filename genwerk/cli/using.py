@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from genwerk.cli.options import (
     UNASKED,
+    First,
     Greatest,
     Input,
     Json,
@@ -45,6 +46,7 @@ def sample(
     top_p: TopP = None,
     seconds: float | None = None,
     seed: int = 0,
+    first: First = 0,
     out: Path | None = None,
     device: On = "auto",
 ) -> None:
@@ -55,28 +57,30 @@ def sample(
         label: Class to sample, by name or number (conditional models; default: all in turn).
         given: Models that are told numbers: those of every sample, joined by commas.
         seconds: Length of each sound (models that go on for as long as they are asked to; default: as in training).
-        seed: Seed of the first sample; sample i has seed + i.
+        seed: Seed of all samples.
         out: File to write (.png a sheet, .wav or .flac sounds one after the other, a folder a file each, .csv or .npz
             the values; default: RUN/out/samples).
     """
     from genwerk import verbs
+    from genwerk.noise import Seeds
 
     opened = open_run(run, device)
     batch = verbs.sample(
         opened.model,
         n,
         label=opened.label(label),
-        text=opened.texts(prompt, n),
+        text=opened.texts(prompt, first + n),
         given=opened.numbers(given),
-        seed=seed,
+        seed=Seeds(seed, first),
         decoding=as_decoding(temperature, top_k, top_p),
         sampling=denoising.sampling(opened),
         negative=denoising.away(opened),
         picture=as_size(size),
         seconds=seconds,
     )
-    told = "; ".join(prompt) or None
-    opened.write(batch, out, "samples", seed=seed, label=label, prompt=told, given=given, negative=denoising.negative)
+    asked: dict[str, Any] = {"seed": seed, "first": first, "label": label, "prompt": "; ".join(prompt) or None}
+    asked |= {"given": given, "size": size, "seconds": seconds, "temperature": temperature}
+    opened.write(batch, out, "samples", **asked, top_k=top_k, top_p=top_p, **vars(denoising))
 
 
 def reconstruct(
@@ -198,7 +202,7 @@ def complete(
             what is made agrees with what is known.
         particles: Sequences weighted against each other for each example, where known values come after a hole in the
             order in which the model goes (default: 32).
-        seed: Seed of the first example.
+        seed: Seed of the draws.
         out: File to write (default: RUN/out/completions).
     """
     import torch
@@ -252,7 +256,7 @@ def nearest(
     Args:
         n: Number of samples.
         k: Neighbours a sample.
-        seed: Seed of the first sample.
+        seed: Seed of the samples.
         out: File to write (default: RUN/out/nearest).
     """
     import torch

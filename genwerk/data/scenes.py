@@ -19,7 +19,7 @@ from torch import Tensor
 
 from genwerk.data.dataset import Data, Dataset
 from genwerk.data.parts import Found
-from genwerk.data.stream import mix
+from genwerk.noise import mix
 from genwerk.spec import DataSpec
 
 SIZE = 32

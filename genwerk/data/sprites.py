@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from genwerk.data.dataset import Data
 from genwerk.data.indexed import indexed_found
 from genwerk.data.parts import Found
-from genwerk.data.stream import mix
+from genwerk.noise import mix
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

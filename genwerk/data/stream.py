@@ -8,19 +8,8 @@ import torch
 from torch import Tensor
 
 from genwerk.data.dataset import Dataset
-from genwerk.noise import BatchNoise
+from genwerk.noise import BatchNoise, mix
 from genwerk.spec import Batch
-
-
-def mix(*numbers: int) -> int:
-    """One 63-bit seed from several integers (SplitMix64's finaliser over a running sum; Steele et al., 2014)."""
-    state, mask = 0, 2**64 - 1
-    for number in numbers:
-        state = (state + number + 0x9E3779B97F4A7C15) & mask
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & mask
-        state ^= state >> 31
-    return state >> 1
 
 
 class Stream:

@@ -14,7 +14,7 @@ from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Model, Stage
 from genwerk.nn.standardise import Standardise
 from genwerk.nn.verdict import Conditioning
-from genwerk.noise import Noise, SeededNoise
+from genwerk.noise import Noise, Seed, SeededNoise
 from genwerk.spec import DataSpec
 
 Prior = Literal["normal", "uniform"]
@@ -92,11 +92,11 @@ class AdversarialModel(Model, Samples, Steers, Judges, Conditions):
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
-    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+    def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         return self.latents(SeededNoise(n, seed, self.device))
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         """``n`` new examples; a conditional model that is told no label draws one at random for each."""
         noise = SeededNoise(n, seed, self.device)
         z = self.latents(noise)

@@ -17,7 +17,7 @@ from torch import Tensor
 from genwerk.abilities import Completes, Completion, Conditions, Samples, Scores, Steps, Traces, last, told
 from genwerk.model import Config, Draw, Loss, Model, Player, Turn, Turns
 from genwerk.nn.symbols import Symbols
-from genwerk.noise import SeededNoise
+from genwerk.noise import Seed, SeededNoise, Seeds
 from genwerk.spec import Batch, DataSpec
 from genwerk.stepper import PLAIN, Decoding, Filled, Stepper, check_causality, fill, generate
 
@@ -81,15 +81,15 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.network.log_prob(self.symbols.encode(x), self.label(condition)).flatten(1).sum(1)
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         return last(self.steps(n, condition, seed=seed))
 
-    def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
+    def trace(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Iterator[Tensor]:
         return self.steps(n, condition, seed=seed)
 
     @torch.no_grad()
     def steps(
-        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: int | None = None
+        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         """A frame after every row of pixels, or after every eighth of a sound.
 
@@ -115,14 +115,14 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
         k: int = 1,
         condition: Tensor | None = None,
         *,
-        seed: int | None = None,
+        seed: Seed | None = None,
         decoding: Decoding = PLAIN,
         particles: int = 32,
     ) -> Completion:
         """``k`` completions of each example around any hole (:func:`genwerk.stepper.fill`)."""
         if known.dtype != torch.bool:
             raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
-        network, noise, known = self.network, SeededNoise(len(x), seed, self.device), known.expand_as(x)
+        network, seeds, known = self.network, Seeds.of(seed), known.expand_as(x)
         symbols = self.symbols.encode(x)
         given = network.sequence(symbols.masked_fill(~self.symbols.known(known), -1))
         label, found = self.label(condition), list[Filled]()
@@ -130,7 +130,7 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
         for i in range(0, len(x), size):
             rows = slice(i, i + size)
             c = None if label is None else label[rows]
-            u = SeededNoise(len(given[rows]), noise.seed + i, self.device).uniform
+            u = SeededNoise(len(given[rows]), seeds + i, self.device).uniform
             found.append(fill(network, given[rows], k, u, decoding, particles, c))
         sequence = torch.cat([f.sequence for f in found]).flatten(0, 1)
         made = self.symbols.decode(network.arrange(sequence)).unflatten(0, (len(x), k)).to(x.dtype)

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 
 from genwerk.abilities import Conditions, Samples, Scores, Told, told
 from genwerk.data.dataset import Dataset
-from genwerk.data.stream import mix
 from genwerk.model import Config, Model, Stage, build
-from genwerk.noise import SeededNoise
+from genwerk.noise import Seed, SeededNoise, Seeds, mix
 from genwerk.spec import DataSpec
 
 
@@ -38,7 +37,7 @@ class ByClassConfig(Config):
 class Density(Protocol):
     """What is asked of a class's model."""
 
-    def sample(self, n: int, *, seed: int | None = None) -> Tensor: ...
+    def sample(self, n: int, *, seed: Seed | None = None) -> Tensor: ...
 
     def log_prob(self, x: Tensor) -> Tensor: ...
 
@@ -106,20 +105,20 @@ class ByClass(Model, Samples, Scores, Conditions, config=ByClassConfig):
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         """``n`` new examples; without ``condition`` each is of a class drawn at random, all being equally likely.
 
         A class is sampled from its first place in ``condition`` to its last, and what stands between is dropped: where
         samples are costly, put equal classes side by side.
         """
-        first = SeededNoise(n, seed).seed
+        seeds = Seeds.of(seed)
         if condition is None:  # not from the numbers that the class's own model draws first
-            u = torch.cat([SeededNoise(1, mix(first + i)).uniform() for i in range(n)])
+            u = SeededNoise(n, Seeds(mix(seeds.seed), seeds.first)).uniform()
             condition = (u * len(self.spec.classes)).long().to(self.device)
 
         def draw(model: Density, places: Tensor) -> Tensor:
             start, stop = int(places[0]), int(places[-1]) + 1
-            return model.sample(stop - start, seed=first + start)[places - start]
+            return model.sample(stop - start, seed=seeds + start)[places - start]
 
         return self._by_class(condition, draw)
 

@@ -32,7 +32,7 @@ from genwerk.diffusion.parameterisation import (
 from genwerk.diffusion.schedule import Level, Process
 from genwerk.families.diffusion import DiffusionConfig, DiffusionModel
 from genwerk.model import Loss
-from genwerk.noise import SeededNoise
+from genwerk.noise import Seed, SeededNoise
 from genwerk.spec import Batch, DataSpec
 
 
@@ -90,7 +90,7 @@ class DDPM(DiffusionModel, Bounds, config=DDPMConfig):
 
     @torch.no_grad()
     def log_prob_bound(
-        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
         """Equation 5 with the smaller variances of section 3.2; ``draws`` of the T - 1 middle terms are estimated.
 

@@ -32,7 +32,7 @@ from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
 from genwerk.nn.flows.dequantise import Dequantiser
 from genwerk.nn.flows.image import check_sides
-from genwerk.noise import SeededNoise
+from genwerk.noise import Seed, SeededNoise
 from genwerk.spec import Batch, DataSpec
 
 
@@ -97,18 +97,20 @@ class Dequantised(Model, Tempers, Inverts, Steers, Weighs, Conditions, Diagnoses
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def log_weights(self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def log_weights(
+        self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: Seed | None = None
+    ) -> Tensor:
         e = SeededNoise(len(x), seed, x.device).uniform(draws, *self.spec.shape).to(x.dtype)
         return torch.stack([self._log_weight(x, one, condition) for one in e.unbind(1)], 1)
 
-    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+    def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         return self.flow.prior(n, seed=seed)
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         return self.flow.sample(n, condition, seed=seed)
 
     def tempered(
-        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: int | None = None
+        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
         return self.flow.tempered(n, temperature, condition, seed=seed)
 

@@ -27,7 +27,7 @@ from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
 from genwerk.nn.centred import Centred
 from genwerk.nn.dense_denoiser import DenseDenoiser
 from genwerk.nn.unet import UNet
-from genwerk.noise import Noise, SeededNoise
+from genwerk.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.spec import Batch, DataSpec
 
 
@@ -222,7 +222,7 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
         size: tuple[int, int] | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Iterator[Tensor]:
         noise = SeededNoise(n, seed, self.device)
         shape = self.spec.shape if size is None else (self.spec.shape[0], *size)
@@ -244,13 +244,13 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
         for frame in sampling.walk(predict, sampling.start(z, levels), levels, noise):
             yield self.centred.inverse(frame.x if frame.level is levels[-1] else frame.x0)
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         return last(self.denoise(n, condition, seed=seed))
 
-    def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
+    def trace(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Iterator[Tensor]:
         return self.denoise(n, condition, seed=seed)
 
-    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+    def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         return SeededNoise(n, seed, self.device).normal(*self.spec.shape)
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -272,7 +272,7 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
         *,
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Tensor:
         return self.rework(x, strength, SeededNoise(len(x), seed, self.device), condition, sampling, negative)
 
@@ -304,11 +304,13 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
         *,
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Completion:
         """Completions of which nobody knows how likely they are; the known values are put back at the end."""
         given, mask, condition = repeated(x, known, k, condition)
-        made = self.fill(given, mask, SeededNoise(len(given), seed, self.device), condition, sampling, negative)
+        made = self.fill(
+            given, mask, SeededNoise(len(given), Seeds.of(seed) * k, self.device), condition, sampling, negative
+        )
         filled = torch.where(mask, given, made.to(x.dtype))
         return Completion(filled.unflatten(0, (len(x), k)), None)
 

@@ -36,7 +36,7 @@ from genwerk.nn.flows.base import Base, BaseName, make_base
 from genwerk.nn.flows.surface import Squash, make_surface
 from genwerk.nn.flows.transform import Transform
 from genwerk.nn.standardise import Standardise
-from genwerk.noise import SeededNoise
+from genwerk.noise import Seed, SeededNoise
 from genwerk.spec import Batch, DataSpec
 
 FIRST = 512
@@ -133,15 +133,15 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.log_prob_at(x, None, condition)
 
-    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+    def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         return self.base.draw(SeededNoise(n, seed, self.device))
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         return self.tempered(n, 1.0, condition, seed=seed)
 
     @torch.no_grad()
     def tempered(
-        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: int | None = None
+        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
         """Examples of latents drawn nearer to their mode, at temperatures below 1 (Glow, section 5).
 

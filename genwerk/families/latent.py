@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from genwerk.abilities import Conditions, Decodes, Diagnoses, Encodes, Samples, Scores, told_what
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Draw, Model, Player, Stage, Turn, Turns, build
+from genwerk.noise import Seed
 from genwerk.spec import DataSpec
 
 CHUNK = 1024
@@ -147,7 +148,7 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         assert isinstance(self.prior, Samples)
         z = self.prior.sample(n, condition, seed=seed).reshape(n, *self.latent_shape)
         return self.decode(z.to(next(self.autoencoder.parameters())))

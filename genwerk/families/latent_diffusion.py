@@ -28,7 +28,7 @@ from genwerk.families.autoencoder_kl import AutoencoderKL
 from genwerk.families.diffusion import DiffusionModel, repeated
 from genwerk.families.latent import CHUNK, Latent, LatentConfig, sized
 from genwerk.model import Config, Draw, Model, Player, Stage, Turns, build
-from genwerk.noise import Noise, SeededNoise
+from genwerk.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.spec import Batch, DataSpec
 
 
@@ -157,7 +157,7 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
     def sampling(self) -> Sampling:
         return self.prior.sampling
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         return self.drawn(n, condition, seed=seed)
 
     @torch.no_grad()
@@ -169,13 +169,13 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
         size: tuple[int, int] | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Tensor:
         z = last(self.latents(n, condition, sampling=sampling, negative=negative, size=size, seed=seed))
         return self.decode(z)
 
     @torch.no_grad()
-    def trace(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Iterator[Tensor]:
+    def trace(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Iterator[Tensor]:
         """Every frame decoded, where :meth:`denoise` gives a glance."""
         yield from map(self.decode, self.latents(n, condition, seed=seed))
 
@@ -188,7 +188,7 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
         size: tuple[int, int] | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Iterator[Tensor]:
         z = None
         for frame in self.latents(n, condition, sampling=sampling, negative=negative, size=size, seed=seed):
@@ -207,7 +207,7 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
         size: tuple[int, int] | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Iterator[Tensor]:
         """The codes of :meth:`denoise`, unscaled."""
         told, away = self._conditions(condition, negative)
@@ -216,15 +216,15 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
         yield from self.prior.walk(eps, noise, told, sampling, away, self._nothing_known(eps))
 
     @torch.no_grad()
-    def between(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = None) -> Tensor:
+    def between(self, start: Tensor, end: Tensor, steps: int, *, seed: Seed | None = None) -> Tensor:
         if self.text is None:
             raise ValueError("this model is told no text, so there is nothing between two of them")
         share = torch.linspace(0, 1, steps, device=self.device).view(-1, 1, 1)
         told = self.context(start).lerp(self.context(end), share)
-        noise = SeededNoise(1, seed, self.device)
-        eps = noise.normal(*self.latent_shape).expand(steps, -1, -1, -1)
+        seeds = Seeds.of(seed)
+        eps = SeededNoise(1, seeds, self.device).normal(*self.latent_shape).expand(steps, -1, -1, -1)
         away = self.context(self._empty())
-        return self.decode(last(self.prior.walk(eps, SeededNoise(steps, noise.seed, self.device), told, None, away)))
+        return self.decode(last(self.prior.walk(eps, SeededNoise(steps, seeds, self.device), told, None, away)))
 
     def glance(self, z: Tensor) -> Tensor:
         """Roughly the pictures of codes, by one linear map a place; decoded where no such map was fitted."""
@@ -242,7 +242,7 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
         *,
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Tensor:
         """As any edit; strength 0 is the picture as the autoencoder has it."""
         noise = SeededNoise(len(x), seed, self.device)
@@ -260,11 +260,11 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
         *,
         sampling: Sampling | None = None,
         negative: Tensor | None = None,
-        seed: int | None = None,
+        seed: Seed | None = None,
     ) -> Completion:
         """A place of the code is known where all of its pixels are; known pixels are put back at the end."""
         given, mask, condition = repeated(x, known, k, condition)
-        noise = SeededNoise(len(given), seed, self.device)
+        noise = SeededNoise(len(given), Seeds.of(seed) * k, self.device)
         told, away = self._conditions(condition, negative)
         if self.prior.config.extra:
             eps = noise.normal(*self.latent_shape)

@@ -26,11 +26,10 @@ from torch import Tensor
 
 from genwerk.abilities import Completes, Completion, Samples, Scores
 from genwerk.data.dataset import Dataset
-from genwerk.data.stream import mix
 from genwerk.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
 from genwerk.nn.gaussians import Covariance, Gaussians, choose, factor_shape, factorise, free_parameters, standard
 from genwerk.nn.k_means import k_means
-from genwerk.noise import SeededNoise
+from genwerk.noise import Seed, SeededNoise, mix
 from genwerk.spec import Batch, DataSpec
 
 CHUNK = {"cpu": 2**18, "cuda": 2**25}
@@ -217,7 +216,7 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         self._unconditional(condition)
         noise, gaussians = SeededNoise(n, seed, self.device), self._read()
         component = choose(gaussians.weight.log()[None], noise.uniform().double()[None])[0]
@@ -239,7 +238,7 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
 
     @torch.no_grad()
     def complete(
-        self, x: Tensor, known: Tensor, k: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+        self, x: Tensor, known: Tensor, k: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Completion:
         """``k`` draws from the mixture given what is known of each example.
 

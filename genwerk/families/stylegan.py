@@ -39,7 +39,7 @@ from genwerk.nn.stylegan import (
     sizes,
 )
 from genwerk.nn.verdict import Verdict
-from genwerk.noise import Noise, SeededNoise
+from genwerk.noise import Noise, Seed, SeededNoise
 from genwerk.spec import Batch, DataSpec
 
 SMALLEST = 8
@@ -296,7 +296,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
             raise ValueError("this StyleGAN has tracked no mean of w: train it first, with --model.mean-decay below 1")
         return self.style_mean
 
-    def draw_noise(self, n: int, *, seed: int | None = None) -> list[Tensor]:
+    def draw_noise(self, n: int, *, seed: Seed | None = None) -> list[Tensor]:
         noise = SeededNoise(n, seed, self.device)
         self.latents(noise)  # a sample's latent is drawn first
         return self._maps(noise)

@@ -44,7 +44,7 @@ from genwerk.nn.flows.monotone import Affine
 from genwerk.nn.flows.transform import Chain
 from genwerk.nn.mlp import Activation
 from genwerk.nn.standardise import Standardise
-from genwerk.noise import Noise, SeededNoise
+from genwerk.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.spec import Batch, DataSpec
 
 ROWS = 1024
@@ -169,11 +169,11 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
-    def prior(self, n: int, *, seed: int | None = None) -> Tensor:
+    def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         return SeededNoise(n, seed, self.device).normal(self.config.latent)
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         """``n`` new examples: the mean of p(x | z) for z ~ N(0, I).
 
         A conditional model that is told no label draws one at random for each example.
@@ -201,11 +201,13 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
         return self._draw(*encoded, noise.normal(1, self.config.latent))[0][:, 0]
 
     @torch.no_grad()
-    def log_weights(self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
-        seed = SeededNoise(1, seed).seed
+    def log_weights(
+        self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: Seed | None = None
+    ) -> Tensor:
+        seeds = Seeds.of(seed)
         batch, at_once = Batch(x, self._label(condition)), max(1, ROWS // draws)
         parts = [(start, batch[slice(start, start + at_once)]) for start in range(0, len(x), at_once)]
-        return torch.cat([self._log_weights(b, draws, SeededNoise(len(b), seed + i, x.device)) for i, b in parts])
+        return torch.cat([self._log_weights(b, draws, SeededNoise(len(b), seeds + i, x.device)) for i, b in parts])
 
     @torch.no_grad()
     def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from genwerk.model import Draw, Loss, Player, Turn, Turns
 from genwerk.nn.stream import Stream, StreamState, uniform
 from genwerk.nn.symbols import MuLaw
 from genwerk.nn.wavenet import WaveNetStepper
-from genwerk.noise import SeededNoise
+from genwerk.noise import Seed, SeededNoise
 from genwerk.spec import Batch, DataSpec
 from genwerk.stepper import PLAIN, Decoding
 
@@ -137,7 +137,7 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
         n: int,
         condition: Tensor | None = None,
         *,
-        seed: int | None = None,
+        seed: Seed | None = None,
         length: int | None = None,
         prompt: Tensor | None = None,
         decoding: Decoding = PLAIN,
@@ -158,7 +158,7 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
         return torch.cat([known.to(made), made], 2)
 
     def steps(
-        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: int | None = None
+        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         """A frame after every eighth of the sound; what does not stand yet is silent."""
         length = self.network.length
@@ -176,7 +176,7 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
         *,
         block: int = 4000,
         decoding: Decoding = PLAIN,
-        seed: int | None = None,
+        seed: Seed | None = None,
         prompt: Tensor | None = None,
         state: StreamState | None = None,
     ) -> Stream:
@@ -193,8 +193,7 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
             return Stream(self.network, self.symbols, memory, generators, label, block=block, decoding=decoding)
         if prompt is not None and (prompt.dim() != 3 or prompt.shape[1] != 1 or len(prompt) not in (1, n)):
             raise ValueError(f"the prompt has shape {tuple(prompt.shape)}; expected (1, 1, t), or ({n}, 1, t)")
-        first = SeededNoise(n, seed).seed
-        generators = [torch.Generator().manual_seed(first + i) for i in range(n)]
+        generators = SeededNoise(n, seed).generators
         if self.classes and condition is None:
             condition = (uniform(generators, 1)[:, 0] * self.classes).long().to(self.device)
         label = self.label(condition)

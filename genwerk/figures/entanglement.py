@@ -29,12 +29,12 @@ PAIRS, SAMPLES = 2000, 4000
 STEPS = 9
 """Pictures on the way from one sample to another."""
 ENDS = ((0, 1), (2, 3), (4, 5))
-"""Seeds of the samples that are joined, added to ten times the figure's seed."""
+"""Numbers of the samples of the figure's seed that are joined."""
 
 
 def ways(model: StyleGAN, space: Space, seed: int) -> Tensor:
     """The pictures on the way between each pair of samples through ``space``, with shape (pairs * STEPS, c, h, w)."""
-    starts, stops = (steering.latents(model, [10 * seed + pair[end] for pair in ENDS], space) for end in (0, 1))
+    starts, stops = (steering.latents(model, [pair[end] for pair in ENDS], space, seed=seed) for end in (0, 1))
     with torch.no_grad():
         return steering.interpolate(model, starts, stops, STEPS, space=space).flatten(0, 1)
 

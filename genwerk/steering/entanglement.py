@@ -16,6 +16,7 @@ from genwerk.abilities import abilities
 from genwerk.metrics.ppl import PathLength, Similarity, path_lengths, pixels, trimmed_mean
 from genwerk.metrics.separability import Separability, linear_separability, one_against_rest
 from genwerk.model import Model
+from genwerk.noise import Seeds
 from genwerk.steering.latents import Space, decoder, in_turn, latents_of_prior, steady
 from genwerk.verbs import in_batches, lerp, slerp
 
@@ -67,7 +68,7 @@ def path_length(
     model: Model, space: Space, similarity: Similarity = pixels, *, pairs: int = 1000, ends: bool = False, seed: int = 0
 ) -> PathLength:
     """Perceptual path length in ``space``; ``ends`` measures at t = 0 alone."""
-    starts, stops = (latents_of_prior(model, pairs, space, seed=first) for first in (seed, seed + pairs))
+    starts, stops = (latents_of_prior(model, pairs, space, seed=Seeds(seed, first)) for first in (0, pairs))
     t = torch.rand(pairs, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) * (not ends)
     decode, move = decoder(model, space), slerp if space == "z" else lerp
 

@@ -1,4 +1,4 @@
-"""Latents of a generator by their seeds, the spaces they live in, and what is made of them.
+"""Latents of a generator by their numbers, the spaces they live in, and what is made of them.
 
 A latent lives in one of three spaces: ``z`` is that of the prior, with shape (n, *model.latent_shape); ``w`` and ``w+``
 are those of styles, with shape (n, layers, d), the same at every layer in w and each their own in w+.
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genwerk.abilities import Conditions, Steers, Styles, abilities
 from genwerk.model import Model
+from genwerk.noise import Seed, Seeds
 from genwerk.verbs import Path, in_batches, require, way
 
 Space = Literal["z", "w", "w+"]
@@ -23,19 +24,24 @@ Decode = Callable[[Tensor, Tensor | None], Tensor]
 """What takes latents of a space and conditions (or None) to examples."""
 
 
-def latents(model: Model, seeds: Sequence[int], space: Space = "z", label: int | None = None) -> Tensor:
-    """The latent of each seed's sample: in z with shape (n, *latent_shape), in w with shape (n, layers, d)."""
+def latents(
+    model: Model, numbers: Sequence[int], space: Space = "z", label: int | None = None, *, seed: int = 0
+) -> Tensor:
+    """The latents of the samples of ``seed`` with these ``numbers``: those that ``sample`` draws, counted from 0.
+
+    In z their shape is (n, *latent_shape), in w (n, layers, d).
+    """
     require(model, "steering", "steers")
     assert isinstance(model, Steers)
-    if not seeds or min(seeds) < 0:
-        raise ValueError(f"the seed is {min(seeds)}; it must be 0 or more" if seeds else "name one seed or more")
+    if not numbers:
+        raise ValueError("name one sample or more by its number")
     with torch.no_grad():
-        z = torch.cat([model.prior(1, seed=s) for s in seeds])
+        z = torch.cat([model.prior(1, seed=Seeds(seed, i)) for i in numbers])
         return z if space == "z" else styled(model, f"the space {space}").map(z, told(model, len(z), label))
 
 
-def latents_of_prior(model: Model, n: int, space: Space = "z", *, seed: int = 0) -> Tensor:
-    """``n`` latents of the prior, of the seeds from ``seed`` on; a model that is told classes has them in turn."""
+def latents_of_prior(model: Model, n: int, space: Space = "z", *, seed: Seed = 0) -> Tensor:
+    """``n`` latents of the prior, drawn by ``seed``; a model that is told classes has them in turn."""
     require(model, "steering", "steers")
     assert isinstance(model, Steers)
     z = model.prior(n, seed=seed)

@@ -60,8 +60,10 @@ def mix(
     columns: Sequence[int],
     layers: Level | Sequence[int] = "coarse",
     label: int | None = None,
+    *,
+    seed: int = 0,
 ) -> Mixing:
-    """Samples of the seeds ``rows``, each given the styles at ``layers`` of each of the seeds ``columns``."""
+    """The samples of ``seed`` numbered ``rows``, each given the styles at ``layers`` of each of those ``columns``."""
     steered = styled(model, "mixing styles")
     sizes = steered.style_sizes
     chosen = layers_of(layers, sizes) if isinstance(layers, str) else list(layers)
@@ -69,7 +71,7 @@ def mix(
         raise ValueError(f"this model has {len(sizes)} styles, none of them {layers}; name layers by number instead")
     if any(not 0 <= i < len(sizes) for i in chosen):
         raise ValueError(f"this model has layers 0 to {len(sizes) - 1}; asked for {', '.join(map(str, chosen))}")
-    kept, given = (latents(model, seeds, "w", label) for seeds in (rows, columns))
+    kept, given = (latents(model, numbers, "w", label, seed=seed) for numbers in (rows, columns))
     mixed = kept.unsqueeze(1).repeat(1, len(given), 1, 1)
     mixed[:, :, chosen] = given[:, chosen]
     with steady(model):
@@ -77,8 +79,10 @@ def mix(
     return Mixing(of_rows, of_columns, table.unflatten(0, (len(kept), len(given))))
 
 
-def truncate(model: Model, seeds: Sequence[int], psis: Sequence[float], label: int | None = None) -> Tensor:
-    """Each seed's sample with its style brought nearer to the mean: w' = mean + psi (w - mean).
+def truncate(
+    model: Model, numbers: Sequence[int], psis: Sequence[float], label: int | None = None, *, seed: int = 0
+) -> Tensor:
+    """The samples of ``seed`` with these ``numbers``, their styles nearer to the mean: w' = mean + psi (w - mean).
 
     The shape is (n, len(psis), *spec.shape); psi 0 is the picture of the mean style, 1 the sample as it is, beyond 1
     it is exaggerated.
@@ -87,7 +91,7 @@ def truncate(model: Model, seeds: Sequence[int], psis: Sequence[float], label: i
     if not psis:
         raise ValueError("name one psi or more, as in --psi 0 0.5 1")
     mean = steered.mean_style()
-    w = latents(model, seeds, "w", label)
+    w = latents(model, numbers, "w", label, seed=seed)
     moved = torch.stack([mean + psi * (w - mean) for psi in psis], 1)
     with steady(model):
         made = in_batches(steered.synthesise, moved.flatten(0, 1))

@@ -52,9 +52,15 @@ def condition_for(model: Model, batch: Batch) -> Tensor | None:
 
 
 def asked(
-    model: Model, n: int, label: int | None = None, text: Tensor | None = None, given: Tensor | None = None
+    model: Model,
+    n: int,
+    label: int | None = None,
+    text: Tensor | None = None,
+    given: Tensor | None = None,
+    *,
+    first: int = 0,
 ) -> Tensor | None:
-    """The condition of each of ``n`` samples."""
+    """The condition of each of ``n`` samples, from number ``first`` on."""
     kind = told_what(model)
     if label is not None and kind != "label":
         raise ValueError(f"this {type(model).__name__} is not told a label; leave out --label")
@@ -64,14 +70,15 @@ def asked(
         raise ValueError(f"this {type(model).__name__} is not told numbers; leave out --given")
     if kind == "none":
         return None
+    number = torch.arange(first, first + n)
     if kind == "vector":
         if given is None:
             raise ValueError(f"this {type(model).__name__} is told {numbers(model.spec.given)}; give them with --given")
-        condition = told_numbers(model, given, model.spec.given)[torch.arange(n) % len(given)]
+        condition = told_numbers(model, given, model.spec.given)[number % len(given)]
     elif kind == "label":
-        condition = torch.arange(n) % len(model.spec.classes) if label is None else torch.full((n,), label)
+        condition = number % len(model.spec.classes) if label is None else torch.full((n,), label)
     elif text is None:
         raise ValueError(f"this {type(model).__name__} is told what to make; give a text with --prompt")
     else:
-        condition = text[torch.arange(n) % len(text)]
+        condition = text[number % len(text)]
     return condition.to(model.device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from genwerk.abilities import (
 )
 from genwerk.diffusion.sampling import Sampling
 from genwerk.model import Model
+from genwerk.noise import Seed, Seeds
 from genwerk.spec import Batch
 from genwerk.stepper import PLAIN, Decoding
 from genwerk.verbs.asking import asked, condition_for, require
@@ -32,7 +32,7 @@ def sample(
     n: int,
     *,
     label: int | None = None,
-    seed: int | None = None,
+    seed: Seed | None = None,
     size: int = 256,
     text: Tensor | None = None,
     given: Tensor | None = None,
@@ -45,7 +45,7 @@ def sample(
     """``n`` samples in batches of ``size``; a conditional model gets ``label``, or its classes in turn.
 
     A model that is told texts gets the rows of ``text``, token ids with shape (m, l), in turn, and one that is told
-    numbers those of ``given``, with shape (m, len(spec.given)). Sample i is that of seed ``seed + i`` whatever ``size``
+    numbers those of ``given``, with shape (m, len(spec.given)). Sample i of a seed is the same whatever ``size``
     is. ``decoding`` is for models that emit symbols (and its temperature alone for those whose latents can be drawn
     nearer to the mode); ``sampling``, ``negative`` (a condition to be led away from, with one row) and ``picture``, the
     height and width of each, are for those that take noise away; ``seconds``, the length of each sound, is for those
@@ -65,13 +65,13 @@ def sample(
             raise ValueError(f"{seconds:g} seconds hold no sample at {model.spec.sample_rate:,} a second; ask for more")
     if sampling is not None or negative is not None or picture is not None:
         require(model, "sampling with a sampler, steps, guidance or another size", "denoises")
-    condition = asked(model, n, label, text, given)
-    first = secrets.randbelow(2**31) if seed is None else seed
+    seeds = Seeds.of(seed)
+    condition = asked(model, n, label, text, given, first=seeds.first)
     parts: list[Tensor] = []
     with torch.no_grad():
         for start in range(0, n, size):
             c = None if condition is None else condition[start : start + size]
-            count, here = min(size, n - start), first + start
+            count, here = min(size, n - start), seeds + start
             if length is not None:
                 assert isinstance(model, Streams)
                 parts.append(next(model.stream(count, c, block=length, decoding=decoding or PLAIN, seed=here)))
@@ -97,7 +97,7 @@ def complete(
     known: Tensor,
     k: int = 1,
     *,
-    seed: int | None = None,
+    seed: Seed | None = None,
     decoding: Decoding | None = None,
     particles: int | None = None,
     sampling: Sampling | None = None,
@@ -140,7 +140,7 @@ def edit(
     batch: Batch,
     strength: float,
     *,
-    seed: int | None = None,
+    seed: Seed | None = None,
     sampling: Sampling | None = None,
     negative: Tensor | None = None,
 ) -> Tensor:
@@ -162,7 +162,7 @@ def watch(
     *,
     label: int | None = None,
     text: Tensor | None = None,
-    seed: int | None = None,
+    seed: Seed | None = None,
 ) -> Tensor:
     """How ``n`` samples come about: ``frames`` states of each, spread evenly, with shape (n, frames, *spec.shape)."""
     require(model, "watch", "traces")
@@ -170,12 +170,13 @@ def watch(
     if n < 1 or frames < 2:
         raise ValueError(f"asked for {frames} frames of {n} samples; ask for 2 or more of 1 or more")
     with torch.no_grad():
-        states = list(model.trace(n, asked(model, n, label, text), seed=seed))
+        seeds = Seeds.of(seed)
+        states = list(model.trace(n, asked(model, n, label, text, first=seeds.first), seed=seeds))
     chosen = torch.linspace(0, len(states) - 1, min(frames, len(states))).round().long()
     return torch.stack([states[i] for i in chosen.tolist()], 1)
 
 
-def between(model: Model, start: Tensor, end: Tensor, steps: int = 9, *, seed: int | None = None) -> Tensor:
+def between(model: Model, start: Tensor, end: Tensor, steps: int = 9, *, seed: Seed | None = None) -> Tensor:
     """Pictures on the way from one text to another, token ids with shape (1, l) each: shape (steps, *spec.shape)."""
     require(model, "a way between texts", "blends")
     assert isinstance(model, Blends)

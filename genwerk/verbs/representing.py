@@ -49,12 +49,12 @@ def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: Pa
     """The examples on the way from each of ``start`` to each of ``end`` in latent space, as :func:`way` shows it.
 
     A model that decodes latents of a prior and does not encode is steered instead (:mod:`genwerk.steering`): it
-    interpolates between samples by their seeds, or between the projections of examples.
+    interpolates between samples by their numbers, or between the projections of examples.
     """
     if "steers" in abilities(model) and "encodes" not in abilities(model):
         raise Unsupported(
             f"{type(model).__name__} has no encoder to place examples in its latent space; project them first "
-            "(--project), or interpolate between seeds"
+            "(--project), or interpolate between samples, by their numbers"
         )
     _require_continuous(model, "interpolate", "decodes")
     assert isinstance(model, Encodes)

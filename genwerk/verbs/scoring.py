@@ -11,6 +11,7 @@ from torch import Tensor
 from genwerk.abilities import Bounds, Scores, Weighs, abilities
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
+from genwerk.noise import Seeds
 from genwerk.verbs.asking import condition_for, require
 
 
@@ -60,11 +61,11 @@ def log_likelihood(
             if isinstance(model, Scores):
                 values.append(model.log_prob(x, c))
             elif isinstance(model, Weighs):
-                w = model.log_weights(x, draws, c, seed=seed + start)
+                w = model.log_weights(x, draws, c, seed=Seeds(seed, start))
                 values.append(torch.logsumexp(w, 1) - log(draws))
                 sizes.append(torch.exp(2 * torch.logsumexp(w, 1) - torch.logsumexp(2 * w, 1)))
             elif isinstance(model, Bounds):
-                values.append(model.log_prob_bound(x, draws, c, seed=seed + start))
+                values.append(model.log_prob_bound(x, draws, c, seed=Seeds(seed, start)))
     nats = torch.cat(values).double()
     mean = nats.mean().item()
     bits, derivation = bits_per_dim(model, mean)

@@ -62,11 +62,11 @@ def test_samples_are_drawn_as_asked(ddpm: Path, genwerk: Genwerk, tmp_path: Path
 def test_a_picture_of_words(words: Path, genwerk: Genwerk, tmp_path: Path) -> None:
     red, blue = "a small red ring on the left side", "a large blue star at the top"
     genwerk("sample", words, "-n", 3, *FEW, "--prompt", red, blue, "--out", tmp_path / "both")
-    genwerk("sample", words, "-n", 1, *FEW, "--prompt", blue, "--seed", 1, "--out", tmp_path / "one")
-    second, alone = pixels(tmp_path / "both" / "00001.png"), pixels(tmp_path / "one" / "00000.png")
+    genwerk("sample", words, "-n", 1, *FEW, "--prompt", red, blue, "--first", 1, "--out", tmp_path / "one")
+    second, alone = pixels(tmp_path / "both" / "00001.png"), pixels(tmp_path / "one" / "00001.png")
     assert np.abs(second.astype(int) - alone.astype(int)).max() <= 1
-    told = json.loads(Image.open(tmp_path / "one" / "00000.png").info["genwerk"])
-    assert told["prompt"] == blue
+    told = json.loads(Image.open(tmp_path / "one" / "00001.png").info["genwerk"])
+    assert (told["prompt"], told["seed"], told["index"]) == (f"{red}; {blue}", 0, 1)
     assert "captions of held-out examples" in genwerk("sample", words, "-n", 2, *FEW)
 
 

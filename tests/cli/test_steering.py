@@ -70,13 +70,13 @@ def styles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return styled(tmp_path_factory.mktemp("runs") / "styles", TwoStylesConfig())
 
 
-def seeds(*numbers: int) -> torch.Tensor:
-    return torch.cat([TwoStyles().sample(1, seed=s) for s in numbers])
+def drawn(*numbers: int) -> torch.Tensor:
+    return TwoStyles().sample(8, seed=0)[list(numbers)]
 
 
-def test_seeds_are_joined_where_there_is_no_encoder(gan: Path, genwerk: Genwerk, tmp_path: Path) -> None:
-    genwerk("sample", gan, "-n", 1, "--seed", 5, "--out", tmp_path / "five.npz")
-    genwerk("interpolate", gan, 5, 8, "--steps", 4, "--out", tmp_path / "way.npz")
+def test_samples_are_joined_where_there_is_no_encoder(gan: Path, genwerk: Genwerk, tmp_path: Path) -> None:
+    genwerk("sample", gan, "-n", 1, "--seed", 2, "--first", 5, "--out", tmp_path / "five.npz")
+    genwerk("interpolate", gan, 5, 8, "--seed", 2, "--steps", 4, "--out", tmp_path / "way.npz")
     way, five = (np.load(tmp_path / f"{name}.npz")["x"] for name in ("way", "five"))
     assert way.shape == (4, 1, 8, 8)
     np.testing.assert_allclose(way[0], five[0], atol=1e-5)
@@ -84,7 +84,7 @@ def test_seeds_are_joined_where_there_is_no_encoder(gan: Path, genwerk: Genwerk,
 
 def test_styles_are_joined_by_a_line(styles: Path, genwerk: Genwerk, tmp_path: Path) -> None:
     genwerk("interpolate", styles, 3, 4, "--steps", 3, "--out", tmp_path / "way.npz")
-    ends = seeds(3, 4).numpy()
+    ends = drawn(3, 4).numpy()
     np.testing.assert_allclose(np.load(tmp_path / "way.npz")["x"][[0, 2]], ends, atol=1e-5)
     np.testing.assert_allclose(np.load(tmp_path / "way.npz")["x"][1], ends.mean(0), atol=1e-5)
 
@@ -107,26 +107,26 @@ def test_pictures_are_projected_and_then_joined(styles: Path, genwerk: Genwerk, 
     genwerk(*arguments, "--out", tmp_path / "way.npz")
     way = np.load(tmp_path / "way.npz")["x"]
     np.testing.assert_allclose(way[0, 0], grey / 255, atol=1e-3)
-    np.testing.assert_allclose(way[1], seeds(7)[0], atol=1e-5)
+    np.testing.assert_allclose(way[1], drawn(7)[0], atol=1e-5)
 
 
 def test_a_mixing_table_has_its_sources_along_the_edges(styles: Path, genwerk: Genwerk, tmp_path: Path) -> None:
     genwerk("mix", styles, "--rows", 0, 1, "--columns", 2, 3, 4, "--out", tmp_path / "table.npz")
     table = np.load(tmp_path / "table.npz")["x"].reshape(5, 4, 1, 8, 8)
-    np.testing.assert_allclose(table[0, 1:], seeds(2, 3, 4), atol=1e-6)
-    np.testing.assert_allclose(table[[1, 2, 3, 4], 0], seeds(0, 1, 0, 1), atol=1e-6)
-    np.testing.assert_allclose(table[2, 3, :, :, :4], seeds(4)[0, :, :, :4], atol=1e-6)
-    np.testing.assert_allclose(table[2, 3, :, :, 4:], seeds(1)[0, :, :, 4:], atol=1e-6)
-    np.testing.assert_allclose(table[4, 3, :, :, 4:], seeds(4)[0, :, :, 4:], atol=1e-6)
+    np.testing.assert_allclose(table[0, 1:], drawn(2, 3, 4), atol=1e-6)
+    np.testing.assert_allclose(table[[1, 2, 3, 4], 0], drawn(0, 1, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(table[2, 3, :, :, :4], drawn(4)[0, :, :, :4], atol=1e-6)
+    np.testing.assert_allclose(table[2, 3, :, :, 4:], drawn(1)[0, :, :, 4:], atol=1e-6)
+    np.testing.assert_allclose(table[4, 3, :, :, 4:], drawn(4)[0, :, :, 4:], atol=1e-6)
     said = genwerk("mix", styles, "--rows", 0, "--columns", 2, "--layers", "fine")
     assert Image.open(said.split()[-1]).info["parameters"].startswith("recipe: two-styles")
 
 
-def test_truncation_is_a_row_a_seed(styles: Path, genwerk: Genwerk, tmp_path: Path) -> None:
-    genwerk("truncate", styles, "--psi", 0, 0.5, 1, "--seeds", 6, 2, "--out", tmp_path / "psi.npz")
+def test_truncation_is_a_row_a_sample(styles: Path, genwerk: Genwerk, tmp_path: Path) -> None:
+    genwerk("truncate", styles, "--psi", 0, 0.5, 1, "--rows", 6, 2, "--out", tmp_path / "psi.npz")
     made = np.load(tmp_path / "psi.npz")["x"].reshape(2, 3, 1, 8, 8)
     np.testing.assert_allclose(made[:, 0], np.full((2, 1, 8, 8), 0.5), atol=1e-6)
-    np.testing.assert_allclose(made[:, 2], seeds(6, 2), atol=1e-6)
+    np.testing.assert_allclose(made[:, 2], drawn(6, 2), atol=1e-6)
 
 
 def test_attributes_are_edited_with_and_without_an_encoder(vae: Path, gan: Path, genwerk: Genwerk) -> None:
@@ -157,8 +157,8 @@ def test_what_cannot_be_steered_is_said(
     large = refused("project", gan, "--input", tmp_path / "large.png")
     assert "is 40x30 pixels and this model makes 8x8" in large
     assert "--resize" in large
-    assert "seed is -2" in refused("mix", styles, "--rows", -2, "--columns", 0)
-    assert "seed is -1" in refused("interpolate", gan, -1, 2)
+    assert "number of the first example is -2" in refused("mix", styles, "--rows", -2, "--columns", 0)
+    assert "number of the first example is -1" in refused("interpolate", gan, -1, 2)
     assert "no class 'eleven'" in refused("edit", gan, "--attribute", "eleven")
     assert "mixing styles needs a model that styles, and GAN does not" in refused(
         "mix", gan, "--rows", 0, "--columns", 1

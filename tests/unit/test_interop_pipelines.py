@@ -35,6 +35,7 @@ from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionCo
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.interop.scheduler import read_sampling
 from genwerk.model import build
+from genwerk.noise import SeededNoise
 from genwerk.spec import DataSpec
 from genwerk.tokens import learn
 
@@ -62,7 +63,7 @@ def four(tmp_path_factory) -> Path:
 
 
 def generators(n: int = 1) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(SEED + i) for i in range(n)]
+    return SeededNoise(n, SEED).generators
 
 
 def pixels(output: Any) -> Tensor:

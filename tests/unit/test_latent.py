@@ -19,7 +19,7 @@ from genwerk.families.mixture import MixtureConfig
 from genwerk.families.vae import VAE, VAEConfig
 from genwerk.families.vqvae import VQVAE, VQVAEConfig
 from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
-from genwerk.noise import SeededNoise
+from genwerk.noise import SeededNoise, Seeds
 from genwerk.recipes import find
 from genwerk.settings import Train, from_json, to_json
 from genwerk.spec import DataSpec
@@ -185,7 +185,7 @@ def test_a_sample_is_the_decoded_sample_of_the_prior() -> None:
     model = Latent(LatentConfig(autoencoder=AUTOENCODER, prior=TABLE_VAE), DIGIT).eval()
     z = model.prior.sample(5, seed=3)
     torch.testing.assert_close(model.sample(5, seed=3), model.decode(z))
-    torch.testing.assert_close(model.sample(1, seed=5), model.sample(5, seed=3)[2:3])
+    torch.testing.assert_close(model.sample(1, seed=Seeds(3, 2)), model.sample(5, seed=3)[2:3])
 
 
 def test_the_prior_decides_what_a_sample_is_conditioned_on() -> None:

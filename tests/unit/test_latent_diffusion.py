@@ -17,7 +17,7 @@ from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, Told
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.model import build
-from genwerk.noise import SeededNoise
+from genwerk.noise import SeededNoise, Seeds
 from genwerk.settings import Optim, Train
 from genwerk.spec import Batch
 from genwerk.trainer import Trainer
@@ -128,7 +128,7 @@ def test_a_picture_is_its_decoded_code_and_guidance_leads_from_the_empty_text(tr
     assert torch.equal(z, by_hand)
     away = last(trained.latents(2, text, sampling=FEW, negative=words(trained, "a star"), seed=3))
     assert not torch.equal(away, z)
-    alone = last(trained.latents(1, text[1:], sampling=FEW, seed=4))
+    alone = last(trained.latents(1, text[1:], sampling=FEW, seed=Seeds(3, 1)))
     torch.testing.assert_close(alone[0], z[1], rtol=1e-4, atol=1e-5)
     wide = last(trained.denoise(1, text[:1], sampling=FEW, size=(16, 24), seed=3))
     assert wide.shape == (1, 3, 16, 24)

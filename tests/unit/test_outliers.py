@@ -14,7 +14,7 @@ from torch import Tensor
 from genwerk.abilities import Bounds, Conditions, Samples, Scores
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Model
-from genwerk.noise import SeededNoise
+from genwerk.noise import SeededNoise, Seeds
 from genwerk.outliers import Outliers, auroc, log_evidence, out_of_distribution, rank_p
 from genwerk.spec import Batch, DataSpec
 from genwerk.verbs import Unsupported
@@ -138,7 +138,7 @@ def test_bounds_are_said_to_be_such_and_belong_to_their_seeds() -> None:
     reference = Dataset(x=torch.zeros(10, D), spec=SPEC)
     found = out_of_distribution(model, Batch(x), reference, draws=50, seed=7)
     assert not found.exact
-    own = [SeededNoise(1, 7 + i).uniform(50).mean() for i in (0, 511, 512, 699)]
+    own = [SeededNoise(1, Seeds(7, i)).uniform(50).mean() for i in (0, 511, 512, 699)]
     torch.testing.assert_close(-found.log_prob[[0, 511, 512, 699]], torch.stack(own).double())
 
 

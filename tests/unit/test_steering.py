@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from genwerk import steering, verbs
 from genwerk.families.vae import VAE, VAEConfig
 from genwerk.metrics.ppl import pixels, trimmed_mean
+from genwerk.noise import Seeds
 from genwerk.spec import Batch
 from genwerk.steering.projection import Projection, Search, autocorrelation, project
 
@@ -173,7 +174,7 @@ def test_the_best_candidate_is_a_start() -> None:
     for space in ("z", "w", "w+"):
         truth = steering.latents(model, [17], "z" if space == "z" else "w")
         search = Search(space=space, steps=1, candidates=30, draws=100, starts=2)
-        found = project(model, Batch(model.sample(1, seed=17)), search)
+        found = project(model, Batch(model.sample(1, seed=Seeds(0, 17))), search)
         torch.testing.assert_close(found.latent, truth)
         assert found.distance.item() < 1e-12
 
@@ -181,11 +182,11 @@ def test_the_best_candidate_is_a_start() -> None:
 # --- interpolation, mixing, truncation --------------------------------------------------------------------------------
 
 
-def test_seeds_are_the_ends_of_the_way() -> None:
+def test_samples_are_the_ends_of_the_way() -> None:
     model = Linear()
-    a, b = (steering.latents(model, [seed]) for seed in (4, 9))
+    a, b = (steering.latents(model, [number]) for number in (4, 9))
     arc = steering.interpolate(model, a, b, 3)
-    torch.testing.assert_close(arc[0, [0, 2]], torch.cat([model.sample(1, seed=s) for s in (4, 9)]))
+    torch.testing.assert_close(arc[0, [0, 2]], model.sample(10, seed=0)[[4, 9]])
     torch.testing.assert_close(arc[:, 1], model.decode(verbs.slerp(a, b, 0.5)).detach())
     line = steering.interpolate(model, a, b, 3, path="line")
     torch.testing.assert_close(line[:, 1], line[:, [0, 2]].mean(1))
@@ -193,9 +194,10 @@ def test_seeds_are_the_ends_of_the_way() -> None:
 
 def test_styles_are_joined_by_lines() -> None:
     model = TwoStyles()
-    a, b = (steering.latents(model, [seed], "w") for seed in (4, 9))
+    a, b = (steering.latents(model, [number], "w", seed=3) for number in (4, 9))
     way = steering.interpolate(model, a, b, 5, space="w")
-    torch.testing.assert_close(way[:, 1], 0.75 * model.sample(1, seed=4) + 0.25 * model.sample(1, seed=9))
+    start, end = (model.sample(1, seed=Seeds(3, number)) for number in (4, 9))
+    torch.testing.assert_close(way[:, 1], 0.75 * start + 0.25 * end)
     with pytest.raises(ValueError, match="the path is a line"):
         steering.interpolate(model, a, b, space="w", path="sphere")
 
@@ -210,9 +212,9 @@ def test_layers_are_those_of_the_paper_and_thirds_below() -> None:
 
 def test_mixing_takes_each_half_from_its_source() -> None:
     model = TwoStyles()
-    rows, columns = (torch.cat([model.sample(1, seed=s) for s in seeds]) for seeds in ((0, 1), (2, 3, 4)))
+    rows, columns = model.sample(5, seed=6).split([2, 3])
     for layers, taken in (("coarse", slice(0, 4)), ([1], slice(4, 8)), ([0, 1], slice(0, 8))):
-        mixed = steering.mix(model, [0, 1], [2, 3, 4], layers)
+        mixed = steering.mix(model, [0, 1], [2, 3, 4], layers, seed=6)
         expected = rows.unsqueeze(1).repeat(1, 3, 1, 1, 1)
         expected[..., taken] = columns[..., taken]
         assert torch.equal(mixed.table, expected)
@@ -228,7 +230,7 @@ def test_mixing_takes_each_half_from_its_source() -> None:
 def test_truncation_brings_samples_to_the_mean_along_a_line() -> None:
     model = TwoStyles()
     made = steering.truncate(model, [3, 8], [0.0, 0.5, 1.0, 2.0])
-    x = torch.cat([model.sample(1, seed=s) for s in (3, 8)])
+    x = model.sample(9, seed=0)[[3, 8]]
     assert made.shape == (2, 4, 1, 8, 8)
     for i, psi in enumerate((0.0, 0.5, 1.0, 2.0)):
         torch.testing.assert_close(made[:, i], 0.5 + psi * (x - 0.5))
@@ -305,7 +307,7 @@ def test_lines_through_a_linear_generator_have_the_length_of_their_ends() -> Non
 def test_ends_of_arcs_move_by_their_angle() -> None:
     model = Linear()
     model.a.data = torch.eye(5, 3)
-    starts, stops = model.prior(500, seed=1), model.prior(500, seed=501)
+    starts, stops = model.prior(1000, seed=1).split(500)
     found = steering.path_length(model, "z", lambda a, b: (a - b).square().sum(1), pairs=500, ends=True, seed=1)
     angle = torch.cosine_similarity(starts, stops).acos()
     # d/dt of (sin((1 - t) angle) a + sin(t angle) b) / sin(angle) at t = 0
@@ -333,7 +335,7 @@ def test_mistakes_are_one_sentence() -> None:
         project(styled, Batch(torch.zeros(1, 1, 4, 4)))
     with pytest.raises(verbs.Unsupported, match=r"needs a model that styles, and Linear does not; these do: .*Two"):
         project(linear, Batch(torch.zeros(1, 5)), Search(space="w", steps=1))
-    with pytest.raises(ValueError, match="seed is -1"):
+    with pytest.raises(ValueError, match="number of the first example is -1"):
         steering.latents(linear, [3, -1])
     with pytest.raises(verbs.Unsupported, match="mixing styles needs"):
         steering.mix(linear, [0], [1])

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genwerk.data.dataset import Dataset
-from genwerk.data.stream import Stream, mix
+from genwerk.data.stream import Stream
+from genwerk.noise import mix
 from genwerk.spec import DataSpec
 
 CPU = torch.device("cpu")

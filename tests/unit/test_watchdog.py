@@ -23,10 +23,9 @@ from genwerk import store
 from genwerk.abilities import Samples
 from genwerk.choice import Judged
 from genwerk.data.dataset import Data, Dataset, Splits
-from genwerk.data.stream import mix
 from genwerk.events import Collapsed, Event, RolledBack, RoundDone, Saved, Stopped, Watched
 from genwerk.model import Config, Draw, Loss, Model, Player, Turn, Turns
-from genwerk.noise import SeededNoise
+from genwerk.noise import SeededNoise, mix
 from genwerk.progress import follow
 from genwerk.run import Training
 from genwerk.runtime import Runtime
