@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -15,12 +16,14 @@ from torch import Tensor
 
 from genwerk import interop, pictures, runtime, steering, store, verbs
 from genwerk.abilities import abilities, told_what
-from genwerk.data import Dataset, Splits, open_data, palette
+from genwerk.data import Splits, open_data, palette
 from genwerk.data.dataset import PARTS
 from genwerk.data.hub import allow
 from genwerk.data.images import SUFFIXES, Picture, decode, probe, white
+from genwerk.data.parts import arranged, changed
 from genwerk.data.reading import Unusable
 from genwerk.diffusion.sampling import Sampling
+from genwerk.errors import BadInput
 from genwerk.extractor import classifier_for, extractor_for
 from genwerk.files import open_regular
 from genwerk.metrics.features import Classifier
@@ -55,34 +58,62 @@ class OpenRun:
         where = runtime.pick_device(device)
         if interop.recognised(path):
             name, recipe, self.spec = interop.describe(path)
+            self._known: Mapping[str, str] | None = None
             self.model = interop.load(path, device=where)
             self.outputs, self.origin = Path("out"), {"model": path.resolve().name, "class": name}
         else:
             with store.reading(path) as stored:
                 self.model = store.load_model(stored, device=where)
-            recipe, self.spec = stored.recipe, stored.spec
+            recipe, self.spec, self._known = stored.recipe, stored.spec, stored.data
             self.outputs = self.path / "out"
             self.origin = {"recipe": stored.name, "run": self.path.name, "round": stored.round}
             self.told = stored.told
         own = recipe.data
-        self.settings = own if data is None else replace(own, source=data, palette=None, tolerance=0)
+        if self.spec.given and not any("," in name for name in self.spec.given):
+            own = replace(own, given=",".join(self.spec.given))  # by name, whatever their place in another table
+        self.own = data is None or data == own.source
+        """Whether ``splits`` are the data that the run was trained on."""
+        self.settings = own if data is None or self.own else replace(own, source=data, palette=None, tolerance=0)
         self._typed = data is not None
 
     @cached_property
     def splits(self) -> Splits:
-        """The run's own data; a ValueError says so when they have moved or changed kind."""
+        """The run's own data, or those named in their place; a ValueError says so when they have moved or changed kind.
+
+        Data that are not the run's, and have no test part of their own, are all for testing. It is warned of data that
+        have changed since the run was trained.
+        """
         if not self._typed:
             allow(self.settings.source)
         try:
             splits = open_data(self.settings)
         except ValueError as error:
             raise ValueError(f"the run's data cannot be opened ({error}); name them with --data or --input") from None
-        self._match(splits, self.settings.source)
+        if self.own:
+            self._warn_of_change(splits)
+        elif self._known and not changed(self._known, splits):
+            self.own = True  # they have moved
+        elif "test" in splits.chosen:
+            splits = open_data(replace(self.settings, holdout=0, limit=None))
+        splits = self._matched(splits, self.settings.source)
         if self.spec.palette and splits.spec.palette != self.spec.palette:
             for part in {id(part): part for part in map(splits.part, PARTS)}.values():
                 self._tell_outside(part.x, self.settings.source)
             splits = palette.bring(splits, self.spec.palette)
         return splits
+
+    def _warn_of_change(self, splits: Splits) -> None:
+        """Warn where examples that the run was trained on may be held out now."""
+        if self._known is None:
+            return
+        what = changed(self._known, splits)
+        if not self._known and "test" in splits.chosen:
+            what = (
+                "This run is of a version of Genwerk that held out other examples: some that it was trained on may be "
+                "among those held out now."
+            )
+        if what:
+            warnings.warn(what, stacklevel=2)
 
     def texts(self, prompts: Sequence[str], n: int) -> Tensor | None:
         """Token ids with shape (m, l) of ``prompts``, or of the captions of ``n`` held-out examples.
@@ -177,12 +208,12 @@ class OpenRun:
                     seconds=seconds,
                     label_pattern=self._pattern(source) if label is None else None,
                     holdout=0,
-                    validation=0,
                     limit=None,
                 )
             )
-            self._match(splits, source)
-            part = self._named(splits.train)
+            part = self._matched(splits, source).train
+            if part.spec.classes != self.spec.classes:
+                part = replace(part, condition=None)
             return self._placed(self._painted(part.batch(slice(n)), source), label)
         return self._placed(part.batch(slice(n)), label)
 
@@ -191,7 +222,7 @@ class OpenRun:
         if source in PARTS:
             part = self.splits.part(source)
         else:
-            part = open_data(replace(self.settings, source=source, holdout=0, validation=0)).train
+            part = open_data(replace(self.settings, source=source, holdout=0)).train
         if part.captions is None:
             raise ValueError(f"the examples of {source} have no captions; give texts to choose from with --prompts")
         return list(part.captions[:n])
@@ -291,28 +322,22 @@ class OpenRun:
         files = path.rglob("*") if path.is_dir() else [path]
         return pattern if any(re.search(pattern, file.name) for file in files) else None
 
-    def _named(self, data: Dataset) -> Dataset:
-        """``data`` with its labels counted as the model counts its classes, by their names; none where one is new."""
-        if data.condition is None or data.spec.classes == self.spec.classes:
-            return data
-        if not set(data.spec.classes) <= set(self.spec.classes):
-            return replace(data, condition=None)
-        index = torch.tensor([self.spec.classes.index(name) for name in data.spec.classes])
-        return replace(data, condition=index[data.condition])
-
-    def _match(self, splits: Splits, source: str) -> None:
+    def _matched(self, splits: Splits, source: str) -> Splits:
+        """``splits`` with columns and classes as the model counts them, by name; a BadInput where that cannot be."""
+        splits = splits.each(lambda part: arranged(part, self.spec, source))
         found, wanted = splits.spec, self.spec
         if (found.kind, found.shape, len(found.given)) != (wanted.kind, wanted.shape, len(wanted.given)):
-            raise ValueError(f"{source} holds {found}, and this model was trained on {wanted}")
+            raise BadInput(f"{source} holds {found}, and this model was trained on {wanted}")
+        return splits
 
     def label(self, name: str | None) -> int | None:
-        """Index of a class given by name or number."""
+        """Index of a class by its name, or by its number where no class has a number for a name."""
         if name is None:
             return None
         classes = self.spec.classes
         if name in classes:
             return classes.index(name)
-        if name.isdigit() and int(name) < len(classes):
+        if name.isdecimal() and int(name) < len(classes) and not any(map(_is_number, classes)):
             return int(name)
         known = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
         raise ValueError(
@@ -386,3 +411,11 @@ class OpenRun:
         else:
             stem = out or self.outputs / what
             self.say(f"wrote {pictures.write_examples(stem, batch, self.spec, origin, columns)}")
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

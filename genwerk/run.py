@@ -14,6 +14,7 @@ import torch
 
 from genwerk import interop, recipes, runtime, store
 from genwerk.data import Data, Splits, open_data
+from genwerk.data.parts import changed
 from genwerk.evaluation import Report, evaluate, judge
 from genwerk.events import (
     Collapsed,
@@ -139,10 +140,12 @@ class Training:
             raise ValueError(f"{path} is a folder of something else; choose a new one with --out")
         self.recipe = replace(recipe, data=splits.settings)
         self.resumed = self._newest() if resume else None
+        if self.resumed is not None and (what := changed(self.resumed.data, splits)):
+            splits = self.splits = replace(splits, notes=(what, *splits.notes))
         torch.manual_seed(recipe.train.seed)
         model = build(recipe.model, splits.spec) if self.resumed is None else self._stored_model(self.resumed)
         recipe = self.recipe = replace(self.recipe, train=_present(recipe.train, model, name))
-        config = store.describe(name, self.recipe, splits.spec)
+        config = store.describe(name, self.recipe, splits.spec, splits.fingerprints)
         self.trainer = Trainer(
             model,
             splits.train,

@@ -14,7 +14,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,6 +58,8 @@ class Stored:
     name: str
     recipe: Recipe
     spec: DataSpec
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprints of the parts of its data; none in a run of a version that did not take them."""
     told: tuple[str, ...] = ()
     """Which weights of the run these are and why, in sentences."""
 
@@ -70,7 +72,7 @@ class Stored:
 # --- configuration --------------------------------------------------------------------------------------------------
 
 
-def describe(name: str, recipe: Recipe, spec: DataSpec) -> dict[str, Any]:
+def describe(name: str, recipe: Recipe, spec: DataSpec, data: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The content of ``config.json``."""
     return {
         "library": "genwerk",
@@ -79,11 +81,12 @@ def describe(name: str, recipe: Recipe, spec: DataSpec) -> dict[str, Any]:
         "name": name,
         "recipe": to_json(recipe),
         "spec": to_json(spec),
+        "data": dict(data or {}),
     }
 
 
-def read_config(path: Path) -> tuple[str, Recipe, DataSpec]:
-    """Recipe name, recipe and spec of a ``config.json``; a BadFile says what is wrong with it."""
+def read_config(path: Path) -> tuple[str, Recipe, DataSpec, dict[str, str]]:
+    """Recipe name, recipe, spec and fingerprints of the data of a ``config.json``; a BadFile says what is wrong."""
     config = read_json(path)
     if config.get("library") != "genwerk":
         raise BadFile(f"{path} was not written by Genwerk; point at a folder that `genwerk train` made")
@@ -94,7 +97,8 @@ def read_config(path: Path) -> tuple[str, Recipe, DataSpec]:
         )
     name = from_json(str, config.get("name"), f"{path}: name")
     recipe = from_json(Recipe, config.get("recipe"), f"{path}: recipe")
-    return name, recipe, from_json(DataSpec, config.get("spec"), f"{path}: spec")
+    spec = from_json(DataSpec, config.get("spec"), f"{path}: spec")
+    return name, recipe, spec, from_json(dict[str, str], config.get("data", {}), f"{path}: data")
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

@@ -85,7 +85,9 @@ def data(
     if as_json:
         print_json(found)
     else:
-        say(f"{source}: {spec}; {len(splits.train):,} to train on, {len(splits.test):,} held out")
+        validation, test = (0 if part is splits.train else len(part) for part in (splits.validation, splits.test))
+        parts = f"{len(splits.train):,} to train on, {validation:,} to choose weights by, {test:,} held out"
+        say(f"{source}: {spec}; {parts}")
         if spec.classes:
             names = ", ".join(spec.classes[:20]) + (", ..." if len(spec.classes) > 20 else "")
             say(f"classes: {names}")

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from genwerk.data import cache
+from genwerk.data.content import hash_rows
 from genwerk.data.dataset import Data, Dataset
 from genwerk.data.images import common_size, fitted
-from genwerk.data.parts import Found, index_labels
+from genwerk.data.parts import Found, Origin, index_labels, numbered
 from genwerk.spec import DataSpec, numbers
 
 Array = NDArray[Any]
@@ -39,7 +40,6 @@ def array_found(
 
     ``key`` names the cached copy of an array without labels that is too large for memory.
     """
-    assert key is None or y is None, "a copy in random order would part from its labels"
     parts = [x] if test_x is None else [x, test_x]
     for part, labels in zip(parts, (y, test_y), strict=False):
         if part.dtype.kind not in "biuf":
@@ -56,7 +56,7 @@ def array_found(
         )
     if x.ndim > 2:
         return images_found(x, test_x, y, test_y, settings, name=name, key=key)
-    columns = tuple(f"column {i + 1}" for i in range(x.shape[1] if x.ndim == 2 else 1))
+    columns = numbered(x.shape[1] if x.ndim == 2 else 1)
     return table_found(x, test_x, _items(y), _items(test_y), columns, settings, name=name, key=key)
 
 
@@ -70,24 +70,19 @@ def _chunks(array: Array) -> Iterator[Array]:
 
 def _convert(
     n: int, shape: tuple[int, ...], dtype: type, key: str | None, settings: Data, rows: Callable[[Any], Array]
-) -> tuple[Array, Array | None]:
-    """All ``n`` rows, converted a chunk at a time by ``rows``, and the random order they stand in, where they do.
-
-    Only an array that has a ``key``, being too large for memory, is put in random order: its held-out part must be a
-    slice of the mapped file.
-    """
-    order = None if key is None else torch.randperm(n, generator=torch.Generator().manual_seed(settings.seed)).numpy()
+) -> Array:
+    """All ``n`` rows, converted in chunks and in order by ``rows``; what has a ``key`` may be mapped from a copy."""
 
     def fill(out: Array) -> dict[str, Any]:
         for start in range(0, n, CHUNK):
             chunk = slice(start, start + CHUNK)
-            out[chunk] = rows(chunk if order is None else order[chunk])
+            out[chunk] = rows(chunk)
         return {}
 
     if key is not None:
-        key = cache.key("arrays 2", key, shape, settings.size, settings.fit, settings.colour, settings.seed)
+        key = cache.key("arrays 3", key, shape, np.dtype(dtype).str, settings.size, settings.fit, settings.colour)
     stored = (key and cache.load(key)) or cache.build(key, (n, *shape), dtype, fill)
-    return stored[0], order
+    return stored[0]
 
 
 # --- Tables ---------------------------------------------------------------------------------------------------------
@@ -110,13 +105,12 @@ def table_found(
     The columns that ``settings.given`` names become what a model is told of a row. What stands in the way of a density
     of the others is noted, and mended where ``settings.jitter`` asks for it.
     """
-    first, order = _convert(len(x), (len(columns),), np.float64, key, settings, _finite(x, columns, name))
-    values = [first]
+    values = [_convert(len(x), (len(columns),), np.float64, key, settings, _finite(x, columns, name))]
     if test_x is not None:
         values.append(
-            _convert(len(test_x), (len(columns),), np.float64, None, settings, _finite(test_x, columns, name))[0]
+            _convert(len(test_x), (len(columns),), np.float64, None, settings, _finite(test_x, columns, name))
         )
-    if order is not None and (settings.jitter or settings.given):
+    if key is not None and (settings.jitter or settings.given):
         option, cure = ("jitter", "add noise to it") if settings.jitter else ("given", "take fewer rows")
         raise ValueError(f"the table in {name} is too large for memory, where --data.{option} works; {cure}")
     classes, conditions = index_labels(y, test_y)
@@ -126,9 +120,10 @@ def table_found(
             f"the rows of {name} have labels in {settings.label!r} and --data.given names numbers; a model is told one "
             "or the other: leave out --data.given, or take the labels out of the table"
         )
+    hashes = [hash_rows(part, columns) for part in values]
     if settings.jitter:
         notes += _jittered(values, columns, made, settings.seed)
-    notes += table_notes(values[0], columns, made) + shared_note(*values)
+    notes += table_notes(values[0], columns, made)
     given, columns = tuple(columns[i] for i in told), tuple(columns[i] for i in made)
     if given:
         conditions = [torch.from_numpy(part[:, told]) for part in values]
@@ -136,7 +131,13 @@ def table_found(
         notes += (f"A model may be told {numbers(given)}; the other columns it makes.",)
     spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns, given=given)
     parts = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
-    return Found(train=parts[0], test=parts[1] if test_x is not None else None, notes=notes, shuffled=order is not None)
+    return Found(
+        train=parts[0],
+        test=parts[1] if test_x is not None else None,
+        origins={part: Origin(keys=h) for part, h in zip(("train", "test"), hashes, strict=False)},
+        notes=notes,
+        mapped=key,
+    )
 
 
 def apart(columns: Sequence[str], given: str, name: str) -> tuple[list[int], list[int]]:
@@ -236,20 +237,9 @@ def table_notes(x: NDArray[np.float64], columns: Sequence[str], made: Sequence[i
     return tuple(notes)
 
 
-def shared_note(train: NDArray[np.float64], test: NDArray[np.float64] | None = None) -> tuple[str, ...]:
-    """How many distinct rows stand in both parts, which makes a model look better on the test part than it is."""
-    if test is None:
-        return ()
-    parts = [train[:CHECKED], test[:CHECKED]]
-    shared = sum(len(p) - repeated_rows(p) for p in parts)
-    both = np.concatenate(parts)
-    shared -= len(both) - repeated_rows(both)
-    return (f"{shared:,} rows of the test part stand in the training part too.",) if shared else ()
-
-
 def repeated_rows(x: NDArray[np.float64]) -> int:
     """Rows of ``x`` with shape (n, d) that equal an earlier one: sought by their hashes, then compared."""
-    hashes = np.concatenate([_hashes(part) for part in _chunks(x)])
+    hashes = hash_rows(x)
     ranked = np.sort(hashes)
     shared = ranked[1:][ranked[1:] == ranked[:-1]]
     if not len(shared):
@@ -261,16 +251,6 @@ def repeated_rows(x: NDArray[np.float64]) -> int:
     if all((x[first] == x[second]).all() for first, second in pairs):
         return len(again)
     return len(rows) - len(np.unique(x[rows], axis=0))  # rows that differ share a hash
-
-
-def _hashes(x: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """A number of 64 bits for each row of ``x``, the same for equal rows (0 and -0 are equal)."""
-    keys = np.random.default_rng(0).integers(1, 2**64, x.shape[1], np.uint64, endpoint=False) | np.uint64(1)
-    mixed = np.ascontiguousarray(x + 0.0).view(np.uint64)
-    mixed = (mixed ^ mixed >> np.uint64(32)) * keys
-    mixed ^= mixed >> np.uint64(32)
-    hashes: NDArray[np.uint64] = (mixed * keys[::-1]).sum(1)
-    return hashes
 
 
 def _jittered(
@@ -361,22 +341,21 @@ def images_found(
     if levels != 256 and ((height, width) != parts[0].shape[1:3] or channels > 1):
         scale, levels = 255 / (levels - 1), 256
     shape = (1 if grey else 3, height, width)
-    values, order = [], None
+    values = []
     for part in parts:
-        if key is None and part.dtype == np.uint8 and scale == 1 and part.shape[1:] == (height, width, shape[0]):
-            values.append(np.ascontiguousarray(part.transpose(0, 3, 1, 2)))
+        view = part.transpose(0, 3, 1, 2)
+        same = part.dtype == np.uint8 and scale == 1 and view.shape[1:] == shape
+        if same and (key is None or view.flags.c_contiguous):
+            values.append(np.ascontiguousarray(view))
         else:
             pixels = partial(_pixels, part, scale, shape, settings)
-            done, order = _convert(len(part), shape, np.uint8, key, settings, pixels)
-            values.append(done)
+            values.append(_convert(len(part), shape, np.uint8, key, settings, pixels))
     classes, conditions = index_labels(_items(y), _items(test_y))
     spec = DataSpec(kind="image", shape=shape, levels=levels, classes=classes)
     sets = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
     if any(part.dtype.kind == "f" and s == 255 for part, (s, _, _) in zip(parts, ranges, strict=True)):
         notes += ("The pixels are floats in [0, 1] and are rounded to 8 bits.",)
-    return Found(
-        train=sets[0], test=sets[1] if test_x is not None else None, notes=(*notes, note), shuffled=order is not None
-    )
+    return Found(train=sets[0], test=sets[1] if test_x is not None else None, notes=(*notes, note), mapped=key)
 
 
 def _channels_last(x: Array, name: str) -> Array:

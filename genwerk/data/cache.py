@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,22 @@ def load(name: str) -> tuple[NDArray[Any], dict[str, Any]] | None:
         return (array, facts["facts"]) if [*array.shape, array.dtype.str] == facts["array"] else None
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
+
+
+def kept(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """The small array ``name``, made once; where the folder cannot be written, it is made each time."""
+    path = folder() / f"{name}.npy"
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        return array
+    except (OSError, ValueError, EOFError):
+        array = make()
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{name}-{os.getpid()}.npy")
+        np.save(beside, array)
+        beside.replace(path)
+    return array
 
 
 def build(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -54,13 +55,40 @@ class Data:
     """Whether uniform noise as wide as the step of their grid is added, once, to columns of a table that take few
     values: densities stay bounded, and are those of the data with the noise."""
     holdout: float = 0.1
-    """Fraction of the examples held out for testing, where the source has no test part of its own; 0 holds none out."""
-    validation: float = 0.0
-    """Fraction of the examples left for training that is kept apart to choose weights by; 0 keeps none apart."""
+    """Fraction of the examples held out for testing, where the source has no test part of its own; 0 holds none out,
+    nor any to choose weights by."""
+    validation: float = 0.1
+    """Fraction of the examples left for training that is kept apart to choose weights by, 2,000 at most; 0 keeps
+    none apart."""
     limit: int | None = None
     """Greatest number of training examples to use, taken at random; None is all."""
     seed: int = 0
     """Seed of the held-out choice, of the limit and of built-in data."""
+
+
+class Rows:
+    """Some rows of a tensor that is mapped from a file, read when they are asked for and never all at once.
+
+    It is indexed and split as a tensor is; whatever else is asked of it is asked of a copy of the rows in memory.
+    """
+
+    def __init__(self, of: Tensor, rows: Tensor) -> None:
+        self.of, self.rows = of, rows
+        self.shape, self.dtype, self.device = torch.Size((len(rows), *of.shape[1:])), of.dtype, of.device
+        self.nbytes = len(rows) * of.dtype.itemsize * prod(of.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, which: Any) -> Tensor:
+        return self.of[self.rows[which]]
+
+    def split(self, size: int) -> tuple[Rows, ...]:
+        """The rows in pieces of ``size``, each unread."""
+        return tuple(Rows(self.of, rows) for rows in self.rows.split(size))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self[:], name)
 
 
 @dataclass(frozen=True)
@@ -73,7 +101,7 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Examples in memory, on a device, or mapped from a file.
+    """Examples in memory, on a device, or mapped from a file (then ``x`` may be the :class:`Rows` of a part).
 
     ``x`` holds one example a row: uint8 level numbers for images (0 .. levels-1), int16 samples for sounds (-32767 ..
     32767), float64 values for tables, and float32 values otherwise.
@@ -110,11 +138,11 @@ class Dataset:
             text=None if self.text is None else self.text[rows].long(),
         )
 
-    def select(self, rows: Tensor) -> Dataset:
-        """The data set of ``rows`` alone."""
+    def select(self, rows: Tensor, *, mapped: bool = False) -> Dataset:
+        """The data set of ``rows`` alone, in memory, or left where it is ``mapped`` from."""
         return replace(
             self,
-            x=self.x[rows],
+            x=cast(Tensor, Rows(self.x, rows)) if mapped else self.x[rows],
             condition=None if self.condition is None else self.condition[rows],
             captions=None if self.captions is None else [self.captions[i] for i in rows.tolist()],
             text=None if self.text is None else self.text[rows],
@@ -142,7 +170,7 @@ class Dataset:
         return replace(self, text=text, spec=replace(self.spec, vocabulary=vocabulary))
 
     def fingerprint(self) -> str:
-        """First 16 hex digits of the sha256 of the examples, labels and captions."""
+        """First 16 hex digits of the sha256 of the examples, labels and captions, in their order."""
         digest = hashlib.sha256(repr((tuple(self.x.shape), str(self.x.dtype), self.spec.levels)).encode())
         for part in (self.x, self.condition, self.text):
             if part is not None:
@@ -168,6 +196,10 @@ class Splits:
     notes: tuple[str, ...] = ()
     """What was understood and done on the way in, a sentence each (sizes, resizing, labels, held-out part)."""
     path: Path | None = None
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """For every part the number of its examples, and digits that change with what they are, whatever their order."""
+    chosen: tuple[str, ...] = ()
+    """The parts that were taken from the source's examples, which does not have them itself."""
 
     @property
     def spec(self) -> DataSpec:

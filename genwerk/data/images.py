@@ -6,10 +6,10 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache as once
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from genwerk.data import cache
+from genwerk.data.content import Hashes, hash_bytes
 from genwerk.data.dataset import Data, Dataset, Skipped
-from genwerk.data.parts import Found, index_labels
+from genwerk.data.parts import Found, Origin, index_labels
 from genwerk.data.reading import Unusable, decoding
 from genwerk.errors import BadInput
 from genwerk.spec import DataSpec
@@ -271,43 +272,78 @@ def _channels_first(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def open_pictures(listing: Listing, settings: Data) -> Found:
     """Read every picture of ``listing`` that can be read, fitted to one size and colour.
 
-    Where a random choice will have to be made (held-out part, limit) the pictures are read in random order, so that the
-    choice is a slice of what may be a mapped file.
+    Copies are known by their files, which do not change with the size asked for, and by their pixels.
     """
-    train, test = list(listing.train), list(listing.test or listing.validation)
-    shuffled = (not test and settings.holdout > 0) or settings.limit is not None
-    if shuffled:
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(settings.seed))
-        train = [train[i] for i in order.tolist()]
-    x, lost, levels, notes = _read(train + test, settings, listing.name)
-    kept = [[p for i, p in enumerate(part, start) if i not in lost] for part, start in ((train, 0), (test, len(train)))]
-    if not kept[0] and kept[1]:
+    parts = usable_parts(listing)
+    files = [p for part in parts.values() for p in part]
+    x, lost, levels, notes, mapped = _read(files, settings, listing.name)
+    kept = by_part(parts, [i for i in range(len(files)) if i not in lost])
+    if not kept["train"]:
         raise BadInput(f"no training image in {listing.name} could be read, only test images")
-
-    labels: list[list[object] | None] = [[p.label for p in part] for part in kept]
-    classes, conditions = index_labels(*labels)
-    captions = all(p.caption is not None for part in kept for p in part)
-    spec = DataSpec(kind="image", shape=tuple(x.shape[1:]), levels=levels, classes=classes, captions=captions)
-    pixels = torch.from_numpy(x).split([len(kept[0]), len(kept[1])])
-    parts = [
-        Dataset(x=p, spec=spec, condition=c, captions=[q.caption or "" for q in k] if captions else None)
-        for p, c, k in zip(pixels, conditions, kept, strict=True)
-    ]
-    skipped = [Skipped((train + test)[i].name, reason) for i, reason in lost.items()]
+    skipped = [Skipped(files[i].name, reason) for i, reason in lost.items()]
     return Found(
-        train=parts[0],
-        test=parts[1] if kept[1] else None,
+        **described(x, kept, DataSpec(kind="image", shape=tuple(x.shape[1:]), levels=levels)),
+        origins=origins(kept, mapped),
         skipped=tuple(sorted((*listing.skipped, *skipped), key=lambda s: s.name)),
         notes=(*listing.notes, *notes),
-        shuffled=shuffled,
+        mapped=mapped,
     )
+
+
+def usable_parts(listing: Listing) -> dict[str, Sequence[Picture]]:
+    """The files of each part that ``listing`` has; files for validation alone are for testing."""
+    own = {"train": listing.train, "validation": listing.validation, "test": listing.test}
+    if listing.validation and not listing.test:
+        own |= {"validation": (), "test": listing.validation}
+    return {name: part for name, part in own.items() if part or name == "train"}
+
+
+def by_part(parts: Mapping[str, Sequence[Picture]], used: Sequence[int]) -> dict[str, list[Picture]]:
+    """The files of each part that examples were made of: ``used`` are their indices over all parts, one an example."""
+    files = [(name, p) for name, part in parts.items() for p in part]
+    return {name: [files[i][1] for i in used if files[i][0] == name] for name in parts}
+
+
+def described(x: NDArray[Any], kept: Mapping[str, Sequence[Picture]], spec: DataSpec) -> dict[str, Dataset]:
+    """The examples ``x`` of all parts that have any, with the labels and captions of their files."""
+    classes, conditions = index_labels(*([p.label for p in part] for part in kept.values()))
+    captions = all(p.caption is not None for part in kept.values() for p in part)
+    spec = replace(spec, classes=classes, captions=captions)
+    pieces = torch.from_numpy(x).split([len(part) for part in kept.values()])
+    return {
+        name: Dataset(x=piece, spec=spec, condition=c, captions=[p.caption or "" for p in part] if captions else None)
+        for (name, part), piece, c in zip(kept.items(), pieces, conditions, strict=True)
+        if part
+    }
+
+
+def origins(kept: Mapping[str, Sequence[Picture]], mapped: str | None) -> dict[str, Origin]:
+    """Of the files in each part, one an example, the names and a hash of their bytes (``mapped`` ones' is kept)."""
+    files = list({id(p): p for part in kept.values() for p in part}.values())
+
+    def read() -> Hashes:
+        found = _parallel(lambda p: hash_bytes(_bytes(p)), files)
+        return np.array([hash_bytes(h.encode()) if isinstance(h, str) else h for h in found], np.uint64)
+
+    hashes = read() if mapped is None else cache.kept(f"{mapped}-files", read)
+    of = {id(p): h for p, h in zip(files, hashes.tolist(), strict=True)}
+    return {
+        name: Origin(keys=np.array([of[id(p)] for p in part], np.uint64), names=[p.name for p in part])
+        for name, part in kept.items()
+        if part
+    }
+
+
+def _bytes(picture: Picture) -> bytes:
+    with picture.open() as file:
+        return file.read()
 
 
 def _read(
     pictures: Sequence[Picture], settings: Data, name: str
-) -> tuple[NDArray[np.uint8], dict[int, str], int, list[str]]:
+) -> tuple[NDArray[np.uint8], dict[int, str], int, list[str], str | None]:
     """Level numbers with shape (m, c, h, w) in the order of ``pictures``, those that are missing with the reason, the
-    number of levels, and notes."""
+    number of levels, notes, and the name in the cache where they are mapped from it."""
     files = [(p.name, p.size, p.stamp) for p in pictures]
     key = cache.key("pictures 2", name, files, settings.size, settings.fit, settings.colour, MAX_PIXELS)
     if (hit := cache.load(key)) is None:
@@ -358,8 +394,8 @@ def _read(
         notes.append("The pixels take two values alone, black and white: two levels.")
     if array.nbytes > cache.LARGE:
         notes.append(f"The decoded images ({array.nbytes / 1e9:.1f} GB) are mapped from {cache.folder() / key}.")
-        return x, lost, facts["levels"], notes
-    return np.ascontiguousarray(x), lost, facts["levels"], notes
+        return x, lost, facts["levels"], notes, key
+    return np.ascontiguousarray(x), lost, facts["levels"], notes, None
 
 
 def white(pixels: NDArray[np.uint8]) -> int:

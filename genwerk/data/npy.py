@@ -22,7 +22,7 @@ MAX_NPZ = 16 * 2**30
 def open_npy(path: Path, settings: Data) -> Found:
     """One array, a row an example; it is mapped, so a file larger than memory can be used."""
     try:
-        x = np.load(path, mmap_mode="r", allow_pickle=False)
+        x = np.load(path, mmap_mode="c", allow_pickle=False)
     except Exception as error:  # numpy reads the header as a Python literal, so a damaged one may raise anything
         raise ValueError(
             f"{path} is not a whole .npy file of numbers ({_line(error)}); save it again with numpy.save"

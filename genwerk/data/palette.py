@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import inf, log2, log10
-from typing import Any
+from math import inf, log2, log10, prod
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genwerk.data import cache
-from genwerk.data.dataset import Data, Dataset, Splits
+from genwerk.data.dataset import Data, Dataset, Rows, Splits
 from genwerk.errors import BadInput
 
 Bytes = NDArray[np.uint8]
@@ -74,12 +75,12 @@ class Report:
 # --- colours --------------------------------------------------------------------------------------------------------
 
 
-def histogram(images: Bytes) -> Histogram:
-    """The exact colours of ``images`` with shape (n, 3, h, w)."""
+def histogram(images: Bytes | Tensor) -> Histogram:
+    """The exact colours of ``images`` with shape (n, 3, h, w), which are read in chunks."""
     codes: NDArray[np.int32] = np.empty(0, np.int32)
     counts: NDArray[Any] = np.empty(0, np.int64)
     for rows in _chunks(images):
-        new, more = np.unique(_codes(images[rows].transpose(0, 2, 3, 1)), return_counts=True)
+        new, more = np.unique(_codes(np.asarray(images[rows]).transpose(0, 2, 3, 1)), return_counts=True)
         codes, place = np.unique(np.concatenate([codes, new]), return_inverse=True)
         counts = np.bincount(place, np.concatenate([counts, more]))
     return _ranked(_colours(codes), counts.astype(np.int64))
@@ -182,8 +183,8 @@ def paint(images: Bytes, palette: Bytes, out: Bytes | None = None) -> Bytes:
     return out
 
 
-def _chunks(images: Bytes) -> Iterator[slice]:
-    step = max(CHUNK // max(images[0, 0].size, 1), 1)
+def _chunks(images: Bytes | Tensor) -> Iterator[slice]:
+    step = max(CHUNK // max(prod(images.shape[2:]), 1), 1)
     return (slice(i, i + step) for i in range(0, len(images), step))
 
 
@@ -230,7 +231,7 @@ def apply(splits: Splits) -> Splits:
             f"--data.palette chooses among the colours of RGB images, and these data are {splits.spec}; leave it out"
             + (", or read the images in colour by --data.colour rgb" if splits.spec.kind == "image" else "")
         )
-    found = histogram(splits.train.x.numpy())
+    found = histogram(splits.train.x)
     palette, how = choose(found, splits.settings)
     cost = report(found, palette)
     bits = f"An index of {cost.index_bits:.2f} bits replaces 24 bits a pixel; its entropy is {cost.entropy:.2f} bits"
@@ -244,7 +245,7 @@ def bring(splits: Splits, palette: Palette) -> Splits:
     brought = splits.each(lambda part: painted(part, palette))
     if splits.test is splits.train:
         return brought
-    cost = report(histogram(splits.test.x.numpy()), as_array(palette))
+    cost = report(histogram(splits.test.x), as_array(palette))
     if not cost.changed:
         return brought
     note = f"Of the held-out pixels {cost.changed:.2%} take the nearest colour (PSNR {cost.psnr:.1f} dB)."
@@ -253,6 +254,9 @@ def bring(splits: Splits, palette: Palette) -> Splits:
 
 def painted(data: Dataset, palette: Palette) -> Dataset:
     """``data`` in the colours of ``palette`` alone, which its spec then names; large data stay in a mapped file."""
+    if isinstance(data.x, Rows):  # of the parts of one mapped file a mapped copy is painted whole, once
+        whole = painted(Dataset(x=data.x.of, spec=data.spec), palette)
+        return replace(data, x=cast(Tensor, Rows(whole.x, data.x.rows)), spec=whole.spec)
     x, table, key = data.x.numpy(), as_array(palette), None
 
     def fill(out: Bytes) -> dict[str, Any]:

@@ -1,29 +1,55 @@
-"""From what a reader found to training and test part: labels, held-out choice, limit."""
+"""From what a reader found to the parts for training, choosing and testing: labels, held-out choice, limit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from genwerk.data.dataset import Data, Dataset, Skipped, Splits
+from genwerk.data import cache
+from genwerk.data.content import Hashes, fingerprint, hash_rows, hash_texts, mixed, occurrences, shared
+from genwerk.data.dataset import PARTS, Data, Dataset, Skipped, Splits
+from genwerk.errors import BadInput
+from genwerk.spec import DataSpec
 from genwerk.tokens import learn
+
+MOST = 2_000
+"""Examples that a choice of weights is good enough with: of more data a smaller share is kept apart for it."""
+FEW = 10
+"""Rows to a distinct row from which rows of a table are alike by chance and not copies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where the examples of a part come from, an entry each; None where there is no more to say than they do."""
+
+    keys: Hashes | None = None
+    """What was read before it was brought to size, cut or given noise."""
+    names: Sequence[str] | None = None
+    """The files that they were read from."""
+    groups: Sequence[str] | None = None
+    """What they belong to (a speaker, a patient), as named by the settings, and which must not be split."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a reader made of a source, before anything is held out."""
+    """What a reader made of a source, in its own order, before anything is held out."""
 
     train: Dataset
+    validation: Dataset | None = None
+    """The source's own part to choose weights by, where it has one."""
     test: Dataset | None = None
     """The source's own test part, where it has one."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """What is known of the examples of a part beside what they hold."""
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
-    shuffled: bool = False
-    """Whether the training examples already stand in a random order drawn from the seed, so that a slice of them is a
-    random choice (data mapped from a file can be sliced without being read)."""
+    mapped: str | None = None
+    """The cache's name for training examples that are mapped from a file, and of which a part must be a view."""
 
 
 def check(settings: Data) -> None:
@@ -45,51 +71,227 @@ def check(settings: Data) -> None:
 
 
 def split(found: Found, settings: Data) -> Splits:
-    """Training and test part of ``found``; the same seed always holds out the same examples, whatever the limit.
+    """The three parts of ``found``, each in the order of the source.
 
-    At least one example is held out of two or more, unless none is asked for. A single example is both trained and
-    tested on, which is noted.
+    A part that the source does not have itself is chosen by a hash of what each example holds, or belongs to, and the
+    seed, by thresholds: whatever else is added, removed or put elsewhere, an example stays where it is, and copies are
+    in one part. There is an example in each part where there are enough, which alone may depend on the others; what
+    cannot be held out is noted.
     """
-    train, test, notes = found.train, found.test, list(found.notes)
-    generator = torch.Generator().manual_seed(settings.seed)
-
-    def order(n: int) -> Tensor:
-        return torch.arange(n) if found.shuffled else torch.randperm(n, generator=generator)
-
-    n = len(train)
-    if test is None and n == 1:
-        test = train
-        notes.append("There is one example in all: it is trained on and tested on.")
-    elif test is None and settings.holdout == 0:
-        test = train
-        notes.append("Nothing is held out, as asked: every example is trained on and tested on.")
-    elif test is None:
-        k = min(max(round(n * settings.holdout), 1), n - 1)
-        rows = order(n)
-        train, test = take(train, rows[: n - k], found.shuffled), take(train, rows[n - k :], found.shuffled)
-        notes.append(f"{k:,} of {n:,} examples, chosen by seed {settings.seed}, are held out for testing.")
-    else:
-        notes.append(f"The source has its own test part of {len(test):,} examples.")
-    validation = None
-    if settings.validation > 0 and len(train) > 1 and test is not train:
-        k, n = min(max(round(n * settings.validation), 1), len(train) - 1), len(train)
-        rows = order(n)
-        train, validation = take(train, rows[: n - k], found.shuffled), take(train, rows[n - k :], found.shuffled)
-        notes.append(f"{k:,} examples, chosen by seed {settings.seed}, are kept apart to choose weights by.")
-    test_is_train = test is train
-    if train.spec.classes and test.condition is None:
-        notes.append("Not every test example has a label, so the test part has none.")
-    if settings.limit is not None and settings.limit < len(train):
+    n, notes = len(found.train), list(found.notes)
+    hashes = {name: _hashes(found, name) for name in PARTS if _own(found, name) is not None}
+    place, few = _places(found, settings, hashes["train"])
+    holdout = 0.0 if found.test is not None else settings.holdout
+    whole = found.test is None and holdout == 0
+    validation = 0.0 if found.validation is not None or whole else min(settings.validation, MOST / ((1 - holdout) * n))
+    tested, judged, forced = choose(place, holdout, validation)
+    kept = ~(tested | judged)
+    rows = {"train": np.flatnonzero(kept), "validation": np.flatnonzero(judged), "test": np.flatnonzero(tested)}
+    chosen = [f"{len(rows[k]):,} {why}" for k, why in _WHY.items() if len(rows[k])]
+    if found.test is not None:
+        notes.append(f"The source has its own test part of {len(found.test):,} examples.")
+    if found.validation is not None:
+        notes.append(f"The source has its own validation part of {len(found.validation):,} examples.")
+    if chosen:
+        what = "what they belong to" if _groups(found) is not None else "what they hold"
         notes.append(
-            f"{settings.limit:,} of {len(train):,} training examples, chosen by seed {settings.seed}, are used."
+            f"Of {n:,} examples {' and '.join(chosen)}, by a hash of {what} and seed {settings.seed}"
+            + (
+                ": so few that which they are may change with the others."
+                if forced
+                else ", which stay where they are when others are added or removed."
+            )
         )
-        train = take(train, order(len(train))[: settings.limit], found.shuffled)
-    test = train if test_is_train else test
-    validation = validation or test  # until choosing by rows of their own is the default
-    splits = Splits(train=train, validation=validation, test=test, settings=settings, skipped=found.skipped)
+    if few:
+        notes.append(
+            f"The rows take {few:,} values, so equal ones are not held to be copies and are spread over the parts."
+        )
+    if settings.limit is not None and settings.limit < len(rows["train"]):
+        order = torch.randperm(len(rows["train"]), generator=torch.Generator().manual_seed(settings.seed)).numpy()
+        notes.append(
+            f"{settings.limit:,} of {len(order):,} training examples, chosen by seed {settings.seed}, are used."
+        )
+        rows["train"] = np.sort(rows["train"][order[: settings.limit]])
+
+    parts = {
+        name: found.train.select(torch.from_numpy(rows[name]), mapped=found.mapped is not None)
+        if len(rows[name]) < n
+        else found.train
+        for name in PARTS
+        if len(rows[name])
+    }
+    of = {name: hashes["train"][rows[name]] for name in parts}
+    for name in ("validation", "test"):
+        if (own := _own(found, name)) is not None:
+            parts[name], of[name] = own, hashes[name]
+    notes += _copies(found, {**of, "train": hashes["train"]} if few == 0 else {}, parts)
+    if "test" not in parts:
+        notes.append(
+            "There is one example in all: it is trained on and tested on."
+            if n == 1
+            else "Nothing is held out, as asked: every example is trained on and tested on."
+            if settings.holdout == 0
+            else f"All {n:,} examples are alike: they are trained on and tested on."
+        )
+    elif "validation" not in parts:
+        notes.append("No example is kept apart to choose weights by; those trained on are looked at.")
+    train = parts["train"]
+    if train.spec.classes and parts.get("test", train).condition is None:
+        notes.append("Not every test example has a label, so the test part has none.")
+    splits = Splits(
+        train=train,
+        validation=parts.get("validation", train),
+        test=parts.get("test", train),
+        settings=settings,
+        skipped=found.skipped,
+        chosen=tuple(name for name in parts if _own(found, name) is None),
+        fingerprints={
+            name: fingerprint(mixed(of[name], _labels(part), _captions(part))) for name, part in parts.items()
+        },
+    )
     if train.captions is not None:
         splits = read(splits, notes)
     return replace(splits, notes=tuple(notes))
+
+
+_WHY = {"test": "are held out for testing", "validation": "are kept apart to choose weights by"}
+
+
+def choose(
+    place: NDArray[np.float64], holdout: float, validation: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
+    """Which examples, at ``place`` in [0, 1), are for testing and for choosing, and whether a threshold had to move.
+
+    It moves where a part would be empty for no other reason than that few places are taken.
+    """
+    taken = np.unique(place)
+    least = int(holdout > 0 and len(taken) > 1)  # places that a part must have
+    less = int(validation > 0 and len(taken) > 1 + least)
+    wanted = np.searchsorted(taken, [holdout, holdout + validation * (1 - holdout)])
+    low = int(np.clip(wanted[0], least, len(taken) - 1 - less))
+    high = int(np.clip(wanted[1], low + less, len(taken) - 1))
+    tested = place < taken[low]
+    return tested, (place < taken[high]) & ~tested, [low, high] != wanted.tolist()
+
+
+def _own(found: Found, name: str) -> Dataset | None:
+    data: Dataset | None = getattr(found, name)
+    return data
+
+
+def _groups(found: Found) -> Sequence[str] | None:
+    return found.origins["train"].groups if "train" in found.origins else None
+
+
+def _hashes(found: Found, name: str) -> Hashes:
+    """A hash of each example of a part of ``found``, the same for copies."""
+    data, origin = _own(found, name), found.origins.get(name, Origin())
+    assert data is not None
+    if origin.keys is not None and data.spec.kind != "image":
+        return origin.keys  # a file's, of which there may be several pieces; or a row's before it was given noise
+    if found.mapped is None or name != "train":
+        return hash_rows(data.x)
+    return cache.kept(f"{found.mapped}-hashes", lambda: hash_rows(data.x))
+
+
+def _places(found: Found, settings: Data, hashes: Hashes) -> tuple[NDArray[np.float64], int]:
+    """Where in [0, 1) each training example stands for the choice, and how many values a table of few takes, or 0."""
+    origin, few = found.origins.get("train", Origin()), 0
+    if found.train.spec.kind == "table" and (values := len(np.unique(hashes))) * FEW <= len(hashes):
+        few, hashes = values, mixed(hashes, occurrences(hashes))
+    keys = hashes if origin.keys is None or few else origin.keys
+    together = [hashes] if origin.keys is None or few else [hashes, origin.keys]
+    if origin.groups is not None:
+        keys = hash_texts(origin.groups)
+        together.append(keys)
+    place = mixed(keys, settings.seed) / 2.0**64
+    return (shared(place, *together) if len(together) > 1 else place), few
+
+
+def _copies(found: Found, hashes: Mapping[str, Hashes], parts: Mapping[str, Dataset]) -> list[str]:
+    """How many examples of a part of the source's own stand in its training part too, and which; how many repeat."""
+    notes = []
+    for name, one in (("test", "test"), ("validation", "validation")):
+        if name not in hashes or _own(found, name) is None:
+            continue
+        again = np.flatnonzero(np.isin(hashes[name], hashes["train"]))
+        if len(again):
+            names = found.origins.get(name, Origin()).names
+            shown = [names[i] if names is not None else f"number {i + 1:,}" for i in again[:3].tolist()]
+            more = ", ..." if len(again) > 3 else ""
+            notes.append(
+                f"{len(again):,} of {len(parts[name]):,} {one} examples ({', '.join(shown)}{more}) are copies of "
+                "training examples, on which a model looks better than it is."
+            )
+    if "train" in hashes and found.train.spec.kind == "image":
+        repeated = len(hashes["train"]) - len(np.unique(hashes["train"]))
+        if repeated:
+            notes.append(f"{repeated:,} of {len(hashes['train']):,} images are copies of others, and stand by them.")
+    return notes
+
+
+def _labels(data: Dataset) -> Hashes | int:
+    return 0 if data.condition is None else hash_rows(data.condition.reshape(len(data), -1))
+
+
+def _captions(data: Dataset) -> Hashes | int:
+    return 0 if data.captions is None else hash_texts(data.captions)
+
+
+def arranged(data: Dataset, wanted: DataSpec, source: str) -> Dataset:
+    """``data`` with the columns, and the classes, of ``wanted`` in its order; both are known by their names alone.
+
+    Columns that ``wanted`` lacks are left out; one that is lacking is a BadInput. Where either has no names the place
+    counts. Classes stay as they are where ``wanted`` lacks one.
+    """
+    found = data.spec
+    if (order := _order(found.columns, wanted.columns, source)) is not None:
+        spec = replace(data.spec, columns=wanted.columns, shape=(len(order),))
+        data = replace(data, x=data.x[:, order], spec=spec)
+    if data.condition is not None and (order := _order(found.given, wanted.given, source)) is not None:
+        data = replace(data, condition=data.condition[:, order], spec=replace(data.spec, given=wanted.given))
+    has, needs = data.spec.classes, wanted.classes
+    if data.condition is not None and has and has != needs and set(has) <= set(needs):
+        index = torch.tensor([needs.index(name) for name in has], device=data.condition.device)
+        data = replace(data, condition=index[data.condition], spec=replace(data.spec, classes=needs))
+    return data
+
+
+def _order(has: Sequence[str], needs: Sequence[str], source: str) -> list[int] | None:
+    """Where the columns that a model ``needs`` stand among those that ``source`` ``has``; None where places count."""
+    if tuple(has) == tuple(needs) or not (_are_names(has) and _are_names(needs)):
+        return None
+    if missing := [column for column in needs if column not in has]:
+        raise BadInput(
+            f"{source} has no column {missing[0]!r}, which this model was trained on; its columns are "
+            f"{', '.join(has)}, and those needed are {', '.join(needs)}"
+        )
+    return [has.index(column) for column in needs]
+
+
+def _are_names(columns: Sequence[str]) -> bool:
+    """Whether ``columns`` have names, all different, and are not only counted (:func:`numbered`)."""
+    return 0 < len(columns) == len(set(columns)) and tuple(columns) != numbered(len(columns))
+
+
+def numbered(columns: int) -> tuple[str, ...]:
+    """What columns without names are called."""
+    return tuple(f"column {i + 1}" for i in range(columns))
+
+
+def changed(before: Mapping[str, str], now: Splits) -> str | None:
+    """What is different of data whose fingerprints were ``before``, in a sentence; None where nothing is."""
+    names = {"train": "training", "validation": "validation", "test": "test"}
+    other = [name for name in names if name in before and before[name] != now.fingerprints.get(name)]
+    if not before or not other:
+        return None
+    told = [
+        f"{int(before[name].partition(':')[0]):,} {names[name]} examples are now {len(now.part(name)):,}"
+        if int(before[name].partition(":")[0]) != len(now.part(name))
+        else f"the {len(now.part(name)):,} {names[name]} examples are others"
+        for name in other
+    ]
+    return f"The data have changed since the run was trained: {'; '.join(told)}."
 
 
 def read(splits: Splits, notes: list[str]) -> Splits:
@@ -101,20 +303,6 @@ def read(splits: Splits, notes: list[str]) -> Splits:
     if cut := sum(vocabulary.cuts(captions)):
         notes.append(f"{cut:,} captions have more than {vocabulary.length - 2} tokens and lose what comes after.")
     return splits.each(lambda part: part.read(vocabulary))
-
-
-def take(data: Dataset, rows: Tensor, contiguous: bool) -> Dataset:
-    """The examples of ``rows`` in their own order; of ``contiguous`` rows a view, so that mapped data stay mapped."""
-    if not contiguous:
-        return data.select(rows.sort().values)
-    part = slice(int(rows[0]), int(rows[-1]) + 1)
-    return replace(
-        data,
-        x=data.x[part],
-        condition=None if data.condition is None else data.condition[part],
-        captions=None if data.captions is None else data.captions[part],
-        text=None if data.text is None else data.text[part],
-    )
 
 
 def index_labels(*parts: Sequence[object] | None) -> tuple[tuple[str, ...], list[Tensor | None]]:

@@ -13,14 +13,13 @@ from math import ceil, gcd, isfinite
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from genwerk.data import cache
-from genwerk.data.dataset import FULL_SCALE, Data, Dataset, Skipped
-from genwerk.data.images import Listing
+from genwerk.data.dataset import FULL_SCALE, Data, Skipped
+from genwerk.data.images import Listing, by_part, described, origins, usable_parts
 from genwerk.data.images import Picture as File
-from genwerk.data.parts import Found, index_labels
+from genwerk.data.parts import Found
 from genwerk.data.reading import Unusable, decoding
 from genwerk.errors import BadInput
 from genwerk.spec import DataSpec
@@ -280,41 +279,22 @@ def holds_sounds(listing: Listing) -> bool:
 def open_sounds(listing: Listing, settings: Data) -> Found:
     """Read every recording of ``listing`` that can be read, brought to one rate and cut or filled to one length.
 
-    Where a random choice will have to be made (held-out part, limit) the recordings are read in random order, so that
-    the choice is a slice of what may be a mapped file. The pieces of a recording stand together, so that one recording
-    at most is in both parts.
+    The pieces of a recording, and copies of it, are known by its file, and so are in one part.
     """
     _check(settings)
-    train, test = list(listing.train), list(listing.test or listing.validation)
-    shuffled = (not test and settings.holdout > 0) or settings.limit is not None
-    if shuffled:
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(settings.seed))
-        train = [train[i] for i in order.tolist()]
-    files = train + test
-    x, facts = _read(files, settings, listing.name)
-    owners: list[int] = facts["owners"]
-    count = sum(i < len(train) for i in owners)
-    if not count:
+    parts = usable_parts(listing)
+    files = [f for part in parts.values() for f in part]
+    x, facts, mapped = _read(files, settings, listing.name)
+    kept = by_part(parts, facts["owners"])
+    if not kept["train"]:
         raise BadInput(f"no training recording in {listing.name} can be used, only test recordings")
-
-    kept = [[files[i] for i in part] for part in (owners[:count], owners[count:])]
-    classes, conditions = index_labels(*([f.label for f in part] for part in kept))
-    captions = all(f.caption is not None for part in kept for f in part)
-    spec = DataSpec(
-        kind="audio", shape=tuple(x.shape[1:]), sample_rate=facts["rate"], classes=classes, captions=captions
-    )
-    parts = [
-        Dataset(x=samples, spec=spec, condition=c, captions=[f.caption or "" for f in part] if captions else None)
-        for samples, c, part in zip(torch.from_numpy(x).split([len(k) for k in kept]), conditions, kept, strict=True)
-    ]
+    skipped = [Skipped(files[i].name, reason) for i, reason in facts["lost"]]
     return Found(
-        train=parts[0],
-        test=parts[1] if kept[1] else None,
-        skipped=tuple(
-            sorted((*listing.skipped, *(Skipped(files[i].name, r) for i, r in facts["lost"])), key=lambda s: s.name)
-        ),
+        **described(x, kept, DataSpec(kind="audio", shape=tuple(x.shape[1:]), sample_rate=facts["rate"])),
+        origins=origins(kept, mapped),
+        skipped=tuple(sorted((*listing.skipped, *skipped), key=lambda s: s.name)),
         notes=(*listing.notes, *facts["notes"]),
-        shuffled=shuffled,
+        mapped=mapped,
     )
 
 
@@ -333,7 +313,7 @@ def _check(settings: Data) -> None:
         )
 
 
-def _read(files: Sequence[File], settings: Data, name: str) -> tuple[NDArray[np.int16], dict[str, Any]]:
+def _read(files: Sequence[File], settings: Data, name: str) -> tuple[NDArray[np.int16], dict[str, Any], str | None]:
     """Examples with shape (m, 1, length), and what is known of them.
 
     ``owners`` holds the index of the file of every example, in order; ``lost`` the index of every file that has none,
@@ -342,7 +322,7 @@ def _read(files: Sequence[File], settings: Data, name: str) -> tuple[NDArray[np.
     known = [(f.name, f.size, f.stamp) for f in files]
     key = cache.key("sounds 2", name, known, settings.rate, settings.seconds, MAX_SAMPLES)
     if (hit := cache.load(key)) is not None:
-        return hit[0][: len(hit[1]["owners"])], hit[1]
+        return hit[0][: len(hit[1]["owners"])], hit[1], key
     lost: dict[int, str] = {}
     headers: dict[int, Header] = {}
     for i, file in enumerate(files):
@@ -386,7 +366,8 @@ def _read(files: Sequence[File], settings: Data, name: str) -> tuple[NDArray[np.
         raise _nothing(name, files, lost)
     if array.nbytes > cache.LARGE:
         facts["notes"].append(f"The decoded sounds ({array.nbytes / 1e9:.1f} GB) are mapped from a cached file.")
-    return array[: len(facts["owners"])], facts
+    mapped = key if array.nbytes > cache.LARGE else None
+    return array[: len(facts["owners"])], facts, mapped
 
 
 def _usual(rates: Sequence[int]) -> int:

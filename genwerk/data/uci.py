@@ -25,7 +25,8 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -80,8 +81,8 @@ def is_uci(source: str) -> bool:
 def open_uci(source: str, path: Path, settings: Data) -> Found:
     """The set that ``source``, NAME:PATH or NAME-val:PATH, names; ``path`` is a file or a folder that holds it.
 
-    Training rows are the paper's in both cases. Held out are its test rows, or with -val its validation rows, so that
-    what chooses a checkpoint or a setting need not be what is reported.
+    Training rows and those that choose a checkpoint are the paper's in both cases. Held out are its test rows, or with
+    -val its validation rows, so that what chooses a setting need not be what is reported.
     """
     name = source.partition(":")[0]
     name, choosing = name.removesuffix(VALIDATION), name.endswith(VALIDATION)
@@ -97,16 +98,21 @@ def open_uci(source: str, path: Path, settings: Data) -> Found:
     held = (
         f"Held out are the validation rows, to choose by; report what evaluate finds with --data {name}:PATH."
         if choosing
-        else "Held out are the test rows, and the validation rows are left out; to choose a checkpoint or settings "
-        f"without the test rows, train on {name}{VALIDATION}:PATH."
+        else f"Held out are the test rows; to choose settings without them, train on {name}{VALIDATION}:PATH."
     )
     notes = (
         f"{name.upper()} with the published preprocessing (Papamakarios, Pavlakou and Murray, 2017): {found.how}.",
         counts,
         held,
     )
-    held_out = found.validation if choosing else found.test
-    return table_found(found.train, held_out, None, None, found.columns, settings, name=str(path), notes=notes)
+    read = partial(table_found, y=None, test_y=None, columns=found.columns, settings=settings, name=str(path))
+    validation = read(found.validation, None)
+    result = read(found.train, found.validation if choosing else found.test, notes=notes)
+    return replace(
+        result,
+        validation=validation.train,
+        origins={**result.origins, "validation": validation.origins["train"]},
+    )
 
 
 def _counted(rows: tuple[int, int, int], columns: int) -> str:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
 from genwerk.data import Data, images, open_data
+from genwerk.data.dataset import PARTS
 from genwerk.data.images import Picture, common_size, decode, fitted, probe
 
 
@@ -278,7 +279,7 @@ def test_names_of_every_kind_are_found_and_hidden_files_are_not(tmp_path):
     save(tmp_path / ".git/c.png", gradient(8, 8))
     (tmp_path / "notes.txt").write_text("no picture")
     splits = open_data(Data(source=str(tmp_path)))
-    assert len(splits.train) + len(splits.test) == len(names)
+    assert sum(len(splits.part(name)) for name in PARTS) == len(names)
     assert splits.skipped == ()
     assert splits.spec.shape == (1, 8, 8)
     assert splits.spec.classes == ()
@@ -290,7 +291,7 @@ def test_class_folders_with_a_test_part(tmp_path):
         for k, name in enumerate(("cat", "dog")):
             for i in range(count):
                 save(tmp_path / part / name / f"{i}.png", np.full((4, 4), 100 * k + i, np.uint8))
-    splits = open_data(Data(source=str(tmp_path)))
+    splits = open_data(Data(source=str(tmp_path), validation=0))
     assert splits.spec.classes == ("cat", "dog")
     assert (len(splits.train), len(splits.test)) == (6, 4)
     for part in (splits.train, splits.test):
@@ -308,8 +309,8 @@ def test_metadata_gives_captions_and_labels(tmp_path):
         save(tmp_path / f"{i}.png", np.full((4, 4), i, np.uint8))
     table = 'file_name,text,kind\n0.png,"a, b",odd\n1.png,één,even\n2.png,c,odd\nlost.png,d,odd\n'
     (tmp_path / "metadata.csv").write_text(table, encoding="utf-8")
-    splits = open_data(Data(source=str(tmp_path), label="kind"))
-    captions = {int(p.x[i].max()): p.captions[i] for p in (splits.train, splits.test) for i in range(len(p))}
+    splits = open_data(Data(source=str(tmp_path), label="kind", holdout=0))
+    captions = {int(x.max()): text for x, text in zip(splits.train.x, splits.train.captions, strict=True)}
     assert captions == {0: "a, b", 1: "één", 2: "c"}
     assert splits.spec.captions
     assert splits.spec.classes == ("even", "odd")
@@ -328,15 +329,15 @@ def test_metadata_that_makes_no_sense_is_one_sentence(tmp_path, table):
 
 def test_damaged_images_are_skipped_counted_and_named(tmp_path):
     for i in range(5):
-        save(tmp_path / f"{i}.png", gradient())
+        save(tmp_path / f"{i}.png", gradient() + np.uint8(i))
     whole = (tmp_path / "0.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    splits = open_data(Data(source=str(tmp_path)))
-    assert len(splits.train) + len(splits.test) == 5
+    splits = open_data(Data(source=str(tmp_path), holdout=0))
+    assert len(splits.train) == 5
     assert [s.name for s in splits.skipped] == ["cut.png", "empty.png", "gone.png", "script.png", "text.jpg"]
     assert all(s.reason for s in splits.skipped)
 
@@ -429,7 +430,7 @@ def test_zip_members_lead_nowhere_and_cannot_swell(tmp_path):
     members = {"../../escape.png": png(gradient(4, 4)), "/abs.png": png(gradient(4, 4)), "bomb.png": bytes(10**7)}
     (tmp_path / "deep").mkdir()
     splits = open_data(zipped(tmp_path / "deep/it.zip", members))
-    assert len(splits.train) + len(splits.test) == 2
+    assert len(splits.train) == 2
     assert [s.name for s in splits.skipped] == ["bomb.png"]
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["deep", "it.zip"]
 
@@ -467,7 +468,7 @@ def small_memory(tmp_path, monkeypatch):
 
 
 def contents(splits):
-    return [sorted(p.x[:, 0, 0, 0].tolist()) for p in (splits.train, splits.test)], splits.skipped, splits.spec
+    return [splits.part(p).x[:][:, 0, 0, 0].tolist() for p in PARTS], splits.skipped, splits.spec
 
 
 def test_large_data_are_mapped_and_the_same_as_small(small_memory, monkeypatch):
@@ -479,7 +480,7 @@ def test_large_data_are_mapped_and_the_same_as_small(small_memory, monkeypatch):
     assert contents(open_data(source)) == contents(first)
     monkeypatch.undo()
     assert contents(open_data(source)) == contents(first)
-    assert (len(first.train), len(first.test)) == (5, 3)
+    assert len(first.train) == 5
 
 
 @pytest.mark.parametrize("harm", ["x.npy", "facts.json"])
@@ -496,8 +497,7 @@ def test_a_changed_file_is_read_anew(small_memory):
     source = Data(source=str(small_memory / "in"))
     open_data(source)
     save(small_memory / "in" / "0.png", np.full((8, 8), 200, np.uint8))
-    (train, test), *_ = contents(open_data(source))
-    assert 200 in train + test
+    assert any(200 in part for part in contents(open_data(source))[0])
 
 
 def test_data_larger_than_the_disk_are_refused(small_memory, monkeypatch):

@@ -15,7 +15,7 @@ NAMES = ("shape", "colour", "size", "position")
 
 @pytest.fixture(scope="module")
 def opened():
-    return open_data(Data(source="scenes"))
+    return open_data(Data(source="scenes", validation=0))
 
 
 def middling(shape, size="large", colour="red", position="at the top", pixels=256):

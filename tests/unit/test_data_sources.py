@@ -11,16 +11,17 @@ import torch
 from sklearn.datasets import load_digits
 
 from genwerk.data import BUILT_INS, Data, open_data
+from genwerk.data.dataset import PARTS
 from genwerk.settings import DIGITS
 
 
 def test_digits_are_those_of_scikit_learn():
     splits = open_data(Data(source="digits"))
     assert splits.spec == DIGITS
-    assert (len(splits.train), len(splits.test)) == (1617, 180)
+    assert [len(splits.part(name)) for name in PARTS] == [1488, 134, 175]
     bunch = load_digits()
     known = {(x.astype(np.uint8).tobytes(), int(y)) for x, y in zip(bunch.data, bunch.target, strict=True)}
-    for part in (splits.train, splits.test):
+    for part in map(splits.part, PARTS):
         assert part.x.dtype == torch.uint8
         assert all((x.numpy().tobytes(), int(y)) in known for x, y in zip(part.x, part.condition, strict=True))
     assert splits.train.batch().x.max() == 1
@@ -92,42 +93,7 @@ def test_a_folder_of_one_file_is_that_file(tmp_path):
     assert any("x.npy" in n for n in splits.notes)
 
 
-# --- What is held out -----------------------------------------------------------------------------------------------
-
-
-def rows(tmp_path, n, **options):
-    np.save(tmp_path / "x.npy", np.arange(n, dtype=np.float32)[:, None])
-    splits = open_data(Data(source=str(tmp_path / "x.npy"), **options))
-    return splits.train.x[:, 0].tolist(), splits.test.x[:, 0].tolist()
-
-
-def test_nothing_is_held_out_where_none_is_asked_for(tmp_path):
-    train, test = rows(tmp_path, 5, holdout=0.0)
-    assert len(train) == 5
-    assert train == test
-
-
-@pytest.mark.parametrize("n, holdout, held", [(100, 0.1, 10), (2, 0.1, 1), (2, 0.9, 1), (10, 0.99, 9)])
-def test_every_example_is_in_one_part(tmp_path, n, holdout, held):
-    train, test = rows(tmp_path, n, holdout=holdout)
-    assert sorted(train + test) == list(range(n))
-    assert len(test) == held
-
-
-def test_the_choice_belongs_to_the_seed_and_not_to_the_limit(tmp_path):
-    train, test = rows(tmp_path, 100, seed=1)
-    assert rows(tmp_path, 100, seed=1) == (train, test)
-    assert rows(tmp_path, 100, seed=2) != (train, test)
-    few, same = rows(tmp_path, 100, seed=1, limit=7)
-    assert same == test
-    assert len(few) == 7
-    assert set(few) < set(train)
-    assert few != train[:7]
-
-
-def test_one_example_is_trained_on_and_tested_on(tmp_path):
-    assert rows(tmp_path, 1) == ([0.0], [0.0])
-    assert any("one example" in n for n in open_data(Data(source=str(tmp_path / "x.npy"))).notes)
+# --- Built-ins --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", BUILT_INS)
