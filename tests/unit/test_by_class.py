@@ -144,6 +144,18 @@ def test_every_class_has_its_stages_and_only_its_own_weights_move_in_them(point:
         assert (one.mean > 1).all(), "it went for the data as the family's own hook has them"
 
 
+def test_a_class_is_judged_by_its_own_examples(point: PointConfig) -> None:
+    data = trees()
+    model = build(ByClassConfig(model=point), SPEC)
+    for c, stages in enumerate(zip(*[iter(model.stages(3))] * 2, strict=True)):
+        for stage in stages:
+            assert stage.part is model.models[c]
+            assert stage.sees is not None
+            assert torch.equal(stage.sees(data).x, data.x[data.condition == c])
+            assert len(stage.sees(replace(data, condition=None))) == 0
+            assert not model.models[c].seen
+
+
 def test_what_it_can_do(pairs: ByClass) -> None:
     assert abilities(pairs) == {"samples", "scores", "conditions"}
     assert pairs.condition == "label"

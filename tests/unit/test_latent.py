@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from genwerk import store
 from genwerk.abilities import Conditions, Samples, Scores
 from genwerk.data.dataset import Dataset
-from genwerk.events import StageDone
+from genwerk.evaluation import judge
+from genwerk.events import Evaluated, StageDone
 from genwerk.families.autoencoder import AutoencoderConfig
+from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.latent import Latent, LatentConfig
 from genwerk.families.mixture import MixtureConfig
 from genwerk.families.vae import VAE, VAEConfig
@@ -21,7 +25,7 @@ from genwerk.families.vqvae import VQVAE, VQVAEConfig
 from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
 from genwerk.noise import SeededNoise, Seeds
 from genwerk.recipes import find
-from genwerk.settings import Train, from_json, to_json
+from genwerk.settings import Recipe, Train, from_json, to_json
 from genwerk.spec import DataSpec
 from genwerk.trainer import Trainer
 
@@ -140,6 +144,32 @@ def test_stages_are_the_autoencoders_then_the_priors_on_the_codes(data: Dataset)
     assert torch.equal(codes.condition, data.condition)
     assert codes.captions == data.captions
     assert codes.spec == model.prior.spec
+
+
+def test_each_part_is_judged_by_its_own_figure_and_the_last_one_chooses(data: Dataset, tmp_path: Path) -> None:
+    """The end of the autoencoder, with an untrained prior, is nobody's best."""
+    small = data.select(torch.arange(64))
+    config = LatentConfig(autoencoder=AUTOENCODER, prior=MAFConfig(layers=1, widths=(8,)))
+    recipe = Recipe(model=config, train=Train(rounds=8, batch_size=32, evaluate_every=2, optim={}, sample_every=0))
+    checkpoints = store.Checkpoints(tmp_path, store.describe("latent", recipe, DIGIT))
+    trainer = Trainer(
+        Latent(config, DIGIT), small, recipe.train, validation=small, evaluate=judge, checkpoints=checkpoints
+    )
+    events = list(trainer)
+    by = {e.stage: next(iter(e.figures)) for e in events if isinstance(e, Evaluated)}
+    assert by == {"autoencoder train": "trimmed_reconstruction_mse", "prior train": "trimmed_nll"}
+    chosen = [e.choice.round for e in events if isinstance(e, StageDone)]
+    assert chosen[0] <= 8 < chosen[1]
+    codes = replace(small, x=trainer.finished().encode(small.batch().x), spec=trainer.model.prior.spec)
+    assert judge(trainer.model.prior, codes, codes).figures["trimmed_nll"] == pytest.approx(trainer.choice.best)
+
+
+def test_what_chooses_by_itself_or_cannot_be_judged_counts_by_its_end(data: Dataset) -> None:
+    config = LatentConfig(autoencoder=AUTOENCODER, prior=MixtureConfig(components=(2,)))
+    assert [(s.name, s.judged) for s in Latent(config, DIGIT).stages(5)] == [
+        ("autoencoder train", True),
+        ("prior 2 components", False),
+    ]
 
 
 def test_codes_are_made_without_gradient_in_evaluation_mode(data: Dataset) -> None:
