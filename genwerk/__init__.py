@@ -12,9 +12,16 @@ Names are imported when they are first used, so that ``import genwerk`` costs ne
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+    # Threads that wait for one another spin by default. Where other programs use the cores too, that keeps the thread
+    # waited for from running, and training is many times slower (benchmarks/busy.py). OpenMP reads this with torch.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 if TYPE_CHECKING:
     from genwerk.abilities import abilities

@@ -29,12 +29,22 @@ class Turn:
 
     ``data`` are tensors or batches with one row an example (split into micro-batches along the rows) and anything else
     that ``loss`` needs (passed on whole). A ``player`` of None only reports: no gradient, no step, nobody frozen.
+
+    A loss that couples the examples of a batch (a contrast, say) gives ``features``, which takes each by itself:
+    ``loss(*features(*data))`` is descended, with the rows of all micro-batches and processes before the one ``loss``.
+    What couples them otherwise is declared by :attr:`Model.couples`.
     """
 
-    __slots__ = ("data", "loss", "player")
+    __slots__ = ("data", "features", "loss", "player")
 
-    def __init__(self, player: str | None, loss: Callable[..., Loss], *data: Any) -> None:
-        self.player, self.loss, self.data = player, loss, data
+    def __init__(
+        self,
+        player: str | None,
+        loss: Callable[..., Loss],
+        *data: Any,
+        features: Callable[..., Sequence[Tensor]] | None = None,
+    ) -> None:
+        self.player, self.loss, self.data, self.features = player, loss, data, features
 
 
 Turns = Generator[Turn, Metrics, bool | None]
@@ -126,6 +136,14 @@ class Model(nn.Module, ABC):
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         self.config, self.spec = config, spec
+
+    @property
+    def couples(self) -> Sequence[str]:
+        """What, beside batch normalisation, makes the loss of an example depend on the others it is computed with.
+
+        Micro-batches and processes change what these see, and the trainer says so. ``features`` of a turn do not count.
+        """
+        return ()
 
     def players(self) -> Mapping[str, nn.Module]:
         """Who has an optimiser, by name."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
+import os
+import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from genwerk.launcher import stop_signals
 from genwerk.printable import printable
 
 if TYPE_CHECKING:
@@ -17,9 +23,105 @@ if TYPE_CHECKING:
     from genwerk.run import Training
 
 
+READER_GONE = 141
+"""Exit code of a command whose output nobody reads any more, as a shell gives it for SIGPIPE."""
+
+PLAIN = str.maketrans(
+    {"\u2264": "<=", "\u2265": ">=", "\u00b1": "+-", "\u00d7": "x", "\u2026": "..."}
+    | dict.fromkeys("\u2013\u2014\u2212", "-")
+    | dict.fromkeys("─━", "-")
+    | dict.fromkeys("│┃", "|")
+    | dict.fromkeys("╭╮╰╯┌┐└┘├┤", "+")
+)
+"""What stands for the signs that we print ourselves, where an encoding lacks them."""
+
+
+def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
+    """What is written for characters that an encoding lacks: a plain sign, else the character's number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end].translate(PLAIN)
+    return lacking.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+codecs.register_error("genwerk", _in_plain_signs)
+
+
+class Outlet:
+    """Standard output or error to which anything can be written.
+
+    A character that its encoding lacks is replaced. A write that fails is remembered in ``fault`` instead of raised: a
+    closed pipe or terminal must not end a training before it has been saved.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.fault: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        encoding = self._stream.encoding or "utf-8"
+        self._attempt(self._stream.write, text.encode(encoding, "genwerk").decode(encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the pipe or terminal behind it has been closed."""
+        return self.fault is not None and self.fault.errno != errno.ENOSPC
+
+    def _attempt(self, act: Callable[..., object], *arguments: str) -> None:
+        if self.fault is not None:
+            return
+        try:
+            act(*arguments)
+        except OSError as error:
+            self.fault = error
+            nowhere = os.open(os.devnull, os.O_WRONLY)  # for what is still in its buffer when Python ends
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+@contextmanager
+def outlets() -> Iterator[None]:
+    """While inside, all that is printed goes through an :class:`Outlet`; in the end, output that was lost is told.
+
+    A reader that has gone (``| head``) ends the command silently with :data:`READER_GONE`, any other fault with a
+    sentence.
+    """
+    before = sys.stdout, sys.stderr
+    out, err = (None if stream is None else Outlet(stream) for stream in before)
+    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
+    try:
+        yield
+    finally:
+        if out is not None:
+            out.flush()
+        sys.stdout, sys.stderr = before
+        if out is not None and out.gone:
+            sys.exit(READER_GONE)
+        if out is not None and out.fault is not None:
+            complain(f"the output could not be written: {out.fault}")
+            sys.exit(2)
+
+
+def reader_gone() -> bool:
+    """Whether nobody reads standard output any more."""
+    return getattr(sys.stdout, "gone", False)
+
+
 def say(text: str) -> None:
     """One line to the user, at once."""
     print(printable(text), flush=True)
+
+
+def complain(text: str) -> None:
+    """One line to the user about what went wrong, on standard error."""
+    print(printable(f"genwerk: {text}"), file=sys.stderr, flush=True)
 
 
 def console() -> Console:
@@ -60,9 +162,13 @@ def tell_skipped(skipped: Sequence[Skipped], *, every: bool = False) -> None:
         say(f"  and {len(skipped) - len(shown)} more; `genwerk data check` names them all")
 
 
-def follow(training: Training) -> None:
-    """Play a training to its end with a progress bar, and say what came of it."""
-    import signal
+def follow(training: Training, again: str = "") -> None:
+    """Play a training to its end with a progress bar, and say what came of it.
+
+    A signal that asks for an end, or a reader of the output who has gone, stops and saves it, and ends the command
+    with the exit code of that signal; ``again`` is the command that goes on.
+    """
+    from genwerk import runtime
 
     main = training.runtime.main
     if main:
@@ -76,14 +182,26 @@ def follow(training: Training) -> None:
         where = f"{training.runtime.device}" + (f" x {training.runtime.world}" if training.runtime.world > 1 else "")
         size = sum(p.numel() for p in training.trainer.model.parameters())
         say(f"training {training.name} on {where}: {size:,} parameters, {training.trainer.rounds:,} rounds")
-    with Progress(training) as progress, training.trainer.stopping_on(signal.SIGTERM, signal.SIGINT):
-        for event in training:
-            if main:
-                progress(event)
+    trainer = training.trainer
+    with Progress(training) as progress, trainer.stopping_on(*stop_signals()):
+        try:
+            training.runtime.barrier()  # by now all processes hear the signals
+            for event in training:
+                if main:
+                    progress(event)
+                    if reader_gone():
+                        trainer.stop()
+        except ConnectionError:
+            if trainer.stopped_by is None:
+                raise
+            sys.exit(128 + trainer.stopped_by)  # the stop reached another process before it could play
+    runtime.finish()  # all leave now: to measure takes the first alone, and may take longer than the others would wait
     if not main:
         return
     if training.stopped:
-        say(f"stopped and saved at round {training.trainer.position.round}; go on with --resume")
+        say(f"stopped and saved at round {trainer.position.round}; go on with {again or '--resume'}")
+        if trainer.stopped_by is not None:
+            sys.exit(128 + trainer.stopped_by)
         return
     compared = training.recipe.evaluate.samples > 0 and training.splits.spec.kind == "image"
     aside = " (features to compare samples in are trained once for these data, which may take a minute)"

@@ -1,4 +1,4 @@
-"""Where training runs: one process or several under torchrun, on CPU or GPU; all that knows of torch.distributed."""
+"""Where training runs: one process or several, on CPU or GPU; all that knows of torch.distributed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from genwerk import launcher
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -52,22 +56,110 @@ class Runtime:
         for dtype in dict.fromkeys(t.dtype for t in tensors):  # a set has another order in every process
             group = [t for t in tensors if t.dtype == dtype]
             flat = torch.cat([t.reshape(-1) for t in group]).mul_(weight)
-            dist.all_reduce(flat)
+            _sum(flat)
             for t, mean in zip(group, flat.split([t.numel() for t in group]), strict=True):
                 t.copy_(mean.view_as(t))
+
+    def gather(self, rows: Tensor) -> tuple[Tensor, slice]:
+        """The rows of all processes, one's after the other's, and where among them this one's are."""
+        if self.world == 1:
+            return rows, slice(0, len(rows))
+        counts = torch.zeros(self.world, dtype=torch.int64, device=rows.device)
+        counts[self.rank] = len(rows)
+        _sum(counts)
+        start = int(counts[: self.rank].sum())
+        own = slice(start, start + len(rows))
+        whole = rows.new_zeros(int(counts.sum()), *rows.shape[1:])
+        whole[own] = rows
+        _sum(whole)
+        return whole, own
+
+    def share_batch_norm(self, model: nn.Module) -> None:
+        """Let layers of batch normalisation take their statistics, while they learn, from the rows of all processes.
+
+        These must hold equally many. torch.nn.SyncBatchNorm does the same on GPUs alone.
+        """
+        for layer in model.modules():
+            if self.world > 1 and isinstance(layer, _BatchNorm):
+                layer.forward = partial(_shared_batch_norm, layer, self.world)  # type: ignore[method-assign]
+
+    def random_state(self) -> list[Tensor]:
+        """What :meth:`seed` has set and draws have moved on."""
+        cuda = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []
+        return [torch.get_rng_state(), *cuda]
+
+    def restore(self, state: Sequence[Tensor]) -> None:
+        """Put back what :meth:`random_state` gave."""
+        torch.set_rng_state(state[0])
+        for cuda in state[1:]:
+            torch.cuda.set_rng_state(cuda, self.device)
 
     def any(self, flag: bool) -> bool:
         """Whether ``flag`` is true on any process."""
         if self.world == 1:
             return flag
         shared = torch.tensor(float(flag), device=self.device)
-        dist.all_reduce(shared)
+        _sum(shared)
         return bool(shared)
 
     def barrier(self) -> None:
         """Wait for all processes."""
-        if self.world > 1:
-            dist.barrier()
+        self.any(False)
+
+
+def _sum(shared: Tensor) -> None:
+    """Replace ``shared`` by its sum over processes; a ConnectionError says that one of them has gone."""
+    try:
+        dist.all_reduce(shared)
+    except RuntimeError as error:
+        if "connection" not in str(error).lower():
+            raise
+        raise ConnectionError(
+            "another process of this training has ended; go on from the last checkpoint with --resume"
+        ) from error
+
+
+class _Summed(torch.autograd.Function):
+    """A tensor summed over processes; so is the gradient by it, for each process's loss depends on the sum."""
+
+    @staticmethod
+    def forward(_: Any, own: Tensor) -> Tensor:
+        shared = own.clone()
+        _sum(shared)
+        return shared
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        return summed(gradients[0].contiguous())
+
+
+def summed(own: Tensor) -> Tensor:
+    """The sum of a tensor over processes, through which gradients flow."""
+    shared: Tensor = _Summed.apply(own)  # type: ignore[no-untyped-call]
+    return shared
+
+
+def _shared_batch_norm(layer: _BatchNorm, world: int, x: Tensor) -> Tensor:
+    """What ``layer`` makes of this process's equal part ``x`` of a batch."""
+    if not layer.training:
+        return type(layer).forward(layer, x)
+    layer._check_input_dim(x)
+    dims, ones = [0, *range(2, x.dim())], (1, -1, *(1,) * (x.dim() - 2))
+    values = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    mean = summed(values.mean(dims)) / world
+    centred = values - mean.view(ones)
+    variance = summed(centred.square().mean(dims)) / world
+    if layer.running_mean is not None and layer.running_var is not None and layer.num_batches_tracked is not None:
+        layer.num_batches_tracked.add_(1)
+        newest = 1 / float(layer.num_batches_tracked) if layer.momentum is None else layer.momentum
+        n = world * values.numel() / len(mean)
+        with torch.no_grad():
+            layer.running_mean.lerp_(mean.to(layer.running_mean.dtype), newest)
+            layer.running_var.lerp_((variance * n / (n - 1)).to(layer.running_var.dtype), newest)
+    y = centred * (variance + layer.eps).rsqrt().view(ones)
+    if layer.affine:
+        y = torch.addcmul(layer.bias.view(ones), y, layer.weight.view(ones))
+    return y.to(x.dtype)
 
 
 def pick_device(wanted: Device = "auto") -> torch.device:
@@ -82,14 +174,20 @@ def pick_device(wanted: Device = "auto") -> torch.device:
 
 
 def start(device: Device = "auto", precision: Literal["float32", "bfloat16"] = "float32") -> Runtime:
-    """This process's runtime; under torchrun it joins the others first."""
+    """This process's runtime; under torchrun, or one of several that a command started, it joins the others first."""
     place = pick_device(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if "WORLD_SIZE" not in os.environ or not dist.is_available():
         return Runtime(place, precision)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+        backend, group = "nccl" if place.type == "cuda" else "gloo", launcher.group()
+        if group is None:
+            dist.init_process_group(backend)
+        else:
+            rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+            meeting = dist.FileStore(str(group / "store"), world)  # type: ignore[attr-defined]
+            dist.init_process_group(backend, store=meeting, rank=rank, world_size=world)
     return Runtime(place, precision, dist.get_rank(), dist.get_world_size())
 
 
@@ -100,13 +198,12 @@ def finish() -> None:
 
 
 def relaunch(processes: int, arguments: Sequence[str]) -> None:
-    """Replace this process by ``processes`` of the same command under torchrun; does nothing inside them."""
+    """Leave the command to ``processes`` processes of it and end as they do; does nothing but :func:`join` in them."""
     if processes < 1:
         raise ValueError(f"--devices is {processes}; it must be 1 or more")
-    if processes == 1 or "WORLD_SIZE" in os.environ:
-        return
-    if torch.cuda.is_available() and processes > torch.cuda.device_count():
-        raise ValueError(f"--devices is {processes}, but PyTorch sees {torch.cuda.device_count()} GPUs")
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    os.execv(sys.executable, [sys.executable, *torchrun, "-m", "genwerk", *arguments])
+    if launcher.group() is not None:
+        launcher.join()
+    elif processes > 1 and "WORLD_SIZE" not in os.environ:
+        if torch.cuda.is_available() and processes > torch.cuda.device_count():
+            raise ValueError(f"--devices is {processes}, but PyTorch sees {torch.cuda.device_count()} GPUs")
+        sys.exit(launcher.launch(processes, [sys.executable, "-m", "genwerk", *arguments]))

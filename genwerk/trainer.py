@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from genwerk import store
 from genwerk.abilities import Decodes, Encodes, Samples, condition_of, told_what
@@ -30,7 +32,8 @@ from genwerk.events import (
     Stopped,
     Watched,
 )
-from genwerk.model import Metrics, Model, Stage, Turn, schedule
+from genwerk.launcher import handling
+from genwerk.model import Loss, Metrics, Model, Stage, Turn, schedule
 from genwerk.noise import mix
 from genwerk.runtime import Runtime
 from genwerk.seats import Seat, averaged, learning_rate, seat_players
@@ -132,8 +135,11 @@ class Trainer:
         self.stages = model.stages(settings.rounds)
         self.position = Position()
         self.choice = Choice()
+        self.runtime.share_batch_norm(model)
         self.players = seat_players(model, settings)
         self._stop = False
+        self.stopped_by: signal.Signals | None = None
+        """The signal that asked this or another process to stop; None while none has."""
         self._unread: list[tuple[str, int, Tensor]] = []
         self._moved: dict[str, bool] = {}
         self._views: tuple[int, Dataset, Dataset] | None = None
@@ -169,19 +175,20 @@ class Trainer:
             self._finished = True
         return self.model.eval()
 
-    def stop(self, *_: Any) -> None:
-        """Ask for an end after the round being played; may be called from a signal handler or another thread."""
-        self._stop = True
+    def stop(self, number: int = signal.SIGTERM, _: Any = None) -> None:
+        """Ask for an end after the round being played; may be called from another thread or as a signal's handler.
+
+        Ctrl-C pressed again while that is awaited ends at once.
+        """
+        if self._stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._stop, self.stopped_by = True, signal.Signals(number)
 
     @contextmanager
     def stopping_on(self, *signals: signal.Signals) -> Iterator[None]:
         """While inside, these signals ask for an end instead of killing the process."""
-        before = {s: signal.signal(s, self.stop) for s in signals}
-        try:
+        with handling(signals, self.stop):
             yield
-        finally:
-            for s, handler in before.items():
-                signal.signal(s, handler)
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
@@ -196,6 +203,7 @@ class Trainer:
                     continue
                 stopped = True
             if stopped:
+                self.runtime.barrier()
                 yield Stopped(**self._where(stage))
                 return
             at = self.position
@@ -249,6 +257,7 @@ class Trainer:
             if main and (best or stopping or due):
                 yield from self._save(stage, best)
             if stopping:
+                self.stopped_by = self.stopped_by or signal.SIGTERM
                 return True
         return False
 
@@ -279,16 +288,7 @@ class Trainer:
         if seat is not None:
             for p in seat.parameters:
                 p.grad = None
-        total, means = torch.zeros((), device=self.runtime.device), Metrics()
-        for data, share in micro_batches(turn.data, self.settings.micro_batch):
-            with torch.set_grad_enabled(seat is not None), self.runtime.autocast():
-                loss, metrics = turn.loss(*data)
-            if seat is not None:
-                (loss if share == 1 else loss * share).backward()
-            total = total + loss.detach() * share
-            for name, value in metrics.items():
-                part = value.detach() * share
-                means[name] = means[name] + part if name in means else part
+        total, means = (self._descend if turn.features is None else self._descend_whole)(turn, seat is not None)
         of = "" if turn.player in (None, "model") else f"{turn.player} "
         means = {f"{of}loss": total, **means}
         self._pool(seat, means, turn)
@@ -299,6 +299,53 @@ class Trainer:
             if norm is not None:
                 means[f"{of}gradient norm"] = norm
         return means
+
+    def _descend(self, turn: Turn, learning: bool) -> Loss:
+        """Gradients of a loss that is a mean over examples, added up over micro-batches."""
+        total, means = torch.zeros((), device=self.runtime.device), Metrics()
+        for data, share in micro_batches(turn.data, self.settings.micro_batch):
+            with torch.set_grad_enabled(learning), self.runtime.autocast():
+                loss, metrics = turn.loss(*data)
+            if learning:
+                (loss if share == 1 else loss * share).backward()
+            total = total + loss.detach() * share
+            for name, value in metrics.items():
+                part = value.detach() * share
+                means[name] = means[name] + part if name in means else part
+        return total, means
+
+    def _descend_whole(self, turn: Turn, learning: bool) -> Loss:
+        """Gradients of a loss of the whole batch's features, whichever micro-batch or process they come from.
+
+        Gao, Zhang, Han & Callan, Scaling deep contrastive learning batch size under memory limited setup, 2021,
+        arXiv:2101.06983, section 3: features without a graph, the loss and its gradient by them, features once more.
+        """
+        assert turn.features is not None
+        pieces = [data for data, _ in micro_batches(turn.data, self.settings.micro_batch)]
+        whole = len(pieces) == 1 and self.runtime.world == 1
+        states, found = [], []
+        for data in pieces:
+            states.append(self.runtime.random_state())
+            with torch.set_grad_enabled(learning and whole), self.runtime.autocast():
+                found.append(turn.features(*data))
+        columns = [self.runtime.gather(torch.cat(column)) for column in zip(*found, strict=True)]
+        first = columns[0][1].start
+        features = [
+            rows if whole else rows.requires_grad_(learning and rows.is_floating_point()) for rows, _ in columns
+        ]
+        with torch.set_grad_enabled(learning), self.runtime.autocast():
+            loss, metrics = turn.loss(*features)
+        if learning:
+            loss.backward()
+        if learning and not whole:
+            for data, state, before in zip(pieces, states, found, strict=True):
+                self.runtime.restore(state)
+                with self.runtime.autocast():
+                    again = turn.features(*data)
+                rows = slice(first, first := first + len(before[0]))
+                used = [(now, of.grad[rows]) for now, of in zip(again, features, strict=True) if of.grad is not None]
+                torch.autograd.backward([now for now, _ in used], [grad / self._share for _, grad in used])
+        return loss.detach(), {name: value.detach() for name, value in metrics.items()}
 
     def _pool(self, seat: Seat | None, metrics: Metrics, turn: Turn) -> None:
         """Average gradients and figures over processes, by the examples each has seen."""
@@ -510,6 +557,7 @@ class Trainer:
             "choice": self.choice.state(),
             "watchdog": self.watchdog.state(),
             "threads": torch.get_num_threads(),
+            "processes": self.runtime.world,
         }
         return TrainerState(figures, averages, tensors)
 
@@ -527,6 +575,13 @@ class Trainer:
         threads = from_json(int, figures.get("threads"), f"{where}: threads")
         if not 0 < threads <= MOST_THREADS:
             raise BadFile(f"{where}: threads is {threads}; expected 1 to {MOST_THREADS}")
+        world = self.runtime.world
+        if (processes := from_json(int, figures.get("processes", world), f"{where}: processes")) != world:
+            warnings.warn(
+                f"{processes} processes trained this run so far, and it goes on with {world}: the result is the same "
+                "up to rounding, not to the bit",
+                stacklevel=2,
+            )
         if self.runtime.device.type == "cpu" and self.runtime.world == 1:
             torch.set_num_threads(threads)
         steps = from_json(dict[str, int], figures.get("steps"), f"{where}: steps")
@@ -583,9 +638,25 @@ class Trainer:
             world=self.runtime.world,
         )
         stream.examples = self.position.drawn
+        self._say_what_couples(stream)
         self._batch_size = stream.batch_size
         self._share = (stream.rows.stop - stream.rows.start) / stream.batch_size
         return stream
+
+    def _say_what_couples(self, stream: Stream) -> None:
+        """Where batches are cut or shared out, say which parts of the model see less than the whole batch."""
+        normalised = any(isinstance(m, _BatchNorm) for m in self.model.modules())
+        size, world = self.settings.micro_batch, self.runtime.world
+        if normalised and stream.batch_size % world:
+            raise ValueError(
+                f"batch normalisation needs as many examples on each of {world} processes, and a batch has "
+                f"{stream.batch_size}; choose a multiple of {world} with --train.batch-size"
+            )
+        cut = size is not None and size < stream.rows.stop - stream.rows.start
+        parts = [*self.model.couples, *(["batch normalisation"] if normalised and cut else [])]
+        if parts and (cut or world > 1):
+            of = f"micro-batch ({size} examples)" if cut else f"process (1 of {world})"
+            warnings.warn(f"{' and '.join(parts)} will see one {of} at a time, not the whole batch", stacklevel=2)
 
     def _where(self, stage: Stage) -> dict[str, Any]:
         steps = {name: seat.steps for name, seat in self.players.items()}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dis
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 import tyro
 
 from genwerk.cli import denoising, machine, matching, scoring, steering, training, using
-from genwerk.printable import printable
-from genwerk.progress import say
+from genwerk.launcher import may_speak
+from genwerk.progress import complain, outlets, say
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "recipes": training.recipes,
@@ -46,35 +47,58 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; a user's mistake ends with one sentence and exit code 2."""
+    """Run the command line.
+
+    A user's mistake ends with one sentence and exit code 2, a fault of ours with a traceback and exit code 1.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    warnings.showwarning = lambda message, *_, **__: print(printable(f"genwerk: {message}"), file=sys.stderr)
-    try:
-        if given[:1] == ["--version"]:
-            from genwerk import __version__
-
-            say(f"genwerk {__version__}")
-        elif given[:1] == ["train"] and len(given) > 1 and given[1] not in ("-h", "--help"):
-            training.train_command(given[1:])
-        else:
-            tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
-                args=given or ["--help"],
-                prog="genwerk",
-                description="Every family of deep generative model: train, use and measure.",
-            )
-    except (ValueError, OSError) as error:
-        _fail(error)
-    except RuntimeError as error:
-        if type(error).__name__ != "Diverged":
-            raise
-        _fail(error)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    warnings.showwarning = lambda message, *_, **__: complain(str(message))
+    with outlets():
+        try:
+            _run(given)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except Exception as error:
+            if may_speak():
+                _tell(error)
+            sys.exit(2 if _is_users(error) else 1)
 
 
-def _fail(error: Exception) -> NoReturn:
-    if os.environ.get("GENWERK_DEBUG"):
-        raise error
-    print(printable(f"genwerk: {error}"), file=sys.stderr)
-    sys.exit(2)
+def _run(given: Sequence[str]) -> None:
+    if given[:1] == ["--version"]:
+        from genwerk import __version__
+
+        say(f"genwerk {__version__}")
+    elif given[:1] == ["train"] and len(given) > 1 and given[1] not in ("-h", "--help"):
+        training.train_command(given[1:])
+    else:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            args=given or ["--help"],
+            prog="genwerk",
+            description="Every family of deep generative model: train, use and measure.",
+        )
+
+
+def _tell(error: Exception) -> None:
+    users = _is_users(error)
+    if not users or os.environ.get("GENWERK_DEBUG"):
+        traceback.print_exception(error)
+    complain(str(error) if users else "this is a fault of Genwerk; please report it with the lines above")
+
+
+def _is_users(error: Exception) -> bool:
+    """Whether ``error`` tells of a mistake or of the surroundings (disk, files), and not of a fault of ours.
+
+    It does if it is of a class of ours, an OSError, or a ValueError from a ``raise`` statement of ours: that is how a
+    mistake is told in every room. A ValueError that another library or an operation raises shows a fault.
+    """
+    if isinstance(error, OSError) or type(error).__module__.startswith("genwerk."):
+        return True
+    if not isinstance(error, ValueError) or error.__traceback__ is None:
+        return False
+    last = error.__traceback__
+    while last.tb_next is not None:
+        last = last.tb_next
+    ours = last.tb_frame.f_globals.get("__name__", "").startswith("genwerk.")
+    return ours and last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
@@ -77,6 +78,11 @@ class TrainOptions:
     """Also write TensorBoard's log into the run folder."""
 
 
+def _again(arguments: Sequence[str]) -> str:
+    """The command that goes on where ``genwerk train *arguments`` was stopped."""
+    return shlex.join(["genwerk", "train", *(a for a in arguments if a != "--resume"), "--resume"])
+
+
 def train_command(arguments: Sequence[str]) -> None:
     """``genwerk train``: the settings on offer are those of the recipe fitted to the data that were named."""
     from inspect import getdoc
@@ -127,7 +133,6 @@ def train_command(arguments: Sequence[str]) -> None:
         training = Training(
             name, settings, splits, out, resume=options.resume, device=options.device, tensorboard=options.tensorboard
         )
-        follow(training)
-        training.runtime.barrier()  # all leave together: a connection closed too early aborts the last
+        follow(training, again=_again(arguments))
     finally:
         runtime.finish()

@@ -4,7 +4,7 @@ Radford, Kim, Hallacy, Ramesh, Goh, Agarwal, Sastry, Askell, Mishkin, Clark, Kru
 Visual Models From Natural Language Supervision, 2021, arXiv:2103.00020, figure 3 and section 2.5.
 
 Done differently: pixels are standardised by the channels of the training data, and small images get a convolutional
-tower. Over several processes each contrasts its own examples.
+tower.
 """
 
 from __future__ import annotations
@@ -123,16 +123,23 @@ class CLIP(Model, Matches, Diagnoses, config=CLIPConfig):
     # --- training -----------------------------------------------------------------------------------------------------
 
     def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
-        yield Turn("model", self.loss, draw())
+        yield Turn("model", self.contrast, draw(), features=self.features)
         with torch.no_grad():
             self.logit_scale.clamp_(0, STEEPEST)
         return None
 
     def loss(self, batch: Batch) -> Loss:
-        """InfoNCE over the examples at hand: of a micro-batch, where batches are cut."""
+        """InfoNCE over the examples of ``batch``."""
+        return self.contrast(*self.features(batch))
+
+    def features(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Unit vectors of the images and of the texts, each with shape (n, d), and the texts."""
         assert batch.text is not None
-        images, texts = self.embed(batch.x), self.embed_text(batch.text)
-        return contrast(images, texts, alike(batch.text), self.logit_scale.exp())
+        return self.embed(batch.x), self.embed_text(batch.text), batch.text
+
+    def contrast(self, images: Tensor, texts: Tensor, text: Tensor) -> Loss:
+        """InfoNCE among all whose :meth:`features` are given."""
+        return contrast(images, texts, alike(text), self.logit_scale.exp())
 
     def stages(self, rounds: int) -> Sequence[Stage]:
         return [Stage("train", rounds, self.turns, data=self._fit_scale)]

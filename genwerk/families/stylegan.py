@@ -136,6 +136,10 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
+    @property
+    def couples(self) -> Sequence[str]:
+        return ("the minibatch statistic",) if self.config.group else ()
+
     def stages(self, rounds: int) -> Sequence[Stage]:
         """One stage a size where the networks grow, the last of which goes on to the end."""
         levels = range(self.first, self.top + 1)

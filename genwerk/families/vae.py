@@ -126,6 +126,10 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
 
     # --- training -----------------------------------------------------------------------------------------------------
 
+    @property
+    def couples(self) -> Sequence[str]:
+        return ("the MMD",) if self.config.mmd else ()
+
     def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
         batch = draw()
         u = draw.uniform(*self.spec.shape)

@@ -130,21 +130,6 @@ def test_resuming_a_killed_run_ends_with_the_same_bits(vae: Path, tmp_path: Path
     assert rounds == sorted(rounds)
 
 
-def test_sigterm_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    command = [sys.executable, "-m", "genwerk", "train", "vae", "--data", "digits", "--out", str(out)]
-    process = subprocess.Popen([*command, "--rounds", "1000000"], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    while "training vae" not in (line := process.stdout.readline()):
-        assert line
-    time.sleep(1.0)
-    process.send_signal(signal.SIGTERM)
-    rest = process.communicate(timeout=60)[0]
-    assert process.returncode == 0
-    assert "go on with --resume" in rest
-    assert list(out.glob("checkpoints/[0-9]*"))
-
-
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from math import log
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import dropout, normalize
 
 from genwerk.abilities import abilities
 from genwerk.data.dataset import Dataset
@@ -99,6 +99,32 @@ def test_the_model_descends_that_loss(model: CLIP) -> None:
     expected = slow_contrast(model.embed(given.x), model.embed_text(given.text), "abac", 1 / 0.07)
     torch.testing.assert_close(loss, expected)
     assert metrics["scale"].item() == pytest.approx(1 / 0.07, rel=1e-5)
+
+
+@pytest.mark.parametrize("micro", [1, 3])
+def test_gradients_are_those_of_the_whole_batch_however_it_is_cut(micro: int) -> None:
+    seen: list[Tensor] = []
+
+    class Blurred(CLIP):
+        def features(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+            images, *texts = super().features(replace(batch, x=dropout(batch.x, 0.5)))
+            seen.append(images)
+            return images, *texts
+
+    x = torch.rand(8, 3, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    data = Dataset(x=x, spec=replace(SPEC, vocabulary=None), captions=TEXTS * 2).read(SPEC.vocabulary)
+    settings = Train(rounds=1, batch_size=8, optim={"model": Optim(name="sgd")})
+
+    def gradients(family: type[CLIP], size: int | None) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        trainer = Trainer(family(SMALL, SPEC).double(), data, replace(settings, micro_batch=size))
+        trainer.fit()
+        return {name: p.grad for name, p in trainer.model.named_parameters()}
+
+    torch.testing.assert_close(gradients(CLIP, micro), gradients(CLIP, None), rtol=1e-10, atol=1e-14)
+    gradients(Blurred, micro)
+    first, again = torch.cat(seen).chunk(2)
+    assert torch.equal(first, again)
 
 
 @pytest.mark.parametrize("begin,end", [(9.0, log(100)), (-3.0, 0.0), (2.0, 2.0)])

@@ -23,6 +23,7 @@ FLOORS = [
     ["trainer"],
     ["seats", "watchdog"],
     ["runtime"],
+    ["launcher"],
     ["pictures"],
     ["classification", "outliers", "retrieval"],
     ["verbs"],
