@@ -373,8 +373,9 @@ def _read(
                 rows += 1
                 all_grey = all_grey and bool((pixels == pixels[:1]).all())
                 values.add(pixels)
-            levels = 2 if values.found in ({0, 1}, {0, 255}) else 256
-            if values.found == {0, 255}:
+            one = shape[0] == 1 or (settings.colour == "auto" and all_grey)
+            levels = 2 if one and values.found in ({0, 1}, {0, 255}) else 256
+            if levels == 2 and 255 in values.found:
                 for row in array[:rows]:
                     row //= 255
             return {"rows": rows, "grey": all_grey, "lost": sorted(lost.items()), "notes": notes, "levels": levels}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 import struct
 import subprocess
@@ -12,13 +13,18 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from genwerk import inputs
 from genwerk.cli import main
+from genwerk.data import Data, Splits
+from genwerk.errors import BadInput
+from genwerk.inputs import OpenRun
 
 Genwerk = Callable[..., str]
 QUICK = ["--rounds", "40", "--evaluate.samples", "200", "--evaluate.draws", "5", "--train.save-every", "20"]
@@ -58,6 +64,40 @@ def test_a_run_is_a_folder_that_says_all(vae: Path) -> None:
     events = [json.loads(line) for line in (vae / "events.jsonl").read_text().splitlines()]
     assert {"samples", "evaluated", "saved"} <= {e["event"] for e in events}
     assert "genwerk train vae --data digits" in (vae / "card.md").read_text()
+
+
+def test_what_a_run_folder_names_is_loaded_from_the_hub_where_one_says_so(
+    vae: Path, tmp_path: Path, refused: Genwerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = OpenRun(vae, "cpu", None, print)
+    opened.settings = replace(opened.settings, source="hf:somebody/something")
+    asked: list[str] = []
+
+    def open_data(settings: Data) -> Splits:
+        asked.append(settings.source)
+        raise BadInput("no such data")
+
+    monkeypatch.setattr(inputs, "open_data", open_data)
+    with pytest.raises(BadInput, match=r"hf:somebody/something.*set GENWERK_HUB=1"):
+        _ = opened.splits
+    assert not asked
+    monkeypatch.setenv("GENWERK_HUB", "1")
+    with pytest.raises(ValueError, match="no such data"):
+        _ = opened.splits
+    assert asked == ["hf:somebody/something"]
+    monkeypatch.delenv("GENWERK_HUB")
+    copy = tmp_path / "copy"
+    shutil.copytree(vae, copy)
+    config = (copy / "config.json").read_text()
+    (copy / "config.json").write_text(config.replace('"source": "digits"', '"source": "hf:somebody/something"'))
+    assert "GENWERK_HUB=1" in refused("train", "vae", "--out", copy, "--resume")
+
+
+def test_a_mask_of_noughts_and_ones_is_black_and_white(vae: Path, tmp_path: Path) -> None:
+    mask = np.indices((8, 8)).sum(0) % 2
+    Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "mask.png")
+    known = OpenRun(vae, "cpu", None, print).mask(str(tmp_path / "mask.png"))
+    assert (known[0, 0].numpy() == (mask > 0)).all()
 
 
 def test_pictures_carry_their_origin(vae: Path, genwerk: Genwerk) -> None:

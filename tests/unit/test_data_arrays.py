@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from genwerk.data import Data, arrays, cache, open_data
+from genwerk.data import Data, arrays, bounds, cache, open_data
 from genwerk.data.dataset import PARTS, Rows
 from genwerk.data.idx import read_idx
 
@@ -84,6 +84,13 @@ def test_idx_cut_at_every_byte_is_one_sentence(tmp_path, pack):
             read_idx(file)
     file.write_bytes(content)
     assert (read_idx(file) == IMAGES).all()
+
+
+def test_idx_that_would_fill_the_memory_is_refused_from_its_header(tmp_path, monkeypatch):
+    (tmp_path / "a.idx.gz").write_bytes(gzip.compress(idx(IMAGES)))
+    monkeypatch.setattr(bounds, "free_memory", lambda: 2 * IMAGES.size - 1)
+    with pytest.raises(ValueError, match=r"a\.idx\.gz takes .* GB of memory"):
+        read_idx(tmp_path / "a.idx.gz")
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

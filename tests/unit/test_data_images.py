@@ -147,6 +147,14 @@ def test_black_pictures_and_pictures_of_few_greys_have_256_levels(tmp_path):
     assert open_data(Data(source=str(tmp_path))).spec.levels == 256
 
 
+@pytest.mark.parametrize("colour", ["auto", "rgb"])
+def test_pure_colours_are_no_mask(tmp_path, colour):
+    save(tmp_path / "0.png", np.full((4, 4, 3), [255, 0, 0] if colour == "auto" else 255, np.uint8))
+    save(tmp_path / "1.png", np.zeros((4, 4, 3), np.uint8))
+    splits = open_data(Data(source=str(tmp_path), colour=colour, holdout=0))
+    assert (splits.spec.shape[0], splits.spec.levels, splits.train.batch().x.max()) == (3, 256, 1)
+
+
 @pytest.mark.parametrize("name", ["a.jfif", "a.JPE", "a.avif", "a.jp2", "a.bmp", "a.tif"])
 def test_pictures_of_every_kind_are_read(tmp_path, name):
     form = {"jfif": "JPEG", "JPE": "JPEG"}.get(name[2:])
@@ -498,6 +506,18 @@ def test_a_changed_file_is_read_anew(small_memory):
     open_data(source)
     save(small_memory / "in" / "0.png", np.full((8, 8), 200, np.uint8))
     assert any(200 in part for part in contents(open_data(source))[0])
+
+
+def test_without_a_home_or_a_place_to_write_one_sentence_says_so(small_memory, monkeypatch):
+    source = Data(source=str(small_memory / "in"))
+    (small_memory / "file").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(small_memory / "file"))
+    with pytest.raises(ValueError, match=r"cannot be made.*set XDG_CACHE_HOME"):
+        open_data(source)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(images.cache.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError))
+    with pytest.raises(ValueError, match=r"no home folder.*set XDG_CACHE_HOME"):
+        open_data(source)
 
 
 def test_data_larger_than_the_disk_are_refused(small_memory, monkeypatch):
