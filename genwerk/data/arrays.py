@@ -14,13 +14,17 @@ from genwerk.data import cache
 from genwerk.data.content import hash_rows
 from genwerk.data.dataset import Data, Dataset
 from genwerk.data.images import common_size, fitted
+from genwerk.data.labels import FEW, present
 from genwerk.data.parts import Found, Origin, index_labels, numbered
+from genwerk.errors import BadInput
 from genwerk.spec import DataSpec, numbers
 
 Array = NDArray[Any]
 
 CHUNK = 4096
 """Rows converted at a time."""
+DARK = 64
+"""Value of 255 that at least one pixel of images is expected to reach."""
 
 
 # --- What an array is -----------------------------------------------------------------------------------------------
@@ -35,6 +39,7 @@ def array_found(
     *,
     name: str,
     key: str | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Found:
     """Images where there are three or four dimensions, else a table.
 
@@ -43,25 +48,35 @@ def array_found(
     parts = [x] if test_x is None else [x, test_x]
     for part, labels in zip(parts, (y, test_y), strict=False):
         if part.dtype.kind not in "biuf":
-            raise ValueError(f"the array in {name} has the type {part.dtype}; expected numbers")
+            raise BadInput(f"the array in {name} has the type {part.dtype}; expected numbers")
         if part.ndim < 1 or part.ndim > 4 or part.size == 0:
-            raise ValueError(f"the array in {name} has shape {part.shape}; expected one example a row and at least one")
+            raise BadInput(f"the array in {name} has shape {part.shape}; expected one example a row and at least one")
         if labels is not None and labels.shape not in (part.shape[:1], (len(part), 1)):
-            raise ValueError(
+            raise BadInput(
                 f"the labels in {name} have shape {labels.shape}; expected one for each of {len(part):,} examples"
             )
     if len({part.shape[1:] for part in parts}) > 1:
-        raise ValueError(
+        raise BadInput(
             f"training and test examples in {name} have the shapes {x.shape[1:]} and {parts[1].shape[1:]}; expected one"
         )
     if x.ndim > 2:
-        return images_found(x, test_x, y, test_y, settings, name=name, key=key)
+        return images_found(x, test_x, y, test_y, settings, name=name, key=key, notes=notes)
     columns = numbered(x.shape[1] if x.ndim == 2 else 1)
-    return table_found(x, test_x, _items(y), _items(test_y), columns, settings, name=name, key=key)
+    return table_found(x, test_x, _items(y), _items(test_y), columns, settings, name=name, key=key, notes=notes)
 
 
 def _items(labels: Array | None) -> list[object] | None:
     return None if labels is None else list(labels.reshape(-1).tolist())
+
+
+def _labelled(x: Array, y: Sequence[object] | None) -> tuple[Array, Sequence[object] | None, tuple[str, ...]]:
+    """The examples that have a label, with theirs, and what is to be said of the others; none where no example has."""
+    if y is None:
+        return x, None, ()
+    keep, notes = present(y)
+    if keep is None:
+        return x, None if notes else y, notes
+    return x[keep], [label for label, kept in zip(y, keep, strict=True) if kept], notes
 
 
 def _chunks(array: Array) -> Iterator[Array]:
@@ -112,18 +127,25 @@ def table_found(
         )
     if key is not None and (settings.jitter or settings.given):
         option, cure = ("jitter", "add noise to it") if settings.jitter else ("given", "take fewer rows")
-        raise ValueError(f"the table in {name} is too large for memory, where --data.{option} works; {cure}")
+        raise BadInput(f"the table in {name} is too large for memory, where --data.{option} works; {cure}")
+    values[0], y, said = _labelled(values[0], y)
+    notes += said
+    if test_x is not None:
+        values[1], test_y, said = _labelled(values[1], test_y)
+        notes += tuple(f"Test part: {sentence}" for sentence in said)
     classes, conditions = index_labels(y, test_y)
+    if y is not None and len(y) >= 2 * FEW and 2 * len(classes) > len(y):
+        notes += (f"There are {len(classes):,} classes for {len(y):,} rows; does {settings.label!r} name classes?",)
     told, made = apart(columns, settings.given, name)
     if told and classes:
-        raise ValueError(
+        raise BadInput(
             f"the rows of {name} have labels in {settings.label!r} and --data.given names numbers; a model is told one "
             "or the other: leave out --data.given, or take the labels out of the table"
         )
     hashes = [hash_rows(part, columns) for part in values]
     if settings.jitter:
         notes += _jittered(values, columns, made, settings.seed)
-    notes += table_notes(values[0], columns, made)
+    notes += _rounded(x, columns) + table_notes(values[0], columns, made)
     given, columns = tuple(columns[i] for i in told), tuple(columns[i] for i in made)
     if given:
         conditions = [torch.from_numpy(part[:, told]) for part in values]
@@ -149,13 +171,13 @@ def apart(columns: Sequence[str], given: str, name: str) -> tuple[list[int], lis
         elif each.isdecimal() and int(each) < len(columns):
             told.append(int(each))
         else:
-            raise ValueError(
+            raise BadInput(
                 f"there is no column {each!r} for --data.given in {name}; its columns are {_listed(columns)}"
             )
     told = list(dict.fromkeys(told))
     made = [i for i in range(len(columns)) if i not in told]
     if not made:
-        raise ValueError(f"--data.given names all columns of {name}, so that nothing is left to make; name fewer")
+        raise BadInput(f"--data.given names all columns of {name}, so that nothing is left to make; name fewer")
     return told, made
 
 
@@ -169,7 +191,7 @@ def _finite(x: Array, columns: tuple[str, ...], name: str) -> Callable[[Any], ND
         if (wrong := ~(np.abs(values) <= GREATEST)).any():
             row, column = map(int, np.argwhere(wrong)[0])
             number = np.arange(len(x))[which][row]
-            raise ValueError(
+            raise BadInput(
                 f"row {number + 1:,}, column {columns[column]!r} of {name} is {part[row, column]}; expected a "
                 f"finite number of at most {GREATEST:.1g} (remove the row or fill the gap)"
             )
@@ -178,14 +200,24 @@ def _finite(x: Array, columns: tuple[str, ...], name: str) -> Callable[[Any], ND
     return rows
 
 
+def _rounded(x: Array, columns: Sequence[str]) -> tuple[str, ...]:
+    """A sentence for each column of ``x``, with shape (n, d), whose whole numbers float64 rounds."""
+    if x.dtype.kind not in "iu" or x.dtype.itemsize < 8:
+        return ()
+    part = x[:CHECKED].reshape(-1, len(columns))
+    large = [i for i in range(len(columns)) if max(abs(int(part[:, i].min())), int(part[:, i].max())) > WHOLE]
+    counts = [(columns[i], np.unique(part[:, i])) for i in large]
+    return tuple(
+        note for name, exact in counts for note in rounding_note(name, len(exact), len(np.unique(exact.astype(float))))
+    )
+
+
 GREATEST = 1e38
 """Greatest absolute value in a table: its square and a sum of these are still finite."""
 WHOLE = 2.0**53
 """Whole numbers above this are rounded to even ones in float64, or further."""
 CHECKED = 2**22
 """Rows of a table that are looked at for repeats; of a longer one the first."""
-FEW = 10
-"""Rows to a value from which a column counts as one of few values."""
 OFTEN = 0.05
 """Share of the rows from which one value of a column counts as frequent."""
 
@@ -235,6 +267,15 @@ def table_notes(x: NDArray[np.float64], columns: Sequence[str], made: Sequence[i
             f"Columns with a frequent value, of {of} rows: {_listed(often)}; a density can grow without bound on it."
         )
     return tuple(notes)
+
+
+def rounding_note(column: str, exact: int, kept: int) -> Iterator[str]:
+    """A sentence where a ``column`` of ``exact`` different numbers has fewer, ``kept``, in float64."""
+    if kept < exact:
+        yield (
+            f"The column {column!r} has {exact:,} different values, of which float64 tells {kept:,} apart; "
+            "subtract what they have in common before they are written, or leave the column out."
+        )
 
 
 def repeated_rows(x: NDArray[np.float64]) -> int:
@@ -326,20 +367,27 @@ def images_found(
 ) -> Found:
     """Images from arrays with shape (n, h, w), (n, h, w, c) or (n, c, h, w), fitted as ``settings`` ask.
 
-    Values are whole numbers from 0 to 255, floats in [0, 1] (rounded to 8 bits), or booleans; ``levels`` says how many
-    values a pixel takes where that is known to be other than 256.
+    Values are whole numbers from 0 to 255, floats in [0, 1] (rounded to 8 bits), or two alone, black and white, of any
+    type; ``levels`` says how many values a pixel takes where that is known to be other than 256.
     """
+    x, labels, said = _labelled(x, _items(y))
+    notes += said
+    test_labels: Sequence[object] | None = None
+    if test_x is not None:
+        test_x, test_labels, said = _labelled(test_x, _items(test_y))
+        notes += tuple(f"Test part: {sentence}" for sentence in said)
     parts = [_channels_last(part, name) for part in (x, test_x) if part is not None]
-    ranges = [_range(part, name) for part in parts]
-    scale, found_levels = max(r[0] for r in ranges), max(r[1] for r in ranges)
-    if len({r[0] for r in ranges}) > 1:
-        raise ValueError(f"training and test images in {name} have different ranges; bring both to 0 .. 255")
-    levels = levels or found_levels
+    scale, found_levels, note = (1.0, levels, None) if levels else _range(parts, name)
+    levels = found_levels
+    notes += () if note is None else (note,)
     channels = parts[0].shape[3]
-    grey = settings.colour == "grey" or (settings.colour == "auto" and (channels == 1 or all(r[2] for r in ranges)))
+    all_grey = channels == 1 or all(_equal_channels(part) for part in parts)
+    grey = settings.colour == "grey" or (settings.colour == "auto" and all_grey)
+    if grey and all_grey and channels == 3:
+        parts, channels = [part[..., :1] for part in parts], 1
     height, width, note = common_size([parts[0].shape[1:3]], settings)
-    if levels != 256 and ((height, width) != parts[0].shape[1:3] or channels > 1):
-        scale, levels = 255 / (levels - 1), 256
+    if levels != 256 and ((height, width) != parts[0].shape[1:3] or channels > 1 or not grey):
+        scale, levels = scale * 255 / (levels - 1), 256
     shape = (1 if grey else 3, height, width)
     values = []
     for part in parts:
@@ -350,11 +398,9 @@ def images_found(
         else:
             pixels = partial(_pixels, part, scale, shape, settings)
             values.append(_convert(len(part), shape, np.uint8, key, settings, pixels))
-    classes, conditions = index_labels(_items(y), _items(test_y))
+    classes, conditions = index_labels(labels, test_labels)
     spec = DataSpec(kind="image", shape=shape, levels=levels, classes=classes)
     sets = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
-    if any(part.dtype.kind == "f" and s == 255 for part, (s, _, _) in zip(parts, ranges, strict=True)):
-        notes += ("The pixels are floats in [0, 1] and are rounded to 8 bits.",)
     return Found(train=sets[0], test=sets[1] if test_x is not None else None, notes=(*notes, note), mapped=key)
 
 
@@ -367,28 +413,53 @@ def _channels_last(x: Array, name: str) -> Array:
         return x
     if first:
         return x.transpose(0, 2, 3, 1)
-    raise ValueError(
+    raise BadInput(
         f"the images in {name} have shape {x.shape}; expected 1, 3 or 4 channels, as (n, h, w, c) or (n, c, h, w)"
     )
 
 
-def _range(x: Array, name: str) -> tuple[float, int, bool]:
-    """Factor that brings the values of ``x`` to level numbers, number of levels, and whether all channels are equal."""
-    equal = x.shape[3] == 3 and all((part == part[..., :1]).all() for part in _chunks(x))
-    if x.dtype.kind == "b":
-        return 1.0, 2, equal
-    if x.dtype == np.uint8:
-        return 1.0, 256, equal
-    low, high = min(part.min() for part in _chunks(x)), max(part.max() for part in _chunks(x))
-    whole = x.dtype.kind != "f" or all((part == np.floor(part)).all() for part in _chunks(x))
-    if x.dtype.kind == "f" and low >= 0 and high <= 1:
-        return 255.0, 256, equal
-    if low >= 0 and high <= 255 and whole:
-        return 1.0, 256, equal
-    raise ValueError(
-        f"the images in {name} hold values from {low} to {high}; "
-        "expected floats in [0, 1] or whole numbers from 0 to 255"
-    )
+def _equal_channels(x: Array) -> bool:
+    """Whether colour images with shape (n, h, w, 3) are grey throughout."""
+    return x.shape[3] == 3 and all(bool((part == part[..., :1]).all()) for part in _chunks(x))
+
+
+def _range(parts: Sequence[Array], name: str) -> tuple[float, int, str | None]:
+    """Factor that brings the values of all ``parts`` to level numbers, number of levels, and what is to be said."""
+    if all(part.dtype == np.uint8 for part in parts) and any(map(_usual, _each(parts))):
+        return 1.0, 256, None
+    low, high = _ends(parts)
+    if high in (1, 255) and low == 0 and all(bool(((part == 0) | (part == high)).all()) for part in _each(parts)):
+        return 1 / high, 2, None if high == 1 else "The pixels take two values alone, black and white: two levels."
+    if all(part.dtype.kind == "f" for part in parts) and low >= 0 and high <= 1:
+        return 255.0, 256, "The pixels are floats in [0, 1] and are rounded to 8 bits."
+    whole = all(part.dtype.kind != "f" or bool((part == np.floor(part)).all()) for part in _each(parts))
+    if not (low >= 0 and high <= 255 and whole):
+        cure = f"; divide them by {high:g}" if low >= 0 and high > 255 else ""
+        raise BadInput(
+            f"the images in {name} hold values from {low:g} to {high:g}; expected floats in [0, 1] or whole numbers "
+            f"from 0 to 255{cure}"
+        )
+    if high == 0:
+        return 1.0, 256, "Every pixel is 0."
+    if high < DARK:
+        dark = f"The greatest value of a pixel is {high:g} of 255, so the images are dark"
+        return 1.0, 256, f"{dark}; if {high:g} is white, divide them by it."
+    return 1.0, 256, None
+
+
+def _usual(pixels: Array) -> bool:
+    """Whether bytes are neither two values alone nor all dark."""
+    return bool(((pixels > 1) & (pixels < 255)).any() and (pixels >= DARK).any())
+
+
+def _each(parts: Sequence[Array]) -> Iterator[Array]:
+    return (chunk for part in parts for chunk in _chunks(part))
+
+
+def _ends(parts: Sequence[Array]) -> tuple[float, float]:
+    """The least and the greatest value of all ``parts``."""
+    ends = [(float(chunk.min()), float(chunk.max())) for chunk in _each(parts)]
+    return float(np.min([low for low, _ in ends])), float(np.max([high for _, high in ends]))
 
 
 def _pixels(x: Array, scale: float, shape: tuple[int, int, int], settings: Data, rows: Any) -> NDArray[np.uint8]:

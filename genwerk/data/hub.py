@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from genwerk.data.arrays import table_found
-from genwerk.data.dataset import Data
+from genwerk.data.arrays import rounding_note, table_found
+from genwerk.data.bounds import afford
+from genwerk.data.dataset import Data, Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture, open_pictures
+from genwerk.data.labels import continuous, labelled, names
 from genwerk.data.parts import Found
 from genwerk.data.tables import part_files
 from genwerk.errors import BadInput
@@ -22,6 +26,10 @@ from genwerk.files import parse_json
 if TYPE_CHECKING:
     import pyarrow
 
+INDEX = re.compile(r"__index_level_\d+__")
+"""How pandas calls an index that it stores as a column."""
+ROWS = 1024
+"""Rows decoded at a time, before it is asked whether there is memory for more."""
 
 ALLOW = "GENWERK_HUB"
 """The environment variable that lets a run folder name data on the hub, which are loaded when they are needed."""
@@ -45,7 +53,18 @@ def open_parquet(path: Path, settings: Data) -> Found:
         raise BadInput(f"reading {path} needs pyarrow; type: pip install 'genwerk[parquet]'") from None
 
     def read(files: Sequence[Path]) -> pyarrow.Table | None:
-        return pyarrow.concat_tables([pq.read_table(f, partitioning=None) for f in files]) if files else None
+        return pyarrow.concat_tables([table for f in files for table in pieces(f)]) if files else None
+
+    def pieces(file: Path) -> list[pyarrow.Table]:
+        """The table of a file in pieces; a packed file can be a thousandth of what it holds."""
+        opened, taken = pq.ParquetFile(file), 0
+        found = [opened.schema_arrow.empty_table()]
+        afford(8 * opened.metadata.num_rows * len(_numeric(opened.schema_arrow)), str(file), "take fewer rows")
+        for batch in opened.iter_batches(ROWS):
+            taken += batch.nbytes
+            afford(taken, str(file), "take fewer rows")
+            found.append(pyarrow.Table.from_batches([batch]))
+        return found
 
     train_files, test_files = part_files(path, ".parquet")
     try:
@@ -84,23 +103,36 @@ def tables_found(train: pyarrow.Table, test: pyarrow.Table | None, settings: Dat
         raise BadInput(f"training and test part of {name} have different columns; expected the same")
     if not all(len(t) for t in tables):
         raise BadInput(f"{name} has a part without rows; expected at least one example")
-    columns = train.schema.names
+    columns = [column for column in train.schema.names if not INDEX.fullmatch(column)]
+    if len(set(columns)) < len(columns):
+        raise BadInput(f"{name} has several columns of one name; give each a name of its own")
     if settings.label != "label" and settings.label not in columns:
         raise BadInput(
             f"{name} has no column {settings.label!r} for --data.label; its columns are {', '.join(columns)}"
         )
-    labels = [_labels(t, settings.label) if settings.label in columns else None for t in tables]
-    notes = (f"The column {settings.label!r} gives the classes.",) if labels[0] is not None else ()
+    labels = [names(_labels(t, settings.label)) if settings.label in columns else None for t in tables]
+    notes = ("The index that pandas stored is left out.",) * (len(columns) < len(train.schema.names))
+    if labels[0] is not None and continuous(labels[0]):
+        if settings.label != "label":
+            raise BadInput(
+                f"the column {settings.label!r} of {name} holds measured numbers, which are no classes; leave out "
+                "--data.label, or tell a model the number with --data.given"
+            )
+        notes += ("The column 'label' holds measured numbers and no classes, so it is a column like the others.",)
+        labels = [None for _ in tables]
+    elif labels[0] is not None and labelled(labels[0]):
+        notes += (f"The column {settings.label!r} gives the classes.",)
     image = next((f.name for f in train.schema if _is_image(f.type)), None)
     if image is None:
-        names = tuple(c for c in columns if c != settings.label)
-        values = [_numbers(t, names, name) for t in tables] + [None]
+        numbers = tuple(c for c in columns if labels[0] is None or c != settings.label)
+        values = [_numbers(t, numbers, name) for t in tables] + [None]
+        notes += _rounded(train, numbers)
         return table_found(
             values[0],
             values[1],
             labels[0],
             labels[1] if test is not None else None,
-            names,
+            numbers,
             settings,
             name=name,
             notes=notes,
@@ -111,12 +143,15 @@ def tables_found(train: pyarrow.Table, test: pyarrow.Table | None, settings: Dat
         _pictures(part, table[image], classes, table[caption].to_pylist() if caption else None, stamp)
         for part, table, classes in zip(("train", "test"), tables, labels, strict=False)
     ]
-    listing = Listing(name=name, train=parts[0], test=parts[1] if len(parts) > 1 else (), notes=notes)
-    return open_pictures(listing, settings)
+    unlabelled = [p.name for part in parts if any(p.label for p in part) for p in part if p.label is None]
+    kept = [[p for p in part if p.label is not None or not any(p.label for p in part)] for part in parts]
+    listing = Listing(name=name, train=kept[0], test=kept[1] if len(kept) > 1 else (), notes=notes)
+    found = open_pictures(listing, settings)
+    return replace(found, skipped=(*found.skipped, *(Skipped(row, "it has no label") for row in unlabelled)))
 
 
 def _pictures(
-    part: str, cells: Any, labels: list[object] | None, captions: list[str | None] | None, stamp: int
+    part: str, cells: Any, labels: Sequence[object] | None, captions: list[str | None] | None, stamp: int
 ) -> list[Picture]:
     """The image files in ``cells``, a column of bytes or of the hub's structs, with what belongs to each."""
     import pyarrow.compute as pc
@@ -155,20 +190,21 @@ def _open_cell(files: Any, row: int) -> IO[bytes]:
 def _labels(table: pyarrow.Table, label: str) -> list[object]:
     """The labels of the rows, by name where the hub's description has names; None where a row has none."""
     described = parse_json((table.schema.metadata or {}).get(b"huggingface", b"{}"), "the hub's description")
-    names = described.get("info", {}).get("features", {}).get(label, {}).get("names")
+    called: object = described
+    for key in ("info", "features", label, "names"):
+        called = called.get(key) if isinstance(called, dict) else None
     values: list[object] = table[label].to_pylist()
-    if not names:
+    if not isinstance(called, list):
         return values
-    return [names[v] if isinstance(v, int) and 0 <= v < len(names) else None for v in values]
+    return [called[v] if isinstance(v, int) and 0 <= v < len(called) else None for v in values]
 
 
 def _numbers(table: pyarrow.Table, names: Sequence[str], name: str) -> Any:
     """The columns ``names`` as an array with shape (n, d)."""
-    import pyarrow.types as types
-
+    numeric = _numeric(table.schema)
     for column in names:
-        kind = table.schema.field(column).type
-        if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+        if column not in numeric:
+            kind = table.schema.field(column).type
             raise BadInput(
                 f"the column {column!r} of {name} holds {kind}; expected images, numbers, or class names in the "
                 "column that --data.label names"
@@ -176,3 +212,27 @@ def _numbers(table: pyarrow.Table, names: Sequence[str], name: str) -> Any:
     if not names:
         raise BadInput(f"{name} has no column beside the labels; expected at least one of numbers or images")
     return np.stack([table[c].to_numpy().astype(np.float64) for c in names], axis=1)
+
+
+def _numeric(schema: pyarrow.Schema) -> list[str]:
+    """The columns that hold numbers."""
+    import pyarrow.types as types
+
+    kinds = (types.is_integer, types.is_floating, types.is_boolean)
+    return [field.name for field in schema if any(kind(field.type) for kind in kinds)]
+
+
+def _rounded(table: pyarrow.Table, names: Sequence[str]) -> tuple[str, ...]:
+    """A sentence for each column of whole numbers that float64 rounds."""
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    wide = [
+        c for c in names if types.is_int64(table.schema.field(c).type) or types.is_uint64(table.schema.field(c).type)
+    ]
+    exact = {c: pc.unique(table[c]).drop_null().to_numpy() for c in wide}
+    return tuple(
+        note
+        for column, values in exact.items()
+        for note in rounding_note(column, len(values), len(np.unique(values.astype(np.float64))))
+    )

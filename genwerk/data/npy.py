@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from genwerk.data import cache
 from genwerk.data.arrays import Array, array_found
+from genwerk.data.bounds import afford
 from genwerk.data.dataset import Data
+from genwerk.data.labels import continuous
 from genwerk.data.parts import Found
+from genwerk.errors import BadFile, BadInput
 
 X_NAMES = ("x", "X", "images", "data", "arr_0")
 Y_NAMES = ("y", "Y", "labels", "targets", "target")
-MAX_NPZ = 16 * 2**30
-"""Greatest size in bytes of the arrays of an .npz, which cannot be mapped."""
+SPARSE = ({"format", "shape", "data", "indices", "indptr"}, {"format", "shape", "data", "row", "col"})
+"""Names of the arrays in which scipy keeps a sparse matrix."""
 
 
 def open_npy(path: Path, settings: Data) -> Found:
-    """One array, a row an example; it is mapped, so a file larger than memory can be used."""
+    """One array, a row an example; it is mapped, so a file larger than memory can be used.
+
+    What is an .npz under this name is read as one.
+    """
+    if zipfile.is_zipfile(path):
+        return open_npz(path, settings)
     try:
         x = np.load(path, mmap_mode="c", allow_pickle=False)
     except Exception as error:  # numpy reads the header as a Python literal, so a damaged one may raise anything
-        raise ValueError(
+        raise BadFile(
             f"{path} is not a whole .npy file of numbers ({_line(error)}); save it again with numpy.save"
         ) from None
     if x.nbytes <= cache.LARGE:
+        afford(x.nbytes, str(path), "take fewer rows")
         return array_found(np.array(x), None, None, None, settings, name=str(path))
     state = path.stat()
     key = cache.key(str(path.resolve()), state.st_size, state.st_mtime_ns)
@@ -35,40 +47,73 @@ def open_npy(path: Path, settings: Data) -> Found:
 
 
 def open_npz(path: Path, settings: Data) -> Found:
-    """Arrays by name: x (or X, images, data) and y (or labels), or x_train, x_test, y_train and y_test."""
+    """Arrays by name: x (or X, images, data) and y (or labels), or x_train, x_test, y_train and y_test.
+
+    What is an .npy under this name is read as one.
+    """
+    with path.open("rb") as file:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+            return open_npy(path, settings)
     try:
-        arrays = _load_npz(path)
+        members = _headers(path)
     except Exception as error:  # as above, and all that a damaged zip may raise
-        raise ValueError(
-            f"{path} is not a whole .npz file of numbers ({_line(error)}); save it again with numpy.savez"
-        ) from None
+        raise _damaged(path, error) from None
+    if any(names <= members.keys() for names in SPARSE):
+        raise BadInput(f"{path} holds a sparse matrix of scipy; save it dense: numpy.savez(path, x=matrix.toarray())")
 
-    def find(names: Sequence[str], part: str = "") -> Array | None:
+    def find(names: Sequence[str], part: str = "") -> str | None:
         spellings = [s for n in names for s in ((f"{n}_{part}", f"{part}_{n}") if part else (n,))]
-        return next((arrays[s] for s in spellings if s in arrays), None)
+        return next((s for s in spellings if s in members), None)
 
+    listed = ", ".join(sorted(members)) or "none"
     y_names = (settings.label, *Y_NAMES) if settings.label == "label" else (settings.label,)
+    test = test_y = None
     if (x := find(X_NAMES, "train")) is not None:
         test = find(X_NAMES, "test")
         y, test_y = find(y_names, "train"), find(y_names, "test") if test is not None else None
     else:
-        x, y, test, test_y = find(X_NAMES), find(y_names), None, None
-        if x is None and len(arrays) == 1:
-            x = next(iter(arrays.values()))
+        x, y = find(X_NAMES), find(y_names)
+        if x is None and len(members) == 1:
+            x = next(iter(members))
     if x is None:
-        raise ValueError(
-            f"{path} has the arrays {', '.join(sorted(arrays)) or 'none'}; name the examples x and the labels y"
-        )
+        raise BadInput(f"{path} has the arrays {listed}; name the examples x and the labels y")
     if y is None and settings.label != "label":
-        raise ValueError(
-            f"{path} has no array {settings.label!r} for --data.label; its arrays are {', '.join(sorted(arrays))}"
-        )
-    return array_found(x, test, y, test_y, settings, name=str(path))
+        raise BadInput(f"{path} has no array {settings.label!r} for --data.label; its arrays are {listed}")
+    chosen = [name for name in (x, test, y, test_y) if name is not None]
+    arrays = _read(path, {name: members[name] for name in chosen})
+    notes = []
+    if y is not None and continuous(arrays[y].reshape(-1).tolist()):
+        if settings.label != "label":
+            raise BadInput(
+                f"the array {y!r} of {path} holds measured numbers, which are no classes; leave out --data.label"
+            )
+        notes.append(f"The array {y!r} holds measured numbers and no classes, so it is not used.")
+        y = test_y = None
+    if unused := sorted(members.keys() - set(chosen)):
+        listed = ", ".join(map(repr, unused[:5])) + ", ..." * (len(unused) > 5)
+        notes.append(f"Not used: {listed}; examples are called x (or x_train and x_test), labels y.")
+    test_x, test_labels = (None if name is None else arrays[name] for name in (test, test_y))
+    labels = None if y is None else arrays[y]
+    return array_found(arrays[x], test_x, labels, test_labels, settings, name=str(path), notes=tuple(notes))
 
 
-def _load_npz(path: Path) -> dict[str, Array]:
-    """All arrays, each checked against the length of what holds it before memory is taken."""
-    arrays, total = {}, 0
+@dataclass(frozen=True)
+class Member:
+    """An array of an .npz as its header describes it."""
+
+    file: zipfile.ZipInfo
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the array."""
+        return prod(self.shape) * self.dtype.itemsize
+
+
+def _headers(path: Path) -> dict[str, Member]:
+    """What the arrays are, by name; none of them is read."""
+    members = {}
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if not member.filename.endswith(".npy"):
@@ -77,13 +122,34 @@ def _load_npz(path: Path) -> dict[str, Array]:
                 version = np.lib.format.read_magic(file)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, _, dtype = read(file)
-            size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-            total += size
-            if size > member.file_size or total > MAX_NPZ:
-                raise ValueError(f"{member.filename} claims {size:,} bytes")
-            with archive.open(member) as file:
-                arrays[member.filename.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
-    return arrays
+            members[member.filename.removesuffix(".npy")] = Member(member, shape, dtype)
+    return members
+
+
+def _read(path: Path, members: Mapping[str, Member]) -> dict[str, Array]:
+    """The arrays, each checked against the length of what holds it, and all against memory, before any is taken."""
+    for name, member in members.items():
+        if member.dtype.hasobject:
+            raise BadFile(
+                f"the array {name!r} of {path} holds Python objects, which are never read; save numbers, or text as "
+                f"{name}.astype(str)"
+            )
+        if member.size > member.file.file_size:
+            raise _damaged(path, ValueError(f"{member.file.filename} claims {member.size:,} bytes"))
+    afford(sum(m.size for m in members.values()), str(path), "save the examples as .npy, which is mapped, or fewer")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = {}
+            for name, member in members.items():
+                with archive.open(member.file) as file:
+                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+            return arrays
+    except Exception as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> BadFile:
+    return BadFile(f"{path} is not a whole .npz file of numbers ({_line(error)}); save it again with numpy.savez")
 
 
 def _line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from genwerk.data import cache
 from genwerk.data.content import Hashes, fingerprint, hash_rows, hash_texts, mixed, occurrences, shared
 from genwerk.data.dataset import PARTS, Data, Dataset, Skipped, Splits
+from genwerk.data.labels import names as label_names
 from genwerk.errors import BadInput
 from genwerk.spec import DataSpec
 from genwerk.tokens import learn
@@ -308,9 +309,11 @@ def read(splits: Splits, notes: list[str]) -> Splits:
 def index_labels(*parts: Sequence[object] | None) -> tuple[tuple[str, ...], list[Tensor | None]]:
     """Class names over all ``parts``, sorted (as numbers where all are), and each part's class indices with shape (n,).
 
-    A part that is None, or of which any label is None, has no indices; if that is the first, there are no classes.
+    A part that is None, or of which any label is missing, has no indices; if that is the first, there are no classes.
     """
-    labelled = [[_name(v) for v in p] if p is not None and all(v is not None for v in p) else None for p in parts]
+    together = iter(label_names([value for part in parts if part is not None for value in part]))
+    named = [None if part is None else [next(together) for _ in part] for part in parts]
+    labelled = [None if p is None or None in p else [name for name in p if name is not None] for p in named]
     if labelled[0] is None:
         return (), [None for _ in parts]
     names = sorted({name for p in labelled if p is not None for name in p})
@@ -318,11 +321,6 @@ def index_labels(*parts: Sequence[object] | None) -> tuple[tuple[str, ...], list
         names.sort(key=int)
     index = {name: i for i, name in enumerate(names)}
     return tuple(names), [p if p is None else torch.tensor([index[name] for name in p]) for p in labelled]
-
-
-def _name(value: object) -> str:
-    """A label as text: 3.0 and 3 are the same class."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _is_whole(name: str) -> bool:

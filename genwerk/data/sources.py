@@ -25,7 +25,8 @@ from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.parts import Found, check, split
 from genwerk.data.reading import Unusable, decoding
 from genwerk.data.sounds import holds_sounds, open_sounds
-from genwerk.data.tables import open_csv
+from genwerk.data.tables import SUFFIXES as TABLES
+from genwerk.data.tables import open_amat, open_csv
 from genwerk.data.uci import SETS, is_uci, missing, open_uci
 from genwerk.files import open_regular
 
@@ -86,7 +87,9 @@ def open_path(path: Path, settings: Data) -> Found:
 
 
 def _reader(path: Path) -> Reader | None:
-    return open_idx if is_idx(path) else READERS.get(path.suffix.lower())
+    if is_idx(path):
+        return open_idx
+    return open_csv if path.name.lower().endswith(TABLES) else READERS.get(path.suffix.lower())
 
 
 def _open_folder(path: Path, settings: Data) -> Found:
@@ -107,8 +110,8 @@ def _open_folder(path: Path, settings: Data) -> Found:
         return replace(
             found, notes=(f"{known[0].name} is the one file in the folder that can be opened.", *found.notes)
         )
-    if len(known) > 1 and {f.suffix.lower() for f in known} == {".csv"}:
-        return open_csv(path, settings)
+    if len(readers := {_reader(f) for f in known}) == 1 and readers <= {open_csv, open_amat}:
+        return readers.pop()(path, settings)  # type: ignore[misc]
     if known:
         raise ValueError(f"{path} holds {', '.join(f.name for f in known[:5])}; name the one you mean")
     kinds = Counter(f.suffix.lower() or "no suffix" for f in path.rglob("*") if f.is_file())
@@ -192,11 +195,11 @@ BUILT_INS: dict[str, Callable[[Data], Found]] = {
 READERS: dict[str, Reader] = {
     ".npy": open_npy,
     ".npz": open_npz,
-    ".csv": open_csv,
+    ".amat": open_amat,
     ".parquet": open_parquet,
     ".zip": _open_zip,
     **dict.fromkeys(SUFFIXES, _open_file),
 }
 """How a file is opened, by the end of its name."""
 
-_KINDS = "idx, .npy, .npz, .csv, .parquet, .zip, an image, a sound"
+_KINDS = "idx, .npy, .npz, .csv, .tsv, .amat, .parquet, .zip, an image, a sound"

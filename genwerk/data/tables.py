@@ -1,22 +1,47 @@
-"""Tables from .csv files, one or a folder's train and test, with every bad cell named."""
+"""Tables from text: .csv and its kin, one file or a folder's train and test, with every bad cell named."""
 
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import re
-from collections.abc import Sequence
+import zlib
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import chain, islice
+from math import isqrt
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genwerk.data.arrays import GREATEST, table_found
+from genwerk.data.arrays import GREATEST, WHOLE, array_found, rounding_note, table_found
+from genwerk.data.bounds import afford
 from genwerk.data.dataset import Data
+from genwerk.data.labels import MISSING, continuous, labelled
 from genwerk.data.parts import Found
+from genwerk.errors import BadFile, BadInput
 
+SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+"""Ends of the names of tables."""
 DELIMITERS = ",;\t|"
-_PART = re.compile(r"(?P<train>train)|(?P<test>test|val)", re.IGNORECASE)
+SPACES = " "
+"""Stands for any run of white space between cells."""
+SAMPLE = 100
+"""Lines by which delimiter and header are judged."""
+LONGEST = 2**24
+"""Characters of a line above which a file is taken for no table."""
+_PART = re.compile(r"(?:^|[-_. ])(?:(?P<train>train)|(?P<test>test|val))", re.IGNORECASE)
+_COMMA = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?")
+"""A decimal comma, or separators of thousands."""
+_PLAIN = re.compile(r"\d{1,9}")
+_UNNAMED = re.compile(r"Unnamed: \d+")
 
 
 @dataclass(frozen=True)
@@ -26,99 +51,313 @@ class Table:
     columns: tuple[str, ...]
     values: NDArray[np.float64]
     labels: list[object] | None
+    notes: tuple[str, ...] = ()
+    """How the file was understood, a sentence each."""
 
 
-def part_files(path: Path, suffix: str) -> tuple[list[Path], list[Path]]:
-    """The files of the training and of the test part: ``path`` itself, or a folder's files named train... and test...
+@dataclass(frozen=True)
+class Form:
+    """How the lines of a file are to be read."""
+
+    delimiter: str
+    skip: int
+    """Lines at the beginning that are passed over."""
+    commented: bool
+    """Whether the first line after these begins with #, which is no part of it."""
+    header: bool
+    notes: tuple[str, ...]
+
+
+def part_files(path: Path, suffixes: str | tuple[str, ...]) -> tuple[list[Path], list[Path]]:
+    """The files of the training and of the test part: ``path`` itself, or a folder's, whose names say train or test.
 
     Of test and val, test is preferred. Files whose names say neither are all for training when none says train.
     """
     if path.is_file():
         return [path], []
     files = sorted(
-        f for f in path.rglob("*") if f.suffix.lower() == suffix and f.is_file() and not f.name.startswith(".")
+        f for f in path.rglob("*") if f.name.lower().endswith(suffixes) and f.is_file() and not f.name.startswith(".")
     )
-    said = {f: m.lastgroup if (m := _PART.match(f.name)) else None for f in files}
+    said = {f: m.lastgroup if (m := _PART.search(f.name)) else None for f in files}
     train = [f for f in files if said[f] == "train"] or [f for f in files if said[f] is None]
     test = [f for f in files if said[f] == "test"]
-    tested = [f for f in test if f.name.lower().startswith("test")] or test
+    tested = [f for f in test if "test" in f.name.lower()] or test
     if not train:
-        raise ValueError(f"{path} holds only test files ({', '.join(f.name for f in files)}); name one train{suffix}")
+        raise BadInput(f"{path} holds only test files ({', '.join(f.name for f in files)}); name one train{suffixes}")
     return train, tested
+
+
+def one_of_each(path: Path, suffixes: str | tuple[str, ...]) -> tuple[Path, Path | None]:
+    """The one file of the training part, and that of the test part where there is one."""
+    trains, tests = part_files(path, suffixes)
+    if len(trains) > 1 or len(tests) > 1:
+        raise BadInput(f"{path} holds the tables {', '.join(f.name for f in trains + tests)}; name the file you mean")
+    return trains[0], tests[0] if tests else None
 
 
 def open_csv(path: Path, settings: Data) -> Found:
     """A table of numbers; the column that ``settings.label`` names, if there is one, may hold text: the classes."""
-    trains, tests = part_files(path, ".csv")
-    if len(trains) > 1 or len(tests) > 1:
-        raise ValueError(f"{path} holds the tables {', '.join(f.name for f in trains + tests)}; name the file you mean")
-    train = read_csv(trains[0], settings.label)
-    test = read_csv(tests[0], settings.label) if tests else None
+    first, second = one_of_each(path, SUFFIXES)
+    train = read_csv(first, settings.label)
+    test = read_csv(second, settings.label, classes=train.labels is not None) if second else None
     if test is not None and test.columns != train.columns:
-        raise ValueError(f"{tests[0].name} and {trains[0].name} in {path} have different columns; expected the same")
+        raise BadInput(f"{second and second.name} and {first.name} in {path} have different columns; expected the same")
     test_x, test_y = (test.values, test.labels) if test else (None, None)
-    notes = (f"The column {settings.label!r} gives the classes.",) if train.labels is not None else ()
+    notes = train.notes
+    if train.labels is not None and labelled(train.labels):
+        notes = (f"The column {settings.label!r} gives the classes.", *notes)
     return table_found(train.values, test_x, train.labels, test_y, train.columns, settings, name=str(path), notes=notes)
 
 
-def read_csv(path: Path, label: str) -> Table:
-    """The table in ``path``. Its first line is a header when none of its cells is a number."""
-    lines, delimiter = _lines(path)
+def read_csv(path: Path, label: str, *, classes: bool | None = None) -> Table:
+    """The table in ``path``, whose delimiter, header and column of row numbers are found out, and said.
+
+    ``classes`` says whether a column called ``label`` is one of classes; None finds it out.
+    """
+    with _opened(path) as text:
+        form = _form(path, text)
+        rows = _rows(path, text, form)
+        head = next(rows, None)
+        if head is None:
+            raise BadFile(f"{path} is empty; expected a line for every example")
+        if form.header:
+            names = [cell.strip() for cell in head[1]]
+        else:
+            names, rows = [f"column {i + 1}" for i in range(len(head[1]))], chain([head], rows)
+        if repeated := [name for name, times in Counter(names).items() if times > 1 and name]:
+            raise BadInput(f"{path} has several columns called {repeated[0]!r}; give each a name of its own")
+        if label != "label" and label not in names:
+            raise BadInput(f"{path} has no column {label!r} for --data.label; its columns are {', '.join(names)}")
+        target = names.index(label) if label in names else None
+        blank = [i for i, name in enumerate(names) if not name or _UNNAMED.fullmatch(name)]
+        texts: dict[int, list[str]] = {i: [] for i in (*blank, *([] if target is None else [target]))}
+        chosen = [i for i in range(len(names)) if i not in texts]
+        lines, numbers = _read(path, rows, names, chosen, texts, form.delimiter)
     if not lines:
-        raise ValueError(f"{path} is empty; expected a line for every example")
-    first = lines[0][1]
-    if not any(_is_number(cell) for cell in first):
-        names = [cell.strip() or f"column {i + 1}" for i, cell in enumerate(first)]
-        lines = lines[1:]
-    else:
-        names = [f"column {i + 1}" for i in range(len(first))]
-    if not lines:
-        raise ValueError(f"{path} has a header and no lines below it; expected a line for every example")
-    for number, cells in lines:
-        if len(cells) != len(names):
-            raise ValueError(
-                f"line {number:,} of {path} has {len(cells)} cells separated by {delimiter!r}; expected {len(names)}"
+        raise BadFile(f"{path} has a header and no lines below it; expected a line for every example")
+    values = np.frombuffer(numbers).reshape(len(lines), len(chosen))
+    columns = {i: values[:, k] for k, i in enumerate(chosen)}
+    notes = list(form.notes)
+
+    labels: list[object] | None = None
+    if target is not None and classes is not True and continuous(texts[target]):
+        if label != "label":
+            raise BadInput(
+                f"the column {label!r} of {path} holds {len(set(texts[target])):,} different numbers in {len(lines):,} "
+                "rows, which are no classes; leave out --data.label, or tell a model the number with --data.given"
             )
-    if label != "label" and label not in names:
-        raise ValueError(f"{path} has no column {label!r} for --data.label; its columns are {', '.join(names)}")
+        columns[target] = _numbers(path, label, lines, texts[target])
+        notes.append(f"The column {label!r} holds measured numbers and no classes, so it is a column like the others.")
+    elif target is not None and classes is False:
+        columns[target] = _numbers(path, label, lines, texts[target])
+    elif target is not None:
+        labels = list(texts[target])
+    for i in blank:
+        if not any(texts[i]):
+            notes.append(f"Column {i + 1} has no name and no cell and is left out.")
+        elif i == 0 and len(set(texts[i])) == len(lines):
+            notes.append("The first column has no name and tells the rows apart, as an index does; it is left out.")
+        else:
+            columns[i] = _numbers(path, names[i] or f"column {i + 1}", lines, texts[i])
+    if 0 in columns and names[0].lower() == "index" and (columns[0] == np.arange(len(lines))).all():
+        notes.append(f"The column {names[0]!r} numbers the rows from 0; it is left out.")
+        del columns[0]
+    if not columns:
+        raise BadInput(f"{path} has no column beside the labels; expected at least one of numbers")
+    order = sorted(columns)
+    table = np.stack([columns[i] for i in order], axis=1)
+    called = tuple(names[i] or f"column {i + 1}" for i in order)
+    _check(path, called, lines, table)
+    notes += _rounded(path, form, order, called, table)
+    return Table(called, table, labels, tuple(notes))
 
-    target = names.index(label) if label in names else None
-    chosen = [i for i in range(len(names)) if i != target]
-    if not chosen:
-        raise ValueError(f"{path} has no column beside the labels; expected at least one of numbers")
-    values = np.empty((len(lines), len(chosen)))
-    for column, i in enumerate(chosen):
-        values[:, column] = _column(path, names[i], [(number, cells[i]) for number, cells in lines])
-    labels: list[object] | None = None if target is None else [cells[target].strip() for _, cells in lines]
-    return Table(tuple(names[i] for i in chosen), values, labels)
+
+# --- lines and cells --------------------------------------------------------------------------------------------------
 
 
-def _lines(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
-    """Lines that are not blank, each with its number, and the delimiter: whichever the first line holds most of."""
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    """The text of ``path``, unpacked where it is gzipped: UTF-8, or UTF-16 where its mark says so."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            delimiter = max(DELIMITERS, key=first.count)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
-            return [(reader.line_num, cells) for cells in reader if any(c.strip() for c in cells)], delimiter
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8") from None
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            binary = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if packed else raw
+            mark = binary.read(2)
+            binary.seek(0)
+            encoding = "utf-16" if mark in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+            yield io.TextIOWrapper(binary, encoding, newline="")
+    except UnicodeError as error:
+        raise BadFile(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8") from None
+    except (csv.Error, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadFile(f"{path} cannot be read as a table ({error}); is the file whole?") from None
 
 
-def _column(path: Path, name: str, cells: Sequence[tuple[int, str]]) -> NDArray[np.float64]:
-    """The numbers of one column; a cell that is none, or above :data:`GREATEST`, is an error."""
+def _lines(path: Path, text: IO[str]) -> Iterator[str]:
+    while line := text.readline(LONGEST):
+        if len(line) == LONGEST:
+            raise BadFile(f"{path} has a line of more than {LONGEST:,} characters; is it a table?")
+        yield line
+
+
+def _cells(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line that is not blank, and its number."""
+    if delimiter == SPACES:
+        yield from ((number, cells) for number, line in enumerate(lines, 1) if (cells := line.split()))
+        return
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    yield from ((reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
+
+
+def _rows(path: Path, text: IO[str], form: Form) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line from the first of ``form`` on, and its number."""
+    text.seek(0)
+    lines: Iterator[str] = islice(_lines(path, text), form.skip, None)
+    if form.commented:
+        lines = chain([next(lines).lstrip("# ")], lines)
+    return ((form.skip + number, cells) for number, cells in _cells(lines, form.delimiter))
+
+
+def _form(path: Path, text: IO[str]) -> Form:
+    """What the first lines say of the file."""
+    lines = list(islice((line for line in _lines(path, text)), SAMPLE + 1))
+    notes, skip, commented = [], 0, False
+    while skip < len(lines) and not lines[skip].strip():
+        skip += 1
+    named = re.fullmatch(r"sep=(.)\s*", lines[skip]) if skip < len(lines) else None  # Excel's own first line
+    skip += named is not None
+    remarks = next((i for i, line in enumerate(lines[skip:]) if not line.startswith("#")), 0)
+    delimiter = named[1] if named else _delimiter(lines[skip + remarks :])
+    if remarks:
+        last = next(_cells([lines[skip + remarks - 1].lstrip("# ")], delimiter), (0, []))[1]
+        below = next(_cells(lines[skip + remarks :], delimiter), (0, []))[1]
+        commented = len(last) == len(below) and not any(map(_is_number, last)) and any(map(_is_number, below))
+        skip += remarks - commented
+        if passed := remarks - commented:
+            notes.append(f"{passed:,} lines at the beginning that start with # are passed over.")
+    sample = [cells for _, cells in _cells([line.lstrip("# ") for line in lines[skip:]], delimiter)]
+    header, note = (True, None) if commented else _header(sample)
+    return Form(delimiter, skip, commented, header, (*notes, *([note] if note else [])))
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """What parts the cells: that by which most lines have as many, most of them numbers."""
+
+    def score(delimiter: str) -> tuple[bool, float, float, int]:
+        try:
+            rows = [cells for _, cells in _cells(lines, delimiter)]
+        except csv.Error:
+            return False, 0.0, 0.0, 0
+        if not rows:
+            return False, 0.0, 0.0, 0
+        width, times = Counter(map(len, rows)).most_common(1)[0]
+        below = [cell for cells in rows[1:] for cell in cells]
+        numbers = sum(_is_number(cell) or _COMMA.fullmatch(cell.strip()) is not None for cell in below)
+        return width > 1, times / len(rows), numbers / max(1, len(below)), width
+
+    best = max(DELIMITERS, key=score)
+    if score(best)[0]:
+        return best
+    wide, share, numbers, _ = score(SPACES)
+    return SPACES if wide and share == 1 and numbers > 0.5 else best
+
+
+def _header(rows: Sequence[Sequence[str]]) -> tuple[bool, str | None]:
+    """Whether the first of ``rows`` names the columns, and a sentence where that is not plain."""
+    if not rows or not any(_is_number(cell) or _COMMA.fullmatch(cell.strip()) for cell in rows[0]):
+        return True, None
+    first, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    said = ", ".join(cell.strip() for cell in first[:4]) + (", ..." if len(first) > 4 else "")
+    taken = f"The first line ({said}) is taken for the header; if it is an example, put a header above it."
+    counted = [i for i, cell in enumerate(first) if _is_number(cell)]
+
+    def plain(row: Sequence[str]) -> list[int] | None:
+        """The cells of ``row`` below numbers of the first, where they are whole and rise."""
+        found = [int(row[i]) for i in counted if _PLAIN.fullmatch(row[i].strip())]
+        return found if len(found) == len(counted) and found == sorted(set(found)) else None
+
+    for i, cell in enumerate(first):
+        if cell.strip() and i not in counted and below and all(_is_number(row[i]) for row in below):
+            return True, taken  # a name above numbers
+    years = plain(first)
+    if years is not None and below and not any(map(plain, below)):
+        steps = years in (list(range(len(years))), list(range(1, len(years) + 1)))
+        fractions = all(any(not _PLAIN.fullmatch(row[i].strip()) for row in below) for i in counted)
+        if (steps or len(years) > 1) and (fractions or (steps and len(years) > 2)):
+            return True, taken
+    return False, "There is no header: the first line is taken for an example, and the columns are numbered."
+
+
+def _read(
+    path: Path,
+    rows: Iterable[tuple[int, list[str]]],
+    names: Sequence[str],
+    chosen: Sequence[int],
+    texts: dict[int, list[str]],
+    delimiter: str,
+) -> tuple[array[int], array[float]]:
+    """The number of each line and the numbers in its ``chosen`` cells, row by row; other cells go into ``texts``."""
+    lines, numbers = array("q"), array("d")
+    for line, cells in rows:
+        if len(cells) != len(names):
+            raise BadFile(
+                f"line {line:,} of {path} has {len(cells)} cells separated by {delimiter!r}; expected {len(names)}"
+            )
+        try:
+            numbers.extend([float(cells[i]) for i in chosen])
+        except ValueError:
+            wrong = next(i for i in chosen if not _is_number(cells[i]))
+            raise _bad(path, line, names[wrong], cells[wrong]) from None
+        for i, column in texts.items():
+            column.append(cells[i].strip())
+        lines.append(line)
+        if len(lines) % 2**16 == 0:
+            cells_of_text = 64 * len(texts) * len(lines)
+            afford(2 * 8 * len(numbers) + cells_of_text, str(path), "take fewer rows, or save it as .npy")
+    return lines, numbers
+
+
+def _numbers(path: Path, name: str, lines: Sequence[int], texts: Sequence[str]) -> NDArray[np.float64]:
+    """A column of text as numbers."""
     try:
-        values = np.array([float(text) for _, text in cells])
-        if (np.abs(values) <= GREATEST).all():
-            return values
-        number, text = next(c for c, v in zip(cells, values.tolist(), strict=True) if not abs(v) <= GREATEST)
+        return np.array([float(text) for text in texts])
     except ValueError:
-        number, text = next(c for c in cells if not _is_number(c[1]))
-    raise ValueError(
-        f"line {number:,}, column {name!r} of {path} holds {text[:40]!r}; expected a finite number (a column of class "
-        "names is named with --data.label)"
+        wrong = next(i for i, text in enumerate(texts) if not _is_number(text))
+        raise _bad(path, lines[wrong], name, texts[wrong]) from None
+
+
+def _check(path: Path, names: Sequence[str], lines: Sequence[int], values: NDArray[np.float64]) -> None:
+    if (wrong := ~(np.abs(values) <= GREATEST)).any():
+        row, column = map(int, np.argwhere(wrong)[0])
+        raise _bad(path, lines[row], names[column], str(values[row, column]))
+
+
+def _bad(path: Path, line: int, name: str, text: str) -> BadFile:
+    """What is wrong with a cell."""
+    cure = "a column of class names is named with --data.label"
+    if _is_number(text):
+        cure = "change it, or remove the row"
+    elif _COMMA.fullmatch(text.strip()):
+        cure = "numbers are written with a point and without separators, as in 1234.5"
+    elif text.strip().lower() in MISSING:
+        cure = "fill the gap, or remove the row"
+    return BadFile(
+        f"line {line:,}, column {name!r} of {path} holds {text[:40]!r}; expected a finite number of at most "
+        f"{GREATEST:.0g} ({cure})"
     )
+
+
+def _rounded(
+    path: Path, form: Form, order: Sequence[int], names: Sequence[str], values: NDArray[np.float64]
+) -> Iterator[str]:
+    """A sentence for each column whose cells differ by less than float64 tells; the file is read again for these."""
+    greatest = np.abs(values).max(0)
+    near = (greatest >= WHOLE) | (np.ptp(values, axis=0) < 16 * len(values) * np.spacing(greatest))
+    for k in np.flatnonzero(near).tolist():
+        with _opened(path) as text:
+            rows = islice(_rows(path, text, form), form.header, None)
+            exact = {Decimal(cells[order[k]].strip()) for _, cells in rows}
+        yield from rounding_note(names[k], len(exact), len(np.unique(values[:, k])))
 
 
 def _is_number(text: str) -> bool:
@@ -127,3 +366,46 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+# --- amat -------------------------------------------------------------------------------------------------------------
+
+
+def open_amat(path: Path, settings: Data) -> Found:
+    """The text of numbers in which binarised MNIST and its kin are kept: a line an example, without a header.
+
+    Lines of as many numbers as a square picture has pixels are pictures, with their label where there is one more.
+    """
+    first, second = one_of_each(path, ".amat")
+    parts = [_amat(first), _amat(second) if second else None]
+    assert parts[0] is not None
+    width = parts[0].shape[1]
+    side, labelled = (isqrt(width), False) if isqrt(width) ** 2 == width else (isqrt(width - 1), True)
+    if labelled and continuous(parts[0][:, -1].tolist()):
+        side = 0
+    if side * side + labelled != width or any(p is not None and p.shape[1] != width for p in parts):
+        return array_found(parts[0], parts[1], None, None, settings, name=str(path))
+    x, test_x = (None if p is None else p[:, : side * side].reshape(-1, side, side) for p in parts)
+    y, test_y = (p[:, -1] if p is not None and labelled else None for p in parts)
+    assert x is not None
+    note = f"Each line is taken for a picture of {side} x {side} pixels{' and its label' * labelled}."
+    return array_found(x, test_x, y, test_y, settings, name=str(path), notes=(note,))
+
+
+def _amat(path: Path) -> NDArray[np.float64] | NDArray[np.uint8]:
+    """The numbers of ``path`` with shape (n, d); digits of 0 and 1 alone are bytes."""
+    afford(4 * path.stat().st_size, str(path), "take fewer lines")
+    content = path.read_bytes()
+    width = len(content[: content.find(b"\n") + 1 or None].split())
+    lines = content.translate(None, b" \t\r").split()
+    if width and all(len(line) == width and not line.strip(b"01") for line in lines):
+        return np.frombuffer(b"".join(lines), np.uint8).reshape(-1, width) - np.uint8(ord("0"))
+    try:
+        values = np.array(content.split(), np.float64)
+    except ValueError as error:
+        raise BadFile(
+            f"{path} cannot be read as numbers ({error}); expected a line of them for every example"
+        ) from None
+    if {len(line.split()) for line in content.splitlines()} - {0} != {width}:
+        raise BadFile(f"{path} has lines of different lengths; expected as many numbers in each")
+    return values.reshape(-1, width)

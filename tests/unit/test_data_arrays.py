@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import sparse
 
 from genwerk.data import Data, arrays, bounds, cache, open_data
 from genwerk.data.dataset import PARTS, Rows
@@ -156,14 +157,29 @@ def test_images_of_every_layout_and_range(tmp_path, array, expected):
     assert (splits.train.x.numpy() == expected).all()
 
 
-def test_booleans_are_two_levels_unless_they_are_resized(tmp_path):
-    source = saved(tmp_path / "x.npy", IMAGES > 100)
-    splits = open_data(Data(source=source))
+@pytest.mark.parametrize("white", [1, 255])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.int64, np.uint16, np.float32, np.float64])
+def test_two_values_are_two_levels_unless_they_are_resized(tmp_path, dtype, white):
+    if white > np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else dtype is bool and white > 1:
+        return
+    bits = IMAGES > 100
+    source = saved(tmp_path / "x.npy", (bits * white).astype(dtype))
+    splits = open_data(Data(source=source, holdout=0, validation=0))
     assert splits.spec.levels == 2
+    assert (splits.train.x[:, 0].numpy() == bits).all()
     assert set(splits.train.batch().x.unique().tolist()) == {0.0, 1.0}
     resized = open_data(Data(source=source, size=16))
     assert resized.spec.levels == 256
     assert resized.train.x.max() == 255
+    grey = saved(tmp_path / "rgb.npy", np.stack([(bits * white).astype(dtype)] * 3, -1))
+    assert open_data(Data(source=grey)).spec.levels == 2
+    assert open_data(Data(source=grey, colour="rgb")).train.x.max() == 255
+
+
+def test_pictures_that_are_dark_are_said_to_be(tmp_path):
+    notes = open_data(Data(source=saved(tmp_path / "x.npy", IMAGES // 16))).notes
+    assert any("15 of 255, so the images are dark; if 15 is white, divide them by it" in note for note in notes)
+    assert not any("dark" in note for note in open_data(Data(source=saved(tmp_path / "y.npy", IMAGES))).notes)
 
 
 def test_arrays_are_fitted_as_files_are(tmp_path):
@@ -190,6 +206,8 @@ def test_two_dimensions_are_a_table(tmp_path):
         (np.array([[1.0], [-np.inf], [1e300]]), "row 2.*-inf"),
         (np.array([[1.0], [1e300]]), "row 2"),
         (IMAGES.astype(np.int64) + 100, "from"),
+        (IMAGES.astype(np.uint16) * 16, "from 0 to 3968.*divide them by 3968"),
+        (np.where(IMAGES > 200, -9999, IMAGES.astype(int)), "from -9999"),
         (IMAGES / 128 - 1, "expected floats in"),
         (np.zeros((4, 5, 5, 7)), "1, 3 or 4 channels"),
         (np.zeros((2, 2, 2, 2, 2)), "shape"),
@@ -297,7 +315,7 @@ def test_train_and_test_parts(tmp_path, form):
         ({"x": IMAGES, "y": LABELS[:3]}, {}, "one for each of 6"),
         ({"x": IMAGES}, {"label": "kind"}, "no array 'kind'"),
         ({"x_train": IMAGES, "x_test": IMAGES[:, :3]}, {}, "shapes"),
-        ({"x": np.array([None])}, {}, "not a whole"),
+        ({"x": np.array([None])}, {}, "Python objects"),
         ({"x": np.array([[1, 2], [3, np.nan]])}, {}, "row 2, column 'column 2'.*nan"),
         ({"x_train": np.ones((3, 2)), "x_test": np.array([[0, np.inf]])}, {}, "row 1, column 'column 2'.*inf"),
         ({}, {}, "none"),
@@ -306,6 +324,49 @@ def test_train_and_test_parts(tmp_path, form):
 def test_npz_that_makes_no_sense_is_one_sentence(tmp_path, arrays, options, words):
     with pytest.raises(ValueError, match=words):
         open_data(Data(source=packed(tmp_path / "a.npz", **arrays), **options))
+
+
+def test_labels_that_are_missing_or_measured_or_bytes(tmp_path):
+    y = np.array([0.0, 1.0, np.nan, 1.0, 0.0, 1.0])
+    for x in (IMAGES, RNG.normal(size=(6, 2))):
+        splits = open_data(Data(source=packed(tmp_path / "a.npz", x=x, y=y), holdout=0))
+        assert (splits.spec.classes, len(splits.train)) == (("0", "1"), 5)
+        assert "1 of 6 rows has no label and is left out: 3." in splits.notes
+    splits = open_data(Data(source=packed(tmp_path / "b.npz", x=IMAGES, y=np.array([b"cat", b"dog"] * 3))))
+    assert splits.spec.classes == ("cat", "dog")
+    splits = open_data(Data(source=packed(tmp_path / "c.npz", x=IMAGES, y=RNG.normal(size=6), mask=IMAGES > 0)))
+    assert splits.spec.classes == ()
+    assert "The array 'y' holds measured numbers and no classes, so it is not used." in splits.notes
+    assert any(note.startswith("Not used: 'mask'") for note in splits.notes)
+
+
+def test_whole_numbers_that_float64_rounds_are_counted(tmp_path):
+    x = 2**60 + np.arange(40).reshape(20, 2)
+    notes = open_data(Data(source=saved(tmp_path / "x.npy", x))).notes
+    assert any("'column 2' has 20 different values, of which float64 tells 1 apart" in note for note in notes)
+
+
+@pytest.mark.parametrize("kind", ["csr_matrix", "coo_matrix"])
+def test_a_sparse_matrix_is_one_sentence(tmp_path, kind):
+    sparse.save_npz(tmp_path / "a.npz", getattr(sparse, kind)(np.eye(4)))
+    with pytest.raises(ValueError, match=r"sparse matrix.*toarray"):
+        open_data(Data(source=str(tmp_path / "a.npz")))
+
+
+def test_arrays_under_each_others_name_are_read(tmp_path):
+    packed(tmp_path / "a.npz", x=IMAGES)
+    saved(tmp_path / "b.npy", IMAGES)
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    (tmp_path / "b.npy").rename(tmp_path / "b.npz")
+    for name in ("a.npy", "b.npz"):
+        assert open_data(Data(source=str(tmp_path / name))).spec.shape == (1, 5, 4)
+
+
+def test_an_npz_that_is_larger_than_memory_is_refused_unread(tmp_path, monkeypatch):
+    source = packed(tmp_path / "a.npz", x=np.zeros((2000, 32, 32), np.uint8))
+    monkeypatch.setattr(bounds, "free_memory", lambda: 4_000_000)
+    with pytest.raises(ValueError, match=r"0.0 GB of memory once decoded.*\.npy, which is mapped"):
+        open_data(Data(source=source))
 
 
 def test_an_npz_that_claims_more_than_it_holds_takes_no_memory(tmp_path):

@@ -1,5 +1,6 @@
 """Tables: .csv and .parquet, and data sets of the hub, with every bad cell named."""
 
+import gzip
 import io
 import json
 import sys
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from genwerk.data import Data, open_data
+from genwerk.data import Data, bounds, open_data
 from genwerk.data.dataset import PARTS
 from genwerk.data.tables import read_csv
 
@@ -74,7 +75,7 @@ def test_an_unknown_label_column_lists_those_there_are(tmp_path):
 
 
 def test_bytes_that_are_no_text_are_one_sentence(tmp_path):
-    (tmp_path / "a.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
+    (tmp_path / "a.csv").write_bytes("größe,b\n1,2\n".encode("latin-1"))
     with pytest.raises(ValueError, match="UTF-8"):
         open_data(Data(source=str(tmp_path / "a.csv")))
 
@@ -100,6 +101,128 @@ def test_any_bytes_are_a_finite_table_or_a_value_error(tmp_path, content):
     except ValueError as error:
         complaint = str(error)
     assert "a.csv" in complaint if complaint else torch.isfinite(splits.train.x).all()
+
+
+# --- Forms of text --------------------------------------------------------------------------------------------------
+
+X = np.random.default_rng(0).normal(size=(40, 2)).round(3)
+
+
+def lines(form="{a},{b}", **options):
+    """Forty lines in which a and b are numbers, and i counts."""
+    return "".join(form.format(a=a, b=b, i=i, c="xy"[i % 2], **options) + "\n" for i, (a, b) in enumerate(X.tolist()))
+
+
+@pytest.mark.parametrize(
+    "text, columns, said",
+    [
+        ("0,1\n" + lines(), ("0", "1"), "(0, 1) is taken for the header"),
+        ("2019,2020\n" + lines(), ("2019", "2020"), "(2019, 2020) is taken for the header"),
+        ("name,2019,2020\n" + lines("{i},{a},{b}"), ("name", "2019", "2020"), "is taken for the header"),
+        (lines(), ("column 1", "column 2"), "There is no header"),
+        ("1,2\n3,4\n2,9\n7,8\n", ("column 1", "column 2"), "There is no header"),
+        (",a,b\n" + lines("{i},{a},{b}"), ("a", "b"), "has no name and tells the rows apart, as an index"),
+        (",0,1\n" + lines("{i},{a},{b}"), ("0", "1"), "as an index does; it is left out"),
+        ('"",a,b\n' + lines('"car {i}",{a},{b}'), ("a", "b"), "as an index does"),
+        ("Unnamed: 0,a,b\n" + lines("{i},{a},{b}"), ("a", "b"), "as an index does"),
+        ("index,a\n" + lines("{i},{a}"), ("a",), "'index' numbers the rows from 0"),
+        ("a,b,\n" + lines("{a},{b},"), ("a", "b"), "Column 3 has no name and no cell"),
+        ("# a,b\n" + lines(), ("a", "b"), ""),
+        ("# by me\n# on monday, noon\na,b\n" + lines(), ("a", "b"), "2 lines at the beginning that start with #"),
+        ("sep=;\na;b\n" + lines("{a};{b}"), ("a", "b"), ""),
+        ('"height, cm";"weight, kg"\n' + lines("{a};{b}"), ("height, cm", "weight, kg"), ""),
+        ("  a    b\n" + lines("  {a:8.3f}   {b:8.3f}"), ("a", "b"), ""),
+        (lines("{a} {b}"), ("column 1", "column 2"), "There is no header"),
+        ("a,label\n" + lines(), ("a", "label"), "'label' holds measured numbers and no classes"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_table_is_understood_and_what_was_guessed_is_said(tmp_path, text, columns, said, encoding):
+    (tmp_path / "a.csv").write_text(text, encoding=encoding)
+    got = read_csv(tmp_path / "a.csv", "label")
+    assert got.columns == columns
+    assert said in " ".join(got.notes)
+    assert bool(said) == bool(got.notes)
+    if len(got.values) == 40:
+        assert got.values[:, 0].tolist() in (X[:, 0].tolist(), list(range(40)))
+
+
+@pytest.mark.parametrize(
+    "cells, classes, rows",
+    [
+        (["", "x", "y"] * 20, ("x", "y"), 40),
+        (["nan", "0", "1"] * 20, ("0", "1"), 40),
+        (["NA", "x", "y"] * 20, ("x", "y"), 40),
+        (["1", "1.0", "2"] * 20, ("1", "2"), 60),
+        (["1.5", "2.5", "2.50"] * 20, ("1.5", "2.5", "2.50"), 60),
+        ([" x", "x ", "y"] * 20, ("x", "y"), 60),
+    ],
+)
+def test_what_is_no_label_is_no_class(tmp_path, cells, classes, rows):
+    text = "a,label\n" + "".join(f"{i / 7},{cell}\n" for i, cell in enumerate(cells))
+    said, splits = about(tmp_path / "a.csv", text, holdout=0)
+    assert (splits.spec.classes, len(splits.train)) == (classes, rows)
+    assert ("20 of 60 rows have no label and are left out: 1, 4, 7, 10, 13 and more." in said) == (rows == 40)
+    assert splits.train.x[0, 0].item() == pytest.approx(1 / 7 if rows == 40 else 0)
+
+
+def test_labels_that_are_all_missing_or_all_different_are_said(tmp_path):
+    said, splits = about(tmp_path / "a.csv", "a,label\n" + lines("{a},"))
+    assert splits.spec.classes == ()
+    assert "No row has a label" in said
+    assert "gives the classes" not in said
+    assert "40 classes for 40 rows" in about(tmp_path / "a.csv", "a,label\n" + lines("{a},n{i}"))[0]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("a,a\n1,2\n", "several columns called 'a'"),
+        ("a;b\n" + lines("1,5;2,5"), "'1,5'.*with a point"),
+        (lines("1,5;2,5"), "'1,5'.*with a point"),
+        ('a,b\n"1,234.5",2\n', "'1,234.5'.*without separators"),
+        ("a,b\n1,NA\n", "'NA'.*fill the gap"),
+        ("a,price\n" + lines(), "'price'.*no classes.*--data.given"),
+    ],
+)
+def test_a_table_that_would_be_misread_is_refused(tmp_path, text, words):
+    with pytest.raises(ValueError, match=words):
+        table(tmp_path / "a.csv", text, label="price" if "price" in text else "label")
+
+
+@pytest.mark.parametrize("form", ["{n}", "1700000000.{i:09d}"])
+def test_values_that_float64_does_not_tell_apart_are_counted(tmp_path, form):
+    text = "id,x\n" + "".join(f"{form.format(n=2**60 + i, i=i)},{a}\n" for i, a in enumerate(X[:, 0]))
+    assert "'id' has 40 different values, of which float64 tells 1 apart" in about(tmp_path / "a.csv", text)[0]
+    near = "id,x\n" + "".join(f"{10**15 + i},{a}\n" for i, a in enumerate(X[:, 0]))
+    said, splits = about(tmp_path / "a.csv", near, holdout=0)
+    assert "apart" not in said
+    assert sorted(splits.train.x[:, 0].tolist()) == [10**15 + i for i in range(40)]
+
+
+def test_gzipped_and_tab_separated_tables(tmp_path):
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(("a,b\n" + lines()).encode()))
+    (tmp_path / "a.tsv").write_text("a\tb\n" + lines("{a}\t{b}"))
+    for name in ("a.csv.gz", "a.tsv"):
+        assert open_data(Data(source=str(tmp_path / name))).spec.columns == ("a", "b")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(lines().encode())[:-9])
+    with pytest.raises(ValueError, match="whole"):
+        open_data(Data(source=str(tmp_path / "a.csv.gz")))
+
+
+def test_amat_is_pictures_of_two_levels(tmp_path):
+    bits = np.random.default_rng(0).integers(0, 2, (30, 16))
+    for part in ("train", "valid", "test"):
+        np.savetxt(tmp_path / f"binarised_{part}.amat", bits, fmt="%d")
+    splits = open_data(Data(source=str(tmp_path)))
+    assert (splits.spec.shape, splits.spec.levels) == ((1, 4, 4), 2)
+    assert splits.test.x.flatten(1).tolist() == bits.tolist()
+    np.savetxt(tmp_path / "rotated.amat", np.c_[bits / 3, np.arange(30) % 3])
+    splits = open_data(Data(source=str(tmp_path / "rotated.amat")))
+    assert (splits.spec.shape, splits.spec.classes) == ((1, 4, 4), ("0", "1", "2"))
+    (tmp_path / "a.amat").write_text("1 0 1 1\n1 0 1\n1 1 1 1 0\n")
+    with pytest.raises(ValueError, match="different lengths"):
+        open_data(Data(source=str(tmp_path / "a.amat")))
 
 
 # --- What is said of a table ----------------------------------------------------------------------------------------
@@ -247,6 +370,35 @@ def test_numbers_in_parquet(tmp_path):
     splits = open_data(Data(source=str(tmp_path / "a.parquet")))
     assert splits.spec.columns == ("a", "b")
     assert splits.spec.classes == ("x", "y")
+
+
+def test_labels_and_index_in_parquet(tmp_path):
+    labels = [None if i == 5 else "xy"[i % 2] for i in range(40)]
+    pq.write_table(pa.table({"a": X[:, 0], "label": labels, "__index_level_0__": range(40)}), tmp_path / "a.parquet")
+    splits = open_data(Data(source=str(tmp_path / "a.parquet"), holdout=0))
+    assert (splits.spec.columns, splits.spec.classes, len(splits.train)) == (("a",), ("x", "y"), 39)
+    assert "1 of 40 rows has no label and is left out: 6." in splits.notes
+    assert "The index that pandas stored is left out." in splits.notes
+    pq.write_table(
+        pa.table({"a": X[:, 0], "label": X[:, 1], "id": [2**60 + i for i in range(40)]}), tmp_path / "b.parquet"
+    )
+    splits = open_data(Data(source=str(tmp_path / "b.parquet")))
+    assert splits.spec.columns == ("a", "label", "id")
+    assert any("'id' has 40 different values, of which float64 tells 1 apart" in note for note in splits.notes)
+    pq.write_table(
+        pa.table({"image": [png(i) for i in range(6)], "label": [0, 1, None, 1, 0, 1]}), tmp_path / "c.parquet"
+    )
+    splits = open_data(Data(source=str(tmp_path / "c.parquet")))
+    assert splits.spec.classes == ("0", "1")
+    assert [(s.name, s.reason) for s in splits.skipped] == [("train row 3", "it has no label")]
+
+
+def test_parquet_that_is_larger_than_memory_is_refused(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"a": np.zeros(100_000), "label": ["a" * 1000] * 100_000}), tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 50_000
+    monkeypatch.setattr(bounds, "free_memory", lambda: 40_000_000)
+    with pytest.raises(ValueError, match="of memory once decoded"):
+        open_data(Data(source=str(tmp_path / "a.parquet")))
 
 
 @pytest.mark.parametrize(
