@@ -22,6 +22,10 @@ class Unwritable(OSError, BadInput):
     """A file cannot be written; what was there before is untouched."""
 
 
+LARGEST = 1e300
+"""What no number of any settings reaches."""
+
+
 def check_ranges(settings: Any, name: str, **ranges: tuple[float, float]) -> None:
     """Raise BadInput unless every number in the dataclass ``settings`` is finite and those named lie in their range.
 
@@ -34,7 +38,7 @@ def check_ranges(settings: Any, name: str, **ranges: tuple[float, float]) -> Non
         for number in value if isinstance(value, (tuple, list)) else [value]:
             if isinstance(number, bool) or not isinstance(number, (int, float)):
                 continue
-            if not math.isfinite(number) or not low <= number <= high:
+            if not -LARGEST < number < LARGEST or not low <= number <= high:
                 span = (
                     f"{low:g} or more" if high == math.inf else f"{high:g} or less" if low == -math.inf else ""
                 ) or f"from {low:g} to {high:g}"

@@ -179,6 +179,8 @@ def follow(training: Training, again: str = "") -> None:
             say(f"going on from round {training.trainer.position.round} ({training.resumed.folder})")
             if training.trainer.position.impatient:
                 say("its last figures of validation examples were no better; to go on nevertheless: --train.patience 0")
+            for note in training.notes:
+                say(note)
         where = f"{training.runtime.device}" + (f" x {training.runtime.world}" if training.runtime.world > 1 else "")
         size = sum(p.numel() for p in training.trainer.model.parameters())
         say(f"training {training.name} on {where}: {size:,} parameters, {training.trainer.rounds:,} rounds")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -10,9 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from genwerk.data.dataset import Data
-from genwerk.errors import BadInput
+from genwerk.errors import BadInput, check_ranges
 from genwerk.model import Config, Model
 from genwerk.spec import DataSpec
+
+NOUGHT, ONE, TWO = (0, math.inf), (1, math.inf), (2, math.inf)
+"""Ranges of numbers from 0, 1 and 2."""
+SEEDS = (-(2.0**63), 2.0**63)
+"""Range of a seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +45,20 @@ class Optim:
     """Learning rate at the end of a falling schedule, as a fraction of `lr`."""
     warmup: int = 0
     """Rounds over which the learning rate first rises from zero."""
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            "optim",
+            lr=NOUGHT,
+            betas=(0, 1),
+            eps=NOUGHT,
+            momentum=(0, 1),
+            weight_decay=NOUGHT,
+            clip_norm=NOUGHT,
+            final=NOUGHT,
+            warmup=NOUGHT,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +91,8 @@ class Watch:
     """Multiple of the best held-out figure beyond which a model whose samples are nowhere near the data is lost."""
 
     def __post_init__(self) -> None:
-        if self.samples < 2 or self.patience < 1:
-            raise ValueError("watch.samples must be 2 or more, for they are compared in pairs, and watch.patience 1")
-        if not 0 < self.slower <= 1:
-            raise ValueError(f"watch.slower is {self.slower}; it is a factor on the learning rate, above 0 and up to 1")
+        some = dict.fromkeys(("retries", "every", "grace", "spread", "sure", "vanishing", "worse"), NOUGHT)
+        check_ranges(self, "watch", slower=(1e-9, 1), **some, samples=TWO, patience=ONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +134,13 @@ class Train:
     seed: int = 0
     """Seed of weights, order and noise."""
 
+    def __post_init__(self) -> None:
+        some = dict.fromkeys(("batch_size", "log_every", "sample_every", "evaluate_every", "save_every"), NOUGHT)
+        check_ranges(self, "train", **some, patience=NOUGHT, rounds=ONE, micro_batch=ONE, keep=ONE, seed=SEEDS)
+        for player, half_life in self.ema.items():
+            if not 0 < half_life < math.inf:
+                raise BadInput(f"train.ema.{player} is {half_life}; expected a half-life in examples, above 0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
@@ -131,6 +156,9 @@ class Evaluate:
     """Importance draws an example for likelihood bounds."""
     seed: int = 0
     """Seed of samples and draws."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "evaluate", examples=ONE, samples=NOUGHT, draws=ONE, seed=SEEDS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,6 +50,26 @@ class TrainerState:
     """Where it was read, for messages."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Settings that a run was resumed with, other than before."""
+
+    round: int
+    """The round that had been played last."""
+    settings: dict[str, str]
+    """Name of each setting, and its value before and after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a run comes from beside its recipe."""
+
+    processes: int = 1
+    """Number of processes that train it."""
+    changes: tuple[Change, ...] = ()
+    """Where settings changed on the way, oldest first."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """A verified checkpoint and what its configuration says."""
@@ -63,6 +83,9 @@ class Stored:
     told: tuple[str, ...] = ()
     """Which weights of the run these are and why, in sentences."""
 
+    origin: Origin = Origin()
+    """What the run comes from beside its recipe."""
+
     @property
     def round(self) -> int:
         """The round after which it was saved."""
@@ -72,7 +95,13 @@ class Stored:
 # --- configuration --------------------------------------------------------------------------------------------------
 
 
-def describe(name: str, recipe: Recipe, spec: DataSpec, data: Mapping[str, str] | None = None) -> dict[str, Any]:
+def describe(
+    name: str,
+    recipe: Recipe,
+    spec: DataSpec,
+    data: Mapping[str, str] | None = None,
+    origin: Origin = Origin(),
+) -> dict[str, Any]:
     """The content of ``config.json``."""
     return {
         "library": "genwerk",
@@ -82,7 +111,14 @@ def describe(name: str, recipe: Recipe, spec: DataSpec, data: Mapping[str, str] 
         "recipe": to_json(recipe),
         "spec": to_json(spec),
         "data": dict(data or {}),
+        "origin": to_json(origin),
     }
+
+
+def read_origin(path: Path) -> Origin:
+    """What a ``config.json`` says of where its run comes from."""
+    origin: Origin = from_json(Origin, read_json(path).get("origin", {}), f"{path}: origin")
+    return origin
 
 
 def read_config(path: Path) -> tuple[str, Recipe, DataSpec, dict[str, str]]:
@@ -219,6 +255,11 @@ def _rounds(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: (-round_of(p), p.suffix))
 
 
+def begun(run: Path) -> bool:
+    """Whether a run folder has a checkpoint."""
+    return bool(_rounds(run / "checkpoints"))
+
+
 def _best(paths: Sequence[Path], stage: int | None) -> Path | None:
     """The checkpoint of ``paths`` with the smallest held-out score of those saved in ``stage``."""
     scores = {p: s for p in paths if (s := _score(p)) is not None and _stage(p) == stage}
@@ -287,14 +328,14 @@ def only_writer(run: Path) -> Iterator[None]:
     made = [p for p in (run, *run.parents) if not p.exists()]
     lock = _locked(run)
     try:
-        _recover(run)
+        if (run / "config.json").exists():
+            _recover(run)
         yield
     finally:
         with suppress(OSError):
-            if [p.name for p in run.iterdir()] == [".lock"]:
-                (run / ".lock").unlink()
-                for folder in made:
-                    folder.rmdir()
+            (run / ".lock").unlink()
+            for folder in made:
+                folder.rmdir()
         lock.close()
 
 
@@ -438,8 +479,7 @@ def _find(path: Path) -> tuple[Stored, IO[bytes]]:
             if hold is not None and fault is None:
                 if faults:
                     warnings.warn(f"using round {round_of(checkpoint)}: {'; '.join(faults)}", stacklevel=3)
-                told = [] if alone else _told(rounds[0], checkpoint)
-                return Stored(checkpoint, *read_config(checkpoint / "config.json"), tuple(told)), hold
+                return _stored(checkpoint, () if alone else _told(rounds[0], checkpoint)), hold
             if hold is not None:
                 hold.close()
             faults.append(fault or f"{checkpoint} is being removed")
@@ -468,6 +508,11 @@ def choice(figures: Mapping[str, Any], where: str) -> Choice:
     """What the state of a trainer says of the best round of its stage; nothing in one of version 0.1."""
     held = figures.get("choice")
     return Choice() if held is None else from_json(Choice, held, f"{where}: choice")
+
+
+def _stored(checkpoint: Path, told: Sequence[str]) -> Stored:
+    path = checkpoint / "config.json"
+    return Stored(checkpoint, *read_config(path), tuple(told), read_origin(path))
 
 
 def _checkpoints(run: Path) -> list[Path]:

@@ -170,7 +170,7 @@ class Trainer:
                 for seat in self.players.values():
                     if seat.average is not None:
                         torch._foreach_copy_(seat.parameters, seat.average)
-            if best is not None and int(best.folder.name) != self.position.round:
+            if best is not None and best.round != self.position.round:
                 self.model.load_state_dict(store.load_model(best).state_dict())
             self._finished = True
         return self.model.eval()

@@ -130,9 +130,9 @@ def train_command(arguments: Sequence[str]) -> None:
     if not going_on:
         settings, _ = parse(replace(entry.make(splits.spec), data=settings.data))
     try:
-        training = Training(
+        with Training(
             name, settings, splits, out, resume=options.resume, device=options.device, tensorboard=options.tensorboard
-        )
-        follow(training, again=_again(arguments))
+        ) as training:
+            follow(training, again=_again(arguments))
     finally:
         runtime.finish()

@@ -14,7 +14,7 @@ from genwerk.data import cache
 from genwerk.data.content import Hashes, fingerprint, hash_rows, hash_texts, mixed, occurrences, shared
 from genwerk.data.dataset import PARTS, Data, Dataset, Skipped, Splits
 from genwerk.data.labels import names as label_names
-from genwerk.errors import BadInput
+from genwerk.errors import BadInput, check_ranges
 from genwerk.spec import DataSpec
 from genwerk.tokens import learn
 
@@ -55,6 +55,7 @@ class Found:
 
 def check(settings: Data) -> None:
     """Refuse settings that no source could follow."""
+    check_ranges(settings, "data", rate=(1, 10**7), seconds=(1e-6, 10**6))
     if settings.size is not None and settings.size < 1:
         raise ValueError(f"the image size is {settings.size}; it must be 1 pixel or more, for example --data.size 32")
     if settings.palette is not None and settings.palette < 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shlex
 import shutil
 import signal
 import struct
@@ -257,3 +258,62 @@ def test_lists_and_doctor(genwerk: Genwerk) -> None:
     assert {"vae", "mixture", "autoencoder", "vae-mnist"} <= names.keys()
     assert "$type" in genwerk("show", "vae-mnist")
     assert {f["what"] for f in json.loads(genwerk("doctor", "--json"))} >= {"torch", "GPU", "cache"}
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_card_trains_the_same_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kind of setting: numbers, flags either way, several values, none, a nested model, a name with a quote."""
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    np.savetxt("my table's.csv", rows, delimiter=",", header="a,b,c", comments="")
+    flow = ["--data", "my table's.csv", "--data.limit", "30", "--data.jitter", "--data.given", "b", "--model.widths"]
+    flow += [
+        "7",
+        "5",
+        "--model.no-normalise",
+        "--train.optim.model.lr",
+        "0.01",
+        "--train.optim.model.clip-norm",
+        "None",
+    ]
+    flow += ["--train.ema", "model", "50", "--train.no-ema-warmup", "--evaluate.examples", "7"]
+    latent = ["--data", "digits", "--data.limit", "40", "--model.autoencoder.widths", "9", "--model.prior-rounds", "2"]
+    latent += ["--evaluate.samples", "0", "--train.optim.autoencoder.lr", "0.01"]
+    for name, options in (("realnvp", flow), ("vae-flow", latent)):
+        first, second = Path(name), Path(f"{name} again")
+        main(["train", name, "--rounds", "3", *options, "--out", str(first)])
+        (command,) = (line for line in (first / "card.md").read_text().splitlines() if line.startswith("genwerk train"))
+        main([*shlex.split(command)[1:], "--out", str(second)])
+        assert (first / "config.json").read_bytes() == (second / "config.json").read_bytes()
+        ends = [max((run / "checkpoints").iterdir()) / "model.safetensors" for run in (first, second)]
+        assert ends[0].read_bytes() == ends[1].read_bytes()
+
+
+def test_a_finished_run_goes_on_to_more_rounds(genwerk: Genwerk, refused: Genwerk, tmp_path: Path) -> None:
+    out, quick = tmp_path / "run", ["--evaluate.examples", 20, "--evaluate.draws", 2, "--evaluate.samples", 0]
+    genwerk("train", "vae", "--data", "digits", "--rounds", 3, "--train.log-every", 0, "--out", out, *quick)
+    assert "asked" not in refused("train", "vae", "--resume", "--out", out, "--train.batch-size", 4)
+    said = genwerk("train", "vae", "--resume", "--out", out, "--rounds", 5)
+    assert "From round 3 on, train.rounds: 3 -> 5." in said
+    assert "Falling learning rates go on as if the new length had been planned" in said
+    assert (out / "checkpoints" / "00000005").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--rounds", -5, "train.rounds is -5; expected a number 1 or"),
+        ("--train.log-every", -1, "train.log_every is -1"),
+        ("--train.optim.model.lr", "nan", "optim.lr is nan"),
+        ("--train.optim.model.warmup", -1, "optim.warmup is -1"),
+        ("--train.ema", "model -1", "ema.model is -1"),
+        ("--evaluate.draws", -1, "evaluate.draws is -1"),
+        ("--train.watch.worse", "inf", "watch.worse is inf"),
+        ("--train.micro-batch", 0, "train.micro_batch is 0"),
+        ("--data.seconds", "-1", "data.seconds is -1"),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(stopped: Genwerk, option: str, value: object, expected: str) -> None:
+    assert expected in " ".join(stopped("train", "vae", "--data", "digits", option, *str(value).split()).split())

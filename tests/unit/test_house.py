@@ -17,6 +17,7 @@ FLOORS = [
     ["cli"],
     ["demo", "doctor", "figures", "inputs", "progress"],
     ["run"],
+    ["card"],
     ["recipes"],
     ["evaluation"],
     ["extractor", "steering"],
