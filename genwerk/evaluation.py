@@ -200,7 +200,7 @@ def quick(
             figures |= {f"trimmed_{name}": -trimmed_mean(found.each), name: -found.nats}
             if found.bits_per_dim is not None:
                 figures["bits_per_dim"] = found.bits_per_dim
-        if rebuilds(able):
+        elif rebuilds(able):
             scale = column_scale(dataset if train is None else train)
             error = ((rebuild(model, data) - data.batch().x.cpu()).double() / scale).square().flatten(1).mean(1)
             figures |= {"trimmed_reconstruction_mse": trimmed_mean(error), "reconstruction_mse": error.mean().item()}

@@ -46,7 +46,7 @@ SHOWN = 64
 """Examples in a picture made during training."""
 EVALUATIONS = {True: 40, False: 10}
 """Evaluations in a stage by a figure that is steady, and by one that is of samples, if no number of rounds is set."""
-SHARE = {True: 8, False: 20}
+SHARE = {True: 16, False: 20}
 """Examples that are trained on, at the least, for each by which a model is then judged: what bounds the cost of it."""
 
 

@@ -194,7 +194,7 @@ def test_a_checkpoint_of_before_there_was_a_choice_goes_on(tmp_path: Path) -> No
     ("rounds", "examples", "steady", "every"),
     [
         (300, 50, True, 7),
-        (300, 1000, True, 63),
+        (300, 1000, True, 125),
         (300, 50, False, 30),
         (100_000, 1000, True, 2500),
         (1, 1, True, 1),
