@@ -44,18 +44,18 @@ def open_regular(path: Path) -> BufferedReader:
     return os.fdopen(handle, "rb")
 
 
-def read_json(path: Path, *, largest: int = LARGEST) -> dict[str, Any]:
-    """The object in a JSON file; a BadFile says what is wrong with it."""
+def read_json(path: Path, *, largest: int = LARGEST, infinities: bool = False) -> dict[str, Any]:
+    """The object in a JSON file; a BadFile says what is wrong with it. ``infinities`` are refused unless expected."""
     with open_regular(path) as file:
         if (size := os.fstat(file.fileno()).st_size) > largest:
             raise BadFile(f"{path} has {size:,} bytes; JSON of at most {largest:,} is read")
-        return parse_json(file.read(largest + 1), str(path))
+        return parse_json(file.read(largest + 1), str(path), infinities=infinities)
 
 
-def parse_json(content: bytes | str, where: str) -> dict[str, Any]:
-    """The object that ``content`` describes, no number of it infinite; a BadFile names ``where``."""
+def parse_json(content: bytes | str, where: str, *, infinities: bool = False) -> dict[str, Any]:
+    """The object that ``content`` describes, no number of it infinite unless so asked; a BadFile names ``where``."""
     try:
-        value = json.loads(content, parse_constant=_no_number, parse_float=_finite)
+        value = json.loads(content, parse_constant=_infinity if infinities else _no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BadFile(f"{where} is damaged (it is not valid JSON)") from None
     if not isinstance(value, dict):
@@ -67,6 +67,10 @@ def parse_json(content: bytes | str, where: str) -> dict[str, Any]:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(text)
+
+
+def _infinity(text: str) -> float:
+    return _no_number(text) if text == "NaN" else float(text)
 
 
 def _finite(text: str) -> float:

@@ -175,7 +175,7 @@ class OpenRun:
         capable: Any = self.model
         sampling: Sampling = capable.sampling
         if asked.get("sampler", sampling.sampler) != sampling.sampler:  # what suits one does not suit another
-            sampling = replace(sampling, spacing=None, offset=0, final="clean")
+            sampling = replace(sampling, spacing=None, within=None, offset=0, final="clean")
         return replace(sampling, **asked)
 
     def examples(self, source: str, n: int, label: str | None, *, exact: bool = False) -> Batch:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as registration
 
+from genwerk.errors import BadFile
 from genwerk.noise import Noise
 from genwerk.spec import Batch, DataSpec
 
@@ -174,3 +177,40 @@ def build(config: Config, spec: DataSpec) -> Model:
         return Model.registry[type(config).__name__][1](config, spec)
     except KeyError:
         raise ValueError(f"{type(config).__name__} belongs to no registered family") from None
+
+
+SPARE_MODULES, SPARE_VALUES = 2000, 2**28
+"""Parts, and numbers, that a model may have beyond what its file tells of (masks and tables are not stored)."""
+
+
+def build_within(config: Config, spec: DataSpec, shapes: Iterable[tuple[int, ...]], where: str) -> Model:
+    """:func:`build`, given up as soon as the model outgrows a file of tensors with these ``shapes``.
+
+    A BadFile names ``where`` the settings stand if they describe a larger model, or none. On the device "meta" nothing
+    is allocated on the way.
+    """
+    held = [torch.Size(shape) for shape in shapes]
+    most_modules, most_values = SPARE_MODULES + 20 * len(held), SPARE_VALUES + 4 * sum(s.numel() for s in held)
+    modules = values = 0
+
+    def count(_: Any, __: str, new: Any) -> None:
+        nonlocal modules, values
+        if isinstance(new, Tensor):
+            values += new.numel()
+        modules += 1
+        if modules > most_modules or values > most_values:
+            raise BadFile(f"{where} describes a larger model than the weights beside it are of")
+
+    with ExitStack() as hooks:
+        for register in (
+            registration.register_module_module_registration_hook,
+            registration.register_module_parameter_registration_hook,
+            registration.register_module_buffer_registration_hook,
+        ):
+            hooks.callback(register(count).remove)
+        try:
+            return build(config, spec)
+        except BadFile:
+            raise
+        except Exception as error:  # whatever numbers that fit no network make of it
+            raise BadFile(f"{where} describes no model that can be built ({type(error).__name__}: {error})") from error

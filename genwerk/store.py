@@ -13,7 +13,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -22,14 +22,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn.modules import module as registration
 
 import genwerk.families  # noqa: F401  (registers what a run may name)
 from genwerk import __version__
 from genwerk.choice import Choice
 from genwerk.errors import BadFile, BadInput, Unwritable
 from genwerk.files import flush, flush_folder, open_own, open_regular, read_json
-from genwerk.model import Model, build
+from genwerk.model import Model, build, build_within
 from genwerk.settings import Recipe, from_json, to_json
 from genwerk.spec import DataSpec
 
@@ -542,8 +541,9 @@ def load_model(stored: Stored, *, device: torch.device | str = "cpu", averaged: 
     """
     path = stored.folder / "model.safetensors"
     found = _header(path)
+    where = str(stored.folder / "config.json")
     with torch.device("meta"):
-        model = _bounded(stored, found)
+        model = build_within(stored.recipe.model, stored.spec, found.values(), where)
     expected: dict[str, Tensor] = dict(model.state_dict())
     learned = {name for name, _ in model.named_parameters()}
     plain = {k for k in found if not k.startswith("ema.")}
@@ -592,43 +592,6 @@ def _header(path: Path) -> dict[str, tuple[int, ...]]:
 def _tensors(path: Path) -> dict[str, Tensor]:
     _header(path)
     return load_file(path)
-
-
-SPARE_MODULES, SPARE_VALUES = 2000, 2**28
-"""Modules without weights, and values of buffers that are not stored, that a model may have beyond what its file holds
-(twenty modules a tensor, and four times the values)."""
-
-
-def _bounded(stored: Stored, found: Mapping[str, tuple[int, ...]]) -> Model:
-    """The stored model, given up as soon as it outgrows its file; a BadFile where its settings describe none."""
-    modules, values = 0, 0
-    most_modules = SPARE_MODULES + 20 * len(found)
-    most_values = SPARE_VALUES + 4 * sum(torch.Size(shape).numel() for shape in found.values())
-
-    def count(_: Any, __: str, new: Any) -> None:
-        nonlocal modules, values
-        if isinstance(new, Tensor):
-            values += new.numel()
-        modules += 1
-        if modules > most_modules or values > most_values:
-            raise BadFile(f"{stored.folder / 'config.json'} describes a larger model than model.safetensors holds")
-
-    with ExitStack() as hooks:
-        for register in (
-            registration.register_module_module_registration_hook,
-            registration.register_module_parameter_registration_hook,
-            registration.register_module_buffer_registration_hook,
-        ):
-            hooks.callback(register(count).remove)
-        try:
-            return build(stored.recipe.model, stored.spec)
-        except BadFile:
-            raise
-        except Exception as error:  # whatever numbers that fit no network make of it
-            raise BadFile(
-                f"{stored.folder / 'config.json'} describes no model that can be built "
-                f"({type(error).__name__}: {error})"
-            ) from error
 
 
 def load_state(stored: Stored) -> TrainerState:

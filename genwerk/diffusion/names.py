@@ -7,5 +7,5 @@ from typing import Literal
 Schedule = Literal["linear", "scaled-linear", "cosine", "geometric"]
 Spacing = Literal["leading", "trailing", "linspace", "even", "inner", "karras", "log-snr"]
 Final = Literal["clean", "first"]
-SamplerName = Literal["ddpm", "ddim", "pndm", "euler", "heun", "dpmpp2m"]
+SamplerName = Literal["ddpm", "ddim", "pndm", "euler", "euler-ancestral", "heun", "dpmpp2m", "dpmpp2m-sde", "unipc"]
 Variance = Literal["small", "large"]

@@ -5,7 +5,8 @@ the solution of the probability-flow equation moves by eps for every unit of sig
 and PNDM are one formula (:func:`along`) with different means of eps.
 
 DDPM: Ho et al. 2020, arXiv:2006.11239. DDIM: Song et al. 2021, arXiv:2010.02502. PNDM: Liu et al. 2022,
-arXiv:2202.09778. Euler and Heun: Karras et al. 2022, arXiv:2206.00364. DPM-Solver++: Lu et al. 2022, arXiv:2211.01095.
+arXiv:2202.09778. Euler and Heun: Karras et al. 2022, arXiv:2206.00364. DPM-Solver++, and its form as an SDE: Lu et al.
+2022, arXiv:2211.01095. UniPC: Zhao et al. 2023, arXiv:2302.04867. Euler ancestral: k-diffusion.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from math import exp, sqrt
+from math import exp, expm1, sqrt
 from typing import NamedTuple
 
 import torch
@@ -34,6 +35,8 @@ ADAMS_BASHFORTH = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 2
 STIFF = 10.0
 """Factor by which sigma / alpha may fall in a step of Heun's: beyond, the mean of its ends is not its middle."""
 
+SHORT = 15
+"""Steps of a path below which DPM-Solver++ takes the last in first order, as diffusers does, whatever it leads to."""
 LONGEST = 10
 """Training steps in a stride from which DDPM's large variance makes noise: on CIFAR-10, strides of 10 give an FID of 46
 instead of 11."""
@@ -64,9 +67,13 @@ class Step(NamedTuple):
     seen: Sequence[Seen]
     there: Level
     predict: Predict
-    noise: Noise | None
-    eta: float
-    variance: Variance
+    noise: Noise | None = None
+    eta: float = 0.0
+    variance: Variance = "small"
+    left: int = 0
+    """Steps that follow."""
+    of: int = 0
+    """Steps of the whole path."""
 
 
 class Sampler(NamedTuple):
@@ -77,6 +84,10 @@ class Sampler(NamedTuple):
     """The spacing of levels that suits it."""
     memory: int = 1
     """How many estimates it uses."""
+    correct: Callable[[Sequence[Seen]], Tensor] | None = None
+    """What the newest of the things seen should have been, now that an estimate was made there."""
+    stochastic: bool = False
+    """Whether every step adds fresh noise."""
 
 
 def along(x: Tensor, eps: Tensor, here: Level, there: Level) -> Tensor:
@@ -129,6 +140,16 @@ def euler(s: Step) -> Tensor:
     return along(x, eps, here, s.there)
 
 
+def euler_ancestral(s: Step) -> Tensor:
+    """Euler's step to less noise than there is to be, and the rest of it made up by fresh noise: DDIM's with eta 1, if
+    in x / alpha."""
+    x, here, (_, eps) = s.seen[0]
+    below = s.there.ratio**2 / here.ratio
+    x = along(x, eps, here, Level(s.there.t, s.there.alpha, s.there.alpha * below))
+    fresh = s.there.alpha * sqrt(s.there.ratio**2 - below**2)
+    return x + fresh * _normal(s.noise, x) if fresh else x
+
+
 def trapezoid(s: Step) -> Tensor:
     """Euler's step, taken again with the mean noise of both its ends, unless there is none at the far one."""
     x, here, (_, eps) = s.seen[0]
@@ -146,23 +167,69 @@ def heun(s: Step) -> Tensor:
 
 
 def dpmpp2m(s: Step) -> Tensor:
-    """DPM-Solver++(2M), algorithm 2; the first step, and one that ends without noise, are of first order."""
+    """DPM-Solver++(2M), algorithm 2; the first step, and the last where it ends without noise or there are few, are of
+    first order."""
+    (x, here, _), there = s.seen[0], s.there
+    h = there.log_snr - here.log_snr
+    return there.sigma / here.sigma * x + there.alpha * (1 - exp(-h)) * extrapolated(s)
+
+
+def dpmpp2m_sde(s: Step) -> Tensor:
+    """SDE-DPM-Solver++(2M): as :func:`dpmpp2m`, with as much fresh noise as the reverse diffusion adds."""
+    (x, here, _), there = s.seen[0], s.there
+    h = there.log_snr - here.log_snr
+    mean = there.sigma / here.sigma * exp(-h) * x + there.alpha * (1 - exp(-2 * h)) * extrapolated(s)
+    return mean + there.sigma * sqrt(1 - exp(-2 * h)) * _normal(s.noise, x) if there.sigma else mean
+
+
+def extrapolated(s: Step) -> Tensor:
+    """x0 in the middle of a step of DPM-Solver++, from the last two estimates."""
+    (_, here, (x0, _)), there = s.seen[0], s.there
+    if len(s.seen) == 1 or not there.sigma or (s.left == 0 and s.of < SHORT):
+        return x0
+    before = s.seen[1]
+    half = (there.log_snr - here.log_snr) / (2 * (here.log_snr - before.level.log_snr))
+    return x0 + half * (x0 - before.estimate.x0)
+
+
+def unipc(s: Step) -> Tensor:
+    """UniP-2 of x0 with B(h) = e^h - 1 (bh2), equation 9; the first and the last step are of first order."""
     (x, here, (x0, _)), there = s.seen[0], s.there
     h = there.log_snr - here.log_snr
-    if len(s.seen) > 1 and there.sigma:
+    if len(s.seen) > 1 and s.left and there.sigma:
         before = s.seen[1]
-        half = h / (2 * (here.log_snr - before.level.log_snr))
-        x0 = x0 + half * (x0 - before.estimate.x0)
-    return there.sigma / here.sigma * x + there.alpha * (1 - exp(-h)) * x0
+        share = h / (here.log_snr - before.level.log_snr)
+        x0 = x0 + share / 2 * (x0 - before.estimate.x0)
+    return there.sigma / here.sigma * x - there.alpha * expm1(-h) * x0
+
+
+def unic(seen: Sequence[Seen]) -> Tensor:
+    """UniC, equation 3: the step that led here, with the estimate that was made here counted in."""
+    (_, here, (x0, _)), (x, before, (old, _)) = seen[0], seen[1]
+    h = here.log_snr - before.log_snr
+    shift = expm1(-h)
+    step = here.sigma / before.sigma * x - here.alpha * shift * old
+    if len(seen) == 2:
+        return step - here.alpha * shift * 0.5 * (x0 - old)
+    # two conditions of order on the weights a and b of the older and of the newest difference, with r < 0 and 1 the
+    # places of these estimates: a + b = first, r a + b = second
+    r = (seen[2].level.log_snr - before.log_snr) / h
+    phi = shift / -h - 1
+    first, second = phi / shift, 2 * (phi / -h - 0.5) / shift
+    a = (second - first) / (r - 1)
+    return step - here.alpha * shift * (a / r * (seen[2].estimate.x0 - old) + (first - a) * (x0 - old))
 
 
 SAMPLERS: dict[SamplerName, Sampler] = {
-    "ddpm": Sampler(ddpm, "log-snr"),
+    "ddpm": Sampler(ddpm, "log-snr", stochastic=True),
     "ddim": Sampler(ddim, "log-snr"),
     "pndm": Sampler(pndm, "log-snr", memory=4),
     "euler": Sampler(euler, "log-snr"),
+    "euler-ancestral": Sampler(euler_ancestral, "log-snr", stochastic=True),
     "heun": Sampler(heun, "log-snr"),
     "dpmpp2m": Sampler(dpmpp2m, "log-snr", memory=2),
+    "dpmpp2m-sde": Sampler(dpmpp2m_sde, "log-snr", memory=2, stochastic=True),
+    "unipc": Sampler(unipc, "log-snr", memory=3, correct=unic),
 }
 
 
@@ -171,13 +238,17 @@ def posterior_std(here: Level, there: Level) -> float:
     return there.sigma / here.sigma * sqrt(max(1 - (here.alpha / there.alpha) ** 2, 0))
 
 
+UNSCALED = frozenset[SamplerName]({"euler", "euler-ancestral", "heun"})
+"""Samplers that diffusers runs in x / alpha, and that begin and end there."""
+
+
 def begin(sampler: SamplerName, eps: Tensor, level: Level, spacing: Spacing | None = None) -> Tensor:
     """What stands at ``level``, the first of a path, where nothing but its noise ``eps`` is known.
 
     As in diffusers, so that a seed gives the same picture: Euler's and Heun's samplers, unless their spacing is
     leading, take the noise to lie on data that are zero; all others take it for the whole.
     """
-    return level.sigma * eps if sampler in ("euler", "heun") and spacing != "leading" else eps
+    return level.sigma * eps if sampler in UNSCALED and spacing != "leading" else eps
 
 
 def denoise(
@@ -194,10 +265,10 @@ def denoise(
     """Walk ``x``, which stands at the first level of ``path``, to the last, with a frame after every step.
 
     Where the next level is the noisier one (:func:`~genwerk.diffusion.schedule.repaint`), noise is added instead, and a
-    sampler that remembers begins anew. ``noise`` is needed by those steps, by "ddpm", and by "ddim" with ``eta`` above
-    0, and asked by nobody else. Steps are computed in float32, or in float64 where ``x`` is.
+    sampler that remembers begins anew. ``noise`` is needed by those steps, by stochastic samplers, and by "ddim" with
+    ``eta`` above 0, and asked by nobody else. Steps are computed in float32, or in float64 where ``x`` is.
     """
-    step, _, memory = SAMPLERS[sampler]
+    step, memory, correct = SAMPLERS[sampler].step, SAMPLERS[sampler].memory, SAMPLERS[sampler].correct
     if eta and sampler != "ddim":
         raise ValueError(f"eta is {eta}, which the sampler {sampler} does not know; take ddim, or leave eta at 0")
     if not 0 <= eta <= 1:
@@ -217,34 +288,60 @@ def denoise(
     def ahead(x: Tensor, level: Level) -> Estimate:
         return asked(x if after is None else after(x, level), level)
 
-    x0 = x
-    for here, there in pairwise(path):
+    x0, of = x, len(path) - 1
+    for i, (here, there) in enumerate(pairwise(path)):
         if there.sigma > here.sigma:
             assert noise is not None, "a path that goes up needs noise"
             x = renoised(x, here, there, noise)
             seen.clear()
         else:
             seen.appendleft(Seen(x, here, asked(x, here)))
+            if correct is not None and len(seen) > 1:
+                seen[0] = seen[0]._replace(x=correct(seen))
             x0 = seen[0].estimate.x0
-            x = step(Step(seen, there, ahead, noise, eta, variance))
+            x = step(Step(seen, there, ahead, noise, eta, variance, of - 1 - i, of))
         if after is not None:
             x = after(x, there)
         yield Frame(x, x0, there)
 
 
-def invert(predict: Predict, x: Tensor, path: Sequence[Level], rounds: int = 3) -> Tensor:
-    """The noise from which DDIM with eta 0 comes to ``x`` over ``path``, which leads down and ends at ``x``'s level.
+SIGMA_DATA = 0.5
+"""Standard deviation of data for which :func:`invert` is exact at once (EDM's, for images in [-1, 1])."""
 
-    Every step up is the solution of the step down, found by ``rounds`` fixed-point iterations; with 1 it is the usual
-    DDIM inversion, which takes the noise of the noisier level to be that seen at x.
+
+def invert(
+    predict: Predict, x: Tensor, path: Sequence[Level], sampler: SamplerName = "ddim", rounds: int = 4
+) -> Tensor:
+    """The noise from which a deterministic ``sampler`` comes to ``x`` over ``path``, which leads down to ``x``'s level.
+
+    All levels are guessed, at first by the usual DDIM inversion, which takes the noise of the noisier level to be that
+    seen at the less noisy. The guess is improved ``rounds`` times: every step is taken from where it is thought to
+    begin, and then begun from where it would have led to the beginning of the next, what it does being linear for
+    Gaussian data and the rest being taken not to change. UniPC is inverted without its corrector.
     """
     x = x if x.dtype == torch.float64 else x.float()
+    step, _, memory, _, stochastic = SAMPLERS[sampler]
+    assert not stochastic, "what adds fresh noise cannot be inverted"
+
+    def asked(x: Tensor, level: Level) -> Estimate:
+        x0, eps = predict(x, level)
+        return Estimate(x0.to(x.dtype), eps.to(x.dtype))
+
+    def spread(level: Level) -> float:
+        return sqrt((SIGMA_DATA * level.alpha) ** 2 + level.sigma**2)
+
+    stops = [x]
     for here, there in pairwise(reversed(path)):
-        up = x
-        for _ in range(rounds):
-            up = along(x, predict(up, there).eps.to(x.dtype), here, there)
-        x = up
-    return x
+        stops.insert(0, along(stops[0], asked(stops[0], there).eps, here, there))
+    for _ in range(rounds):
+        seen: deque[Seen] = deque(maxlen=memory)
+        came = []
+        for i, (here, there) in enumerate(pairwise(path)):
+            seen.appendleft(Seen(stops[i], here, asked(stops[i], here)))
+            came.append(step(Step(seen, there, asked, left=len(path) - 2 - i, of=len(path) - 1)))
+        for i in reversed(range(len(came))):
+            stops[i] = stops[i] + (stops[i + 1] - came[i]) * (spread(path[i]) / spread(path[i + 1]))
+    return stops[0]
 
 
 def _normal(noise: Noise | None, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from genwerk.diffusion.names import Final, SamplerName, Spacing, Variance
-from genwerk.diffusion.samplers import SAMPLERS, After, Frame, Predict, begin, denoise
+from genwerk.diffusion.samplers import SAMPLERS, UNSCALED, After, Frame, Predict, begin, denoise
 from genwerk.diffusion.schedule import Level, Process, path, repaint
 from genwerk.noise import Noise
 
@@ -18,11 +18,14 @@ class Sampling:
     """Sampler, levels and guidance."""
 
     sampler: SamplerName = "dpmpp2m"
-    """How a step is taken; all but ddpm (and ddim with an eta) depend on the first noise alone."""
+    """How a step is taken; all but ddpm, euler-ancestral, dpmpp2m-sde (and ddim with an eta) depend on the first noise
+    alone."""
     steps: int = 20
     """Number of steps, at most as many as in training."""
     spacing: Spacing | None = None
     """How the levels are spread; None is what suits the sampler."""
+    within: Spacing | None = None
+    """Spacing between whose ends the levels of karras and log-snr are spread; None is between those of training."""
     offset: int = 0
     """Training step at which the leading spacing ends."""
     final: Final = "clean"
@@ -45,15 +48,27 @@ class Sampling:
     def levels(self, process: Process, strength: float = 1.0) -> list[Level]:
         """The path that an example takes, entered where ``strength`` of the steps are left.
 
-        DPM-Solver++ is told whole times, the only ones that a network has seen, as it is by diffusers.
+        As in diffusers: DPM-Solver++ and UniPC are told whole times, the only ones that a network has seen; Euler's
+        and Heun's samplers hand over x / alpha where some noise is left.
         """
         spacing = self.spacing or SAMPLERS[self.sampler].spacing
-        levels = path(process, self.steps, spacing, strength=strength, offset=self.offset, final=self.final)
-        return [level._replace(t=float(round(level.t))) for level in levels] if self.sampler == "dpmpp2m" else levels
+        *levels, end = path(
+            process, self.steps, spacing, strength=strength, offset=self.offset, final=self.final, within=self.within
+        )
+        if self.sampler in UNSCALED:
+            return [*levels, Level(end.t, 1.0, end.ratio)]
+        if self.sampler in ("dpmpp2m", "dpmpp2m-sde", "unipc"):
+            return [level._replace(t=float(round(level.t))) for level in (*levels, end)]
+        return [*levels, end]
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether samples depend on more than the first noise."""
+        return SAMPLERS[self.sampler].stochastic or self.eta > 0
 
     def start(self, eps: Tensor, levels: Sequence[Level]) -> Tensor:
         """What stands at the first of ``levels`` where nothing but its noise ``eps`` is known."""
-        return begin(self.sampler, eps, levels[0], self.spacing)
+        return begin(self.sampler, eps, levels[0], self.within or self.spacing)
 
     def walk(
         self, predict: Predict, x: Tensor, levels: Sequence[Level], noise: Noise, after: After | None = None

@@ -132,6 +132,7 @@ def path(
     strength: float = 1.0,
     offset: int = 0,
     final: Final = "clean",
+    within: Spacing | None = None,
 ) -> list[Level]:
     """The levels that sampling goes through: ``steps`` + 1 of them, noisiest first, of which the last is the clean end.
 
@@ -139,8 +140,9 @@ def path(
     (DPM-Solver's "leading" in diffusers); "trailing", equal strides from T down, less one;
     "linspace", equal strides from T - 1 to 0, not rounded; "even", equal strides from T - 1 of which the last, that
     would come to 0, leads to the clean end. In noise: "karras", equal strides of (sigma / alpha)^(1/7) (Karras et al.
-    2022, arXiv:2206.00364); "log-snr", equal strides of lambda (Lu et al. 2022, arXiv:2206.00927). As many steps as
-    training had are always those of training.
+    2022, arXiv:2206.00364); "log-snr", equal strides of lambda (Lu et al. 2022, arXiv:2206.00927); both between the
+    first and the last time of the spacing ``within``, or else all of training's. As many steps as training had are
+    always those of training.
 
     ``strength`` below 1 enters later, at an image noised to the first level left: int(``steps`` ``strength``) steps
     remain. ``final`` is where the last step leads: to no noise at all, or to the first level of training ("first").
@@ -152,7 +154,8 @@ def path(
     if steps == process.steps:
         levels = [process.level(t) for t in reversed(range(steps))]
     elif spacing in ("karras", "log-snr"):
-        levels = [process.at_log_snr(log_snr) for log_snr in _log_snrs(process, steps, spacing)]
+        ends = None if within is None else _times(process.steps, steps, within, offset)
+        levels = [process.at_log_snr(log_snr) for log_snr in _log_snrs(process, steps, spacing, ends)]
     else:
         levels = [process.level(t) for t in _times(process.steps, steps, spacing, offset)]
     end = CLEAN if final == "clean" else process.level(0)
@@ -197,9 +200,12 @@ def _times(training: int, steps: int, spacing: Spacing, offset: int) -> list[flo
     return [(training - 1) * i / max(steps - 1, 1) for i in reversed(range(steps))] if steps > 1 else [training - 1.0]
 
 
-def _log_snrs(process: Process, steps: int, spacing: Spacing) -> list[float]:
-    """Log signal-to-noise ratios from the noisiest worth a step to the first of training, rising."""
-    low, high = max(process.noisiest.log_snr, NOISIEST), process.level(0).log_snr
+def _log_snrs(process: Process, steps: int, spacing: Spacing, ends: list[float] | None) -> list[float]:
+    """Log signal-to-noise ratios, rising, from the noisiest worth a step to the first of training, or between the
+    times ``ends``."""
+    low, high = (process.level(t).log_snr for t in ((process.steps - 1, 0) if ends is None else (ends[0], ends[-1])))
+    if process.schedule != "geometric":  # whose ends were asked for
+        low = max(low, NOISIEST)
     shares = np.linspace(0, 1, steps)
     if spacing == "log-snr":
         return list(low + shares * (high - low))

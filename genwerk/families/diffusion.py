@@ -74,10 +74,10 @@ class DiffusionConfig(Config):
     def __post_init__(self) -> None:
         if not 0 <= self.drop < 1:
             raise ValueError(f"drop is {self.drop}; it is a share of the examples, at least 0 and below 1")
-        if self.sampling.sampler == "ddpm" or self.sampling.eta:
+        if self.sampling.stochastic and not self.context:
             raise ValueError(
                 "a model's own sampling depends on the first noise alone, so that samples can be found again; take "
-                "another sampler here, and ask for ddpm or an eta when samples are drawn"
+                f"another sampler here, and ask for {self.sampling.sampler} or an eta when samples are drawn"
             )
 
 
@@ -258,10 +258,11 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
 
     @torch.no_grad()
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The noise that leads to ``x``, unguided."""
+        """The noise from which the model's own sampler, unguided, comes to ``x``, as nearly as ``invert`` finds it."""
         sampling = replace(self.config.sampling, guidance=1.0)
-        predict = self.predictor(self.told(condition), sampling)
-        return invert(predict, self.centred(x), sampling.levels(self.process))
+        predict, levels = self.predictor(self.told(condition), sampling), sampling.levels(self.process)
+        start = invert(predict, self.centred(x), levels, sampling.sampler)
+        return start / sampling.start(start.new_ones(()), levels)
 
     @torch.no_grad()
     def edit(

@@ -221,10 +221,10 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
             raise ValueError("this model is told no text, so there is nothing between two of them")
         share = torch.linspace(0, 1, steps, device=self.device).view(-1, 1, 1)
         told = self.context(start).lerp(self.context(end), share)
-        seeds = Seeds.of(seed)
-        eps = SeededNoise(1, seeds, self.device).normal(*self.latent_shape).expand(steps, -1, -1, -1)
+        noise = SeededNoise(1, seed, self.device)
+        eps = noise.normal(*self.latent_shape).expand(steps, -1, -1, -1)
         away = self.context(self._empty())
-        return self.decode(last(self.prior.walk(eps, SeededNoise(steps, seeds, self.device), told, None, away)))
+        return self.decode(last(self.prior.walk(eps, noise, told, None, away)))
 
     def glance(self, z: Tensor) -> Tensor:
         """Roughly the pictures of codes, by one linear map a place; decoded where no such map was fitted."""

@@ -65,10 +65,15 @@ def describe_unet(folder: Path) -> Described:
     """A DDPM of latents, with the noise of the scheduler beside it, or of Stable Diffusion."""
     config = config_of(folder)
     beside = folder.parent / "scheduler" / "scheduler_config.json"
-    scheduler = read_json(beside) if beside.is_file() else STABLE_DIFFUSION
-    sides = networks.many(config.get("sample_size") or 64)
-    spec = DataSpec(kind="latent", shape=(config.get("out_channels", 4), sides[0], sides[-1]))
+    scheduler = read_scheduler(beside) if beside.is_file() else STABLE_DIFFUSION
+    channels = networks.typed(config, networks.UNET)["out_channels"]
+    spec = DataSpec(kind="latent", shape=(channels, *networks.sides(config, 64)))
     return denoiser_config(config, scheduler), spec
+
+
+def read_scheduler(path: Path) -> Json:
+    """A scheduler_config.json, in which diffusers writes infinities."""
+    return read_json(path, infinities=True)
 
 
 def denoiser_config(config: Json, scheduler: Json) -> DDPMConfig:
@@ -108,8 +113,8 @@ def write_unet(model: DDPM, folder: Path, half: bool) -> None:
 
 def describe_autoencoder(folder: Path) -> Described:
     config = config_of(folder)
-    sides = networks.many(config.get("sample_size") or 512)
-    spec = DataSpec(kind="image", shape=(config.get("in_channels", 3), sides[0], sides[-1]))
+    channels = networks.typed(config, networks.AUTOENCODER)["in_channels"]
+    spec = DataSpec(kind="image", shape=(channels, *networks.sides(config, 512)))
     return networks.autoencoder_config(config), spec
 
 
@@ -130,7 +135,8 @@ def modern(name: str) -> str:
 
 def scaling(config: Json) -> float:
     """The factor on an autoencoder's codes that its config.json states, or that goes without saying."""
-    return float(config.get("scaling_factor") or SCALING)
+    given = config.get("scaling_factor") or SCALING
+    return float(networks.typed({"scaling_factor": given}, {"scaling_factor": SCALING})["scaling_factor"])
 
 
 def decimal(value: Tensor) -> float:
@@ -179,18 +185,19 @@ def unprefixed(name: str) -> str | None:
 def describe_clip(folder: Path) -> Described:
     config = config_of(folder)
     settings, shape = networks.clip_config(config)
-    vocabulary = tokeniser(folder, networks.text_settings(config.get("text_config") or {})["max_position_embeddings"])
+    text = networks.typed(config, {"text_config": {}})["text_config"]
+    vocabulary = tokeniser(folder, networks.text_settings(text)["max_position_embeddings"])
     return settings, DataSpec(kind="image", shape=shape, captions=True, vocabulary=vocabulary)
 
 
 def fill_clip(model: CLIP, folder: Path, precision: Precision) -> None:
     weights.read(model, folder, lambda name: None if name.endswith("position_ids") else name, dtype=precision)
     path = folder / "preprocessor_config.json"
-    settings = read_json(path) if path.is_file() else {}
-    for buffer, found in (
-        (model.mean, settings.get("image_mean", MEAN)),
-        (model.deviation, settings.get("image_std", DEVIATION)),
-    ):
+    settings = networks.typed(
+        read_json(path) if path.is_file() else {}, {"image_mean": MEAN, "image_std": DEVIATION}, str(path)
+    )
+    for buffer, given in ((model.mean, settings["image_mean"]), (model.deviation, settings["image_std"])):
+        found = networks.many(given)
         if len(found) != len(buffer):
             raise ValueError(f"{path} has {len(found)} channels, and the config.json beside it {len(buffer)}")
         buffer.copy_(torch.tensor(found).view(-1, 1, 1))
@@ -237,7 +244,8 @@ MODEL_TYPES = {"clip": "CLIPModel", "clip_text_model": "CLIPTextModel"}
 
 def class_of(config: Json) -> str | None:
     """The class that a config.json of diffusers or transformers is of; None for any other file."""
-    named = config.get("_class_name") or next(iter(config.get("architectures") or ()), None)
+    architectures = config.get("architectures")
+    named = config.get("_class_name") or (architectures[0] if isinstance(architectures, list) and architectures else "")
     found = named or MODEL_TYPES.get(str(config.get("model_type")))
     return found if isinstance(found, str) else None
 

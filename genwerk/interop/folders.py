@@ -13,8 +13,8 @@ from genwerk.families.latent_diffusion import LatentDiffusion
 from genwerk.files import read_json
 from genwerk.interop.components import COMPONENTS, Component, class_of, write_model
 from genwerk.interop.pipeline import INDEX, PIPELINES, write_pipeline
-from genwerk.interop.weights import Unfilled, new_folder
-from genwerk.model import Model, build
+from genwerk.interop.weights import Unfilled, new_folder, shapes
+from genwerk.model import Model, build, build_within
 from genwerk.settings import Recipe
 from genwerk.spec import DataSpec
 
@@ -41,6 +41,8 @@ def load(path: Path, *, device: torch.device | str = "cpu", precision: torch.dty
     On the CPU, weights that are stored in that precision stay mapped from their files, which must not be changed.
     """
     _, recipe, spec = describe(path)
+    with torch.device("meta"):
+        build_within(recipe.model, spec, shapes(path), f"the configuration in {path}")
     with Unfilled():
         model = build(recipe.model, spec)
     _kind(path)[1].fill(model, path, precision)

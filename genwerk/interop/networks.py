@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from genwerk.errors import BadFile
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.ddpm import DDPMConfig
@@ -81,7 +82,7 @@ UNET_IDLE: Json = {"upcast_attention": False, "addition_embed_type_num_heads": 6
 def unet_settings(config: Json) -> dict[str, Any]:
     """Settings of a :class:`~genwerk.families.diffusion.DiffusionConfig` of a UNet2DConditionModel."""
     check(config, UNET_FIXED)
-    c = {**UNET, **config}
+    c = typed(config, UNET)
     widths = many(c["block_out_channels"])
     attention = tuple(kind.startswith("CrossAttn") for kind in many(c["down_block_types"]))
     check(c, _unet_blocks(attention))
@@ -169,7 +170,7 @@ SCALING = 0.18215
 def autoencoder_config(config: Json) -> AutoencoderKLConfig:
     """Settings of an AutoencoderKL, without a discriminator: files of diffusers have none."""
     check(config, AUTOENCODER_FIXED)
-    c = {**AUTOENCODER, **config}
+    c = typed(config, AUTOENCODER)
     widths = many(c["block_out_channels"])
     check(c, {**_autoencoder_blocks(len(widths)), "out_channels": c["in_channels"]})
     return AutoencoderKLConfig(
@@ -275,7 +276,8 @@ def text_json(config: TextEncoderConfig, spec: DataSpec) -> dict[str, Any]:
 
 def clip_config(config: Json) -> tuple[CLIPConfig, tuple[int, int, int]]:
     """Settings of a CLIPModel, and the shape of its images."""
-    text, vision = _tower(config.get("text_config") or {}, TEXT), _tower(config.get("vision_config") or {}, VISION)
+    towers = typed(config, {"text_config": {}, "vision_config": {}, "projection_dim": 512})
+    text, vision = _tower(towers["text_config"], TEXT), _tower(towers["vision_config"], VISION)
     for tower, c in (("text_config", text), ("vision_config", vision)):
         check(
             {f"{tower}: intermediate_size": c["intermediate_size"]},
@@ -292,7 +294,7 @@ def clip_config(config: Json) -> tuple[CLIPConfig, tuple[int, int, int]]:
         text_layers=text["num_hidden_layers"],
         text_heads=text["num_attention_heads"],
         gelu=text["hidden_act"],
-        embedding=config.get("projection_dim", 512),
+        embedding=towers["projection_dim"],
     )
     return settings, (vision["num_channels"], vision["image_size"], vision["image_size"])
 
@@ -338,13 +340,66 @@ def clip_json(config: CLIPConfig, spec: DataSpec) -> dict[str, Any]:
 
 def _tower(config: Json, defaults: Json) -> dict[str, Any]:
     check(config, TOWER_FIXED)
-    c = {**defaults, **config}
+    c = typed(config, defaults)
     if c["hidden_act"] not in ("quick_gelu", "gelu"):
         raise ValueError(f"config.json has hidden_act {c['hidden_act']!r}; Genwerk's towers have quick_gelu and gelu")
     return c
 
 
 # --- reading values ---------------------------------------------------------------------------------------------------
+
+LARGEST = 2**20
+"""Greatest whole number that a setting may be."""
+BY_LEVEL = frozenset({"layers_per_block", "cross_attention_dim", "attention_head_dim"})
+"""Settings that may be one number, or one for each level."""
+ZERO = frozenset({"freq_shift", "downsample_padding", "steps_offset"})
+"""Whole numbers that may be 0."""
+
+
+def typed(config: Json, defaults: Json, where: str = "config.json") -> dict[str, Any]:
+    """``config`` with ``defaults`` where it is silent; a BadFile names a value of another type than its default.
+
+    A default of None takes anything; lists come as tuples, and null is silence where the default is an object.
+    """
+    found = {**defaults, **{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}}
+    for key, default in defaults.items():
+        value = found[key]
+        if isinstance(default, dict) and value is None:
+            found[key] = value = {}
+        parts = value if isinstance(value, tuple) and (isinstance(default, tuple) or key in BY_LEVEL) else (value,)
+        like = default[0] if isinstance(default, tuple) else default
+        if not parts or not all(_is_like(part, like, key) for part in parts):
+            raise BadFile(f"{where} has {key} {str(config[key])[:60]!r}; expected {_expected(like, key)}")
+    return found
+
+
+def _is_like(value: Any, like: Any, key: str) -> bool:
+    match like:
+        case None:
+            return True
+        case bool():
+            return isinstance(value, bool)
+        case int():
+            least = 0 if key in ZERO else 1
+            return isinstance(value, int) and not isinstance(value, bool) and least <= value <= LARGEST
+        case float():
+            return isinstance(value, (int, float)) and not isinstance(value, bool)
+        case _:
+            return isinstance(value, type(like))
+
+
+def _expected(like: Any, key: str) -> str:
+    match like:
+        case bool():
+            return "true or false"
+        case int():
+            return f"a whole number from {0 if key in ZERO else 1} to {LARGEST:,}"
+        case float():
+            return "a number"
+        case str():
+            return "a name"
+        case _:
+            return "an object"
 
 
 def check(config: Json, only: Json) -> None:
@@ -373,6 +428,13 @@ def whole(config: Json, key: str) -> int:
     if not isinstance(value, int):
         raise ValueError(f"config.json has {key} {value!r}; Genwerk's network has one number for all levels")
     return value
+
+
+def sides(config: Json, default: int) -> tuple[int, int]:
+    """Height and width that sample_size gives, as one number or two."""
+    given = config.get("sample_size") or default
+    found = typed({"sample_size": given}, {"sample_size": (default,)})["sample_size"]
+    return (found[0], found[-1]) if isinstance(found, tuple) else (found, found)
 
 
 def side(spec: DataSpec) -> int | list[int]:

@@ -22,6 +22,7 @@ from genwerk.interop.components import (
     fill_autoencoder,
     fill_text,
     fill_unet,
+    read_scheduler,
     stamped,
     tokeniser,
     write_autoencoder,
@@ -46,20 +47,21 @@ def describe_pipeline(folder: Path) -> Described:
     """A LatentDiffusion of the pipeline's autoencoder, text encoder, U-Net and scheduler; a safety checker is left."""
     index = read_json(folder / INDEX)
     for part, expected in PARTS.items():
-        found = (index.get(part) or (None, None))[-1]
+        given = index.get(part)
+        found = given[-1] if isinstance(given, list) and given else given
         if found != expected:
             raise ValueError(f"{folder / INDEX} has {found} as its {part}; Genwerk opens pipelines with {expected}")
     unet, vae, text = (config_of(folder / part) for part in PARTS)
     autoencoder = networks.autoencoder_config(vae)
-    prior = denoiser_config(unet, read_json(folder / "scheduler" / "scheduler_config.json"))
+    prior = denoiser_config(unet, read_scheduler(folder / "scheduler" / "scheduler_config.json"))
     if prior.extra not in (0, 1 + autoencoder.latent):
         raise ValueError(
             f"{folder / 'unet'} sees {prior.extra} channels beside the code; Genwerk knows U-Nets that see none, or "
             f"{1 + autoencoder.latent}: a mask and another code"
         )
     factor = 2 ** (len(autoencoder.widths) - 1)
-    sides = networks.many(unet.get("sample_size") or networks.one(vae.get("sample_size") or 512) // factor)
-    shape = (vae.get("in_channels", 3), sides[0] * factor, sides[-1] * factor)
+    height, width = networks.sides(unet, max(1, networks.sides(vae, 512)[0] // factor))
+    shape = (networks.typed(vae, networks.AUTOENCODER)["in_channels"], height * factor, width * factor)
     places = networks.text_settings(text)["max_position_embeddings"]
     vocabulary = tokeniser(folder / "tokenizer", places)
     config = LatentDiffusionConfig(

@@ -16,7 +16,7 @@ from genwerk.diffusion.parameterisation import Prediction
 from genwerk.diffusion.samplers import SAMPLERS
 from genwerk.diffusion.sampling import Sampling
 from genwerk.diffusion.schedule import Process
-from genwerk.interop.networks import Json, check
+from genwerk.interop.networks import Json, check, typed
 
 T = TypeVar("T")
 
@@ -32,16 +32,17 @@ diffusers."""
 
 
 class Kind(NamedTuple):
-    """A scheduler class: its sampler, the keys that are read, with their defaults, and all other keys that it has."""
+    """A scheduler class of diffusers, as one of our samplers."""
 
-    sampler: SamplerName
+    name: str
     spacing: str
     """Default of timestep_spacing."""
     read: Json
+    """Keys that are read, with their defaults."""
     only: Json
     """Keys of which our sampler has one form."""
     idle: Json
-    """Keys that change nothing here."""
+    """All other keys: they change nothing here."""
 
 
 PROCESS: Json = {
@@ -56,23 +57,41 @@ PROCESS_ONLY: Json = {"trained_betas": None, "rescale_betas_zero_snr": False}
 SNR: Json = {"rescale_betas_zero_snr": False}
 SIGMAS: Json = {"use_exponential_sigmas": False, "use_beta_sigmas": False}
 THRESHOLD: Json = {"dynamic_thresholding_ratio": 0.995, "sample_max_value": 1.0}
-KINDS: Mapping[str, Kind] = {
-    "DDIMScheduler": Kind(
-        sampler="ddim",
+MULTISTEP: Json = {
+    "solver_order": 2,
+    "thresholding": False,
+    "use_flow_sigmas": False,
+    "use_dynamic_shifting": False,
+    **SIGMAS,
+    **SNR,
+}
+LATE: Json = {"lower_order_final": True, "euler_at_final": False}
+"""Keys of DPM-Solver of which ours has one form where its last step does not lead to the clean end."""
+DPM: Json = {
+    **MULTISTEP,
+    "solver_type": "midpoint",
+    "lambda_min_clipped": float("-inf"),
+    "variance_type": None,
+}
+DPM_READ: Json = {"use_karras_sigmas": False, "use_lu_lambdas": False, "final_sigmas_type": "zero"}
+FLOW: Json = {"flow_shift": 1.0, "time_shift_type": "exponential", **THRESHOLD}
+KINDS: Mapping[SamplerName, Kind] = {
+    "ddim": Kind(
+        "DDIMScheduler",
         spacing="leading",
         read={"set_alpha_to_one": True},
         only={"thresholding": False, **SNR},
         idle={"clip_sample": False, "clip_sample_range": 1.0, **THRESHOLD},
     ),
-    "PNDMScheduler": Kind(
-        sampler="pndm",
+    "pndm": Kind(
+        "PNDMScheduler",
         spacing="leading",
         read={"set_alpha_to_one": False, "skip_prk_steps": False},
         only={"skip_prk_steps": True},
         idle={},
     ),
-    "EulerDiscreteScheduler": Kind(
-        sampler="euler",
+    "euler": Kind(
+        "EulerDiscreteScheduler",
         spacing="linspace",
         read={"use_karras_sigmas": False, "final_sigmas_type": "zero"},
         only={
@@ -85,44 +104,54 @@ KINDS: Mapping[str, Kind] = {
         },
         idle={},
     ),
-    "HeunDiscreteScheduler": Kind(
-        sampler="heun",
+    "euler-ancestral": Kind("EulerAncestralDiscreteScheduler", spacing="linspace", read={}, only=SNR, idle={}),
+    "heun": Kind(
+        "HeunDiscreteScheduler",
         spacing="linspace",
         read={"use_karras_sigmas": False},
         only=SIGMAS,
         idle={"clip_sample": False, "clip_sample_range": 1.0},
     ),
-    "DPMSolverMultistepScheduler": Kind(
-        sampler="dpmpp2m",
+    "dpmpp2m": Kind(
+        "DPMSolverMultistepScheduler",
         spacing="linspace",
-        read={"use_karras_sigmas": False, "use_lu_lambdas": False, "final_sigmas_type": "zero"},
+        read=DPM_READ,
+        only={**DPM, "algorithm_type": "dpmsolver++"},
+        idle={**LATE, **FLOW},
+    ),
+    "dpmpp2m-sde": Kind(
+        "DPMSolverMultistepScheduler",
+        spacing="linspace",
+        read=DPM_READ,
+        only={**DPM, "algorithm_type": "sde-dpmsolver++"},
+        idle={**LATE, **FLOW},
+    ),
+    "unipc": Kind(
+        "UniPCMultistepScheduler",
+        spacing="linspace",
+        read={"use_karras_sigmas": False, "final_sigmas_type": "zero"},
         only={
-            "solver_order": 2,
-            "algorithm_type": "dpmsolver++",
-            "solver_type": "midpoint",
-            "thresholding": False,
-            "lambda_min_clipped": float("-inf"),
-            "variance_type": None,
-            "use_flow_sigmas": False,
-            "use_dynamic_shifting": False,
-            **SIGMAS,
-            **SNR,
-        },
-        idle={
+            **MULTISTEP,
+            "predict_x0": True,
+            "solver_type": "bh2",
             "lower_order_final": True,
-            "euler_at_final": False,
-            "flow_shift": 1.0,
-            "time_shift_type": "exponential",
-            **THRESHOLD,
+            "disable_corrector": (),
+            "solver_p": None,
+            "sigma_min": None,
+            "sigma_max": None,
+            "shift_terminal": None,
         },
+        idle=FLOW,
     ),
 }
-SPACINGS: Mapping[str, Mapping[str, Spacing]] = {
-    "DPMSolverMultistepScheduler": {"linspace": "even", "leading": "inner", "trailing": "trailing"}
-}
-"""What a timestep_spacing is here, where it is not what it is called: DPM-Solver in diffusers takes one level more than
-there are steps, and leaves out the least noisy."""
 USUAL: Mapping[str, Spacing] = {"linspace": "linspace", "leading": "leading", "trailing": "trailing"}
+SOLVERS: Mapping[str, Spacing] = {"linspace": "even", "leading": "inner", "trailing": "trailing"}
+SPACINGS: Mapping[str, Mapping[str, Spacing]] = {
+    "DPMSolverMultistepScheduler": SOLVERS,
+    "UniPCMultistepScheduler": SOLVERS,
+}
+"""What a timestep_spacing is here, where it is not what it is called: these in diffusers take one level more than there
+are steps, and leave out the least noisy."""
 OFFSET = 1
 """steps_offset in every pipeline: diffusers' StableDiffusionPipeline overrules a file that says otherwise."""
 
@@ -130,7 +159,7 @@ OFFSET = 1
 def read_process(config: Json) -> tuple[Process, Prediction]:
     """The noise that was added in training, and what the network says of it."""
     check(config, PROCESS_ONLY)
-    c = {**PROCESS, **config}
+    c = typed(config, PROCESS, "scheduler_config.json")
     schedule, prediction = c["beta_schedule"], c["prediction_type"]
     if schedule not in SCHEDULES or prediction not in PREDICTIONS:
         raise ValueError(
@@ -144,35 +173,53 @@ def read_process(config: Json) -> tuple[Process, Prediction]:
 def read_sampling(config: Json) -> Sampling:
     """How a pipeline with this scheduler draws a picture: in 50 steps with guidance 7.5, unless it is asked otherwise.
 
-    Warns where the scheduler has no counterpart, and takes ``DEFAULT``.
+    Warns where the scheduler has no counterpart, and takes ``DEFAULT``; and where diffusers' own way with it is at odds
+    with the method's formula, so that the pictures differ.
     """
     name = str(config.get("_class_name"))
+    kinds = {sampler: kind for sampler, kind in KINDS.items() if kind.name == name}
     try:
-        if name not in KINDS:
-            raise ValueError(f"{name} is not among {', '.join(KINDS)}")
-        kind = KINDS[name]
-        c = {"timestep_spacing": kind.spacing, **kind.read, **config}
+        if not kinds:
+            raise ValueError(f"{name} is not among {', '.join(dict.fromkeys(kind.name for kind in KINDS.values()))}")
+        algorithm = config.get("algorithm_type")
+        sampler = next((s for s, k in kinds.items() if k.only.get("algorithm_type") == algorithm), next(iter(kinds)))
+        kind = kinds[sampler]
+        c = typed(config, {"timestep_spacing": kind.spacing, **kind.read}, "scheduler_config.json")
         check(c, kind.only)
-        spacing = _spacing(name, c)
+        clean = c.get("set_alpha_to_one", True) and c.get("final_sigmas_type", "zero") == "zero"
+        if not clean:
+            check(c, {key: value for key, value in LATE.items() if key in kind.idle})
+        spacing, within = _spacing(name, c)
     except ValueError as error:
         warnings.warn(f"the pipeline's scheduler has no counterpart ({error}); taking {DEFAULT.sampler}", stacklevel=2)
         return DEFAULT
-    clean = c.get("set_alpha_to_one", True) and c.get("final_sigmas_type", "zero") == "zero"
-    offset = OFFSET if spacing in ("leading", "inner") else 0
+    if fault := _fault(name, c):
+        warnings.warn(
+            f"{fault}; the formula is followed here, so pictures differ from those of diffusers", stacklevel=2
+        )
+    offset = OFFSET if {spacing, within} & {"leading", "inner"} else 0
     final: Final = "clean" if clean else "first"
-    return replace(DEFAULT, sampler=kind.sampler, spacing=spacing, offset=offset, final=final)
+    return replace(DEFAULT, sampler=sampler, spacing=spacing, within=within, offset=offset, final=final)
 
 
-def _spacing(name: str, c: Json) -> Spacing:
-    """The spacing of levels that the settings ``c`` of the class ``name`` ask for."""
-    if c.get("use_karras_sigmas"):
-        return "karras"
-    if c.get("use_lu_lambdas"):
-        return "log-snr"
+def _spacing(name: str, c: Json) -> tuple[Spacing, Spacing | None]:
+    """The spacing of levels that the settings ``c`` of the class ``name`` ask for, and the one that bounds it."""
     spacings = SPACINGS.get(name, USUAL)
     if c["timestep_spacing"] not in spacings:
         raise ValueError(f"timestep_spacing is {c['timestep_spacing']!r}")
-    return spacings[c["timestep_spacing"]]
+    spacing = spacings[c["timestep_spacing"]]
+    if c.get("use_karras_sigmas"):
+        return "karras", None if spacings is SOLVERS or spacing == "linspace" else spacing
+    return ("log-snr", None) if c.get("use_lu_lambdas") else (spacing, None)
+
+
+def _fault(name: str, c: Json) -> str | None:
+    """What diffusers does against the formula under the settings ``c``, if anything."""
+    if name == "PNDMScheduler" and c.get("prediction_type") == "v_prediction":
+        return "diffusers' PNDMScheduler adds velocities of several levels up, where the method's formula has noises"
+    if name in ("DDIMScheduler", "PNDMScheduler") and c["timestep_spacing"] == "linspace":
+        return f"diffusers' {name} with linspace steps to other times than those it goes on from"
+    return None
 
 
 def scheduler_json(process: Process, prediction: Prediction, sampling: Sampling) -> dict[str, Any]:
@@ -180,11 +227,10 @@ def scheduler_json(process: Process, prediction: Prediction, sampling: Sampling)
 
     Warns where the class of the sampler in diffusers does not spread its levels so, and writes its usual spacing.
     """
-    name = next((name for name, kind in KINDS.items() if kind.sampler == sampling.sampler), None)
-    if name is None:
-        raise ValueError(f"the sampler {sampling.sampler} is not exported; take ddim, pndm, euler, heun or dpmpp2m")
-    kind, spacing = KINDS[name], sampling.spacing or SAMPLERS[sampling.sampler].spacing
-    names = {ours: theirs for theirs, ours in SPACINGS.get(name, USUAL).items()}
+    kind, spacing = KINDS.get(sampling.sampler), sampling.spacing or SAMPLERS[sampling.sampler].spacing
+    if kind is None:
+        raise ValueError(f"the sampler {sampling.sampler} is not exported; take one of {', '.join(KINDS)}")
+    names = {ours: theirs for theirs, ours in SPACINGS.get(kind.name, USUAL).items()}
     flags = {"use_karras_sigmas": spacing == "karras", "use_lu_lambdas": spacing == "log-snr"}
     spread = any(flags[key] for key in flags.keys() & kind.read.keys())
     if spacing not in names and not spread:
@@ -196,14 +242,14 @@ def scheduler_json(process: Process, prediction: Prediction, sampling: Sampling)
     clean = sampling.final == "clean"
     told = {**flags, "set_alpha_to_one": clean, "final_sigmas_type": "zero" if clean else "sigma_min"}
     return {
-        "_class_name": name,
+        "_class_name": kind.name,
         "num_train_timesteps": process.steps,
         "beta_start": process.start,
         "beta_end": process.end,
         "beta_schedule": _key(SCHEDULES, process.schedule),
         "prediction_type": _key(PREDICTIONS, prediction),
         "trained_betas": None,
-        "timestep_spacing": names.get(spacing, kind.spacing),
+        "timestep_spacing": names.get(sampling.within or spacing, kind.spacing),
         "steps_offset": OFFSET,
         **{key: told[key] for key in told.keys() & kind.read.keys()},
         **kind.only,

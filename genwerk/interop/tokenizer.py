@@ -10,11 +10,14 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from genwerk.errors import BadFile
 from genwerk.files import read_json
 from genwerk.interop.weights import write_json
 from genwerk.tokens import END, START, Vocabulary
 
 HEADER = "#version: 0.2"
+SHORTEST = 3
+"""Places of a text that holds a symbol between its start and its end."""
 LONGEST = 77
 """Places of a text where neither the tokeniser nor the text model says otherwise."""
 
@@ -25,14 +28,14 @@ def read_vocabulary(folder: Path, places: int = LONGEST) -> Vocabulary:
     ValueError where its ids are not in the order of CLIP's.
     """
     if (fast := folder / "tokenizer.json").is_file():
-        model = read_json(fast).get("model", {})
-        ids, pairs = model.get("vocab"), model.get("merges")
-        ids = ids | {t["content"]: t["id"] for t in read_json(fast).get("added_tokens", ())} if ids else ids
-        merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in pairs or ()]
+        ids, merges = _read_fast(fast)
     else:
         ids, merges = read_json(folder / "vocab.json"), _read_merges(folder / "merges.txt")
     settings = _settings(folder)
-    length = min(int(settings.get("model_max_length") or places), places)
+    longest = settings.get("model_max_length") or places  # 10^30 where there is none
+    if not isinstance(longest, (int, float)) or longest < SHORTEST:
+        raise BadFile(f"{folder} has model_max_length {str(longest)[:60]!r}; expected a number of {SHORTEST} or more")
+    length = int(min(longest, places))
     vocabulary = Vocabulary(merges=tuple(merges), length=length, pad=_pad(folder, settings, ids or {}))
     if ids != {symbol: i for i, symbol in enumerate(vocabulary.symbols)}:
         raise ValueError(
@@ -56,6 +59,18 @@ def write_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
     )
 
 
+def _read_fast(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Ids and merges of a tokenizer.json."""
+    whole = read_json(path)
+    try:
+        model, added = whole["model"], whole.get("added_tokens") or []
+        ids = {**model["vocab"], **{token["content"]: token["id"] for token in added}}
+        merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    except (KeyError, TypeError):
+        raise BadFile(f"{path} is no tokeniser of merged pairs; expected a model with vocab and merges") from None
+    return ids, merges
+
+
 def _read_merges(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -77,7 +92,9 @@ def _pad(folder: Path, settings: dict[str, Any], ids: dict[str, int]) -> Literal
     special = folder / "special_tokens_map.json"
     named = (read_json(special) if special.is_file() else {}) | settings
     token = named.get("pad_token") or END
-    token = token["content"] if isinstance(token, dict) else token
+    token = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(token, str):
+        raise BadFile(f"{folder} has the pad_token {str(token)[:60]!r}; expected a symbol")
     if token != END and ids.get(token) != 0:
         raise ValueError(f"{folder} pads texts with {json.dumps(token)}; Genwerk knows {END} and the token of id 0")
     return "end" if token == END else "zero"

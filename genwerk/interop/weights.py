@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from genwerk.errors import BadFile
 from genwerk.files import read_json
 
 DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model", "model"
@@ -85,11 +86,20 @@ def refusal(path: Path) -> str:
 
 
 def _shards(index: Path) -> list[Path]:
-    names = sorted(set(read_json(index).get("weight_map", {}).values()))
+    listed = read_json(index).get("weight_map")
+    if not isinstance(listed, dict) or not listed or not all(isinstance(name, str) for name in listed.values()):
+        raise BadFile(f"{index} lists no files; expected a weight_map from the tensors' names to those of files")
+    names = sorted(set(listed.values()))
     for name in names:
         if Path(name).name != name or not (index.parent / name).is_file():
-            raise ValueError(f"{index} lists the file {name!r}, which is not in its folder; complete the download")
+            raise BadFile(f"{index} lists the file {name!r}, which is not in its folder; complete the download")
     return [index.parent / name for name in names]
+
+
+def shapes(folder: Path) -> list[tuple[int, ...]]:
+    """The shapes of all tensors in the safetensors files in ``folder`` and in those in it."""
+    paths = [*folder.glob("*.safetensors"), *folder.glob("*/*.safetensors")]
+    return [shape for path in paths for _, _, shape in _contents(path, plain)]
 
 
 def _contents(path: Path, spelling: Spelling) -> Iterable[tuple[str, str, tuple[int, ...]]]:

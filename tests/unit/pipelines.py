@@ -37,6 +37,7 @@ with without_torchvision():
         AutoencoderKL,
         DDIMScheduler,
         DPMSolverMultistepScheduler,
+        EulerAncestralDiscreteScheduler,
         EulerDiscreteScheduler,
         HeunDiscreteScheduler,
         PNDMScheduler,
@@ -44,6 +45,7 @@ with without_torchvision():
         StableDiffusionInpaintPipeline,
         StableDiffusionPipeline,
         UNet2DConditionModel,
+        UniPCMultistepScheduler,
     )
     from transformers import CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer  # noqa: F401
 
@@ -60,6 +62,16 @@ SCHEDULERS = {
     "dpmpp2m, leading": lambda: DPMSolverMultistepScheduler(**BETAS, steps_offset=1, timestep_spacing="leading"),
     "dpmpp2m, trailing": lambda: DPMSolverMultistepScheduler(**BETAS, timestep_spacing="trailing"),
     "dpmpp2m of v": lambda: DPMSolverMultistepScheduler(**BETAS, prediction_type="v_prediction"),
+    "dpmpp2m, not to the end": lambda: DPMSolverMultistepScheduler(**BETAS, final_sigmas_type="sigma_min"),
+    "dpmpp2m-sde": lambda: DPMSolverMultistepScheduler(
+        **BETAS, algorithm_type="sde-dpmsolver++", use_karras_sigmas=True
+    ),
+    "euler-ancestral": lambda: EulerAncestralDiscreteScheduler(**BETAS, steps_offset=1, timestep_spacing="leading"),
+    "euler, karras within leading": lambda: EulerDiscreteScheduler(
+        **BETAS, steps_offset=1, timestep_spacing="leading", use_karras_sigmas=True
+    ),
+    "unipc": lambda: UniPCMultistepScheduler(**BETAS, steps_offset=1),
+    "unipc, karras": lambda: UniPCMultistepScheduler(**BETAS, use_karras_sigmas=True),
 }
 TINY = {
     "unet": {

@@ -126,6 +126,7 @@ CASES = [
         Sampling(sampler="dpmpp2m", spacing="log-snr"),
         rounded,
     ),
+    ("UniPCMultistepScheduler", {}, Sampling(sampler="unipc", spacing="even"), network),
 ]
 
 
@@ -246,7 +247,16 @@ def test_a_sampler_comes_to_the_exact_solution_with_its_order(
     assert fine < 0.02**order * 2
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "euler", "heun", "pndm", "dpmpp2m"])
+def test_the_corrector_of_unipc_gains_an_order() -> None:
+    coarse, fine = error("unipc", "log-snr", 21), error("unipc", "log-snr", 81)
+    assert log2(coarse / fine) / 2 > 2.8
+    assert fine < error("dpmpp2m", "log-snr", 81) / 5
+
+
+DETERMINISTIC = [name for name, sampler in SAMPLERS.items() if not sampler.stochastic]
+
+
+@pytest.mark.parametrize("sampler", DETERMINISTIC)
 def test_the_clean_end_is_reached(sampler: SamplerName) -> None:
     levels = path(STABLE, 200)
     x = drawn(64, 1, dtype=torch.float64)
@@ -340,13 +350,14 @@ def test_few_steps_come_closer_than_those_of_diffusers() -> None:
             assert ours.norm(dim=1).mean() < theirs.norm(dim=1).mean(), (name, steps)
 
 
-def test_inversion_finds_the_noise_again() -> None:
-    levels = path(STABLE, 40)
+@pytest.mark.parametrize("sampler", [name for name in DETERMINISTIC if name != "unipc"])
+def test_inversion_finds_the_noise_from_which_the_sampler_itself_comes_here(sampler: SamplerName) -> None:
+    levels = path(STABLE, 20)
     x = drawn(4, 3, 4, 4, dtype=torch.float64)
-    end = arrived(denoise(gaussian, x, levels, "ddim")).x
-    torch.testing.assert_close(invert(gaussian, end, levels, rounds=60), x, rtol=1e-7, atol=1e-7)
-    once, thrice = ((invert(gaussian, end, levels, rounds=n) - x).abs().max() for n in (1, 3))
-    assert thrice < once / 4
+    end = arrived(denoise(gaussian, x, levels, sampler)).x
+    torch.testing.assert_close(invert(gaussian, end, levels, sampler, rounds=60), x, rtol=1e-7, atol=1e-7)
+    usual, improved = ((invert(gaussian, end, levels, sampler, rounds=n) - x).abs().max() for n in (0, 4))
+    assert improved < usual / 20
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -375,7 +386,7 @@ def test_one_step_is_possible_and_frames_are_one_a_step(sampler: SamplerName) ->
     assert list(denoise(network, drawn(2, 3, 4, 4), path(STABLE, 5, strength=0), sampler)) == []
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "pndm", "euler", "heun", "dpmpp2m"])
+@pytest.mark.parametrize("sampler", DETERMINISTIC)
 def test_deterministic_samplers_ask_for_no_noise(sampler: SamplerName) -> None:
     noise = Repeated((2, 3), 0)
     arrived(denoise(network, drawn(2, 3), path(STABLE, 5), sampler, noise=noise))

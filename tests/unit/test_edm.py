@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from genwerk.abilities import last
 from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.schedule import Process
 from genwerk.families.edm import EDM, EDMConfig
 from genwerk.model import build
 from genwerk.spec import Batch, DataSpec
@@ -58,6 +59,12 @@ def test_the_network_sees_the_level_that_it_was_trained_at() -> None:
     level = edm.process.at_log_snr(1.3)
     edm.output(torch.randn(3, 2), level, None)
     torch.testing.assert_close(seen[0], torch.full((3,), level.t), rtol=1e-4, atol=1e-3)
+
+
+def test_sampling_starts_from_the_most_noise_asked_for() -> None:
+    levels = Sampling(sampler="heun", steps=8, spacing="karras").levels(Process("geometric", 1000, 0.002, 500.0))
+    assert levels[0].ratio == pytest.approx(500)
+    assert levels[-2].ratio == pytest.approx(0.002)
 
 
 def test_noise_must_rise() -> None:
