@@ -7,6 +7,7 @@ from math import gcd, log
 
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.edm import EDMConfig
+from genwerk.recipes.gan import PROTOCOL
 from genwerk.settings import Evaluate, Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
