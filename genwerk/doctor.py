@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch.distributed
 
 from genwerk import __version__
 from genwerk.data import cache
+from genwerk.runtime import STARVED, ProcessorTime
 
 EXTRAS = {
     "parquet": ("pyarrow", ".parquet files"),
@@ -22,6 +24,8 @@ EXTRAS = {
     "hdf5": ("h5py", "bsds300:PATH data"),
     "tensorboard": ("tensorboard", "--tensorboard"),
 }
+TRIAL = 0.3
+"""Seconds of computing by which the load of the machine is judged."""
 THREADS = "as many threads give the same bits again; their number is stored with a run and restored on resume"
 
 
@@ -41,6 +45,7 @@ def examine() -> list[Finding]:
         Finding("torch", torch.__version__, _torch()),
         _device(),
         Finding("CPU", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads", THREADS),
+        Finding("load", *_load()),
         Finding("bfloat16", *_bfloat16()),
         Finding("processes", *_processes()),
         Finding("cache", *_cache()),
@@ -72,6 +77,17 @@ def _device() -> Finding:
     if torch.version.cuda:
         return Finding("GPU", "none visible to a CUDA build of torch", "the CPU is used; check the NVIDIA driver")
     return Finding("GPU", "none (this torch is a CPU build)", "the CPU is used; every recipe runs on it")
+
+
+def _load() -> tuple[str, str]:
+    x, trial, start = torch.rand(256, 256), ProcessorTime(), time.monotonic()
+    while time.monotonic() - start < TRIAL:
+        x @ x
+    share = trial.share()
+    found = f"computing had a processor for {share:.0%} of {TRIAL:g} s"
+    if share >= STARVED:
+        return found, "no other program is in the way"
+    return found, "other programs use the processors, and training is slower for it; end them, or set OMP_NUM_THREADS=1"
 
 
 def _bfloat16() -> tuple[str, str]:

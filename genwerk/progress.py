@@ -230,6 +230,8 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
+        from genwerk import runtime
+
         self.training = training
         self.console = console()
         self.live = self.console.is_terminal and training.runtime.main
@@ -250,6 +252,7 @@ class Progress:
         self.examples, self.rounds = done.examples, done.round
         self.rate = 0.0
         self.seen = (self.start, self.examples)
+        self.processor = runtime.ProcessorTime()
 
     def __enter__(self) -> Progress:
         self.bar.start()
@@ -270,7 +273,7 @@ class Progress:
                 self.rate = (event.examples - drawn) / max(now - then, 1e-9)
                 self.last = now
                 figures = "  ".join(f"{k} {v.item():.4g}" for k, v in metrics.items())
-                figures += f"  {self.rate:,.0f} examples/s"
+                figures += f"  {self.rate:,.0f} examples/s{self._starved()}"
                 self.bar.update(self.task, completed=event.round, description=event.stage, figures=figures)
                 if not self.live:
                     left = (now - self.start) / max(1, event.round - self.rounds)
@@ -297,6 +300,15 @@ class Progress:
                     f"back to round {to_round:,}, retry {retry} of {watch.retries}, "
                     f"learning rates times {watch.slower**retry:.3g}",
                 )
+
+    def _starved(self) -> str:
+        """What slows one process on processors down, if it is other programs."""
+        from genwerk.runtime import STARVED
+
+        share, where = self.processor.share(), self.training.runtime
+        if share >= STARVED or where.device.type != "cpu" or where.world > 1:
+            return ""
+        return f" (other programs use the processors: had one for {share:.0%} of the time)"
 
     def _line(self, event: Event, text: str) -> None:
         line = printable(f"{event.stage} round {event.round:,}: {text}")

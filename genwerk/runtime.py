@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from genwerk import launcher
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+
+_store: Any = None
+"""Where the processes that :func:`start` has joined meet; None where there are none."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,23 @@ def _shared_batch_norm(layer: _BatchNorm, world: int, x: Tensor) -> Tensor:
     return y.to(x.dtype)
 
 
+STARVED = 0.7
+"""Share of the time below which a thread that computes must be waiting for other programs' use of the processors."""
+
+
+class ProcessorTime:
+    """How much of the time this thread had a processor; near 1 where it computes and no other program needs one."""
+
+    def __init__(self) -> None:
+        self._wall, self._own = time.monotonic(), time.thread_time()
+
+    def share(self) -> float:
+        """From 0 to 1, since it was last asked."""
+        wall, own = self._wall, self._own
+        self._wall, self._own = time.monotonic(), time.thread_time()
+        return min(1.0, (self._own - own) / max(self._wall - wall, 1e-9))
+
+
 def pick_device(wanted: Device = "auto") -> torch.device:
     """The device that ``wanted`` names; auto is the first GPU, else the CPU."""
     if wanted == "auto":
@@ -181,20 +202,46 @@ def start(device: Device = "auto", precision: Literal["float32", "bfloat16"] = "
     if "WORLD_SIZE" not in os.environ or not dist.is_available():
         return Runtime(place, precision)
     if not dist.is_initialized():
-        backend, group = "nccl" if place.type == "cuda" else "gloo", launcher.group()
+        global _store
+        group, rank, world = launcher.group(), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         if group is None:
-            dist.init_process_group(backend)
+            _store, rank, world = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
         else:
-            rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-            meeting = dist.FileStore(str(group / "store"), world)  # type: ignore[attr-defined]
-            dist.init_process_group(backend, store=meeting, rank=rank, world_size=world)
+            _store = dist.FileStore(str(group / "store"), world)  # type: ignore[attr-defined]
+        backend = "nccl" if place.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=_store, rank=rank, world_size=world)
     return Runtime(place, precision, dist.get_rank(), dist.get_world_size())
 
 
-def finish() -> None:
-    """Leave the group of processes, if there is one."""
-    if dist.is_available() and dist.is_initialized():
+def finish(*, together: bool = True) -> None:
+    """Leave the group of processes, if there is one; together waits for the others, as long as all is well.
+
+    A process that closes its connections while another still reads from them resets these, and what arrived is lost
+    with them: the other's last collective fails, and with its threads at work Python aborts at exit. So all say in the
+    store, which is no such connection, that they have read all; and the first, which may hold the store, goes last.
+    """
+    global _store
+    if not dist.is_available() or not dist.is_initialized():
+        return
+    if together and _store is not None:
+        rank, world = dist.get_rank(), dist.get_world_size()
+        _meet(_store, "read", world, waits=True)
+        if rank:
+            dist.destroy_process_group()
+        _meet(_store, "gone", world, waits=rank == 0)
+    if dist.is_initialized():
         dist.destroy_process_group()
+    _store = None
+
+
+def _meet(store: Any, what: str, world: int, *, waits: bool) -> None:
+    """Note in the store that this process has done ``what``, and wait until all have."""
+    count = store.add(f"genwerk/{what}", 1)
+    done = f"genwerk/{what}/{(count - 1) // world}"  # a process may join and leave more than once
+    if count % world == 0:
+        store.set(done, b"1")
+    elif waits:
+        store.wait([done])
 
 
 def relaunch(processes: int, arguments: Sequence[str]) -> None:

@@ -22,6 +22,8 @@ class Seat:
     def __init__(self, name: str, module: nn.Module, optim: Optim, names: Mapping[Tensor, str]) -> None:
         self.name, self.module, self.optim, self.steps, self.rate = name, module, optim, 0, 1.0
         self.parameters: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
+        if optim.decay == "matrices":  # the optimiser numbers its parameters group by group
+            self.parameters.sort(key=lambda p: p.dim() < 2)
         self.names = [names[p] for p in self.parameters]
         self.optimizer = make_optimizer(optim, self.parameters) if self.parameters else None
         self.average: list[Tensor] | None = None
@@ -116,8 +118,12 @@ def averaged(seats: Iterable[Seat]) -> Iterator[None]:
         swap()
 
 
-def make_optimizer(optim: Optim, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
+def make_optimizer(optim: Optim, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
     """The torch optimiser that the settings describe."""
+    parameters: Any = weights
+    if optim.decay == "matrices":
+        vectors = {"params": [p for p in weights if p.dim() < 2], "weight_decay": 0.0}
+        parameters = [{"params": [p for p in weights if p.dim() >= 2]}, vectors]
     common: dict[str, Any] = {"lr": optim.lr, "weight_decay": optim.weight_decay}
     adam: dict[str, Any] = {"betas": optim.betas, "eps": optim.eps}
     match optim.name:
@@ -130,7 +136,7 @@ def make_optimizer(optim: Optim, parameters: Sequence[Tensor]) -> torch.optim.Op
         case "sgd":
             return torch.optim.SGD(parameters, **common, momentum=optim.momentum, fused=True)
         case "adagrad":
-            return torch.optim.Adagrad(parameters, **common, fused=parameters[0].device.type == "cpu")
+            return torch.optim.Adagrad(parameters, **common, fused=weights[0].device.type == "cpu")
         case "rmsprop":
             alpha: dict[str, Any] = {"alpha": optim.betas[1], "eps": optim.eps, "momentum": optim.momentum}
             return torch.optim.RMSprop(parameters, **common, **alpha, foreach=True)

@@ -37,6 +37,8 @@ class Optim:
     """Momentum of sgd and rmsprop."""
     weight_decay: float = 0.0
     """Weight decay per step, times the learning rate."""
+    decay: Literal["all", "matrices"] = "all"
+    """What decays: all weights, or those of two dimensions and more (no gain, bias or scale)."""
     clip_norm: float | None = None
     """Greatest norm of the player's whole gradient; None does not clip."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"

@@ -365,7 +365,8 @@ class Trainer:
             nn.utils.clip_grad_norm_(seat.parameters, seat.optim.clip_norm)
         before, rounds = schedule(self.stages, self.position.stage)
         lr = learning_rate(seat.optim, before + self.position.stage_round, rounds)
-        seat.optimizer.param_groups[0]["lr"] = lr * seat.rate * self.settings.watch.slower**self.position.retries
+        for group in seat.optimizer.param_groups:
+            group["lr"] = lr * seat.rate * self.settings.watch.slower**self.position.retries
         seat.optimizer.step()
         seat.steps += 1
         if seat.average is not None:

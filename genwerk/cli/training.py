@@ -135,4 +135,4 @@ def train_command(arguments: Sequence[str]) -> None:
         ) as training:
             follow(training, again=_again(arguments))
     finally:
-        runtime.finish()
+        runtime.finish(together=False)

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -186,17 +187,18 @@ def interpolation(old: int, new: int) -> Tensor:
 
 
 def inception(path: Path, device: torch.device) -> Extractor:
-    """Inception with the weights in the file ``path`` (.safetensors, or .pth read without executing anything)."""
+    """Inception with the weights in the .safetensors file ``path``."""
     try:
-        weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        weights = load_file(path)
     except FileNotFoundError:
         raise ValueError(
             f"there is no Inception weights file {path}; set GENWERK_INCEPTION to one, or unset it"
         ) from None
-    except Exception:  # foreign bytes make the readers fail in any way
-        raise ValueError(f"{path} is not a readable file of weights (.safetensors, or .pth without code)") from None
-    if not isinstance(weights, dict):
-        raise ValueError(f"{path} does not hold Inception's weights: expected tensors by name")
+    except SafetensorError:
+        raise ValueError(
+            f"{path} is not a safetensors file, and pickled weights (.pth) are never opened, for they can run code; "
+            "convert them: safetensors.torch.save_file(torch.load(OLD, weights_only=True), NEW)"
+        ) from None
     network = Inception()
     expected = {k: v.shape for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
     last = weights.get("fc.weight")

@@ -31,7 +31,14 @@ def fitted(spec: DataSpec) -> CLIPConfig:
 def clip(spec: DataSpec) -> Recipe:
     """CLIP that fits its towers to images with captions: convolutions up to 64 pixels, else a vision transformer."""
     optim = Optim(
-        name="adamw", lr=1e-3, betas=(0.9, 0.98), weight_decay=0.1, schedule="cosine", warmup=200, clip_norm=1.0
+        name="adamw",
+        lr=1e-3,
+        betas=(0.9, 0.98),
+        weight_decay=0.1,
+        decay="matrices",  # section 2.5: "all weights that are not gains or biases"
+        schedule="cosine",
+        warmup=200,
+        clip_norm=1.0,
     )
     if fitted(spec).tower == "vit":
         optim = replace(optim, lr=5e-4, eps=1e-6)

@@ -141,6 +141,17 @@ def test_an_outlet_is_otherwise_its_stream() -> None:
     assert (stream.getvalue(), outlet.isatty(), outlet.gone) == ("x\n", False, False)
 
 
+def test_a_busy_machine_is_named(genwerk: Genwerk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genwerk.runtime import ProcessorTime
+
+    clock = ProcessorTime()
+    time.sleep(0.05)
+    assert clock.share() < 0.5
+    monkeypatch.setattr(ProcessorTime, "share", lambda _: 0.4)
+    assert "computing had a processor for 40%" in genwerk("doctor")
+    assert "other programs use the processors" in genwerk("doctor")
+
+
 # --- whose fault it was -----------------------------------------------------------------------------------------------
 
 OURS = """

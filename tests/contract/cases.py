@@ -68,13 +68,16 @@ class Case:
         return condition_of(self.model, self.batch)
 
     @property
-    def couples_examples(self) -> bool:
-        """Whether an example's loss depends on the others of its batch, or on how often it is computed, by design."""
+    def couples_over_processes(self) -> bool:
+        """Whether an example's loss depends on which others its process has, or on a random draw of that process."""
         configs = [self.model.config, getattr(self.model.config, "text", None)]
-        coupling = any(isinstance(m, _BatchNorm) or is_parametrized(m) for m in self.model.modules())
-        return coupling or any(
-            getattr(config, field, 0) for config in configs for field in ("mmd", "dropout", "group", "temperature")
-        )
+        return any(getattr(config, field, 0) for config in configs for field in ("mmd", "dropout", "group"))
+
+    @property
+    def couples_examples(self) -> bool:
+        """Whether it depends on the others of its micro-batch, or on how often it is computed."""
+        often = any(isinstance(m, _BatchNorm) or is_parametrized(m) for m in self.model.modules())
+        return often or self.couples_over_processes
 
 
 def unmagnified(train: Train, **changes: Any) -> Train:

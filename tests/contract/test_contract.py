@@ -410,7 +410,7 @@ from genwerk import runtime
 place = runtime.start("cpu")
 for name in sorted(REGISTRY):
     c = case(name)
-    if c.couples_examples:
+    if c.couples_over_processes:
         continue
     with double_precision():
         settings = unmagnified(c.recipe.train, rounds=2)

@@ -90,19 +90,15 @@ def test_features_are_those_of_the_reference_network(network):
     assert features.mean().item() == pytest.approx(5.4024277, rel=1e-5)
 
 
-def test_weights_come_from_either_kind_of_file(network, tmp_path):
+def test_weights_come_from_a_file(network, tmp_path):
     weights = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
     weights["fc.weight"] = torch.zeros(1008, 2048)
     save_file(weights, tmp_path / "w.safetensors")
-    torch.save(weights, tmp_path / "w.pth")
     x = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-    extractors = [inception(tmp_path / name, CPU) for name in ("w.safetensors", "w.pth")]
+    extractor = inception(tmp_path / "w.safetensors", CPU)
     with torch.no_grad():
-        expected = network(x)
-    for extractor in extractors:
-        assert torch.allclose(extractor(x), expected, atol=1e-5)
-        assert extractor.inception
-    assert extractors[0].hash == extractors[1].hash
+        assert torch.allclose(extractor(x), network(x), atol=1e-5)
+    assert extractor.inception
 
 
 class Dangerous:
@@ -126,8 +122,5 @@ def test_wrong_files_are_named(tmp_path):
         ("code.pth", pickle.dumps({"fc.weight": Dangerous()}, protocol=2)),
     ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match="not a readable file of weights"):
+        with pytest.raises(ValueError, match=r"not a safetensors file.*never opened.*convert them"):
             inception(tmp_path / name, CPU)
-    torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(ValueError, match="does not hold"):
-        inception(tmp_path / "list.pth", CPU)

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 from duel import SETTINGS, SPEC, Duel, DuelConfig, data, trainer
+from torch import nn
 
 from genwerk import store
 from genwerk.choice import Choice, Judged
 from genwerk.events import Evaluated, RoundDone, Saved, StageDone, Stopped
 from genwerk.model import Draw, Player, Turn, Turns
 from genwerk.runtime import Runtime
-from genwerk.seats import learning_rate
+from genwerk.seats import Seat, learning_rate
 from genwerk.settings import Optim, Watch
 from genwerk.spec import Batch
 from genwerk.trainer import Diverged, Trainer, micro_batches
@@ -251,6 +252,19 @@ def test_learning_rate_schedules(schedule: str) -> None:
     assert rates[24] == pytest.approx(end)
 
 
+@pytest.mark.parametrize("decay,shrunk", [("all", {"0.weight", "1.weight"}), ("matrices", {"1.weight"})])
+def test_gains_and_biases_decay_only_where_all_do(decay: str, shrunk: set[str]) -> None:
+    module = nn.Sequential(nn.LayerNorm(3, bias=False), nn.Linear(3, 1, bias=False))
+    optim = Optim(name="adamw", weight_decay=1.0, decay=decay)  # type: ignore[arg-type]
+    seat = Seat("model", module, optim, {p: name for name, p in module.named_parameters()})
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    for p in seat.parameters:
+        p.grad = torch.zeros_like(p)
+    seat.optimizer.step()
+    assert {name for name, p in module.named_parameters() if not torch.equal(p, before[name])} == shrunk
+    seat.load_optimizer(seat.optimizer_tensors(), "state")  # each parameter finds its own again
+
+
 def test_unknown_players_in_the_settings_are_named() -> None:
     with pytest.raises(ValueError, match=r"player 'model'; Duel has critic, generator"):
         trainer(settings=replace(SETTINGS, optim={"model": Optim()}))
@@ -260,33 +274,37 @@ WORKER = """
 import sys, torch
 sys.path.insert(0, {tests!r})
 from duel import SETTINGS, trainer
-from dataclasses import replace
+from test_clip import coupled
 from genwerk import runtime
 torch.set_default_dtype(torch.float64)
 place = runtime.start("cpu")
-run = trainer(settings=replace(SETTINGS, optim=SETTINGS.optim), runtime=place)
+run = trainer(settings=SETTINGS, runtime=place)
 run.model.critic[2].p = 0.0
-run.data = replace(run.data, x=run.data.x.double())
+run.data = run.data.__class__(x=run.data.x.double(), spec=run.data.spec)
 run.fit()
+contrast = coupled(runtime=place)
+contrast.fit()
 if place.main:
-    torch.save(run.model.state_dict(), {out!r})
-place.barrier()
+    gradients = {{f"clip {{name}}": p.grad for name, p in contrast.model.named_parameters()}}
+    torch.save(run.model.state_dict() | gradients, {out!r})
 runtime.finish()
 """
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    """The game, and CLIP, whose loss couples the examples of both."""
     ends = []
     for processes in (1, 2):
         out, script = str(tmp_path / f"{processes}.pt"), tmp_path / f"worker{processes}.py"
         script.write_text(WORKER.format(tests=str(Path(__file__).parent), out=out))
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        subprocess.run(
-            [*command, str(script)], check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [*command, str(script)], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
         )
+        assert done.returncode == 0, done.stderr[-3000:]
         ends.append(torch.load(out, weights_only=True))
     for name, value in ends[0].items():
-        torch.testing.assert_close(value, ends[1][name], rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-10, atol=1e-12)
 
 
 def test_bfloat16_runs_and_keeps_weights_in_float32() -> None:
