@@ -20,7 +20,7 @@ from genwerk.data import Splits, open_data, palette
 from genwerk.data.dataset import PARTS
 from genwerk.data.hub import allow
 from genwerk.data.images import SUFFIXES, Picture, decode, probe, white
-from genwerk.data.parts import arranged, changed
+from genwerk.data.parts import arranged, changed, like
 from genwerk.data.reading import Unusable
 from genwerk.diffusion.sampling import Sampling
 from genwerk.errors import BadInput
@@ -73,7 +73,9 @@ class OpenRun:
             own = replace(own, given=",".join(self.spec.given))  # by name, whatever their place in another table
         self.own = data is None or data == own.source
         """Whether ``splits`` are the data that the run was trained on."""
-        self.settings = own if data is None or self.own else replace(own, source=data, palette=None, tolerance=0)
+        self.settings = (
+            own if data is None or self.own else replace(own, source=data, test="", palette=None, tolerance=0)
+        )
         self._typed = data is not None
 
     @cached_property
@@ -94,7 +96,7 @@ class OpenRun:
         elif self._known and not changed(self._known, splits):
             self.own = True  # they have moved
         elif "test" in splits.chosen:
-            splits = open_data(replace(self.settings, holdout=0, limit=None))
+            splits = open_data(replace(self.settings, holdout=0, group="", limit=None))
         splits = self._matched(splits, self.settings.source)
         if self.spec.palette and splits.spec.palette != self.spec.palette:
             for part in {id(part): part for part in map(splits.part, PARTS)}.values():
@@ -191,26 +193,9 @@ class OpenRun:
             batch = Batch(self._image(Path(source), exact).unsqueeze(0))
             return self._placed(self._painted(batch, source), label)
         else:
-            height = self.spec.shape[1] if self.spec.kind == "image" else None
-            square = height if height == self.spec.shape[-1] else None
-            colour: Literal["grey", "rgb"] = "grey" if self.spec.shape[0] == 1 else "rgb"
-            rate = self.spec.sample_rate or None
-            seconds = self.spec.shape[-1] / rate if rate else None
-            splits = open_data(
-                replace(
-                    self.settings,
-                    source=source,
-                    size=square,
-                    colour=colour,
-                    palette=None,
-                    tolerance=0,
-                    rate=rate,
-                    seconds=seconds,
-                    label_pattern=self._pattern(source) if label is None else None,
-                    holdout=0,
-                    limit=None,
-                )
-            )
+            pattern = self._pattern(source) if label is None else None
+            whole = replace(self.settings, source=source, label_pattern=pattern, group="", holdout=0)
+            splits = open_data(like(whole, self.spec))
             part = self._matched(splits, source).train
             if part.spec.classes != self.spec.classes:
                 part = replace(part, condition=None)
@@ -222,7 +207,7 @@ class OpenRun:
         if source in PARTS:
             part = self.splits.part(source)
         else:
-            part = open_data(replace(self.settings, source=source, holdout=0)).train
+            part = open_data(replace(self.settings, source=source, test="", group="", holdout=0)).train
         if part.captions is None:
             raise ValueError(f"the examples of {source} have no captions; give texts to choose from with --prompts")
         return list(part.captions[:n])

@@ -26,6 +26,10 @@ def data(
     seconds: float | None = None,
     label: str = "label",
     label_pattern: str | None = None,
+    holdout: float = 0.1,
+    validation: float = 0.1,
+    test: str = "",
+    group: str = "",
     seed: int = 0,
     out: Path | None = None,
     as_json: Json = False,
@@ -46,7 +50,11 @@ def data(
         seconds: Length of an example of sound (default: what nine in ten recordings do not exceed, at most 2).
         label: Name of the column or array that holds the labels.
         label_pattern: Regular expression whose first group, found in a file's name, is its label.
-        seed: Seed of the held-out choice.
+        holdout: Fraction of the examples held out for testing, where there is no test part.
+        validation: Fraction of the others that is kept apart to choose weights by.
+        test: Another source that is the test part.
+        group: Column, or pattern in files' names, of what must not be split among the parts.
+        seed: Seed of the choice of parts.
         out: Also write a picture of some examples here (and a .wav of sounds).
     """
     from genwerk.data import Data, open_data
@@ -66,6 +74,10 @@ def data(
             seconds=seconds,
             label=label,
             label_pattern=label_pattern,
+            holdout=holdout,
+            validation=validation,
+            test=test,
+            group=group,
             seed=seed,
         )
     )
@@ -85,8 +97,8 @@ def data(
     if as_json:
         print_json(found)
     else:
-        validation, test = (0 if part is splits.train else len(part) for part in (splits.validation, splits.test))
-        parts = f"{len(splits.train):,} to train on, {validation:,} to choose weights by, {test:,} held out"
+        judged, tested = (0 if part is splits.train else len(part) for part in (splits.validation, splits.test))
+        parts = f"{len(splits.train):,} to train on, {judged:,} to choose weights by, {tested:,} held out"
         say(f"{source}: {spec}; {parts}")
         if spec.classes:
             names = ", ".join(spec.classes[:20]) + (", ..." if len(spec.classes) > 20 else "")

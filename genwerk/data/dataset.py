@@ -60,6 +60,11 @@ class Data:
     validation: float = 0.1
     """Fraction of the examples left for training that is kept apart to choose weights by, 2,000 at most; 0 keeps
     none apart."""
+    test: str = ""
+    """Another source that is the test part, all of it or its own test part; nothing is held out of the first then."""
+    group: str = ""
+    """What must not be split among the parts (speaker, patient): a column of a table, which is then not modelled, or a
+    regular expression whose first group is found in the names of files, as in ^([a-z]+)/."""
     limit: int | None = None
     """Greatest number of training examples to use, taken at random; None is all."""
     seed: int = 0

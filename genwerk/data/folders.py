@@ -24,9 +24,10 @@ from typing import IO, Any
 from genwerk.data import images, sounds
 from genwerk.data.dataset import Data, Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture
+from genwerk.data.parts import first_group
 from genwerk.data.reading import Unusable, decoding, reason
 from genwerk.errors import BadFile, BadInput
-from genwerk.files import open_regular, parse_json
+from genwerk.files import open_regular, parse_json, read_json
 from genwerk.printable import printable
 
 KINDS = {"image": images.SUFFIXES, "sound": sounds.SUFFIXES}
@@ -150,6 +151,9 @@ def list_folder(path: Path, settings: Data) -> Listing:
                 contents.skip(name, reason(error))
                 continue
             if stat.S_ISDIR(state.st_mode):
+                if is_run(Path(entry.path)):
+                    contents.skip(name, "it is a run of Genwerk, whose samples are no data")
+                    continue
                 contents.folders.add(printable(name, keep=""))
                 below.append((entry.path, name + "/"))
             elif stat.S_ISREG(state.st_mode):
@@ -158,6 +162,14 @@ def list_folder(path: Path, settings: Data) -> Listing:
                 contents.skip(name, "it is a pipe, a socket or a device and not a file")
         waiting += reversed(below)
     return _arrange(str(path), contents, settings)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether Genwerk trains, or has trained, into ``folder``."""
+    try:
+        return (folder / "config.json").is_file() and read_json(folder / "config.json").get("library") == "genwerk"
+    except BadFile:
+        return False
 
 
 def list_file(path: Path, settings: Data) -> Listing:
@@ -289,12 +301,7 @@ def _by_folder(parts: Parts, roots: dict[str, str]) -> tuple[Parts, str]:
 def _by_name(parts: Parts, pattern: str) -> tuple[Parts, list[Skipped], str]:
     """Labels from file names: the first group of ``pattern`` where it is found; files without it are skipped."""
     given = f"--data.label-pattern {pattern!r}"
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise BadInput(f"{given} is not a regular expression ({error}); write one such as '^([a-z]+)_'") from None
-    if not expression.groups:
-        raise BadInput(f"{given} has no group; put brackets around what is the label, as in '^([a-z]+)_'")
+    expression = first_group(pattern, "--data.label-pattern")
     matches = {f.name: expression.search(PurePosixPath(f.name).name) for part in parts.values() for f in part}
     labels = {name: match[1] for name, match in matches.items() if match and match[1]}
     if not labels:

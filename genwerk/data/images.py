@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from genwerk.data import cache
 from genwerk.data.content import Hashes, hash_bytes
 from genwerk.data.dataset import Data, Dataset, Skipped
-from genwerk.data.parts import Found, Origin, index_labels
+from genwerk.data.parts import Found, Origin, groups_by_name, index_labels
 from genwerk.data.reading import Unusable, decoding
 from genwerk.errors import BadInput
 from genwerk.spec import DataSpec
@@ -283,7 +283,7 @@ def open_pictures(listing: Listing, settings: Data) -> Found:
     skipped = [Skipped(files[i].name, reason) for i, reason in lost.items()]
     return Found(
         **described(x, kept, DataSpec(kind="image", shape=tuple(x.shape[1:]), levels=levels)),
-        origins=origins(kept, mapped),
+        origins=origins(kept, mapped, settings),
         skipped=tuple(sorted((*listing.skipped, *skipped), key=lambda s: s.name)),
         notes=(*listing.notes, *notes),
         mapped=mapped,
@@ -317,8 +317,11 @@ def described(x: NDArray[Any], kept: Mapping[str, Sequence[Picture]], spec: Data
     }
 
 
-def origins(kept: Mapping[str, Sequence[Picture]], mapped: str | None) -> dict[str, Origin]:
-    """Of the files in each part, one an example, the names and a hash of their bytes (``mapped`` ones' is kept)."""
+def origins(kept: Mapping[str, Sequence[Picture]], mapped: str | None, settings: Data) -> dict[str, Origin]:
+    """Of the files in each part, one an example: names, a hash of their bytes, and what they belong to.
+
+    The hashes of files whose examples are ``mapped`` are kept in the cache.
+    """
     files = list({id(p): p for part in kept.values() for p in part}.values())
 
     def read() -> Hashes:
@@ -328,7 +331,11 @@ def origins(kept: Mapping[str, Sequence[Picture]], mapped: str | None) -> dict[s
     hashes = read() if mapped is None else cache.kept(f"{mapped}-files", read)
     of = {id(p): h for p, h in zip(files, hashes.tolist(), strict=True)}
     return {
-        name: Origin(keys=np.array([of[id(p)] for p in part], np.uint64), names=[p.name for p in part])
+        name: Origin(
+            keys=np.array([of[id(p)] for p in part], np.uint64),
+            names=(names := [p.name for p in part]),
+            groups=groups_by_name(names, settings.group) if name == "train" else None,
+        )
         for name, part in kept.items()
         if part
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -81,6 +82,11 @@ def split(found: Found, settings: Data) -> Splits:
     cannot be held out is noted.
     """
     n, notes = len(found.train), list(found.notes)
+    if settings.group and _groups(found) is None and (found.test is not None or settings.holdout > 0):
+        raise BadInput(
+            f"--data.group is {settings.group!r}, and {settings.source} has neither a column of that name nor files; "
+            "leave it out, or name one of its columns"
+        )
     hashes = {name: _hashes(found, name) for name in PARTS if _own(found, name) is not None}
     place, few = _places(found, settings, hashes["train"])
     holdout = 0.0 if found.test is not None else settings.holdout
@@ -95,7 +101,8 @@ def split(found: Found, settings: Data) -> Splits:
     if found.validation is not None:
         notes.append(f"The source has its own validation part of {len(found.validation):,} examples.")
     if chosen:
-        what = "what they belong to" if _groups(found) is not None else "what they hold"
+        groups = _groups(found)
+        what = f"the {len(set(groups)):,} groups they belong to" if groups is not None else "what they hold"
         notes.append(
             f"Of {n:,} examples {' and '.join(chosen)}, by a hash of {what} and seed {settings.seed}"
             + (
@@ -154,6 +161,32 @@ def split(found: Found, settings: Data) -> Splits:
     if train.captions is not None:
         splits = read(splits, notes)
     return replace(splits, notes=tuple(notes))
+
+
+def groups_by_name(names: Sequence[str], pattern: str) -> list[str] | None:
+    """What ``pattern`` finds in the names of files; a file in whose name it finds nothing is a group of its own."""
+    if not pattern:
+        return None
+    expression = first_group(pattern, "--data.group")
+    found = [m[1] if (m := expression.search(name)) and m[1] else None for name in names]
+    if not any(found):
+        raise BadInput(
+            f"--data.group {pattern!r} is found in none of the {len(names):,} names; the first is {names[0]!r}"
+        )
+    return [f"file {name}" if group is None else f"group {group}" for group, name in zip(found, names, strict=True)]
+
+
+def first_group(pattern: str, option: str) -> re.Pattern[str]:
+    """The regular expression that ``option`` gives, which must have a group."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise BadInput(
+            f"{option} {pattern!r} is not a regular expression ({error}); write one such as '^([a-z]+)_'"
+        ) from None
+    if not expression.groups:
+        raise BadInput(f"{option} {pattern!r} has no group; put brackets around what is meant, as in '^([a-z]+)_'")
+    return expression
 
 
 _WHY = {"test": "are held out for testing", "validation": "are kept apart to choose weights by"}
@@ -240,6 +273,41 @@ def _captions(data: Dataset) -> Hashes | int:
     return 0 if data.captions is None else hash_texts(data.captions)
 
 
+def like(settings: Data, spec: DataSpec) -> Data:
+    """``settings`` by which another source is read as examples of ``spec``, all but its palette."""
+    height, width = spec.shape[1:] if spec.kind == "image" else (None, None)
+    return replace(
+        settings,
+        size=height if height == width else None,
+        colour="auto" if spec.kind != "image" else "grey" if spec.shape[0] == 1 else "rgb",
+        palette=None,
+        tolerance=0,
+        rate=spec.sample_rate or None,
+        seconds=spec.shape[-1] / spec.sample_rate if spec.sample_rate else None,
+        test="",
+        limit=None,
+    )
+
+
+def tested_on(found: Found, other: Found, name: str) -> Found:
+    """``found`` with ``other``, which is called ``name``, or its test part, as its test part."""
+    part = "train" if other.test is None else "test"
+    test = arranged(other.train if other.test is None else other.test, found.train.spec, name)
+    wanted, has = found.train.spec, test.spec
+    if (has.kind, has.shape, has.levels, has.given) != (wanted.kind, wanted.shape, wanted.levels, wanted.given):
+        raise BadInput(f"--data.test {name} holds {has}, and the training data are {wanted}; expected the same")
+    if test.condition is not None and has.classes != wanted.classes and wanted.classes:
+        new = next(c for c in has.classes if c not in wanted.classes)
+        raise BadInput(f"--data.test {name} has the class {new!r}, which the training data lack")
+    return replace(
+        found,
+        test=test if wanted.classes or wanted.given else replace(test, condition=None, spec=wanted),
+        origins={k: v for k, v in found.origins.items() if k != "test"} | {"test": other.origins.get(part, Origin())},
+        skipped=(*found.skipped, *other.skipped),
+        notes=(*found.notes, f"{name} is the test part."),
+    )
+
+
 def arranged(data: Dataset, wanted: DataSpec, source: str) -> Dataset:
     """``data`` with the columns, and the classes, of ``wanted`` in its order; both are known by their names alone.
 
@@ -265,7 +333,7 @@ def _order(has: Sequence[str], needs: Sequence[str], source: str) -> list[int] |
         return None
     if missing := [column for column in needs if column not in has]:
         raise BadInput(
-            f"{source} has no column {missing[0]!r}, which this model was trained on; its columns are "
+            f"{source} has no column {missing[0]!r}, which is needed; its columns are "
             f"{', '.join(has)}, and those needed are {', '.join(needs)}"
         )
     return [has.index(column) for column in needs]

@@ -291,7 +291,7 @@ def open_sounds(listing: Listing, settings: Data) -> Found:
     skipped = [Skipped(files[i].name, reason) for i, reason in facts["lost"]]
     return Found(
         **described(x, kept, DataSpec(kind="audio", shape=tuple(x.shape[1:]), sample_rate=facts["rate"])),
-        origins=origins(kept, mapped),
+        origins=origins(kept, mapped, settings),
         skipped=tuple(sorted((*listing.skipped, *skipped), key=lambda s: s.name)),
         notes=(*listing.notes, *facts["notes"]),
         mapped=mapped,

@@ -22,7 +22,7 @@ from genwerk.data.idx import is_idx, open_idx
 from genwerk.data.images import Listing, open_pictures
 from genwerk.data.indexed import is_indexed, open_indexed
 from genwerk.data.npy import open_npy, open_npz
-from genwerk.data.parts import Found, check, split
+from genwerk.data.parts import Found, check, like, split, tested_on
 from genwerk.data.reading import Unusable, decoding
 from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import SUFFIXES as TABLES
@@ -34,24 +34,29 @@ Reader = Callable[[Path, Data], Found]
 
 
 def open_data(settings: Data) -> Splits:
-    """Open ``settings.source`` and choose training and test part.
+    """Open ``settings.source`` and choose the parts for training, choosing weights and testing.
 
     The result says what was understood (``notes``, ``spec``) and what was left out (``skipped``). Raises ValueError
     with one sentence when the source is unknown, empty or unreadable.
     """
     check(settings)
-    splits = _opened(settings)
+    found, path = _found(settings)
+    if settings.test:
+        other = like(replace(settings, source=settings.test), found.train.spec)
+        found = tested_on(found, _found(other)[0], settings.test)
+    splits = replace(split(found, settings), path=path)
     if settings.given and not splits.spec.given:
         raise ValueError(f"--data.given names columns of a table, and these data are {splits.spec}; leave it out")
     return splits if settings.palette is None else palette.apply(splits)
 
 
-def _opened(settings: Data) -> Splits:
+def _found(settings: Data) -> tuple[Found, Path | None]:
+    """What ``settings.source`` holds, and the path it names, if it names one."""
     source = settings.source
     if source in BUILT_INS:
-        return split(BUILT_INS[source](settings), settings)
+        return BUILT_INS[source](settings), None
     if source.startswith("hf:"):
-        return split(open_hub(source.removeprefix("hf:"), settings), settings)
+        return open_hub(source.removeprefix("hf:"), settings), None
     published = is_uci(source)
     path = _existing(source.partition(":")[2] if published else source)
     if path is None:
@@ -64,7 +69,7 @@ def _opened(settings: Data) -> Splits:
         raise ValueError(
             f"{error.filename or path} may not be read; change its permissions or name another source"
         ) from None
-    return replace(split(found, settings), path=path)
+    return found, path
 
 
 def _existing(place: str) -> Path | None:

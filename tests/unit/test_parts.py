@@ -201,3 +201,56 @@ def test_what_has_changed_is_said(tmp_path):
     assert f"{n} training examples are now {len(now.train)}" in changed(before, now)
     relabelled = replace(now, fingerprints={**now.fingerprints, "test": now.fingerprints["test"][:-1] + "x"})
     assert f"the {len(now.test)} test examples are others" in changed(now.fingerprints, relabelled)
+
+
+# --- Groups, and a test part of its own -----------------------------------------------------------------------------
+
+
+def test_groups_of_files_are_never_split(tmp_path):
+    for speaker in range(12):
+        for i, one in enumerate(pixels(5)):
+            picture(tmp_path / "d" / f"{speaker:02d}_{i}.png", one)
+    splits = open_data(Data(source=str(tmp_path / "d"), group=r"^(\d+)_", holdout=0.2))
+    of = {np.asarray(Image.open(f)).tobytes(): f.name[:2] for f in (tmp_path / "d").iterdir()}
+    speakers = [{of[x.transpose(1, 2, 0).tobytes()] for x in splits.part(name).x.numpy()} for name in PARTS]
+    assert all(speakers)
+    assert sum(map(len, speakers)) == len(set.union(*speakers)) == 12
+    assert any("the 12 groups they belong to" in n for n in splits.notes)
+    for pattern, words in ((r"^\d+", "has no group"), ("(", "not a regular"), ("(x)$", "in none of the 60 names")):
+        with pytest.raises(ValueError, match=words):
+            open_data(Data(source=str(tmp_path / "d"), group=pattern))
+    with pytest.raises(ValueError, match="neither a column of that name nor files"):
+        open_data(Data(source="digits", group="speaker"))
+
+
+def test_another_source_can_be_the_test_part(tmp_path):
+    x = RNG.normal(size=(60, 2)).round(3)
+    np.savetxt(tmp_path / "a.csv", x[:50], delimiter=",", header="h,w", comments="", fmt="%.3f")
+    np.savetxt(tmp_path / "b.csv", x[45:, ::-1], delimiter=",", header="w,h", comments="", fmt="%.3f")
+    splits = open_data(Data(source=str(tmp_path / "a.csv"), test=str(tmp_path / "b.csv")))
+    assert np.allclose(splits.test.x, x[45:])
+    assert len(splits.train) + len(splits.validation) == 50
+    assert any("5 of 15 test examples (number 1, number 2, number 3, ...) are copies" in n for n in splits.notes)
+    (tmp_path / "c.csv").write_text("h,z\n1,2\n")
+    with pytest.raises(ValueError, match="no column 'w'"):
+        open_data(Data(source=str(tmp_path / "a.csv"), test=str(tmp_path / "c.csv")))
+    for name, n in (("train", 9), ("test", 4)):
+        for i, one in enumerate(pixels(n)):
+            picture(tmp_path / name / "cat" / f"{i}.png", one)
+            picture(tmp_path / name / "dog" / f"{i}.png", pixels(1)[0].repeat(2, 0).repeat(2, 1))
+    splits = open_data(Data(source=str(tmp_path / "train"), size=8, test=str(tmp_path / "test")))
+    assert splits.test.x.shape == (8, 3, 8, 8)
+    assert splits.test.condition.bincount().tolist() == [4, 4]
+    (tmp_path / "test" / "dog").rename(tmp_path / "test" / "cow")
+    with pytest.raises(ValueError, match="class 'cow', which the training data lack"):
+        open_data(Data(source=str(tmp_path / "train"), size=8, test=str(tmp_path / "test")))
+
+
+def test_a_run_in_its_data_folder_is_no_data(tmp_path):
+    for i, one in enumerate(pixels(6)):
+        picture(tmp_path / f"{i}.png", one)
+        picture(tmp_path / "run" / "samples" / f"{i}.png", pixels(1)[0])
+    (tmp_path / "run" / "config.json").write_text('{"library": "genwerk"}')
+    splits = open_data(Data(source=str(tmp_path), holdout=0))
+    assert len(splits.train) == 6
+    assert [s.name for s in splits.skipped] == ["run"]
