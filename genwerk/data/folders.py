@@ -26,7 +26,7 @@ from genwerk.data.dataset import Data, Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture
 from genwerk.data.parts import first_group
 from genwerk.data.reading import Unusable, decoding, reason
-from genwerk.errors import BadFile, BadInput
+from genwerk.errors import BadFile
 from genwerk.files import open_regular, parse_json, read_json
 from genwerk.printable import printable
 

@@ -29,7 +29,7 @@ def taught(seed: int) -> tuple[Model, Splits]:
 def test_bayes_rule_reads_digits(seed: int) -> None:
     """Accuracy measured: 0.989, 0.983 and 0.989. The few mistakes are sure ones, which a temperature makes cheaper.
 
-    A half of the 180 held-out digits has one mistake or two, so the mean over several halvings is taken: -log p of the
+    A half of the 175 held-out digits has one mistake or two, so the mean over several halvings is taken: -log p of the
     true class falls from 0.22 to 0.14, 0.16 to 0.08 and 0.18 to 0.15 nats.
     """
     model, splits = taught(seed)
