@@ -108,7 +108,8 @@ class OpenRun:
         """Warn where examples that the run was trained on may be held out now."""
         if self._known is None:
             return
-        what = changed(self._known, splits)
+        # where classes are others, what needs them says so
+        what = changed(self._known, splits, labels=splits.spec.classes == self.spec.classes)
         if not self._known and "test" in splits.chosen:
             what = (
                 "This run is of a version of Genwerk that held out other examples: some that it was trained on may be "

@@ -94,5 +94,5 @@ def shared(values: NDArray[Any], *hashes: Hashes) -> NDArray[Any]:
 
 
 def fingerprint(hashes: Hashes) -> str:
-    """The number of examples and 16 hex digits that change with what they hold, whatever their order."""
-    return f"{len(hashes)}:{int(mixed(hashes).sum(dtype=np.uint64)):016x}"
+    """16 hex digits that change with any of ``hashes``, whatever their order."""
+    return f"{int(mixed(hashes).sum(dtype=np.uint64)):016x}"

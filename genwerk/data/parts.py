@@ -155,7 +155,8 @@ def split(found: Found, settings: Data) -> Splits:
         skipped=found.skipped,
         chosen=tuple(name for name in parts if _own(found, name) is None),
         fingerprints={
-            name: fingerprint(mixed(of[name], _labels(part), _captions(part))) for name, part in parts.items()
+            name: f"{len(part)}:{fingerprint(of[name])}:{fingerprint(mixed(of[name], _labels(part), _captions(part)))}"
+            for name, part in parts.items()
         },
     )
     if train.captions is not None:
@@ -266,7 +267,10 @@ def _copies(found: Found, hashes: Mapping[str, Hashes], parts: Mapping[str, Data
 
 
 def _labels(data: Dataset) -> Hashes | int:
-    return 0 if data.condition is None else hash_rows(data.condition.reshape(len(data), -1))
+    if data.condition is None or not data.spec.classes:
+        return 0
+    labels: Hashes = hash_texts(data.spec.classes)[data.condition.numpy()]
+    return labels
 
 
 def _captions(data: Dataset) -> Hashes | int:
@@ -349,19 +353,24 @@ def numbered(columns: int) -> tuple[str, ...]:
     return tuple(f"column {i + 1}" for i in range(columns))
 
 
-def changed(before: Mapping[str, str], now: Splits) -> str | None:
-    """What is different of data whose fingerprints were ``before``, in a sentence; None where nothing is."""
-    names = {"train": "training", "validation": "validation", "test": "test"}
-    other = [name for name in names if name in before and before[name] != now.fingerprints.get(name)]
-    if not before or not other:
-        return None
-    told = [
-        f"{int(before[name].partition(':')[0]):,} {names[name]} examples are now {len(now.part(name)):,}"
-        if int(before[name].partition(":")[0]) != len(now.part(name))
-        else f"the {len(now.part(name)):,} {names[name]} examples are others"
-        for name in other
-    ]
-    return f"The data have changed since the run was trained: {'; '.join(told)}."
+def changed(before: Mapping[str, str], now: Splits, *, labels: bool = True) -> str | None:
+    """What is different of data whose fingerprints were ``before``, in a sentence; None where nothing is.
+
+    Labels and captions are only looked at if ``labels`` is set.
+    """
+    told = []
+    for name, called in (("train", "training"), ("validation", "validation"), ("test", "test")):
+        was, is_now = (prints.get(name, "").split(":") for prints in (before, now.fingerprints))
+        if name not in before or was == is_now:
+            continue
+        count = f"{len(now.part(name)):,}"
+        if was[0] != is_now[0]:
+            told.append(f"{was[0]} {called} examples are now {count}")
+        elif was[:2] != is_now[:2]:
+            told.append(f"the {count} {called} examples are others")
+        elif labels:
+            told.append(f"the {count} {called} examples have other labels or captions")
+    return f"The data have changed since the run was trained: {'; '.join(told)}." if told else None
 
 
 def read(splits: Splits, notes: list[str]) -> Splits:

@@ -1,6 +1,5 @@
 """Which rows are trained on, which choose the weights and which are measured: nothing but what they hold decides."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -199,8 +198,12 @@ def test_what_has_changed_is_said(tmp_path):
     now = table(tmp_path / "x.npy", np.concatenate([rows, rows[:9] + 1]))
     n = len(table(tmp_path / "y.npy", rows).train)
     assert f"{n} training examples are now {len(now.train)}" in changed(before, now)
-    relabelled = replace(now, fingerprints={**now.fingerprints, "test": now.fingerprints["test"][:-1] + "x"})
-    assert f"the {len(now.test)} test examples are others" in changed(now.fingerprints, relabelled)
+    count, content, labels = now.fingerprints["test"].split(":")
+    other = {**now.fingerprints, "test": f"{count}:other:{labels}"}
+    assert f"the {len(now.test)} test examples are others" in changed(other, now)
+    relabelled = {**now.fingerprints, "test": f"{count}:{content}:other"}
+    assert f"the {len(now.test)} test examples have other labels" in changed(relabelled, now)
+    assert changed(relabelled, now, labels=False) is None
 
 
 # --- Groups, and a test part of its own -----------------------------------------------------------------------------
