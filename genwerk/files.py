@@ -27,7 +27,7 @@ BINARY: int = getattr(os, "O_BINARY", 0)
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def open_regular(path: Path) -> BufferedReader:
+def open_regular(path: Path | str) -> BufferedReader:
     """The regular file at ``path``, open for reading; anything else (a folder, a pipe, a device) is a BadFile."""
     try:
         handle = os.open(path, os.O_RDONLY | NONBLOCK | BINARY)

@@ -157,7 +157,7 @@ def list_folder(path: Path, settings: Data) -> Listing:
                 contents.folders.add(printable(name, keep=""))
                 below.append((entry.path, name + "/"))
             elif stat.S_ISREG(state.st_mode):
-                contents.add(name, _opener(Path(entry.path)), state.st_size, state.st_mtime_ns)
+                contents.add(name, _opener(entry.path), state.st_size, state.st_mtime_ns)
             else:
                 contents.skip(name, "it is a pipe, a socket or a device and not a file")
         waiting += reversed(below)
@@ -206,7 +206,7 @@ def list_zip(path: Path, archive: zipfile.ZipFile, settings: Data) -> Listing:
     return _arrange(str(path), contents, settings)
 
 
-def _opener(path: Path) -> Callable[[], IO[bytes]]:
+def _opener(path: Path | str) -> Callable[[], IO[bytes]]:
     return lambda: open_regular(path)
 
 
@@ -320,7 +320,8 @@ def _left_over(contents: Contents, files: Sequence[Picture], kind: str) -> list[
         notes.append(f"Files of other kinds are left unused: {_some(counted)}.")
     if contents.hidden:
         notes.append(f"Hidden files and folders are passed over: {_some(contents.hidden)}.")
-    used = {str(folder) for file in files for folder in PurePosixPath(file.name).parents}
+    used = {file.name.rpartition("/")[0] for file in files}
+    used |= {str(folder) for inner in used for folder in PurePosixPath(inner).parents}
     empty = contents.folders - used
     if outermost := sorted(f for f in empty if str(PurePosixPath(f).parent) not in empty):
         notes.append(f"These folders hold no {kind}: {_some(outermost)}.")

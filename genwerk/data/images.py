@@ -101,11 +101,13 @@ def _opened(picture: Picture) -> Iterator[Image]:
     with decoding():
         file = picture.open()
     with file:
-        with decoding():
-            try:
+        try:
+            with decoding():
                 image = Image.open(file, formats=_formats())
-            except Image.DecompressionBombError:
+        except Unusable as error:
+            if isinstance(error.__cause__, Image.DecompressionBombError):
                 raise Unusable(f"its header claims more than the {MAX_PIXELS:,} pixels allowed in a file") from None
+            raise
         with image:
             _refuse_bomb(image)
             yield image
@@ -131,8 +133,9 @@ def probe(picture: Picture) -> Header:
             width, height = height, width
         deep = image.mode == "I" or image.mode.startswith("I;16")
         grey = deep or image.mode in ("1", "L", "LA", "La")
-        plan = getattr(image, "tile", ())  # what the decoder will do names the form of the stored pixels
-        return Header(height, width, grey, deep, not grey and ";16" in str(plan), _has_frames(image))
+        plan = getattr(image, "tile", ())  # what the decoder will do, the form of the stored pixels at its end
+        cut = bool(not grey and plan and ";16" in str(plan[0][3]))
+        return Header(height, width, grey, deep, cut, _has_frames(image))
 
 
 def _has_frames(image: Image) -> bool:
@@ -191,8 +194,7 @@ def decode(
 
     with _opened(picture) as image:
         with decoding():
-            # lets a large JPEG be decoded at a half, quarter or eighth
-            image.draft(None, (2 * max(height, width),) * 2)
+            image.draft(None, (2 * max(height, width),) * 2)  # a large JPEG at a half, quarter or eighth
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
         deep = image.mode == "I" or image.mode.startswith("I;16")

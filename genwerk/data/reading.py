@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from genwerk.errors import BadFile
 
 
@@ -12,19 +9,19 @@ class Unusable(BadFile):
     """One of many files cannot be used; the message is the end of a sentence that begins with its name."""
 
 
-@contextmanager
-def decoding() -> Iterator[None]:
+class decoding:
     """Around calls of a decoder, and of nothing else: what it raises on a damaged file becomes :class:`Unusable`.
 
     Pillow, libsndfile and zipfile raise on such files what they document, and SyntaxError, KeyError, TypeError,
-    struct.error, zlib.error and more besides.
+    struct.error, zlib.error and more besides. (A class, as it is entered several times a file.)
     """
-    try:
-        yield
-    except Unusable:
-        raise
-    except Exception as error:
-        raise Unusable(reason(error)) from error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, Unusable):
+            raise Unusable(reason(error)) from error
 
 
 def reason(error: Exception) -> str:
