@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from genwerk.diffusion.sampling import Sampling
-from genwerk.noise import Seed
+from genwerk.noise import Noise, Seed
 from genwerk.spec import Batch, numbers
 from genwerk.stepper import PLAIN, Decoding
 
@@ -68,7 +68,8 @@ class Steers(Decodes):
     @abstractmethod
     def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         """``n`` latents with shape (n, *latent_shape); ``sample(n, c, seed=s)`` is ``decode(prior(n, seed=s), c)``, but
-        for the noise maps of :class:`Styles`, which samples have of their own."""
+        for the noise maps of :class:`Styles`, which samples have of their own, and for the draw of :class:`Observes`.
+        """
 
 
 class Styles(Steers):
@@ -92,6 +93,33 @@ class Styles(Steers):
     @abstractmethod
     def synthesise(self, w: Tensor, noise: list[Tensor] | None = None) -> Tensor:
         """Data of styles with shape (n, layers, d), differentiable; ``noise`` None takes the model's fixed maps."""
+
+
+Observation = Literal["draw", "mean"]
+"""What is shown of p(x | z), the distribution of an example given its latent: a draw of it, or its mean."""
+
+
+class Observes(Samples, Decodes):
+    """Makes an example in two steps: a latent z, and x ~ p(x | z). ``decode`` is the mean of the second."""
+
+    observation: Observation | None
+    """What ``sample`` shows. A draw where x is a row of a table, for without the second step columns vary too little,
+    and one that depends on no other hardly at all; the mean where it is an image or a sound, to which the second step
+    adds noise, value by value. None where there is no p(x | z)."""
+
+    @abstractmethod
+    def observed(
+        self, n: int, observation: Observation, condition: Tensor | None = None, *, seed: Seed | None = None
+    ) -> Tensor:
+        """``n`` examples with shape (n, *spec.shape), of latents that are those of ``sample``."""
+
+    @abstractmethod
+    def sample_likelihood(self, z: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
+        """A draw of x ~ p(x | z) for each latent, with shape (n, *spec.shape)."""
+
+    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
+        """``n`` new examples, each a draw or the mean of p(x | z) as :attr:`observation` says."""
+        return self.observed(n, self.observation or "mean", condition, seed=seed)
 
 
 class Scores(ABC):
@@ -383,6 +411,7 @@ ABILITIES: dict[str, type] = {
         Inverts,
         Steers,
         Styles,
+        Observes,
         Scores,
         Bounds,
         Weighs,
@@ -409,4 +438,6 @@ def abilities(model: object) -> frozenset[str]:
     names = {name for name, ability in ABILITIES.items() if issubclass(kind, ability)}
     if getattr(model, "condition", None) == "none":
         names.discard("conditions")
+    if getattr(model, "observation", "mean") is None:
+        names.discard("observes")
     return frozenset(names)

@@ -21,9 +21,8 @@ import torch
 from torch import Tensor
 
 from genwerk.abilities import Scores
-from genwerk.data.dataset import Dataset
 from genwerk.model import Model
-from genwerk.spec import Batch
+from genwerk.spec import Batch, DataSpec, Prior
 from genwerk.verbs import Unsupported, in_batches, require
 
 COLDEST, HOTTEST = 1e-3, 1e6
@@ -74,14 +73,14 @@ class Classification:
         return replace(self, log_likelihood=self.log_likelihood[rows])
 
 
-def classify(model: Model, batch: Batch, prior: Tensor | None = None, temperature: float = 1.0) -> Classification:
+def classify(model: Model, batch: Batch, prior: Tensor | Prior = "train", temperature: float = 1.0) -> Classification:
     """p(c | x) for each example of ``batch`` and every class that ``model`` is told, by Bayes' rule.
 
-    ``prior`` are probabilities (or weights) of the classes with shape (k,), None gives all the same;
-    :func:`class_prior` counts them. The densities are evaluated k times, in batches.
+    ``prior`` is "train" (as often as in the training data), "even", or probabilities (or weights) of the classes with
+    shape (k,). The densities are evaluated k times, in batches.
     """
-    log_p_c = log_prior(prior, classes_of(model))
-    found = Classification(log_likelihoods(model, batch.x), log_p_c, _positive(temperature))
+    classes_of(model)
+    found = Classification(log_likelihoods(model, batch.x), log_prior(prior, model.spec), _positive(temperature))
     lost = ~found.log_evidence.isfinite()
     if lost.any():
         raise ValueError(
@@ -110,24 +109,16 @@ def log_likelihoods(model: Model, x: Tensor) -> Tensor:
     return torch.stack([in_batches(score, x, label.expand(len(x))).double().cpu() for label in labels], 1)
 
 
-def log_prior(prior: Tensor | None, classes: int) -> Tensor:
-    """log p(c) in nats with shape (k,), float64, of probabilities or weights ``prior``; None gives all the same."""
-    weights = torch.ones(classes) if prior is None else prior
-    weights = weights.detach().cpu().double()
+def log_prior(prior: Tensor | Prior, spec: DataSpec) -> Tensor:
+    """log p(c) in nats with shape (k,), float64, of what ``prior`` names, or of its probabilities or weights."""
+    classes = len(spec.classes)
+    weights = (spec.class_prior(prior) if isinstance(prior, str) else prior).detach().cpu().double()
     if weights.shape != (classes,) or not bool((weights >= 0).all()) or not 0 < weights.sum().item() < float("inf"):
         raise ValueError(
             f"the prior has shape {tuple(weights.shape)} and the values {weights.flatten()[:4].tolist()} ...; expected "
             f"{classes} numbers that are not negative nor all zero, one a class"
         )
     return (weights / weights.sum()).log()
-
-
-def class_prior(data: Dataset) -> Tensor:
-    """How often each class occurs in ``data``, as probabilities with shape (k,), float64."""
-    if data.condition is None:
-        raise ValueError("the examples carry no labels, so the classes cannot be counted")
-    counts = torch.bincount(data.condition.cpu(), minlength=len(data.spec.classes)).double()
-    return counts / counts.sum()
 
 
 # --- calibration ------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from genwerk.metrics.inception import inception_score
 from genwerk.metrics.robust import TRIMMED, heaviest, trimmed_mean
 from genwerk.model import Model
 from genwerk.noise import Seeds
+from genwerk.outliers import log_evidence
 from genwerk.settings import Evaluate
 from genwerk.verbs import Likelihood, log_likelihood, reconstruct
 from genwerk.watchdog import energy_distance
@@ -134,9 +135,9 @@ def evaluate(
             found = log_likelihood(model, data, draws=settings.draws, seed=settings.seed)
             figures += likelihood_figures(found, data)
             notes += likelihood_notes(found)
-        if "scores" in able and told_what(model) == "label":
+        if able & {"scores", "bounds"} and told_what(model) == "label":
             try:
-                figures += bayes_figures(model, data)
+                figures += bayes_figures(model, data, settings)
             except ValueError as error:  # no class finds an example possible
                 notes.append(f"No Bayes accuracy: {error}.")
         if rebuilds(able):
@@ -197,6 +198,7 @@ def quick(
         if able & {"scores", "bounds"}:
             found = log_likelihood(model, data, draws=1, seed=seed)
             name = "nll" if found.exact else "nll_bound"
+            name += "_given_label" if found.given == "label" else ""
             figures |= {f"trimmed_{name}": -trimmed_mean(found.each), name: -found.nats}
             if found.bits_per_dim is not None:
                 figures["bits_per_dim"] = found.bits_per_dim
@@ -260,24 +262,29 @@ def draw(model: Model, n: int, data: Dataset, seed: int, size: int = 250) -> Ten
 
 
 def likelihood_figures(found: Likelihood, data: Dataset) -> list[Figure]:
-    """Negative log-likelihood, bits per dimension, and divergence from the truth where its entropy is known."""
-    sign = "" if found.exact else "≤ "
+    """Negative log-likelihood, bits per dimension, and divergence from the truth where its entropy is known.
+
+    Figures given the label are named so, for beside them stands -log p(x), with the labels summed out.
+    """
+    sign, given = "" if found.exact else "≤ ", " given label" if found.given == "label" else ""
     how = "exact" if found.exact else f"bound, K = {found.draws}"
     if found.ess is not None:
         how += f", effective sample size {found.ess:.3g}"
+    if found.given:
+        how += f", of an example given its {found.given}"
     how += f"; {len(data):,} held-out"
     nll, error = -found.nats, found.standard_error if len(data) > 1 else None
-    figures = [Figure(name=f"{sign}NLL", value=nll, spread=error, unit="nats", note=how)]
+    figures = [Figure(name=f"{sign}NLL{given}", value=nll, spread=error, unit="nats", note=how)]
     if heaviest(found.each) is not None:
         note = f"without the greatest and the least {TRIMMED:.0%} of the examples"
         figures += [
-            Figure(name=f"median {sign}NLL", value=-found.each.median().item(), unit="nats", note="of the same"),
-            Figure(name=f"trimmed {sign}NLL", value=-trimmed_mean(found.each), unit="nats", note=note),
+            Figure(name=f"median {sign}NLL{given}", value=-found.each.median().item(), unit="nats", note="of the same"),
+            Figure(name=f"trimmed {sign}NLL{given}", value=-trimmed_mean(found.each), unit="nats", note=note),
         ]
     if found.bits_per_dim is not None:
         per_nat = 1 / (data.spec.dims * log(2))
         bits = Figure(
-            name=f"{sign}bits/dim",
+            name=f"{sign}bits/dim{given}",
             value=found.bits_per_dim,
             spread=None if error is None else error * per_nat,
             unit="bits",
@@ -305,18 +312,36 @@ def likelihood_notes(found: Likelihood) -> list[str]:
     ]
 
 
-def bayes_figures(model: Model, data: Dataset, examples: int = 2000) -> list[Figure]:
-    """Accuracy and calibration error of the classes that Bayes' rule finds, on at most ``examples`` of ``data``.
+def bayes_figures(model: Model, data: Dataset, settings: Evaluate, examples: int = 2000) -> list[Figure]:
+    """-log p(x), the classes summed out, and how good the classes are that Bayes' rule finds.
 
-    None where the data carry no labels, or labels of other classes.
+    On at most ``examples`` of ``data``; for bounds, on no more than cost as much as the likelihood given the label.
+    Bounds find no classes; and data without labels, or with others, do not tell whether they were found.
     """
-    if data.condition is None or data.spec.classes != model.spec.classes:
-        return []
-    batch = data.subset(examples).batch()
-    found, n = calibration(classify(model, batch), batch.condition), len(batch)
-    note = f"{n:,} of {len(data):,} held-out; every class as likely beforehand"
+    bound = "scores" not in abilities(model)
+    few = data.subset(max(FEWEST, min(examples, len(data) // len(model.spec.classes))) if bound else examples)
+    batch, n = few.batch(), len(few)
+    often = "as frequent as in training" if model.spec.counted else "all as likely"
+    note = f"{n:,} of {len(data):,} held-out; classes {often}"
+    if bound:
+        log_p = log_evidence(model, batch.x, draws=settings.draws, seed=settings.seed)
+    else:
+        by_class = classify(model, batch)
+        log_p = by_class.log_evidence
+    how = f"bound, K = {settings.draws}" if bound else "exact"
+    nll = Figure(
+        name="≤ NLL" if bound else "NLL",
+        value=-log_p.mean().item(),
+        spread=log_p.std().item() / sqrt(n) if n > 1 else None,
+        unit="nats",
+        note=f"{how}, -log of p(x | label) summed over labels; {note}",
+    )
+    if bound or batch.condition is None or data.spec.classes != model.spec.classes:
+        return [nll]
+    found = calibration(by_class, batch.condition)
     spread = sqrt(found.accuracy * (1 - found.accuracy) / n)
     return [
+        nll,
         Figure(name="Bayes accuracy", value=found.accuracy, spread=spread, note=note),
         Figure(name="calibration error", value=found.error, note=f"{BINS} bins, temperature 1; {note}"),
     ]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genwerk.noise import Noise
 from genwerk.spec import DataSpec
 
 FLOOR = 1e-3
@@ -56,6 +57,10 @@ class Likelihood(nn.Module, ABC):
     def mean(self, parameters: Tensor) -> Tensor:
         """Expected example, within the range of the data."""
 
+    @abstractmethod
+    def sample(self, parameters: Tensor, noise: Noise) -> Tensor:
+        """A draw of x for each of the parameters with shape (n, *parameters_shape), within the range of the data."""
+
     def _sum(self, by_value: Tensor) -> Tensor:
         return by_value.flatten(-len(self.spec.shape)).sum(-1)
 
@@ -89,6 +94,9 @@ class Bernoulli(Likelihood):
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters.sigmoid()
 
+    def sample(self, parameters: Tensor, noise: Noise) -> Tensor:
+        return (noise.uniform(*self.spec.shape) < parameters.sigmoid()).to(parameters.dtype)
+
 
 class Gaussian(Likelihood):
     """Independent normal values around the decoder's output.
@@ -119,6 +127,10 @@ class Gaussian(Likelihood):
 
     def mean(self, parameters: Tensor) -> Tensor:
         return self._in_range(self._split(parameters)[0])
+
+    def sample(self, parameters: Tensor, noise: Noise) -> Tensor:
+        mean, log_sigma = self._split(parameters)
+        return self._in_range(mean + log_sigma.exp() * noise.normal(*self.spec.shape).to(mean))
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         if self.sigma == "each":
@@ -160,6 +172,11 @@ class DiscretisedLogistic(Likelihood):
 
     def mean(self, parameters: Tensor) -> Tensor:
         return self._in_range(parameters)
+
+    def sample(self, parameters: Tensor, noise: Noise) -> Tensor:
+        u, most = noise.uniform(*self.spec.shape).to(parameters), self.spec.levels - 1
+        x = parameters + floored(self.raw_scale).exp() * torch.logit(u, eps=1e-7)
+        return self._in_range((x * most).round() / most)
 
 
 LikelihoodName = Literal["bernoulli", "gaussian", "logistic"]

@@ -56,6 +56,10 @@ class Seeds:
         """Those ``n`` numbers further on."""
         return Seeds(self.seed, self.first + n)
 
+    def beside(self, use: int = 0) -> Seeds:
+        """As many of another seed, one for each ``use``: for what goes with the examples and must not follow them."""
+        return Seeds(mix(self.seed, use), self.first)
+
     def __mul__(self, k: int) -> Seeds:
         """The same where every example has ``k`` numbers."""
         return Seeds(self.seed, self.first * k)

@@ -3,7 +3,7 @@
 C. M. Bishop: Novelty detection and neural network validation, 1994 (likelihood).
 E. Nalisnick, A. Matsukawa, Y. W. Teh, B. Lakshminarayanan: Detecting out-of-distribution inputs to deep generative
 models using typicality, 2019, arXiv:1906.02994.
-V. Vovk, A. Gammerman, G. Shafer: Algorithmic learning in a random world, 2005 (rank p-values).
+V. Vovk, A. Gammerman, G. Shafer: Algorithmic learning in a random world, 2005 (conformal p-values).
 
 Likelihood fails for images, and is known to (E. Nalisnick et al., Do deep generative models know what they don't know?,
 2019, arXiv:1810.09136): flows, VAEs and PixelCNNs trained on CIFAR-10 find the house numbers of SVHN likelier than test
@@ -14,6 +14,8 @@ of data of the same log-likelihood are one to it, too.
 
 Done differently: the paper tests batches against the entropy over the training set; here every example is tested by
 itself, against held-out examples alone, of which the model is not surer than it should be, and by rank, not bootstrap.
+The usual log-likelihood is then the mean over the reference and the example itself, so that none of them is a stranger
+to it: by the mean of the reference alone, a tenth of 9 and one more would be a seventh.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from genwerk.classification import log_prior
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
 from genwerk.noise import Seeds
-from genwerk.spec import Batch
+from genwerk.spec import Batch, Prior
 from genwerk.verbs import require
 
 ROWS = 512
@@ -44,21 +46,26 @@ class Outliers:
     """
 
     log_prob: Tensor
-    """Log-likelihood, or a lower bound of it, in nats with shape (n,), float64."""
+    """Log-likelihood, or a lower bound of it, in nats with shape (n,), float64; -inf where the model rules it out."""
     reference: Tensor
-    """The same of the reference examples, with shape (m,)."""
+    """The same of the reference examples, with shape (m,), not all of them -inf."""
     exact: bool
     """False where these are lower bounds: a low one may then be a poor bound of a likely example."""
 
     @property
+    def mean(self) -> float:
+        """Mean log-likelihood in nats of those reference examples that the model does not rule out."""
+        return self.reference[self.reference.isfinite()].mean().item()
+
+    @property
     def typicality(self) -> Tensor:
         """|log p(x) - mean of the reference| in nats with shape (n,); high is unusual."""
-        return (self.log_prob - self.reference.mean()).abs()
+        return (self.log_prob - self.mean).abs()
 
     @property
     def reference_typicality(self) -> Tensor:
         """The same of the reference examples, with shape (m,)."""
-        return (self.reference - self.reference.mean()).abs()
+        return (self.reference - self.mean).abs()
 
     @property
     def likelihood_p(self) -> Tensor:
@@ -68,8 +75,18 @@ class Outliers:
 
     @property
     def typicality_p(self) -> Tensor:
-        """Rank p-value of the typicality with shape (n,): of its upper tail, for the score is two-sided itself."""
-        return rank_p(self.typicality, self.reference_typicality)
+        """Rank p-value of the typicality with shape (n,): of its upper tail, for the score is two-sided itself.
+
+        Scores are distances from the mean of all m + 1, in which the example counts like any other (full conformal
+        prediction; distances from the means of the m others have the same ranks).
+        """
+        x, finite = self.log_prob, self.log_prob.isfinite()
+        usual = self.reference[self.reference.isfinite()]
+        mean = (usual.sum() + torch.where(finite, x, 0.0)) / (len(usual) + finite.long())
+        low, high = torch.where(x <= mean, x, 2 * mean - x), torch.where(x <= mean, 2 * mean - x, x)
+        ordered = self.reference.sort().values
+        nearer = torch.searchsorted(ordered, high) - torch.searchsorted(ordered, low, right=True)
+        return (1 + len(ordered) - nearer.clamp(min=0)).double() / (1 + len(ordered))
 
     @property
     def likelihood_auroc(self) -> float:
@@ -92,7 +109,7 @@ def out_of_distribution(
     batch: Batch,
     reference: Dataset,
     *,
-    prior: Tensor | None = None,
+    prior: Tensor | Prior = "train",
     draws: int = 100,
     seed: int = 0,
 ) -> Outliers:
@@ -115,10 +132,12 @@ def out_of_distribution(
     usual, found = (
         log_evidence(model, b.x, b.condition, prior=prior, draws=draws, seed=seed) for b in (reference.batch(), batch)
     )
-    if not usual.isfinite().all():
-        raise ValueError("a reference example has no finite log-likelihood, so nothing can be compared with them")
-    if found.isnan().any():
-        raise ValueError(f"example {int(found.isnan().int().argmax())} has no log-likelihood; are its values numbers?")
+    for which, values in (("example", found), ("held-out example", usual)):
+        if values.isnan().any():
+            row = int(values.isnan().int().argmax())
+            raise ValueError(f"{which} {row} has no log-likelihood; are its values numbers?")
+    if not usual.isfinite().any():
+        raise ValueError("no held-out example has a finite log-likelihood, so nothing can be compared with them")
     return Outliers(found, usual, "scores" in able)
 
 
@@ -127,7 +146,7 @@ def log_evidence(
     x: Tensor,
     numbers: Tensor | None = None,
     *,
-    prior: Tensor | None = None,
+    prior: Tensor | Prior = "train",
     draws: int = 100,
     seed: int = 0,
 ) -> Tensor:
@@ -155,7 +174,7 @@ def log_evidence(
     with torch.no_grad():
         if told_what(model) != "label":
             return whole()
-        weight = log_prior(prior, len(model.spec.classes))
+        weight = log_prior(prior, model.spec)
         return torch.stack([whole(c) + w for c, w in enumerate(weight)]).logsumexp(0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
@@ -13,6 +13,9 @@ from torch import Tensor
 from genwerk.tokens import Vocabulary
 
 Kind = Literal["image", "audio", "text", "table", "latent"]
+
+Prior = Literal["train", "even"]
+"""Probability of the classes beforehand: as often as in the training data, or all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,8 @@ class DataSpec:
     """Samples a second of audio; 0 for what is not audio."""
     classes: tuple[str, ...] = ()
     """Names of the labels, in the order of their index; empty when the data carry none."""
+    class_counts: tuple[int, ...] = field(default=(), compare=False)
+    """Training examples of each class; empty where they were not counted (runs stored before this field)."""
     captions: bool = False
     """Whether every example carries a text."""
     vocabulary: Vocabulary | None = None
@@ -47,6 +52,23 @@ class DataSpec:
     """Names of a table's columns; empty when they have none."""
     given: tuple[str, ...] = ()
     """Names of the numbers that go with every row and that a model may be told; empty where there are none."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is known how often each class is in the training data."""
+        return bool(self.classes) and len(self.class_counts) == len(self.classes) and sum(self.class_counts) > 0
+
+    def class_prior(self, kind: Prior = "train") -> Tensor:
+        """Probability of each class with shape (k,), float64; even where nobody counted the training examples."""
+        weight = torch.tensor(
+            self.class_counts if kind == "train" and self.counted else [1] * len(self.classes), dtype=torch.float64
+        )
+        return weight / weight.sum()
+
+    def drawn_class(self, u: Tensor) -> Tensor:
+        """Class indices, int64, of numbers uniform on [0, 1): each class as often as in the training data."""
+        edges = self.class_prior().cumsum(0)[:-1]
+        return torch.bucketize(u.detach().cpu().double(), edges, right=True).to(u.device)
 
     @property
     def dims(self) -> int:

@@ -36,6 +36,10 @@ Space = Annotated[
     ),
 ]
 Label = Annotated[str | None, arg(help="Class of the examples, by name or number (conditional models).")]
+Prior = Annotated[
+    Literal["train", "even"],
+    arg(help="Probability of the classes where none is named: as often as in the training data, or all the same."),
+]
 On = Annotated[Device, arg(help="Where to compute; auto is the first GPU, else the CPU.")]
 Likeness = Annotated[
     Literal["pixels", "features"],
@@ -114,6 +118,13 @@ def as_decoding(temperature: float | None, top_k: int | None, top_p: float | Non
     asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     given = {name: value for name, value in asked.items() if value is not None}
     return Decoding(**given) if given else None  # type: ignore[arg-type]
+
+
+def tell_prior(opened: OpenRun, prior: str) -> None:
+    """Say where the classes would be as often as in training, and nobody counted them."""
+    told_classes = getattr(opened.model, "condition", "none") == "label"
+    if prior == "train" and told_classes and not opened.spec.counted:
+        say("this run does not know how often each class was in its training data; all are taken for equally likely")
 
 
 def print_json(value: Any) -> None:

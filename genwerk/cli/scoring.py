@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
-from genwerk.cli.options import Greatest, Json, On, Run, open_run, print_json
+from genwerk.cli.options import Greatest, Json, On, Prior, Run, open_run, print_json, tell_prior
 from genwerk.progress import say, table
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from genwerk.data import Dataset
     from genwerk.inputs import OpenRun
 
-Prior = Annotated[
-    Literal["even", "train"], arg(help="Probability of the classes beforehand: even, or as in the training data.")
-]
 Show = Annotated[int, arg(help="Greatest number of rows to print; 0 prints all.")]
 
 
@@ -26,7 +24,7 @@ def classify(
     input: str | None = None,
     n: Greatest = 2000,
     label: str | None = None,
-    prior: Prior = "even",
+    prior: Prior = "train",
     temperature: float = 1.0,
     show: Show = 20,
     seed: int = 0,
@@ -46,14 +44,15 @@ def classify(
 
     opened = open_run(run, device)
     classification.classes_of(opened.model)
-    weights = classification.class_prior(held(opened, "train")) if prior == "train" else None
+    if not as_json:
+        tell_prior(opened, prior)
     if input is None:
         data = some(held(opened), n, seed)
-        found = classification.classify(opened.model, data.batch(), weights)
+        found = classification.classify(opened.model, data.batch(), prior)
         tell_calibration(classification.calibrate(found, data.condition, seed=seed), found, data, as_json)
         return
     batch = opened.examples(input, n, label)
-    found = classification.classify(opened.model, batch, weights, temperature)
+    found = classification.classify(opened.model, batch, prior, temperature)
     accuracy = None if batch.condition is None else classification.calibration(found, batch.condition).accuracy
     tell_classes(opened, found, accuracy, show, as_json)
 
@@ -91,16 +90,18 @@ def outliers(
     }
     auroc = {"likelihood": found.likelihood_auroc, "typicality": found.typicality_auroc}
     if as_json:
-        rows = [{"example": i} | {name: values[i] for name, values in columns.items()} for i in order]
-        mean = found.reference.mean().item()
-        print_json({"exact": found.exact, "reference": len(reference), "mean": mean, "auroc": auroc, "examples": rows})
+        finite = {name: [v if isfinite(v) else None for v in values] for name, values in columns.items()}
+        rows = [{"example": i} | {name: values[i] for name, values in finite.items()} for i in order]
+        print_json(
+            {"exact": found.exact, "reference": len(reference), "mean": found.mean, "auroc": auroc, "examples": rows}
+        )
         return
     head = ["example", "log p(x)" if found.exact else "log p(x) ≥", "p, two-sided", "typicality", "p"]
     table(head, [[str(i), *(f"{values[i]:.4g}" for values in columns.values())] for i in order[: show or None]])
     tell_rest(len(order), show)
     say(
         f"p-values are ranks among {len(reference):,} held-out examples; typicality is the distance in nats from their "
-        f"mean of {found.reference.mean().item():.4g}" + ("" if found.exact else ", of bounds")
+        f"mean of {found.mean:.4g}" + ("" if found.exact else ", of bounds")
     )
     say(f"AUROC against them: {auroc['likelihood']:.4f} by likelihood, {auroc['typicality']:.4f} by typicality")
 

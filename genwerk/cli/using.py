@@ -18,6 +18,7 @@ from genwerk.cli.options import (
     Noisy,
     Number,
     On,
+    Prior,
     Prompt,
     Run,
     Size,
@@ -28,6 +29,7 @@ from genwerk.cli.options import (
     as_size,
     open_run,
     print_json,
+    tell_prior,
 )
 from genwerk.progress import report_figures, say
 
@@ -45,6 +47,8 @@ def sample(
     top_k: TopK = None,
     top_p: TopP = None,
     seconds: float | None = None,
+    prior: Prior = "train",
+    observation: Literal["draw", "mean"] | None = None,
     seed: int = 0,
     first: First = 0,
     out: Path | None = None,
@@ -54,7 +58,10 @@ def sample(
 
     Args:
         n: Number of samples.
-        label: Class to sample, by name or number (conditional models; default: all in turn).
+        label: Class to sample, by name or number (conditional models; default: as often as in the training data, or
+            with --prior even each in turn).
+        observation: Models with a distribution p(x | z) of an example given its latent (VAEs): show a draw of it, or
+            its mean (default: a draw for tables, the mean for images and sounds).
         given: Models that are told numbers: those of every sample, joined by commas.
         seconds: Length of each sound (models that go on for as long as they are asked to; default: as in training).
         seed: Seed of all samples.
@@ -65,6 +72,9 @@ def sample(
     from genwerk.noise import Seeds
 
     opened = open_run(run, device)
+    shown = observation or getattr(opened.model, "observation", None)  # of what a VAE knows of an example
+    if label is None:
+        tell_prior(opened, prior)
     batch = verbs.sample(
         opened.model,
         n,
@@ -77,10 +87,15 @@ def sample(
         negative=denoising.away(opened),
         picture=as_size(size),
         seconds=seconds,
+        prior=prior,
+        observation=observation,
     )
     asked: dict[str, Any] = {"seed": seed, "first": first, "label": label, "prompt": "; ".join(prompt) or None}
-    asked |= {"given": given, "size": size, "seconds": seconds, "temperature": temperature}
+    asked |= {"given": given, "size": size, "seconds": seconds, "temperature": temperature, "observation": shown}
     opened.write(batch, out, "samples", **asked, top_k=top_k, top_p=top_p, **vars(denoising))
+    if shown is not None:
+        what = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}[shown]
+        say(f"each sample is {what} (--observation draw or mean)")
 
 
 def reconstruct(

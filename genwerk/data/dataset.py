@@ -174,6 +174,13 @@ class Dataset:
         text = None if self.captions is None else vocabulary.encode(self.captions).to(self.device, torch.int32)
         return replace(self, text=text, spec=replace(self.spec, vocabulary=vocabulary))
 
+    def counted(self) -> Dataset:
+        """The same examples with a spec that knows how many there are of each class, where there are classes."""
+        if self.condition is None or not self.spec.classes:
+            return self
+        counts = torch.bincount(self.condition.cpu(), minlength=len(self.spec.classes)).tolist()
+        return replace(self, spec=replace(self.spec, class_counts=tuple(counts)))
+
     def fingerprint(self) -> str:
         """First 16 hex digits of the sha256 of the examples, labels and captions, in their order."""
         digest = hashlib.sha256(repr((tuple(self.x.shape), str(self.x.dtype), self.spec.levels)).encode())

@@ -159,6 +159,8 @@ def split(found: Found, settings: Data) -> Splits:
             for name, part in parts.items()
         },
     )
+    counted = train.counted().spec
+    splits = splits.each(lambda part: replace(part, spec=counted))
     if train.captions is not None:
         splits = read(splits, notes)
     return replace(splits, notes=tuple(notes))

@@ -97,11 +97,12 @@ class AdversarialModel(Model, Samples, Steers, Judges, Conditions):
 
     @torch.no_grad()
     def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        """``n`` new examples; a conditional model that is told no label draws one at random for each."""
+        """``n`` new examples; a conditional model that is told no label draws one for each, as often
+        as in the training data."""
         noise = SeededNoise(n, seed, self.device)
         z = self.latents(noise)
         if self.classes and condition is None:
-            condition = (noise.uniform() * self.classes).long()
+            condition = self.spec.drawn_class(noise.uniform())
         return self.realise(z, condition, noise)
 
     def realise(self, z: Tensor, condition: Tensor | None, noise: Noise) -> Tensor:

@@ -45,9 +45,11 @@ class AutoencoderConfig(Config):
     loss: Literal["squared", "cross-entropy"] = "squared"
     """Error of a reconstruction, summed over dimensions: squared, or the cross-entropy of pixels as probabilities."""
     corruption: Corruption = "none"
-    """What is done to the input, but not to the target: nothing, values set to zero, or Gaussian noise added."""
+    """What is done to the input, but not to the target: nothing, values set to zero (those of a table to the mean of
+    their column), or Gaussian noise added."""
     amount: float = 0.3
-    """Fraction of the values set to zero (masking), or standard deviation in the data's units (gaussian)."""
+    """Fraction of the values set to zero (masking), or standard deviation of the noise (gaussian): 1 is black to white,
+    or the standard deviation of a table's column."""
 
     def __post_init__(self) -> None:
         if self.latent < 1:
@@ -114,7 +116,7 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
     def objective(self, x: Tensor, noise: Tensor | None) -> Loss:
         """Error of reconstructing ``x`` from what ``noise`` leaves of it; mse is the mean squared error a value."""
         y = self.standardise(x)
-        noisy = y if noise is None else self.standardise(corrupt(x, noise, self.config.corruption, self.config.amount))
+        noisy = y if noise is None else corrupt(y, noise, self.config.corruption, self.config.amount)
         output = self.decoder(self.encoder(noisy)).to(y.dtype)
         squared = ((self._expected(output) - y) ** 2).flatten(1)
         if self.config.loss == "squared":

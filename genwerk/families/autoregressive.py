@@ -93,12 +93,12 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
     ) -> Iterator[Tensor]:
         """A frame after every row of pixels, or after every eighth of a sound.
 
-        A conditional model that is told no label draws one at random for each example.
+        A conditional model that is told no label draws one for each example, as often as in the training data.
         """
         network, noise = self.network, SeededNoise(n, seed, self.device)
         u = noise.uniform(network.length)
         if self.classes and condition is None:
-            condition = (noise.uniform() * self.classes).long()
+            condition = self.spec.drawn_class(noise.uniform())
         state = network.begin(n, self.label(condition))
         sequence = torch.zeros(n, network.length, dtype=torch.int64, device=self.device)
         part = network.length // (self.spec.shape[1] if self.spec.kind == "image" else 8) or network.length

@@ -90,7 +90,9 @@ class IAF(FlowModel, config=IAFConfig):
 
 def stack(config: MAFConfig, spec: DataSpec, context: int, *, inverse: bool = False) -> Chain:
     """The layers from data to latent, told ``context`` numbers; ``inverse`` walks each autoregressive one backwards."""
-    monotone = make_monotone(config.monotone, bound=config.bound, bins=config.bins, reach=config.reach)
+    monotone = make_monotone(
+        config.monotone, bound=config.bound, bins=config.bins, reach=config.reach, tail_bound=config.tail_bound
+    )
     parts: list[Transform] = [Flatten(spec.shape)]
     for i, order in enumerate(orders(config.order, spec.dims, config.layers)):
         if config.normalise:

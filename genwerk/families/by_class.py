@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from genwerk.abilities import Conditions, Samples, Scores, Told, told
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Model, Stage, build
-from genwerk.noise import Seed, SeededNoise, Seeds, mix
+from genwerk.noise import Seed, SeededNoise, Seeds
 from genwerk.spec import DataSpec
 
 
@@ -106,15 +106,15 @@ class ByClass(Model, Samples, Scores, Conditions, config=ByClassConfig):
 
     @torch.no_grad()
     def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        """``n`` new examples; without ``condition`` each is of a class drawn at random, all being equally likely.
+        """``n`` new examples; without ``condition`` each is of a class drawn as often as in the training data.
 
         A class is sampled from its first place in ``condition`` to its last, and what stands between is dropped: where
         samples are costly, put equal classes side by side.
         """
         seeds = Seeds.of(seed)
         if condition is None:  # not from the numbers that the class's own model draws first
-            u = SeededNoise(n, Seeds(mix(seeds.seed), seeds.first)).uniform()
-            condition = (u * len(self.spec.classes)).long().to(self.device)
+            u = SeededNoise(n, seeds.beside()).uniform()
+            condition = self.spec.drawn_class(u).to(self.device)
 
         def draw(model: Density, places: Tensor) -> Tensor:
             start, stop = int(places[0]), int(places[-1]) + 1

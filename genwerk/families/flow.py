@@ -55,6 +55,10 @@ class FlowConfig(Config):
     """How pixels reach the whole line: by a logit, or only centred (none)."""
     edge: float = 0.05
     """How far the logit keeps from black and white, as a fraction of the range."""
+    tail_bound: float | None = None
+    """Where linear tails of affine and additive transforms begin, in standard deviations of a column (the numbers that
+    the flow is told are cut there, too); None lets them extrapolate, as in runs stored before this field. Splines have
+    their own (reach)."""
     conditional: bool = False
     """Whether the flow is told what goes with an example: its label, or the numbers in a table's given columns."""
 
@@ -145,12 +149,12 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
     ) -> Tensor:
         """Examples of latents drawn nearer to their mode, at temperatures below 1 (Glow, section 5).
 
-        A conditional model that is told no label draws one at random for each example.
+        A conditional model that is told no label draws one for each example, as often as in the training data.
         """
         noise = SeededNoise(n, seed, self.device)
         z = self.base.draw(noise)
         if self.condition == "label" and condition is None:
-            condition = (noise.uniform() * self.context_size).long()
+            condition = self.spec.drawn_class(noise.uniform())
         if temperature != 1:
             centre = self.base.centre(z)
             z = centre + temperature * (z - centre)
@@ -183,7 +187,8 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
         """What the networks are told, with shape (n, context_size): a label one-hot, or numbers standardised."""
         if self.condition == "vector":
             standardised: Tensor = self.numbers(told_numbers(self, condition, self.spec.given))
-            return standardised
+            far = self.config.tail_bound
+            return standardised if far is None else standardised.clamp(-far, far)
         label = told(self, condition, self.context_size)
         return None if label is None else one_hot(label, self.context_size)
 

@@ -59,7 +59,7 @@ class Glow(FlowModel, config=GlowConfig):
         if spec.kind != "image":
             raise ValueError(f"Glow describes images and these data are {spec}; take the recipe realnvp for tables")
         check_sides(spec, config.scales)
-        monotone = make_monotone(config.coupling, bound=config.bound)
+        monotone = make_monotone(config.coupling, bound=config.bound, tail_bound=config.tail_bound)
         build = partial(GlowConditioner, channels=config.channels, context=self.context_size)
         shape: Shape = spec.shape
         scales, shapes = [], []

@@ -20,10 +20,20 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import Conditions, Decodes, Diagnoses, Encodes, Samples, Scores, told_what
+from genwerk.abilities import (
+    Conditions,
+    Decodes,
+    Diagnoses,
+    Encodes,
+    Observation,
+    Observes,
+    Samples,
+    Scores,
+    told_what,
+)
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Draw, Model, Player, Stage, Turn, Turns, build
-from genwerk.noise import Seed
+from genwerk.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.spec import DataSpec
 
 CHUNK = 1024
@@ -53,8 +63,8 @@ class DescribesCodes(Protocol):
         ...
 
 
-class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=LatentConfig):
-    """x = decode(z) with z ~ prior."""
+class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfig):
+    """x = decode(z), or x ~ p(x | z) where the autoencoder has one, with z ~ prior."""
 
     def __init__(self, config: LatentConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
@@ -72,7 +82,12 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
         else:
             codes = DataSpec(kind="table", shape=(prod(self.latent_shape),))
         told = replace(
-            codes, classes=spec.classes, captions=spec.captions, vocabulary=spec.vocabulary, given=spec.given
+            codes,
+            classes=spec.classes,
+            class_counts=spec.class_counts,
+            captions=spec.captions,
+            vocabulary=spec.vocabulary,
+            given=spec.given,
         )
         self.prior = build(config.prior, told)
         if not isinstance(self.prior, Samples):
@@ -80,6 +95,7 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
                 f"{type(self.prior).__name__} does not sample; the prior of a Latent must be a family that does"
             )
         self.condition = told_what(self.prior)
+        self.observation = self.autoencoder.observation if isinstance(self.autoencoder, Observes) else None
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -148,10 +164,23 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
+    def observed(
+        self, n: int, observation: Observation, condition: Tensor | None = None, *, seed: Seed | None = None
+    ) -> Tensor:
         assert isinstance(self.prior, Samples)
-        z = self.prior.sample(n, condition, seed=seed).reshape(n, *self.latent_shape)
-        return self.decode(z.to(next(self.autoencoder.parameters())))
+        seeds = Seeds.of(seed)
+        z = self.prior.sample(n, condition, seed=seeds).reshape(n, *self.latent_shape)
+        if observation == "mean":
+            return self.decode(z)
+        return self.sample_likelihood(z, SeededNoise(n, seeds.beside(), self.device))
+
+    def sample_likelihood(self, z: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
+        assert isinstance(self.autoencoder, Observes)
+        return self.autoencoder.sample_likelihood(self._like_weights(z), noise)
+
+    def _like_weights(self, z: Tensor) -> Tensor:
+        """Codes in the autoencoder's precision; a prior of tables makes them in float64."""
+        return z.to(next(self.autoencoder.parameters()))
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         assert isinstance(self.autoencoder, Encodes)
@@ -159,7 +188,7 @@ class Latent(Model, Samples, Encodes, Decodes, Conditions, Diagnoses, config=Lat
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         assert isinstance(self.autoencoder, Decodes)
-        return self.autoencoder.decode(z)
+        return self.autoencoder.decode(self._like_weights(z))
 
     @torch.no_grad()
     def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:

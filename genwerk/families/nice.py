@@ -57,7 +57,8 @@ class NICE(FlowModel, config=NICEConfig):
         def network(shape: Sequence[int], output: Sequence[int]) -> DenseConditioner:
             return DenseConditioner(shape, output, config.widths, config.activation, self.context_size)
 
+        additive = Additive(config.tail_bound)
         couplings = [
-            Coupling((d,), Interleaved(), Additive(), network, swap=bool(i % 2)) for i in range(config.couplings)
+            Coupling((d,), Interleaved(), additive, network, swap=bool(i % 2)) for i in range(config.couplings)
         ]
         self.flows(Chain([Flatten(spec.shape), *couplings, ActNorm((d,))]))

@@ -75,7 +75,9 @@ class RealNVP(FlowModel, config=RealNVPConfig):
         super().__init__(config, spec)
         if spec.kind == "audio":
             raise ValueError(f"RealNVP describes tables and images and these data are {spec}; take the recipe wavenet")
-        self.monotone = make_monotone(config.monotone, bound=config.bound, bins=config.bins, reach=config.reach)
+        self.monotone = make_monotone(
+            config.monotone, bound=config.bound, bins=config.bins, reach=config.reach, tail_bound=config.tail_bound
+        )
         if spec.kind == "table":
             self.flows(self._columns())
         else:

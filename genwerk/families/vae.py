@@ -23,7 +23,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Conditions, Diagnoses, Encodes, Samples, Steers, Weighs
+from genwerk.abilities import Conditions, Diagnoses, Encodes, Observation, Observes, Steers, Weighs
 from genwerk.data.dataset import Dataset
 from genwerk.losses import (
     Kernel,
@@ -97,7 +97,7 @@ class VAEConfig(Config):
             raise ValueError(f"draws is {self.draws}; it must be 1 or more, and above 1 only with beta 1 and mmd 0")
 
 
-class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config=VAEConfig):
+class VAE(Model, Observes, Encodes, Steers, Weighs, Conditions, Diagnoses, config=VAEConfig):
     """p(x) = E p(x | z) over z ~ N(0, I), trained on a lower bound by an encoder q(z | x)."""
 
     def __init__(self, config: VAEConfig, spec: DataSpec) -> None:
@@ -106,6 +106,7 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
         if config.conditional and not spec.classes:
             raise ValueError("a class-conditional VAE needs labels and the data carry none; see `genwerk data check`")
         self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
+        self.observation = "draw" if spec.kind == "table" else "mean"
         self.latent_shape = (config.latent,)
         self.standardise = Standardise(spec.shape, active=spec.kind == "table")
         self.likelihood = make_likelihood(config.likelihood, spec, config.sigma)
@@ -177,18 +178,20 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
         return SeededNoise(n, seed, self.device).normal(self.config.latent)
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        """``n`` new examples: the mean of p(x | z) for z ~ N(0, I).
+    def observed(
+        self, n: int, observation: Observation, condition: Tensor | None = None, *, seed: Seed | None = None
+    ) -> Tensor:
+        """``n`` new examples: a draw, or the mean, of p(x | z) for z ~ N(0, I).
 
-        A conditional model that is told no label draws one at random for each example.
+        A conditional model that is told no label draws one for each example, as often as in the training data.
         """
         if condition is not None and not self.config.conditional:
             raise ValueError("this VAE was trained without labels and cannot be asked for one; train the recipe cvae")
         noise = SeededNoise(n, seed, self.device)
         z = noise.normal(self.config.latent)
         if condition is None and self.config.conditional:
-            condition = (noise.uniform() * len(self.spec.classes)).long()
-        return self.decode(z, condition)
+            condition = self.spec.drawn_class(noise.uniform())
+        return self.decode(z, condition) if observation == "mean" else self.sample_likelihood(z, noise, condition)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The mean of q(z | x), or where an inverse autoregressive flow takes it."""
@@ -196,8 +199,10 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
         return self._draw(mean, log_var, told, torch.zeros_like(mean)[:, None])[0][:, 0]
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        parameters = self.decoder(z, self._label(condition)).to(z.dtype)
-        return self.standardise.inverse(self.likelihood.mean(parameters))
+        return self.standardise.inverse(self.likelihood.mean(self._likelihood_of(z, condition)))
+
+    def sample_likelihood(self, z: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
+        return self.standardise.inverse(self.likelihood.sample(self._likelihood_of(z, condition), noise))
 
     def sample_posterior(self, x: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
         """A draw of z ~ q(z | x) for each example, with shape (n, d); ``encode`` gives the mean."""
@@ -242,6 +247,11 @@ class VAE(Model, Samples, Encodes, Steers, Weighs, Conditions, Diagnoses, config
     def posterior(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z | x), before any flow, for an observed ``x``, each with shape (n, d)."""
         return self._encode(x, condition)[:2]
+
+    def _likelihood_of(self, z: Tensor, condition: Tensor | None) -> Tensor:
+        """Parameters of p(x | z), with shape (n, *likelihood.parameters_shape)."""
+        found: Tensor = self.decoder(z, self._label(condition)).to(z.dtype)
+        return found
 
     def _encode(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Mean, log variance, and what the flow is told of an observed ``x``."""

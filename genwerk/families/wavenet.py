@@ -195,7 +195,7 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
             raise ValueError(f"the prompt has shape {tuple(prompt.shape)}; expected (1, 1, t), or ({n}, 1, t)")
         generators = SeededNoise(n, seed).generators
         if self.classes and condition is None:
-            condition = (uniform(generators, 1)[:, 0] * self.classes).long().to(self.device)
+            condition = self.spec.drawn_class(uniform(generators, 1)[:, 0]).to(self.device)
         label = self.label(condition)
         heard = torch.empty(1, 1, 0) if prompt is None else prompt
         memory = self.network.prefill(self.symbols.encode(heard.to(self.device)).expand(n, -1), label)

@@ -15,8 +15,14 @@ SIMULATION = DataSpec(kind="table", shape=(3,), columns=("a", "b", "c"), given=(
 def fitted(spec: DataSpec) -> MAFConfig:
     """Few columns need many layers, for each layer does little; many columns need wide networks."""
     if spec.dims <= 4:
-        return MAFConfig(layers=20, widths=(64, 64), normalise=False)
-    return MAFConfig(layers=5, widths=(128, 128) if spec.dims <= 128 else (1024,), activation="silu")
+        return MAFConfig(layers=20, widths=(64, 64), bound=1.0, tail_bound=tails(spec), normalise=False)
+    widths = (128, 128) if spec.dims <= 128 else (1024,)
+    return MAFConfig(layers=5, widths=widths, activation="silu", tail_bound=tails(spec))
+
+
+def tails(spec: DataSpec) -> float | None:
+    """Columns of a table may be of any size, and have linear tails from 5 standard deviations on; pixels may not."""
+    return 5.0 if spec.kind == "table" else None
 
 
 def splines(spec: DataSpec) -> MAFConfig:
@@ -69,7 +75,8 @@ def iaf(spec: DataSpec) -> Recipe:
     Training by likelihood goes value by value too, so this is for few columns; a MAF learns the same faster.
     """
     small = fitted(spec)
-    return replace(maf(spec), model=IAFConfig(layers=3, widths=small.widths, activation=small.activation))
+    config = IAFConfig(layers=3, widths=small.widths, activation=small.activation, tail_bound=small.tail_bound)
+    return replace(maf(spec), model=config)
 
 
 @register()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from genwerk.families.nice import NICEConfig
+from genwerk.recipes.autoregressive_flow import tails
 from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
@@ -12,7 +13,8 @@ from genwerk.spec import DataSpec
 def fitted(spec: DataSpec) -> NICEConfig:
     """Networks as wide as the data need."""
     width = 128 if spec.dims <= 128 else 1000
-    return NICEConfig(couplings=4 if spec.dims > 2 else 6, widths=(width,) * (2 if spec.dims <= 128 else 5))
+    widths = (width,) * (2 if spec.dims <= 128 else 5)
+    return NICEConfig(couplings=4 if spec.dims > 2 else 6, widths=widths, tail_bound=tails(spec))
 
 
 @register()

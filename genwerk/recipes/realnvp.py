@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from genwerk.families.realnvp import RealNVPConfig
 from genwerk.nn.flows.image import halvings
+from genwerk.recipes.autoregressive_flow import tails
 from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
@@ -18,8 +19,8 @@ def fitted(spec: DataSpec) -> RealNVPConfig:
     """
     if spec.kind != "image":
         if spec.dims <= 4:
-            return RealNVPConfig(couplings=20, widths=(64, 64), bound=1.5, normalise=False)
-        return RealNVPConfig(couplings=6, widths=(64, 64))
+            return RealNVPConfig(couplings=20, widths=(64, 64), bound=1.5, tail_bound=tails(spec), normalise=False)
+        return RealNVPConfig(couplings=6, widths=(64, 64), tail_bound=tails(spec))
     small = max(spec.shape[1:]) < 16
     scales = min(2 if max(spec.shape[1:]) <= 32 else 3, max(1, halvings(spec)))
     return RealNVPConfig(scales=scales, channels=16 if small else 32, blocks=1 if small else 2)

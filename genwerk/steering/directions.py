@@ -19,7 +19,7 @@ from torch import Tensor
 from genwerk.metrics.separability import linear_svm
 from genwerk.model import Model
 from genwerk.spec import Batch
-from genwerk.steering.latents import Space, decoder, in_turn, latents_of_prior, steady
+from genwerk.steering.latents import Space, decoder, latents_of_prior, steady, usual_classes
 from genwerk.verbs import encode, in_batches
 
 By = Literal["means", "svm"]
@@ -53,12 +53,13 @@ def labelled_draws(
 ) -> Labelled:
     """Latents of the prior, and whether ``classify`` (examples to class logits) finds the class ``label`` in each.
 
-    A model that is told classes makes each in turn. In w and w+ the latents are one style each, with shape (n, d).
+    A model that is told classes makes each as often as it is in the training data. In w and w+ the latents are one
+    style each, with shape (n, d).
     """
     z = latents_of_prior(model, n, space, seed=seed)
     decode = decoder(model, space)
     with steady(model):
-        found = in_batches(lambda z, c: classify(decode(z, c)), z, in_turn(model, n)).argmax(1)
+        found = in_batches(lambda z, c: classify(decode(z, c)), z, usual_classes(model, n)).argmax(1)
     return Labelled(z if space == "z" else z[:, 0], found == label)
 
 

@@ -17,7 +17,7 @@ from genwerk.metrics.ppl import PathLength, Similarity, path_lengths, pixels, tr
 from genwerk.metrics.separability import Separability, linear_separability, one_against_rest
 from genwerk.model import Model
 from genwerk.noise import Seeds
-from genwerk.steering.latents import Space, decoder, in_turn, latents_of_prior, steady
+from genwerk.steering.latents import Space, decoder, latents_of_prior, steady, usual_classes
 from genwerk.verbs import in_batches, lerp, slerp
 
 
@@ -46,8 +46,8 @@ def entanglement(
     """The figures of z, along arcs, and of w, along lines, where the model has styles.
 
     ``pairs`` paths are measured (the paper: 100,000), and ``classify``, from examples to class logits, judges
-    ``samples`` (200,000). A model that is told classes is asked for each in turn, one a path. Both spaces see the same
-    draws.
+    ``samples`` (200,000). A model that is told classes has one a path, as often as in training. Both
+    spaces see the same draws.
     """
     if pairs < 1 or samples < 1:
         raise ValueError(f"pairs is {pairs} and samples is {samples}; both must be 1 or more")
@@ -76,7 +76,7 @@ def path_length(
         return path_lengths(lambda z: decode(z, c), start, end, t, similarity, move)
 
     with steady(model):
-        return trimmed_mean(in_batches(lengths, starts, stops, t.to(starts.device), in_turn(model, pairs)))
+        return trimmed_mean(in_batches(lengths, starts, stops, t.to(starts.device), usual_classes(model, pairs)))
 
 
 def separability(
@@ -86,5 +86,5 @@ def separability(
     z = latents_of_prior(model, samples, space, seed=seed)
     decode = decoder(model, space)
     with steady(model):
-        logits = in_batches(lambda z, c: classify(decode(z, c)), z, in_turn(model, samples))
+        logits = in_batches(lambda z, c: classify(decode(z, c)), z, usual_classes(model, samples))
     return linear_separability((z if space == "z" else z[:, 0]).flatten(1), one_against_rest(logits))

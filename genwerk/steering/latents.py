@@ -41,18 +41,18 @@ def latents(
 
 
 def latents_of_prior(model: Model, n: int, space: Space = "z", *, seed: Seed = 0) -> Tensor:
-    """``n`` latents of the prior, drawn by ``seed``; a model that is told classes has them in turn."""
+    """``n`` latents of the prior, drawn by ``seed``; a model that is told classes has usual ones."""
     require(model, "steering", "steers")
     assert isinstance(model, Steers)
     z = model.prior(n, seed=seed)
-    return z if space == "z" else in_batches(styled(model, f"the space {space}").map, z, in_turn(model, n))
+    return z if space == "z" else in_batches(styled(model, f"the space {space}").map, z, usual_classes(model, n))
 
 
-def in_turn(model: Model, n: int) -> Tensor | None:
-    """``n`` classes, each in turn, for a model that is told classes; None for one that is not."""
+def usual_classes(model: Model, n: int) -> Tensor | None:
+    """``n`` classes, the same whenever asked, as often as in the training data; None for a model that is told none."""
     if not isinstance(model, Conditions) or model.condition != "label":
         return None
-    return torch.arange(n, device=model.device) % len(model.spec.classes)
+    return model.spec.drawn_class(torch.rand(n, generator=torch.Generator().manual_seed(0))).to(model.device)
 
 
 def decoder(model: Model, space: Space) -> Decode:

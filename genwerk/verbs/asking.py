@@ -10,7 +10,8 @@ from torch import Tensor
 import genwerk.families  # noqa: F401  (registers who can do what)
 from genwerk.abilities import ABILITIES, abilities, condition_of, told_numbers, told_what
 from genwerk.model import Model
-from genwerk.spec import Batch, numbers
+from genwerk.noise import SeededNoise, Seeds
+from genwerk.spec import Batch, Prior, numbers
 
 
 class Unsupported(ValueError):
@@ -51,6 +52,10 @@ def condition_for(model: Model, batch: Batch) -> Tensor | None:
     return condition.to(model.device)
 
 
+CLASSES = 1
+"""The use of seeds beside those of the examples: to draw classes."""
+
+
 def asked(
     model: Model,
     n: int,
@@ -58,9 +63,14 @@ def asked(
     text: Tensor | None = None,
     given: Tensor | None = None,
     *,
-    first: int = 0,
+    prior: Prior = "train",
+    seeds: Seeds,
 ) -> Tensor | None:
-    """The condition of each of ``n`` samples, from number ``first`` on."""
+    """The condition of each of ``n`` samples that ``seeds`` names.
+
+    Without a ``label`` classes are drawn as often as they are in the training data, or each in turn where ``prior`` is
+    "even" or nobody counted them.
+    """
     kind = told_what(model)
     if label is not None and kind != "label":
         raise ValueError(f"this {type(model).__name__} is not told a label; leave out --label")
@@ -70,13 +80,17 @@ def asked(
         raise ValueError(f"this {type(model).__name__} is not told numbers; leave out --given")
     if kind == "none":
         return None
-    number = torch.arange(first, first + n)
+    number = torch.arange(seeds.first, seeds.first + n)
     if kind == "vector":
         if given is None:
             raise ValueError(f"this {type(model).__name__} is told {numbers(model.spec.given)}; give them with --given")
         condition = told_numbers(model, given, model.spec.given)[number % len(given)]
+    elif kind == "label" and label is not None:
+        condition = torch.full((n,), label)
+    elif kind == "label" and (prior == "even" or not model.spec.counted):
+        condition = number % len(model.spec.classes)
     elif kind == "label":
-        condition = number % len(model.spec.classes) if label is None else torch.full((n,), label)
+        condition = model.spec.drawn_class(SeededNoise(n, seeds.beside(CLASSES)).uniform())
     elif text is None:
         raise ValueError(f"this {type(model).__name__} is told what to make; give a text with --prompt")
     else:

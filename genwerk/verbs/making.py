@@ -11,6 +11,8 @@ from genwerk.abilities import (
     Blends,
     Completion,
     Denoises,
+    Observation,
+    Observes,
     Samples,
     Steps,
     Streams,
@@ -22,7 +24,7 @@ from genwerk.abilities import (
 from genwerk.diffusion.sampling import Sampling
 from genwerk.model import Model
 from genwerk.noise import Seed, Seeds
-from genwerk.spec import Batch
+from genwerk.spec import Batch, Prior
 from genwerk.stepper import PLAIN, Decoding
 from genwerk.verbs.asking import asked, condition_for, require
 
@@ -41,15 +43,20 @@ def sample(
     negative: Tensor | None = None,
     picture: tuple[int, int] | None = None,
     seconds: float | None = None,
+    prior: Prior = "train",
+    observation: Observation | None = None,
 ) -> Batch:
-    """``n`` samples in batches of ``size``; a conditional model gets ``label``, or its classes in turn.
+    """``n`` samples in batches of ``size``; a conditional model gets ``label``, or its classes as ``prior`` says.
+
+    "train" draws them as often as they are in the training data, "even" takes each in turn.
 
     A model that is told texts gets the rows of ``text``, token ids with shape (m, l), in turn, and one that is told
     numbers those of ``given``, with shape (m, len(spec.given)). Sample i of a seed is the same whatever ``size``
     is. ``decoding`` is for models that emit symbols (and its temperature alone for those whose latents can be drawn
     nearer to the mode); ``sampling``, ``negative`` (a condition to be led away from, with one row) and ``picture``, the
     height and width of each, are for those that take noise away; ``seconds``, the length of each sound, is for those
-    that go on for as long as they are asked to.
+    that go on for as long as they are asked to. ``observation`` is for models that have a p(x | z) and shows a draw or
+    the mean of it; None is what the model shows by itself (:attr:`~genwerk.abilities.Observes.observation`).
     """
     require(model, "sample", "samples")
     assert isinstance(model, Samples)
@@ -65,8 +72,10 @@ def sample(
             raise ValueError(f"{seconds:g} seconds hold no sample at {model.spec.sample_rate:,} a second; ask for more")
     if sampling is not None or negative is not None or picture is not None:
         require(model, "sampling with a sampler, steps, guidance or another size", "denoises")
+    if observation is not None:
+        require(model, "choosing between a draw and the mean of p(x | z)", "observes")
     seeds = Seeds.of(seed)
-    condition = asked(model, n, label, text, given, first=seeds.first)
+    condition = asked(model, n, label, text, given, prior=prior, seeds=seeds)
     parts: list[Tensor] = []
     with torch.no_grad():
         for start in range(0, n, size):
@@ -81,6 +90,9 @@ def sample(
                 parts.append(model.drawn(count, c, **options, seed=here))
             elif isinstance(model, Tempers) and decoding is not None:
                 parts.append(model.tempered(count, decoding.temperature, c, seed=here))
+            elif observation is not None:
+                assert isinstance(model, Observes)
+                parts.append(model.observed(count, observation, c, seed=here))
             elif decoding is not None:
                 assert isinstance(model, Steps)
                 parts.append(last(model.steps(count, c, decoding=decoding, seed=here)))
@@ -169,9 +181,9 @@ def watch(
     assert isinstance(model, Traces)
     if n < 1 or frames < 2:
         raise ValueError(f"asked for {frames} frames of {n} samples; ask for 2 or more of 1 or more")
+    seeds = Seeds.of(seed)
     with torch.no_grad():
-        seeds = Seeds.of(seed)
-        states = list(model.trace(n, asked(model, n, label, text, first=seeds.first), seed=seeds))
+        states = list(model.trace(n, asked(model, n, label, text, seeds=seeds), seed=seeds))
     chosen = torch.linspace(0, len(states) - 1, min(frames, len(states))).round().long()
     return torch.stack([states[i] for i in chosen.tolist()], 1)
 

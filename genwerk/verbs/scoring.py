@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import log, sqrt
 
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Bounds, Scores, Weighs, abilities
+from genwerk.abilities import Bounds, Scores, Told, Weighs, abilities, told_what
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
 from genwerk.noise import Seeds
@@ -25,6 +26,8 @@ class Likelihood:
     """Of the mean, over examples; not a number where there is one."""
     exact: bool
     """False where the figure is a lower bound."""
+    given: str = ""
+    """What goes with an example and the model is told: label, text or numbers. Empty where this is log p(x) itself."""
     draws: int | None = None
     """Importance draws an example, for a bound."""
     ess: float | None = None
@@ -37,10 +40,16 @@ class Likelihood:
     """The examples' own, in nats with shape (n,)."""
 
 
+GIVEN: Mapping[Told, str] = {"none": "", "label": "label", "text": "text", "vector": "numbers"}
+"""What a likelihood is given, by what the model is told."""
+
+
 def log_likelihood(
     model: Model, data: Dataset, *, draws: int = 100, examples: int | None = None, seed: int = 0
 ) -> Likelihood:
     """Mean log-likelihood of at most ``examples`` of ``data``: exact where the model knows it, else a lower bound.
+
+    Of a model that is told something it is that of an example given its own: :attr:`Likelihood.given` says what.
 
     For importance-weighted bounds the draws are taken in one batched pass a chunk of examples; the effective sample
     size (sum w)^2 / sum w^2 says how much a bound of K draws can be trusted (Burda et al., 2015, arXiv:1509.00519).
@@ -73,6 +82,7 @@ def log_likelihood(
         nats=mean,
         standard_error=nats.std().item() / sqrt(len(nats)) if len(nats) > 1 else float("nan"),
         exact=isinstance(model, Scores),
+        given=GIVEN[told_what(model)],
         draws=None if isinstance(model, Scores) else draws,
         ess=torch.cat(sizes).double().mean().item() if sizes else None,
         bits_per_dim=bits,

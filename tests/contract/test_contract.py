@@ -10,6 +10,7 @@ import sys
 import traceback
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,35 @@ def test_steers(case: Case) -> None:
     if "samples" in abilities(case.model):
         if "styles" in abilities(case.model):
             x = case.model.synthesise(case.model.map(z, condition), case.model.draw_noise(5, seed=3))
-        torch.testing.assert_close(case.model.sample(5, condition, seed=3), x.detach(), rtol=1e-4, atol=1e-5)
+        mean = (
+            partial(case.model.observed, observation="mean")
+            if "observes" in abilities(case.model)
+            else case.model.sample
+        )
+        torch.testing.assert_close(mean(5, condition=condition, seed=3), x.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_class_that_is_not_named_is_drawn_as_often_as_in_training(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(case, "samples", "conditions")
+    if case.model.condition != "label" or "denoises" in abilities(case.model):  # those leave the label out
+        pytest.skip("draws no class")
+    asked: list[DataSpec] = []
+    real = DataSpec.drawn_class
+    monkeypatch.setattr(DataSpec, "drawn_class", lambda spec, u: asked.append(spec) or real(spec, u))
+    case.model.sample(2, seed=3)
+    assert len(asked) == 1
+
+
+def test_observes(case: Case) -> None:
+    needs(case, "observes")
+    model, condition = case.model, None if case.condition is None else case.condition[:5]
+    drawn, mean = (model.observed(5, how, condition, seed=3) for how in ("draw", "mean"))
+    assert drawn.shape == mean.shape == (5, *model.spec.shape)
+    assert not torch.equal(drawn, mean)
+    assert torch.equal(model.sample(5, condition, seed=3), drawn if model.observation == "draw" else mean)
+    assert model.observation == ("draw" if model.spec.kind == "table" else "mean")
 
 
 def test_styles(case: Case) -> None:

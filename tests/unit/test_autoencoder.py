@@ -127,6 +127,21 @@ def test_turns_draw_the_noise_that_the_corruption_needs(corruption: Any, noise: 
     torch.testing.assert_close(turn.loss(*turn.data)[0], model.objective(data.batch().x, None)[0])
 
 
+@pytest.mark.parametrize("corruption", ["masking", "gaussian"])
+def test_tables_are_corrupted_in_standard_units(corruption: Any) -> None:
+    """By as much whatever the unit of a column, so that a table in millimetres is learned as one in kilometres."""
+    x, noise = torch.randn(200, 5) + 3, torch.rand(200, 5)
+    model = Autoencoder(AutoencoderConfig(corruption=corruption), TABLE)
+    found = []
+    for unit in (1e-3, 1.0, 1e3):
+        model.standardise.fit(unit * x)
+        y = corrupt(model.standardise(unit * x), noise, corruption, 0.3)
+        expected = (model.decoder(model.encoder(y)) - model.standardise(unit * x)).square().sum(1).mean()
+        found.append(model.objective(unit * x, noise)[0])
+        torch.testing.assert_close(found[-1], expected)
+    torch.testing.assert_close(torch.stack(found), found[1].expand(3), rtol=1e-4, atol=0)
+
+
 def test_tables_are_standardised_whatever_their_units() -> None:
     x = torch.randn(2_000, 5) * torch.tensor([1e-3, 1.0, 50.0, 1e4, 0.0]) + torch.tensor([0.0, 1.0, -9.0, 1e5, 7.0])
     scale = Standardise((5,), active=True)

@@ -17,7 +17,11 @@ from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
 from genwerk.spec import DataSpec
 
 TABLE = DataSpec(kind="table", shape=(5,))
-MONOTONES = (Additive(), Affine(), Spline(bins=4))
+MONOTONES = (Additive(), Affine(), Spline(bins=4), Affine(2.0, tail_bound=0.8))
+
+
+def named(monotone: Monotone) -> str:
+    return type(monotone).__name__ + (" with tails" if getattr(monotone, "tail_bound", None) else "")
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +102,7 @@ def test_a_pass_in_pieces_is_the_pass(block: int) -> None:
 # --- there and back ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("monotone", MONOTONES, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("monotone", MONOTONES, ids=named)
 @pytest.mark.parametrize("context", [0, 3])
 def test_transform_keeps_its_promises(monotone: Monotone, context: int) -> None:
     made = MADE(5, monotone.size, (16, 9), "silu", context)
@@ -110,7 +114,7 @@ def test_transform_keeps_its_promises(monotone: Monotone, context: int) -> None:
     check_transform(transform, torch.randn(3, 5), c, depends=depends)
 
 
-@pytest.mark.parametrize("monotone", MONOTONES, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("monotone", MONOTONES, ids=named)
 def test_all_ways_back_agree(monotone: Monotone) -> None:
     one = layer(9, monotone, context=2)
     x, c = torch.randn(5, 9), torch.randn(5, 2)
@@ -164,7 +168,7 @@ def test_what_overflows_on_the_way_does_no_harm() -> None:
     assert torch.equal(gradient, z.new_tensor([k**2, -k, 1.0, *[0.0] * (d - 3)]).expand(5, d))
 
 
-@pytest.mark.parametrize("monotone", MONOTONES, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("monotone", MONOTONES, ids=named)
 @pytest.mark.parametrize("block", [3, 7])
 def test_gradients_of_the_way_back_are_exact(monotone: Monotone, block: int) -> None:
     """dx/dz is the inverse of dz/dx, and a weight moves x by -dx/dz dz/dweight."""

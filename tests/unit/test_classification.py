@@ -20,7 +20,6 @@ from genwerk.classification import (
     Classification,
     calibrate,
     calibration,
-    class_prior,
     classify,
     fit_temperature,
 )
@@ -47,12 +46,12 @@ def overlapping(n: int = 300, seed: int = 0) -> Dataset:
     return Dataset(x=torch.from_numpy(x).float(), spec=SPEC, condition=torch.from_numpy(label))
 
 
-def one_each(covariance: Covariance = "full") -> ByClass:
-    return ByClass(ByClassConfig(model=MixtureConfig(components=(1,), covariance=covariance, ridge=0.0)), SPEC)
+def one_each(covariance: Covariance = "full", spec: DataSpec = SPEC) -> ByClass:
+    return ByClass(ByClassConfig(model=MixtureConfig(components=(1,), covariance=covariance, ridge=0.0)), spec)
 
 
-def placed(means: np.ndarray, covariances: list[np.ndarray]) -> ByClass:
-    model = one_each()
+def placed(means: np.ndarray, covariances: list[np.ndarray], spec: DataSpec = SPEC) -> ByClass:
+    model = one_each(spec=spec)
     for one, mean, covariance in zip(model.models, means, covariances, strict=True):
         one.place(torch.ones(1), torch.from_numpy(mean)[None], torch.from_numpy(covariance)[None])  # type: ignore[operator]
     return model
@@ -108,8 +107,10 @@ def test_quadratic_discriminant_analysis_is_one_gaussian_a_class() -> None:
     data = overlapping()
     x, y = data.x.double().numpy(), data.condition.numpy()
     qda = QuadraticDiscriminantAnalysis(store_covariance=True).fit(x, y)
-    found = classify(placed(qda.means_, qda.covariance_), data.batch(), class_prior(data))
-    np.testing.assert_allclose(class_prior(data).numpy(), qda.priors_)
+    assert data.counted().spec.class_counts == (50, 100, 150)
+    np.testing.assert_allclose(data.counted().spec.class_prior().numpy(), qda.priors_)
+    model = placed(qda.means_, qda.covariance_, data.counted().spec)
+    found = classify(model, data.batch())
     np.testing.assert_allclose(found.probabilities.numpy(), qda.predict_proba(x), atol=1e-9)
     assert (found.prediction.numpy() == qda.predict(x)).all()
 
@@ -126,12 +127,14 @@ def test_gaussian_naive_bayes_is_what_one_diagonal_gaussian_learns() -> None:
     data, new = overlapping(), overlapping(60, seed=1)
     x, y = data.x.double().numpy(), data.condition.numpy()
     bayes = GaussianNB(var_smoothing=0.0).fit(x, y)
-    model = Trainer(one_each("diagonal"), data, QUIET).fit()
-    found = classify(model, new.batch(), class_prior(data))
+    model = Trainer(one_each("diagonal", data.counted().spec), data, QUIET).fit()
+    found = classify(model, new.batch())
     np.testing.assert_allclose(found.probabilities.numpy(), bayes.predict_proba(new.x.double().numpy()), atol=1e-6)
     even = GaussianNB(var_smoothing=0.0, priors=[1 / 3] * 3).fit(x, y)
     np.testing.assert_allclose(
-        classify(model, new.batch()).probabilities.numpy(), even.predict_proba(new.x.double().numpy()), atol=1e-6
+        classify(model, new.batch(), "even").probabilities.numpy(),
+        even.predict_proba(new.x.double().numpy()),
+        atol=1e-6,
     )
 
 
@@ -299,5 +302,3 @@ def test_mistakes_are_one_sentence() -> None:
         calibrate(found[slice(1)], torch.zeros(1, dtype=torch.int64))
     with pytest.raises(ValueError, match="0 bins"):
         calibration(found, torch.zeros(2, dtype=torch.int64), bins=0)
-    with pytest.raises(ValueError, match="cannot be counted"):
-        class_prior(Dataset(x=torch.zeros(2, 3), spec=SPEC))

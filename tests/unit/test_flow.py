@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import log, pi
 
 import pytest
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from genwerk.data.dataset import Dataset
+from genwerk.families.flow import FlowConfig
 from genwerk.families.nice import NICE, NICEConfig
+from genwerk.model import Config, build
 from genwerk.nn.flows.actnorm import ActNorm, fitting
 from genwerk.nn.flows.base import make_base
 from genwerk.nn.flows.check import Broken, check_transform, mass
@@ -20,9 +23,11 @@ from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
 from genwerk.nn.flows.surface import Columns, Pixels, make_surface
 from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Transform
 from genwerk.noise import SeededNoise, own_uniform
+from genwerk.recipes import find
+from genwerk.settings import from_json, to_json
 from genwerk.spec import DataSpec
 
-MONOTONES = [Additive(), Affine(), Affine(1.0), Spline(), Spline(bins=4, reach=1.0)]
+MONOTONES = [Additive(), Affine(), Affine(1.0), Affine(1.0, 0.7), Spline(), Spline(bins=4, reach=1.0)]
 
 
 def examples(*shape: int, n: int = 3, seed: int = 0) -> Tensor:
@@ -58,6 +63,49 @@ def test_zeros_are_the_identity(f: Monotone) -> None:
     y, log_slope = f.forward(x, torch.zeros(3, f.size, 50, dtype=torch.float64))
     torch.testing.assert_close(y, x, rtol=0, atol=1e-12)
     torch.testing.assert_close(log_slope, torch.zeros_like(x), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["maf", "iaf", "cmaf", "maf-mixture", "realnvp", "crealnvp", "nice"])
+def test_far_values_have_linear_tails(name: str) -> None:
+    """Whatever the weights: where all values are far, a value twice as far comes out as much further, and no more.
+
+    Without a tail bound the slopes of layers multiply, and each sees what the one before it blew up.
+    """
+    spec = DataSpec(kind="table", shape=(4,), given=("a",) if name.startswith("c") else ())
+    recipe, far = find(name).make(spec).model, 1e4 * examples(4, n=8).sign()
+    assert recipe.tail_bound == 5
+    condition = 1e6 * examples(1, n=8).float() if spec.given else None
+
+    def moved(config: Config) -> Tensor:
+        torch.manual_seed(0)
+        flow = build(config, spec).double().eval()
+        for p in flow.transform.parameters():
+            nn.init.normal_(p, 0, 0.2)
+        for norm in (m for m in flow.transform.modules() if isinstance(m, ActNorm)):
+            nn.init.zeros_(norm.log_scale)
+        with torch.no_grad():
+            return (flow.encode(2 * far, condition) - flow.encode(far, condition)) / far
+
+    torch.testing.assert_close(moved(recipe), torch.ones(8, 4, dtype=torch.float64))
+    assert moved(replace(recipe, tail_bound=None)).abs().max() > 2
+
+
+def test_a_flow_stored_before_there_were_tails_extrapolates_as_it_did() -> None:
+    config = to_json(find("maf").make(DataSpec(kind="table", shape=(2,))).model)
+    del config["tail_bound"]
+    old = from_json(FlowConfig, config)
+    assert old.tail_bound is None
+    x, parameters = 9 * examples(50), examples(2, 50, seed=1)
+    y, log_slope = Affine(old.bound).forward(x, parameters)
+    s = torch.tanh(parameters[:, 0] / old.bound) * old.bound
+    assert torch.equal(y, torch.addcmul(parameters[:, 1], s.exp(), x))
+    assert torch.equal(log_slope, s)
+
+
+@pytest.mark.parametrize("bound", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_tail_bound_that_bounds_nothing_is_refused(bound: float) -> None:
+    with pytest.raises(ValueError, match="the tail bound is"):
+        Affine(tail_bound=bound)
 
 
 def test_a_spline_goes_through_its_knots_and_is_the_identity_beyond() -> None:

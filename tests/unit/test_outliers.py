@@ -84,6 +84,41 @@ def test_rank_p_values_are_counts(new: list[int], reference: list[int]) -> None:
     assert got.tolist() == pytest.approx(known)
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.sampled_from([-float("inf"), -3.0, -2.0, -1.5, 0.0, 1.0, 7.0]), min_size=2, max_size=12))
+def test_no_more_than_a_share_alpha_has_a_p_value_of_alpha(values: list[float]) -> None:
+    """Each of some values in turn as the new one among the others: exact, for one is as likely the new one as another.
+
+    By the distance from the mean of the others alone, P(p <= 0.1) is 0.139 with 9 of them.
+    """
+    every, rows = torch.tensor(values).double(), torch.arange(len(values))
+    found = [Outliers(every[i : i + 1], every[rows != i], True) for i in range(len(values))]
+    found = [f for f in found if f.reference.isfinite().any()]
+    for p in ([f.typicality_p.item() for f in found], [f.likelihood_p.item() for f in found]):
+        for k in range(1, len(values) + 1):
+            assert sum(v <= k / len(values) + 1e-9 for v in p) <= k
+
+
+def test_typicality_of_nine_references_is_at_most_alpha() -> None:
+    drawn = torch.randn(4000, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    p = torch.cat([Outliers(row[:1], row[1:], True).typicality_p for row in drawn])
+    assert (p <= 0.1).double().mean() == pytest.approx(0.1, abs=0.019)
+
+
+def test_one_impossible_example_stops_nothing() -> None:
+    """Neither among the new ones nor among the reference; it is the most unusual of all."""
+    reference = gaussian(20)
+    reference.x[3] = torch.inf
+    found = out_of_distribution(
+        Normal(Config(), SPEC), Batch(torch.cat([gaussian(3, seed=1).x, reference.x[3:4]])), reference
+    )
+    assert found.log_prob.isinf().tolist() == [False, False, False, True]
+    assert found.order[0] == 3
+    assert found.typicality_p[3] == pytest.approx(2 / 21)
+    assert found.mean == pytest.approx(-50 - 50 * log(2 * pi), abs=5)
+    assert found.typicality_p[:3].min() > 2 / 21
+
+
 def test_infinite_scores_are_the_most_unusual() -> None:
     found = Outliers(torch.tensor([-torch.inf, -1.0]).double(), torch.tensor([-1.0, -2.0, -3.0]).double(), True)
     assert found.order.tolist() == [0, 1]
@@ -155,5 +190,5 @@ def test_mistakes_are_one_sentence() -> None:
     lost = Batch(torch.full((1, D), torch.nan))
     with pytest.raises(ValueError, match="example 0 has no log-likelihood"):
         out_of_distribution(model, lost, some)
-    with pytest.raises(ValueError, match="a reference example has no finite"):
+    with pytest.raises(ValueError, match="held-out example 0 has no log-likelihood"):
         out_of_distribution(model, some.batch(), Dataset(x=lost.x, spec=SPEC))

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from genwerk import verbs
 from genwerk.abilities import abilities
 from genwerk.data.dataset import Dataset
 from genwerk.families import vae as family
 from genwerk.families.vae import VAE, VAEConfig
-from genwerk.losses import gaussian_kl, log_prior_ratio, mmd, reparametrise
+from genwerk.losses import LikelihoodName, Sigma, gaussian_kl, log_prior_ratio, mmd, reparametrise
 from genwerk.noise import SeededNoise, Seeds
 from genwerk.recipes import find
 from genwerk.settings import Optim, Train
@@ -344,3 +345,35 @@ def test_settings_that_cannot_work_say_so() -> None:
     for wrong in ({"draws": 0}, {"draws": 5, "beta": 2.0}, {"draws": 5, "mmd": 1.0}):
         with pytest.raises(ValueError, match="draws is"):
             VAEConfig(**wrong)
+
+
+@pytest.mark.parametrize("sigma", [0.5, "learned", "each"])
+def test_rows_of_a_table_are_draws_and_their_mean_is_an_option(sigma: Sigma) -> None:
+    """By the law of total variance a column varies by what its mean varies and by the sigma of p(x | z)."""
+    spec = DataSpec(kind="table", shape=(3,))
+    model = VAE(VAEConfig(widths=(8,), latent=2, likelihood="gaussian", sigma=sigma), spec).eval()
+    model.standardise.fit(torch.randn(500, 3, dtype=torch.float64) * torch.tensor([1e-3, 1.0, 1e3]) + 7)
+    drawn, mean = model.sample(6_000, seed=0), model.observed(6_000, "mean", seed=0)
+    assert torch.equal(mean, model.decode(model.prior(6_000, seed=0)))
+    noise = (drawn - mean) / model.standardise.std
+    with torch.no_grad():
+        each = model.likelihood._split(model._likelihood_of(model.prior(6_000, seed=0), None))[1].exp()
+    expected = each.expand(6_000, 3).square().mean(0).sqrt()
+    torch.testing.assert_close(noise.std(0).float(), expected, rtol=0.04, atol=0)
+    assert not noise[:, 0].equal(noise[:, 1])
+    torch.testing.assert_close(model.sample(1, seed=Seeds(0, 11)), drawn[11:12])
+    assert torch.equal(verbs.sample(model, 5, seed=0).x, drawn[:5])
+    assert torch.equal(verbs.sample(model, 5, seed=0, observation="mean").x, mean[:5])
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "logistic", "gaussian"])
+def test_pictures_are_means_and_draws_an_option(likelihood: LikelihoodName) -> None:
+    model = VAE(replace(SMALL, likelihood=likelihood), DIGIT).eval()
+    mean, drawn = model.sample(2_000, seed=0), model.observed(2_000, "draw", seed=0)
+    assert torch.equal(mean, model.observed(2_000, "mean", seed=0))
+    assert drawn.min() >= 0
+    assert drawn.max() <= 1
+    if likelihood != "gaussian":
+        levels = 1 if likelihood == "bernoulli" else DIGIT.levels - 1
+        torch.testing.assert_close(drawn * levels, (drawn * levels).round(), rtol=0, atol=1e-5)
+        torch.testing.assert_close(drawn.mean(0), mean.mean(0), rtol=0, atol=0.06)

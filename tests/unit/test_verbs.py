@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log, sqrt
 
 import pytest
@@ -12,8 +13,9 @@ from genwerk import verbs
 from genwerk.abilities import Completes, Conditions, Decodes, Encodes, Samples, Scores, Weighs
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Model
-from genwerk.noise import SeededNoise
+from genwerk.noise import SeededNoise, Seeds
 from genwerk.pictures import grid
+from genwerk.settings import from_json, to_json
 from genwerk.spec import Batch, DataSpec
 
 TABLE = DataSpec(kind="table", shape=(3,))
@@ -132,6 +134,27 @@ def test_neighbours_equal_brute_force() -> None:
     assert torch.equal(found.rows, rows)
     torch.testing.assert_close(found.distances, distances)
     assert verbs.nearest(train.x[[17, 4321]], train).distances.max() == 0
+
+
+def test_classes_are_drawn_as_often_as_in_training_unless_asked_for_evenly() -> None:
+    """A class of 3 % was drawn in 50 % of the samples."""
+    spec = DataSpec(kind="table", shape=(3,), classes=("a", "b", "never"), class_counts=(970, 30, 0))
+    model = Labelled(Config(), spec)
+    drawn = verbs.sample(model, 4_000, seed=5).condition
+    assert drawn is not None
+    counts = torch.bincount(drawn, minlength=3).tolist()
+    assert counts[1] == pytest.approx(120, abs=44)  # 4 standard deviations
+    assert counts[2] == 0
+    assert torch.equal(drawn, verbs.sample(model, 4_000, seed=5, size=7).condition)
+    assert torch.equal(drawn[1_000:], verbs.sample(model, 3_000, seed=Seeds(5, 1_000)).condition)
+    assert not torch.equal(drawn, verbs.sample(model, 4_000, seed=6).condition)
+    assert verbs.sample(model, 4, seed=5, prior="even").condition.tolist() == [0, 1, 2, 0]
+    restored = from_json(DataSpec, to_json(spec))
+    assert restored.class_counts == spec.class_counts
+    torch.testing.assert_close(spec.class_prior(), torch.tensor([0.97, 0.03, 0.0], dtype=torch.float64))
+    for unknown in (replace(spec, class_counts=()), replace(spec, classes=("a", "b"))):
+        assert not unknown.counted
+        assert unknown.class_prior().unique().numel() == 1
 
 
 def test_samples_take_classes_in_turn_and_do_not_depend_on_the_batch() -> None:

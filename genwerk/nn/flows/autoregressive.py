@@ -61,7 +61,7 @@ class Autoregressive(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Transformed:
         x = self._sorted(x)
-        z, log_slope = self.monotone.forward(x, self.network(x, context).to(x.dtype))
+        z, log_slope = self.monotone.forward(x, self.network(self.monotone.seen(x), context).to(x.dtype))
         return self._replaced(z), summed(log_slope)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Transformed:
@@ -94,14 +94,14 @@ class Autoregressive(Transform):
         for i in range(count):
             # what is not exact yet may be anything; it must stay finite, for infinity times a mask's 0 is not a number
             guess = x.clamp(-limit, limit).nan_to_num(0.0)
-            parameters = walk.parameters(guess).to(z.dtype)
+            parameters = walk.parameters(self.monotone.seen(guess)).to(z.dtype)
             x, log_slope = self.monotone.inverse(z, parameters)
             if (i + 1) % pause == 0 and i + 1 < count and not x.requires_grad:
                 change, size = (x - guess).abs().amax(), x.abs().amax().clamp(min=1)
                 at_rest = bool(change <= tolerance * size)
             if at_rest:
                 break
-        walk.take(x)
+        walk.take(self.monotone.seen(x))
         return x, log_slope
 
 

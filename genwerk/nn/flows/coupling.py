@@ -113,6 +113,8 @@ class Coupling(Transform):
 
     def _move(self, x: Tensor, context: Tensor | None, how: Callable[[Tensor, Tensor], Transformed]) -> Transformed:
         a, b = reversed(self.split.apart(x)) if self.swap else self.split.apart(x)
-        parameters = self.network(a, context).to(b.dtype).unflatten(1, (self.monotone.size, b.shape[1]))
+        parameters = (
+            self.network(self.monotone.seen(a), context).to(b.dtype).unflatten(1, (self.monotone.size, b.shape[1]))
+        )
         b, log_slope = how(b, parameters)
         return self.split.together(*((b, a) if self.swap else (a, b))), summed(log_slope)

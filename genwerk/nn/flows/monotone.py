@@ -7,7 +7,7 @@ whose networks end in zeros begins as one.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from math import expm1, log
+from math import expm1, inf, log
 from typing import Literal
 
 import torch
@@ -23,6 +23,10 @@ class Monotone(ABC):
     size: int
     """Parameters a value."""
 
+    def seen(self, x: Tensor) -> Tensor:
+        """The values ``x`` as the networks see them that give other values' parameters."""
+        return x
+
     @abstractmethod
     def forward(self, x: Tensor, parameters: Tensor) -> Transformed:
         """y and log dy/dx, each with the shape of ``x``."""
@@ -33,9 +37,20 @@ class Monotone(ABC):
 
 
 class Additive(Monotone):
-    """y = x + t, which changes no volume (Dinh et al., NICE, 2015, arXiv:1410.8516)."""
+    """y = x + t, which changes no volume (Dinh et al., NICE, 2015, arXiv:1410.8516).
+
+    Networks see no further than ``tail_bound``, if there is one (:class:`Affine`).
+    """
 
     size = 1
+
+    def __init__(self, tail_bound: float | None = None) -> None:
+        if tail_bound is not None and not 0 < tail_bound < inf:
+            raise ValueError(f"the tail bound is {tail_bound}; expected a number of deviations above 0, such as 5")
+        self.tail_bound = tail_bound
+
+    def seen(self, x: Tensor) -> Tensor:
+        return x if self.tail_bound is None else x.clamp(-self.tail_bound, self.tail_bound)
 
     def forward(self, x: Tensor, parameters: Tensor) -> Transformed:
         return x + parameters[:, 0], torch.zeros_like(x)
@@ -44,21 +59,35 @@ class Additive(Monotone):
         return y - parameters[:, 0], torch.zeros_like(y)
 
 
-class Affine(Monotone):
-    """y = exp(s) x + t with |s| < ``bound`` (Dinh et al., RealNVP, 2017, arXiv:1605.08803, with a bound on s)."""
+class Affine(Additive):
+    """y = exp(s) x + t with |s| < ``bound`` (Dinh et al., RealNVP, 2017, arXiv:1605.08803, with a bound on s).
+
+    Functions in a row multiply their slopes, and what a network has learned it carries on beyond its data in straight
+    lines, which multiply too: a value 9 deviations from the mean has come out at 60,000. With a ``tail_bound`` b all of
+    this is so on [-b, b]; beyond, y has slope 1 (linear tails, as splines have them), and networks see the value b. So
+    far values move by no more than constants, one a layer, which add up.
+    """
 
     size = 2
 
-    def __init__(self, bound: float = 3.0) -> None:
+    def __init__(self, bound: float = 3.0, tail_bound: float | None = None) -> None:
+        super().__init__(tail_bound)
         self.bound = bound
 
     def forward(self, x: Tensor, parameters: Tensor) -> Transformed:
         s, t = self._bounded(parameters)
-        return torch.addcmul(t, s.exp(), x), s
+        if self.tail_bound is None:
+            return torch.addcmul(t, s.exp(), x), s
+        held = self.seen(x)
+        return torch.addcmul(t, s.exp(), held) + (x - held), torch.where(x.abs() < self.tail_bound, s, 0.0)
 
     def inverse(self, y: Tensor, parameters: Tensor) -> Transformed:
         s, t = self._bounded(parameters)
-        return (y - t) * (-s).exp(), -s
+        if self.tail_bound is None:
+            return (y - t) * (-s).exp(), -s
+        y, edge = y - t, self.tail_bound * s.exp()
+        held = y.clamp(-edge, edge)
+        return held * (-s).exp() + (y - held), torch.where(y.abs() < edge, -s, 0.0)
 
     def _bounded(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         raw, t = parameters.unbind(1)
@@ -123,12 +152,17 @@ UNIT = log(expm1(1 - LEAST))
 MonotoneName = Literal["additive", "affine", "spline"]
 
 
-def make_monotone(name: MonotoneName, *, bound: float = 3.0, bins: int = 8, reach: float = 3.0) -> Monotone:
-    """The family called ``name``: ``bound`` is the affine one's, ``bins`` and ``reach`` are the spline's."""
+def make_monotone(
+    name: MonotoneName, *, bound: float = 3.0, bins: int = 8, reach: float = 3.0, tail_bound: float | None = None
+) -> Monotone:
+    """The family called ``name``: ``bound`` is the affine one's, ``bins`` and ``reach`` are the spline's.
+
+    Splines have linear tails from ``reach`` on; ``tail_bound`` is where those of the others begin.
+    """
     match name:
         case "additive":
-            return Additive()
+            return Additive(tail_bound)
         case "affine":
-            return Affine(bound)
+            return Affine(bound, tail_bound)
         case "spline":
             return Spline(bins, reach)
