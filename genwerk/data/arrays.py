@@ -232,11 +232,13 @@ def table_notes(x: NDArray[np.float64], columns: Sequence[str], made: Sequence[i
         return ()
     notes, n = [], min(len(x), CHECKED)
     of = f"{n:,}" if n == len(x) else f"the first {n:,}"
-    still, few, often = [], [], []
+    still, few, often, fine = [], [], [], []
     for i in range(len(columns)) if made is None else made:
         name = columns[i]
         values, counts = np.unique(x[:n, i], return_counts=True)
         most = int(counts.argmax())
+        if len(np.unique(values.astype(np.float32))) < 0.9 * len(values):
+            fine.append(repr(name))
         if len(values) == 1:
             still.append(repr(name))
         elif _is_few(len(values), n):
@@ -265,6 +267,10 @@ def table_notes(x: NDArray[np.float64], columns: Sequence[str], made: Sequence[i
     if often:
         notes.append(
             f"Columns with a frequent value, of {of} rows: {_listed(often)}; a density can grow without bound on it."
+        )
+    if fine:
+        notes.append(
+            f"Columns with more digits than float32 holds: {_listed(fine)}; they are read, kept and made in float64."
         )
     return tuple(notes)
 

@@ -29,8 +29,8 @@ class Data:
 
     source: str = ""
     """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites, scenes), a path
-    (folder or .zip of images or of sounds, idx files, .npy, .npz, .csv, .parquet), hf:NAME, or a table of the
-    literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
+    (folder or .zip of images or of sounds, idx files, .npy, .npz, .csv, .tsv, .amat, .parquet), hf:NAME, or a table of
+    the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
     size: int | None = None
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
     fit: Literal["crop", "pad", "stretch"] = "crop"

@@ -197,6 +197,7 @@ def test_values_that_float64_does_not_tell_apart_are_counted(tmp_path, form):
     near = "id,x\n" + "".join(f"{10**15 + i},{a}\n" for i, a in enumerate(X[:, 0]))
     said, splits = about(tmp_path / "a.csv", near, holdout=0)
     assert "apart" not in said
+    assert "more digits than float32 holds: 'id';" in said
     assert sorted(splits.train.x[:, 0].tolist()) == [10**15 + i for i in range(40)]
 
 
