@@ -20,7 +20,7 @@ from genwerk.extractor import extractor_for
 from genwerk.metrics import frechet_distance, kernel_distance, mode_coverage, prdc
 from genwerk.metrics.features import Extractor
 from genwerk.metrics.inception import inception_score
-from genwerk.metrics.robust import TRIMMED, heaviest, trimmed_mean
+from genwerk.metrics.robust import TRIMMED, clipped_mean, heaviest, trimmed_mean
 from genwerk.model import Model
 from genwerk.noise import Seeds
 from genwerk.outliers import log_evidence
@@ -186,7 +186,7 @@ def quick(
     A likelihood (``nll``, exact, or ``nll_bound``, of one draw) in nats an example, with ``bits_per_dim``; the squared
     error a value of what is encoded and decoded; and, for models that only sample and for games, distances of samples
     in the first principal components of the data, from :data:`FEWEST` examples on. The first of a kind is robust: a
-    mean without the greatest and least twentieth of the examples, or an energy distance. Columns of tables are in units
+    mean in which no example counts beyond a bound, or an energy distance. Columns of tables are in units
     of their spread in ``train`` (None: in ``dataset``), for else the one in the smallest unit would decide.
     """
     able, game = abilities(model), len(model.players()) > 1
@@ -199,13 +199,13 @@ def quick(
             found = log_likelihood(model, data, draws=1, seed=seed)
             name = "nll" if found.exact else "nll_bound"
             name += "_given_label" if found.given == "label" else ""
-            figures |= {f"trimmed_{name}": -trimmed_mean(found.each), name: -found.nats}
+            figures |= {f"clipped_{name}": clipped_mean(-found.each), name: -found.nats}
             if found.bits_per_dim is not None:
                 figures["bits_per_dim"] = found.bits_per_dim
         elif rebuilds(able):
             scale = column_scale(dataset if train is None else train)
             error = ((rebuild(model, data) - data.batch().x.cpu()).double() / scale).square().flatten(1).mean(1)
-            figures |= {"trimmed_reconstruction_mse": trimmed_mean(error), "reconstruction_mse": error.mean().item()}
+            figures |= {"clipped_reconstruction_mse": clipped_mean(error), "reconstruction_mse": error.mean().item()}
         if "samples" in able and (game or not figures) and len(data) >= FEWEST:
             samples = draw(model, len(data), dataset, seed)
             real, made = in_components(data, samples, column_scale(dataset if train is None else train))

@@ -9,6 +9,19 @@ from torch import Tensor
 
 TRIMMED = 0.05
 """Share of the examples that a trimmed mean leaves out at either end."""
+FAR = 3.0
+"""Interquartile ranges beyond a quartile from which a value is far out (Tukey, Exploratory Data Analysis, 1977)."""
+
+
+def clipped_mean(values: Tensor) -> float:
+    """Mean of ``values`` with shape (n,), of which those far out count as if they lay where that begins.
+
+    Every example counts, but none without bound, which needs five of them.
+    """
+    values = values.double()
+    low, high = values.quantile(values.new_tensor([0.25, 0.75]))
+    reach = FAR * (high - low)
+    return values.clamp(low - reach, high + reach).mean().item()
 
 
 def trimmed_mean(values: Tensor) -> float:

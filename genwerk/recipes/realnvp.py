@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from genwerk.families.realnvp import RealNVPConfig
 from genwerk.nn.flows.image import halvings
-from genwerk.recipes.autoregressive_flow import tails
+from genwerk.recipes.autoregressive_flow import DECAY, tails
 from genwerk.settings import Optim, Recipe, Train, register
 from genwerk.spec import DataSpec
 
@@ -14,8 +14,8 @@ from genwerk.spec import DataSpec
 def fitted(spec: DataSpec) -> RealNVPConfig:
     """Six couplings for tables, twenty for narrow ones; two or three scales for images, the last of 4 pixels or so.
 
-    Networks of wide tables are small, for larger ones learn a few hundred rows by heart within as many rounds; a table
-    of 100,000 rows repays --model.couplings 10 --model.widths 128 128.
+    Networks of wide tables are small, for larger ones learn a few hundred rows by heart within as many rounds; for
+    many rows there is --model.couplings 10 --model.widths 128 128.
     """
     if spec.kind != "image":
         if spec.dims <= 4:
@@ -31,6 +31,8 @@ def realnvp(spec: DataSpec) -> Recipe:
     """RealNVP: couplings that scale and shift, for tables, and at several scales for images (Dinh et al., 2017)."""
     image, narrow = spec.kind == "image", spec.kind == "table" and spec.dims <= 4
     optim = Optim(lr=1e-3 if image else 2e-3, schedule="cosine", warmup=100, clip_norm=10.0)
+    if spec.kind == "table" and not narrow:
+        optim = replace(optim, name="adamw", weight_decay=DECAY)
     train = Train(rounds=7_500 if narrow else 5_000, batch_size=64 if image else 256, optim={"model": optim})
     return Recipe(model=fitted(spec), train=train)
 

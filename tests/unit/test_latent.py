@@ -157,11 +157,11 @@ def test_each_part_is_judged_by_its_own_figure_and_the_last_one_chooses(data: Da
     )
     events = list(trainer)
     by = {e.stage: next(iter(e.figures)) for e in events if isinstance(e, Evaluated)}
-    assert by == {"autoencoder train": "trimmed_reconstruction_mse", "prior train": "trimmed_nll"}
+    assert by == {"autoencoder train": "clipped_reconstruction_mse", "prior train": "clipped_nll"}
     chosen = [e.choice.round for e in events if isinstance(e, StageDone)]
     assert chosen[0] <= 8 < chosen[1]
     codes = replace(small, x=trainer.finished().encode(small.batch().x), spec=trainer.model.prior.spec)
-    assert judge(trainer.model.prior, codes, codes).figures["trimmed_nll"] == pytest.approx(trainer.choice.best)
+    assert judge(trainer.model.prior, codes, codes).figures["clipped_nll"] == pytest.approx(trainer.choice.best)
 
 
 def test_what_chooses_by_itself_or_cannot_be_judged_counts_by_its_end(data: Dataset) -> None:
