@@ -16,7 +16,7 @@ import re
 import stat
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -242,7 +242,7 @@ def _arrange(name: str, contents: Contents, settings: Data) -> Listing:
     elif not tables.label:
         parts, note = _by_folder(parts, roots)
         notes += [note] if note else []
-    notes += _left_over(contents, files, kind)
+    notes += _kinds(contents, files, kind)
     return Listing(
         name=name,
         train=parts["train"],
@@ -311,13 +311,13 @@ def _by_name(parts: Parts, pattern: str) -> tuple[Parts, list[Skipped], str]:
     return kept, missing, f"The files' names give {len(set(labels.values())):,} classes."
 
 
-def _left_over(contents: Contents, files: Sequence[Picture], kind: str) -> list[str]:
-    """What is there beside the ``files`` and is not used, a sentence each."""
+def _kinds(contents: Contents, files: Sequence[Picture], kind: str) -> list[str]:
+    """Of what kinds the ``files`` are, and what is there beside them and is not used, a sentence each."""
     notes = []
-    other = contents.other + Counter(PurePosixPath(text.name).suffix.lower() for text in contents.texts.values())
-    if other:
-        counted = [f"{count:,} with {suffix or 'no suffix'}" for suffix, count in other.most_common()]
-        notes.append(f"Files of other kinds are left unused: {_some(counted)}.")
+    if len(kinds := _suffixes(files)) > 1:
+        notes.append(f"The {kind}s are files of several kinds: {_counted(kinds)}.")
+    if other := contents.other + _suffixes(contents.texts.values()):
+        notes.append(f"Files of other kinds are left unused: {_counted(other)}.")
     if contents.hidden:
         notes.append(f"Hidden files and folders are passed over: {_some(contents.hidden)}.")
     used = {file.name.rpartition("/")[0] for file in files}
@@ -326,6 +326,14 @@ def _left_over(contents: Contents, files: Sequence[Picture], kind: str) -> list[
     if outermost := sorted(f for f in empty if str(PurePosixPath(f).parent) not in empty):
         notes.append(f"These folders hold no {kind}: {_some(outermost)}.")
     return notes
+
+
+def _suffixes(files: Iterable[Picture]) -> Counter[str]:
+    return Counter(os.path.splitext(file.name)[1].lower() for file in files)
+
+
+def _counted(suffixes: Counter[str]) -> str:
+    return ", ".join(f"{count:,} with {suffix or 'no suffix'}" for suffix, count in suffixes.most_common())
 
 
 def _some(names: Sequence[str]) -> str:

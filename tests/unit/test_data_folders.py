@@ -281,7 +281,13 @@ def test_every_file_that_is_not_used_is_named_or_counted(tmp_path):
         "raw/3.DNG": ".dng is not read; save it as PNG",
         "song.m4a": ".m4a is not read; save it as WAV",
     }
-    assert said(found, "2 with .pdf, 1 with no suffix.", "passed over: .x.png.", "hold no image: empty, raw.")
+    assert said(
+        found,
+        "several kinds: 1 with .png, 1 with .jfif, 1 with .jpe.",
+        "2 with .pdf, 1 with no suffix.",
+        "passed over: .x.png.",
+        "hold no image: empty, raw.",
+    )
 
 
 # --- Zips -----------------------------------------------------------------------------------------------------------
