@@ -654,7 +654,8 @@ class Trainer:
                 f"{stream.batch_size}; choose a multiple of {world} with --train.batch-size"
             )
         cut = size is not None and size < stream.rows.stop - stream.rows.start
-        parts = [*self.model.couples, *(["batch normalisation"] if normalised and cut else [])]
+        parts = dict.fromkeys(part for m in self.model.modules() if isinstance(m, Model) for part in m.couples)
+        parts |= {"batch normalisation": None} if normalised and cut else {}
         if parts and (cut or world > 1):
             of = f"micro-batch ({size} examples)" if cut else f"process (1 of {world})"
             warnings.warn(f"{' and '.join(parts)} will see one {of} at a time, not the whole batch", stacklevel=2)

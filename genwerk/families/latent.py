@@ -154,7 +154,7 @@ class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfi
                 turn = next(game)
                 while True:
                     player = None if turn.player is None else _outer(part, turn.player)
-                    turn = game.send((yield Turn(player, turn.loss, *turn.data)))
+                    turn = game.send((yield Turn(player, turn.loss, *turn.data, features=turn.features)))
             except StopIteration as end:
                 converged: bool | None = end.value
                 return converged
