@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genwerk.data import cache
 from genwerk.data.content import hash_rows
 from genwerk.data.dataset import Data, Dataset
-from genwerk.data.images import common_size, fitted
+from genwerk.data.images import TWO_LEVELS, common_size, fitted
 from genwerk.data.labels import FEW, present
 from genwerk.data.parts import Found, Origin, index_labels, numbered
 from genwerk.errors import BadInput
@@ -435,7 +435,7 @@ def _range(parts: Sequence[Array], name: str) -> tuple[float, int, str | None]:
         return 1.0, 256, None
     low, high = _ends(parts)
     if high in (1, 255) and low == 0 and all(bool(((part == 0) | (part == high)).all()) for part in _each(parts)):
-        return 1 / high, 2, None if high == 1 else "The pixels take two values alone, black and white: two levels."
+        return 1 / high, 2, None if high == 1 else TWO_LEVELS
     if all(part.dtype.kind == "f" for part in parts) and low >= 0 and high <= 1:
         return 255.0, 256, "The pixels are floats in [0, 1] and are rounded to 8 bits."
     whole = all(part.dtype.kind != "f" or bool((part == np.floor(part)).all()) for part in _each(parts))

@@ -42,6 +42,8 @@ FEWER_BITS = (8, 10, 12, 14)
 """Bits that grey values may have in a file that gives them 16."""
 GDAL_NODATA = 42_113
 """The TIFF tag in which GDAL writes the value of pixels without a measurement."""
+TWO_LEVELS = "The pixels take two values alone, black and white: two levels."
+"""What is said of images of noughts and ones, or of 0 and 255."""
 LARGEST_COMMON = 256
 """Greatest side in pixels that images of mixed sizes are brought to unless a size is asked for."""
 
@@ -401,7 +403,7 @@ def _read(
         x = x[:, :1]
         notes.append("The images are stored in colour and all grey; one channel is kept.")
     if facts["levels"] == 2:
-        notes.append("The pixels take two values alone, black and white: two levels.")
+        notes.append(TWO_LEVELS)
     if array.nbytes > cache.LARGE:
         notes.append(f"The decoded images ({array.nbytes / 1e9:.1f} GB) are mapped from {cache.folder() / key}.")
         return x, lost, facts["levels"], notes, key
