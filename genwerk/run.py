@@ -167,12 +167,6 @@ class Training:
                 fault = error
         if self.runtime.any(fault is not None):
             raise fault or BadInput("the first process could not begin")
-        path, data = self.path.resolve(), self.splits.path
-        if data is not None and data.is_dir() and path.is_relative_to(data.resolve()):
-            raise BadInput(
-                f"{self.path} lies inside the data folder {data}, and its pictures would be read as data; "
-                "choose another folder with --out"
-            )
         if (self.path / "config.json").exists():
             mine = read_json(self.path / "config.json").get("library") == "genwerk"
         else:
