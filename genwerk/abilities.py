@@ -184,6 +184,8 @@ class Completion:
     """Least effective number of particles on the way with shape (n,), where completions come of weighted particles."""
     particles: int = 1
     """How many particles there were for each example."""
+    ancestors: Tensor | None = None
+    """Of how many different particles the k completions come, with shape (n,); None where there are no particles."""
 
 
 class Completes(ABC):

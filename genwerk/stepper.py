@@ -195,6 +195,9 @@ class Filled:
     """The least effective number of particles on the way, with shape (n,): ``k`` where nothing known follows a hole."""
     particles: int
     """Sequences that were advanced side by side for each example."""
+    ancestors: Tensor
+    """Of how many different particles the ``k`` completions come, with shape (n,): where fewer than ``k``, some share
+    what was filled in first."""
 
 
 def fill(
@@ -214,22 +217,27 @@ def fill(
     of them count (sequential importance resampling: Gordon et al., 1993; Doucet et al., 2001). The ``k`` completions
     are drawn from them at last; with ever more particles they are draws from the model's conditional distribution.
 
+    An example's completions do not depend on the others: its numbers belong to places of the sequence, and where
+    nothing known follows its hole it needs no weights, whatever the others need.
+
     ``u(rows, columns)`` gives uniform numbers with shape (n, rows, columns), that belong to the examples.
     """
     n, length = given.shape
     hole = given < 0
     first = torch.where(hole.any(1), hole.int().argmax(1), length)
     start = int(first.min())
-    late = ((given >= 0) & (torch.arange(length, device=given.device) > first[:, None])).any(0)
+    after = (given >= 0) & (torch.arange(length, device=given.device) > first[:, None])
+    late, weighed = after.any(0), after.any(1)
     size = max(k, particles) if late.any() else k
     state = stepper.prefill(given[:, :start], condition)
     state = state.fork(torch.arange(n, device=given.device).repeat_interleave(size))
-    draws, shuffles = u(size, length - start), u(1, length - start + 1)[:, 0]
+    draws, shuffles = u(size, length), u(1, length + 1)[:, 0]
+    ancestor = torch.arange(size, device=given.device).expand(n, size)
     sequence = given.repeat_interleave(size, 0)
     log_prob = torch.zeros(n, size, device=given.device)
     log_w, ess = torch.zeros_like(log_prob), torch.full((n,), float(size), device=given.device)
     for t in range(start, length):
-        symbol, log_p = emit(stepper, state, draws[:, :, t - start].flatten(), decoding, sequence[:, t])
+        symbol, log_p = emit(stepper, state, draws[:, :, t].flatten(), decoding, sequence[:, t])
         sequence[:, t] = symbol
         counted = log_p.view(n, size) * (t >= first)[:, None]
         log_prob += counted
@@ -240,16 +248,22 @@ def fill(
         ess = torch.minimum(ess, effective)
         few = effective < size / 2
         if few.any():
-            chosen = _systematic(log_w, shuffles[:, t - start], size)
+            chosen = _systematic(log_w, shuffles[:, t], size)
             chosen = torch.where(few[:, None], chosen, torch.arange(size, device=given.device))
             rows = (chosen + size * torch.arange(n, device=given.device)[:, None]).flatten()
-            state, sequence = state.fork(rows), sequence[rows]
+            state, sequence, ancestor = state.fork(rows), sequence[rows], ancestor.gather(1, chosen)
             log_prob, log_w = log_prob.gather(1, chosen), torch.where(few[:, None], 0.0, log_w)
     sequence = sequence.view(n, size, length)
-    if not late.any():
-        return Filled(sequence, log_prob, ess, size)
     chosen = _systematic(log_w, shuffles[:, -1], k)
-    return Filled(sequence.gather(1, chosen[:, :, None].expand(-1, -1, length)), log_prob.gather(1, chosen), ess, size)
+    chosen = torch.where(weighed[:, None], chosen, torch.arange(k, device=given.device))
+    ancestor = ancestor.gather(1, chosen).sort(1).values
+    return Filled(
+        sequence.gather(1, chosen[:, :, None].expand(-1, -1, length)),
+        log_prob.gather(1, chosen),
+        torch.where(weighed, ess, float(k)),
+        size,
+        1 + (ancestor[:, 1:] != ancestor[:, :-1]).sum(1),
+    )
 
 
 def _effective(log_w: Tensor) -> Tensor:

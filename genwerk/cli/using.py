@@ -216,7 +216,7 @@ def complete(
         resamples: Models that take noise away: how often each step is taken, with noise put back in between, so that
             what is made agrees with what is known.
         particles: Sequences weighted against each other for each example, where known values come after a hole in the
-            order in which the model goes (default: 32).
+            order in which the model goes (default: 32 for each completion).
         seed: Seed of the draws.
         out: File to write (default: RUN/out/completions).
     """
@@ -245,12 +245,15 @@ def complete(
         shown = torch.cat([veiled, found.x, batch.x.unsqueeze(1)], 1)
     opened.write(Batch(shown.flatten(0, 1)), out, "completions", columns=shown.shape[1], seed=seed, known=known)
     ess = None if found.ess is None else found.ess.tolist()
+    ancestors = None if found.ancestors is None else found.ancestors.tolist()
     log_prob = None if found.log_prob is None else found.log_prob.tolist()
     if as_json:
-        print_json({"log_prob": log_prob, "ess": ess, "particles": found.particles})
+        print_json({"log_prob": log_prob, "ess": ess, "particles": found.particles, "ancestors": ancestors})
         return
     for i, row in enumerate(log_prob or []):
-        weighed = f"; {ess[i]:.1f} effective of {found.particles} particles" if ess and found.particles > k else ""
+        weighed = ""
+        if ess and ancestors and found.particles > k:
+            weighed = f"; {ess[i]:.1f} effective of {found.particles} particles, completions of {ancestors[i]} of them"
         say(f"{i}: log-likelihood {', '.join(f'{v:.1f}' for v in row)} nats{weighed}")
 
 

@@ -23,6 +23,8 @@ from genwerk.stepper import PLAIN, Decoding, Filled, Stepper, check_causality, f
 
 ROWS = 1024
 """Sequences advanced side by side in a completion, which bounds the memory."""
+PARTICLES = 32
+"""Particles for each completion, where known values follow a hole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +119,13 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
         *,
         seed: Seed | None = None,
         decoding: Decoding = PLAIN,
-        particles: int = 32,
+        particles: int | None = None,
     ) -> Completion:
-        """``k`` completions of each example around any hole (:func:`genwerk.stepper.fill`)."""
+        """``k`` completions of each example around any hole (:func:`genwerk.stepper.fill`).
+
+        ``particles`` of an example are shared by its completions; None is :data:`PARTICLES` for each of them.
+        """
+        particles = PARTICLES * k if particles is None else particles
         if known.dtype != torch.bool:
             raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
         network, seeds, known = self.network, Seeds.of(seed), known.expand_as(x)
@@ -139,6 +145,7 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
             torch.cat([f.log_prob for f in found]),
             torch.cat([f.ess for f in found]),
             max(f.particles for f in found),
+            torch.cat([f.ancestors for f in found]),
         )
 
     def label(self, condition: Tensor | None) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import pytest
@@ -9,6 +10,7 @@ import stepping
 import torch
 from torch import Tensor, nn
 
+from genwerk.noise import SeededNoise, Seeds
 from genwerk.stepper import Decoding, Leak, State, Stepper, check_causality, dependence, emit, fill, generate
 
 
@@ -150,6 +152,31 @@ def test_completions_of_several_examples_with_masks_of_their_own() -> None:
     assert ((found.sequence == given[:, None]) | (given[:, None] < 0)).all()
     assert (found.log_prob[2] == 0).all(), "nothing was unknown"
     assert (found.log_prob[:2] < 0).all()
+
+
+def test_an_example_s_completions_do_not_depend_on_the_others_of_its_batch() -> None:
+    stepper = table(seed=3)
+    given = torch.tensor([[0, 1, 2, -1, -1], [-1, 1, -1, 0, 1], [2, -1, 1, -1, 0]])
+
+    def numbers(rows: list[int]) -> Callable[[int, int], Tensor]:
+        each = [SeededNoise(1, Seeds(7, i)) for i in rows]
+        return lambda particles, columns: torch.cat([noise.uniform(particles, columns) for noise in each])
+
+    together = fill(stepper, given, 3, numbers([0, 1, 2]), particles=16)
+    for i in range(3):
+        alone = fill(stepper, given[i : i + 1], 3, numbers([i]), particles=16)
+        assert torch.equal(together.sequence[i], alone.sequence[0])
+        torch.testing.assert_close(together.log_prob[i], alone.log_prob[0])
+        torch.testing.assert_close(together.ess[i], alone.ess[0])
+        assert together.ancestors[i] == alone.ancestors[0]
+    assert together.ess[0] == together.ancestors[0] == 3, "nothing known follows the hole of the first"
+
+
+def test_few_particles_have_few_ancestors_and_it_is_said() -> None:
+    stepper, given = table(seed=3), torch.tensor([[-1, 1, -1, 0, 1]]).expand(64, -1)
+    few, many = (fill(stepper, given, 5, uniform(64), particles=p).ancestors.double().mean() for p in (5, 160))
+    assert few < 4
+    assert many > few + 0.7
 
 
 def test_one_completion_without_particles_is_plain_drawing() -> None:
