@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genwerk.data.arrays import table_found
+from genwerk.data.bounds import afford
 from genwerk.data.dataset import Data
 from genwerk.data.parts import Found
 
@@ -355,6 +356,7 @@ def _wide(rows: Any, path: Path, widths: Sequence[int]) -> Rows:
         raise ValueError(
             f"{path} holds {rows.dtype} of shape {rows.shape}; expected numbers in {expected} columns, a row an example"
         )
+    afford(8 * rows.size, str(path), "take fewer rows")
     return _finite(np.array(rows, np.float64), path)
 
 
