@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genwerk import interop, pictures, runtime, steering, store, verbs
 from genwerk.abilities import abilities, told_what
-from genwerk.data import Splits, open_data, palette
+from genwerk.data import Data, Splits, open_data, palette
 from genwerk.data.dataset import PARTS
 from genwerk.data.hub import allow
 from genwerk.data.images import SUFFIXES, Picture, decode, probe, white
@@ -68,7 +68,7 @@ class OpenRun:
             self.outputs = self.path / "out"
             self.origin = {"recipe": stored.name, "run": self.path.name, "round": stored.round}
             self.told = stored.told
-        own = recipe.data
+        own, self._source = recipe.data, recipe.data.source
         if self.spec.given and not any("," in name for name in self.spec.given):
             own = replace(own, given=",".join(self.spec.given))  # by name, whatever their place in another table
         self.own = data is None or data == own.source
@@ -88,7 +88,7 @@ class OpenRun:
         if not self._typed:
             allow(self.settings.source)
         try:
-            splits = open_data(self.settings)
+            splits = self._read(self.settings)
         except ValueError as error:
             raise ValueError(f"the run's data cannot be opened ({error}); name them with --data or --input") from None
         if self.own:
@@ -96,13 +96,22 @@ class OpenRun:
         elif self._known and not changed(self._known, splits):
             self.own = True  # they have moved
         elif "test" in splits.chosen:
-            splits = open_data(replace(self.settings, holdout=0, group="", limit=None))
+            splits = self._read(replace(self.settings, holdout=0, limit=None))
         splits = self._matched(splits, self.settings.source)
         if self.spec.palette and splits.spec.palette != self.spec.palette:
             for part in {id(part): part for part in map(splits.part, PARTS)}.values():
                 self._tell_outside(part.x, self.settings.source)
             splits = palette.bring(splits, self.spec.palette)
         return splits
+
+    def _read(self, settings: Data) -> Splits:
+        """Data opened by ``settings``; of others than the run's own that have no groups, without."""
+        try:
+            return open_data(settings)
+        except BadInput:
+            if not settings.group or settings.source == self._source:
+                raise
+            return open_data(replace(settings, group=""))
 
     def _warn_of_change(self, splits: Splits) -> None:
         """Warn where examples that the run was trained on may be held out now."""
@@ -195,8 +204,8 @@ class OpenRun:
             return self._placed(self._painted(batch, source), label)
         else:
             pattern = self._pattern(source) if label is None else None
-            whole = replace(self.settings, source=source, label_pattern=pattern, group="", holdout=0)
-            splits = open_data(like(whole, self.spec))
+            whole = replace(self.settings, source=source, label_pattern=pattern, holdout=0)
+            splits = self._read(like(whole, self.spec))
             part = self._matched(splits, source).train
             if part.spec.classes != self.spec.classes:
                 part = replace(part, condition=None)
@@ -208,7 +217,7 @@ class OpenRun:
         if source in PARTS:
             part = self.splits.part(source)
         else:
-            part = open_data(replace(self.settings, source=source, test="", group="", holdout=0)).train
+            part = self._read(replace(self.settings, source=source, test="", holdout=0)).train
         if part.captions is None:
             raise ValueError(f"the examples of {source} have no captions; give texts to choose from with --prompts")
         return list(part.captions[:n])

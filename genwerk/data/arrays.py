@@ -125,14 +125,22 @@ def table_found(
         values.append(
             _convert(len(test_x), (len(columns),), np.float64, None, settings, _finite(test_x, columns, name))
         )
-    if key is not None and (settings.jitter or settings.given):
+    whole, groups = columns, None
+    if key is not None and (settings.jitter or settings.given or settings.group):
         option, cure = ("jitter", "add noise to it") if settings.jitter else ("given", "take fewer rows")
+        option = option if settings.jitter or settings.given else "group"
         raise BadInput(f"the table in {name} is too large for memory, where --data.{option} works; {cure}")
     values[0], y, said = _labelled(values[0], y)
     notes += said
     if test_x is not None:
         values[1], test_y, said = _labelled(values[1], test_y)
         notes += tuple(f"Test part: {sentence}" for sentence in said)
+    if settings.group in columns:
+        i = columns.index(settings.group)
+        groups = [repr(value) for value in values[0][:, i].tolist()]
+        values, columns = [np.delete(part, i, 1) for part in values], (*columns[:i], *columns[i + 1 :])
+        if not columns:
+            raise BadInput(f"{name} has no column beside {settings.group!r}, which --data.group names")
     classes, conditions = index_labels(y, test_y)
     if y is not None and len(y) >= 2 * FEW and 2 * len(classes) > len(y):
         notes += (f"There are {len(classes):,} classes for {len(y):,} rows; does {settings.label!r} name classes?",)
@@ -145,7 +153,7 @@ def table_found(
     hashes = [hash_rows(part, columns) for part in values]
     if settings.jitter:
         notes += _jittered(values, columns, made, settings.seed)
-    notes += _rounded(x, columns) + table_notes(values[0], columns, made)
+    notes += _rounded(x, whole) + table_notes(values[0], columns, made)
     given, columns = tuple(columns[i] for i in told), tuple(columns[i] for i in made)
     if given:
         conditions = [torch.from_numpy(part[:, told]) for part in values]
@@ -156,7 +164,10 @@ def table_found(
     return Found(
         train=parts[0],
         test=parts[1] if test_x is not None else None,
-        origins={part: Origin(keys=h) for part, h in zip(("train", "test"), hashes, strict=False)},
+        origins={
+            part: Origin(keys=h, groups=groups if part == "train" else None)
+            for part, h in zip(("train", "test"), hashes, strict=False)
+        },
         notes=notes,
         mapped=key,
     )

@@ -59,6 +59,11 @@ def hash_texts(texts: Sequence[str]) -> Hashes:
     return np.array([hash_bytes(text.encode("utf-8", "surrogatepass")) for text in texts], np.uint64)
 
 
+def as_numbers(texts: Sequence[str]) -> NDArray[np.float64]:
+    """A number for each of ``texts``, the same for the same text, whole and exact in float64."""
+    return (hash_texts(texts) >> np.uint64(11)).astype(np.float64)
+
+
 def mixed(hashes: Hashes, *more: Hashes | int) -> Hashes:
     """``hashes`` and what else tells examples apart, as one hash: SplitMix64's finaliser over a running sum."""
     state: Hashes = hashes.copy()

@@ -172,6 +172,11 @@ def is_run(folder: Path) -> bool:
         return False
 
 
+def in_run(file: Path, below: Path) -> bool:
+    """Whether ``file``, which lies in ``below``, lies in a run there."""
+    return any(is_run(folder) for folder in file.parents if folder != below and folder.is_relative_to(below))
+
+
 def list_file(path: Path, settings: Data) -> Listing:
     """One image or sound."""
     contents, state = Contents(), path.stat()

@@ -15,6 +15,7 @@ import numpy as np
 
 from genwerk.data.arrays import rounding_note, table_found
 from genwerk.data.bounds import afford
+from genwerk.data.content import as_numbers
 from genwerk.data.dataset import Data, Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture, open_pictures
 from genwerk.data.labels import continuous, labelled, names
@@ -124,6 +125,12 @@ def tables_found(train: pyarrow.Table, test: pyarrow.Table | None, settings: Dat
         notes += (f"The column {settings.label!r} gives the classes.",)
     image = next((f.name for f in train.schema if _is_image(f.type)), None)
     if image is None:
+        if settings.group and settings.group not in columns:
+            raise BadInput(
+                f"{name} has no column {settings.group!r} for --data.group; its columns are {', '.join(columns)}"
+            )
+        if settings.group:
+            tables = [_coded(t, settings.group) for t in tables]
         numbers = tuple(c for c in columns if labels[0] is None or c != settings.label)
         values = [_numbers(t, numbers, name) for t in tables] + [None]
         notes += _rounded(train, numbers)
@@ -148,6 +155,14 @@ def tables_found(train: pyarrow.Table, test: pyarrow.Table | None, settings: Dat
     listing = Listing(name=name, train=kept[0], test=kept[1] if len(kept) > 1 else (), notes=notes)
     found = open_pictures(listing, settings)
     return replace(found, skipped=(*found.skipped, *(Skipped(row, "it has no label") for row in unlabelled)))
+
+
+def _coded(table: pyarrow.Table, group: str) -> pyarrow.Table:
+    """``table`` with numbers in its column ``group``, which may hold anything."""
+    import pyarrow
+
+    numbers = as_numbers([str(value) for value in table[group].to_pylist()])
+    return table.set_column(table.schema.names.index(group), group, pyarrow.array(numbers))
 
 
 def _pictures(

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 
 from genwerk.data.arrays import GREATEST, WHOLE, array_found, rounding_note, table_found
 from genwerk.data.bounds import afford
+from genwerk.data.content import as_numbers
 from genwerk.data.dataset import Data
+from genwerk.data.folders import in_run
 from genwerk.data.labels import MISSING, continuous, labelled
 from genwerk.data.parts import Found
 from genwerk.errors import BadFile, BadInput
@@ -76,7 +78,9 @@ def part_files(path: Path, suffixes: str | tuple[str, ...]) -> tuple[list[Path],
     if path.is_file():
         return [path], []
     files = sorted(
-        f for f in path.rglob("*") if f.name.lower().endswith(suffixes) and f.is_file() and not f.name.startswith(".")
+        f
+        for f in path.rglob("*")
+        if f.name.lower().endswith(suffixes) and f.is_file() and not f.name.startswith(".") and not in_run(f, path)
     )
     said = {f: m.lastgroup if (m := _PART.search(f.name)) else None for f in files}
     train = [f for f in files if said[f] == "train"] or [f for f in files if said[f] is None]
@@ -98,8 +102,8 @@ def one_of_each(path: Path, suffixes: str | tuple[str, ...]) -> tuple[Path, Path
 def open_csv(path: Path, settings: Data) -> Found:
     """A table of numbers; the column that ``settings.label`` names, if there is one, may hold text: the classes."""
     first, second = one_of_each(path, SUFFIXES)
-    train = read_csv(first, settings.label)
-    test = read_csv(second, settings.label, classes=train.labels is not None) if second else None
+    train = read_csv(first, settings.label, group=settings.group)
+    test = read_csv(second, settings.label, classes=train.labels is not None, group=settings.group) if second else None
     if test is not None and test.columns != train.columns:
         raise BadInput(f"{second and second.name} and {first.name} in {path} have different columns; expected the same")
     test_x, test_y = (test.values, test.labels) if test else (None, None)
@@ -109,10 +113,11 @@ def open_csv(path: Path, settings: Data) -> Found:
     return table_found(train.values, test_x, train.labels, test_y, train.columns, settings, name=str(path), notes=notes)
 
 
-def read_csv(path: Path, label: str, *, classes: bool | None = None) -> Table:
+def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str = "") -> Table:
     """The table in ``path``, whose delimiter, header and column of row numbers are found out, and said.
 
-    ``classes`` says whether a column called ``label`` is one of classes; None finds it out.
+    ``classes`` says whether a column called ``label`` is one of classes; None finds it out. Of the column ``group``,
+    which may hold text, only what is equal matters: its cells become numbers.
     """
     with _opened(path) as text:
         form = _form(path, text)
@@ -131,6 +136,11 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None) -> Table:
         target = names.index(label) if label in names else None
         blank = [i for i, name in enumerate(names) if not name or _UNNAMED.fullmatch(name)]
         texts: dict[int, list[str]] = {i: [] for i in (*blank, *([] if target is None else [target]))}
+        if group and group not in names:
+            raise BadInput(f"{path} has no column {group!r} for --data.group; its columns are {', '.join(names)}")
+        grouped = names.index(group) if group and group != label else None
+        if grouped is not None:
+            texts[grouped] = []
         chosen = [i for i in range(len(names)) if i not in texts]
         lines, numbers = _read(path, rows, names, chosen, texts, form.delimiter)
     if not lines:
@@ -152,6 +162,8 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None) -> Table:
         columns[target] = _numbers(path, label, lines, texts[target])
     elif target is not None:
         labels = list(texts[target])
+    if grouped is not None:
+        columns[grouped] = as_numbers(texts[grouped])
     for i in blank:
         if not any(texts[i]):
             notes.append(f"Column {i + 1} has no name and no cell and is left out.")
@@ -168,7 +180,9 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None) -> Table:
     table = np.stack([columns[i] for i in order], axis=1)
     called = tuple(names[i] or f"column {i + 1}" for i in order)
     _check(path, called, lines, table)
-    notes += _rounded(path, form, order, called, table)
+    notes += _rounded(
+        path, form, order, ["" if i == grouped else name for i, name in zip(order, called, strict=True)], table
+    )
     return Table(called, table, labels, tuple(notes))
 
 
@@ -350,10 +364,10 @@ def _bad(path: Path, line: int, name: str, text: str) -> BadFile:
 def _rounded(
     path: Path, form: Form, order: Sequence[int], names: Sequence[str], values: NDArray[np.float64]
 ) -> Iterator[str]:
-    """A sentence for each column whose cells differ by less than float64 tells; the file is read again for these."""
+    """A sentence for each column with a name whose cells differ by less than float64 tells; the file is read again."""
     greatest = np.abs(values).max(0)
     near = (greatest >= WHOLE) | (np.ptp(values, axis=0) < 16 * len(values) * np.spacing(greatest))
-    for k in np.flatnonzero(near).tolist():
+    for k in [k for k in np.flatnonzero(near).tolist() if names[k]]:
         with _opened(path) as text:
             rows = islice(_rows(path, text, form), form.header, None)
             exact = {Decimal(cells[order[k]].strip()) for _, cells in rows}

@@ -257,3 +257,32 @@ def test_a_run_in_its_data_folder_is_no_data(tmp_path):
     splits = open_data(Data(source=str(tmp_path), holdout=0))
     assert len(splits.train) == 6
     assert [s.name for s in splits.skipped] == ["run"]
+    (tmp_path / "tables" / "run").mkdir(parents=True)
+    for folder in ("tables", "tables/run"):
+        for name in ("train", "test"):
+            (tmp_path / folder / f"{name}.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "tables" / "run" / "config.json").write_text('{"library": "genwerk"}')
+    assert len(open_data(Data(source=str(tmp_path / "tables"))).train) == 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_groups_of_a_table_are_never_split_and_not_modelled(tmp_path, kind):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    x, patients = RNG.normal(size=(200, 2)).round(4), [f"p{i % 20}" for i in range(200)]
+    table_ = pa.table({"a": x[:, 0], "patient": patients, "b": x[:, 1]})
+    if kind == "parquet":
+        pq.write_table(table_, tmp_path / "t.parquet")
+    else:
+        lines = [f"{a},{p},{b}" for (a, b), p in zip(x.tolist(), patients, strict=True)]
+        (tmp_path / "t.csv").write_text("\n".join(["a,patient,b", *lines]))
+    splits = open_data(Data(source=str(tmp_path / f"t.{kind}"), group="patient", holdout=0.2))
+    assert splits.spec.columns == ("a", "b")
+    of = {row.tobytes(): p for row, p in zip(x, patients, strict=True)}
+    owners = [{of[row.tobytes()] for row in splits.part(name).x.numpy()} for name in PARTS]
+    assert all(owners)
+    assert sum(map(len, owners)) == 20
+    assert sum(len(splits.part(name)) for name in PARTS) == 200
+    with pytest.raises(ValueError, match="doctor"):
+        open_data(Data(source=str(tmp_path / f"t.{kind}"), group="doctor"))
