@@ -25,11 +25,11 @@ def encode(model: Model, batch: Batch) -> Tensor:
 def plane(z: Tensor) -> Tensor:
     """Latents with shape (n, ...) in the plane of their first two principal components, with shape (n, 2)."""
     flat = z.flatten(1)
-    if flat.shape[1] <= 2:
-        return torch.cat([flat, flat.new_zeros(len(flat), 2 - flat.shape[1])], 1)
-    centred = flat - flat.mean(0)
-    *_, directions = torch.linalg.svd(centred, full_matrices=False)
-    return torch.mm(centred, directions[:2].T)
+    if flat.shape[1] > 2:
+        centred = flat - flat.mean(0)
+        *_, directions = torch.linalg.svd(centred, full_matrices=False)
+        flat = torch.mm(centred, directions[:2].T)  # of one example there is one direction, and no spread
+    return torch.cat([flat, flat.new_zeros(len(flat), 2 - flat.shape[1])], 1)
 
 
 def reconstruct(model: Model, batch: Batch) -> Tensor:

@@ -173,6 +173,7 @@ def test_the_plane_is_that_of_greatest_variance() -> None:
     assert flat.shape == (500, 2)
     torch.testing.assert_close(flat.var(0), torch.tensor([25.0, 4.0]), rtol=0.2, atol=0.0)
     assert torch.equal(verbs.plane(z[:, :2]), z[:, :2])
+    assert torch.equal(verbs.plane(z[:1]), torch.zeros(1, 2)), "one example has no spread"
 
 
 def test_a_grid_places_every_image() -> None:
