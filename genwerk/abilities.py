@@ -32,6 +32,11 @@ class Samples(ABC):
     def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         """``n`` new examples with shape (n, *spec.shape)."""
 
+    @property
+    def row_cost(self) -> int | None:
+        """Bytes of memory that a sample takes on its way; None where that is measured soon enough, on the first one."""
+        return None
+
 
 class Encodes(ABC):
     """Maps data to a latent, deterministically."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genwerk.abilities import Diagnoses, Samples, abilities, condition_of, told_what
+from genwerk.batching import Cost, batches
 from genwerk.choice import JUDGES, Judged
 from genwerk.classification import BINS, calibration, classify
 from genwerk.data.dataset import Dataset, Splits
@@ -22,7 +23,7 @@ from genwerk.metrics.features import Extractor
 from genwerk.metrics.inception import inception_score
 from genwerk.metrics.robust import TRIMMED, clipped_mean, heaviest, trimmed_mean
 from genwerk.model import Model
-from genwerk.noise import Seeds
+from genwerk.noise import SeededNoise, Seeds
 from genwerk.outliers import log_evidence
 from genwerk.settings import Evaluate
 from genwerk.verbs import Likelihood, log_likelihood, reconstruct
@@ -127,9 +128,17 @@ def evaluate(
     able, kind = abilities(model), model.spec.kind
     data = splits.test.subset(settings.examples, settings.seed)
     n = min(settings.samples, len(splits.train))
+    toy = TOYS.get(splits.settings.source)
     figures: list[Figure] = []
     notes = list(told)
-    samples = rebuilt = None
+    sampled, rebuilt = "samples" in able and n > 0, rebuilds(able)
+    compared = (sampled or rebuilt) and settings.samples > 0 and kind in ("image", "table")
+    few = compared and min(len(data), n) < FEWEST
+    compared = compared and not few
+    if compared and extractor is None:
+        extractor = extractor_for(splits, device=model.device)
+    describe = extractor if compared else None
+    of_samples = of_rebuilt = None
     with evaluating(model):
         if able & {"scores", "bounds"}:
             found = log_likelihood(model, data, draws=settings.draws, seed=settings.seed)
@@ -140,24 +149,21 @@ def evaluate(
                 figures += bayes_figures(model, data, settings)
             except ValueError as error:  # no class finds an example possible
                 notes.append(f"No Bayes accuracy: {error}.")
-        if rebuilds(able):
-            rebuilt = rebuild(model, data)
-            figures += reconstruction_figures(data, rebuilt)
+        if rebuilt:
+            squared_error, of_rebuilt = reconstructed(model, data, describe)
+            figures += reconstruction_figures(data, squared_error)
         if isinstance(model, Diagnoses):
             figures += diagnosis_figures(model, data)
-        if "samples" in able and n > 0:
-            samples = draw(model, n, splits.train, settings.seed)
-    toy = TOYS.get(splits.settings.source)
-    if samples is not None and isinstance(toy, Gaussians) and not model.spec.given:
-        figures += mode_figures(samples, toy)
-    if (samples is None and rebuilt is None) or settings.samples == 0 or kind not in ("image", "table"):
-        return Report(figures=tuple(figures), notes=tuple(notes))
-    if min(len(data), n) < FEWEST:
+        if sampled and isinstance(toy, Gaussians) and not model.spec.given:
+            figures += mode_figures(draw(model, n, splits.train, settings.seed), toy)
+        if sampled and describe is not None:
+            of_samples = torch.cat([describe(x) for x in drawn(model, n, splits.train, settings.seed)])
+    if few:
         notes.append(f"Distances need {FEWEST} training and held-out examples or more, so none were measured.")
+    if describe is None:
         return Report(figures=tuple(figures), notes=tuple(notes))
-    extractor = extractor or extractor_for(splits, device=model.device)
-    figures += distance_figures(extractor, splits, data, samples, rebuilt, settings)
-    return Report(figures=tuple(figures), extractor=extractor.describe(), notes=tuple(notes))
+    figures += distance_figures(describe, splits, data, of_samples, of_rebuilt, settings)
+    return Report(figures=tuple(figures), extractor=describe.describe(), notes=tuple(notes))
 
 
 def judge(model: Model, validation: Dataset, train: Dataset, *, seed: int = 0) -> Judged:
@@ -234,13 +240,38 @@ def rebuilds(able: frozenset[str]) -> bool:
 
 def rebuild(model: Model, data: Dataset) -> Tensor:
     """Every example encoded and decoded again, on the CPU."""
-    batch = data.batch()
-    return reconstruct(model, batch.to(model.device)).cpu()
+    parts = batches(lambda rows: reconstruct(model, data.batch(rows).to(model.device)).cpu(), len(data), model.device)
+    return torch.cat(list(parts))
 
 
-def draw(model: Model, n: int, data: Dataset, seed: int, size: int = 250) -> Tensor:
-    """``n`` samples on the CPU; a model that is told something gets what examples of ``data`` are told."""
+def reconstructed(model: Model, data: Dataset, describe: Extractor | None) -> tuple[float, Tensor | None]:
+    """Mean squared error a value of what is encoded and decoded again, and its features where they are asked for."""
+
+    def part(rows: slice) -> tuple[float, Tensor | None]:
+        batch = data.batch(rows)
+        made = reconstruct(model, batch.to(model.device)).cpu()
+        error = (made.double() - batch.x.cpu().double()).square().sum().item()
+        return error, None if describe is None else describe(made)
+
+    found = list(batches(part, len(data), model.device))
+    features = [f for _, f in found if f is not None]
+    return sum(e for e, _ in found) / (len(data) * data.spec.dims), torch.cat(features) if features else None
+
+
+def features_of(describe: Extractor, data: Dataset) -> Tensor:
+    """The features of all examples of ``data``, of which a few at a time are in the units of the spec."""
+    parts = batches(lambda rows: describe(data.batch(rows).x), len(data), torch.device(describe.device))
+    return torch.cat(list(parts))
+
+
+def drawn(model: Model, n: int, data: Dataset, seed: int) -> Iterator[Tensor]:
+    """``n`` samples on the CPU, as many at a time as memory allows.
+
+    A model that is told something gets what examples of ``data`` are told.
+    """
     assert isinstance(model, Samples)
+    if n < 1:
+        raise ValueError(f"asked for {n} samples; ask for 1 or more")
     condition: Tensor | None = None
     if (kind := told_what(model)) != "none":
         given = data.text if kind == "text" else data.condition
@@ -248,14 +279,17 @@ def draw(model: Model, n: int, data: Dataset, seed: int, size: int = 250) -> Ten
             raise ValueError(f"this model is told a {kind}, and these data have none to take it from")
         rows = torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(seed))
         condition = given[rows.to(data.device)].to(model.device, torch.float64 if kind == "vector" else torch.int64)
-    starts = range(0, n, size)
-    parts = [
-        model.sample(
-            min(size, n - i), None if condition is None else condition[i : i + size], seed=Seeds(seed, i)
-        ).cpu()
-        for i in starts
-    ]
-    return torch.cat(parts)
+
+    def sampled(rows: slice) -> Tensor:
+        c = None if condition is None else condition[rows]
+        return model.sample(rows.stop - rows.start, c, seed=Seeds(seed, rows.start)).cpu()
+
+    return batches(sampled, n, model.device, cost=Cost(model.row_cost))
+
+
+def draw(model: Model, n: int, data: Dataset, seed: int) -> Tensor:
+    """All that :func:`drawn` gives."""
+    return torch.cat(list(drawn(model, n, data, seed)))
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -347,9 +381,8 @@ def bayes_figures(model: Model, data: Dataset, settings: Evaluate, examples: int
     ]
 
 
-def reconstruction_figures(data: Dataset, rebuilt: Tensor) -> list[Figure]:
+def reconstruction_figures(data: Dataset, error: float) -> list[Figure]:
     """Mean squared error a value, and for images the peak signal-to-noise ratio that follows from it."""
-    error = (rebuilt.double() - data.batch().x.cpu().double()).square().mean().item()
     note = f"{len(data):,} held-out"
     figures = [Figure(name="reconstruction MSE", value=error, unit="per value", note=note)]
     if data.spec.kind == "image":
@@ -386,25 +419,26 @@ def distance_figures(
     extractor: Extractor,
     splits: Splits,
     data: Dataset,
-    samples: Tensor | None,
+    made: Tensor | None,
     rebuilt: Tensor | None,
     settings: Evaluate,
 ) -> list[Figure]:
-    """Distances in features between the reference and ``samples``, and between ``data`` and its reconstructions.
+    """Distances between the reference and samples, and between ``data`` and its reconstructions.
 
-    The reference is the held-out ``data``, or as many training examples. Floor and ceiling are the distances of as many
-    examples of the other part as there are samples, and of as many examples of noise.
+    ``made`` and ``rebuilt`` are features of samples and reconstructions. The reference is the held-out ``data``, or as
+    many training examples. Floor and ceiling are the distances of as many examples of the other part as there are
+    samples, and of as many examples of noise.
     """
     figures, seed = [], settings.seed
     frechet, kid = ("FID", "KID") if extractor.inception else ("Fréchet distance", "kernel distance")
-    if samples is not None:
+    if made is not None:
         against_test = settings.reference == "test"
         reference = data if against_test else splits.train.subset(settings.examples, seed)
         other = splits.train if against_test else splits.test
-        real, made = extractor(reference.batch().x), extractor(samples)
-        sizes = f"{len(samples):,} samples, {len(reference):,} {'held-out' if against_test else 'training examples'}"
-        floor = extractor(other.subset(len(samples), seed).batch().x)
-        ceiling = extractor(noise(splits.train, len(samples), seed))
+        real = features_of(extractor, reference)
+        sizes = f"{len(made):,} samples, {len(reference):,} {'held-out' if against_test else 'training examples'}"
+        floor = features_of(extractor, other.subset(len(made), seed))
+        ceiling = torch.cat([extractor(x) for x in noise(splits.train, len(made), seed)])
         figures.append(
             Figure(
                 name=frechet,
@@ -430,27 +464,31 @@ def distance_figures(
         figures += [Figure(name=name, value=value, note=note) for name, value in asdict(found).items()]
         if extractor.head is not None:
             score, deviation = inception_score(made @ extractor.head.T)
-            note = f"{len(samples):,} samples in 10 splits, whose standard deviation stands beside"
+            note = f"{len(made):,} samples in 10 splits, whose standard deviation stands beside"
             figures.append(Figure(name="inception score", value=score, spread=deviation, note=note))
     if rebuilt is not None:
         figures.append(
             Figure(
                 name=f"{frechet} of reconstructions",
-                value=frechet_distance(extractor(rebuilt), extractor(data.batch().x)),
+                value=frechet_distance(rebuilt, features_of(extractor, data)),
                 note=f"{len(data):,} held-out",
             )
         )
     return figures
 
 
-def noise(train: Dataset, n: int, seed: int) -> Tensor:
-    """``n`` examples of uniform noise: over [0, 1] for images, over each column's range for tables."""
-    uniform = torch.rand(n, *train.spec.shape, generator=torch.Generator().manual_seed(seed))
-    if train.spec.kind == "image":
-        return uniform
-    x = train.batch().x.cpu()
-    low, high = x.amin(0), x.amax(0)
-    return low + (high - low) * uniform
+def noise(train: Dataset, n: int, seed: int) -> Iterator[Tensor]:
+    """``n`` examples of uniform noise, in parts: over [0, 1] for images, over each column's range for tables."""
+    shape, low, high = train.spec.shape, torch.tensor(0.0), torch.tensor(1.0)
+    if train.spec.kind != "image":
+        x = train.batch().x.cpu()
+        low, high = x.amin(0), x.amax(0)
+
+    def uniform(rows: slice) -> Tensor:
+        u = SeededNoise(rows.stop - rows.start, Seeds(seed, rows.start)).uniform(*shape)
+        return low + (high - low) * u
+
+    return batches(uniform, n, torch.device("cpu"))
 
 
 def column_scale(data: Dataset) -> Tensor | float:

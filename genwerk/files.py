@@ -8,6 +8,8 @@ import json
 import math
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -111,11 +113,18 @@ def open_own(path: Path, flags: int) -> BufferedRandom:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Put ``content`` at ``path`` so that a crash leaves the old file or the new one, whole; a link is replaced."""
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BufferedRandom]:
+    """A file to write to, which stands at ``path`` once all is written (:func:`write_atomically`)."""
     beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         beside.unlink(missing_ok=True)
         with open_own(beside, os.O_EXCL) as file:
-            file.write(content)
+            yield file
             flush(file)
         beside.replace(path)
         flush_folder(path.parent)

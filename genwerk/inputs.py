@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,11 @@ HALVES = {
     "right-half": ((0.0, 1.0), (0.5, 1.0)),
 }
 """Rows and columns that each half spans, as fractions of height and width."""
+UNWRITTEN = (
+    *(".parquet", ".npy", ".pt", ".safetensors", ".json", ".txt", ".tsv", ".xlsx", ".zip", ".svg", ".pdf"),
+    *(".gif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".mp3", ".ogg", ".m4a", ".aiff", ".mp4"),
+)
+"""Ends of names that ask for what cannot be written, so that they are no part of a name."""
 SPANS = {"first-half": (0.0, 0.5), "last-half": (0.5, 1.0)}
 """What each half of a sound spans, as fractions of its length."""
 
@@ -51,15 +57,22 @@ class OpenRun:
     origin: dict[str, Any]
 
     def __init__(
-        self, path: Path, device: Literal["auto", "cpu", "cuda", "mps"], data: str | None, say: Callable[[str], None]
+        self,
+        path: Path,
+        device: runtime.Device,
+        data: str | None,
+        say: Callable[[str], None],
+        *,
+        precision: Literal["float32", "bfloat16"] = "float32",
     ) -> None:
         self.path, self.say = path.parent if path.name in ("best", "last") else path, say
         self.told: tuple[str, ...] = ()
         where = runtime.pick_device(device)
-        if interop.recognised(path):
+        self.foreign = interop.recognised(path)
+        if self.foreign:
             name, recipe, self.spec = interop.describe(path)
             self._known: Mapping[str, str] | None = None
-            self.model = interop.load(path, device=where)
+            self.model = interop.load(path, device=where, precision=getattr(torch, precision))
             self.outputs, self.origin = Path("out"), {"model": path.resolve().name, "class": name}
         else:
             with store.reading(path) as stored:
@@ -224,7 +237,7 @@ class OpenRun:
 
     def one(self, source: str, label: str | None) -> Batch:
         """One example: a row of the test data, or the first of any source."""
-        if not source.isdigit():
+        if not source.isdecimal():
             return self.examples(source, 1, label)
         row, test = int(source), self.splits.test
         if row >= len(test):
@@ -238,7 +251,7 @@ class OpenRun:
 
     def samples(self, *sources: str) -> bool:
         """Whether all of ``sources`` name samples: numbers, for a model that has no encoder."""
-        numbers = all(s.removeprefix("-").isdigit() for s in sources)
+        numbers = all(s.removeprefix("-").isdecimal() for s in sources)
         return numbers and "steers" in abilities(self.model) and "encodes" not in abilities(self.model)
 
     def latent(
@@ -360,7 +373,7 @@ class OpenRun:
         for name in known.split(","):
             if name in names:
                 mask[..., names.index(name)] = True
-            elif name.isdigit() and int(name) < len(names):
+            elif name.isdecimal() and int(name) < len(names):
                 mask[..., int(name)] = True
             else:
                 raise ValueError(f"there is no column {name!r}; the columns are {', '.join(names)}")
@@ -382,30 +395,78 @@ class OpenRun:
             )
         return slice(stop)
 
-    def write(self, batch: Batch, out: Path | None, what: str, *, columns: int | None = None, **origin: Any) -> None:
-        """Write a command's examples where ``out`` says, with their origin inside, and say where."""
+    def write(
+        self,
+        examples: Batch | Iterable[Batch],
+        out: str | None,
+        what: str,
+        *,
+        n: int | None = None,
+        columns: int | None = None,
+        **origin: Any,
+    ) -> None:
+        """Write a command's examples, or parts of ``n`` of them, where ``out`` says, and say where.
+
+        With their origin inside, where a file has room for it. Values and folders are written a part at a time.
+        """
+        parts, count = ([examples], len(examples)) if isinstance(examples, Batch) else (examples, n or 1)
         origin = {k: v for k, v in {**self.origin, **origin}.items() if v is not None}
-        if out is not None and out.suffix == ".npz":
-            out.parent.mkdir(parents=True, exist_ok=True)
-            shown = batch.x if batch.target is None else batch.target
-            np.savez_compressed(out, x=shown.cpu().numpy())
-            self.say(f"wrote {out}")
-        elif out is not None and out.suffix == ".csv":
-            shown = batch.x if batch.target is None else batch.target
-            self.say(f"wrote {pictures.write_table(out, shown, self.spec)}")
-        elif out is not None and not out.suffix and self.spec.kind in ("image", "audio"):
-            shown = batch.x if batch.target is None else batch.target
-            first = origin.pop("first", 0)
-            for i, one in enumerate(shown):
-                each = {**origin, "index": first + i}
+        form, path = self._target(out, what)
+        shown = (part.x if part.target is None else part.target for part in parts)
+        if form == "values":
+            self.say(f"wrote {pictures.write_values(path, shown, count)}")
+        elif form == "table":
+            self.say(f"wrote {pictures.write_table(path, shown, self.spec)}")
+        elif form == "folder":
+            i = first = origin.pop("first", 0)
+            for one in (one for part in shown for one in part):
+                stem, each = path / f"{i:05d}", {**origin, "index": i}
                 if self.spec.kind == "image":
-                    pictures.write_image(out / f"{first + i:05d}.png", pictures.plain(one), each)
+                    pictures.write_image(stem.with_suffix(".png"), pictures.plain(one), each)
                 else:
-                    pictures.write_sound(out / f"{first + i:05d}.wav", one, self.spec.sample_rate, each)
-            self.say(f"wrote {len(shown)} {'images' if self.spec.kind == 'image' else 'sounds'} into {out}")
+                    pictures.write_sound(stem.with_suffix(".wav"), one, self.spec.sample_rate, each)
+                i += 1
+            self.say(f"wrote {i - first} {'images' if self.spec.kind == 'image' else 'sounds'} into {path}")
         else:
-            stem = out or self.outputs / what
-            self.say(f"wrote {pictures.write_examples(stem, batch, self.spec, origin, columns)}")
+            if count > pictures.LARGEST_SHEET and self.spec.kind in ("image", "audio"):
+                raise BadInput(
+                    f"{count:,} are too many for one file, which holds {pictures.LARGEST_SHEET:,}; have them as a "
+                    f"folder (--out {what}/) or as values (--out {what}.npz)"
+                )
+            whole = examples if isinstance(examples, Batch) else verbs.joined(parts)
+            self.say(f"wrote {pictures.write_examples(path, whole, self.spec, origin, columns)}")
+
+    def _target(self, out: str | None, what: str) -> tuple[Literal["values", "table", "folder", "examples"], Path]:
+        """What is to be written, and where, if the user typed ``out``; a name's end counts where it can be written."""
+        if out is None:
+            return "examples", self.outputs / what
+        path, kind = Path(out), self.spec.kind
+        several = kind in ("image", "audio")
+        if out.endswith(("/", os.sep)) or path.is_dir():
+            return ("folder", path) if several else ("examples", path / what)
+        end = path.suffix.lower()
+        if end == ".npz":
+            return "values", path
+        if end == ".csv":
+            return "table", path
+        fitting = pictures.IMAGES if kind == "image" else pictures.SOUNDS if kind == "audio" else (".png",)
+        if end in pictures.WRITTEN or end in UNWRITTEN:
+            if end not in fitting or (kind == "table" and self.spec.dims != 2):
+                raise BadInput(
+                    f"--out is {out}, and {end} is not what these examples can be written as; expected "
+                    f"{', '.join((*(fitting if several or self.spec.dims == 2 else ()), '.csv', '.npz'))}"
+                    + (", or a folder (NAME/)" if several else "")
+                )
+            return "examples", path
+        return ("folder" if several else "examples"), path
+
+    def beside(self, out: str | None, what: str, end: str) -> Path:
+        """Where a table or picture goes that a command writes beside its examples, or in their place."""
+        if out is None:
+            return pictures.named(self.outputs / what, end)
+        if Path(out).suffix.lower() in UNWRITTEN:
+            raise BadInput(f"--out is {out}, and {Path(out).suffix} cannot be written; expected .csv")
+        return pictures.named(Path(out) / what if out.endswith(("/", os.sep)) else Path(out), end)
 
 
 def _is_number(name: str) -> bool:

@@ -26,15 +26,13 @@ import torch
 from torch import Tensor
 
 from genwerk.abilities import Bounds, Scores, abilities, told_what
+from genwerk.batching import batches
 from genwerk.classification import log_prior
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
 from genwerk.noise import Seeds
 from genwerk.spec import Batch, Prior
 from genwerk.verbs import require
-
-ROWS = 512
-"""Examples scored at once."""
 
 
 @dataclass(frozen=True)
@@ -156,20 +154,19 @@ def log_evidence(
     """
     x = x.to(model.device)
     told = numbers.to(x.device) if numbers is not None and told_what(model) == "vector" else None
-    size = ROWS if isinstance(model, Scores) else max(1, min(ROWS, 25_600 // draws))
 
-    def score(start: int, c: int | None) -> Tensor:
-        part = x[start : start + size]
-        condition = None if told is None else told[start : start + size]
+    def score(rows: slice, c: int | None) -> Tensor:
+        part = x[rows]
+        condition = None if told is None else told[rows]
         if c is not None:
             condition = torch.full((len(part),), c, device=x.device)
         if isinstance(model, Scores):
             return model.log_prob(part, condition).double().cpu()
         assert isinstance(model, Bounds)
-        return model.log_prob_bound(part, draws, condition, seed=Seeds(seed, start)).double().cpu()
+        return model.log_prob_bound(part, draws, condition, seed=Seeds(seed, rows.start)).double().cpu()
 
     def whole(c: int | None = None) -> Tensor:
-        return torch.cat([score(start, c) for start in range(0, len(x), size)])
+        return torch.cat(list(batches(lambda rows: score(rows, c), len(x), x.device)))
 
     with torch.no_grad():
         if told_what(model) != "label":

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO, TextIOWrapper
 from math import ceil, sqrt
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool1d
 
 from genwerk.data.dataset import FULL_SCALE
+from genwerk.files import write_atomically, writing
 from genwerk.printable import printable
 from genwerk.spec import Batch, DataSpec
 
 SOUNDS = (".wav", ".flac")
 """Ends of the names of sound files that can be written."""
+IMAGES = (".png", ".jpg", ".jpeg")
+"""Ends of the names of image files that can be written."""
+WRITTEN = (*IMAGES, *SOUNDS, ".csv", ".npz")
+"""Ends of names that say what is to be written; any other belongs to the name."""
+LARGEST_SHEET = 4096
+"""Most examples that are shown, or heard, in one file."""
 PAUSE = 0.2
 """Seconds of silence between the sounds of one file."""
 
@@ -43,6 +53,11 @@ def grid(images: Tensor, columns: int | None = None, *, gap: int = 1, scale: int
     return sheet.permute(1, 2, 0)
 
 
+def named(path: Path, end: str) -> Path:
+    """``path`` with ``end``: in place of an end that can be written, else after the whole of the name."""
+    return path.with_suffix(end) if path.suffix.lower() in WRITTEN else path.with_name(path.name + end)
+
+
 def write_examples(
     stem: Path, batch: Batch, spec: DataSpec, origin: Mapping[str, Any], columns: int | None = None
 ) -> Path:
@@ -52,17 +67,22 @@ def write_examples(
     target, each example stands above (or before) its target.
     """
     if spec.kind == "image":
-        return write_image(stem.with_suffix(".png"), sheet(batch, columns), origin)
+        return write_image(_as(stem, IMAGES), sheet(batch, columns), origin)
     if spec.kind == "audio":
         drawn = Batch(waves(batch.x), target=None if batch.target is None else waves(batch.target))
-        write_image(stem.with_suffix(".png"), sheet(drawn, columns), origin)
+        path = _as(stem, SOUNDS)
+        write_image(named(path, ".waves.png"), sheet(drawn, columns), origin)
         heard = batch.x if batch.target is None else torch.stack([batch.x, batch.target], 1).flatten(0, 1)
-        path = stem if stem.suffix in SOUNDS else stem.with_suffix(".wav")
         return write_sound(path, in_turn(heard, round(PAUSE * spec.sample_rate)), spec.sample_rate, origin)
     if spec.kind == "table" and spec.dims == 2:
         groups = {"examples": batch.x} if batch.target is None else {"originals": batch.x, "made": batch.target}
-        return scatter(stem.with_suffix(".png"), groups, origin, names=spec.columns)
-    return write_table(stem.with_suffix(".csv"), batch.x if batch.target is None else batch.target, spec)
+        return scatter(_as(stem, (".png",)), groups, origin, names=spec.columns)
+    return write_table(_as(stem, (".csv",)), [batch.x if batch.target is None else batch.target], spec)
+
+
+def _as(stem: Path, ends: Sequence[str]) -> Path:
+    """``stem`` where it ends as one of ``ends``, else with the first of them."""
+    return stem if stem.suffix.lower() in ends else named(stem, ends[0])
 
 
 def sheet(batch: Batch, columns: int | None = None) -> Tensor:
@@ -84,14 +104,26 @@ def plain(image: Tensor) -> Tensor:
 
 
 def write_image(path: Path, pixels: Tensor, origin: Mapping[str, Any]) -> Path:
-    """Write uint8 ``pixels`` with shape (h, w, 3) as PNG; ``origin`` goes into its text chunks.
+    """Write uint8 ``pixels`` with shape (h, w, 3) as PNG, or JPEG as ``path`` says, with ``origin`` inside.
 
-    ``parameters`` is the line that image sites and tools read, ``genwerk`` the same as JSON.
+    In PNG ``parameters`` is the line that image sites and tools read, ``genwerk`` the same as JSON; in JPEG the JSON is
+    the comment.
     """
     from PIL import Image, PngImagePlugin
 
+    written = BytesIO()
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        comment = json.dumps(dict(origin)).encode()
+        Image.fromarray(pixels.numpy()).save(written, "JPEG", quality=95, comment=comment)
+    else:
+        Image.fromarray(pixels.numpy()).save(written, "PNG", pnginfo=_chunks(origin, PngImagePlugin.PngInfo()))
+    return _written(path, written)
+
+
+def _written(path: Path, content: BytesIO) -> Path:
+    """``path``, at which ``content`` stands now."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels.numpy()).save(path, pnginfo=_chunks(origin, PngImagePlugin.PngInfo()))
+    write_atomically(path, content.getvalue())
     return path
 
 
@@ -124,12 +156,13 @@ def write_sound(path: Path, x: Tensor, rate: int, origin: Mapping[str, Any]) -> 
     """Write a sound with shape (channels, time) as .wav or .flac of 16 bits; ``origin`` is its comment, as JSON."""
     import soundfile
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    written = BytesIO()
     samples = x.detach().cpu().float().clamp(-1, 1).mul(FULL_SCALE).round().to(torch.int16)
-    with soundfile.SoundFile(path, "w", rate, len(samples), "PCM_16") as file:
+    form = path.suffix.removeprefix(".").upper()
+    with soundfile.SoundFile(written, "w", rate, len(samples), "PCM_16", format=form) as file:
         file.comment = json.dumps(dict(origin))
         file.write(samples.T.numpy())
-    return path
+    return _written(path, written)
 
 
 def scatter(
@@ -147,18 +180,44 @@ def scatter(
     axes.grid(alpha=0.2)
     if len(groups) > 1:
         axes.legend(markerscale=3, fontsize=8, frameon=False)
+    written = BytesIO()
+    figure.savefig(written, format="png", dpi=110, metadata={k: printable(str(v)) for k, v in origin.items()})
+    return _written(path, written)
+
+
+def write_table(path: Path, rows: Iterable[Tensor], spec: DataSpec | None = None) -> Path:
+    """Write rows of numbers, a part after the other, as CSV, with the columns' names where there are any."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={k: printable(str(v)) for k, v in origin.items()})
+    with writing(path) as file:
+        text = TextIOWrapper(file, "utf-8", newline="")
+        writer, headed = csv.writer(text), False
+        for part in rows:
+            flat = part.detach().cpu().flatten(1)
+            if not headed:
+                own = spec is not None and len(spec.columns) == flat.shape[1]
+                writer.writerow(spec.columns if spec and own else [f"x{i}" for i in range(flat.shape[1])])
+                headed = True
+            writer.writerows(flat.tolist())
+        text.flush()
+        text.detach()
     return path
 
 
-def write_table(path: Path, rows: Tensor, spec: DataSpec | None = None) -> Path:
-    """Write rows of numbers as CSV, with the columns' names where there are any."""
+def write_values(path: Path, rows: Iterable[Tensor], n: int) -> Path:
+    """Write ``n`` rows, a part after the other, as the array ``x`` of an .npz file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    flat = rows.detach().cpu().flatten(1)
-    names = spec.columns if spec and len(spec.columns) == flat.shape[1] else [f"x{i}" for i in range(flat.shape[1])]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows(flat.tolist())
+    with (
+        writing(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w", force_zip64=True) as entry,
+    ):
+        headed = False
+        for part in rows:
+            values = part.detach().cpu()
+            array = np.ascontiguousarray((values.float() if values.dtype == torch.bfloat16 else values).numpy())
+            if not headed:
+                about = {"descr": array.dtype.str, "fortran_order": False, "shape": (n, *array.shape[1:])}
+                np.lib.format.write_array_header_2_0(entry, about)
+                headed = True
+            entry.write(array.tobytes())
     return path

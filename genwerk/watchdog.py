@@ -27,8 +27,10 @@ import torch
 from torch import Tensor
 
 from genwerk.abilities import Samples, condition_of
+from genwerk.batching import Cost, batches
 from genwerk.data.dataset import Dataset
 from genwerk.model import Metrics, Model
+from genwerk.noise import Seeds
 from genwerk.settings import Watch, from_json, to_json
 
 COMPONENTS = 32
@@ -82,7 +84,14 @@ class Watchdog:
         if not isinstance(model, Samples) or (self.features is None and model.spec.kind == "text"):
             return known
         real = self._examples(model)
-        x = model.sample(len(real), self._condition, seed=seed)
+        told, cost = self._condition, Cost(model.row_cost)
+
+        def sampled(rows: slice) -> Tensor:
+            return model.sample(
+                rows.stop - rows.start, None if told is None else told[rows], seed=Seeds(seed, rows.start)
+            )
+
+        x = torch.cat(list(batches(sampled, len(real), model.device, cost=cost)))
         finite = x.flatten(1).isfinite()
         figures = {NOT_FINITE: 1 - finite.float().mean().item()}
         whole = x[finite.all(1)]

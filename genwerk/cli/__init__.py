@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 import tyro
 
 from genwerk.cli import denoising, machine, matching, scoring, steering, training, using
+from genwerk.cli.options import checked
+from genwerk.errors import BadInput
 from genwerk.launcher import may_speak
 from genwerk.progress import complain, outlets, say
 
@@ -58,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _run(given)
         except KeyboardInterrupt:
             sys.exit(130)
-        except Exception as error:
+        except Exception as raised:
+            error = _told_of_memory(raised)
             if may_speak():
                 _tell(error)
             sys.exit(2 if _is_users(error) else 1)
@@ -73,11 +76,22 @@ def _run(given: Sequence[str]) -> None:
         training.train_command(given[1:])
     else:
         tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
+            {name: checked(command) for name, command in COMMANDS.items()},
             args=given or ["--help"],
             prog="genwerk",
             description="Every family of deep generative model: train, use and measure.",
         )
+
+
+def _told_of_memory(error: Exception) -> Exception:
+    """What to do where ``error`` says that memory could not be had; any other error as it is."""
+    if not isinstance(error, (MemoryError, RuntimeError)):
+        return error
+    from genwerk.batching import out_of_memory
+
+    why = str(error).partition("\n")[0] or "none is left"
+    lacking = f"there is not enough memory ({why}); ask for fewer or smaller examples, or for a smaller model"
+    return BadInput(lacking) if out_of_memory(error) else error
 
 
 def _tell(error: Exception) -> None:

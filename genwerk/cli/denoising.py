@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import Annotated
 
-from genwerk.cli.options import UNASKED, First, Greatest, Input, Label, Noisy, Number, On, Prompt, Run, open_run
+from genwerk.cli.options import (
+    HERE,
+    UNASKED,
+    AtLeast,
+    First,
+    Greatest,
+    Input,
+    Label,
+    Noisy,
+    Number,
+    On,
+    Out,
+    Prompt,
+    Run,
+    open_run,
+)
 
 
 def image_to_image(
@@ -18,8 +33,8 @@ def image_to_image(
     prompt: Prompt = (),
     denoising: Noisy = UNASKED,
     seed: int = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Noise examples part of the way and bring them back as a label or text says: originals above, results below.
 
@@ -30,7 +45,7 @@ def image_to_image(
     """
     from genwerk import verbs
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     batch = opened.worded(opened.examples(input, n, label), prompt)
     asked, away = denoising.sampling(opened), denoising.away(opened)
     made = verbs.edit(opened.model, batch, strength, seed=seed, sampling=asked, negative=away)
@@ -43,13 +58,13 @@ def watch(
     run: Run,
     *,
     n: Number = 4,
-    frames: int = 8,
+    frames: Annotated[int, AtLeast(2)] = 8,
     label: Label = None,
     prompt: Prompt = (),
     seed: int = 0,
     first: First = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Draw examples and show how they come about, a row each: what the model takes them to be, step by step.
 
@@ -62,7 +77,7 @@ def watch(
     from genwerk.noise import Seeds
     from genwerk.spec import Batch
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     text, seeds = opened.texts(prompt, first + n), Seeds(seed, first)
     shown = verbs.watch(opened.model, n, frames, label=opened.label(label), text=text, seed=seeds)
     opened.write(Batch(shown.flatten(0, 1)), out, "watch", columns=shown.shape[1], seed=seed, first=first)

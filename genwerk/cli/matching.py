@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from genwerk.cli.options import Greatest, Input, Json, On, Run, open_run, print_json
+from genwerk.cli.options import HERE, AtLeast, Greatest, Input, Json, On, Out, Run, open_run, print_json
 from genwerk.progress import say
 
 
@@ -17,7 +16,7 @@ def zero_shot(
     prompts: tuple[str, ...] = (),
     input: Input = "test",
     n: Greatest = 2000,
-    device: On = "auto",
+    machine: On = HERE,
     as_json: Json = False,
 ) -> None:
     """Find the text that describes each example best, without having learned any class.
@@ -28,7 +27,7 @@ def zero_shot(
     """
     from genwerk import retrieval
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     batch = opened.examples(input, n, None)
     captions = None if prompts else opened.captions(input, n)
     texts = list(prompts or sorted(set(captions or ())))
@@ -52,9 +51,9 @@ def search(
     *,
     input: Input = "test",
     n: Greatest = 10_000,
-    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 16,
-    out: Path | None = None,
-    device: On = "auto",
+    k: Annotated[int, AtLeast(1), tyro.conf.arg(aliases=["-k"])] = 16,
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Find the examples that a text describes best, the best first.
 
@@ -65,7 +64,7 @@ def search(
     """
     from genwerk import retrieval
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     batch = opened.examples(input, n, None)
     rows = retrieval.search(opened.model, batch.x, text, k)
     opened.write(batch.select(rows), out, "search", text=text)

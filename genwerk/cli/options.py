@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import signature
+from math import inf, isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import tyro
 from tyro.conf import Positional, arg
 
 from genwerk.diffusion.names import SamplerName, Spacing
+from genwerk.errors import BadInput
 from genwerk.progress import say
 
 if TYPE_CHECKING:
@@ -24,10 +30,19 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 Run = Annotated[Positional[Path], arg(help="Run folder.")]
 Input = Annotated[str, arg(help="Your own images or table (a path), or test or train for the run's own data.")]
-Number = Annotated[int, arg(aliases=["-n"])]
-Greatest = Annotated[int, arg(aliases=["-n"], help="Greatest number of examples.")]
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """Beside an option's type: the least that it may be."""
+
+    least: int
+
+
+Number = Annotated[int, AtLeast(1), arg(aliases=["-n"])]
+Greatest = Annotated[int, AtLeast(1), arg(aliases=["-n"], help="Greatest number of examples.")]
 First = Annotated[
-    int, arg(help="Number of the first sample: sample i of a seed is the same in any batch, on any device.")
+    int, AtLeast(0), arg(help="Number of the first sample: sample i of a seed is the same in any batch, on any device.")
 ]
 Space = Annotated[
     Literal["z", "w", "w+"] | None,
@@ -40,7 +55,6 @@ Prior = Annotated[
     Literal["train", "even"],
     arg(help="Probability of the classes where none is named: as often as in the training data, or all the same."),
 ]
-On = Annotated[Device, arg(help="Where to compute; auto is the first GPU, else the CPU.")]
 Likeness = Annotated[
     Literal["pixels", "features"],
     arg(help="Compare examples by their pixels at several scales, or by the features that samples are measured in."),
@@ -87,6 +101,23 @@ class Denoising:
         return None if self.negative is None else opened.condition(self.negative)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where, how exactly and in how much memory to compute."""
+
+    device: Device = "auto"
+    """Where to compute; auto is the first GPU, else the CPU."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the networks; with bfloat16 a folder of Stable Diffusion takes half the memory."""
+    memory: str | None = None
+    """Memory that examples computed together may take, such as 2GB (default: a quarter of what is free)."""
+
+
+On = Annotated[Machine, tyro.conf.arg(name="")]
+HERE = Machine()
+Out = str | None
+session = ExitStack()
+"""What holds until a command ends: its precision and its bound on memory."""
 Noisy = Annotated[Denoising, tyro.conf.arg(name="")]
 UNASKED = Denoising()
 Size = Annotated[
@@ -104,11 +135,17 @@ def as_size(size: str | None) -> tuple[int, int] | None:
     return int(sides[-1]), int(sides[0])
 
 
-def open_run(run: Path, device: Device, data: str | None = None) -> OpenRun:
+def open_run(run: Path, machine: Machine, data: str | None = None) -> OpenRun:
     """The trained model in a run folder, with what a command may ask of it."""
+    from genwerk import batching
     from genwerk.inputs import OpenRun
+    from genwerk.runtime import Runtime
 
-    return OpenRun(run, device, data, say)
+    session.enter_context(batching.within(machine.memory))
+    opened = OpenRun(run, machine.device, data, say, precision=machine.precision)
+    if not opened.foreign:  # a foreign folder's weights themselves are of that precision
+        session.enter_context(Runtime(opened.model.device, machine.precision).autocast())
+    return opened
 
 
 def as_decoding(temperature: float | None, top_k: int | None, top_p: float | None) -> Decoding | None:
@@ -125,6 +162,37 @@ def tell_prior(opened: OpenRun, prior: str) -> None:
     told_classes = getattr(opened.model, "condition", "none") == "label"
     if prior == "train" and told_classes and not opened.spec.counted:
         say("this run does not know how often each class was in its training data; all are taken for equally likely")
+
+
+def checked(command: Callable[..., None]) -> Callable[..., None]:
+    """``command``, its numbers looked at first: all finite, none below its least, seeds such as can be drawn by."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        hints = get_type_hints(command, include_extras=True)
+        for name, value in signature(command).bind(*arguments, **options).arguments.items():
+            _check(name, value, getattr(hints[name], "__metadata__", ()))
+        with session:
+            command(*arguments, **options)
+
+    return run
+
+
+def _check(name: str, value: Any, about: Sequence[Any] = ()) -> None:
+    if is_dataclass(value):
+        for f in fields(value):
+            _check(f.name, getattr(value, f.name))
+    option = f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+    least = max((a.least for a in about if isinstance(a, AtLeast)), default=-inf)
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            continue
+        if not isfinite(number):
+            raise BadInput(f"{option} is {number}; expected a finite number")
+        if number < least:
+            raise BadInput(f"{option} is {number}; expected {least} or more")
+        if name == "seed" and not 0 <= number < 2**64:
+            raise BadInput(f"{option} is {number}; expected a whole number from 0 to 2^64 - 1")
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
-from genwerk.cli.options import Greatest, Json, On, Prior, Run, open_run, print_json, tell_prior
+from genwerk.cli.options import HERE, Greatest, Json, On, Prior, Run, open_run, print_json, tell_prior
 from genwerk.progress import say, table
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def classify(
     temperature: float = 1.0,
     show: Show = 20,
     seed: int = 0,
-    device: On = "auto",
+    machine: On = HERE,
     as_json: Json = False,
 ) -> None:
     """Classify by Bayes' rule: each example's class probabilities, or how good they are on the run's held-out data.
@@ -42,7 +42,7 @@ def classify(
     """
     from genwerk import classification
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     classification.classes_of(opened.model)
     if not as_json:
         tell_prior(opened, prior)
@@ -66,7 +66,7 @@ def outliers(
     draws: int = 100,
     show: Show = 20,
     seed: int = 0,
-    device: On = "auto",
+    machine: On = HERE,
     as_json: Json = False,
 ) -> None:
     """Tell how unusual examples are among the run's held-out data, the least typical first.
@@ -78,7 +78,7 @@ def outliers(
     """
     from genwerk.outliers import out_of_distribution
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     reference = some(held(opened, labels=False), examples, seed)
     found = out_of_distribution(opened.model, opened.examples(input, n, None), reference, draws=draws, seed=seed)
     order = found.order.tolist()

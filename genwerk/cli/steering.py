@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
 from genwerk.cli.options import (
+    HERE,
+    AtLeast,
     Greatest,
     Input,
     Json,
     Label,
     Likeness,
     On,
+    Out,
     Run,
     Space,
     open_run,
@@ -29,15 +31,15 @@ def interpolate(
     a: tyro.conf.Positional[str],
     b: tyro.conf.Positional[str],
     *,
-    steps: int = 9,
+    steps: Annotated[int, AtLeast(2)] = 9,
     path: Literal["auto", "line", "sphere"] = "auto",
     space: Space = None,
     project: bool = False,
     texts: bool = False,
     label: Label = None,
     seed: int = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Walk from one example to another through the latent space, or from one text to another.
 
@@ -57,7 +59,7 @@ def interpolate(
     from genwerk.abilities import abilities
     from genwerk.spec import Batch
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     if texts:
         way = verbs.between(opened.model, opened.condition(a), opened.condition(b), steps, seed=seed)
         opened.write(Batch(way), out, "interpolation", columns=steps, a=a, b=b, seed=seed)
@@ -82,14 +84,14 @@ def project(
     input: Input = "test",
     n: Greatest = 8,
     space: Space = None,
-    steps: int = 1000,
+    steps: Annotated[int, AtLeast(1)] = 1000,
     noise_maps: bool = False,
     similarity: Likeness = "pixels",
     resize: bool = False,
     label: Label = None,
     seed: int = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
     as_json: Json = False,
 ) -> None:
     """Search for the latents that decode to your examples: originals above, what was found below, latents as CSV.
@@ -104,14 +106,13 @@ def project(
     from genwerk import pictures, steering
     from genwerk.spec import Batch
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     batch = opened.examples(input, n, label, exact=not resize)
     search = steering.Search(space=space or steering.home(opened.model), steps=steps, noise_maps=noise_maps)
     found = steering.project(opened.model, batch, search, similarity=opened.similarity(similarity), seed=seed)
     origin: dict[str, Any] = {"seed": seed, "input": input, "space": found.space, "steps": steps}
     opened.write(Batch(batch.x, batch.condition, found.reconstruction), out, "projection", **origin)
-    codes = (out or opened.outputs / "projection").with_suffix(".latents.csv")
-    say(f"wrote {pictures.write_table(codes, found.latent)}")
+    say(f"wrote {pictures.write_table(opened.beside(out, 'projection', '.latents.csv'), [found.latent])}")
     if as_json:
         print_json({"distance": found.distance.tolist(), "similarity": similarity, "space": found.space})
         return
@@ -126,8 +127,8 @@ def mix(
     layers: tuple[Level, ...] = (),
     label: Label = None,
     seed: int = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Mix the styles of samples: every row's sample with the coarse, middle or fine styles of every column's.
 
@@ -144,7 +145,7 @@ def mix(
     from genwerk import steering
     from genwerk.spec import Batch
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     sizes = steering.styled(opened.model, "mixing styles").style_sizes
     levels = layers or tuple(level for level in get_args(Level) if steering.layers_of(level, sizes))
     sheets = [
@@ -162,8 +163,8 @@ def truncate(
     rows: tuple[int, ...] = (0, 1, 2, 3),
     label: Label = None,
     seed: int = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Bring samples nearer to the mean style: a row for each sample, a column for each psi.
 
@@ -176,7 +177,7 @@ def truncate(
     from genwerk import steering
     from genwerk.spec import Batch
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     made = steering.truncate(opened.model, rows, psi, opened.label(label), seed=seed)
     opened.write(Batch(made.flatten(0, 1)), out, "truncation", columns=len(psi), psi=psi, rows=rows, seed=seed)
 
@@ -189,11 +190,11 @@ def edit(
     amounts: tuple[float, ...] = (-1.0, -0.5, 0.0, 0.5, 1.0),
     by: Literal["means", "svm"] | None = None,
     space: Space = None,
-    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 4000,
+    n: Annotated[int, AtLeast(1), tyro.conf.arg(aliases=["-n"])] = 4000,
     label: Label = None,
     seed: int = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Move an example towards a class of the data, and away from it, along a direction of the latent space.
 
@@ -212,7 +213,7 @@ def edit(
     from genwerk.abilities import abilities
     from genwerk.spec import Batch
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     model, wanted = opened.model, opened.label(attribute)
     assert wanted is not None
     place: Any = space or steering.home(model)
@@ -232,11 +233,11 @@ def edit(
 def entanglement(
     run: Run,
     *,
-    pairs: int = 1000,
-    samples: int = 4000,
+    pairs: Annotated[int, AtLeast(1)] = 1000,
+    samples: Annotated[int, AtLeast(1)] = 4000,
     similarity: Likeness = "features",
     seed: int = 0,
-    device: On = "auto",
+    machine: On = HERE,
     as_json: Json = False,
 ) -> None:
     """Measure how entangled the latent spaces are: perceptual path length and linear separability, in z and in w.
@@ -248,7 +249,7 @@ def entanglement(
     """
     from genwerk import steering
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     classify = opened.classifier if opened.spec.kind == "image" and opened.spec.classes else None
     found = steering.entanglement(
         opened.model,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from genwerk.cli.options import (
+    HERE,
     UNASKED,
+    AtLeast,
     First,
     Greatest,
     Input,
@@ -18,6 +19,7 @@ from genwerk.cli.options import (
     Noisy,
     Number,
     On,
+    Out,
     Prior,
     Prompt,
     Run,
@@ -37,7 +39,7 @@ from genwerk.progress import report_figures, say
 def sample(
     run: Run,
     *,
-    n: Number = 64,
+    n: Annotated[int | None, AtLeast(1), tyro.conf.arg(aliases=["-n"])] = None,
     label: str | None = None,
     prompt: Prompt = (),
     given: str | None = None,
@@ -51,13 +53,13 @@ def sample(
     observation: Literal["draw", "mean"] | None = None,
     seed: int = 0,
     first: First = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Draw new examples from a trained model.
 
     Args:
-        n: Number of samples.
+        n: Number of samples (default: 64, of a folder of Stable Diffusion 1).
         label: Class to sample, by name or number (conditional models; default: as often as in the training data, or
             with --prior even each in turn).
         observation: Models with a distribution p(x | z) of an example given its latent (VAEs): show a draw of it, or
@@ -65,17 +67,18 @@ def sample(
         given: Models that are told numbers: those of every sample, joined by commas.
         seconds: Length of each sound (models that go on for as long as they are asked to; default: as in training).
         seed: Seed of all samples.
-        out: File to write (.png a sheet, .wav or .flac sounds one after the other, a folder a file each, .csv or .npz
-            the values; default: RUN/out/samples).
+        out: File to write (.png or .jpg a sheet, .wav or .flac sounds one after the other, NAME/ a file each, .csv
+            or .npz the values; default: RUN/out/samples).
     """
     from genwerk import verbs
     from genwerk.noise import Seeds
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
+    n = n or (1 if opened.foreign else 64)
     shown = observation or getattr(opened.model, "observation", None)  # of what a VAE knows of an example
     if label is None:
         tell_prior(opened, prior)
-    batch = verbs.sample(
+    drawn = verbs.samples(
         opened.model,
         n,
         label=opened.label(label),
@@ -92,7 +95,7 @@ def sample(
     )
     asked: dict[str, Any] = {"seed": seed, "first": first, "label": label, "prompt": "; ".join(prompt) or None}
     asked |= {"given": given, "size": size, "seconds": seconds, "temperature": temperature, "observation": shown}
-    opened.write(batch, out, "samples", **asked, top_k=top_k, top_p=top_p, **vars(denoising))
+    opened.write(drawn, out, "samples", n=n, **asked, top_k=top_k, top_p=top_p, **vars(denoising))
     if shown is not None:
         what = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}[shown]
         say(f"each sample is {what} (--observation draw or mean)")
@@ -103,11 +106,11 @@ def reconstruct(
     *,
     input: Input = "test",
     n: Greatest = 16,
-    noise: float = 0.0,
+    noise: Annotated[float, AtLeast(0)] = 0.0,
     label: Label = None,
     seed: int = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Encode examples and decode them again: originals above, reconstructions below.
 
@@ -119,7 +122,7 @@ def reconstruct(
     from genwerk import verbs
     from genwerk.noise import SeededNoise
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     batch = opened.examples(input, n, label)
     if noise > 0:
         noisy = batch.x + noise * SeededNoise(len(batch), seed, batch.x.device).normal(*opened.spec.shape)
@@ -135,10 +138,10 @@ def traverse(
     *,
     dims: tuple[int, ...],
     input: str = "0",
-    steps: int = 9,
+    steps: Annotated[int, AtLeast(2)] = 9,
     label: Label = None,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Vary some latent dimensions of one example and hold the others still: two make a grid, else a row each.
 
@@ -151,7 +154,7 @@ def traverse(
     from genwerk import verbs
     from genwerk.spec import Batch
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     span = verbs.latent_span(opened.model, opened.splits.train)
     plane = verbs.traverse(opened.model, opened.one(input, label), dims, steps=steps, span=span)
     opened.write(Batch(plane.flatten(0, 1)), out, "traversal", columns=plane.shape[1], dims=str(dims))
@@ -163,8 +166,8 @@ def encode(
     input: Input = "test",
     n: Greatest = 2000,
     label: Label = None,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
 ) -> None:
     """Write the latent of each example as CSV, and draw a map of them in two dimensions.
 
@@ -174,16 +177,18 @@ def encode(
     """
     from genwerk import pictures, verbs
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     batch = opened.examples(input, n, label)
     z = verbs.encode(opened.model, batch)
-    target = out or opened.outputs / "codes.csv"
-    say(f"wrote {pictures.write_table(target, z)}")
+    target = opened.beside(out, "codes", ".csv")
+    say(f"wrote {pictures.write_table(target, [z])}")
     flat = verbs.plane(z)
     groups = {"codes": flat}
     if batch.condition is not None and opened.spec.classes:
         groups = {name: flat[batch.condition == i] for i, name in enumerate(opened.spec.classes)}
-    picture = pictures.scatter(target.with_suffix(".png"), groups, {"run": opened.path.name}, title=opened.path.name)
+    picture = pictures.scatter(
+        pictures.named(target, ".map.png"), groups, {"run": opened.path.name}, title=opened.path.name
+    )
     say(f"wrote {picture}")
 
 
@@ -193,7 +198,7 @@ def complete(
     known: str,
     input: Input = "test",
     n: Greatest = 8,
-    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 5,
+    k: Annotated[int, AtLeast(1), tyro.conf.arg(aliases=["-k"])] = 5,
     label: Label = None,
     prompt: Prompt = (),
     denoising: Noisy = UNASKED,
@@ -203,8 +208,8 @@ def complete(
     top_p: TopP = None,
     particles: int | None = None,
     seed: int = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
     as_json: Json = False,
 ) -> None:
     """Fill in the missing part of examples, several times: each row is what is known and then its completions.
@@ -225,7 +230,7 @@ def complete(
     from genwerk import verbs
     from genwerk.spec import Batch
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     batch = opened.worded(opened.examples(input, n, label), prompt)
     mask = opened.mask(known)
     found = verbs.complete(
@@ -261,10 +266,10 @@ def nearest(
     run: Run,
     *,
     n: Number = 8,
-    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 5,
+    k: Annotated[int, AtLeast(1), tyro.conf.arg(aliases=["-k"])] = 5,
     seed: int = 0,
-    out: Path | None = None,
-    device: On = "auto",
+    out: Out = None,
+    machine: On = HERE,
     as_json: Json = False,
 ) -> None:
     """Show each sample beside the training examples nearest to it, and whether the model copies its data.
@@ -283,7 +288,7 @@ def nearest(
     from genwerk.evaluation import draw, evaluating
     from genwerk.spec import Batch
 
-    opened = open_run(run, device)
+    opened = open_run(run, machine)
     verbs.require(opened.model, "nearest", "samples")
     train, test = opened.splits.train, opened.splits.test
     with evaluating(opened.model):
@@ -316,7 +321,7 @@ def evaluate(
     reference: Literal["test", "train"] = "test",
     draws: int = 100,
     seed: int = 0,
-    device: On = "auto",
+    machine: On = HERE,
     as_json: Json = False,
 ) -> None:
     """Measure a trained model on held-out data, with every figure it can honestly give.
@@ -332,7 +337,7 @@ def evaluate(
     from genwerk.evaluation import evaluate as measure
     from genwerk.settings import Evaluate
 
-    opened = open_run(run, device, data)
+    opened = open_run(run, machine, data)
     settings = Evaluate(examples=examples, samples=samples, reference=reference, draws=draws, seed=seed)
     report = measure(opened.model, opened.splits, settings, told=opened.told)
     if as_json:

@@ -26,6 +26,7 @@ from torch.nn.functional import normalize
 
 from genwerk.abilities import Decodes, Diagnoses, Encodes
 from genwerk.adversarial.objectives import accuracy, hinge
+from genwerk.batching import bounded
 from genwerk.losses import gaussian_kl
 from genwerk.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
 from genwerk.nn.autoencoder_kl import AutoencoderKL as Network
@@ -198,7 +199,9 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each with shape (n, *latent_shape)."""
-        return self.network.encode(inward(x))
+        both = bounded(lambda x: torch.cat(self.network.encode(inward(x)), 1), x)
+        mean, log_var = both.chunk(2, 1)
+        return mean, log_var
 
     def sample_posterior(self, x: Tensor, noise: Noise) -> Tensor:
         """A draw of z ~ q(z | x) for each example, unscaled, with shape (n, *latent_shape); ``encode`` has the mean."""

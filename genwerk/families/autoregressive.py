@@ -89,6 +89,12 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
     def trace(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Iterator[Tensor]:
         return self.steps(n, condition, seed=seed)
 
+    @property
+    def row_cost(self) -> int:
+        """Of what the network remembers of a sequence."""
+        label = torch.zeros(1, dtype=torch.int64, device=self.device) if self.classes else None
+        return sum(t.nbytes for t in self.network.begin(1, label).tensors)
+
     @torch.no_grad()
     def steps(
         self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: Seed | None = None

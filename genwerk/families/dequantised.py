@@ -28,11 +28,12 @@ import torch
 from torch import Tensor
 
 from genwerk.abilities import Conditions, Diagnoses, Inverts, Steers, Tempers, Weighs
+from genwerk.batching import batches
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
 from genwerk.nn.flows.dequantise import Dequantiser
 from genwerk.nn.flows.image import check_sides
-from genwerk.noise import Seed, SeededNoise
+from genwerk.noise import Seed, SeededNoise, Seeds
 from genwerk.spec import Batch, DataSpec
 
 
@@ -100,8 +101,14 @@ class Dequantised(Model, Tempers, Inverts, Steers, Weighs, Conditions, Diagnoses
     def log_weights(
         self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
-        e = SeededNoise(len(x), seed, x.device).uniform(draws, *self.spec.shape).to(x.dtype)
-        return torch.stack([self._log_weight(x, one, condition) for one in e.unbind(1)], 1)
+        seeds = Seeds.of(seed)
+
+        def weights(rows: slice) -> Tensor:
+            part, told = x[rows], None if condition is None else condition[rows]
+            e = SeededNoise(len(part), seeds + rows.start, x.device).uniform(draws, *self.spec.shape).to(x.dtype)
+            return torch.stack([self._log_weight(part, one, told) for one in e.unbind(1)], 1)
+
+        return torch.cat(list(batches(weights, len(x), x.device)))
 
     def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         return self.flow.prior(n, seed=seed)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from genwerk.abilities import Completes, Completion, Conditions, Denoises, Encodes, Steers, Traces, last, told
+from genwerk.batching import Cost, bounded
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.guidance import guide
 from genwerk.diffusion.parameterisation import Estimate, clamped, noised
@@ -174,7 +175,7 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
 
         ``beside`` is what a network with ``extra`` channels sees beside x, with shape (n, extra, ...).
         """
-        network = self._seeing(beside)
+        network = self._seeing(beside, Cost())
         output: Callable[[Tensor, Level], Tensor] = lambda x, level: network(x, level, condition)  # noqa: E731
         if condition is not None and sampling.guidance > 1:
             away = self.nothing(condition) if negative is None else negative.expand_as(condition)
@@ -186,8 +187,11 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
 
         return predict
 
-    def _seeing(self, beside: Tensor | None) -> Callable[[Tensor, Level, Tensor | None], Tensor]:
-        """The network's output on x and ``beside``; a batch of several times as many repeats the latter."""
+    def _seeing(self, beside: Tensor | None, cost: Cost) -> Callable[[Tensor, Level, Tensor | None], Tensor]:
+        """The network's output on x and ``beside``; a batch of several times as many repeats the latter.
+
+        As many rows go through the network at once as memory allows, unless gradients are asked for.
+        """
         if self.config.extra != (0 if beside is None else beside.shape[1]):
             raise ValueError(
                 f"this network sees {self.config.extra} channels beside what it makes, as one for filling in does; "
@@ -197,7 +201,7 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
         def output(x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
             if beside is not None:
                 x = torch.cat([x, beside.repeat(len(x) // len(beside), 1, 1, 1)], dim=1)
-            return self.output(x, level, condition)
+            return bounded(lambda x, condition: self.output(x, level, condition), x, condition, cost=cost)
 
         return output
 
@@ -212,6 +216,11 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
     @property
     def sampling(self) -> Sampling:
         return self.config.sampling
+
+    @property
+    def row_cost(self) -> int:
+        """Of the frames that a sampler looks back on; what the network takes is bounded at every call of it."""
+        return 64 * self.spec.dims
 
     @torch.no_grad()
     def denoise(

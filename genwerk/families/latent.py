@@ -31,13 +31,11 @@ from genwerk.abilities import (
     Scores,
     told_what,
 )
+from genwerk.batching import batches, in_batches
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Draw, Model, Player, Stage, Turn, Turns, build
 from genwerk.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.spec import DataSpec
-
-CHUNK = 1024
-"""Examples encoded at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +129,8 @@ class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfi
     @torch.no_grad()
     def codes(self, data: Dataset) -> Dataset:
         """The codes of ``data``, one row an example, with its labels and captions."""
-        rows = range(0, len(data), CHUNK)
-        x = torch.cat([self._stored(data.batch(slice(i, i + CHUNK)).x.to(self.device)) for i in rows])
+        stored = batches(lambda rows: self._stored(data.batch(rows).x.to(self.device)), len(data), self.device)
+        x = torch.cat(list(stored))
         return replace(data, x=x, spec=self.prior.spec, entropy=None)
 
     def _code(self, x: Tensor) -> Tensor:
@@ -163,6 +161,10 @@ class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfi
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
+    @property
+    def row_cost(self) -> int | None:
+        return self.prior.row_cost if isinstance(self.prior, Samples) else None
+
     @torch.no_grad()
     def observed(
         self, n: int, observation: Observation, condition: Tensor | None = None, *, seed: Seed | None = None
@@ -171,7 +173,7 @@ class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfi
         seeds = Seeds.of(seed)
         z = self.prior.sample(n, condition, seed=seeds).reshape(n, *self.latent_shape)
         if observation == "mean":
-            return self.decode(z)
+            return in_batches(self.decode, z)
         return self.sample_likelihood(z, SeededNoise(n, seeds.beside(), self.device))
 
     def sample_likelihood(self, z: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:

@@ -22,11 +22,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genwerk.abilities import Blends, Completes, Completion, Denoises, Traces, last
+from genwerk.batching import batches, bounded, in_batches
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Sampling
 from genwerk.families.autoencoder_kl import AutoencoderKL
 from genwerk.families.diffusion import DiffusionModel, repeated
-from genwerk.families.latent import CHUNK, Latent, LatentConfig, sized
+from genwerk.families.latent import Latent, LatentConfig, sized
 from genwerk.model import Config, Draw, Model, Player, Stage, Turns, build
 from genwerk.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.spec import Batch, DataSpec
@@ -50,6 +51,8 @@ class LatentDiffusionConfig(LatentConfig):
             raise ValueError(f"drop is {self.drop}; it is a share of the captions, at least 0 and below 1")
 
 
+GLANCED = 1024
+"""Examples to which the glance at a picture on its way is fitted."""
 Turning = Callable[[Draw, Mapping[str, Player]], Turns]
 
 
@@ -118,9 +121,15 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
     def codes(self, data: Dataset) -> Dataset:
         """The codes of ``data``; the glance that :meth:`denoise` gives is fitted to them and their pictures."""
         made = super().codes(data)
-        some = data.subset(CHUNK)
-        z = self.encode(some.batch().x.to(self.device))
-        small = F.avg_pool2d(some.batch().x.to(z), self._factor)
+        some = data.subset(GLANCED)
+
+        def both(rows: slice) -> Tensor:
+            x = some.batch(rows).x.to(self.device)
+            return torch.cat([self.encode(x), F.avg_pool2d(x, self._factor).to(self.device)], 1)
+
+        z, small = torch.cat(list(batches(both, len(some), self.device))).split(
+            [self.latent_shape[0], self.spec.shape[0]], 1
+        )
         rows = torch.cat([z, torch.ones_like(z[:, :1])], 1).movedim(1, 3).flatten(0, 2)
         solved = torch.linalg.lstsq(rows.double().cpu(), small.movedim(1, 3).flatten(0, 2).double().cpu())
         self.preview.copy_(solved.solution)
@@ -131,7 +140,7 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
     @torch.no_grad()
     def context(self, text: Tensor) -> Tensor:
         """What the denoiser is told of token ids with shape (n, l): vectors with shape (n, l, width)."""
-        return self._reader().context(text)
+        return in_batches(self._reader().context, text)
 
     def _reader(self) -> Reads:
         if not isinstance(self.text, Reads):
@@ -157,8 +166,17 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
     def sampling(self) -> Sampling:
         return self.prior.sampling
 
+    @property
+    def row_cost(self) -> int:
+        """Of the codes and of the finished picture; what the networks take is bounded at every call of them."""
+        return self.prior.row_cost + 12 * self.spec.dims
+
     def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         return self.drawn(n, condition, seed=seed)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """As many codes at once as memory allows, unless gradients are asked for."""
+        return bounded(super().decode, z)
 
     @torch.no_grad()
     def drawn(

@@ -15,6 +15,7 @@ from math import ceil, prod
 import torch
 from torch import Tensor, nn
 
+from genwerk.batching import batches
 from genwerk.data.dataset import Dataset
 from genwerk.model import Config, Loss, Model
 from genwerk.spec import Batch, DataSpec
@@ -35,7 +36,7 @@ class Extractor:
     """First 12 hex digits of the sha256 of its weights."""
     device: torch.device | str = "cpu"
     batch: int = 250
-    """Examples sent through the network at once."""
+    """Most examples sent through the network at once."""
     inception: bool = False
     """Whether these are Inception's features, in which the Fréchet distance is the FID."""
     head: Tensor | None = None
@@ -44,7 +45,9 @@ class Extractor:
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
         """Float32 features with shape (n, d), on the CPU, of examples with shape (n, *spec.shape)."""
-        return torch.cat([self.network(part.to(self.device)).float().cpu() for part in x.split(self.batch)])
+        place = torch.device(self.device)
+        made = batches(lambda rows: self.network(x[rows].to(place)).float().cpu(), len(x), place, most=self.batch)
+        return torch.cat(list(made))
 
     def describe(self) -> str:
         """One line for reports."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from genwerk.abilities import Steers, told_what
+from genwerk.batching import Cost, Meter, batches, in_batches
 from genwerk.data.dataset import Dataset
 from genwerk.metrics.ppl import Similarity, pixels
 from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
@@ -26,7 +27,7 @@ from genwerk.settings import Optim, Train
 from genwerk.spec import Batch, DataSpec
 from genwerk.steering.latents import Space, home, steady, styled
 from genwerk.trainer import Trainer
-from genwerk.verbs import Unsupported, in_batches, require
+from genwerk.verbs import Unsupported, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,15 +115,31 @@ def project(
     else:
         condition = None
     with steady(model), torch.random.fork_rng():
-        parts = [
-            _project(model, Batch(x, condition)[slice(i, i + size)], search, similarity, seed)
-            for i in range(0, len(x), size)
-        ]
+        cost = Cost(_cost(model, Batch(x, condition)[slice(1)], search, similarity, seed))
+        parts = list(
+            batches(
+                lambda rows: _project(model, Batch(x, condition)[rows], search, similarity, seed),
+                len(x),
+                model.device,
+                cost=cost,
+                most=size,
+            )
+        )
     noise = [torch.cat(maps) for maps in zip(*(p.noise for p in parts if p.noise is not None), strict=True)]
     latent, reconstruction, distance = (
         torch.cat([getattr(p, name) for p in parts]) for name in ("latent", "reconstruction", "distance")
     )
     return Projected(search.space, latent, noise or None, reconstruction, distance)
+
+
+def _cost(model: Model, one: Batch, search: Search, similarity: Similarity, seed: int) -> int:
+    """Bytes that a step of the search takes for one example."""
+    begin = _in_z if search.space == "z" else _among_styles
+    game = begin(model, one, search, similarity, seed)
+    with Meter() as meter:
+        similarity(game.render(game.latent, list(game.noise)), one.x.repeat_interleave(search.starts, 0)).sum()
+    peak: int = meter.peak
+    return peak
 
 
 def _project(model: Model, batch: Batch, search: Search, similarity: Similarity, seed: int) -> Projected:
@@ -275,11 +292,12 @@ def _most_alike(
     similarity: Similarity,
 ) -> Tensor:
     """The ``k`` of ``latents`` that decode to what is most like each example of ``x``, with shape (n, k, ...)."""
-    distances = []
-    for part in latents.split(64):
-        made = decode(part, None if label is None else label.expand(len(part)))
-        distances.append(torch.stack([similarity(made, one.expand_as(made)) for one in x]))
-    best: Tensor = torch.cat(distances, 1).argsort(1)[:, :k]
+
+    def distances(z: Tensor) -> Tensor:
+        made = decode(z, None if label is None else label.expand(len(z)))
+        return torch.stack([similarity(made, one.expand_as(made)) for one in x], 1)
+
+    best: Tensor = in_batches(distances, latents, most=64).T.argsort(1)[:, :k]
     return latents[best]
 
 

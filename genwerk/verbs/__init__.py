@@ -1,7 +1,8 @@
 """What follows from the abilities: free functions over any model that has the primitives they need."""
 
-from genwerk.verbs.asking import Unsupported, in_batches, require
-from genwerk.verbs.making import between, complete, edit, sample, watch
+from genwerk.batching import in_batches
+from genwerk.verbs.asking import Unsupported, require
+from genwerk.verbs.making import between, complete, edit, joined, sample, samples, watch
 from genwerk.verbs.representing import (
     Path,
     Span,
@@ -30,6 +31,7 @@ __all__ = [
     "encode",
     "in_batches",
     "interpolate",
+    "joined",
     "latent_span",
     "lerp",
     "log_likelihood",
@@ -38,6 +40,7 @@ __all__ = [
     "reconstruct",
     "require",
     "sample",
+    "samples",
     "slerp",
     "traverse",
     "watch",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -27,16 +25,6 @@ def require(model: Model, verb: str, *needed: str) -> None:
                 f"{verb} needs a model that {ability}, and {type(model).__name__} does not"
                 + (f"; these do: {', '.join(able)}" if able else "")
             )
-
-
-def in_batches(function: Callable[..., Tensor], *parts: Tensor | None, size: int = 512) -> Tensor:
-    """``function`` of the rows of ``parts``, computed at most ``size`` rows at a time without gradients."""
-    n = next(len(p) for p in parts if p is not None)
-    with torch.no_grad():
-        chunks = [
-            function(*(None if p is None else p[start : start + size] for p in parts)) for start in range(0, n, size)
-        ]
-    return torch.cat(chunks)
 
 
 def condition_for(model: Model, batch: Batch) -> Tensor | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from math import isfinite
+from typing import Any, ParamSpec
 
 import torch
 from torch import Tensor
@@ -21,6 +23,7 @@ from genwerk.abilities import (
     last,
     told_what,
 )
+from genwerk.batching import Cost, batches
 from genwerk.diffusion.sampling import Sampling
 from genwerk.model import Model
 from genwerk.noise import Seed, Seeds
@@ -29,13 +32,13 @@ from genwerk.stepper import PLAIN, Decoding
 from genwerk.verbs.asking import asked, condition_for, require
 
 
-def sample(
+def samples(
     model: Model,
     n: int,
     *,
     label: int | None = None,
     seed: Seed | None = None,
-    size: int = 256,
+    size: int | None = None,
     text: Tensor | None = None,
     given: Tensor | None = None,
     decoding: Decoding | None = None,
@@ -45,18 +48,18 @@ def sample(
     seconds: float | None = None,
     prior: Prior = "train",
     observation: Observation | None = None,
-) -> Batch:
-    """``n`` samples in batches of ``size``; a conditional model gets ``label``, or its classes as ``prior`` says.
+) -> Iterator[Batch]:
+    """``n`` samples, as many at a time as memory allows (and at most ``size``).
 
-    "train" draws them as often as they are in the training data, "even" takes each in turn.
-
-    A model that is told texts gets the rows of ``text``, token ids with shape (m, l), in turn, and one that is told
-    numbers those of ``given``, with shape (m, len(spec.given)). Sample i of a seed is the same whatever ``size``
-    is. ``decoding`` is for models that emit symbols (and its temperature alone for those whose latents can be drawn
-    nearer to the mode); ``sampling``, ``negative`` (a condition to be led away from, with one row) and ``picture``, the
-    height and width of each, are for those that take noise away; ``seconds``, the length of each sound, is for those
-    that go on for as long as they are asked to. ``observation`` is for models that have a p(x | z) and shows a draw or
-    the mean of it; None is what the model shows by itself (:attr:`~genwerk.abilities.Observes.observation`).
+    A conditional model gets ``label``, or its classes as ``prior`` says: "train" draws them as often as they are in the
+    training data, "even" takes each in turn. A model that is told texts gets the rows of ``text``, token ids with shape
+    (m, l), in turn, and one that is told numbers those of ``given``, with shape (m, len(spec.given)). Sample i of a
+    seed is the same however many are drawn at a time. ``decoding`` is for models that emit symbols (and its temperature
+    alone for those whose latents can be drawn nearer to the mode); ``sampling``, ``negative`` (a condition to be led
+    away from, with one row) and ``picture``, the height and width of each, are for those that take noise away;
+    ``seconds``, the length of each sound, is for those that go on for as long as they are asked to. ``observation`` is
+    for models that have a p(x | z) and shows a draw or the mean of it; None is what the model shows by itself
+    (:attr:`~genwerk.abilities.Observes.observation`).
     """
     require(model, "sample", "samples")
     assert isinstance(model, Samples)
@@ -68,7 +71,8 @@ def sample(
     length = None
     if seconds is not None:
         require(model, "a sound of another length", "streams")
-        if (length := round(seconds * model.spec.sample_rate)) < 1:
+        length = round(seconds * model.spec.sample_rate) if isfinite(seconds) else 0
+        if length < 1:
             raise ValueError(f"{seconds:g} seconds hold no sample at {model.spec.sample_rate:,} a second; ask for more")
     if sampling is not None or negative is not None or picture is not None:
         require(model, "sampling with a sampler, steps, guidance or another size", "denoises")
@@ -76,31 +80,63 @@ def sample(
         require(model, "choosing between a draw and the mean of p(x | z)", "observes")
     seeds = Seeds.of(seed)
     condition = asked(model, n, label, text, given, prior=prior, seeds=seeds)
-    parts: list[Tensor] = []
-    with torch.no_grad():
-        for start in range(0, n, size):
-            c = None if condition is None else condition[start : start + size]
-            count, here = min(size, n - start), seeds + start
+    away = None if negative is None else negative.to(model.device)
+
+    def drawn(rows: slice) -> Tensor:
+        c, count, here = None if condition is None else condition[rows], rows.stop - rows.start, seeds + rows.start
+        with torch.no_grad():
             if length is not None:
                 assert isinstance(model, Streams)
-                parts.append(next(model.stream(count, c, block=length, decoding=decoding or PLAIN, seed=here)))
-            elif isinstance(model, Denoises):
-                away = None if negative is None else negative.to(model.device)
-                options: Any = {"sampling": sampling, "negative": away, "size": picture}
-                parts.append(model.drawn(count, c, **options, seed=here))
-            elif isinstance(model, Tempers) and decoding is not None:
-                parts.append(model.tempered(count, decoding.temperature, c, seed=here))
-            elif observation is not None:
+                return next(model.stream(count, c, block=length, decoding=decoding or PLAIN, seed=here))
+            if isinstance(model, Denoises):
+                return model.drawn(count, c, sampling=sampling, negative=away, size=picture, seed=here)
+            if isinstance(model, Tempers) and decoding is not None:
+                return model.tempered(count, decoding.temperature, c, seed=here)
+            if observation is not None:
                 assert isinstance(model, Observes)
-                parts.append(model.observed(count, observation, c, seed=here))
-            elif decoding is not None:
+                return model.observed(count, observation, c, seed=here)
+            if decoding is not None:
                 assert isinstance(model, Steps)
-                parts.append(last(model.steps(count, c, decoding=decoding, seed=here)))
-            else:
-                parts.append(model.sample(count, c, seed=here))
-    if told_what(model) == "text":
-        return Batch(torch.cat(parts), text=condition)
-    return Batch(torch.cat(parts), condition)
+                return last(model.steps(count, c, decoding=decoding, seed=here))
+            return model.sample(count, c, seed=here)
+
+    def told(x: Tensor, start: int) -> Batch:
+        c = None if condition is None else condition[start : start + len(x)]
+        return Batch(x, text=c) if told_what(model) == "text" else Batch(x, c)
+
+    def parts() -> Iterator[Batch]:
+        start = 0
+        for x in batches(drawn, n, model.device, cost=Cost(model.row_cost), most=size):
+            yield told(x, start)
+            start += len(x)
+
+    return parts()
+
+
+P = ParamSpec("P")
+
+
+def _whole(parts: Callable[P, Iterator[Batch]]) -> Callable[P, Batch]:
+    """``parts`` as one batch."""
+
+    def whole(*args: P.args, **kwargs: P.kwargs) -> Batch:
+        return joined(parts(*args, **kwargs))
+
+    whole.__doc__ = "What :func:`samples` draws, as one batch."
+    return whole
+
+
+sample = _whole(samples)
+
+
+def joined(parts: Iterable[Batch]) -> Batch:
+    """The examples of ``parts``, and what they were told, as one batch."""
+    found = list(parts)
+    if len(found) == 1:
+        return found[0]
+    told = ((getattr(found[0], name), [getattr(part, name) for part in found]) for name in ("condition", "text"))
+    condition, text = (None if first is None else torch.cat(each) for first, each in told)
+    return Batch(torch.cat([part.x for part in found]), condition, text=text)
 
 
 def complete(
@@ -140,11 +176,24 @@ def complete(
         raise ValueError(
             f"the mask has shape {tuple(known.shape)}, the examples {tuple(batch.x.shape)}; they must match"
         ) from None
-    with torch.no_grad():
-        completed: Completion = capable.complete(
-            batch.x.to(model.device), mask, k, condition_for(model, batch), seed=seed, **options
-        )
-    return completed
+    seeds, condition, x = Seeds.of(seed), condition_for(model, batch), batch.x.to(model.device)
+
+    def completed(rows: slice) -> Completion:
+        c = None if condition is None else condition[rows]
+        with torch.no_grad():
+            made: Completion = capable.complete(x[rows], mask[rows], k, c, seed=seeds + rows.start, **options)
+        return made
+
+    cost = model.row_cost if isinstance(model, Samples) else None
+    found = list(batches(completed, len(x), model.device, cost=Cost(None if cost is None else k * cost)))
+    log_prob = [f.log_prob for f in found if f.log_prob is not None]
+    ess = [f.ess for f in found if f.ess is not None]
+    return Completion(
+        torch.cat([f.x for f in found]),
+        torch.cat(log_prob) if log_prob else None,
+        torch.cat(ess) if ess else None,
+        max(f.particles for f in found),
+    )
 
 
 def edit(
@@ -163,8 +212,16 @@ def edit(
     require(model, "image to image", "denoises")
     assert isinstance(model, Denoises)
     away = None if negative is None else negative.to(model.device)
-    condition = condition_for(model, batch)
-    return model.edit(batch.x.to(model.device), strength, condition, sampling=sampling, negative=away, seed=seed)
+    if not 0 <= strength <= 1:
+        raise ValueError(f"the strength is {strength}; it lies from 0 (nothing changes) to 1 (nothing is left)")
+    condition, seeds, x = condition_for(model, batch), Seeds.of(seed), batch.x.to(model.device)
+
+    def edited(rows: slice) -> Tensor:
+        c = None if condition is None else condition[rows]
+        return model.edit(x[rows], strength, c, sampling=sampling, negative=away, seed=seeds + rows.start)
+
+    with torch.no_grad():
+        return torch.cat(list(batches(edited, len(x), model.device, cost=Cost(model.row_cost))))
 
 
 def watch(

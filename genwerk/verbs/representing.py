@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from genwerk.abilities import Decodes, Encodes, abilities
+from genwerk.batching import in_batches
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
 from genwerk.spec import Batch
-from genwerk.verbs.asking import Unsupported, condition_for, in_batches, require
+from genwerk.verbs.asking import Unsupported, condition_for, require
 
 
 def encode(model: Model, batch: Batch) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genwerk.abilities import Bounds, Scores, Told, Weighs, abilities, told_what
+from genwerk.batching import batches
 from genwerk.data.dataset import Dataset
 from genwerk.model import Model
 from genwerk.noise import Seeds
@@ -62,19 +63,24 @@ def log_likelihood(
     sizes: list[Tensor] = []
     data = data if examples is None else data.subset(examples, seed)
     n = len(data)
-    chunk = 512 if isinstance(model, Scores) else max(1, min(512, 25_600 // draws))
+
+    def scored(rows: slice) -> Tensor:
+        batch, seeds = data.batch(rows), Seeds(seed, rows.start)
+        x, c = batch.x.to(model.device), condition_for(model, batch)
+        if isinstance(model, Scores):
+            return model.log_prob(x, c)
+        if isinstance(model, Weighs):
+            return model.log_weights(x, draws, c, seed=seeds)
+        assert isinstance(model, Bounds)
+        return model.log_prob_bound(x, draws, c, seed=seeds)
+
     with torch.no_grad():
-        for start in range(0, n, chunk):
-            batch = data.batch(slice(start, min(start + chunk, n)))
-            x, c = batch.x.to(model.device), condition_for(model, batch)
-            if isinstance(model, Scores):
-                values.append(model.log_prob(x, c))
-            elif isinstance(model, Weighs):
-                w = model.log_weights(x, draws, c, seed=Seeds(seed, start))
-                values.append(torch.logsumexp(w, 1) - log(draws))
-                sizes.append(torch.exp(2 * torch.logsumexp(w, 1) - torch.logsumexp(2 * w, 1)))
-            elif isinstance(model, Bounds):
-                values.append(model.log_prob_bound(x, draws, c, seed=Seeds(seed, start)))
+        for found in batches(scored, n, model.device):
+            if isinstance(model, Weighs):
+                values.append(torch.logsumexp(found, 1) - log(draws))
+                sizes.append(torch.exp(2 * torch.logsumexp(found, 1) - torch.logsumexp(2 * found, 1)))
+            else:
+                values.append(found)
     nats = torch.cat(values).double()
     mean = nats.mean().item()
     bits, derivation = bits_per_dim(model, mean)
@@ -123,10 +129,15 @@ def nearest(samples: Tensor, train: Dataset, k: int = 1) -> Neighbours:
     flat = samples.flatten(1).double()
     best = torch.full((len(flat), k), torch.inf, dtype=torch.float64)
     rows = torch.zeros((len(flat), k), dtype=torch.int64)
-    for start in range(0, len(train), 4096):
-        part = train.batch(slice(start, start + 4096)).x.to(flat.device).flatten(1).double()
-        both = torch.cat([best, torch.cdist(flat, part, compute_mode="donot_use_mm_for_euclid_dist").cpu()], 1)
-        here = torch.arange(start, start + len(part)).expand(len(flat), -1)
-        best, order = both.topk(k, dim=1, largest=False)
+
+    def distances(part: slice) -> Tensor:
+        x = train.batch(part).x.to(flat.device).flatten(1).double()
+        return torch.cdist(flat, x, compute_mode="donot_use_mm_for_euclid_dist").cpu()
+
+    start = 0
+    for found in batches(distances, len(train), flat.device, most=4096):
+        here = torch.arange(start, start + found.shape[1]).expand(len(flat), -1)
+        best, order = torch.cat([best, found], 1).topk(k, dim=1, largest=False)
         rows = torch.cat([rows, here], 1).gather(1, order)
+        start += found.shape[1]
     return Neighbours(rows, best)

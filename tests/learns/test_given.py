@@ -41,7 +41,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Splits:
     x = theta @ SLOPE.T + e @ torch.linalg.cholesky(NOISE).T
     path: Path = tmp_path_factory.mktemp("simulator") / "table.csv"
     spec = DataSpec(kind="table", shape=(4,), columns=("x1", "t1", "x2", "t2"))
-    write_table(path, torch.stack([1e4 * x[:, 0], theta[:, 0], x[:, 1], theta[:, 1]], 1), spec)
+    write_table(path, [torch.stack([1e4 * x[:, 0], theta[:, 0], x[:, 1], theta[:, 1]], 1)], spec)
     return open_data(Data(source=str(path), given="x1,x2"))
 
 

@@ -493,7 +493,7 @@ def test_examples_are_written_one_after_the_other_with_silence_between(tmp_path,
     for i, one in enumerate(x[:, 0]):
         assert np.abs(got[70 * i : 70 * i + 50] - one.numpy()).max() < 2e-5
         assert not got[70 * i + 50 : 70 * i + 70].any()
-    assert json.loads(Image.open(path.with_suffix(".png")).text["genwerk"]) == {"seed": 3}
+    assert json.loads(Image.open(path.with_suffix(".waves.png")).text["genwerk"]) == {"seed": 3}
 
 
 def test_a_target_follows_its_example(tmp_path):

@@ -35,6 +35,7 @@ FLOORS = [
     ["settings"],
     ["families"],
     ["metrics"],
+    ["batching"],
     ["data"],
     ["model"],
     ["abilities", "adversarial", "diffusion", "losses"],
