@@ -332,7 +332,7 @@ def _going_on(stored: store.Stored, recipe: Recipe, splits: Splits, now: Origin)
             raise refuse(key, old.get(key), new.get(key))
     settings = {k: f"{json.dumps(old.get(k))} -> {json.dumps(new.get(k))}" for k in other}
     if what := changed(stored.data, splits):
-        settings["data"] = what
+        settings["data"] = what.removesuffix(".")
     if was.processes != now.processes:
         settings["processes"] = f"{was.processes} -> {now.processes}"
     changes = (*was.changes, Change(round=stored.round, settings=settings)) if settings else was.changes
