@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Literal, TypeVar
@@ -191,6 +191,22 @@ class Completion:
     """How many particles there were for each example."""
     ancestors: Tensor | None = None
     """Of how many different particles the k completions come, with shape (n,); None where there are no particles."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Completion]) -> Completion:
+        """The completions of all ``parts``, which tell the same of each."""
+
+        def all_of(values: Iterable[Tensor | None]) -> Tensor | None:
+            told = [value for value in values if value is not None]
+            return torch.cat(told) if told else None
+
+        return cls(
+            torch.cat([part.x for part in parts]),
+            all_of(part.log_prob for part in parts),
+            all_of(part.ess for part in parts),
+            max(part.particles for part in parts),
+            all_of(part.ancestors for part in parts),
+        )
 
 
 class Completes(ABC):

@@ -185,14 +185,8 @@ def complete(
         return made
 
     cost = model.row_cost if isinstance(model, Samples) else None
-    found = list(batches(completed, len(x), model.device, cost=Cost(None if cost is None else k * cost)))
-    log_prob = [f.log_prob for f in found if f.log_prob is not None]
-    ess = [f.ess for f in found if f.ess is not None]
-    return Completion(
-        torch.cat([f.x for f in found]),
-        torch.cat(log_prob) if log_prob else None,
-        torch.cat(ess) if ess else None,
-        max(f.particles for f in found),
+    return Completion.joined(
+        list(batches(completed, len(x), model.device, cost=Cost(None if cost is None else k * cost)))
     )
 
 

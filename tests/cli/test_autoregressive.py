@@ -83,7 +83,7 @@ def test_samples_can_be_sharpened(sprites: Path, tmp_path: Path, genwerk: Genwer
         (["sample", "--top-p", "1.5"], "top-p is 1.5"),
         (["sample", "--temperature", "-1"], "temperature is -1"),
         (["sample", "--seconds", "2"], "a sound of another length needs a model that streams"),
-        (["complete", "--known", "top-half", "-k", "0"], "asked for 0 completions"),
+        (["complete", "--known", "top-half", "-k", "0"], "-k is 0; expected 1 or more"),
         (["complete", "--known", "top-half", "--particles", "0"], "asked for 0 particles"),
         (["complete", "--known", "sideways"], "expected top-half"),
     ],
