@@ -93,7 +93,7 @@ def examples(n: int, seed: int) -> Dataset:
 def snapshot(model: AdversarialModel, round: int) -> Snapshot:
     """What ``model`` does at ``round``, its density from 100,000 evenly spaced z."""
     z = (2 * torch.arange(100_000) + 1) / 100_000 - 1
-    counts = torch.histc(model.decode(z[:, None])[:, 0], len(MIDDLES), -4, 4) / (len(z) * STEP)
+    counts = torch.histc(model.decode(z[:, None])[:, 0].float(), len(MIDDLES), -4, 4) / (len(z) * STEP)
     kernel = torch.exp(-0.5 * (torch.arange(-24, 25) * STEP / BLUR).square())
     made = conv1d(counts.view(1, 1, -1), (kernel / kernel.sum()).view(1, 1, -1), padding=24).flatten()
     few = torch.linspace(-0.98, 0.98, 33)
