@@ -29,8 +29,8 @@ MEMORY = "GENWERK_MEMORY"
 """Environment variable with the memory that a part may take, as 500MB or 2GB."""
 SHARE = 0.25
 """Fraction of the free memory that a part may take unless told otherwise: there are copies, and others' programs."""
-MOST = 512
-"""Rows beyond which more at once are no faster."""
+MOST, FULL = 512, 2**26
+"""Rows beyond which more at once are no faster, where they also take so many bytes."""
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 _allowed: ContextVar[int | None] = ContextVar("memory", default=None)
@@ -89,9 +89,11 @@ def batches(
     """
     if most is not None and most < 1:
         raise BadInput(f"asked for {most} rows at once; ask for 1 or more")
-    most, cost, start, memory = most or MOST, cost or Cost(), 0, budget(device)
+    cost, start, memory = cost or Cost(), 0, budget(device)
     while start < n:
-        size = 1 if cost.bytes is None else max(1, min(most, memory // max(1, cost.bytes)))
+        size, each = 1, max(1, cost.bytes or 0)
+        if cost.bytes is not None:
+            size = max(1, min(most or max(MOST, FULL // each), memory // each))
         rows = slice(start, min(start + size, n))
         try:
             if cost.bytes is None:
