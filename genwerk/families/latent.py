@@ -181,8 +181,9 @@ class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfi
         return self.autoencoder.sample_likelihood(self._like_weights(z), noise)
 
     def _like_weights(self, z: Tensor) -> Tensor:
-        """Codes in the autoencoder's precision; a prior of tables makes them in float64."""
-        return z.to(next(self.autoencoder.parameters()))
+        """Codes where the autoencoder's weights are, and no finer: a prior of tables makes them in float64."""
+        weights = next(self.autoencoder.parameters())
+        return z.to(weights.device, torch.promote_types(weights.dtype, torch.float32))
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         assert isinstance(self.autoencoder, Encodes)

@@ -121,7 +121,7 @@ def test_a_model_without_classes_is_one_sentence(tmp_path: Path, genwerk: Genwer
         (["classify", "--label", "ten", "--input", "named"], "there is no class 'ten'"),
         (["classify", "--temperature", "0", "--input", "named"], "the temperature is 0.0"),
         (["classify", "-n", "1"], "cannot be halved"),
-        (["classify", "-n", "0"], "asked for 0 examples"),
+        (["classify", "-n", "0"], "-n is 0; expected 1 or more"),
         (["classify", "--input", "nowhere"], "nowhere"),
         (["outliers", "--input", "bare", "--draws", "0"], "0 draws"),
         (["outliers", "--input", "bare", "--examples", "0"], "asked for 0 examples"),

@@ -73,12 +73,16 @@ def pitch(x: NDArray[np.float64]) -> float:
 
 def test_check_says_what_was_understood(folder: Path, genwerk: Genwerk, tmp_path: Path) -> None:
     said = genwerk("data", "check", folder, "--label-pattern", PATTERN, "--out", tmp_path / "some")
-    assert "audio 1x40, 1000 Hz, 2 classes; 72 to train on, 8 held out" in said
+    assert "audio 1x40, 1000 Hz, 2 classes; 70 to train on, 4 to choose weights" in said
     assert "classes: 3, 7" in said
     assert len(soundfile.read(tmp_path / "some.wav")[0]) == 64 * LENGTH + 63 * 200
-    assert (tmp_path / "some.png").exists()
+    assert (tmp_path / "some.waves.png").exists()
     found = json.loads(genwerk("data", "check", folder, "--rate", 500, "--seconds", 0.02, "--json"))
-    assert (found["shape"], found["train"] + found["test"], found["classes"]) == ([1, 10], 160, [])
+    assert (found["shape"], found["train"] + found["validation"] + found["test"], found["classes"]) == (
+        [1, 10],
+        160,
+        [],
+    )
 
 
 def test_samples_of_a_label_are_sounds_of_that_label(spoken: Path, genwerk: Genwerk, tmp_path: Path) -> None:
@@ -95,7 +99,7 @@ def test_sounds_carry_their_origin(spoken: Path, genwerk: Genwerk, tmp_path: Pat
     genwerk("sample", spoken, "-n", 3, "--seed", 5, "--out", tmp_path / "each")
     assert len(list((tmp_path / "each").glob("*.wav"))) == 3
     with soundfile.SoundFile(tmp_path / "each" / "00002.wav") as file:
-        origin = {"recipe": "cvae", "run": "cvae", "round": 300, "seed": 5, "index": 2}
+        origin = {"recipe": "cvae", "run": "cvae", "round": 300, "seed": 5, "index": 2, "observation": "mean"}
         assert json.loads(file.comment) == origin
         third = file.read()
     genwerk("sample", spoken, "-n", 1, "--seed", 5, "--first", 2, "--out", tmp_path / "one.flac")

@@ -73,7 +73,7 @@ def test_abilities_tell_the_truth(case: Case) -> None:
     assert claimed
     for name, ability in ABILITIES.items():
         methods = [name for name, m in vars(ability).items() if getattr(m, "__isabstractmethod__", False)]
-        if name not in claimed and name != "conditions":
+        if name not in claimed and name not in ("conditions", "observes"):  # which depend on the settings
             assert not any(hasattr(type(case.model), m) for m in methods), f"has the methods of {name} but hides them"
 
 
@@ -133,7 +133,10 @@ def test_denoises(case: Case) -> None:
         assert len(frames) == 4
         assert all(frame.shape == (3, *spec.shape) and in_range(frame, spec) for frame in frames)
         alone = model.denoise(
-            1, None if c is None else c[2:], sampling=Sampling(sampler=sampler, steps=4, spacing="trailing"), seed=5
+            1,
+            None if c is None else c[2:],
+            sampling=Sampling(sampler=sampler, steps=4, spacing="trailing"),
+            seed=Seeds(3, 2),
         )
         torch.testing.assert_close(last(alone)[0], frames[-1][2], rtol=1e-4, atol=1e-5)
     x, few = case.batch.x[:3], Sampling(steps=4)
@@ -157,7 +160,7 @@ def test_steers(case: Case) -> None:
     needs(case, "steers")
     z = case.model.prior(5, seed=3)
     assert z.shape == (5, *case.model.latent_shape)
-    assert torch.equal(z[2:3], case.model.prior(1, seed=5))
+    assert torch.equal(z[2:3], case.model.prior(1, seed=Seeds(3, 2)))
     condition = None if case.condition is None else case.condition[:5]
     x = case.model.decode(z.requires_grad_(), condition)
     (gradient,) = torch.autograd.grad(x.sum(), z)
@@ -212,7 +215,7 @@ def test_styles(case: Case) -> None:
     assert model.mean_style().shape == w.shape[2:]
     noise = model.draw_noise(5, seed=3)
     assert all(n.shape == (5, 1, *n.shape[2:]) for n in noise)
-    assert all(torch.equal(a[2:3], b) for a, b in zip(noise, model.draw_noise(1, seed=5), strict=True))
+    assert all(torch.equal(a[2:3], b) for a, b in zip(noise, model.draw_noise(1, seed=Seeds(3, 2)), strict=True))
     apart = w.detach().clone().requires_grad_()
     x = model.synthesise(apart, noise)
     assert in_range(x, case.entry.spec)
@@ -245,7 +248,7 @@ def test_weighs(case: Case) -> None:
     bound = case.model.log_prob_bound(case.batch.x, 6, case.condition, seed=1)
     torch.testing.assert_close(torch.logsumexp(w, 1) - torch.tensor(6.0).log(), bound)
     one = None if case.condition is None else case.condition[2:3]
-    alone = case.model.log_weights(case.batch.x[2:3], 6, one, seed=3)
+    alone = case.model.log_weights(case.batch.x[2:3], 6, one, seed=Seeds(1, 2))
     torch.testing.assert_close(alone[0], w[2], rtol=1e-4, atol=1e-3)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genwerk.abilities import Conditions, Samples, Steers, Styles
+from genwerk.errors import BadInput
 from genwerk.model import Config, Model
 from genwerk.noise import SeededNoise
 from genwerk.spec import DataSpec
@@ -88,7 +89,7 @@ class TwoStyles(Model, Samples, Styles, config=TwoStylesConfig):
 
     def mean_style(self) -> Tensor:
         if not self.config.tracked:
-            raise ValueError("this model tracked no mean style in training")
+            raise BadInput("this model tracked no mean style in training")
         return torch.full((2,), 0.5)
 
     def draw_noise(self, n: int, *, seed: int | None = None) -> list[Tensor]:
