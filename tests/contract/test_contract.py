@@ -418,7 +418,7 @@ def test_weights_of_another_model_are_refused(case: Case, tmp_path: Path, monkey
         return model
 
     for wrong, fault in ((longer, "lacks tensor 'stranger'"), (wider, "the configuration says")):
-        monkeypatch.setattr(store, "build", wrong)
+        monkeypatch.setattr("genwerk.model.build", wrong)
         with pytest.raises(ValueError, match=rf"model\.safetensors.* {fault}"):
             store.load_model(stored)
 
