@@ -124,7 +124,7 @@ def launch(processes: int, command: Sequence[str]) -> int:
 def _wait(workers: Sequence[subprocess.Popen[bytes]]) -> int | None:
     """Wait for all, and end those that do not end by themselves once one has failed; which failed first, if any."""
     first, deadline = None, math.inf
-    while any(worker.poll() is None for worker in workers):
+    while None in [worker.poll() for worker in workers]:  # all of them: one that waits must not hide one that failed
         if first is None and (first := _failed(workers)) is not None:
             deadline = time.monotonic() + GRACE
         if time.monotonic() > deadline:

@@ -71,7 +71,9 @@ def test_the_first_to_fail_speaks_for_all(capfd: pytest.CaptureFixture[str]) -> 
 
 def test_those_that_wait_for_a_failed_one_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "GRACE", 0.1)
+    begun = time.monotonic()
     assert run("import time\ntime.sleep(60) if os.environ['RANK'] == '0' else sys.exit(3)") == 3
+    assert time.monotonic() - begun < 30
 
 
 def test_a_killed_process_is_named() -> None:
