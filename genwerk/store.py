@@ -525,6 +525,9 @@ def _checkpoints(run: Path) -> list[Path]:
             )
         raise BadFile(f"{run} is not a run folder (it has no config.json)")
     checkpoints = _rounds(run / "checkpoints")
+    if not checkpoints and any((run / "checkpoints").glob(".tmp-*")):
+        with suppress(BadInput, OSError), only_writer(run):  # puts in its place what a killed writer had completed
+            checkpoints = _rounds(run / "checkpoints")
     try:
         read_config(run / "config.json")
     except BadInput as error:

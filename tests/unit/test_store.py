@@ -302,6 +302,8 @@ def test_a_kill_at_any_call_leaves_a_whole_copy(run: Path, monkeypatch: pytest.M
 def test_a_complete_copy_of_a_killed_writer_is_adopted(run: Path) -> None:
     folder = run / "checkpoints"
     (folder / "00000012").rename(folder / ".tmp-7-00000012")
+    assert store.find(run).folder == folder / "00000012", "by who reads, too"
+    (folder / "00000012").rename(folder / ".tmp-7-00000012")
     with store.only_writer(run):
         assert store.find(run).folder == folder / "00000012"
 
