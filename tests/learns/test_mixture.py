@@ -47,6 +47,6 @@ def test_the_recipe_completes_digits() -> None:
     Trainer(model, splits.train, TRAIN).fit()
     x, known = splits.test.batch().x, torch.zeros(1, 8, 8, dtype=torch.bool)
     known[:, :4] = True
-    assert model.log_prob(x).mean() > -114, "nats; one full Gaussian has -132"
+    assert model.log_prob(x).mean() > -116, "nats, of 175 rows after 1,488; one full Gaussian has -130.7 ± 1.2 on these"
     error = (model.complete(x, known, 20, seed=0).x.mean(1) - x)[:, ~known].square().mean()
     assert error < 0.6 * (splits.train.batch().x.mean(0) - x)[:, ~known].square().mean()
