@@ -25,7 +25,7 @@ def taught(seed: int) -> tuple[Model, Splits]:
 
 
 def test_bayes_rule_reads_digits() -> None:
-    """Accuracy measured: 0.989, 0.985 and 1.000 of 175, 199 and 178. The mistakes are sure ones, which a temperature makes
+    """Accuracy measured: 0.989, 0.985 and 1.000 of 175, 199 and 178. Mistakes are sure ones, which a temperature makes
     cheaper: 2.9 and 5.8 where there are any, and -log p of the true class falls from 0.089 to 0.072 and 0.158 to 0.058.
 
     A half of the held-out digits has one mistake or two, so the mean over several halvings is taken.
