@@ -19,11 +19,13 @@ def source(name: str) -> Splits:
 
 
 def taught(recipe: str, data: str, rounds: int | None, seed: int = 0) -> Model:
-    """The model of ``recipe`` after ``rounds`` (None: its own) on the training part of ``data``, ready for use."""
+    """The model of ``recipe`` after ``rounds`` (None: its own, 0: fresh) on the training part of ``data``, for use."""
     splits = source(data)
     settings = find(recipe).make(splits.spec)
     torch.manual_seed(seed)
     model = build(settings.model, splits.spec)
+    if rounds == 0:
+        return model.eval().requires_grad_(False)
     length = settings.train.rounds if rounds is None else rounds
     quiet = replace(settings.train, rounds=length, seed=seed, sample_every=0, evaluate_every=0, save_every=0)
     return Trainer(model, splits.train, quiet).fit().requires_grad_(False)

@@ -28,8 +28,8 @@ NOISE = torch.tensor([[0.25, 0.1], [0.1, 0.16]])
 
 def posterior(x: Tensor) -> MultivariateNormal:
     """p(theta | x): normal, of covariance S = (I + A' N^-1 A)^-1 and mean S A' N^-1 x."""
-    gain = SLOPE.T @ torch.linalg.inv(NOISE)
-    covariance = torch.linalg.inv(torch.eye(2) + gain @ SLOPE)
+    gain = (SLOPE.T @ torch.linalg.inv(NOISE)).to(x)
+    covariance = torch.linalg.inv(torch.eye(2).to(x) + gain @ SLOPE.to(x))
     return MultivariateNormal(x @ (covariance @ gain).T, covariance)
 
 
@@ -64,7 +64,7 @@ def test_a_posterior_is_learned(simulated: Splits, config: FlowConfig) -> None:
     assert batch.condition is not None
     truth = posterior(batch.condition * units).log_prob(batch.x)
     assert -0.01 < (truth - model.log_prob(batch.x, batch.condition)).mean() < 0.03
-    told = torch.tensor([[8_000.0, -0.5]])
+    told = torch.tensor([[8_000.0, -0.5]], dtype=torch.float64)
     drawn, wanted = verbs.sample(model, 4_000, given=told, seed=0).x, posterior(told * units)
     torch.testing.assert_close(drawn.mean(0), wanted.mean[0], rtol=0, atol=0.06)
     torch.testing.assert_close(drawn.T.cov(), wanted.covariance_matrix.squeeze(), rtol=0, atol=0.04)
