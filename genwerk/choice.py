@@ -79,7 +79,7 @@ class Choice:
         ]
         if self.past:
             told.append(
-                f"Training went past its best (it began to learn its examples by heart): the {by} was {self.best:.4g} "
-                f"at round {self.round:,} and {self.latest:.4g} at round {self.judged:,}."
+                f"Training went past its best: the {by} was {self.best:.4g} at round {self.round:,} and "
+                f"{self.latest:.4g} at round {self.judged:,}."
             )
         return told

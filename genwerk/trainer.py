@@ -46,6 +46,8 @@ SHOWN = 64
 """Examples in a picture made during training."""
 EVALUATIONS = {True: 40, False: 10}
 """Evaluations in a stage by a figure that is steady, and by one that is of samples, if no number of rounds is set."""
+FEWEST_ROUNDS = 20
+"""Rounds between evaluations, at the least, if no number is set: patience over fewer would be with noise."""
 SHARE = {True: 16, False: 20}
 """Examples that are trained on, at the least, for each by which a model is then judged: what bounds the cost of it."""
 
@@ -508,7 +510,7 @@ class Trainer:
             return self.settings.evaluate_every
         steady = self.choice.steady
         cost = math.ceil(SHARE[steady] * len(self.judges) / self._batch_size)
-        return max(1, stage.rounds // EVALUATIONS[steady], cost)
+        return max(FEWEST_ROUNDS, stage.rounds // EVALUATIONS[steady], cost)
 
     def _judge(self, stage: Stage) -> Generator[Event, None, bool]:
         if self.evaluate is None or not stage.judged:

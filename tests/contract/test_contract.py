@@ -413,8 +413,12 @@ def test_weights_of_another_model_are_refused(case: Case, tmp_path: Path, monkey
         owner, leaf = model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
         value = getattr(owner, leaf)
         other = value.new_empty(value.shape[0] + 1, *value.shape[1:])
+        learned = isinstance(value, torch.nn.Parameter)
         delattr(owner, leaf)
-        owner.register_buffer(leaf, other)
+        if learned:
+            owner.register_parameter(leaf, torch.nn.Parameter(other))
+        else:
+            owner.register_buffer(leaf, other)
         return model
 
     for wrong, fault in ((longer, "lacks tensor 'stranger'"), (wider, "the configuration says")):

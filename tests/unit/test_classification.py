@@ -138,7 +138,8 @@ def test_gaussian_naive_bayes_is_what_one_diagonal_gaussian_learns() -> None:
     )
 
 
-def test_examples_are_taken_in_batches_and_the_evidence_is_the_mixture() -> None:
+def test_examples_are_taken_in_batches_and_the_evidence_is_the_mixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genwerk.batching.FULL", 0)
     model, x = Far(Config(), SPEC), torch.randn(1100, 3, generator=torch.Generator().manual_seed(0))
     found = classify(model, Batch(x), torch.tensor([0.5, 0.5, 0.0]))
     assert found.probabilities.shape == (1100, 3)

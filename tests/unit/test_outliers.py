@@ -168,7 +168,8 @@ def test_a_model_of_classes_scores_their_mixture() -> None:
     torch.testing.assert_close(log_evidence(model, x, prior=prior), (densities.exp() @ prior.double()).log())
 
 
-def test_bounds_are_said_to_be_such_and_belong_to_their_seeds() -> None:
+def test_bounds_are_said_to_be_such_and_belong_to_their_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genwerk.batching.FULL", 0)
     model, x = Noisy(Config(), SPEC), torch.zeros(700, D)
     reference = Dataset(x=torch.zeros(10, D), spec=SPEC)
     found = out_of_distribution(model, Batch(x), reference, draws=50, seed=7)

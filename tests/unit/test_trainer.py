@@ -174,6 +174,15 @@ def test_choosing_and_patience_are_bit_exact_over_a_resume(tmp_path: Path, stop:
     assert all(torch.equal(v, rest.finished().state_dict()[k]) for k, v in whole.finished().state_dict().items())
 
 
+def test_a_short_run_is_not_ended_by_noise(tmp_path: Path) -> None:
+    short = replace(JUDGED, rounds=60, evaluate_every=None, patience=2)
+    worse = lambda model, *_: Judged({"score": 1.0 + int(model.played)}, "score")  # noqa: E731
+    run = trainer(tmp_path, short, evaluate=worse, validation=data(2))
+    events = list(run)
+    assert [e.round for e in events if isinstance(e, Evaluated)] == [20, 30, 50, 60]
+    assert [e.round for e in events if isinstance(e, StageDone)] == [30, 60]
+
+
 def test_figures_of_samples_choose_and_end_nothing(tmp_path: Path) -> None:
     run = trainer(tmp_path, JUDGED, evaluate=lambda *x: replace(valley(*x), steady=False))
     events = list(run)
@@ -194,11 +203,11 @@ def test_a_checkpoint_of_before_there_was_a_choice_goes_on(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("rounds", "examples", "steady", "every"),
     [
-        (300, 50, True, 7),
+        (300, 50, True, 20),
         (300, 1000, True, 125),
         (300, 50, False, 30),
         (100_000, 1000, True, 2500),
-        (1, 1, True, 1),
+        (1, 1, True, 20),
     ],
 )
 def test_evaluations_are_spread_over_a_stage(rounds: int, examples: int, steady: bool, every: int) -> None:
