@@ -123,8 +123,8 @@ class Train:
     """Rounds between sample pictures; 0 makes them only at the end."""
     evaluate_every: int | None = None
     """Rounds between evaluations on validation examples, which choose the weights; 0 evaluates only at the end. None
-    evaluates a stage 40 times (10 times by samples), or more rarely where that would take long beside training or be more
-    often than every 20 rounds."""
+    evaluates a stage 40 times (10 times by samples), not more often than every 20 rounds, and more rarely where that
+    would take long beside training."""
     patience: int = 10
     """Evaluations without a better figure after which a stage ends; 0 never ends one. Figures of samples end none, for
     they are a matter of luck, nor do those of games."""
