@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genwerk import recipes
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import build
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="image", shape=(1, 28, 28), classes=tuple("0123456789"))
 BATCH = 64

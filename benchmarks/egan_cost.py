@@ -19,15 +19,15 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from genwerk.adversarial.objectives import ObjectiveName
+from genwerk.core.model import Model
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.egan import EGAN, EGANConfig
 from genwerk.families.gan import GAN, GANConfig
-from genwerk.model import Model
-from genwerk.nn.adversaries import adversaries
-from genwerk.settings import Optim, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.nn.adversarial.networks import adversaries
+from genwerk.nn.adversarial.objectives import ObjectiveName
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 OBJECTIVES: tuple[ObjectiveName, ...] = ("minimax", "non-saturating", "least-squares")
 

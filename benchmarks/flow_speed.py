@@ -19,8 +19,8 @@ import torch
 import zuko
 from torch import Tensor, nn
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.realnvp import RealNVP, RealNVPConfig
-from genwerk.spec import DataSpec
 
 SIZES = [(2, 8, (64, 64), 256), (43, 8, (128, 128), 256)]
 """Columns, couplings, hidden layers, batch."""

@@ -22,15 +22,15 @@ import torch
 import zuko
 from torch import Tensor, nn
 
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.data.toys import TOYS
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowModel
 from genwerk.families.realnvp import RealNVPConfig
-from genwerk.model import build
 from genwerk.recipes import REGISTRY
-from genwerk.settings import Optim, Recipe
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe
 
 SPEC = DataSpec(kind="table", shape=(2,))
 TURN = 50

@@ -19,12 +19,12 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.gan import GAN, GANConfig
 from genwerk.recipes.gan import pair
-from genwerk.settings import Optim, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 BATCH, LATENT = 64, 100
 SPEC = DataSpec(kind="image", shape=(1, 28, 28))

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import genwerk
-from genwerk import verbs
-from genwerk.abilities import Denoises
+from genwerk import tasks
+from genwerk.core.abilities import Denoises
+from genwerk.core.spec import Batch
+from genwerk.core.tokens import Vocabulary
 from genwerk.data import Data, open_data
 from genwerk.data.dataset import Dataset
-from genwerk.pictures import write_examples
-from genwerk.spec import Batch
-from genwerk.tokens import Vocabulary
+from genwerk.modalities.pictures import write_examples
 
 HAIR = ("aqua", "black", "blonde", "blue", "brown", "gray", "green", "orange", "pink", "purple", "red", "white")
 EYES = ("aqua", "black", "blue", "brown", "green", "orange", "pink", "purple", "red", "yellow")
@@ -95,7 +95,7 @@ def main() -> None:
     figures: dict[str, object] = {"classifier": known}
     for guidance in options.guidance or [model.sampling.guidance]:
         start, sampling = time.process_time(), replace(model.sampling, guidance=guidance)
-        x = verbs.sample(model, len(texts), text=texts, seed=options.seed, sampling=sampling, size=60).x
+        x = tasks.sample(model, len(texts), text=texts, seed=options.seed, sampling=sampling, size=60).x
         found = right(net, x, hair(texts, vocabulary)).float()
         by_hair = dict(zip(HAIR, found.view(len(HAIR), -1).mean(1).tolist(), strict=True))
         seconds = time.process_time() - start

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import genwerk
-from genwerk import verbs
+from genwerk import tasks
 from genwerk.data.scenes import captions, examples, held_out, parse
 
 FIELDS = ("shape", "colour", "size", "position")
@@ -104,7 +104,7 @@ def main() -> None:
     texts = [caption for caption in captions() for _ in range(options.each)]
     assert model.spec.vocabulary is not None
     start = time.perf_counter()
-    x = verbs.sample(
+    x = tasks.sample(
         model, len(texts), text=model.spec.vocabulary.encode(texts), seed=options.seed, sampling=sampling, size=96
     ).x
     seconds = time.perf_counter() - start

@@ -58,12 +58,12 @@ def ours(x: Array, kind: Any, iterations: int) -> tuple[float, float]:
     """Seconds of a fit, and the mean log-likelihood it reached."""
     import torch
 
+    from genwerk.core.model import Stage
+    from genwerk.core.spec import DataSpec
     from genwerk.data.dataset import Dataset
     from genwerk.families.mixture import Mixture, MixtureConfig
-    from genwerk.model import Stage
-    from genwerk.settings import Train
-    from genwerk.spec import DataSpec
-    from genwerk.trainer import Trainer
+    from genwerk.training.settings import Train
+    from genwerk.training.trainer import Trainer
 
     class Continued(Mixture):
         """A mixture whose training goes on from where it has been placed."""

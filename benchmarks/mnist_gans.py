@@ -18,16 +18,16 @@ from pathlib import Path
 import torch
 
 from genwerk import recipes
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.data import Data, Splits, open_data
-from genwerk.evaluation import evaluate
-from genwerk.events import RoundDone
+from genwerk.evaluation.report import evaluate
 from genwerk.families.gan import GANConfig
-from genwerk.model import build
-from genwerk.pictures import write_examples
-from genwerk.settings import Evaluate, Recipe, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
-from genwerk.verbs import sample
+from genwerk.modalities.pictures import write_examples
+from genwerk.tasks import sample
+from genwerk.training.events import RoundDone
+from genwerk.training.settings import Evaluate, Recipe, Train
+from genwerk.training.trainer import Trainer
 
 GAMES = (
     "minimax",

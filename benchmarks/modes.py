@@ -18,15 +18,15 @@ from statistics import mean
 
 import torch
 
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.data import Data, open_data
 from genwerk.data.toys import TOYS, Gaussians
 from genwerk.families.gan import GANConfig
 from genwerk.metrics import mode_coverage
-from genwerk.model import build
 from genwerk.recipes import recipe
-from genwerk.settings import Recipe
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Recipe
+from genwerk.training.trainer import Trainer
 
 OBJECTIVES = ("minimax", "non-saturating", "least-squares", "hinge")
 PUBLISHED = ("gan", "wgan-gp", "wgan", "egan", "began")

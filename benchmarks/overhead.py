@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.vae import VAE, VAEConfig
-from genwerk.settings import Optim, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 BATCH = 128
 SPEC = DataSpec(kind="image", shape=(1, 28, 28))

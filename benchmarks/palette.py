@@ -20,7 +20,7 @@ from genwerk.data.palette import Bytes, Histogram, cluster, histogram, lab, merg
 
 
 def means(found: Histogram, n: int, seed: int) -> Bytes:
-    """The rounded mean in RGB of each cluster of :func:`genwerk.data.palette.cluster`."""
+    """The rounded mean in RGB of each cluster of :func:`cluster`."""
     members = KMeans(n, n_init=4, random_state=seed).fit(lab(found.colours), sample_weight=found.counts * 1.0).labels_
     sums = np.stack([np.bincount(members, channel * found.counts, n) for channel in found.colours.T], axis=1)
     rounded: Bytes = (sums / np.bincount(members, found.counts, n)[:, None]).round().astype(np.uint8)

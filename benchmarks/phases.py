@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 
 from genwerk import Batch, Config, Data, Model, Optim, Train, Trainer, build, interpolate, open_data
-from genwerk.abilities import Decodes, Encodes
+from genwerk.core.abilities import Decodes, Encodes
 from genwerk.data import phases
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.vae import VAEConfig
-from genwerk.pictures import grid, write_image
+from genwerk.modalities.pictures import grid, write_image
 
 WIDTHS, CODE = (256, 64), 2
 CONFIGS: dict[str, Config] = {

@@ -18,17 +18,17 @@ from pathlib import Path
 
 import torch
 
-from genwerk import verbs
+from genwerk import tasks
+from genwerk.core.model import build
+from genwerk.core.spec import Batch
 from genwerk.data import Data, Splits, open_data
-from genwerk.events import RoundDone
 from genwerk.families.autoregressive import AutoregressiveModel
 from genwerk.families.pixelrnn import PixelRNNConfig
-from genwerk.model import build
-from genwerk.pictures import grid, write_image
+from genwerk.modalities.pictures import grid, write_image
 from genwerk.recipes import recipe
-from genwerk.settings import Recipe
-from genwerk.spec import Batch
-from genwerk.trainer import Trainer
+from genwerk.training.events import RoundDone
+from genwerk.training.settings import Recipe
+from genwerk.training.trainer import Trainer
 
 SHOWN, COMPLETIONS = 8, 6
 PATIENCE = 4
@@ -44,7 +44,7 @@ def as_numbers(splits: Splits) -> Splits:
 def bits(model: AutoregressiveModel, splits: Splits) -> float:
     """Held-out bits a pixel."""
     model.eval()
-    nats = verbs.log_likelihood(model, splits.test).nats
+    nats = tasks.log_likelihood(model, splits.test).nats
     model.train()
     return -nats / (splits.spec.shape[1] * splits.spec.shape[2] * log(2))
 
@@ -93,13 +93,13 @@ def main() -> None:
         batch = splits.test.batch(slice(SHOWN))
         known = torch.zeros(splits.spec.shape, dtype=torch.bool)
         known[:, : splits.spec.shape[1] // 2] = True
-        made = verbs.complete(best, batch, known, COMPLETIONS, seed=0)
+        made = tasks.complete(best, batch, known, COMPLETIONS, seed=0)
         veiled = torch.where(known, batch.x, 0.5)[:, None]
         sheet = torch.cat([veiled, made.x, batch.x[:, None]], 1).flatten(0, 1)
         origin = {"recipe": "pixelrnn-pokemon", "encoding": name, "round": rounds, "seed": 0}
         stem = name.replace(" ", "")
         print(write_image(options.out / f"{stem}.png", grid(sheet, COMPLETIONS + 2, scale=3), origin))
-        sampled = Batch(verbs.sample(best, 48, seed=0).x)
+        sampled = Batch(tasks.sample(best, 48, seed=0).x)
         write_image(options.out / f"{stem}-samples.png", grid(sampled.x, 12, scale=3), origin)
 
 

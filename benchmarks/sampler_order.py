@@ -26,11 +26,11 @@ import diffusers
 import torch
 from torch import Tensor
 
+from genwerk.core.noise import BatchNoise
 from genwerk.diffusion.parameterisation import Estimate, estimate
 from genwerk.diffusion.samplers import SAMPLERS, SamplerName, denoise
 from genwerk.diffusion.sampling import Sampling
 from genwerk.diffusion.schedule import Level, Process, Spacing, path
-from genwerk.noise import BatchNoise
 
 STEPS = (5, 10, 20, 50, 100)
 POINTS, SEED = 2000, 0

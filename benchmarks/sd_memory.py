@@ -15,10 +15,10 @@ import time
 
 import torch
 
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.interop.components import STABLE_DIFFUSION, denoiser_config
 from genwerk.interop.weights import Unfilled
-from genwerk.model import build
-from genwerk.spec import DataSpec
 
 UNET = {"cross_attention_dim": 768, "sample_size": 64}
 """What Stable Diffusion 1.5's config.json says other than UNet2DConditionModel's defaults."""

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 
 from genwerk import Config, Data, Model, Optim, Train, Trainer, build, open_data
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Splits
-from genwerk.evaluation import rebuild
+from genwerk.evaluation.report import rebuild
 from genwerk.families.vae import VAEConfig
 from genwerk.families.vaegan import VAEGANConfig
-from genwerk.nn.dcgan import channels, stages
-from genwerk.pictures import grid, write_image
+from genwerk.modalities.pictures import grid, write_image
+from genwerk.nn.adversarial.dcgan import channels, stages
 from genwerk.recipes import recipe
-from genwerk.spec import DataSpec
 
 SHOWN = 12
 

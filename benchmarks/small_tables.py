@@ -20,10 +20,10 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer
 
 import genwerk
-from genwerk import store
 from genwerk.data import open_data
 from genwerk.data.dataset import Data
-from genwerk.verbs import Likelihood, log_likelihood
+from genwerk.runs import store
+from genwerk.tasks import Likelihood, log_likelihood
 
 RECIPES = (
     "mixture",

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from genwerk import Config, Data, Model, Optim, Splits, Train, Trainer, Turn, Turns, load, open_data
-from genwerk.model import Draw, Loss, Player
-from genwerk.spec import Batch, DataSpec
-from genwerk.verbs import sample
+from genwerk.core.model import Draw, Loss, Player
+from genwerk.core.spec import Batch, DataSpec
+from genwerk.tasks import sample
 
 WINDOW, STEP, BANDS = 0.032, 0.008, 40
 SHIFT = 0.1

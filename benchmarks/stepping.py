@@ -14,11 +14,11 @@ import time
 
 import torch
 
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive import AutoregressiveModel
-from genwerk.model import build
+from genwerk.nn.autoregressive.network import generate
 from genwerk.recipes import recipe
-from genwerk.spec import DataSpec
-from genwerk.stepper import generate
 
 MNIST = DataSpec(kind="image", shape=(1, 28, 28), classes=tuple("0123456789"))
 CIFAR10 = DataSpec(kind="image", shape=(3, 32, 32))

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/wavenet_speed.py [--steps 2000] [--naive 5]
 
-The step is all that a user's sample takes: logits, the draw, writing the symbol (`genwerk.stepper.emit`). The pass is
+The step is all that a user's sample takes: logits, the draw, writing the symbol (`emit`). The pass is
 granted what a careful user would do: skips and output are computed for the last sample alone. Times are of the
 processor, so that neighbours on the machine count less; the wall's stand beside them.
 """
@@ -16,8 +16,8 @@ from collections.abc import Callable
 import torch
 
 from genwerk.families.wavenet import WaveNetConfig
-from genwerk.nn.wavenet import WaveNetStepper
-from genwerk.stepper import emit
+from genwerk.nn.autoregressive.network import emit
+from genwerk.nn.autoregressive.wavenet import WaveNetStepper
 
 PUBLISHED = WaveNetConfig(stacks=3, layers=10, residual=32, gate=32, skip=128, head=128)
 

@@ -24,18 +24,14 @@ if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 if TYPE_CHECKING:
-    from genwerk.abilities import abilities
-    from genwerk.classification import classify
+    from genwerk.core.abilities import abilities
+    from genwerk.core.model import Config, Model, Stage, Turn, Turns, build
+    from genwerk.core.spec import Batch, DataSpec
     from genwerk.data import Data, Dataset, Splits, open_data
-    from genwerk.evaluation import evaluate
-    from genwerk.model import Config, Model, Stage, Turn, Turns, build
-    from genwerk.outliers import out_of_distribution
+    from genwerk.evaluation.report import evaluate
     from genwerk.recipes import recipe
-    from genwerk.run import Run, load, train
-    from genwerk.settings import Evaluate, Optim, Recipe, Train
-    from genwerk.spec import Batch, DataSpec
-    from genwerk.trainer import Trainer
-    from genwerk.verbs import (
+    from genwerk.runs.run import Run, load, train
+    from genwerk.tasks import (
         bits_per_dim,
         complete,
         encode,
@@ -46,20 +42,24 @@ if TYPE_CHECKING:
         sample,
         traverse,
     )
+    from genwerk.tasks.classification import classify
+    from genwerk.tasks.outliers import out_of_distribution
+    from genwerk.training.settings import Evaluate, Optim, Recipe, Train
+    from genwerk.training.trainer import Trainer
 
 _HOMES = {
-    "abilities": "abilities",
-    "classification": "classify",
+    "core.abilities": "abilities",
+    "tasks.classification": "classify",
     "data": "Data Dataset Splits open_data",
-    "evaluation": "evaluate",
-    "model": "Config Model Stage Turn Turns build",
-    "outliers": "out_of_distribution",
-    "settings": "Evaluate Optim Recipe Train",
+    "evaluation.report": "evaluate",
+    "core.model": "Config Model Stage Turn Turns build",
+    "tasks.outliers": "out_of_distribution",
+    "training.settings": "Evaluate Optim Recipe Train",
     "recipes": "recipe",
-    "run": "Run load train",
-    "spec": "Batch DataSpec",
-    "trainer": "Trainer",
-    "verbs": "bits_per_dim complete encode interpolate log_likelihood nearest reconstruct sample traverse",
+    "runs.run": "Run load train",
+    "core.spec": "Batch DataSpec",
+    "training.trainer": "Trainer",
+    "tasks": "bits_per_dim complete encode interpolate log_likelihood nearest reconstruct sample traverse",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -13,9 +13,9 @@ import tyro
 
 from genwerk.cli import denoising, machine, matching, scoring, steering, training, using
 from genwerk.cli.options import checked
-from genwerk.errors import BadInput
-from genwerk.launcher import may_speak
-from genwerk.progress import complain, outlets, say
+from genwerk.cli.progress import complain, outlets, say
+from genwerk.core.errors import BadInput
+from genwerk.training.launcher import may_speak
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "recipes": training.recipes,
@@ -87,7 +87,7 @@ def _told_of_memory(error: Exception) -> Exception:
     """What to do where ``error`` says that memory could not be had; any other error as it is."""
     if not isinstance(error, (MemoryError, RuntimeError)):
         return error
-    from genwerk.batching import out_of_memory
+    from genwerk.core.batching import out_of_memory
 
     why = str(error).partition("\n")[0] or "none is left"
     lacking = f"there is not enough memory ({why}); ask for fewer or smaller examples, or for a smaller model"

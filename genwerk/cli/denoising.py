@@ -43,12 +43,12 @@ def image_to_image(
         seed: Seed of the noise.
         out: File to write (default: RUN/out/image-to-image).
     """
-    from genwerk import verbs
+    from genwerk import tasks
 
     opened = open_run(run, machine)
     batch = opened.worded(opened.examples(input, n, label), prompt)
     asked, away = denoising.sampling(opened), denoising.away(opened)
-    made = verbs.edit(opened.model, batch, strength, seed=seed, sampling=asked, negative=away)
+    made = tasks.edit(opened.model, batch, strength, seed=seed, sampling=asked, negative=away)
     told = "; ".join(prompt) or None
     shown = replace(batch, target=made)
     opened.write(shown, out, "image-to-image", seed=seed, strength=strength, prompt=told, label=label)
@@ -73,11 +73,11 @@ def watch(
         seed: Seed of all samples.
         out: File to write (default: RUN/out/watch).
     """
-    from genwerk import verbs
-    from genwerk.noise import Seeds
-    from genwerk.spec import Batch
+    from genwerk import tasks
+    from genwerk.core.noise import Seeds
+    from genwerk.core.spec import Batch
 
     opened = open_run(run, machine)
     text, seeds = opened.texts(prompt, first + n), Seeds(seed, first)
-    shown = verbs.watch(opened.model, n, frames, label=opened.label(label), text=text, seed=seeds)
+    shown = tasks.watch(opened.model, n, frames, label=opened.label(label), text=text, seed=seeds)
     opened.write(Batch(shown.flatten(0, 1)), out, "watch", columns=shown.shape[1], seed=seed, first=first)

@@ -8,7 +8,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from genwerk.cli.options import Json, Run, print_json
-from genwerk.progress import say, table, tell_skipped
+from genwerk.cli.progress import say, table, tell_skipped
 
 
 def data(
@@ -58,7 +58,7 @@ def data(
         out: Also write a picture of some examples here (and a .wav of sounds).
     """
     from genwerk.data import Data, open_data
-    from genwerk.pictures import write_examples
+    from genwerk.modalities.pictures import write_examples
 
     splits = open_data(
         Data(
@@ -113,7 +113,7 @@ def data(
 
 def doctor(*, as_json: Json = False) -> None:
     """Say what will be used on this machine, and why."""
-    from genwerk.doctor import examine
+    from genwerk.commands.doctor import examine
 
     findings = examine()
     if as_json:
@@ -129,8 +129,8 @@ def demo(*, out: Path = Path("demo"), seed: int = 0) -> None:
         out: Folder for the runs and pictures.
         seed: Seed of everything.
     """
-    from genwerk.demo import play
-    from genwerk.progress import follow
+    from genwerk.cli.progress import follow
+    from genwerk.gallery.demo import play
 
     play(out, seed, say=say, follow=follow)
 
@@ -143,7 +143,7 @@ def figure(name: Positional[str] = "", *, out: Path = Path("pictures"), seed: in
         out: Folder for the pictures.
         seed: Seed of everything.
     """
-    from genwerk.figures import FIGURES, draw
+    from genwerk.gallery.figures import FIGURES, draw
 
     if not name:
         table(("figure", "what it shows"), list(FIGURES.items()))

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from genwerk.cli.options import HERE, AtLeast, Greatest, Input, Json, On, Out, Run, open_run, print_json
-from genwerk.progress import say
+from genwerk.cli.progress import say
 
 
 def zero_shot(
@@ -25,7 +25,7 @@ def zero_shot(
         prompts: The texts to choose from (default: all captions that occur in the examples, of which one's own is then
             right).
     """
-    from genwerk import retrieval
+    from genwerk.tasks import retrieval
 
     opened = open_run(run, machine)
     batch = opened.examples(input, n, None)
@@ -62,7 +62,7 @@ def search(
         k: Number of examples to show.
         out: File to write (default: RUN/out/search).
     """
-    from genwerk import retrieval
+    from genwerk.tasks import retrieval
 
     opened = open_run(run, machine)
     batch = opened.examples(input, n, None)

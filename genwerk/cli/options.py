@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import tyro
 from tyro.conf import Positional, arg
 
+from genwerk.cli.progress import say
+from genwerk.core.errors import BadInput
 from genwerk.diffusion.names import SamplerName, Spacing
-from genwerk.errors import BadInput
-from genwerk.progress import say
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from genwerk.commands.inputs import OpenRun
+    from genwerk.core.options import Decoding
     from genwerk.diffusion.sampling import Sampling
-    from genwerk.inputs import OpenRun
-    from genwerk.stepper import Decoding
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -137,9 +137,9 @@ def as_size(size: str | None) -> tuple[int, int] | None:
 
 def open_run(run: Path, machine: Machine, data: str | None = None) -> OpenRun:
     """The trained model in a run folder, with what a command may ask of it."""
-    from genwerk import batching
-    from genwerk.inputs import OpenRun
-    from genwerk.runtime import Runtime
+    from genwerk.commands.inputs import OpenRun
+    from genwerk.core import batching
+    from genwerk.training.runtime import Runtime
 
     session.enter_context(batching.within(machine.memory))
     opened = OpenRun(run, machine.device, data, say, precision=machine.precision)
@@ -150,7 +150,7 @@ def open_run(run: Path, machine: Machine, data: str | None = None) -> OpenRun:
 
 def as_decoding(temperature: float | None, top_k: int | None, top_p: float | None) -> Decoding | None:
     """How symbols are drawn; None where nothing was asked."""
-    from genwerk.stepper import Decoding
+    from genwerk.core.options import Decoding
 
     asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     given = {name: value for name, value in asked.items() if value is not None}

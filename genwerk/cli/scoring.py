@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import arg
 
 from genwerk.cli.options import HERE, Greatest, Json, On, Prior, Run, open_run, print_json, tell_prior
-from genwerk.progress import say, table
+from genwerk.cli.progress import say, table
 
 if TYPE_CHECKING:
-    from genwerk.classification import Calibrated, Classification
+    from genwerk.commands.inputs import OpenRun
     from genwerk.data import Dataset
-    from genwerk.inputs import OpenRun
+    from genwerk.tasks.classification import Calibrated, Classification
 
 Show = Annotated[int, arg(help="Greatest number of rows to print; 0 prints all.")]
 
@@ -40,7 +40,7 @@ def classify(
         temperature: What the logarithms of your input's class probabilities are divided by, as measured without it.
         seed: Seed of the choice of halves.
     """
-    from genwerk import classification
+    from genwerk.tasks import classification
 
     opened = open_run(run, machine)
     classification.classes_of(opened.model)
@@ -76,7 +76,7 @@ def outliers(
         draws: Importance draws an example, for likelihood bounds.
         seed: Seed of the draws, and of the choice of held-out examples.
     """
-    from genwerk.outliers import out_of_distribution
+    from genwerk.tasks.outliers import out_of_distribution
 
     opened = open_run(run, machine)
     reference = some(held(opened, labels=False), examples, seed)

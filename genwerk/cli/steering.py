@@ -21,7 +21,7 @@ from genwerk.cli.options import (
     open_run,
     print_json,
 )
-from genwerk.progress import say, table
+from genwerk.cli.progress import say, table
 
 Level = Literal["coarse", "middle", "fine"]
 
@@ -55,13 +55,14 @@ def interpolate(
         seed: Seed of the samples that numbers name, of that search, or of that noise.
         out: File to write (default: RUN/out/interpolation).
     """
-    from genwerk import steering, verbs
-    from genwerk.abilities import abilities
-    from genwerk.spec import Batch
+    from genwerk import tasks
+    from genwerk.core.abilities import abilities
+    from genwerk.core.spec import Batch
+    from genwerk.tasks import steering
 
     opened = open_run(run, machine)
     if texts:
-        way = verbs.between(opened.model, opened.condition(a), opened.condition(b), steps, seed=seed)
+        way = tasks.between(opened.model, opened.condition(a), opened.condition(b), steps, seed=seed)
         opened.write(Batch(way), out, "interpolation", columns=steps, a=a, b=b, seed=seed)
         return
     model, drawn = opened.model, opened.samples(a, b)
@@ -74,7 +75,7 @@ def interpolate(
         c = steering.told(model, 1, opened.label(label)) if place == "z" else None
         way = steering.interpolate(model, start, end, steps, space=place, path=chosen, condition=c)
     else:
-        way = verbs.interpolate(model, opened.one(a, label), opened.one(b, label), steps, chosen)
+        way = tasks.interpolate(model, opened.one(a, label), opened.one(b, label), steps, chosen)
     opened.write(Batch(way.flatten(0, 1)), out, "interpolation", columns=steps, a=a, b=b, seed=seed)
 
 
@@ -103,8 +104,9 @@ def project(
         seed: Seed of the search.
         out: File to write (default: RUN/out/projection); the latents go beside it.
     """
-    from genwerk import pictures, steering
-    from genwerk.spec import Batch
+    from genwerk.core.spec import Batch
+    from genwerk.modalities import pictures
+    from genwerk.tasks import steering
 
     opened = open_run(run, machine)
     batch = opened.examples(input, n, label, exact=not resize)
@@ -142,8 +144,8 @@ def mix(
     """
     import torch
 
-    from genwerk import steering
-    from genwerk.spec import Batch
+    from genwerk.core.spec import Batch
+    from genwerk.tasks import steering
 
     opened = open_run(run, machine)
     sizes = steering.styled(opened.model, "mixing styles").style_sizes
@@ -174,8 +176,8 @@ def truncate(
         seed: Seed of the samples.
         out: File to write (default: RUN/out/truncation).
     """
-    from genwerk import steering
-    from genwerk.spec import Batch
+    from genwerk.core.spec import Batch
+    from genwerk.tasks import steering
 
     opened = open_run(run, machine)
     made = steering.truncate(opened.model, rows, psi, opened.label(label), seed=seed)
@@ -209,9 +211,9 @@ def edit(
         seed: Seed of these, of the sample that a number names, and of a search for an image's latent.
         out: File to write (default: RUN/out/edit).
     """
-    from genwerk import steering
-    from genwerk.abilities import abilities
-    from genwerk.spec import Batch
+    from genwerk.core.abilities import abilities
+    from genwerk.core.spec import Batch
+    from genwerk.tasks import steering
 
     opened = open_run(run, machine)
     model, wanted = opened.model, opened.label(attribute)
@@ -247,7 +249,7 @@ def entanglement(
         samples: Samples in which a classifier of the data's classes is to be told from the latent.
         seed: Seed of the latents.
     """
-    from genwerk import steering
+    from genwerk.tasks import steering
 
     opened = open_run(run, machine)
     classify = opened.classifier if opened.spec.kind == "image" and opened.spec.classes else None

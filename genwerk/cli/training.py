@@ -12,7 +12,7 @@ import tyro
 from tyro.conf import Positional
 
 from genwerk.cli.options import Device, Json, print_json
-from genwerk.progress import say, table
+from genwerk.cli.progress import say, table
 
 SHORTHANDS = {"--data": "--data.source", "--rounds": "--train.rounds", "--seed": "--train.seed"}
 """Short names of the settings that are typed most."""
@@ -38,9 +38,9 @@ def show(recipe: Positional[str], *, as_json: Annotated[bool, tyro.conf.arg(name
     """
     from inspect import getdoc
 
-    from genwerk import store
     from genwerk.recipes import find
-    from genwerk.settings import to_json
+    from genwerk.runs import store
+    from genwerk.training.settings import to_json
 
     if Path(recipe).is_dir():
         stored = store.find(recipe)
@@ -87,13 +87,14 @@ def train_command(arguments: Sequence[str]) -> None:
     """``genwerk train``: the settings on offer are those of the recipe fitted to the data that were named."""
     from inspect import getdoc
 
-    from genwerk import runtime, store
+    from genwerk.cli.progress import follow
     from genwerk.data import open_data
     from genwerk.data.hub import allow
-    from genwerk.progress import follow
     from genwerk.recipes import find
-    from genwerk.run import Training
-    from genwerk.settings import Recipe
+    from genwerk.runs import store
+    from genwerk.runs.run import Training
+    from genwerk.training import runtime
+    from genwerk.training.settings import Recipe
 
     name = next((a for a in arguments if not a.startswith("-")), None)
     if name is None or not arguments or arguments[0].startswith("-"):

@@ -33,7 +33,7 @@ from genwerk.cli.options import (
     print_json,
     tell_prior,
 )
-from genwerk.progress import report_figures, say
+from genwerk.cli.progress import report_figures, say
 
 
 def sample(
@@ -70,15 +70,15 @@ def sample(
         out: File to write (.png or .jpg a sheet, .wav or .flac sounds one after the other, NAME/ a file each, .csv
             or .npz the values; default: RUN/out/samples).
     """
-    from genwerk import verbs
-    from genwerk.noise import Seeds
+    from genwerk import tasks
+    from genwerk.core.noise import Seeds
 
     opened = open_run(run, machine)
     n = n or (1 if opened.foreign else 64)
     shown = observation or getattr(opened.model, "observation", None)  # of what a VAE knows of an example
     if label is None:
         tell_prior(opened, prior)
-    drawn = verbs.samples(
+    drawn = tasks.samples(
         opened.model,
         n,
         label=opened.label(label),
@@ -119,15 +119,15 @@ def reconstruct(
         seed: Seed of the noise.
         out: File to write (default: RUN/out/reconstructions).
     """
-    from genwerk import verbs
-    from genwerk.noise import SeededNoise
+    from genwerk import tasks
+    from genwerk.core.noise import SeededNoise
 
     opened = open_run(run, machine)
     batch = opened.examples(input, n, label)
     if noise > 0:
         noisy = batch.x + noise * SeededNoise(len(batch), seed, batch.x.device).normal(*opened.spec.shape)
         batch = replace(batch, x=noisy.clamp(0, 1) if opened.spec.kind == "image" else noisy)
-    made = verbs.reconstruct(opened.model, batch)
+    made = tasks.reconstruct(opened.model, batch)
     error = (made - batch.x).square().mean().item()
     opened.write(replace(batch, target=made), out, "reconstructions", seed=seed, input=input)
     say(f"mean squared error {error:.5f} per value over {len(batch)} examples")
@@ -151,12 +151,12 @@ def traverse(
         steps: Values a dimension takes, over the range that 98 % of the training data have.
         out: File to write (default: RUN/out/traversal).
     """
-    from genwerk import verbs
-    from genwerk.spec import Batch
+    from genwerk import tasks
+    from genwerk.core.spec import Batch
 
     opened = open_run(run, machine)
-    span = verbs.latent_span(opened.model, opened.splits.train)
-    plane = verbs.traverse(opened.model, opened.one(input, label), dims, steps=steps, span=span)
+    span = tasks.latent_span(opened.model, opened.splits.train)
+    plane = tasks.traverse(opened.model, opened.one(input, label), dims, steps=steps, span=span)
     opened.write(Batch(plane.flatten(0, 1)), out, "traversal", columns=plane.shape[1], dims=str(dims))
 
 
@@ -175,14 +175,15 @@ def encode(
         out: CSV file to write (default: RUN/out/codes.csv); the map, in the plane of the first two principal
             components, goes beside it.
     """
-    from genwerk import pictures, verbs
+    from genwerk import tasks
+    from genwerk.modalities import pictures
 
     opened = open_run(run, machine)
     batch = opened.examples(input, n, label)
-    z = verbs.encode(opened.model, batch)
+    z = tasks.encode(opened.model, batch)
     target = opened.beside(out, "codes", ".csv")
     say(f"wrote {pictures.write_table(target, [z])}")
-    flat = verbs.plane(z)
+    flat = tasks.plane(z)
     groups = {"codes": flat}
     if batch.condition is not None and opened.spec.classes:
         groups = {name: flat[batch.condition == i] for i, name in enumerate(opened.spec.classes)}
@@ -227,13 +228,13 @@ def complete(
     """
     import torch
 
-    from genwerk import verbs
-    from genwerk.spec import Batch
+    from genwerk import tasks
+    from genwerk.core.spec import Batch
 
     opened = open_run(run, machine)
     batch = opened.worded(opened.examples(input, n, label), prompt)
     mask = opened.mask(known)
-    found = verbs.complete(
+    found = tasks.complete(
         opened.model,
         batch,
         mask,
@@ -284,17 +285,17 @@ def nearest(
     """
     import torch
 
-    from genwerk import verbs
-    from genwerk.evaluation import draw, evaluating
-    from genwerk.spec import Batch
+    from genwerk import tasks
+    from genwerk.core.spec import Batch
+    from genwerk.evaluation.report import draw, evaluating
 
     opened = open_run(run, machine)
-    verbs.require(opened.model, "nearest", "samples")
+    tasks.require(opened.model, "nearest", "samples")
     train, test = opened.splits.train, opened.splits.test
     with evaluating(opened.model):
         made = draw(opened.model, n, test, seed)
-    found = verbs.nearest(made, train, k)
-    usual = verbs.nearest(test.batch(slice(200)).x, train).distances.median().item()
+    found = tasks.nearest(made, train, k)
+    usual = tasks.nearest(test.batch(slice(200)).x, train).distances.median().item()
     neighbours = train.batch(found.rows.flatten()).x.reshape(n, k, *opened.spec.shape)
     sheet = torch.cat([made.cpu().unsqueeze(1), neighbours.cpu()], 1).flatten(0, 1)
     figures = {
@@ -334,8 +335,8 @@ def evaluate(
         draws: Importance draws an example, for likelihood bounds.
         seed: Seed of samples and draws.
     """
-    from genwerk.evaluation import evaluate as measure
-    from genwerk.settings import Evaluate
+    from genwerk.evaluation.report import evaluate as measure
+    from genwerk.training.settings import Evaluate
 
     opened = open_run(run, machine, data)
     settings = Evaluate(examples=examples, samples=samples, reference=reference, draws=draws, seed=seed)

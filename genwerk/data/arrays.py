@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genwerk.core.errors import BadInput
+from genwerk.core.spec import DataSpec, numbers
 from genwerk.data import cache
 from genwerk.data.content import hash_rows
 from genwerk.data.dataset import Data, Dataset
 from genwerk.data.images import TWO_LEVELS, common_size, fitted
 from genwerk.data.labels import FEW, present
 from genwerk.data.parts import Found, Origin, index_labels, numbered
-from genwerk.errors import BadInput
-from genwerk.spec import DataSpec, numbers
 
 Array = NDArray[Any]
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genwerk.errors import BadInput
-from genwerk.files import read_json
+from genwerk.core.errors import BadInput
+from genwerk.core.files import read_json
 
 LARGE = 2**30
 """Bytes above which examples are mapped from a file instead of kept in memory."""

@@ -1,4 +1,4 @@
-"""Examples at hand: a :class:`Dataset` answers any list of rows with a :class:`~genwerk.spec.Batch`."""
+"""Examples at hand: a :class:`Dataset` answers any list of rows with a :class:`Batch`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,8 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from genwerk.spec import Batch, DataSpec
-from genwerk.tokens import Vocabulary
-
-FULL_SCALE = 32_767
-"""The stored sample of 16 bits that stands for a sound's greatest value, 1."""
-
+from genwerk.core.spec import FULL_SCALE, Batch, DataSpec
+from genwerk.core.tokens import Vocabulary
 
 PARTS = ("train", "validation", "test")
 """What :class:`Splits` are made of."""

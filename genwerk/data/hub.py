@@ -13,16 +13,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from genwerk.core.errors import BadInput
+from genwerk.core.files import parse_json
+from genwerk.core.memory import afford
 from genwerk.data.arrays import rounding_note, table_found
-from genwerk.data.bounds import afford
 from genwerk.data.content import as_numbers
 from genwerk.data.dataset import Data, Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture, open_pictures
 from genwerk.data.labels import continuous, labelled, names
 from genwerk.data.parts import Found
 from genwerk.data.tables import part_files
-from genwerk.errors import BadInput
-from genwerk.files import parse_json
 
 if TYPE_CHECKING:
     import pyarrow

@@ -12,12 +12,12 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from genwerk.core.errors import BadFile
+from genwerk.core.files import open_regular
+from genwerk.core.memory import afford
 from genwerk.data.arrays import images_found
-from genwerk.data.bounds import afford
 from genwerk.data.dataset import Data
 from genwerk.data.parts import Found
-from genwerk.errors import BadFile
-from genwerk.files import open_regular
 
 _NAME = re.compile(r"images[-.]idx\d-ubyte(\.gz)?$|\.idx\d?(\.gz)?$", re.IGNORECASE)
 DEFLATE = 1032

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genwerk.core.errors import BadInput
+from genwerk.core.spec import DataSpec
 from genwerk.data import cache
 from genwerk.data.content import Hashes, hash_bytes
 from genwerk.data.dataset import Data, Dataset, Skipped
 from genwerk.data.parts import Found, Origin, groups_by_name, index_labels
 from genwerk.data.reading import Unusable, decoding
-from genwerk.errors import BadInput
-from genwerk.spec import DataSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genwerk.core.errors import BadFile
 from genwerk.data.arrays import images_found
 from genwerk.data.dataset import Data, Dataset
 from genwerk.data.palette import Palette, as_array
 from genwerk.data.parts import Found
-from genwerk.errors import BadFile
 
 COLOURS = "colormap.txt"
 PIXELS = "pixel_color.txt"

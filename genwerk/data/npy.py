@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from genwerk.core.errors import BadFile, BadInput
+from genwerk.core.memory import afford
 from genwerk.data import cache
 from genwerk.data.arrays import Array, array_found
-from genwerk.data.bounds import afford
 from genwerk.data.dataset import Data
 from genwerk.data.labels import continuous
 from genwerk.data.parts import Found
-from genwerk.errors import BadFile, BadInput
 
 X_NAMES = ("x", "X", "images", "data", "arr_0")
 Y_NAMES = ("y", "Y", "labels", "targets", "target")

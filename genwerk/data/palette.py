@@ -22,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genwerk.core.errors import BadInput
 from genwerk.data import cache
 from genwerk.data.dataset import Data, Dataset, Rows, Splits
-from genwerk.errors import BadInput
 
 Bytes = NDArray[np.uint8]
 Palette = tuple[tuple[int, int, int], ...]

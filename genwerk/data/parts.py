@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genwerk.core.errors import BadInput, check_ranges
+from genwerk.core.spec import DataSpec
+from genwerk.core.tokens import learn
 from genwerk.data import cache
 from genwerk.data.content import Hashes, fingerprint, hash_rows, hash_texts, mixed, occurrences, shared
 from genwerk.data.dataset import PARTS, Data, Dataset, Skipped, Splits
 from genwerk.data.labels import names as label_names
-from genwerk.errors import BadInput, check_ranges
-from genwerk.spec import DataSpec
-from genwerk.tokens import learn
 
 MOST = 2_000
 """Examples that a choice of weights is good enough with: of more data a smaller share is kept apart for it."""

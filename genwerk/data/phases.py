@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Data, Dataset
 from genwerk.data.parts import Found
-from genwerk.spec import DataSpec
 
 SIZE = 32
 """Height and width of a picture in pixels."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genwerk.errors import BadFile
+from genwerk.core.errors import BadFile
 
 
 class Unusable(BadFile):

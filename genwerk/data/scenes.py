@@ -17,10 +17,10 @@ from math import cos, hypot, pi, sin
 import torch
 from torch import Tensor
 
+from genwerk.core.noise import mix
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Data, Dataset
 from genwerk.data.parts import Found
-from genwerk.noise import mix
-from genwerk.spec import DataSpec
 
 SIZE = 32
 """Height and width of a picture in pixels, unless another is asked for."""

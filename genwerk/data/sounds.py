@@ -15,14 +15,14 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genwerk.core.errors import BadInput
+from genwerk.core.spec import FULL_SCALE, DataSpec
 from genwerk.data import cache
-from genwerk.data.dataset import FULL_SCALE, Data, Skipped
+from genwerk.data.dataset import Data, Skipped
 from genwerk.data.images import Listing, by_part, described, origins, usable_parts
 from genwerk.data.images import Picture as File
 from genwerk.data.parts import Found
 from genwerk.data.reading import Unusable, decoding
-from genwerk.errors import BadInput
-from genwerk.spec import DataSpec
 
 if TYPE_CHECKING:
     from soundfile import SoundFile

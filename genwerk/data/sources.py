@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genwerk.core.files import open_regular
 from genwerk.data import palette, phases, scenes, sprites, toys
 from genwerk.data.arrays import images_found
 from genwerk.data.dataset import Data, Splits
@@ -28,7 +29,6 @@ from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import SUFFIXES as TABLES
 from genwerk.data.tables import open_amat, open_csv
 from genwerk.data.uci import SETS, is_uci, missing, open_uci
-from genwerk.files import open_regular
 
 Reader = Callable[[Path, Data], Found]
 

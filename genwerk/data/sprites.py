@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genwerk.core.noise import mix
 from genwerk.data.dataset import Data
 from genwerk.data.indexed import indexed_found
 from genwerk.data.parts import Found
-from genwerk.noise import mix
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

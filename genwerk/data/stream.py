@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from genwerk.core.noise import BatchNoise, mix
+from genwerk.core.spec import Batch
 from genwerk.data.dataset import Dataset
-from genwerk.noise import BatchNoise, mix
-from genwerk.spec import Batch
 
 
 class Stream:

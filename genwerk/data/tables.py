@@ -21,14 +21,14 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from genwerk.core.errors import BadFile, BadInput
+from genwerk.core.memory import afford
 from genwerk.data.arrays import GREATEST, WHOLE, array_found, rounding_note, table_found
-from genwerk.data.bounds import afford
 from genwerk.data.content import as_numbers
 from genwerk.data.dataset import Data
 from genwerk.data.folders import in_run
 from genwerk.data.labels import MISSING, continuous, labelled
 from genwerk.data.parts import Found
-from genwerk.errors import BadFile, BadInput
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 """Ends of the names of tables."""

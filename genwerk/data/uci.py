@@ -34,8 +34,8 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from genwerk.core.memory import afford
 from genwerk.data.arrays import table_found
-from genwerk.data.bounds import afford
 from genwerk.data.dataset import Data
 from genwerk.data.parts import Found
 

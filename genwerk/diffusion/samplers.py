@@ -20,10 +20,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from genwerk.core.noise import Noise
 from genwerk.diffusion.names import SamplerName, Spacing, Variance
 from genwerk.diffusion.parameterisation import Estimate
 from genwerk.diffusion.schedule import Level
-from genwerk.noise import Noise
 
 Predict = Callable[[Tensor, Level], Estimate]
 """What x is made of at a level (never asked at a level without noise)."""
@@ -264,7 +264,7 @@ def denoise(
 ) -> Iterator[Frame]:
     """Walk ``x``, which stands at the first level of ``path``, to the last, with a frame after every step.
 
-    Where the next level is the noisier one (:func:`~genwerk.diffusion.schedule.repaint`), noise is added instead, and a
+    Where the next level is the noisier one (:func:`repaint`), noise is added instead, and a
     sampler that remembers begins anew. ``noise`` is needed by those steps, by stochastic samplers, and by "ddim" with
     ``eta`` above 0, and asked by nobody else. Steps are computed in float32, or in float64 where ``x`` is.
     """

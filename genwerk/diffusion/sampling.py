@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from genwerk.core.noise import Noise
 from genwerk.diffusion.names import Final, SamplerName, Spacing, Variance
 from genwerk.diffusion.samplers import SAMPLERS, UNSCALED, After, Frame, Predict, begin, denoise
 from genwerk.diffusion.schedule import Level, Process, path, repaint
-from genwerk.noise import Noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Sampling:
     def walk(
         self, predict: Predict, x: Tensor, levels: Sequence[Level], noise: Noise, after: After | None = None
     ) -> Iterator[Frame]:
-        """Take ``x`` from the first of ``levels`` to the last (:func:`~genwerk.diffusion.samplers.denoise`)."""
+        """Take ``x`` from the first of ``levels`` to the last (:func:`denoise`)."""
         return denoise(predict, x, levels, self.sampler, noise=noise, eta=self.eta, variance=self.variance, after=after)
 
     def completing(self, process: Process) -> list[Level]:

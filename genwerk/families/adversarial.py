@@ -9,13 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import Conditions, Judges, Samples, Steers, told
+from genwerk.core.abilities import Conditions, Judges, Samples, Steers, told
+from genwerk.core.model import Config, Model, Stage
+from genwerk.core.noise import Noise, Seed, SeededNoise
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Config, Model, Stage
+from genwerk.nn.adversarial.output import Conditioning
 from genwerk.nn.standardise import Standardise
-from genwerk.nn.verdict import Conditioning
-from genwerk.noise import Noise, Seed, SeededNoise
-from genwerk.spec import DataSpec
 
 Prior = Literal["normal", "uniform"]
 
@@ -40,7 +40,7 @@ class AdversarialModel(Model, Samples, Steers, Judges, Conditions):
     """A generator from z ~ prior to data and a discriminator of data, each of which may be told the label.
 
     A subclass sets ``generator``, called with (z, condition) for raw output, and ``discriminator``, called with
-    (x, condition) for a :class:`~genwerk.nn.verdict.Verdict`. Inside, images are in [-1, 1] and tables standardised by
+    (x, condition) for a :class:`Verdict`. Inside, images are in [-1, 1] and tables standardised by
     column; :meth:`inward` and :meth:`outward` go between.
     """
 

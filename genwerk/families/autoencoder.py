@@ -6,7 +6,7 @@ ICML 2008; Vincent et al., Stacked Denoising Autoencoders, JMLR 2010.
 
 Done differently: all layers are trained at once, by Adam, with no layerwise pretraining; tables are standardised by
 column. A plain autoencoder has no distribution over its codes and does not sample: see
-:class:`~genwerk.families.latent.Latent` for one that does.
+:class:`Latent` for one that does.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genwerk.abilities import Decodes, Encodes
+from genwerk.core.abilities import Decodes, Encodes
+from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
 from genwerk.nn.coder import Network, coders
 from genwerk.nn.mlp import Activation
 from genwerk.nn.standardise import Standardise
-from genwerk.spec import DataSpec
 
 Corruption = Literal["none", "masking", "gaussian"]
 

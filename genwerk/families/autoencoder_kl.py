@@ -24,16 +24,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from genwerk.abilities import Decodes, Diagnoses, Encodes
-from genwerk.adversarial.objectives import accuracy, hinge
-from genwerk.batching import bounded
-from genwerk.losses import gaussian_kl
-from genwerk.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
+from genwerk.core.abilities import Decodes, Diagnoses, Encodes
+from genwerk.core.batching import bounded
+from genwerk.core.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
+from genwerk.core.noise import Noise
+from genwerk.core.spec import DataSpec
+from genwerk.nn.adversarial.objectives import accuracy, hinge
+from genwerk.nn.adversarial.output import Norm
+from genwerk.nn.adversarial.patchgan import PatchDiscriminator
 from genwerk.nn.autoencoder_kl import AutoencoderKL as Network
-from genwerk.nn.patchgan import PatchDiscriminator
-from genwerk.nn.verdict import Norm
-from genwerk.noise import Noise
-from genwerk.spec import DataSpec
+from genwerk.nn.losses import gaussian_kl
 
 QUIET = -4.0
 """What is added to the posterior's log-variance at the beginning."""

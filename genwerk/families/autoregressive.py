@@ -1,6 +1,6 @@
 """What every family that emits symbols one after the other shares: p(x) = prod_t p(x_t | x_1 .. x_{t-1}).
 
-A family gives a :class:`~genwerk.stepper.Stepper` and is done: likelihoods are exact, samples and completions are
+A family gives a :class:`Stepper` and is done: likelihoods are exact, samples and completions are
 drawn with each activation computed once.
 """
 
@@ -14,12 +14,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Completes, Completion, Conditions, Samples, Scores, Steps, Traces, last, told
-from genwerk.model import Config, Draw, Loss, Model, Player, Turn, Turns
-from genwerk.nn.symbols import Symbols
-from genwerk.noise import Seed, SeededNoise, Seeds
-from genwerk.spec import Batch, DataSpec
-from genwerk.stepper import PLAIN, Decoding, Filled, Stepper, check_causality, fill, generate
+from genwerk.core.abilities import Completes, Completion, Conditions, Samples, Scores, Steps, Traces, last, told
+from genwerk.core.model import Config, Draw, Loss, Model, Player, Turn, Turns
+from genwerk.core.noise import Seed, SeededNoise, Seeds
+from genwerk.core.options import PLAIN, Decoding
+from genwerk.core.spec import Batch, DataSpec
+from genwerk.nn.autoregressive.network import Filled, Stepper, check_causality, fill, generate
+from genwerk.nn.autoregressive.tokeniser import Symbols
 
 ROWS = 1024
 """Sequences advanced side by side in a completion, which bounds the memory."""
@@ -127,7 +128,7 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
         decoding: Decoding = PLAIN,
         particles: int | None = None,
     ) -> Completion:
-        """``k`` completions of each example around any hole (:func:`genwerk.stepper.fill`).
+        """``k`` completions of each example around any hole (:func:`fill`).
 
         ``particles`` of an example are shared by its completions; None is :data:`PARTICLES` for each of them.
         """

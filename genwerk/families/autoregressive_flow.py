@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.nn.flows.actnorm import ActNorm
 from genwerk.nn.flows.autoregressive import Autoregressive, Inversion
@@ -26,7 +27,6 @@ from genwerk.nn.flows.made import MADE, Degrees
 from genwerk.nn.flows.monotone import MonotoneName, make_monotone
 from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Transform
 from genwerk.nn.mlp import Activation
-from genwerk.spec import DataSpec
 
 Order = Literal["reverse", "random"]
 

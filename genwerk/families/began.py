@@ -16,11 +16,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genwerk.core.model import Draw, Loss, Player, Turn, Turns
+from genwerk.core.spec import DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel, Prior
-from genwerk.model import Draw, Loss, Player, Turn, Turns
-from genwerk.nn.began import Network, began_pair
-from genwerk.nn.verdict import Verdict
-from genwerk.spec import DataSpec
+from genwerk.nn.adversarial.began import Network, began_pair
+from genwerk.nn.adversarial.output import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class BEGAN(AdversarialModel, config=BEGANConfig):
         if verdict.reconstruction is None:
             raise ValueError(
                 "BEGAN's losses are errors of reconstruction, and this discriminator reconstructs nothing; "
-                "give it an autoencoder (genwerk.nn.began)"
+                "give it an autoencoder (genwerk.nn.adversarial.began)"
             )
         return -verdict.score.mean()
 

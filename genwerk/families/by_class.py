@@ -3,7 +3,7 @@
 With one Gaussian a class this is quadratic discriminant analysis (Hastie, Tibshirani & Friedman, The Elements of
 Statistical Learning, 2nd edition, 2009, section 4.3), with diagonal covariances Gaussian naive Bayes, and with several
 Gaussians a class mixture discriminant analysis with covariances of their own (Hastie & Tibshirani: Discriminant
-analysis by Gaussian mixtures, 1996). :func:`genwerk.classification.classify` turns the densities into p(c | x).
+analysis by Gaussian mixtures, 1996). :func:`classify` turns the densities into p(c | x).
 
 Done differently: nothing is shared between the classes, neither covariances nor weights, so that any family will do;
 what a family can share through a condition of its own (``conditional``) is learned from more examples.
@@ -19,11 +19,11 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import Conditions, Samples, Scores, Told, told
+from genwerk.core.abilities import Conditions, Samples, Scores, Told, told
+from genwerk.core.model import Config, Model, Stage, build
+from genwerk.core.noise import Seed, SeededNoise, Seeds
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Config, Model, Stage, build
-from genwerk.noise import Seed, SeededNoise, Seeds
-from genwerk.spec import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)

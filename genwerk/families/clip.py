@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genwerk.abilities import Diagnoses, Matches
+from genwerk.core.abilities import Diagnoses, Matches
+from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.metrics.recall import alike, chance, recall
-from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
 from genwerk.nn.clip import ConvTower, Gelu, TextTower, ViT, at_end
-from genwerk.spec import Batch, DataSpec
 
 STEEPEST = log(100)
 """Greatest logarithm of the scale on cosines; the least is 0."""

@@ -17,7 +17,10 @@ from math import log, pi
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Bounds
+from genwerk.core.abilities import Bounds
+from genwerk.core.model import Loss
+from genwerk.core.noise import Seed, SeededNoise
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.diffusion.names import Schedule
 from genwerk.diffusion.parameterisation import (
     Estimate,
@@ -31,9 +34,6 @@ from genwerk.diffusion.parameterisation import (
 )
 from genwerk.diffusion.schedule import Level, Process
 from genwerk.families.diffusion import DiffusionConfig, DiffusionModel
-from genwerk.model import Loss
-from genwerk.noise import Seed, SeededNoise
-from genwerk.spec import Batch, DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ over noise u within its levels. For any density q of that noise
 
     log P(x) = log E_q[p(x + u) / q(u | x)] >= E_q[log p(x + u) - log q(u | x)].
 
-With uniform q that is uniform dequantisation, the second term being 0. Every :class:`~genwerk.families.flow.FlowModel`
+With uniform q that is uniform dequantisation, the second term being 0. Every :class:`FlowModel`
 has it, and scores the density of pixels that noise was added to, exactly. A q that is learned is no part of any data:
 what is left is the bound, by importance sampling as near to log P(x) as draws allow, and so this is a family that wraps
 a flow, which bounds and does not score, and not a setting of flows, which do.
@@ -27,14 +27,14 @@ from math import log
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Conditions, Diagnoses, Inverts, Steers, Tempers, Weighs
-from genwerk.batching import batches
+from genwerk.core.abilities import Conditions, Diagnoses, Inverts, Steers, Tempers, Weighs
+from genwerk.core.batching import batches
+from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
+from genwerk.core.noise import Seed, SeededNoise, Seeds
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
-from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
 from genwerk.nn.flows.dequantise import Dequantiser
 from genwerk.nn.flows.image import check_sides
-from genwerk.noise import Seed, SeededNoise, Seeds
-from genwerk.spec import Batch, DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)

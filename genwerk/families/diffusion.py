@@ -16,20 +16,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Completes, Completion, Conditions, Denoises, Encodes, Steers, Traces, last, told
-from genwerk.batching import Cost, bounded
+from genwerk.core.abilities import Completes, Completion, Conditions, Denoises, Encodes, Steers, Traces, last, told
+from genwerk.core.batching import Cost, bounded
+from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.guidance import guide
 from genwerk.diffusion.parameterisation import Estimate, clamped, noised
 from genwerk.diffusion.samplers import Predict, invert
 from genwerk.diffusion.sampling import Sampling
 from genwerk.diffusion.schedule import Level, Process
-from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
 from genwerk.nn.centred import Centred
-from genwerk.nn.dense_denoiser import DenseDenoiser
-from genwerk.nn.unet import UNet
-from genwerk.noise import Noise, Seed, SeededNoise, Seeds
-from genwerk.spec import Batch, DataSpec
+from genwerk.nn.diffusion.dense_denoiser import DenseDenoiser
+from genwerk.nn.diffusion.unet import UNet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from genwerk.core.model import Loss
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.diffusion.edm import Preconditioning, from_preserving
 from genwerk.diffusion.parameterisation import Estimate
 from genwerk.diffusion.sampling import Sampling
 from genwerk.diffusion.schedule import Level, Process
 from genwerk.families.diffusion import DiffusionConfig, DiffusionModel
-from genwerk.model import Loss
-from genwerk.spec import Batch, DataSpec
 
 STEPS = 1000
 """Levels that the noise in between is counted by."""

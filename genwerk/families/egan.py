@@ -24,14 +24,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from genwerk.abilities import Diagnoses
-from genwerk.adversarial.objectives import ObjectiveName, make_objective
-from genwerk.adversarial.penalties import TINY, gradient_penalty, r1
+from genwerk.core.abilities import Diagnoses
+from genwerk.core.model import Draw, Loss, Metrics, Player, Turn, Turns
+from genwerk.core.spec import Batch, DataSpec, join
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
-from genwerk.model import Draw, Loss, Metrics, Player, Turn, Turns
-from genwerk.nn.adversaries import adversaries
-from genwerk.nn.population import Population, select_rows
-from genwerk.spec import Batch, DataSpec, join
+from genwerk.nn.adversarial.networks import adversaries
+from genwerk.nn.adversarial.objectives import ObjectiveName, make_objective
+from genwerk.nn.adversarial.penalties import TINY, gradient_penalty, r1
+from genwerk.nn.adversarial.population import Population, select_rows
 
 
 @dataclass(frozen=True, kw_only=True)

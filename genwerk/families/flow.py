@@ -3,7 +3,7 @@
 Rezende & Mohamed, Variational Inference with Normalizing Flows, 2015, arXiv:1505.05770; Papamakarios et al.,
 Normalizing Flows for Probabilistic Modeling and Inference, 2021, arXiv:1912.02762.
 
-A family gives a :class:`~genwerk.nn.flows.transform.Transform` and is done. What is done to data before that
+A family gives a :class:`Transform` and is done. What is done to data before that
 (dequantisation, logit, standardisation) is a layer with its own change of volume, and likelihoods are of stored data.
 Dequantisation is uniform; one that is learned is a family around any flow, :mod:`genwerk.families.dequantised`.
 """
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from genwerk.abilities import (
+from genwerk.core.abilities import (
     Conditions,
     Diagnoses,
     Inverts,
@@ -29,15 +29,15 @@ from genwerk.abilities import (
     told,
     told_numbers,
 )
+from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.noise import Seed, SeededNoise
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
 from genwerk.nn.flows.actnorm import fitting
 from genwerk.nn.flows.base import Base, BaseName, make_base
 from genwerk.nn.flows.surface import Squash, make_surface
 from genwerk.nn.flows.transform import Transform
 from genwerk.nn.standardise import Standardise
-from genwerk.noise import Seed, SeededNoise
-from genwerk.spec import Batch, DataSpec
 
 FIRST = 512
 """Examples from which activation normalisation takes its first mean and variance."""

@@ -22,14 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genwerk.adversarial.augment import DRAWS, Augmentation, augment, next_p
-from genwerk.adversarial.objectives import ObjectiveName, accuracy, make_objective
-from genwerk.adversarial.penalties import clip_, couples_examples, gradient_penalty, r1
+from genwerk.core.model import Draw, Loss, Metrics, Player, Turn, Turns
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
-from genwerk.model import Draw, Loss, Metrics, Player, Turn, Turns
-from genwerk.nn.adversaries import Adversaries, adversaries
-from genwerk.nn.verdict import Norm, Verdict
-from genwerk.spec import Batch, DataSpec
+from genwerk.nn.adversarial.augment import DRAWS, Augmentation, augment, next_p
+from genwerk.nn.adversarial.networks import Adversaries, adversaries
+from genwerk.nn.adversarial.objectives import ObjectiveName, accuracy, make_objective
+from genwerk.nn.adversarial.output import Norm, Verdict
+from genwerk.nn.adversarial.penalties import clip_, couples_examples, gradient_penalty, r1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.nn.flows.actnorm import ActNorm
 from genwerk.nn.flows.conditioner import ContextAffine
@@ -24,7 +25,6 @@ from genwerk.nn.flows.invertible import InvertibleConv
 from genwerk.nn.flows.monotone import Affine, make_monotone
 from genwerk.nn.flows.surface import Squash
 from genwerk.nn.flows.transform import Chain, Transform
-from genwerk.spec import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)

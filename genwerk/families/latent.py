@@ -20,7 +20,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import (
+from genwerk.core.abilities import (
     Conditions,
     Decodes,
     Diagnoses,
@@ -31,11 +31,11 @@ from genwerk.abilities import (
     Scores,
     told_what,
 )
-from genwerk.batching import batches, in_batches
+from genwerk.core.batching import batches, in_batches
+from genwerk.core.model import Config, Draw, Model, Player, Stage, Turn, Turns, build
+from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Config, Draw, Model, Player, Stage, Turn, Turns, build
-from genwerk.noise import Noise, Seed, SeededNoise, Seeds
-from genwerk.spec import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfi
         return self.encode(x).reshape(len(x), *self.prior.spec.shape)
 
     def _stored(self, x: Tensor) -> Tensor:
-        """The codes of ``x`` as a :class:`~genwerk.data.dataset.Dataset` keeps them."""
+        """The codes of ``x`` as a :class:`Dataset` keeps them."""
         z, spec = self._code(x), self.prior.spec
         return (z * (spec.levels - 1)).round().to(torch.uint8) if spec.kind == "image" else z
 

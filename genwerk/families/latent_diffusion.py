@@ -21,16 +21,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genwerk.abilities import Blends, Completes, Completion, Denoises, Traces, last
-from genwerk.batching import batches, bounded, in_batches
+from genwerk.core.abilities import Blends, Completes, Completion, Denoises, Traces, last
+from genwerk.core.batching import batches, bounded, in_batches
+from genwerk.core.model import Config, Draw, Model, Player, Stage, Turns, build
+from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Sampling
 from genwerk.families.autoencoder_kl import AutoencoderKL
 from genwerk.families.diffusion import DiffusionModel, repeated
 from genwerk.families.latent import Latent, LatentConfig, sized
-from genwerk.model import Config, Draw, Model, Player, Stage, Turns, build
-from genwerk.noise import Noise, Seed, SeededNoise, Seeds
-from genwerk.spec import Batch, DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)

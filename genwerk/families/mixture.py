@@ -24,13 +24,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Completes, Completion, Samples, Scores
+from genwerk.core.abilities import Completes, Completion, Samples, Scores
+from genwerk.core.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
+from genwerk.core.noise import Seed, SeededNoise, mix
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
 from genwerk.nn.gaussians import Covariance, Gaussians, choose, factor_shape, factorise, free_parameters, standard
 from genwerk.nn.k_means import k_means
-from genwerk.noise import Seed, SeededNoise, mix
-from genwerk.spec import Batch, DataSpec
 
 CHUNK = {"cpu": 2**18, "cuda": 2**25}
 """Greatest number of float64 values in one temporary, which bounds memory and on a CPU stays in the cache."""

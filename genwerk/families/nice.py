@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.nn.flows.actnorm import ActNorm
 from genwerk.nn.flows.base import BaseName
@@ -22,7 +23,6 @@ from genwerk.nn.flows.monotone import Additive
 from genwerk.nn.flows.surface import Squash
 from genwerk.nn.flows.transform import Chain, Flatten
 from genwerk.nn.mlp import Activation
-from genwerk.spec import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)

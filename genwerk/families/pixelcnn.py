@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
-from genwerk.nn.gated_pixelcnn import GatedPixelCNN
-from genwerk.nn.pixelcnn import MaskedPixelCNN
-from genwerk.nn.raster import Raster
-from genwerk.nn.symbols import Binarise, make_symbols
-from genwerk.spec import DataSpec
+from genwerk.nn.autoregressive.gated_pixelcnn import GatedPixelCNN
+from genwerk.nn.autoregressive.pixelcnn import MaskedPixelCNN
+from genwerk.nn.autoregressive.raster import Raster
+from genwerk.nn.autoregressive.tokeniser import Binarise, make_symbols
 
 PROBE = 5
 """Side in pixels of the canvas on which causality is checked."""

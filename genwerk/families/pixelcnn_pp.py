@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
-from genwerk.nn.pixelcnn_pp import PixelCNNPPNetwork
-from genwerk.nn.symbols import Pixels
-from genwerk.spec import DataSpec
+from genwerk.nn.autoregressive.pixelcnn_pp import PixelCNNPPNetwork
+from genwerk.nn.autoregressive.tokeniser import Pixels
 
 PROBE = (4, 6)
 """Rows and columns of the small canvas on which causality is proved."""

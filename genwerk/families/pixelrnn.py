@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
-from genwerk.nn.pixelrnn import CellName, PixelRNNNetwork
-from genwerk.nn.symbols import Binarise, make_symbols
-from genwerk.spec import DataSpec
+from genwerk.nn.autoregressive.pixelrnn import CellName, PixelRNNNetwork
+from genwerk.nn.autoregressive.tokeniser import Binarise, make_symbols
 
 PROBE = (3, 5)
 """Rows and columns of the small canvas on which causality is proved."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.nn.flows.actnorm import ActNorm
 from genwerk.nn.flows.conditioner import DenseConditioner
@@ -25,7 +26,6 @@ from genwerk.nn.flows.invertible import InvertibleConv
 from genwerk.nn.flows.monotone import MonotoneName, make_monotone
 from genwerk.nn.flows.transform import Chain, Transform
 from genwerk.nn.mlp import Activation
-from genwerk.spec import DataSpec
 
 Halving = Literal["halves", "interleaved"]
 

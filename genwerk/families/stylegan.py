@@ -20,13 +20,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Styles
-from genwerk.adversarial.augment import DRAWS, Augmentation, augment, next_p
-from genwerk.adversarial.objectives import accuracy, make_objective
-from genwerk.adversarial.penalties import differentiable_twice, path_lengths, r1
+from genwerk.core.abilities import Styles
+from genwerk.core.model import Draw, Loss, Metrics, Player, Stage, Turn, Turns
+from genwerk.core.noise import Noise, Seed, SeededNoise
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
-from genwerk.model import Draw, Loss, Metrics, Player, Stage, Turn, Turns
-from genwerk.nn.stylegan import (
+from genwerk.nn.adversarial.augment import DRAWS, Augmentation, augment, next_p
+from genwerk.nn.adversarial.objectives import accuracy, make_objective
+from genwerk.nn.adversarial.output import Verdict
+from genwerk.nn.adversarial.penalties import differentiable_twice, path_lengths, r1
+from genwerk.nn.adversarial.stylegan import (
     Growth,
     MappingNetwork,
     StyleDiscriminator,
@@ -38,9 +41,6 @@ from genwerk.nn.stylegan import (
     mix_styles,
     sizes,
 )
-from genwerk.nn.verdict import Verdict
-from genwerk.noise import Noise, Seed, SeededNoise
-from genwerk.spec import Batch, DataSpec
 
 SMALLEST = 8
 """Smaller side in pixels that growing starts from, at least."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from genwerk.model import Config, Model, Stage
+from genwerk.core.model import Config, Model, Stage
+from genwerk.core.spec import DataSpec
 from genwerk.nn.clip import Gelu, TextTower
-from genwerk.spec import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,9 +23,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Conditions, Diagnoses, Encodes, Observation, Observes, Steers, Weighs
+from genwerk.core.abilities import Conditions, Diagnoses, Encodes, Observation, Observes, Steers, Weighs
+from genwerk.core.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
+from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.losses import (
+from genwerk.nn.coder import Network, coders
+from genwerk.nn.flows.autoregressive import Autoregressive
+from genwerk.nn.flows.made import MADE
+from genwerk.nn.flows.monotone import Affine
+from genwerk.nn.flows.transform import Chain
+from genwerk.nn.losses import (
     Kernel,
     LikelihoodName,
     Sigma,
@@ -36,16 +44,8 @@ from genwerk.losses import (
     mmd,
     reparametrise,
 )
-from genwerk.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
-from genwerk.nn.coder import Network, coders
-from genwerk.nn.flows.autoregressive import Autoregressive
-from genwerk.nn.flows.made import MADE
-from genwerk.nn.flows.monotone import Affine
-from genwerk.nn.flows.transform import Chain
 from genwerk.nn.mlp import Activation
 from genwerk.nn.standardise import Standardise
-from genwerk.noise import Noise, Seed, SeededNoise, Seeds
-from genwerk.spec import Batch, DataSpec
 
 ROWS = 1024
 """Codes decoded at once when weights are computed, which bounds the memory."""

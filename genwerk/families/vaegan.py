@@ -20,16 +20,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from genwerk.abilities import Encodes
+from genwerk.core.abilities import Encodes
+from genwerk.core.model import Draw, Loss, Player, Turn, Turns
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
-from genwerk.losses import bounded_log_var, gaussian_kl, reparametrise
-from genwerk.model import Draw, Loss, Player, Turn, Turns
-from genwerk.nn.adversaries import adversaries
+from genwerk.nn.adversarial.dcgan import channels, stages
+from genwerk.nn.adversarial.networks import adversaries
+from genwerk.nn.adversarial.output import Norm, Verdict
 from genwerk.nn.conv import ConvEncoder
-from genwerk.nn.dcgan import channels, stages
+from genwerk.nn.losses import bounded_log_var, gaussian_kl, reparametrise
 from genwerk.nn.mlp import MLPEncoder
-from genwerk.nn.verdict import Norm, Verdict
-from genwerk.spec import Batch, DataSpec
 
 ROUTES: Mapping[str, frozenset[str]] = {
     "prior": frozenset({"encoder"}),

@@ -6,7 +6,7 @@ Done differently: the three terms of equation 3 are means over values, the first
 that beta means the same for every size and range of image; the mean image is taken off before and added after; at most
 256 entries, so that codes are images of 8 bits; the codebook begins at the encoder's outputs, and entries that are
 hardly used begin there anew, at random but the same in every run. A VQ-VAE has no distribution over its codes and does
-not sample: that is what :class:`~genwerk.families.latent.Latent` with a PixelCNN is for, the paper's second stage.
+not sample: that is what :class:`Latent` with a PixelCNN is for, the paper's second stage.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from math import prod
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Decodes, Diagnoses, Encodes
+from genwerk.core.abilities import Decodes, Diagnoses, Encodes
+from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
 from genwerk.nn.conv import halvings
 from genwerk.nn.grid import grid_decoder, grid_encoder
 from genwerk.nn.quantise import Learned, Quantiser, perplexity, straight_through
-from genwerk.spec import DataSpec
 
 SURVEYED = 10_000
 """Greatest number of examples from which mean and variance of the data are taken."""
@@ -108,7 +108,7 @@ class VQVAE(Model, Encodes, Decodes, Diagnoses, config=VQVAEConfig):
         return [Stage("train", rounds, self.turns, data=self._fit_scale)]
 
     def objective(self, x: Tensor, lot: Tensor | None = None) -> Loss:
-        """Equation 3, and what the codebook learns from (:meth:`~genwerk.nn.quantise.Quantiser.statistics`).
+        """Equation 3, and what the codebook learns from (:meth:`Quantiser.statistics`).
 
         ``perplexity`` is that of the codebook's use over the last 1 / (1 - decay) rounds.
         """

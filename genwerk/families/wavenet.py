@@ -19,15 +19,15 @@ from math import ceil, log
 import torch
 from torch import Tensor
 
-from genwerk.abilities import Diagnoses, Streams
+from genwerk.core.abilities import Diagnoses, Streams
+from genwerk.core.model import Draw, Loss, Player, Turn, Turns
+from genwerk.core.noise import Seed, SeededNoise
+from genwerk.core.options import PLAIN, Decoding
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
-from genwerk.model import Draw, Loss, Player, Turn, Turns
-from genwerk.nn.stream import Stream, StreamState, uniform
-from genwerk.nn.symbols import MuLaw
-from genwerk.nn.wavenet import WaveNetStepper
-from genwerk.noise import Seed, SeededNoise
-from genwerk.spec import Batch, DataSpec
-from genwerk.stepper import PLAIN, Decoding
+from genwerk.nn.autoregressive.stream import Stream, StreamState, uniform
+from genwerk.nn.autoregressive.tokeniser import MuLaw
+from genwerk.nn.autoregressive.wavenet import WaveNetStepper
 
 GOLDEN = (5**0.5 - 1) / 2
 

@@ -14,21 +14,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from genwerk.core.files import read_json
+from genwerk.core.model import Config, Model
+from genwerk.core.spec import DataSpec
+from genwerk.core.tokens import Vocabulary
 from genwerk.families.autoencoder_kl import AutoencoderKL
 from genwerk.families.clip import CLIP
 from genwerk.families.ddpm import DDPM, DDPMConfig
 from genwerk.families.text_encoder import TextEncoder, TextEncoderConfig
-from genwerk.files import read_json
 from genwerk.interop import networks, weights
 from genwerk.interop.networks import SCALING, Json
 from genwerk.interop.scheduler import read_process, read_sampling
 from genwerk.interop.tokenizer import read_vocabulary, write_vocabulary
 from genwerk.interop.weights import DIFFUSERS, TRANSFORMERS
-from genwerk.model import Config, Model
 from genwerk.nn.clip import TextTower
-from genwerk.nn.unet import UNet
-from genwerk.spec import DataSpec
-from genwerk.tokens import Vocabulary
+from genwerk.nn.diffusion.unet import UNet
 
 Described = tuple[Config, DataSpec]
 Precision = torch.dtype | None

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import torch
 
+from genwerk.core.files import read_json
+from genwerk.core.model import Model, build, build_within
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Data
 from genwerk.families.latent_diffusion import LatentDiffusion
-from genwerk.files import read_json
 from genwerk.interop.components import COMPONENTS, Component, class_of, write_model
 from genwerk.interop.pipeline import INDEX, PIPELINES, write_pipeline
 from genwerk.interop.weights import Unfilled, new_folder, shapes
-from genwerk.model import Model, build, build_within
-from genwerk.settings import Recipe
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Recipe
 
 KINDS = COMPONENTS | PIPELINES
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from genwerk.errors import BadFile
+from genwerk.core.errors import BadFile
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.text_encoder import TextEncoderConfig
-from genwerk.spec import DataSpec
 
 Json = Mapping[str, Any]
 
@@ -80,7 +80,7 @@ UNET_IDLE: Json = {"upcast_attention": False, "addition_embed_type_num_heads": 6
 
 
 def unet_settings(config: Json) -> dict[str, Any]:
-    """Settings of a :class:`~genwerk.families.diffusion.DiffusionConfig` of a UNet2DConditionModel."""
+    """Settings of a :class:`DiffusionConfig` of a UNet2DConditionModel."""
     check(config, UNET_FIXED)
     c = typed(config, UNET)
     widths = many(c["block_out_channels"])

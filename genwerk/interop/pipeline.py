@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from genwerk.core.files import read_json
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder_kl import AutoencoderKL
 from genwerk.families.clip import CLIP
 from genwerk.families.ddpm import DDPM
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 from genwerk.families.text_encoder import TextEncoder, TextEncoderConfig
-from genwerk.files import read_json
 from genwerk.interop import networks
 from genwerk.interop.components import (
     Component,
@@ -33,7 +34,6 @@ from genwerk.interop.scheduler import scheduler_json
 from genwerk.interop.tokenizer import write_vocabulary
 from genwerk.interop.weights import write_json
 from genwerk.nn.clip import TextTower
-from genwerk.spec import DataSpec
 
 INDEX = "model_index.json"
 PARTS = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encoder": "CLIPTextModel"}

@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from genwerk.errors import BadFile
-from genwerk.files import read_json
+from genwerk.core.errors import BadFile
+from genwerk.core.files import read_json
+from genwerk.core.tokens import END, START, Vocabulary
 from genwerk.interop.weights import write_json
-from genwerk.tokens import END, START, Vocabulary
 
 HEADER = "#version: 0.2"
 SHORTEST = 3

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from genwerk.errors import BadFile
-from genwerk.files import read_json
+from genwerk.core.errors import BadFile
+from genwerk.core.files import read_json
 
 DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model", "model"
 """What each library calls a weight file, without its ending."""

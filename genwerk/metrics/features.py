@@ -15,10 +15,10 @@ from math import ceil, prod
 import torch
 from torch import Tensor, nn
 
-from genwerk.batching import batches
+from genwerk.core.batching import batches
+from genwerk.core.model import Config, Loss, Model
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Config, Loss, Model
-from genwerk.spec import Batch, DataSpec
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from genwerk.nn.diffusion_blocks import (
+from genwerk.nn.diffusion.attention import SelfAttention
+from genwerk.nn.diffusion.blocks import (
     DownLevel,
     Downsample,
     MiddleLevel,
@@ -23,7 +24,6 @@ from genwerk.nn.diffusion_blocks import (
     conv3,
     norm_silu,
 )
-from genwerk.nn.spatial_attention import SelfAttention
 
 LOG_VAR = (-30.0, 20.0)
 """Range of the posterior's log-variance."""

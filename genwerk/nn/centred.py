@@ -7,8 +7,8 @@ from math import log
 import torch
 from torch import Tensor, nn
 
+from genwerk.core.spec import DataSpec
 from genwerk.nn.standardise import Standardise
-from genwerk.spec import DataSpec
 
 
 class Centred(nn.Module):

@@ -6,8 +6,8 @@ import difflib
 import importlib
 import pkgutil
 
-from genwerk.settings import REGISTRY, Entry, Recipe
-from genwerk.spec import DataSpec
+from genwerk.core.spec import DataSpec
+from genwerk.training.settings import REGISTRY, Entry, Recipe
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder import AutoencoderConfig
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 MNIST = DataSpec(kind="image", shape=(1, 28, 28), classes=tuple("0123456789"))
 

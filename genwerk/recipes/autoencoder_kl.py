@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 SCENES = DataSpec(kind="image", shape=(3, 32, 32))
 """The built-in captioned scenes, as an autoencoder sees them."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive_flow import IAFConfig, MAFConfig
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 POWER = DataSpec(kind="table", shape=(6,))
 DECAY = 1.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.began import BEGANConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.gan import pair, small
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 THUMBNAILS = DataSpec(kind="image", shape=(3, 16, 16))
 """What the recipes for faces of 64 pixels are shown with, so that a look at them takes seconds."""

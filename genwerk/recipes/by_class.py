@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.by_class import ByClassConfig
 from genwerk.families.mixture import MixtureConfig
-from genwerk.settings import Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Recipe, Train, register
 
 
 def fitted(spec: DataSpec) -> MixtureConfig:

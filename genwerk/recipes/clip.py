@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
+from genwerk.core.tokens import Vocabulary
 from genwerk.families.clip import CLIPConfig
 from genwerk.recipes.autoencoder import conv_widths
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
-from genwerk.tokens import Vocabulary
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 SCENES = DataSpec(kind="image", shape=(3, 32, 32), captions=True, vocabulary=Vocabulary())
 """Pictures with captions, as the built-in scenes are, before their words are learned."""

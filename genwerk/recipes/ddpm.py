@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from math import gcd, log
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.edm import EDMConfig
 from genwerk.recipes.gan import PROTOCOL
-from genwerk.settings import Evaluate, Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Evaluate, Optim, Recipe, Train, register
 
 
 def fitted(spec: DataSpec) -> DDPMConfig:

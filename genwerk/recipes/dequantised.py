@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.dequantised import DequantisedConfig
 from genwerk.recipes.realnvp import fitted, realnvp
-from genwerk.settings import Recipe, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Recipe, register
 
 
 @register()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.egan import EGANConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.gan import PROTOCOL, pair, small
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 
 @register()

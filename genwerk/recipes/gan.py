@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.gan import GANConfig
 from genwerk.recipes.autoencoder import MNIST
-from genwerk.settings import Evaluate, Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Evaluate, Optim, Recipe, Train, register
 
 
 def pair(optim: Optim, discriminator: Optim | None = None) -> dict[str, Optim]:

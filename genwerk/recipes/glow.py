@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.glow import GlowConfig
 from genwerk.nn.flows.image import halvings
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 
 def fitted(spec: DataSpec) -> GlowConfig:

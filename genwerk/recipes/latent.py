@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.latent import LatentConfig
 from genwerk.families.mixture import MixtureConfig
@@ -11,8 +12,7 @@ from genwerk.families.vae import VAEConfig
 from genwerk.recipes.autoencoder import MNIST, autoencoder
 from genwerk.recipes.autoregressive_flow import maf
 from genwerk.recipes.vae import fitted, vae
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 CODE = 16
 """Dimensions of the code in the reference table."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from math import gcd
 
+from genwerk.core.spec import DataSpec
 from genwerk.diffusion.sampling import Sampling
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusionConfig
 from genwerk.recipes import autoencoder_kl as first
 from genwerk.recipes import clip as second
-from genwerk.settings import Evaluate, Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Evaluate, Optim, Recipe, Train, register
 
 MOST = 8
 """Groups of channels that are normalised together, at most."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.nice import NICEConfig
 from genwerk.recipes.autoregressive_flow import tails
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 
 def fitted(spec: DataSpec) -> NICEConfig:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.pixelcnn import PixelCNNConfig
-from genwerk.settings import DIGITS, Evaluate, Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import DIGITS, Evaluate, Optim, Recipe, Train, register
 
 BINARY = replace(DIGITS, levels=2)
 """Small pictures of black and white, which binarisation leaves as they are."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from math import log
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.pixelcnn_pp import PixelCNNPPConfig
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 
 def fitted(spec: DataSpec) -> PixelCNNPPConfig:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.pixelrnn import PixelRNNConfig
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 PALETTE = tuple((level, level, level) for level in range(167))
 """A palette of as many colours as the Pokemon creatures have, to show the recipe on where there are no data."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.realnvp import RealNVPConfig
 from genwerk.nn.flows.image import halvings
 from genwerk.recipes.autoregressive_flow import DECAY, tails
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 
 def fitted(spec: DataSpec) -> RealNVPConfig:

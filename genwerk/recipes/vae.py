@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.vae import VAEConfig
 from genwerk.recipes.autoencoder import MNIST, conv_widths
-from genwerk.settings import Evaluate, Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Evaluate, Optim, Recipe, Train, register
 
 
 def fitted(spec: DataSpec) -> VAEConfig:

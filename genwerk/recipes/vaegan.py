@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.vaegan import VAEGANConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.began import BETAS, THUMBNAILS
 from genwerk.recipes.gan import small
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 
 def trio(optim: Optim) -> dict[str, Optim]:

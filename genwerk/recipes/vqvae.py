@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.latent import LatentConfig
 from genwerk.families.pixelcnn import PixelCNNConfig
 from genwerk.families.vqvae import VQVAEConfig
-from genwerk.settings import Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Optim, Recipe, Train, register
 
 
 def fitted(spec: DataSpec) -> VQVAEConfig:

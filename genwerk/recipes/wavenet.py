@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from math import log2
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.wavenet import WaveNetConfig
-from genwerk.settings import Evaluate, Optim, Recipe, Train, register
-from genwerk.spec import DataSpec
+from genwerk.training.settings import Evaluate, Optim, Recipe, Train, register
 
 SOUND = DataSpec(kind="audio", shape=(1, 96), sample_rate=8000)
 DIGITS = replace(SOUND, classes=tuple("0123456789"))

@@ -21,11 +21,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genwerk import inputs
 from genwerk.cli import main
+from genwerk.commands import inputs
+from genwerk.commands.inputs import OpenRun
+from genwerk.core.errors import BadInput
 from genwerk.data import Data, Splits
-from genwerk.errors import BadInput
-from genwerk.inputs import OpenRun
 
 Genwerk = Callable[..., str]
 QUICK = ["--rounds", "40", "--evaluate.samples", "200", "--evaluate.draws", "5", "--train.save-every", "20"]

@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_folder_of_stable_diffusion_makes_the_picture_that_diffusers_makes(
     folder: Path, genwerk: Genwerk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from genwerk.noise import generator
+    from genwerk.core.noise import generator
 
     monkeypatch.chdir(tmp_path)
     said = genwerk("sample", folder, "--prompt", "a cat", "-n", 2, "--steps", 4, "--guidance", 7.5, "--seed", 3)

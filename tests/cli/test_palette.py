@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from genwerk import inputs, store
 from genwerk.cli import main
+from genwerk.commands import inputs
 from genwerk.data import open_data
+from genwerk.runs import store
 
 Genwerk = Callable[..., str]
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from genwerk import cli, launcher
+from genwerk import cli
 from genwerk.cli import main
-from genwerk.progress import Outlet, outlets, say
+from genwerk.cli.progress import Outlet, outlets, say
+from genwerk.training import launcher
 
 Genwerk = Callable[..., str]
 ENDLESS = ["train", "vae", "--data", "digits", "--rounds", "1000000", "--train.sample-every", "0"]
@@ -59,7 +60,7 @@ def test_a_signal_saves_and_tells_the_command_that_goes_on(
 
 
 def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
-    from genwerk.trainer import Trainer
+    from genwerk.training.trainer import Trainer
 
     thread = when((tmp_path / "run/events.jsonl").exists, lambda: os.kill(os.getpid(), signal.SIGINT))
     save, Trainer._save = Trainer._save, lambda *_: os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
@@ -142,7 +143,7 @@ def test_an_outlet_is_otherwise_its_stream() -> None:
 
 
 def test_a_busy_machine_is_named(genwerk: Genwerk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from genwerk.runtime import ProcessorTime
+    from genwerk.training.runtime import ProcessorTime
 
     clock = ProcessorTime()
     time.sleep(0.05)

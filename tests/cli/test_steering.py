@@ -13,11 +13,12 @@ import torch
 from PIL import Image
 from steered import IMAGE, TwoStyles, TwoStylesConfig
 
-from genwerk import extractor, store
 from genwerk.cli import main
 from genwerk.data import Data, open_data
-from genwerk.settings import Recipe, Train
-from genwerk.trainer import Trainer
+from genwerk.evaluation import extractor
+from genwerk.runs import store
+from genwerk.training.settings import Recipe, Train
+from genwerk.training.trainer import Trainer
 
 Genwerk = Callable[..., str]
 DIGITS = open_data(Data(source="digits"))

@@ -13,13 +13,13 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from genwerk.abilities import condition_of
+from genwerk.core.abilities import condition_of
+from genwerk.core.model import Config, Model, build
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Config, Model, build
 from genwerk.recipes import REGISTRY
-from genwerk.settings import Entry, Recipe, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Entry, Recipe, Train
+from genwerk.training.trainer import Trainer
 
 ROUNDS = 4
 

@@ -18,19 +18,19 @@ import torch
 from cases import Case, double_precision, fresh, unmagnified
 from stepping import assert_log_prob_is_that_of_the_logits, assert_steps_equal_the_pass
 
-from genwerk import store
-from genwerk.abilities import ABILITIES, abilities, last
+from genwerk.core.abilities import ABILITIES, abilities, last
+from genwerk.core.model import Config, Model, build
+from genwerk.core.noise import Seeds
+from genwerk.core.options import Decoding
+from genwerk.core.spec import DataSpec
 from genwerk.diffusion.samplers import SAMPLERS
 from genwerk.diffusion.sampling import Sampling
-from genwerk.events import RoundDone, Saved
-from genwerk.model import Config, Model, build
-from genwerk.noise import Seeds
 from genwerk.recipes import REGISTRY
-from genwerk.runtime import Runtime
-from genwerk.settings import Recipe, from_json, to_json
-from genwerk.spec import DataSpec
-from genwerk.stepper import Decoding
-from genwerk.trainer import Trainer
+from genwerk.runs import store
+from genwerk.training.events import RoundDone, Saved
+from genwerk.training.runtime import Runtime
+from genwerk.training.settings import Recipe, from_json, to_json
+from genwerk.training.trainer import Trainer
 
 
 def needs(case: Case, *names: str) -> None:
@@ -422,7 +422,7 @@ def test_weights_of_another_model_are_refused(case: Case, tmp_path: Path, monkey
         return model
 
     for wrong, fault in ((longer, "lacks tensor 'stranger'"), (wider, "the configuration says")):
-        monkeypatch.setattr("genwerk.model.build", wrong)
+        monkeypatch.setattr("genwerk.core.model.build", wrong)
         with pytest.raises(ValueError, match=rf"model\.safetensors.* {fault}"):
             store.load_model(stored)
 
@@ -442,7 +442,7 @@ WORKER = """
 import sys, torch
 sys.path.insert(0, {tests!r})
 from cases import REGISTRY, Trainer, case, double_precision, fresh, store_end, unmagnified
-from genwerk import runtime
+from genwerk.training import runtime
 place = runtime.start("cpu")
 for name in sorted(REGISTRY):
     c = case(name)

@@ -7,10 +7,10 @@ from functools import cache
 
 import torch
 
+from genwerk.core.model import Model, build
 from genwerk.data import Data, Splits, open_data
-from genwerk.model import Model, build
 from genwerk.recipes import find
-from genwerk.trainer import Trainer
+from genwerk.training.trainer import Trainer
 
 
 @cache

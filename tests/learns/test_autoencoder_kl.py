@@ -9,9 +9,9 @@ from learning import source, taught
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
+from genwerk.core.noise import SeededNoise
 from genwerk.families.autoencoder_kl import AutoencoderKL
-from genwerk.noise import SeededNoise
-from genwerk.verbs import reconstruct
+from genwerk.tasks import reconstruct
 
 
 def psnr(a: Tensor, b: Tensor) -> float:

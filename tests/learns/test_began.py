@@ -8,12 +8,12 @@ import pytest
 import torch
 from learning import source
 
-from genwerk.evaluation import frechet_in_components
-from genwerk.events import RoundDone
+from genwerk.core.model import build
+from genwerk.evaluation.report import frechet_in_components
 from genwerk.families.began import BEGAN
-from genwerk.model import build
 from genwerk.recipes import find
-from genwerk.trainer import Trainer
+from genwerk.training.events import RoundDone
+from genwerk.training.trainer import Trainer
 
 
 @pytest.mark.parametrize("seed", [0, 1])

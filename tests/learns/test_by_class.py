@@ -7,13 +7,13 @@ from statistics import mean
 
 import torch
 
-from genwerk.classification import calibrate, classify
+from genwerk.core.model import Model, build
+from genwerk.core.spec import Batch
 from genwerk.data import Data, Splits, open_data
-from genwerk.model import Model, build
-from genwerk.outliers import out_of_distribution
 from genwerk.recipes import find
-from genwerk.spec import Batch
-from genwerk.trainer import Trainer
+from genwerk.tasks.classification import calibrate, classify
+from genwerk.tasks.outliers import out_of_distribution
+from genwerk.training.trainer import Trainer
 
 
 @cache

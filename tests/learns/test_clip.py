@@ -6,7 +6,7 @@ import torch
 from learning import source, taught
 
 from genwerk.data import scenes
-from genwerk.retrieval import retrieve, zero_shot
+from genwerk.tasks.retrieval import retrieve, zero_shot
 
 
 def test_scenes_get_their_own_caption_of_288() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from genwerk.core.model import Config, Model, build
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.autoregressive_flow import MAF, MAFConfig
 from genwerk.families.dequantised import Dequantised, DequantisedConfig
-from genwerk.model import Config, Model, build
-from genwerk.settings import Optim, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="image", shape=(1, 2, 2), levels=2)
 P = torch.rand(16, generator=torch.Generator().manual_seed(3)).pow(3)

@@ -6,16 +6,16 @@ import pytest
 import torch
 from learning import source, taught
 
-from genwerk.abilities import Samples
+from genwerk.core.abilities import Samples
+from genwerk.core.model import build
 from genwerk.data.toys import TOYS, Gaussians
-from genwerk.evaluation import draw, frechet_in_components
+from genwerk.evaluation.report import draw, frechet_in_components
 from genwerk.families.gan import GAN
 from genwerk.metrics import mode_coverage
 from genwerk.metrics.features import Classifier, ClassifierConfig
-from genwerk.model import build
 from genwerk.recipes import find
-from genwerk.settings import Train
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Train
+from genwerk.training.trainer import Trainer
 
 RING = TOYS["ring"]
 assert isinstance(RING, Gaussians)

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from genwerk import verbs
+from genwerk import tasks
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.data import Data, Splits, open_data
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.families.realnvp import RealNVPConfig
-from genwerk.model import build
-from genwerk.pictures import write_table
-from genwerk.settings import Optim, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.modalities.pictures import write_table
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 SLOPE = torch.tensor([[1.0, 0.5], [-0.3, 0.8]])
 NOISE = torch.tensor([[0.25, 0.1], [0.1, 0.16]])
@@ -65,7 +65,7 @@ def test_a_posterior_is_learned(simulated: Splits, config: FlowConfig) -> None:
     truth = posterior(batch.condition * units).log_prob(batch.x)
     assert -0.01 < (truth - model.log_prob(batch.x, batch.condition)).mean() < 0.03
     told = torch.tensor([[8_000.0, -0.5]], dtype=torch.float64)
-    drawn, wanted = verbs.sample(model, 4_000, given=told, seed=0).x, posterior(told * units)
+    drawn, wanted = tasks.sample(model, 4_000, given=told, seed=0).x, posterior(told * units)
     torch.testing.assert_close(drawn.mean(0), wanted.mean[0], rtol=0, atol=0.06)
     torch.testing.assert_close(drawn.T.cov(), wanted.covariance_matrix.squeeze(), rtol=0, atol=0.04)
 

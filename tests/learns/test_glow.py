@@ -6,11 +6,11 @@ from math import e, log2, pi, sqrt
 
 import torch
 
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.glow import Glow, GlowConfig
-from genwerk.settings import Optim, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="image", shape=(1, 4, 4))
 SIGMA, RHO = 20.0, 0.9

@@ -9,8 +9,8 @@ from genwerk.data import Data, open_data
 from genwerk.data.toys import TOYS
 from genwerk.families.mixture import Mixture, MixtureConfig
 from genwerk.recipes.mixture import mixture
-from genwerk.settings import Train
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Train
+from genwerk.training.trainer import Trainer
 
 TRAIN = Train(rounds=100, sample_every=0, evaluate_every=0, save_every=0)
 

@@ -11,12 +11,12 @@ import torch
 from learning import source, taught
 from torch import Tensor
 
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.pixelcnn import PixelCNN
-from genwerk.model import build
 from genwerk.recipes import find
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.trainer import Trainer
 
 NOISE = 0.1
 ENTROPY = -64 * (NOISE * log(NOISE) + (1 - NOISE) * log(1 - NOISE))

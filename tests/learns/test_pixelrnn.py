@@ -8,12 +8,12 @@ import pytest
 import torch
 from learning import source, taught
 
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.pixelrnn import PixelRNN, PixelRNNConfig
-from genwerk.nn.pixelrnn import CellName
-from genwerk.settings import Optim, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.nn.autoregressive.pixelrnn import CellName
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 ROWS, COLUMNS = 4, 6
 BITS = DataSpec(kind="image", shape=(1, ROWS, COLUMNS), levels=2)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from learning import source, taught
 
+from genwerk.core.noise import SeededNoise
 from genwerk.families.vae import VAE
-from genwerk.noise import SeededNoise
 
 DRAWS = 100
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from learning import source, taught
 
-from genwerk.evaluation import frechet_in_components
+from genwerk.evaluation.report import frechet_in_components
 from genwerk.families.vaegan import VAEGAN
-from genwerk.verbs import reconstruct
+from genwerk.tasks import reconstruct
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -14,7 +14,7 @@ from genwerk.families.latent import Latent
 from genwerk.families.vqvae import VQVAE
 from genwerk.nn.k_means import k_means
 from genwerk.recipes import find
-from genwerk.trainer import Trainer
+from genwerk.training.trainer import Trainer
 
 ENTRIES = 64
 

@@ -8,12 +8,12 @@ from math import log
 import torch
 from torch import Tensor
 
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.wavenet import WaveNet, WaveNetConfig
-from genwerk.model import build
-from genwerk.settings import Optim, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="audio", shape=(1, 64), sample_rate=8000, classes=("low", "high"))
 PERIODS = (16, 8)

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genwerk import store
+from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Data, Dataset
-from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
-from genwerk.settings import Optim, Recipe, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.trainer import Trainer
+from genwerk.runs import store
+from genwerk.training.settings import Optim, Recipe, Train
+from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="table", shape=(3,))
 

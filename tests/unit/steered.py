@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import Conditions, Samples, Steers, Styles
-from genwerk.errors import BadInput
-from genwerk.model import Config, Model
-from genwerk.noise import SeededNoise
-from genwerk.spec import DataSpec
+from genwerk.core.abilities import Conditions, Samples, Steers, Styles
+from genwerk.core.errors import BadInput
+from genwerk.core.model import Config, Model
+from genwerk.core.noise import SeededNoise
+from genwerk.core.spec import DataSpec
 
 TABLE = DataSpec(kind="table", shape=(5,))
 IMAGE = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))

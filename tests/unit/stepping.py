@@ -7,7 +7,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from genwerk.stepper import Stepper
+from genwerk.nn.autoregressive.network import Stepper
 
 
 def random_weights(stepper: Stepper, scale: float = 1.0, seed: int = 0) -> Stepper:

@@ -11,7 +11,7 @@ import torch
 from scipy.ndimage import affine_transform
 from torch import Tensor
 
-from genwerk.adversarial.augment import DRAWS, RAMP, TARGET, Augmentation, augment, next_p
+from genwerk.nn.adversarial.augment import DRAWS, RAMP, TARGET, Augmentation, augment, next_p
 
 HALF = torch.tensor(0.5)
 ALWAYS = torch.tensor(1.0)

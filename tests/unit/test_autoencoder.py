@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from genwerk.abilities import abilities
+from genwerk.core.abilities import abilities
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.autoencoder import Autoencoder, AutoencoderConfig, corrupt
 from genwerk.nn.conv import ConvDecoder, ConvEncoder, halvings
@@ -18,9 +19,8 @@ from genwerk.nn.mlp import ACTIVATIONS, MLPDecoder, MLPEncoder
 from genwerk.nn.standardise import Standardise
 from genwerk.recipes import find
 from genwerk.recipes.autoencoder import conv_widths
-from genwerk.settings import Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Train
+from genwerk.training.trainer import Trainer
 
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17)
 TABLE = DataSpec(kind="table", shape=(5,))

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from genwerk.core.model import Loss
+from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.events import RoundDone
 from genwerk.families.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig, Scale, distance, gradient_ratio
 from genwerk.families.latent import DescribesCodes
-from genwerk.model import Loss
-from genwerk.nn.patchgan import PatchDiscriminator, patches
-from genwerk.noise import SeededNoise, Seeds
+from genwerk.nn.adversarial.patchgan import PatchDiscriminator, patches
 from genwerk.recipes import find
-from genwerk.settings import Optim, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.events import RoundDone
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 IMAGE = DataSpec(kind="image", shape=(3, 8, 12))
 TINY = AutoencoderKLConfig(

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive_flow import IAF, MAF, IAFConfig, MAFConfig, orders
 from genwerk.nn.flows.autoregressive import Autoregressive
 from genwerk.nn.flows.check import check_transform
 from genwerk.nn.flows.made import MADE, Degrees, Walk
 from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
-from genwerk.spec import DataSpec
 
 TABLE = DataSpec(kind="table", shape=(5,))
 MONOTONES = (Additive(), Affine(), Spline(bins=4), Affine(2.0, tail_bound=0.8))

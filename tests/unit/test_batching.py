@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from genwerk import batching, verbs
-from genwerk.abilities import Decodes, Encodes, Samples
-from genwerk.batching import Cost, Meter, as_bytes, batches, in_batches, within
+from genwerk import tasks
+from genwerk.core import batching
+from genwerk.core.abilities import Decodes, Encodes, Samples
+from genwerk.core.batching import Cost, Meter, as_bytes, batches, in_batches, within
+from genwerk.core.errors import BadInput
+from genwerk.core.model import Config, Model, build
+from genwerk.core.noise import Seed, SeededNoise
 from genwerk.data import Data, Splits, open_data
 from genwerk.diffusion.sampling import Sampling
-from genwerk.errors import BadInput
-from genwerk.evaluation import evaluate
+from genwerk.evaluation.report import evaluate
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.dequantised import DequantisedConfig
@@ -25,9 +28,7 @@ from genwerk.families.pixelcnn import PixelCNNConfig
 from genwerk.families.realnvp import RealNVPConfig
 from genwerk.families.vae import VAEConfig
 from genwerk.metrics.features import Extractor
-from genwerk.model import Config, Model, build
-from genwerk.noise import Seed, SeededNoise
-from genwerk.settings import Evaluate
+from genwerk.training.settings import Evaluate
 
 PIXELS = Extractor("coarse pixels", lambda x: avg_pool2d(x, 8).flatten(1), None, "0" * 12)
 CPU = torch.device("cpu")
@@ -135,29 +136,29 @@ def ceiling(do: Callable[[], Tensor], most: int, *, atol: float = 1e-4) -> None:
 def test_noise_is_taken_away_within_bounds(splits: Splits) -> None:
     model = made(DIFFUSION, splits)
     few = Sampling(steps=2)
-    ceiling(lambda: verbs.sample(model, 48, seed=0, sampling=few).x, 6 * MB)
-    ceiling(lambda: verbs.edit(model, splits.train.batch(slice(48)), 0.5, seed=0, sampling=few), 6 * MB)
+    ceiling(lambda: tasks.sample(model, 48, seed=0, sampling=few).x, 6 * MB)
+    ceiling(lambda: tasks.edit(model, splits.train.batch(slice(48)), 0.5, seed=0, sampling=few), 6 * MB)
 
 
 def test_codes_are_made_and_decoded_within_bounds(splits: Splits) -> None:
     model = latent_diffusion(splits)
     few = Sampling(steps=2)
     ceiling(lambda: model.codes(splits.train).x, 6 * MB)
-    ceiling(lambda: verbs.sample(model, 48, seed=0, sampling=few).x, 6 * MB)
-    ceiling(lambda: verbs.edit(model, splits.train.batch(slice(48)), 0.5, seed=0, sampling=few), 6 * MB)
+    ceiling(lambda: tasks.sample(model, 48, seed=0, sampling=few).x, 6 * MB)
+    ceiling(lambda: tasks.edit(model, splits.train.batch(slice(48)), 0.5, seed=0, sampling=few), 6 * MB)
 
 
 def test_likelihoods_are_found_within_bounds(splits: Splits) -> None:
     flow = RealNVPConfig(blocks=1, channels=16)
     for config, draws in ((VAEConfig(latent=4), 20), (DequantisedConfig(flow=flow), 3)):
         model = made(config, splits)
-        ceiling(lambda m=model, d=draws: torch.tensor(verbs.log_likelihood(m, splits.train, draws=d).nats), 8 * MB)  # type: ignore[misc]
+        ceiling(lambda m=model, d=draws: torch.tensor(tasks.log_likelihood(m, splits.train, draws=d).nats), 8 * MB)  # type: ignore[misc]
 
 
 def test_symbols_are_emitted_and_filled_in_within_bounds() -> None:
     digits = open_data(Data(source="digits", limit=80))
     model = made(PixelCNNConfig(width=8, layers=2), digits)
-    ceiling(lambda: verbs.sample(model, 60, seed=0).x, MB // 4)
+    ceiling(lambda: tasks.sample(model, 60, seed=0).x, MB // 4)
 
 
 class Copies(Model, Samples, Encodes, Decodes):

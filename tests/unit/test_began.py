@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from genwerk import store
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Data, Dataset
-from genwerk.events import RoundDone, Saved
 from genwerk.families.began import BEGAN, BEGANConfig, m_global, next_k
-from genwerk.nn.began import BEGANDecoder, BEGANEncoder, began_pair, sizes
-from genwerk.nn.mlp_gan import MLPDiscriminator
-from genwerk.settings import Optim, Recipe, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.nn.adversarial.began import BEGANDecoder, BEGANEncoder, began_pair, sizes
+from genwerk.nn.adversarial.mlp import MLPDiscriminator
+from genwerk.runs import store
+from genwerk.training.events import RoundDone, Saved
+from genwerk.training.settings import Optim, Recipe, Train
+from genwerk.training.trainer import Trainer
 
 TABLE = DataSpec(kind="table", shape=(4,))
 CONFIG = BEGANConfig(network="mlp", width=8, layers=1, latent=3, hidden=2, lambda_k=0.5, patience=5, slowest=0.2)

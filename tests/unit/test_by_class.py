@@ -10,18 +10,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import Samples, Scores, abilities
+from genwerk.core.abilities import Samples, Scores, abilities
+from genwerk.core.model import Config, Loss, Model, Stage, build
+from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.events import StageDone
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.by_class import ByClass, ByClassConfig
 from genwerk.families.mixture import Mixture, MixtureConfig
 from genwerk.families.pixelcnn import PixelCNNConfig
-from genwerk.model import Config, Loss, Model, Stage, build
-from genwerk.noise import SeededNoise, Seeds
-from genwerk.settings import Optim, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.events import StageDone
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="table", shape=(2,), classes=("ash", "beech", "elm"))
 QUIET = Train(rounds=20, batch_size=0, sample_every=0, evaluate_every=0, save_every=0)

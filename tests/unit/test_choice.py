@@ -10,14 +10,14 @@ import pytest
 import torch
 
 import genwerk
-from genwerk import store
 from genwerk.cli import main
 from genwerk.data import open_data
 from genwerk.data.dataset import Data, Dataset, Splits
 from genwerk.families.autoregressive_flow import MAFConfig
-from genwerk.run import Run
-from genwerk.settings import Evaluate, Optim, Recipe, Train
-from genwerk.verbs import log_likelihood
+from genwerk.runs import store
+from genwerk.runs.run import Run
+from genwerk.tasks import log_likelihood
+from genwerk.training.settings import Evaluate, Optim, Recipe, Train
 
 ENTROPY = 8 * 1.4189385
 """Of a row of eight independent standard normal values, in nats."""

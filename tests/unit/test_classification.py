@@ -13,8 +13,15 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 from sklearn.naive_bayes import GaussianNB
 from torch import Tensor
 
-from genwerk.abilities import Bounds, Conditions, Scores
-from genwerk.classification import (
+from genwerk.core.abilities import Bounds, Conditions, Scores
+from genwerk.core.model import Config, Model
+from genwerk.core.spec import Batch, DataSpec
+from genwerk.data.dataset import Data, Dataset, Splits
+from genwerk.evaluation.report import evaluate
+from genwerk.families.by_class import ByClass, ByClassConfig
+from genwerk.families.mixture import Covariance, MixtureConfig
+from genwerk.tasks import Unsupported
+from genwerk.tasks.classification import (
     HOTTEST,
     Calibration,
     Classification,
@@ -23,15 +30,8 @@ from genwerk.classification import (
     classify,
     fit_temperature,
 )
-from genwerk.data.dataset import Data, Dataset, Splits
-from genwerk.evaluation import evaluate
-from genwerk.families.by_class import ByClass, ByClassConfig
-from genwerk.families.mixture import Covariance, MixtureConfig
-from genwerk.model import Config, Model
-from genwerk.settings import Evaluate, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.trainer import Trainer
-from genwerk.verbs import Unsupported
+from genwerk.training.settings import Evaluate, Train
+from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="table", shape=(3,), classes=("a", "b", "c"))
 QUIET = Train(rounds=3, batch_size=0, sample_every=0, evaluate_every=0, save_every=0)
@@ -139,7 +139,7 @@ def test_gaussian_naive_bayes_is_what_one_diagonal_gaussian_learns() -> None:
 
 
 def test_examples_are_taken_in_batches_and_the_evidence_is_the_mixture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genwerk.batching.FULL", 0)
+    monkeypatch.setattr("genwerk.core.batching.FULL", 0)
     model, x = Far(Config(), SPEC), torch.randn(1100, 3, generator=torch.Generator().manual_seed(0))
     found = classify(model, Batch(x), torch.tensor([0.5, 0.5, 0.0]))
     assert found.probabilities.shape == (1100, 3)

@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import dropout, normalize
 
-from genwerk.abilities import abilities
+from genwerk.core.abilities import abilities
+from genwerk.core.spec import Batch, DataSpec
+from genwerk.core.tokens import learn
 from genwerk.data.dataset import Dataset
 from genwerk.families.autoencoder import Autoencoder, AutoencoderConfig
 from genwerk.families.clip import CLIP, CLIPConfig, contrast
 from genwerk.metrics.recall import alike, chance, recall
 from genwerk.recipes import find
-from genwerk.retrieval import embed_texts, retrieve, search, zero_shot
-from genwerk.runtime import Runtime
-from genwerk.settings import Optim, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.tokens import learn
-from genwerk.trainer import Trainer
-from genwerk.verbs import Unsupported
+from genwerk.tasks import Unsupported
+from genwerk.tasks.retrieval import embed_texts, retrieve, search, zero_shot
+from genwerk.training.runtime import Runtime
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 TEXTS = ["a red ring", "a blue ring", "a red ring", "two green stars on a hill"]
 SPEC = DataSpec(kind="image", shape=(3, 12, 12), captions=True, vocabulary=learn(TEXTS))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import sparse
 
-from genwerk.data import Data, arrays, bounds, cache, open_data
+from genwerk.core import memory
+from genwerk.data import Data, arrays, cache, open_data
 from genwerk.data.dataset import PARTS, Rows
 from genwerk.data.idx import read_idx
 
@@ -89,7 +90,7 @@ def test_idx_cut_at_every_byte_is_one_sentence(tmp_path, pack):
 
 def test_idx_that_would_fill_the_memory_is_refused_from_its_header(tmp_path, monkeypatch):
     (tmp_path / "a.idx.gz").write_bytes(gzip.compress(idx(IMAGES)))
-    monkeypatch.setattr(bounds, "free_memory", lambda: 2 * IMAGES.size - 1)
+    monkeypatch.setattr(memory, "free_memory", lambda: 2 * IMAGES.size - 1)
     with pytest.raises(ValueError, match=r"a\.idx\.gz takes .* GB of memory"):
         read_idx(tmp_path / "a.idx.gz")
 
@@ -364,7 +365,7 @@ def test_arrays_under_each_others_name_are_read(tmp_path):
 
 def test_an_npz_that_is_larger_than_memory_is_refused_unread(tmp_path, monkeypatch):
     source = packed(tmp_path / "a.npz", x=np.zeros((2000, 32, 32), np.uint8))
-    monkeypatch.setattr(bounds, "free_memory", lambda: 4_000_000)
+    monkeypatch.setattr(memory, "free_memory", lambda: 4_000_000)
     with pytest.raises(ValueError, match=r"0.0 GB of memory once decoded.*\.npy, which is mapped"):
         open_data(Data(source=source))
 

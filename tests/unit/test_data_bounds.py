@@ -4,22 +4,22 @@ import resource
 
 import pytest
 
-from genwerk.data import bounds
+from genwerk.core import memory
 
 
 def test_what_is_too_large_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(bounds, "free_memory", lambda: 4 * 10**9)
-    bounds.afford(2 * 10**9, "a.npz", "take fewer")
+    monkeypatch.setattr(memory, "free_memory", lambda: 4 * 10**9)
+    memory.afford(2 * 10**9, "a.npz", "take fewer")
     with pytest.raises(
         ValueError, match=r"^a.npz takes 5.0 GB of memory once decoded, and 4.0 GB are free.*take fewer$"
     ):
-        bounds.afford(5 * 10**9, "a.npz", "take fewer")
+        memory.afford(5 * 10**9, "a.npz", "take fewer")
 
 
 def test_a_limit_of_the_process_counts(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (6_000_000, 6_000_000))
-    monkeypatch.setattr(bounds, "_text", lambda path: "1000 7 7" if path.name == "statm" else "")
-    assert bounds.free_memory() == 6_000_000 - 1000 * resource.getpagesize()
+    monkeypatch.setattr(memory, "_text", lambda path: "1000 7 7" if path.name == "statm" else "")
+    assert memory.free_memory() == 6_000_000 - 1000 * resource.getpagesize()
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -38,7 +38,7 @@ def test_limits_of_control_groups_count_without_the_pages_of_files(tmp_path, mon
             "//", "/"
         ): "inactive_file 300000\nactive_file 100000\nanon 5\n",
     }
-    monkeypatch.setattr(bounds, "_text", lambda path: files.get(str(path), ""))
-    assert bounds.free_memory() == 900_000
+    monkeypatch.setattr(memory, "_text", lambda path: files.get(str(path), ""))
+    assert memory.free_memory() == 900_000
     files["/proc/self/cgroup"] = ""
-    assert bounds.free_memory() == 8_000_000 * 1024
+    assert memory.free_memory() == 8_000_000 * 1024

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
+from genwerk.core.spec import DataSpec
 from genwerk.data import Data, cache, open_data, palette
 from genwerk.data.palette import Histogram
-from genwerk.nn.symbols import Colours
-from genwerk.settings import from_json, to_json
-from genwerk.spec import DataSpec
+from genwerk.nn.autoregressive.tokeniser import Colours
+from genwerk.training.settings import from_json, to_json
 
 
 def bytes_(*shape, low=0, high=256, seed=0):

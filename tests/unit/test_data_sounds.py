@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import Data, Splits, open_data, sounds
 from genwerk.data.dataset import PARTS
-from genwerk.pictures import in_turn, waves, write_examples, write_sound
-from genwerk.spec import Batch, DataSpec
+from genwerk.modalities.pictures import in_turn, waves, write_examples, write_sound
 
 RATE = 8000
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from genwerk.data import BUILT_INS, Data, open_data
 from genwerk.data.dataset import PARTS
-from genwerk.settings import DIGITS
+from genwerk.training.settings import DIGITS
 
 
 def test_digits_are_those_of_scikit_learn():

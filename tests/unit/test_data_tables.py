@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from genwerk.data import Data, bounds, open_data
+from genwerk.core import memory
+from genwerk.data import Data, open_data
 from genwerk.data.dataset import PARTS
 from genwerk.data.tables import read_csv
 
@@ -397,7 +398,7 @@ def test_labels_and_index_in_parquet(tmp_path):
 def test_parquet_that_is_larger_than_memory_is_refused(tmp_path, monkeypatch):
     pq.write_table(pa.table({"a": np.zeros(100_000), "label": ["a" * 1000] * 100_000}), tmp_path / "a.parquet")
     assert (tmp_path / "a.parquet").stat().st_size < 50_000
-    monkeypatch.setattr(bounds, "free_memory", lambda: 40_000_000)
+    monkeypatch.setattr(memory, "free_memory", lambda: 40_000_000)
     with pytest.raises(ValueError, match="of memory once decoded"):
         open_data(Data(source=str(tmp_path / "a.parquet")))
 

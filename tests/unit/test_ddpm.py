@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import last
+from genwerk.core.abilities import last
+from genwerk.core.model import build
+from genwerk.core.noise import SeededNoise
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.diffusion.sampling import Sampling
 from genwerk.families.ddpm import DDPM, DDPMConfig
-from genwerk.model import build
-from genwerk.noise import SeededNoise
 from genwerk.recipes import recipe
-from genwerk.spec import Batch, DataSpec
 
 TABLE = DataSpec(kind="table", shape=(3,))
 IMAGE = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=("a", "b"))

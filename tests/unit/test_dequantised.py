@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from genwerk.core.model import build
+from genwerk.core.noise import SeededNoise
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.dequantised import Dequantised, DequantisedConfig
 from genwerk.families.flow import FlowConfig
 from genwerk.families.nice import NICEConfig
 from genwerk.families.realnvp import RealNVPConfig
-from genwerk.model import build
 from genwerk.nn.flows.dequantise import Dequantiser
-from genwerk.noise import SeededNoise
-from genwerk.spec import DataSpec
-from genwerk.verbs import Unsupported, log_likelihood, require
+from genwerk.tasks import Unsupported, log_likelihood, require
 
 TINY = DataSpec(kind="image", shape=(1, 2, 2), levels=3)
 FLOWS = [

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from genwerk.core.noise import BatchNoise, SeededNoise, Seeds
 from genwerk.diffusion.parameterisation import Estimate, estimate, noised
 from genwerk.diffusion.samplers import SAMPLERS, Frame, Predict, SamplerName, begin, denoise, invert, renoised
 from genwerk.diffusion.sampling import Sampling
 from genwerk.diffusion.schedule import CLEAN, Level, Process, Spacing, path, repaint
-from genwerk.noise import BatchNoise, SeededNoise, Seeds
 
 LINEAR = Process()
 STABLE = Process("scaled-linear", 1000, 0.00085, 0.012)

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.abilities import last
+from genwerk.core.abilities import last
+from genwerk.core.model import build
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.diffusion.sampling import Sampling
 from genwerk.diffusion.schedule import Process
 from genwerk.families.edm import EDM, EDMConfig
-from genwerk.model import build
-from genwerk.spec import Batch, DataSpec
 
 TABLE = DataSpec(kind="table", shape=(2,))
 

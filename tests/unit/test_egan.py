@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from genwerk.core.model import Loss, Metrics
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.events import RoundDone
 from genwerk.families.egan import EGAN, EGANConfig, mutation
-from genwerk.model import Loss, Metrics
-from genwerk.nn.dcgan import DCGANGenerator
+from genwerk.nn.adversarial.dcgan import DCGANGenerator
+from genwerk.nn.adversarial.population import Population, select_rows
 from genwerk.nn.mlp import MLPDecoder
-from genwerk.nn.population import Population, select_rows
-from genwerk.settings import Optim, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.events import RoundDone
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="table", shape=(2,))
 IMAGE = DataSpec(kind="image", shape=(1, 12, 12), classes=("a", "b"))

@@ -10,22 +10,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk import extractor
-from genwerk.abilities import Bounds, Conditions, Decodes, Encodes, Samples, Scores
-from genwerk.choice import Judged
+from genwerk.core.abilities import Bounds, Conditions, Decodes, Encodes, Samples, Scores
+from genwerk.core.model import Config, Model, build
+from genwerk.core.noise import Seeds
+from genwerk.core.spec import DataSpec
 from genwerk.data import open_data
 from genwerk.data.dataset import Data, Dataset, Splits
 from genwerk.data.toys import TOYS
-from genwerk.evaluation import Figure, Report, evaluate, judge, quick
-from genwerk.extractor import accuracy, extractor_for, train_classifier
+from genwerk.evaluation import extractor
+from genwerk.evaluation.extractor import accuracy, extractor_for, train_classifier
+from genwerk.evaluation.report import Figure, Report, evaluate, judge, quick
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.vae import VAEConfig
 from genwerk.metrics.features import Extractor, weights_hash
 from genwerk.metrics.robust import clipped_mean, trimmed_mean
-from genwerk.model import Config, Model, build
-from genwerk.noise import Seeds
-from genwerk.settings import Evaluate
-from genwerk.spec import DataSpec
+from genwerk.training.choice import Judged
+from genwerk.training.settings import Evaluate
 
 SETTINGS = Evaluate(examples=1000, samples=2000)
 PIXELS = Extractor("pixels", lambda x: x.flatten(1), None, "0" * 12)

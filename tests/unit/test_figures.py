@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from genwerk import extractor
-from genwerk.figures import FIGURES, Figures, draw
-from genwerk.figures.began_gamma import GAMMAS, pairwise
-from genwerk.figures.disjoint import CONFIGS as LINES
-from genwerk.figures.disjoint import jensen_shannon, read, wasserstein
-from genwerk.figures.gan_1d import MIDDLES, STEP, Snapshot, best_discriminator, density, examples
+from genwerk.evaluation import extractor
+from genwerk.gallery.figures import FIGURES, Figures, draw
+from genwerk.gallery.figures.began_gamma import GAMMAS, pairwise
+from genwerk.gallery.figures.disjoint import CONFIGS as LINES
+from genwerk.gallery.figures.disjoint import jensen_shannon, read, wasserstein
+from genwerk.gallery.figures.gan_1d import MIDDLES, STEP, Snapshot, best_discriminator, density, examples
 
 
 def drawn(name: str, out: Path, *, quick: bool) -> tuple[list[Path], Figures]:

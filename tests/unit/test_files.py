@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from genwerk.errors import BadFile, BadInput, Unwritable, check_ranges
-from genwerk.files import open_own, open_regular, read_json, write_atomically
+from genwerk.core.errors import BadFile, BadInput, Unwritable, check_ranges
+from genwerk.core.files import open_own, open_regular, read_json, write_atomically
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from genwerk.core.model import Config, build
+from genwerk.core.noise import SeededNoise, own_uniform
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.flow import FlowConfig
 from genwerk.families.nice import NICE, NICEConfig
-from genwerk.model import Config, build
 from genwerk.nn.flows.actnorm import ActNorm, fitting
 from genwerk.nn.flows.base import make_base
 from genwerk.nn.flows.check import Broken, check_transform, mass
@@ -22,10 +24,8 @@ from genwerk.nn.flows.coupling import Checkerboard, Coupling, Halves, Interleave
 from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
 from genwerk.nn.flows.surface import Columns, Pixels, make_surface
 from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Transform
-from genwerk.noise import SeededNoise, own_uniform
 from genwerk.recipes import find
-from genwerk.settings import from_json, to_json
-from genwerk.spec import DataSpec
+from genwerk.training.settings import from_json, to_json
 
 MONOTONES = [Additive(), Affine(), Affine(1.0), Affine(1.0, 0.7), Spline(), Spline(bins=4, reach=1.0)]
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from genwerk.adversarial.augment import DRAWS, augment
+from genwerk.core.model import build
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.events import RoundDone
 from genwerk.families.gan import GAN, GANConfig
-from genwerk.model import build
-from genwerk.nn.dcgan import DCGANDiscriminator, DCGANGenerator
-from genwerk.nn.resnet_gan import ResNetDiscriminator, ResNetGenerator
+from genwerk.nn.adversarial.augment import DRAWS, augment
+from genwerk.nn.adversarial.dcgan import DCGANDiscriminator, DCGANGenerator
+from genwerk.nn.adversarial.resnet import ResNetDiscriminator, ResNetGenerator
 from genwerk.recipes import recipe
 from genwerk.recipes.gan import pair
-from genwerk.settings import Optim, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.events import RoundDone
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 TABLE = DataSpec(kind="table", shape=(2,))
 IMAGE = DataSpec(kind="image", shape=(1, 16, 16), classes=("a", "b", "c"))

@@ -11,26 +11,27 @@ import pytest
 import torch
 from torch import Tensor
 
-from genwerk import store, verbs
-from genwerk.abilities import told_what
-from genwerk.classification import classify
+from genwerk import tasks
+from genwerk.core.abilities import told_what
+from genwerk.core.model import Model, build
+from genwerk.core.noise import Seeds
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import Data, open_data
 from genwerk.data.dataset import Dataset
 from genwerk.data.toys import TOYS
-from genwerk.evaluation import evaluate
+from genwerk.evaluation.report import evaluate
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.autoregressive_flow import IAFConfig, MAFConfig
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.families.latent import LatentConfig
 from genwerk.families.nice import NICEConfig
 from genwerk.families.realnvp import RealNVPConfig
-from genwerk.model import Model, build
 from genwerk.nn.flows.check import mass
-from genwerk.noise import Seeds
-from genwerk.outliers import log_evidence, out_of_distribution
-from genwerk.settings import Evaluate, Optim, Recipe, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.trainer import Trainer
+from genwerk.runs import store
+from genwerk.tasks.classification import classify
+from genwerk.tasks.outliers import log_evidence, out_of_distribution
+from genwerk.training.settings import Evaluate, Optim, Recipe, Train
+from genwerk.training.trainer import Trainer
 
 TABLE = "a,height,b,weight\n" + "\n".join(f"{i},{i % 7 + 0.5},{i * i},{-i}" for i in range(50))
 SPEC = DataSpec(kind="table", shape=(2,), columns=("a", "b"), given=("height", "weight"))
@@ -216,9 +217,9 @@ def test_a_flow_that_is_not_told_disregards_the_numbers() -> None:
     data = pairs()
     model = moved(MAFConfig(layers=2, widths=(16,), activation="tanh"), data)
     model.objective(data.batch())
-    assert verbs.sample(model, 3, seed=0).condition is None
+    assert tasks.sample(model, 3, seed=0).condition is None
     with pytest.raises(ValueError, match="leave out --given"):
-        verbs.sample(model, 3, given=torch.zeros(1, 2))
+        tasks.sample(model, 3, given=torch.zeros(1, 2))
 
 
 # --- verbs ------------------------------------------------------------------------------------------------------------
@@ -231,37 +232,37 @@ def model() -> Model:
 
 def test_samples_are_told_rows_of_numbers_in_turn(model: Model) -> None:
     given = torch.tensor([[1.75, 1e4], [1.76, 1.1e4]])
-    batch = verbs.sample(model, 5, given=given, seed=7, size=2)
+    batch = tasks.sample(model, 5, given=given, seed=7, size=2)
     assert batch.condition is not None
     assert torch.equal(batch.condition, given[[0, 1, 0, 1, 0]])
-    alone = verbs.sample(model, 1, given=given, seed=Seeds(7, 3)).x
+    alone = tasks.sample(model, 1, given=given, seed=Seeds(7, 3)).x
     torch.testing.assert_close(alone[0], batch.x[3])
     with pytest.raises(ValueError, match=r"told 2 numbers \(height, weight\); give them with --given"):
-        verbs.sample(model, 5)
+        tasks.sample(model, 5)
     with pytest.raises(ValueError, match="told 2 numbers"):
-        verbs.sample(model, 5, given=torch.zeros(1, 3))
+        tasks.sample(model, 5, given=torch.zeros(1, 3))
     with pytest.raises(ValueError, match="leave out --label"):
-        verbs.sample(model, 5, label=1)
+        tasks.sample(model, 5, label=1)
 
 
 def test_rows_are_told_their_own_numbers(model: Model) -> None:
     data = pairs()
     batch = data.batch(slice(6))
-    torch.testing.assert_close(verbs.reconstruct(model, batch), batch.x, rtol=0, atol=1e-4)
-    way = verbs.interpolate(model, batch[:3], batch[3:], 5)
+    torch.testing.assert_close(tasks.reconstruct(model, batch), batch.x, rtol=0, atol=1e-4)
+    way = tasks.interpolate(model, batch[:3], batch[3:], 5)
     torch.testing.assert_close(way[:, 0], batch.x[:3], rtol=0, atol=1e-4)
     torch.testing.assert_close(way[:, -1], batch.x[3:], rtol=0, atol=1e-4)
-    assert verbs.traverse(model, batch[:1], [0, 1], steps=3).shape == (3, 3, 2)
+    assert tasks.traverse(model, batch[:1], [0, 1], steps=3).shape == (3, 3, 2)
     with pytest.raises(ValueError, match="the examples lack them"):
-        verbs.reconstruct(model, Batch(batch.x))
+        tasks.reconstruct(model, Batch(batch.x))
     assert isinstance(model, FlowModel)
     mean = model.log_prob(batch.x, batch.condition).mean().item()
-    assert verbs.log_likelihood(model, data.select(torch.arange(6))).nats == pytest.approx(mean)
+    assert tasks.log_likelihood(model, data.select(torch.arange(6))).nats == pytest.approx(mean)
 
 
 def test_numbers_make_no_classes_and_are_scored_as_given(model: Model) -> None:
     data = pairs()
-    with pytest.raises(verbs.Unsupported, match="not told the label"):
+    with pytest.raises(tasks.Unsupported, match="not told the label"):
         classify(model, data.batch())
     assert isinstance(model, FlowModel)
     batch = data.batch(slice(30))
@@ -286,7 +287,7 @@ def test_the_prior_of_codes_is_told_too() -> None:
     train = Train(rounds=2, batch_size=8, optim=optim, sample_every=0, evaluate_every=0, save_every=0)
     trained = Trainer(build(config, SPEC), pairs(), train).fit()
     assert told_what(trained) == "vector"
-    assert verbs.sample(trained, 3, given=torch.tensor([[1.75, 1e4]]), seed=0).x.shape == (3, 2)
+    assert tasks.sample(trained, 3, given=torch.tensor([[1.75, 1e4]]), seed=0).x.shape == (3, 2)
 
 
 def test_the_parabola_is_known_given_its_height() -> None:

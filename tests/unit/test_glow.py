@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.families.glow import Glow, GlowConfig
-from genwerk.model import build
 from genwerk.nn.flows.check import check_transform
 from genwerk.nn.flows.coupling import Coupling, Halves
 from genwerk.nn.flows.image_conditioner import PriorConditioner
 from genwerk.nn.flows.monotone import Affine
 from genwerk.recipes import find
-from genwerk.settings import DIGITS
-from genwerk.spec import DataSpec
+from genwerk.training.settings import DIGITS
 
 SMALL = GlowConfig(scales=2, steps=2, channels=8)
 FLOWS = {

@@ -19,13 +19,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from genwerk import interop
+from genwerk.core.noise import BatchNoise
+from genwerk.core.tokens import Vocabulary
 from genwerk.diffusion.parameterisation import Estimate, Prediction, estimate
 from genwerk.diffusion.sampling import Sampling
 from genwerk.diffusion.schedule import Level, Process
 from genwerk.interop import scheduler, weights
 from genwerk.interop.tokenizer import read_vocabulary, write_vocabulary
-from genwerk.noise import BatchNoise
-from genwerk.tokens import Vocabulary
 
 TEXTS = ["a  CAT!", "", "don't scatter 42 cats\n", "naïve café 貓 \U0001f408", "x" * 200]
 

@@ -24,15 +24,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from genwerk import interop
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
+from genwerk.core.tokens import Vocabulary
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.interop import networks
 from genwerk.interop.components import denoiser_config
-from genwerk.model import build
-from genwerk.spec import DataSpec
-from genwerk.tokens import Vocabulary
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 SIZES = {"tiny": TINY, "four": FOUR_LEVELS}

@@ -26,7 +26,11 @@ from pipelines import (
 from torch import Tensor
 
 from genwerk import interop
-from genwerk.abilities import last
+from genwerk.core.abilities import last
+from genwerk.core.model import build
+from genwerk.core.noise import SeededNoise
+from genwerk.core.spec import DataSpec
+from genwerk.core.tokens import learn
 from genwerk.diffusion.sampling import Sampling
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
@@ -34,10 +38,6 @@ from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.interop.scheduler import read_sampling
-from genwerk.model import build
-from genwerk.noise import SeededNoise
-from genwerk.spec import DataSpec
-from genwerk.tokens import learn
 
 PROMPT, NEGATIVE = "a  CAT!", "a dog, in 3 parts"
 SEED = 3

@@ -11,23 +11,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk import store
-from genwerk.abilities import Conditions, Samples, Scores
+from genwerk.core.abilities import Conditions, Samples, Scores
+from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
+from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.evaluation import judge
-from genwerk.events import Evaluated, StageDone
+from genwerk.evaluation.report import judge
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.latent import Latent, LatentConfig
 from genwerk.families.mixture import MixtureConfig
 from genwerk.families.vae import VAE, VAEConfig
 from genwerk.families.vqvae import VQVAE, VQVAEConfig
-from genwerk.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
-from genwerk.noise import SeededNoise, Seeds
 from genwerk.recipes import find
-from genwerk.settings import Recipe, Train, from_json, to_json
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.runs import store
+from genwerk.training.events import Evaluated, StageDone
+from genwerk.training.settings import Recipe, Train, from_json, to_json
+from genwerk.training.trainer import Trainer
 
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
 AUTOENCODER = AutoencoderConfig(widths=(16,), latent=3)

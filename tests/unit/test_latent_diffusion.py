@@ -8,7 +8,10 @@ from sklearn.linear_model import LinearRegression
 from torch import Tensor
 from torch.nn import functional as F
 
-from genwerk.abilities import last
+from genwerk.core.abilities import last
+from genwerk.core.model import build
+from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.spec import Batch
 from genwerk.data import Data, Splits, open_data
 from genwerk.diffusion.sampling import Sampling
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
@@ -16,11 +19,8 @@ from genwerk.families.clip import CLIPConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, Told
 from genwerk.families.text_encoder import TextEncoderConfig
-from genwerk.model import build
-from genwerk.noise import SeededNoise, Seeds
-from genwerk.settings import Optim, Train
-from genwerk.spec import Batch
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 PRIOR = DDPMConfig(
     widths=(16, 32), attention=(False, True), blocks=1, context=16, heads=(2,), prediction="v", schedule="cosine"

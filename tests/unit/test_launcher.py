@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from genwerk import launcher
+from genwerk.training import launcher
 
 PARENT = """
 import sys
-from genwerk import launcher
+from genwerk.training import launcher
 sys.exit(launcher.launch(2, [sys.executable, "-c", {child!r}]))
 """
 CHILD = """
 import os, signal, sys, time
-from genwerk import launcher
+from genwerk.training import launcher
 launcher.join()
 rank, here = os.environ["RANK"], {here!r}
 def stop(*_):
@@ -32,7 +32,9 @@ time.sleep(60)
 
 
 def run(code: str, processes: int = 2) -> int:
-    return launcher.launch(processes, [sys.executable, "-c", f"import os, sys; from genwerk import launcher\n{code}"])
+    return launcher.launch(
+        processes, [sys.executable, "-c", f"import os, sys; from genwerk.training import launcher\n{code}"]
+    )
 
 
 def started(here: Path, deaf: bool = False) -> tuple[subprocess.Popen[bytes], list[int]]:

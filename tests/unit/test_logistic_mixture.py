@@ -8,7 +8,7 @@ import torch
 from scipy.stats import logistic
 from torch import Tensor
 
-from genwerk.nn.logistic_mixture import NARROWEST, log_prob, logits, size, unpack
+from genwerk.nn.autoregressive.logistic_mixture import NARROWEST, log_prob, logits, size, unpack
 
 
 def parameters(n: int, components: int, channels: int, *space: int, scale: float = 1.0) -> Tensor:

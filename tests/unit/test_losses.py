@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
-from genwerk.losses import (
+from genwerk.core.spec import DataSpec
+from genwerk.nn.losses import (
     BANDWIDTHS,
     FLOOR,
     Bernoulli,
@@ -21,7 +22,6 @@ from genwerk.losses import (
     gaussian_kl,
     mmd,
 )
-from genwerk.spec import DataSpec
 
 PIXEL = DataSpec(kind="image", shape=(1, 1, 1), levels=17)
 COLOUR = DataSpec(kind="image", shape=(3, 4, 5), levels=256)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.metrics.features import (
     Classifier,
@@ -16,7 +17,6 @@ from genwerk.metrics.features import (
     oriented,
     weights_hash,
 )
-from genwerk.spec import Batch, DataSpec
 
 
 def images(n: int, *shape: int, classes: int = 0) -> Dataset:

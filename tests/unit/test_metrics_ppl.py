@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genwerk.metrics.features import Extractor
 from genwerk.metrics.ppl import in_features, path_lengths, pixels, trimmed_mean
-from genwerk.verbs import lerp, slerp
+from genwerk.tasks import lerp, slerp
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -10,17 +10,17 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
+from genwerk.core.model import Stage
+from genwerk.core.noise import Seeds
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.mixture import Mixture, MixtureConfig
-from genwerk.model import Stage
 from genwerk.nn.gaussians import Covariance, Gaussians, choose, factorise
 from genwerk.nn.k_means import k_means
-from genwerk.noise import Seeds
 from genwerk.recipes.mixture import fitted, mixture
-from genwerk.runtime import Runtime
-from genwerk.settings import Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.runtime import Runtime
+from genwerk.training.settings import Train
+from genwerk.training.trainer import Trainer
 
 KINDS: list[Covariance] = ["full", "tied", "diagonal", "spherical"]
 QUIET = {"sample_every": 0, "evaluate_every": 0, "save_every": 0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genwerk.noise import SeededNoise, Seeds, generator
+from genwerk.core.noise import SeededNoise, Seeds, generator
 
 
 def test_a_part_of_a_batch_is_that_part_of_the_whole() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from genwerk.adversarial.objectives import (
+from genwerk.nn.adversarial.objectives import (
     Objective,
     accuracy,
     hinge,

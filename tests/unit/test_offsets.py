@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from genwerk.abilities import abilities
+from genwerk.core.abilities import abilities
+from genwerk.core.model import Model, build
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Model, build
 from genwerk.recipes import REGISTRY
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
-from genwerk.verbs import log_likelihood
+from genwerk.tasks import log_likelihood
+from genwerk.training.trainer import Trainer
 
 OFFSET = torch.tensor([1.7e9, 1e15, 0.0], dtype=torch.float64)
 """Of seconds, of numbers that count the rows, and of what is near zero."""

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from genwerk.abilities import Bounds, Conditions, Samples, Scores
+from genwerk.core.abilities import Bounds, Conditions, Samples, Scores
+from genwerk.core.model import Config, Model
+from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.model import Config, Model
-from genwerk.noise import SeededNoise, Seeds
-from genwerk.outliers import Outliers, auroc, log_evidence, out_of_distribution, rank_p
-from genwerk.spec import Batch, DataSpec
-from genwerk.verbs import Unsupported
+from genwerk.tasks import Unsupported
+from genwerk.tasks.outliers import Outliers, auroc, log_evidence, out_of_distribution, rank_p
 
 D = 100
 SPEC = DataSpec(kind="table", shape=(D,))
@@ -169,7 +169,7 @@ def test_a_model_of_classes_scores_their_mixture() -> None:
 
 
 def test_bounds_are_said_to_be_such_and_belong_to_their_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genwerk.batching.FULL", 0)
+    monkeypatch.setattr("genwerk.core.batching.FULL", 0)
     model, x = Noisy(Config(), SPEC), torch.zeros(700, D)
     reference = Dataset(x=torch.zeros(10, D), spec=SPEC)
     found = out_of_distribution(model, Batch(x), reference, draws=50, seed=7)

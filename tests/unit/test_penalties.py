@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genwerk.adversarial.penalties import clip_, gradient_penalty, path_lengths, r1, score_gradient
+from genwerk.nn.adversarial.penalties import clip_, gradient_penalty, path_lengths, r1, score_gradient
 
 GENERATOR = torch.Generator().manual_seed(0)
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.families.pixelcnn import PixelCNN, PixelCNNConfig
-from genwerk.model import build
-from genwerk.nn.causal import CausalConv2d, live_taps, owners, pointwise, shares
-from genwerk.nn.gated_pixelcnn import GatedPixelCNN
-from genwerk.nn.pixelcnn import MaskedPixelCNN
-from genwerk.spec import DataSpec
-from genwerk.stepper import Leak, check_causality, dependence
+from genwerk.nn.autoregressive.causal import CausalConv2d, live_taps, owners, pointwise, shares
+from genwerk.nn.autoregressive.gated_pixelcnn import GatedPixelCNN
+from genwerk.nn.autoregressive.network import Leak, check_causality, dependence
+from genwerk.nn.autoregressive.pixelcnn import MaskedPixelCNN
 
 Network = type[MaskedPixelCNN] | type[GatedPixelCNN]
 NETWORKS: list[Network] = [MaskedPixelCNN, GatedPixelCNN]

@@ -8,12 +8,12 @@ import pytest
 import stepping
 import torch
 
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.families.pixelcnn_pp import PixelCNNPP, PixelCNNPPConfig
-from genwerk.model import build
-from genwerk.nn.pixelcnn_pp import Grow, PixelCNNPPNetwork, Shifted
+from genwerk.nn.autoregressive.network import check_causality, dependence
+from genwerk.nn.autoregressive.pixelcnn_pp import Grow, PixelCNNPPNetwork, Shifted
 from genwerk.recipes import recipe
-from genwerk.spec import DataSpec
-from genwerk.stepper import check_causality, dependence
 
 SHAPES = [
     ((1, 8, 8), 3),

@@ -7,11 +7,11 @@ import stepping
 import torch
 from torch import Tensor
 
+from genwerk.core.spec import DataSpec
 from genwerk.families.pixelrnn import PixelRNN, PixelRNNConfig
-from genwerk.nn.pixelrnn import REACH, CellName, PixelRNNNetwork
-from genwerk.nn.spatial_lstm import DiagonalBiLSTM, Gates, RowLSTM, diagonals
-from genwerk.spec import DataSpec
-from genwerk.stepper import Leak, check_causality, dependence
+from genwerk.nn.autoregressive.network import Leak, check_causality, dependence
+from genwerk.nn.autoregressive.pixelrnn import REACH, CellName, PixelRNNNetwork
+from genwerk.nn.autoregressive.spatial_lstm import DiagonalBiLSTM, Gates, RowLSTM, diagonals
 
 CELLS: tuple[CellName, ...] = ("row", "diagonal")
 Shape = tuple[int, int, int]

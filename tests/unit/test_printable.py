@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from genwerk.pictures import scatter, write_image
-from genwerk.printable import printable
-from genwerk.progress import say, table
+from genwerk.cli.progress import say, table
+from genwerk.core.printable import printable
+from genwerk.modalities.pictures import scatter, write_image
 
 NAME = "a\x1b]0;owned\x07\u202eb" + os.fsdecode(b"\xe9")
 SHOWN = r"a\x1b]0;owned\x07\u202eb\xe9"

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk import store
+from genwerk.core.model import build
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.flow import FlowModel
 from genwerk.families.realnvp import RealNVP, RealNVPConfig
-from genwerk.model import build
 from genwerk.nn.flows.actnorm import ActNorm
 from genwerk.nn.flows.check import check_transform
 from genwerk.nn.flows.coupling import Checkerboard, Coupling
@@ -23,9 +23,9 @@ from genwerk.nn.flows.invertible import InvertibleConv
 from genwerk.nn.flows.monotone import Affine
 from genwerk.nn.flows.transform import Chain
 from genwerk.recipes import find
-from genwerk.settings import DIGITS, Recipe
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.runs import store
+from genwerk.training.settings import DIGITS, Recipe
+from genwerk.training.trainer import Trainer
 
 TABLE = DataSpec(kind="table", shape=(5,))
 SMALL = RealNVPConfig(couplings=4, widths=(16,), channels=4, blocks=1)

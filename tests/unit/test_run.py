@@ -16,13 +16,13 @@ from safetensors.torch import load_file, save
 from test_store import put
 
 import genwerk
-from genwerk import store
-from genwerk.choice import Judged
+from genwerk.core.errors import BadFile, BadInput
 from genwerk.data.dataset import Data, Dataset, Splits
-from genwerk.errors import BadFile, BadInput
-from genwerk.events import RoundDone, Saved
-from genwerk.run import Training
-from genwerk.settings import Evaluate, Optim, Recipe, Train, Watch
+from genwerk.runs import store
+from genwerk.runs.run import Training
+from genwerk.training.choice import Judged
+from genwerk.training.events import RoundDone, Saved
+from genwerk.training.settings import Evaluate, Optim, Recipe, Train, Watch
 
 CONSTANT = replace(
     SETTINGS, optim={"critic": Optim(lr=0.01), "generator": Optim(name="rmsprop", momentum=0.5)}, save_every=2

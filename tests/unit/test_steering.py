@@ -9,12 +9,13 @@ import torch
 from steered import IMAGE, Bumpy, Linear, Told, ToldStyles, TwoStyles, TwoStylesConfig
 from torch import Tensor, nn
 
-from genwerk import steering, verbs
+from genwerk import tasks
+from genwerk.core.noise import Seeds
+from genwerk.core.spec import Batch
 from genwerk.families.vae import VAE, VAEConfig
 from genwerk.metrics.ppl import pixels, trimmed_mean
-from genwerk.noise import Seeds
-from genwerk.spec import Batch
-from genwerk.steering.projection import Projection, Search, autocorrelation, project
+from genwerk.tasks import steering
+from genwerk.tasks.steering.projection import Projection, Search, autocorrelation, project
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -187,7 +188,7 @@ def test_samples_are_the_ends_of_the_way() -> None:
     a, b = (steering.latents(model, [number]) for number in (4, 9))
     arc = steering.interpolate(model, a, b, 3)
     torch.testing.assert_close(arc[0, [0, 2]], model.sample(10, seed=0)[[4, 9]])
-    torch.testing.assert_close(arc[:, 1], model.decode(verbs.slerp(a, b, 0.5)).detach())
+    torch.testing.assert_close(arc[:, 1], model.decode(tasks.slerp(a, b, 0.5)).detach())
     line = steering.interpolate(model, a, b, 3, path="line")
     torch.testing.assert_close(line[:, 1], line[:, [0, 2]].mean(1))
 
@@ -280,7 +281,7 @@ def test_codes_are_labelled_by_the_data() -> None:
     model = VAE(VAEConfig(latent=3, widths=(8,)), IMAGE).eval()
     batch = Batch(torch.rand(20, 1, 8, 8), torch.arange(20) % 10)
     known = steering.labelled_codes(model, batch, 4)
-    assert torch.equal(known.latents, verbs.encode(model, batch))
+    assert torch.equal(known.latents, tasks.encode(model, batch))
     assert known.present.nonzero().flatten().tolist() == [4, 14]
     direction = steering.attribute_direction(known)
     rest = [i for i in range(20) if i % 10 != 4]
@@ -333,13 +334,13 @@ def test_mistakes_are_one_sentence() -> None:
     linear, styled = Linear(), TwoStyles()
     with pytest.raises(ValueError, match="1x4x4 and this model makes 1x8x8"):
         project(styled, Batch(torch.zeros(1, 1, 4, 4)))
-    with pytest.raises(verbs.Unsupported, match=r"needs a model that styles, and Linear does not; these do: .*Two"):
+    with pytest.raises(tasks.Unsupported, match=r"needs a model that styles, and Linear does not; these do: .*Two"):
         project(linear, Batch(torch.zeros(1, 5)), Search(space="w", steps=1))
     with pytest.raises(ValueError, match="number of the first example is -1"):
         steering.latents(linear, [3, -1])
-    with pytest.raises(verbs.Unsupported, match="mixing styles needs"):
+    with pytest.raises(tasks.Unsupported, match="mixing styles needs"):
         steering.mix(linear, [0], [1])
-    with pytest.raises(verbs.Unsupported, match="truncation needs"):
+    with pytest.raises(tasks.Unsupported, match="truncation needs"):
         steering.truncate(linear, [0], [0.5])
     with pytest.raises(ValueError, match="tracked no mean style"):
         steering.truncate(TwoStyles(TwoStylesConfig(tracked=False)), [0], [0.5])
@@ -359,5 +360,5 @@ def test_mistakes_are_one_sentence() -> None:
         Search(candidates=2, starts=3)
     with pytest.raises(ValueError, match="0 of 9 examples"):
         steering.attribute_direction(steering.Labelled(normal(9, 2), torch.zeros(9, dtype=torch.bool)))
-    with pytest.raises(verbs.Unsupported, match="project them first"):
-        verbs.interpolate(linear, Batch(torch.zeros(1, 5)), Batch(torch.zeros(1, 5)))
+    with pytest.raises(tasks.Unsupported, match="project them first"):
+        tasks.interpolate(linear, Batch(torch.zeros(1, 5)), Batch(torch.zeros(1, 5)))

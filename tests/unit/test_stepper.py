@@ -10,8 +10,9 @@ import stepping
 import torch
 from torch import Tensor, nn
 
-from genwerk.noise import SeededNoise, Seeds
-from genwerk.stepper import Decoding, Leak, State, Stepper, check_causality, dependence, emit, fill, generate
+from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.options import Decoding
+from genwerk.nn.autoregressive.network import Leak, State, Stepper, check_causality, dependence, emit, fill, generate
 
 
 class Table(Stepper):

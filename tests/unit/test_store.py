@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save
 
 import genwerk
-from genwerk import store
-from genwerk.choice import Judged
-from genwerk.errors import BadFile
-from genwerk.settings import Recipe, Train, from_json, to_json
-from genwerk.trainer import Trainer
+from genwerk.core.errors import BadFile
+from genwerk.runs import store
+from genwerk.training.choice import Judged
+from genwerk.training.settings import Recipe, Train, from_json, to_json
+from genwerk.training.trainer import Trainer
 
 
 class Bomb:
@@ -397,7 +397,7 @@ def test_a_writer_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_one_writer_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
-    hold = "import sys,time; from pathlib import Path; from genwerk import store\n"
+    hold = "import sys,time; from pathlib import Path; from genwerk.runs import store\n"
     hold += "with store.only_writer(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     other = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path / "run")], stdout=subprocess.PIPE)
     assert other.stdout is not None

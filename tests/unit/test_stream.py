@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genwerk.core.noise import mix
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.data.stream import Stream
-from genwerk.noise import mix
-from genwerk.spec import DataSpec
 
 CPU = torch.device("cpu")
 

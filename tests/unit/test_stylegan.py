@@ -12,16 +12,33 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, interpolate
 
-from genwerk.adversarial.penalties import path_lengths
+from genwerk.core.noise import BatchNoise, Seeds
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.events import RoundDone, StageDone
 from genwerk.families.stylegan import StyleGAN, StyleGANConfig
-from genwerk.nn.style import AdaIN, EqualisedConv, EqualisedLinear, StyleLayer, blur, minibatch_deviation, unit_moment
-from genwerk.nn.stylegan import Growth, StyleDiscriminator, SynthesisNetwork, double, halve, mix_styles, nearest, sizes
-from genwerk.noise import BatchNoise, Seeds
-from genwerk.settings import Optim, Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.nn.adversarial.penalties import path_lengths
+from genwerk.nn.adversarial.style import (
+    AdaIN,
+    EqualisedConv,
+    EqualisedLinear,
+    StyleLayer,
+    blur,
+    minibatch_deviation,
+    unit_moment,
+)
+from genwerk.nn.adversarial.stylegan import (
+    Growth,
+    StyleDiscriminator,
+    SynthesisNetwork,
+    double,
+    halve,
+    mix_styles,
+    nearest,
+    sizes,
+)
+from genwerk.training.events import RoundDone, StageDone
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 DIGITS = DataSpec(kind="image", shape=(1, 16, 16), classes=("a", "b", "c"))
 Network = TypeVar("Network", bound=torch.nn.Module)

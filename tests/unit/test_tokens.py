@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genwerk.core.tokens import Vocabulary, _bytes, learn
 from genwerk.data import Data, open_data
-from genwerk.tokens import Vocabulary, _bytes, learn
 
 CAPTIONS = ["a small red ring on the left side", "a large blue disc at the top", "it's a naïve star, 42 times!"] * 3
 WORDS = learn(CAPTIONS)

@@ -15,15 +15,15 @@ import torch
 from duel import SETTINGS, SPEC, Duel, DuelConfig, data, trainer
 from torch import nn
 
-from genwerk import store
-from genwerk.choice import Choice, Judged
-from genwerk.events import Evaluated, RoundDone, Saved, StageDone, Stopped
-from genwerk.model import Draw, Player, Turn, Turns
-from genwerk.runtime import Runtime
-from genwerk.seats import Seat, learning_rate
-from genwerk.settings import Optim, Watch
-from genwerk.spec import Batch
-from genwerk.trainer import Diverged, Trainer, micro_batches
+from genwerk.core.model import Draw, Player, Turn, Turns
+from genwerk.core.spec import Batch
+from genwerk.runs import store
+from genwerk.training.choice import Choice, Judged
+from genwerk.training.events import Evaluated, RoundDone, Saved, StageDone, Stopped
+from genwerk.training.players import Seat, learning_rate
+from genwerk.training.runtime import Runtime
+from genwerk.training.settings import Optim, Watch
+from genwerk.training.trainer import Diverged, Trainer, micro_batches
 
 
 def resumed(folder: Path, checkpoint: Path) -> Trainer:
@@ -284,7 +284,7 @@ import sys, torch
 sys.path.insert(0, {tests!r})
 from duel import SETTINGS, trainer
 from test_clip import coupled
-from genwerk import runtime
+from genwerk.training import runtime
 torch.set_default_dtype(torch.float64)
 place = runtime.start("cpu")
 run = trainer(settings=SETTINGS, runtime=place)

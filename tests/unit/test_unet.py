@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genwerk.nn.diffusion_blocks import ResnetBlock, Upsample, double_and_convolve
-from genwerk.nn.spatial_attention import SpatialTransformer, image_of, tokens_of
-from genwerk.nn.unet import UNet, sinusoids
+from genwerk.nn.diffusion.attention import SpatialTransformer, image_of, tokens_of
+from genwerk.nn.diffusion.blocks import ResnetBlock, Upsample, double_and_convolve
+from genwerk.nn.diffusion.unet import UNet, sinusoids
 
 BASE: dict[str, Any] = {"channels": 4, "groups": 2, "zero_init": False}
 WITH_CONTEXT: dict[str, dict[str, Any]] = {

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from genwerk import verbs
-from genwerk.abilities import abilities
+from genwerk import tasks
+from genwerk.core.abilities import abilities
+from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families import vae as family
 from genwerk.families.vae import VAE, VAEConfig
-from genwerk.losses import LikelihoodName, Sigma, gaussian_kl, log_prior_ratio, mmd, reparametrise
-from genwerk.noise import SeededNoise, Seeds
+from genwerk.nn.losses import LikelihoodName, Sigma, gaussian_kl, log_prior_ratio, mmd, reparametrise
 from genwerk.recipes import find
-from genwerk.settings import Optim, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
 COLOUR = DataSpec(kind="image", shape=(3, 20, 17))
@@ -362,8 +362,8 @@ def test_rows_of_a_table_are_draws_and_their_mean_is_an_option(sigma: Sigma) -> 
     torch.testing.assert_close(noise.std(0).float(), expected, rtol=0.04, atol=0)
     assert not noise[:, 0].equal(noise[:, 1])
     torch.testing.assert_close(model.sample(1, seed=Seeds(0, 11)), drawn[11:12])
-    torch.testing.assert_close(verbs.sample(model, 5, seed=0).x, drawn[:5])
-    torch.testing.assert_close(verbs.sample(model, 5, seed=0, observation="mean").x, mean[:5])
+    torch.testing.assert_close(tasks.sample(model, 5, seed=0).x, drawn[:5])
+    torch.testing.assert_close(tasks.sample(model, 5, seed=0, observation="mean").x, mean[:5])
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "logistic", "gaussian"])

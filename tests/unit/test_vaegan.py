@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from genwerk.core.model import Loss
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.vaegan import ROUTES, VAEGAN, VAEGANConfig
-from genwerk.model import Loss
-from genwerk.settings import Optim, Train
-from genwerk.spec import Batch, DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Optim, Train
+from genwerk.training.trainer import Trainer
 
 IMAGE = DataSpec(kind="image", shape=(1, 16, 16), classes=("a", "b"))
 TABLE = DataSpec(kind="table", shape=(5,))

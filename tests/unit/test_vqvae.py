@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genwerk.abilities import abilities
+from genwerk.core.abilities import abilities
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.vqvae import VQVAE, VQVAEConfig
 from genwerk.nn.grid import grid_decoder, grid_encoder
 from genwerk.nn.quantise import Quantiser, gathered, nearest, perplexity, rows, straight_through
 from genwerk.recipes import find
-from genwerk.settings import Train
-from genwerk.spec import DataSpec
-from genwerk.trainer import Trainer
+from genwerk.training.settings import Train
+from genwerk.training.trainer import Trainer
 
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
 SMALL = VQVAEConfig(entries=16, dims=4, width=8, halve=1, blocks=1)

@@ -19,20 +19,20 @@ import torch
 from duel import trainer as duel
 from torch import Tensor, nn
 
-from genwerk import store
-from genwerk.abilities import Samples
-from genwerk.choice import Judged
+from genwerk.cli.progress import follow
+from genwerk.core.abilities import Samples
+from genwerk.core.model import Config, Draw, Loss, Model, Player, Turn, Turns
+from genwerk.core.noise import SeededNoise, mix
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Data, Dataset, Splits
-from genwerk.events import Collapsed, Event, RolledBack, RoundDone, Saved, Stopped, Watched
-from genwerk.model import Config, Draw, Loss, Model, Player, Turn, Turns
-from genwerk.noise import SeededNoise, mix
-from genwerk.progress import follow
-from genwerk.run import Training
-from genwerk.runtime import Runtime
-from genwerk.settings import Evaluate, Optim, Recipe, Train, Watch
-from genwerk.spec import DataSpec
-from genwerk.trainer import Diverged, Trainer
-from genwerk.watchdog import (
+from genwerk.runs import store
+from genwerk.runs.run import Training
+from genwerk.training.choice import Judged
+from genwerk.training.events import Collapsed, Event, RolledBack, RoundDone, Saved, Stopped, Watched
+from genwerk.training.runtime import Runtime
+from genwerk.training.settings import Evaluate, Optim, Recipe, Train, Watch
+from genwerk.training.trainer import Diverged, Trainer
+from genwerk.training.watchdog import (
     DISTANCE,
     ENTROPY,
     NOT_FINITE,
@@ -296,7 +296,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 torch.set_default_dtype(torch.float64)
 from test_watchdog import LOST, gamble
-from genwerk import runtime
+from genwerk.training import runtime
 place = runtime.start("cpu")
 run = gamble(Path({out!r}), settings=LOST, runtime=place)
 run.data = run.data.__class__(x=run.data.x.double(), spec=run.data.spec)

@@ -9,12 +9,13 @@ import stepping
 import torch
 from torch import Tensor
 
+from genwerk.core.model import build
+from genwerk.core.options import Decoding
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.wavenet import WaveNet, WaveNetConfig
-from genwerk.model import build
-from genwerk.nn.stream import Stream, StreamState
-from genwerk.nn.wavenet import WaveNetStepper
-from genwerk.spec import Batch, DataSpec
-from genwerk.stepper import Decoding, dependence
+from genwerk.nn.autoregressive.network import dependence
+from genwerk.nn.autoregressive.stream import Stream, StreamState
+from genwerk.nn.autoregressive.wavenet import WaveNetStepper
 
 DILATIONS = (1, 2, 4, 1, 2)
 SPEC = DataSpec(kind="audio", shape=(1, 60), sample_rate=8000, classes=("a", "b", "c"))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genwerk.noise import Noise
+from genwerk.core.noise import Noise
 
 
 class Base(nn.Module, ABC):

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genwerk.core.spec import DataSpec
 from genwerk.nn.flows.coupling import Halves, Shape
 from genwerk.nn.flows.transform import Transform, Transformed
-from genwerk.spec import DataSpec
 
 
 def squeezed(shape: Shape) -> Shape:

@@ -2,7 +2,7 @@
 
 Germain, Gregor, Murray & Larochelle, MADE: Masked Autoencoder for Distribution Estimation, 2015, arXiv:1502.03509.
 
-Done differently: the inputs are in order, 0 to d - 1 (:class:`~genwerk.nn.flows.autoregressive.Autoregressive` sorts
+Done differently: the inputs are in order, 0 to d - 1 (:class:`Autoregressive` sorts
 them), and the units of a hidden layer are sorted by degree, so that what is known when the first inputs are is the
 beginning of every layer, and a pass can be made in pieces (:class:`Walk`). With a context there are units of degree -1,
 which see nothing else, so that the first output depends on it as well.

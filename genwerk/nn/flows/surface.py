@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from genwerk.core.noise import own_uniform
+from genwerk.core.spec import DataSpec
 from genwerk.nn.flows.transform import Transformed, summed
 from genwerk.nn.standardise import Standardise
-from genwerk.noise import own_uniform
-from genwerk.spec import DataSpec
 
 Squash = Literal["none", "logit"]
 
@@ -27,7 +27,7 @@ class Surface(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, u: Tensor | None = None) -> Transformed:
-        """y, and what is to be added to log p(y) for log p(x) in the units of :class:`~genwerk.abilities.Scores`."""
+        """y, and what is to be added to log p(y) for log p(x) in the units of :class:`Scores`."""
 
     @abstractmethod
     def place(self, x: Tensor) -> Tensor:

@@ -1,0 +1,481 @@
+"""What a command names - a run, an example, a class, a mask, an output - as the objects that verbs take."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genwerk import interop, tasks
+from genwerk.core.abilities import abilities, told_what
+from genwerk.core.errors import BadInput
+from genwerk.core.files import open_regular
+from genwerk.core.spec import Batch, numbers
+from genwerk.data import Data, Splits, open_data, palette
+from genwerk.data.dataset import PARTS
+from genwerk.data.hub import allow
+from genwerk.data.images import SUFFIXES, Picture, decode, probe, white
+from genwerk.data.parts import arranged, changed, like
+from genwerk.data.reading import Unusable
+from genwerk.diffusion.sampling import Sampling
+from genwerk.evaluation.extractor import classifier_for, extractor_for
+from genwerk.metrics.features import Classifier
+from genwerk.metrics.ppl import Similarity, in_features, pixels
+from genwerk.modalities import pictures
+from genwerk.runs import store
+from genwerk.tasks import steering
+from genwerk.training import runtime
+
+HALVES = {
+    "top-half": ((0.0, 0.5), (0.0, 1.0)),
+    "bottom-half": ((0.5, 1.0), (0.0, 1.0)),
+    "left-half": ((0.0, 1.0), (0.0, 0.5)),
+    "right-half": ((0.0, 1.0), (0.5, 1.0)),
+}
+"""Rows and columns that each half spans, as fractions of height and width."""
+UNWRITTEN = (
+    *(".parquet", ".npy", ".pt", ".safetensors", ".json", ".txt", ".tsv", ".xlsx", ".zip", ".svg", ".pdf"),
+    *(".gif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".mp3", ".ogg", ".m4a", ".aiff", ".mp4"),
+)
+"""Ends of names that ask for what cannot be written, so that they are no part of a name."""
+SPANS = {"first-half": (0.0, 0.5), "last-half": (0.5, 1.0)}
+"""What each half of a sound spans, as fractions of its length."""
+
+
+class OpenRun:
+    """A trained model, its data (opened when first needed), and where its outputs go.
+
+    ``path`` is a run, whose outputs go into it, or a folder of diffusers or transformers, whose outputs go into ``out``
+    beside us.
+    """
+
+    origin: dict[str, Any]
+
+    def __init__(
+        self,
+        path: Path,
+        device: runtime.Device,
+        data: str | None,
+        say: Callable[[str], None],
+        *,
+        precision: Literal["float32", "bfloat16"] = "float32",
+    ) -> None:
+        self.path, self.say = path.parent if path.name in ("best", "last") else path, say
+        self.told: tuple[str, ...] = ()
+        where = runtime.pick_device(device)
+        self.foreign = interop.recognised(path)
+        if self.foreign:
+            name, recipe, self.spec = interop.describe(path)
+            self._known: Mapping[str, str] | None = None
+            self.model = interop.load(path, device=where, precision=getattr(torch, precision))
+            self.outputs, self.origin = Path("out"), {"model": path.resolve().name, "class": name}
+        else:
+            with store.reading(path) as stored:
+                self.model = store.load_model(stored, device=where)
+            recipe, self.spec, self._known = stored.recipe, stored.spec, stored.data
+            self.outputs = self.path / "out"
+            self.origin = {"recipe": stored.name, "run": self.path.name, "round": stored.round}
+            self.told = stored.told
+        own, self._source = recipe.data, recipe.data.source
+        if self.spec.given and not any("," in name for name in self.spec.given):
+            own = replace(own, given=",".join(self.spec.given))  # by name, whatever their place in another table
+        self.own = data is None or data == own.source
+        """Whether ``splits`` are the data that the run was trained on."""
+        self.settings = (
+            own if data is None or self.own else replace(own, source=data, test="", palette=None, tolerance=0)
+        )
+        self._typed = data is not None
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The run's own data, or those named in their place; a ValueError says so when they have moved or changed kind.
+
+        Data that are not the run's, and have no test part of their own, are all for testing. It is warned of data that
+        have changed since the run was trained.
+        """
+        if not self._typed:
+            allow(self.settings.source)
+        try:
+            splits = self._read(self.settings)
+        except ValueError as error:
+            raise ValueError(f"the run's data cannot be opened ({error}); name them with --data or --input") from None
+        if self.own:
+            self._warn_of_change(splits)
+        elif self._known and not changed(self._known, splits):
+            self.own = True  # they have moved
+        elif "test" in splits.chosen:
+            splits = self._read(replace(self.settings, holdout=0, limit=None))
+        splits = self._matched(splits, self.settings.source)
+        if self.spec.palette and splits.spec.palette != self.spec.palette:
+            for part in {id(part): part for part in map(splits.part, PARTS)}.values():
+                self._tell_outside(part.x, self.settings.source)
+            splits = palette.bring(splits, self.spec.palette)
+        return splits
+
+    def _read(self, settings: Data) -> Splits:
+        """Data opened by ``settings``; of others than the run's own that have no groups, without."""
+        try:
+            return open_data(settings)
+        except BadInput:
+            if not settings.group or settings.source == self._source:
+                raise
+            return open_data(replace(settings, group=""))
+
+    def _warn_of_change(self, splits: Splits) -> None:
+        """Warn where examples that the run was trained on may be held out now."""
+        if self._known is None:
+            return
+        # where classes are others, what needs them says so
+        what = changed(self._known, splits, labels=splits.spec.classes == self.spec.classes)
+        if not self._known and "test" in splits.chosen:
+            what = (
+                "This run is of a version of Genwerk that held out other examples: some that it was trained on may be "
+                "among those held out now."
+            )
+        if what:
+            warnings.warn(what, stacklevel=2)
+
+    def texts(self, prompts: Sequence[str], n: int) -> Tensor | None:
+        """Token ids with shape (m, l) of ``prompts``, or of the captions of ``n`` held-out examples.
+
+        None for a model that is told no text; a ValueError for a prompt that is too long.
+        """
+        if told_what(self.model) != "text":
+            if prompts:
+                raise ValueError(f"this {type(self.model).__name__} is not told a text; leave out --prompt")
+            return None
+        vocabulary = self.spec.vocabulary
+        assert vocabulary is not None
+        if prompts:
+            return torch.cat([vocabulary.prompt(text) for text in prompts])
+        captions = self.splits.test.captions if self.settings.source else None
+        if captions is None:
+            raise ValueError(f"this {type(self.model).__name__} is told what to make; give a text with --prompt")
+        self.say("no --prompt: the captions of held-out examples, in turn")
+        return vocabulary.encode(captions[:n])
+
+    def numbers(self, given: str | None) -> Tensor | None:
+        """Numbers joined by commas as what the model is told, float64 with shape (1, k); None where none are given."""
+        if given is None:
+            return None
+        told = numbers(self.spec.given) if told_what(self.model) == "vector" else ""
+        try:
+            values = torch.tensor([[float(v) for v in given.split(",")]], dtype=torch.float64)
+        except ValueError:
+            values = torch.tensor([[torch.nan]])
+        if not values.isfinite().all() or (told and values.shape[1] != len(self.spec.given)):
+            raise ValueError(f"--given is {given!r}; expected {told or 'numbers'}, finite and joined by commas")
+        return values
+
+    def worded(self, batch: Batch, prompts: Sequence[str]) -> Batch:
+        """``batch`` with ``prompts``, in turn, in place of the captions of its examples."""
+        if not prompts:
+            return batch
+        text = self.texts(prompts, len(batch))
+        assert text is not None
+        return replace(batch, text=text[torch.arange(len(batch)) % len(text)].to(batch.x.device))
+
+    def condition(self, name: str) -> Tensor:
+        """What the model is told by ``name``, a class or a text, with one row."""
+        match told_what(self.model):
+            case "label":
+                return torch.tensor([self.label(name)])
+            case "text":
+                assert self.spec.vocabulary is not None
+                return self.spec.vocabulary.prompt(name)
+        raise ValueError(
+            f"this {type(self.model).__name__} is told no label and no text, so {name!r} means nothing to it"
+        )
+
+    def sampling(self, asked: Mapping[str, Any]) -> Sampling | None:
+        """The model's own sampling with what was ``asked`` in its place; None where nothing was."""
+        if not asked:
+            return None
+        tasks.require(self.model, f"--{next(iter(asked))}", "denoises")
+        capable: Any = self.model
+        sampling: Sampling = capable.sampling
+        if asked.get("sampler", sampling.sampler) != sampling.sampler:  # what suits one does not suit another
+            sampling = replace(sampling, spacing=None, within=None, offset=0, final="clean")
+        return replace(sampling, **asked)
+
+    def examples(self, source: str, n: int, label: str | None, *, exact: bool = False) -> Batch:
+        """At most ``n`` examples of a part of the run's own data (by its name), or of any source fitted to the model.
+
+        ``exact`` refuses an image file of another size instead of fitting it.
+        """
+        if n < 1:
+            raise ValueError(f"asked for {n} examples; ask for 1 or more")
+        if source in PARTS:
+            part = self.splits.part(source)
+        elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.kind == "image":
+            batch = Batch(self._image(Path(source), exact).unsqueeze(0))
+            return self._placed(self._painted(batch, source), label)
+        else:
+            pattern = self._pattern(source) if label is None else None
+            whole = replace(self.settings, source=source, label_pattern=pattern, holdout=0)
+            splits = self._read(like(whole, self.spec))
+            part = self._matched(splits, source).train
+            if part.spec.classes != self.spec.classes:
+                part = replace(part, condition=None)
+            return self._placed(self._painted(part.batch(slice(n)), source), label)
+        return self._placed(part.batch(slice(n)), label)
+
+    def captions(self, source: str, n: int) -> list[str]:
+        """The captions of :meth:`examples`; a ValueError where they have none."""
+        if source in PARTS:
+            part = self.splits.part(source)
+        else:
+            part = self._read(replace(self.settings, source=source, test="", holdout=0)).train
+        if part.captions is None:
+            raise ValueError(f"the examples of {source} have no captions; give texts to choose from with --prompts")
+        return list(part.captions[:n])
+
+    def one(self, source: str, label: str | None) -> Batch:
+        """One example: a row of the test data, or the first of any source."""
+        if not source.isdecimal():
+            return self.examples(source, 1, label)
+        row, test = int(source), self.splits.test
+        if row >= len(test):
+            raise ValueError(f"the test data have rows 0 to {len(test) - 1}, not {row}")
+        return self._placed(test.batch(slice(row, row + 1)), label)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the model is told the class of what it makes."""
+        return getattr(self.model, "condition", "none") == "label"
+
+    def samples(self, *sources: str) -> bool:
+        """Whether all of ``sources`` name samples: numbers, for a model that has no encoder."""
+        numbers = all(s.removeprefix("-").isdecimal() for s in sources)
+        return numbers and "steers" in abilities(self.model) and "encodes" not in abilities(self.model)
+
+    def latent(
+        self, source: str, label: str | None, space: steering.Space, *, search: bool = False, seed: int = 0
+    ) -> Tensor:
+        """The latent in ``space`` of one example, with shape (1, ...): that of a sample, encoded, or searched for.
+
+        A number names a sample of ``seed`` where there is no encoder. An example is encoded by a model that does so (in
+        z); ``search`` allows to project it where there is no encoder, or in another space.
+        """
+        if self.samples(source):
+            return steering.latents(self.model, [int(source)], space, self.label(label), seed=seed)
+        batch = self.one(source, label)
+        if "encodes" in abilities(self.model) and space == "z":
+            return tasks.encode(self.model, batch)
+        if not search:
+            raise ValueError(
+                f"this {type(self.model).__name__} has no encoder to place {source} in {space}; project it first by "
+                "--project, or name a sample by its number"
+            )
+        self.say(f"projecting {source} into {space}")
+        return steering.project(self.model, batch, steering.Search(space=space), seed=seed).latent
+
+    def similarity(self, name: Literal["pixels", "features"]) -> Similarity:
+        """How alike examples are: in pixels, or in the features in which samples of these data are measured."""
+        return pixels if name == "pixels" else in_features(extractor_for(self.splits, device=self.model.device))
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """A classifier of the run's data, the one whose features samples are measured in: kept, or trained now."""
+        return classifier_for(self.splits, device=self.model.device)
+
+    def _image(self, path: Path, exact: bool = False) -> Tensor:
+        channels, height, width = self.spec.shape
+        picture = Picture(path.name, lambda: open_regular(path))
+        try:
+            found = probe(picture)
+            pixels = decode(picture, height, width, self.settings.fit, channels == 1)
+        except Unusable as error:
+            raise ValueError(f"{path} cannot be read as an image: {error}") from None
+        if exact and (found.height, found.width) != (height, width):
+            raise ValueError(
+                f"{path} is {found.width}x{found.height} pixels and this model makes {width}x{height}; bring it to "
+                "that size, or have it fitted by --resize"
+            )
+        return torch.from_numpy(np.array(pixels)).float() / white(pixels)
+
+    def _painted(self, batch: Batch, source: str) -> Batch:
+        """``batch`` in the nearest colours of the run's palette, where it has one."""
+        if not self.spec.palette:
+            return batch
+        x = (batch.x * 255).round().to(torch.uint8)
+        self._tell_outside(x, source)
+        brought = torch.from_numpy(palette.paint(x.numpy(), palette.as_array(self.spec.palette)))
+        return replace(batch, x=brought.to(batch.x.dtype) / 255)
+
+    def _tell_outside(self, x: Tensor, source: str) -> None:
+        """Say how many pixels of ``x``, uint8 with shape (n, 3, h, w), have a colour that the run's palette lacks."""
+        colours = palette.as_array(self.spec.palette)
+        if n := palette.outside(palette.histogram(x.numpy()), colours):
+            self.say(
+                f"{n:,} of {x.numel() // 3:,} pixels of {source} have a colour outside the run's palette of "
+                f"{len(colours)}; they take the nearest"
+            )
+
+    def _placed(self, batch: Batch, label: str | None) -> Batch:
+        if (index := self.label(label)) is not None:
+            batch = replace(batch, condition=torch.full((len(batch),), index))
+        return batch.to(self.model.device)
+
+    def _pattern(self, source: str) -> str | None:
+        """The pattern that gave the run its labels, where the model needs labels and names in ``source`` match it."""
+        pattern, path = self.settings.label_pattern, Path(source)
+        if pattern is None or not self.conditional:
+            return None
+        files = path.rglob("*") if path.is_dir() else [path]
+        return pattern if any(re.search(pattern, file.name) for file in files) else None
+
+    def _matched(self, splits: Splits, source: str) -> Splits:
+        """``splits`` with columns and classes as the model counts them, by name; a BadInput where that cannot be."""
+        splits = splits.each(lambda part: arranged(part, self.spec, source))
+        found, wanted = splits.spec, self.spec
+        if (found.kind, found.shape, len(found.given)) != (wanted.kind, wanted.shape, len(wanted.given)):
+            raise BadInput(f"{source} holds {found}, and this model was trained on {wanted}")
+        return splits
+
+    def label(self, name: str | None) -> int | None:
+        """Index of a class by its name, or by its number where no class has a number for a name."""
+        if name is None:
+            return None
+        classes = self.spec.classes
+        if name in classes:
+            return classes.index(name)
+        if name.isdecimal() and int(name) < len(classes) and not any(map(_is_number, classes)):
+            return int(name)
+        known = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
+        raise ValueError(
+            f"there is no class {name!r}; " + (f"the classes are {known}" if classes else "there are none")
+        )
+
+    def mask(self, known: str) -> Tensor:
+        """The mask with shape (1, *spec.shape) that ``known`` describes: a half, a mask image, seconds, or columns."""
+        mask = torch.zeros(1, *self.spec.shape, dtype=torch.bool, device=self.model.device)
+        if self.spec.kind == "image":
+            if Path(known).is_file():
+                return (self._image(Path(known)).to(mask.device) > 0.5).unsqueeze(0)
+            if known not in HALVES:
+                raise ValueError(f"--known is {known!r}; expected {', '.join(HALVES)} or a mask image")
+            rows, columns = (
+                slice(round(start * size), round(stop * size))
+                for (start, stop), size in zip(HALVES[known], self.spec.shape[1:], strict=True)
+            )
+            mask[..., rows, columns] = True
+            return mask
+        if self.spec.kind == "audio":
+            mask[..., self._span(known)] = True
+            return mask
+        names = self.spec.columns or tuple(str(i) for i in range(self.spec.dims))
+        for name in known.split(","):
+            if name in names:
+                mask[..., names.index(name)] = True
+            elif name.isdecimal() and int(name) < len(names):
+                mask[..., int(name)] = True
+            else:
+                raise ValueError(f"there is no column {name!r}; the columns are {', '.join(names)}")
+        return mask
+
+    def _span(self, known: str) -> slice:
+        """The samples of a sound that ``known`` names: a half, or the first seconds."""
+        length, rate = self.spec.shape[-1], self.spec.sample_rate
+        if known in SPANS:
+            start, stop = SPANS[known]
+            return slice(round(start * length), round(stop * length))
+        if not (seconds := re.fullmatch(r"(\d*\.?\d+)s", known)):
+            raise ValueError(f"--known is {known!r}; expected {', '.join(SPANS)}, or the first seconds, such as 0.25s")
+        stop = round(float(seconds[1]) * rate)
+        if not 0 < stop < length:
+            raise ValueError(
+                f"--known {known} is {stop:,} samples of {length:,} ({length / rate:.3g} s); some must be known and "
+                "some not"
+            )
+        return slice(stop)
+
+    def write(
+        self,
+        examples: Batch | Iterable[Batch],
+        out: str | None,
+        what: str,
+        *,
+        n: int | None = None,
+        columns: int | None = None,
+        **origin: Any,
+    ) -> None:
+        """Write a command's examples, or parts of ``n`` of them, where ``out`` says, and say where.
+
+        With their origin inside, where a file has room for it. Values and folders are written a part at a time.
+        """
+        parts, count = ([examples], len(examples)) if isinstance(examples, Batch) else (examples, n or 1)
+        origin = {k: v for k, v in {**self.origin, **origin}.items() if v is not None}
+        form, path = self._target(out, what)
+        shown = (part.x if part.target is None else part.target for part in parts)
+        if form == "values":
+            self.say(f"wrote {pictures.write_values(path, shown, count)}")
+        elif form == "table":
+            self.say(f"wrote {pictures.write_table(path, shown, self.spec)}")
+        elif form == "folder":
+            i = first = origin.pop("first", 0)
+            for one in (one for part in shown for one in part):
+                stem, each = path / f"{i:05d}", {**origin, "index": i}
+                if self.spec.kind == "image":
+                    pictures.write_image(stem.with_suffix(".png"), pictures.plain(one), each)
+                else:
+                    pictures.write_sound(stem.with_suffix(".wav"), one, self.spec.sample_rate, each)
+                i += 1
+            self.say(f"wrote {i - first} {'images' if self.spec.kind == 'image' else 'sounds'} into {path}")
+        else:
+            if count > pictures.LARGEST_SHEET and self.spec.kind in ("image", "audio"):
+                raise BadInput(
+                    f"{count:,} are too many for one file, which holds {pictures.LARGEST_SHEET:,}; have them as a "
+                    f"folder (--out {what}/) or as values (--out {what}.npz)"
+                )
+            whole = examples if isinstance(examples, Batch) else tasks.joined(parts)
+            self.say(f"wrote {pictures.write_examples(path, whole, self.spec, origin, columns)}")
+
+    def _target(self, out: str | None, what: str) -> tuple[Literal["values", "table", "folder", "examples"], Path]:
+        """What is to be written, and where, if the user typed ``out``; a name's end counts where it can be written."""
+        if out is None:
+            return "examples", self.outputs / what
+        path, kind = Path(out), self.spec.kind
+        several = kind in ("image", "audio")
+        if out.endswith(("/", os.sep)) or path.is_dir():
+            return ("folder", path) if several else ("examples", path / what)
+        end = path.suffix.lower()
+        if end == ".npz":
+            return "values", path
+        if end == ".csv":
+            return "table", path
+        fitting = pictures.IMAGES if kind == "image" else pictures.SOUNDS if kind == "audio" else (".png",)
+        if end in pictures.WRITTEN or end in UNWRITTEN:
+            if end not in fitting or (kind == "table" and self.spec.dims != 2):
+                raise BadInput(
+                    f"--out is {out}, and {end} is not what these examples can be written as; expected "
+                    f"{', '.join((*(fitting if several or self.spec.dims == 2 else ()), '.csv', '.npz'))}"
+                    + (", or a folder (NAME/)" if several else "")
+                )
+            return "examples", path
+        return ("folder" if several else "examples"), path
+
+    def beside(self, out: str | None, what: str, end: str) -> Path:
+        """Where a table or picture goes that a command writes beside its examples, or in their place."""
+        if out is None:
+            return pictures.named(self.outputs / what, end)
+        if Path(out).suffix.lower() in UNWRITTEN:
+            raise BadInput(f"--out is {out}, and {Path(out).suffix} cannot be written; expected .csv")
+        return pictures.named(Path(out) / what if out.endswith(("/", os.sep)) else Path(out), end)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

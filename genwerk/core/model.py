@@ -1,0 +1,216 @@
+"""The game: players, turns and stages, from which every training algorithm is written."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as registration
+
+from genwerk.core.errors import BadFile
+from genwerk.core.noise import Noise
+from genwerk.core.spec import Batch, DataSpec
+
+if TYPE_CHECKING:
+    from genwerk.data.dataset import Dataset
+
+Metrics = dict[str, Tensor]
+"""Named figures of a turn: scalars are shown and logged, larger tensors are statistics for the model itself."""
+
+Loss = tuple[Tensor, Metrics]
+"""A scalar to descend, averaged over the examples, and what to report beside it (averaged likewise)."""
+
+
+class Turn:
+    """One player's move: ``loss(*data)`` is descended by ``player``'s optimiser.
+
+    ``data`` are tensors or batches with one row an example (split into micro-batches along the rows) and anything else
+    that ``loss`` needs (passed on whole). A ``player`` of None only reports: no gradient, no step, nobody frozen.
+
+    A loss that couples the examples of a batch (a contrast, say) gives ``features``, which takes each by itself:
+    ``loss(*features(*data))`` is descended, with the rows of all micro-batches and processes before the one ``loss``.
+    What couples them otherwise is declared by :attr:`Model.couples`.
+    """
+
+    __slots__ = ("data", "features", "loss", "player")
+
+    def __init__(
+        self,
+        player: str | None,
+        loss: Callable[..., Loss],
+        *data: Any,
+        features: Callable[..., Sequence[Tensor]] | None = None,
+    ) -> None:
+        self.player, self.loss, self.data, self.features = player, loss, data, features
+
+
+Turns = Generator[Turn, Metrics, bool | None]
+"""One round of an algorithm. The value of each ``yield`` is that turn's metrics, averaged over micro-batches and ranks,
+after the player's step. Returning True ends the stage: the algorithm has converged."""
+
+
+class Draw(Noise, Protocol):
+    """The training stream: a call returns the next batch; the noise methods give numbers for that batch's examples."""
+
+    batch_size: int
+    """Examples of a batch, over all processes."""
+
+    def __call__(self) -> Batch: ...
+
+
+class Player(Protocol):
+    """A module with its optimiser, as ``turns`` may use it."""
+
+    module: nn.Module
+    steps: int
+    """Optimiser steps taken so far."""
+    rate: float
+    """Factor on the learning rate, 1 unless ``turns`` sets it (from a buffer, for it is not stored)."""
+
+    def snapshot(self) -> Any:
+        """Copy of weights, buffers and optimiser state."""
+        ...
+
+    def restore(self, snapshot: Any) -> None:
+        """Put a snapshot back."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training with its own algorithm: ``turns`` is played ``rounds`` times.
+
+    ``data`` turns the training data into what this stage draws from (codes of an autoencoder, for example); it is
+    called once when the stage begins, and again on resume, so it must depend on the model's state and its input alone.
+    ``batch_size`` None takes the run's; 0 draws all examples at once. Where a stage ``continues`` the one before,
+    learning rates follow one schedule over both.
+
+    A stage is judged by held-out figures of the ``part`` of the model that it trains (None: the whole), on held-out
+    data as that part ``sees`` them (None: as they are), which changes nothing in the model. ``judged`` is False where
+    the algorithm chooses by itself, or no figure says how good that part is: such a stage counts by its end.
+    """
+
+    name: str
+    rounds: int
+    turns: Callable[[Draw, Mapping[str, Player]], Turns]
+    data: Callable[[Dataset], Dataset] | None = None
+    batch_size: int | None = None
+    continues: bool = False
+    part: Model | None = None
+    sees: Callable[[Dataset], Dataset] | None = None
+    judged: bool = True
+
+
+def schedule(stages: Sequence[Stage], index: int) -> tuple[int, int]:
+    """Rounds before stage ``index`` in the learning rate's schedule that it belongs to, and of all that schedule."""
+    first = max(i for i in range(index + 1) if i == 0 or not stages[i].continues)
+    end = next((i for i in range(index + 1, len(stages)) if not stages[i].continues), len(stages))
+    return sum(s.rounds for s in stages[first:index]), sum(s.rounds for s in stages[first:end])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of every family's settings: plain JSON values, every field with its unit."""
+
+
+class Model(nn.Module, ABC):
+    """A generative model of data described by ``spec``, set up by ``config``.
+
+    A family is a subclass ``class VAE(Model, Samples, ..., config=VAEConfig)``; naming its config class registers it,
+    so that a run folder can name it. ``condition`` says what a sample may be conditioned on.
+    """
+
+    config: Any
+    spec: DataSpec
+    registry: ClassVar[dict[str, tuple[type[Config], type[Model]]]] = {}
+    """Config class and model class by the config's name: all that a stored run may name."""
+
+    def __init_subclass__(cls, *, config: type[Config] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if config is not None:
+            Model.registry[config.__name__] = (config, cls)
+
+    def __init__(self, config: Config, spec: DataSpec) -> None:
+        super().__init__()
+        self.config, self.spec = config, spec
+
+    @property
+    def couples(self) -> Sequence[str]:
+        """What, beside batch normalisation, makes the loss of an example depend on the others it is computed with.
+
+        Micro-batches and processes change what these see, and the trainer says so. ``features`` of a turn do not count.
+        """
+        return ()
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """Who has an optimiser, by name."""
+        return {"model": self}
+
+    def loss(self, batch: Batch) -> Loss:
+        """The objective on one batch, for families whose algorithm is to descend one."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither loss() nor turns()")
+
+    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        """One round of the training algorithm."""
+        yield Turn("model", self.loss, draw())
+        return None
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        """The parts of training; ``rounds`` is the length asked for in the settings."""
+        return [Stage("train", rounds, self.turns)]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next((t.device for t in chain(self.parameters(), self.buffers())), torch.device("cpu"))
+
+
+def build(config: Config, spec: DataSpec) -> Model:
+    """The model that ``config`` describes, with fresh weights, for data of ``spec``."""
+    try:
+        return Model.registry[type(config).__name__][1](config, spec)
+    except KeyError:
+        raise ValueError(f"{type(config).__name__} belongs to no registered family") from None
+
+
+SPARE_MODULES, SPARE_VALUES = 2000, 2**28
+"""Parts, and numbers, that a model may have beyond what its file tells of (masks and tables are not stored)."""
+
+
+def build_within(config: Config, spec: DataSpec, shapes: Iterable[tuple[int, ...]], where: str) -> Model:
+    """:func:`build`, given up as soon as the model outgrows a file of tensors with these ``shapes``.
+
+    A BadFile names ``where`` the settings stand if they describe a larger model, or none. On the device "meta" nothing
+    is allocated on the way.
+    """
+    held = [torch.Size(shape) for shape in shapes]
+    most_modules, most_values = SPARE_MODULES + 20 * len(held), SPARE_VALUES + 4 * sum(s.numel() for s in held)
+    modules = values = 0
+
+    def count(_: Any, __: str, new: Any) -> None:
+        nonlocal modules, values
+        if isinstance(new, Tensor):
+            values += new.numel()
+        modules += 1
+        if modules > most_modules or values > most_values:
+            raise BadFile(f"{where} describes a larger model than the weights beside it are of")
+
+    with ExitStack() as hooks:
+        for register in (
+            registration.register_module_module_registration_hook,
+            registration.register_module_parameter_registration_hook,
+            registration.register_module_buffer_registration_hook,
+        ):
+            hooks.callback(register(count).remove)
+        try:
+            return build(config, spec)
+        except BadFile:
+            raise
+        except Exception as error:  # whatever numbers that fit no network make of it
+            raise BadFile(f"{where} describes no model that can be built ({type(error).__name__}: {error})") from error

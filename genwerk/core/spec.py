@@ -1,0 +1,144 @@
+"""What a model is told of its data: the :class:`DataSpec`, and the :class:`Batch` that a draw returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genwerk.core.tokens import Vocabulary
+
+Kind = Literal["image", "audio", "text", "table", "latent"]
+
+Prior = Literal["train", "even"]
+"""Probability of the classes beforehand: as often as in the training data, or all the same."""
+
+
+FULL_SCALE = 32_767
+"""The stored sample of 16 bits that stands for a sound's greatest value, 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """Shape, range and meaning of one example, fixed when a source is opened and stored with every run.
+
+    Units: an image is float32 in [0, 1] with shape (c, h, w); audio is in [-1, 1] with shape (channels, time); text is
+    token ids with shape (length,); a table row is float64 with shape (d,), as numbers near a large offset (times,
+    coordinates) would be one in float32; a latent is floats of any scale with shape (c, h, w), the codes of an
+    autoencoder.
+    """
+
+    kind: Kind
+    """What one example is."""
+    shape: tuple[int, ...]
+    """Shape of one example, without the batch dimension."""
+    levels: int = 256
+    """Number of equally spaced values in [0, 1] that a stored image pixel takes (256: 8 bits, 2: binary)."""
+    nominal: bool = False
+    """Whether the levels of a pixel are names without an order (entries of a codebook) and not intensities."""
+    palette: tuple[tuple[int, int, int], ...] = ()
+    """The colours (red, green and blue of 8 bits) of which alone the images are made; empty where any may occur."""
+    sample_rate: int = 0
+    """Samples a second of audio; 0 for what is not audio."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels, in the order of their index; empty when the data carry none."""
+    class_counts: tuple[int, ...] = field(default=(), compare=False)
+    """Training examples of each class; empty where they were not counted (runs stored before this field)."""
+    captions: bool = False
+    """Whether every example carries a text."""
+    vocabulary: Vocabulary | None = None
+    """How texts become token ids, learned from the captions of the training examples; None where there are none."""
+    columns: tuple[str, ...] = ()
+    """Names of a table's columns; empty when they have none."""
+    given: tuple[str, ...] = ()
+    """Names of the numbers that go with every row and that a model may be told; empty where there are none."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is known how often each class is in the training data."""
+        return bool(self.classes) and len(self.class_counts) == len(self.classes) and sum(self.class_counts) > 0
+
+    def class_prior(self, kind: Prior = "train") -> Tensor:
+        """Probability of each class with shape (k,), float64; even where nobody counted the training examples."""
+        weight = torch.tensor(
+            self.class_counts if kind == "train" and self.counted else [1] * len(self.classes), dtype=torch.float64
+        )
+        return weight / weight.sum()
+
+    def drawn_class(self, u: Tensor) -> Tensor:
+        """Class indices, int64, of numbers uniform on [0, 1): each class as often as in the training data."""
+        edges = self.class_prior().cumsum(0)[:-1]
+        return torch.bucketize(u.detach().cpu().double(), edges, right=True).to(u.device)
+
+    @property
+    def dims(self) -> int:
+        """Number of values in one example."""
+        return prod(self.shape)
+
+    @property
+    def side(self) -> int:
+        """Pixels of the shorter side of an image; 1 for what is none."""
+        return min(self.shape[1:]) if len(self.shape) == 3 else 1
+
+    def __str__(self) -> str:
+        size = "x".join(
+            str(s) for s in (self.shape[1:] + self.shape[:1] if self.kind in ("image", "latent") else self.shape)
+        )
+        extras = [f"{self.sample_rate} Hz"] if self.sample_rate else []
+        extras += [f"{len(self.palette)} colours"] if self.palette else []
+        extras += [f"{len(self.classes)} classes"] if self.classes else []
+        extras += ["captions"] if self.captions else []
+        extras += [f"told {numbers(self.given)}"] if self.given else []
+        return ", ".join([f"{self.kind} {size}", *extras])
+
+
+def numbers(names: Sequence[str], most: int = 5) -> str:
+    """How many numbers ``names`` are the names of, and the first of them: 2 numbers (height, weight)."""
+    more = ", ..." if len(names) > most else ""
+    return f"{len(names):,} number{'s' if len(names) > 1 else ''} ({', '.join(names[:most])}{more})"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples with what goes with them.
+
+    ``x`` has shape (n, *spec.shape) in the units of :class:`DataSpec`; ``condition`` is None or one entry an example:
+    class indices, int64 with shape (n,), or numbers, float64 with shape (n, len(spec.given)); ``target`` is None or
+    what the example should be turned into; ``text`` is None or the token ids of each example's caption, int64 with
+    shape (n, spec.vocabulary.length).
+    """
+
+    x: Tensor
+    condition: Tensor | None = None
+    target: Tensor | None = None
+    text: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: slice) -> Batch:
+        """The sub-batch of ``rows``."""
+        return Batch(*(None if part is None else part[rows] for part in self._parts))  # type: ignore[arg-type]
+
+    def select(self, rows: Tensor) -> Batch:
+        """The sub-batch of ``rows``, indices with shape (m,)."""
+        return Batch(*(None if part is None else part[rows] for part in self._parts))  # type: ignore[arg-type]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """The same examples on ``device``."""
+        moved = (None if part is None else part.to(device, non_blocking=non_blocking) for part in self._parts)
+        return Batch(*moved)  # type: ignore[arg-type]
+
+    @property
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return self.x, self.condition, self.target, self.text
+
+
+def join(batches: Sequence[Batch]) -> Batch:
+    """The examples of all ``batches``, which must carry the same things."""
+    columns = zip(*(batch._parts for batch in batches), strict=True)
+    return Batch(*(None if parts[0] is None else torch.cat(parts) for parts in columns))  # type: ignore[arg-type]

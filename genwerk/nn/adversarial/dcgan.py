@@ -1,0 +1,125 @@
+"""The convolutional pair of DCGAN, for any image size.
+
+Radford, Metz & Chintala, Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks,
+2016, arXiv:1511.06434: no pooling and no hidden fully connected layers; convolutions of stride 2, whose kernels are 5x5
+in the authors' code and 4x4 in most that came after; batch normalisation everywhere but in the generator's output and
+the discriminator's input; weights from N(0, 0.02).
+
+Done differently: sides are halved, rounding up, until about 4 pixels are left (64 pixels: 4 halvings), so that images
+need be neither square nor a power of two; the mirror crops what rounding has added. The generator ends without tanh,
+which its family adds. Channels lie last in memory, which is faster.
+"""
+
+from __future__ import annotations
+
+from math import log2, prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, relu
+
+from genwerk.nn.adversarial.output import Conditioning, Head, LabelledBatchNorm, Norm, Verdict, normalisation
+from genwerk.nn.conv import Crop, halvings
+from genwerk.nn.mlp import one_hot
+
+
+def stages(shape: tuple[int, ...]) -> int:
+    """How often the sides of an image of ``shape`` (c, h, w) are halved: until the smaller is about 4 pixels."""
+    return max(1, round(log2(min(shape[1:]) / 4)))
+
+
+def channels(width: int, times: int) -> list[int]:
+    """Channels after each halving: ``width``, doubled each time, at most 8 times as many."""
+    return [width * 2 ** min(i, 3) for i in range(times)]
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights of convolutions and projections from N(0, 0.02), biases zero."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class DCGANGenerator(nn.Module):
+    """z with shape (n, latent), and the label, to raw images with shape (n, c, h, w)."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        latent: int,
+        width: int,
+        classes: int = 0,
+        conditioning: Conditioning = "none",
+        norm: Norm = "batch",
+        kernel: int = 4,
+    ) -> None:
+        super().__init__()
+        if conditioning == "project" and norm != "batch":
+            raise ValueError(
+                f"conditioning project tells DCGAN's generator the label by batch normalisation, and its norm is "
+                f"{norm}; take --model.conditioning concatenate"
+            )
+        self.beside = classes if conditioning == "concatenate" else 0
+        by_label = classes if conditioning == "project" else 0
+        *larger, smallest = halvings(shape[1], shape[2], stages(shape))
+        widths = channels(width, len(larger))
+        self.project = nn.Linear(latent + self.beside, widths[-1] * prod(smallest), bias=norm == "none")
+        self.unflatten = nn.Unflatten(1, (widths[-1], *smallest))
+        self.norms = nn.ModuleList(
+            LabelledBatchNorm(c, by_label) if norm == "batch" else normalisation(norm, c) for c in reversed(widths)
+        )
+        self.ups, inner = nn.ModuleList(), [shape[0], *widths]
+        for i in reversed(range(len(widths))):
+            bias = i == 0 or norm == "none"
+            conv = nn.ConvTranspose2d(
+                inner[i + 1], inner[i], kernel, 2, padding=(kernel - 1) // 2, output_padding=kernel % 2, bias=bias
+            )
+            odd = any(side % 2 for side in larger[i])
+            self.ups.append(nn.Sequential(conv, Crop(*larger[i])) if odd else conv)
+        self.apply(initialise)
+
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        if self.beside:
+            z = torch.cat([z, one_hot(condition, self.beside, z)], 1)
+        x: Tensor = self.unflatten(self.project(z)).to(memory_format=torch.channels_last)
+        for norm, up in zip(self.norms, self.ups, strict=True):
+            x = up(relu(norm(x, condition) if isinstance(norm, LabelledBatchNorm) else norm(x)))
+        return x
+
+
+class DCGANDiscriminator(nn.Module):
+    """Images with shape (n, c, h, w), and the label, to a :class:`Verdict`."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        width: int,
+        norm: Norm = "batch",
+        classes: int = 0,
+        conditioning: Conditioning = "none",
+        kernel: int = 4,
+    ) -> None:
+        super().__init__()
+        self.beside = classes if conditioning == "concatenate" else 0
+        sizes = halvings(shape[1], shape[2], stages(shape))
+        widths = channels(width, len(sizes) - 1)
+        inner = [shape[0] + self.beside, *widths]
+        self.layers = nn.ModuleList()
+        for i, (h, w) in enumerate(sizes[:-1]):
+            bias = i == 0 or norm == "none"
+            conv = nn.Conv2d(inner[i], inner[i + 1], kernel, stride=2, padding=(kernel - 1) // 2, bias=bias)
+            layer: list[nn.Module] = [nn.ZeroPad2d((0, w % 2, 0, h % 2))] if h % 2 or w % 2 else []
+            layer += [conv] if i == 0 or norm == "none" else [conv, normalisation(norm, inner[i + 1])]
+            self.layers.append(nn.Sequential(*layer))
+        self.head = Head(widths[-1] * prod(sizes[-1]), classes if conditioning == "project" else 0)
+        self.apply(initialise)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Verdict:
+        if self.beside:
+            x = torch.cat([x, one_hot(condition, self.beside, x)[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
+        x, features = x.to(memory_format=torch.channels_last), []
+        for layer in self.layers:
+            x = leaky_relu(layer(x), 0.2)
+            features.append(x)
+        return Verdict(self.head(x.flatten(1), condition), tuple(features))

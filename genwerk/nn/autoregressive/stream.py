@@ -1,0 +1,105 @@
+"""Symbols without an end, in blocks that can be interrupted: what a stepper streams, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from genwerk.core.options import PLAIN, Decoding
+from genwerk.nn.autoregressive.network import State, Stepper, generate
+from genwerk.nn.autoregressive.tokeniser import Symbols
+
+
+class Stream(Iterator[Tensor]):
+    """Data that go on from ``memory``, sequence i with the random numbers of ``generators[i]``.
+
+    Between two blocks the state can be kept (:attr:`state`), and gone on from. An exception in the midst of a block
+    leaves nothing that can be gone on from but a state kept before.
+    """
+
+    def __init__(
+        self,
+        network: Stepper,
+        symbols: Symbols,
+        memory: State,
+        generators: Sequence[torch.Generator],
+        label: Tensor | None = None,
+        *,
+        block: int,
+        decoding: Decoding = PLAIN,
+    ) -> None:
+        if block < 1:
+            raise ValueError(f"the block is {block} samples; it must be 1 or more")
+        self.network, self.symbols, self.memory, self.label = network, symbols, memory, label
+        self.generators, self.block, self.decoding = generators, block, decoding
+
+    def __next__(self) -> Tensor:
+        return self.read(self.block)
+
+    @torch.no_grad()
+    def read(self, samples: int) -> Tensor:
+        """What follows, ``samples`` symbols of each sequence, in the units of the data."""
+        u = uniform(self.generators, samples).to(self.memory.tensors[0].device)
+        symbols = torch.empty(u.shape, dtype=torch.int64, device=u.device)
+        for t, symbol in enumerate(generate(self.network, self.memory, u, self.decoding)):
+            symbols[:, t] = symbol
+        return self.symbols.decode(symbols)
+
+    @property
+    def state(self) -> StreamState:
+        """A copy of where the stream stands."""
+        tensors = {f"memory.{i}": t.clone() for i, t in enumerate(self.memory.tensors)}
+        tensors["position"] = torch.tensor(self.memory.position)
+        tensors["random"] = torch.stack([g.get_state() for g in self.generators])
+        return StreamState(tensors if self.label is None else tensors | {"label": self.label.clone()})
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """Where a stream stands, as plain tensors: the network's memory, the random numbers to come, the labels."""
+
+    tensors: Mapping[str, Tensor]
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file."""
+        save_file({name: t.cpu().contiguous() for name, t in self.tensors.items()}, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> StreamState:
+        """Read what :meth:`save` wrote."""
+        try:
+            return cls(load_file(path))
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path} holds no state of a stream ({error}); make one with stream.state.save") from None
+
+    @property
+    def label(self) -> Tensor | None:
+        """The label of each sequence, where they have one."""
+        return self.tensors.get("label")
+
+    def resume(self, network: Stepper, label: Tensor | None) -> tuple[State, list[torch.Generator]]:
+        """The memory and the generators that go on from here."""
+        random = self.tensors["random"].cpu()
+        memory = network.begin(len(random), label)
+        names = sorted(name for name in self.tensors if name.startswith("memory."))
+        kept = [self.tensors[name].to(memory.tensors[0].device) for name in names]
+        if [t.shape for t in kept] != [t.shape for t in memory.tensors]:
+            raise ValueError("this state belongs to a stream of another network; go on with the model that made it")
+        for own, t in zip(memory.tensors, kept, strict=True):
+            own.copy_(t)
+        memory.position = int(self.tensors["position"])
+        generators = [torch.Generator() for _ in random]
+        for generator, row in zip(generators, random, strict=True):
+            generator.set_state(row.clone())  # it reads from the beginning of the storage
+        return memory, generators
+
+
+def uniform(generators: Sequence[torch.Generator], samples: int) -> Tensor:
+    """The next uniform numbers of each generator, with shape (n, samples)."""
+    return torch.stack([torch.rand(samples, generator=g) for g in generators])

@@ -1,0 +1,122 @@
+"""The card of a run: what it is, on what, with which figures, and the command that trains it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from genwerk import recipes
+from genwerk.core.spec import DataSpec
+from genwerk.data import Splits
+from genwerk.evaluation.report import Report
+from genwerk.runs.store import Origin
+from genwerk.training.settings import Recipe, to_json
+
+
+def card(name: str, recipe: Recipe, splits: Splits, report: Report, origin: Origin) -> str:
+    """The run's README."""
+    settings = "\n".join(f"| {k} | {v} |" for k, v in to_json(recipe.model).items() if k != "$type")
+    notes = "\n".join(f"* {note}" for note in splits.notes)
+    return f"""# {name}
+
+Trained by Genwerk on {recipe.data.source}: {len(splits.train)} training, {len(splits.validation)} validation and \
+{len(splits.test)} test examples ({splits.spec}).
+
+{notes}
+
+## Figures
+
+{report.markdown()}
+
+## Settings
+
+| {type(recipe.model).__name__} | |
+|---|---|
+{settings}
+
+{_again(name, recipe, splits.spec, origin)}
+"""
+
+
+def _again(name: str, recipe: Recipe, spec: DataSpec, origin: Origin) -> str:
+    """How to train it again, and what the command cannot say."""
+    command = again(name, recipe, spec, origin.processes)
+    if command is None:
+        told = (
+            "It was trained from Python, with settings that no command has. To train it again: "
+            "`genwerk.train(genwerk.runs.store.read_config(Path(RUN) / 'config.json')[1])`."
+        )
+    else:
+        told = f"To train it again, to the same bits on the same kind of machine:\n\n```\n{command}\n```"
+    if origin.changes:
+        rows = [f"* from round {c.round}: {k} {v}" for c in origin.changes for k, v in c.settings.items()]
+        told += "\n\nIt was resumed with other settings, which the above has from the start:\n\n" + "\n".join(rows)
+    return f"{told}\n\nEvery setting stands in `config.json`."
+
+
+def again(name: str, recipe: Recipe, spec: DataSpec, processes: int = 1) -> str | None:
+    """The command that trains ``recipe`` again on data of ``spec``; None where there is none.
+
+    It has every setting that differs from what the recipe called ``name`` would be for these data.
+    """
+    if name not in recipes.REGISTRY or not recipe.data.source:
+        return None
+    entry = recipes.find(name)
+    fitted, shown = to_json(entry.make(spec)), to_json(entry.make(entry.spec))
+    wanted = to_json(recipe)
+    source = wanted["data"].pop("source")
+    shown["data"].pop("source")
+    try:
+        options = [
+            *_options("data", shown["data"], wanted["data"]),
+            *(o for part in ("model", "train", "evaluate") for o in _options(part, fitted[part], wanted[part])),
+        ]
+    except LookupError:
+        return None
+    several = ["--devices", str(processes)] if processes > 1 else []
+    return shlex.join(["genwerk", "train", name, "--data", source, *options, *several])
+
+
+def _options(path: str, default: Any, wanted: Any) -> Iterator[str]:
+    """The options that turn ``default`` into ``wanted``; LookupError where no option could."""
+    if default == wanted:
+        return
+    if isinstance(wanted, dict) and not default:
+        yield f"--{_dashed(path)}"
+        yield from (text for k, v in wanted.items() for text in (k, _text(v)))
+    elif isinstance(wanted, dict):
+        if not isinstance(default, dict) or default.keys() != wanted.keys():
+            raise LookupError(path)
+        for key in wanted:
+            yield from _options(f"{path}.{key}", default[key], wanted[key])
+    elif path.endswith("$type"):
+        raise LookupError(path)
+    elif isinstance(wanted, bool):
+        head, _, last = _dashed(path).rpartition(".")
+        yield f"--{head}.{'' if wanted else 'no-'}{last}"
+    elif isinstance(wanted, list):
+        yield f"--{_dashed(path)}"
+        yield from map(_text, wanted)
+    else:
+        yield f"--{_dashed(path)}={_text(wanted)}" if _text(wanted).startswith("-") else f"--{_dashed(path)}"
+        if not _text(wanted).startswith("-"):
+            yield _text(wanted)
+
+
+def _dashed(path: str) -> str:
+    return path.replace("_", "-")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        raise LookupError(value)
+    return str(value)
+
+
+def flat(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Settings in JSON as one level, keys joined by dots."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+    return found

@@ -1,0 +1,172 @@
+"""Between examples and their latents: there, back, along a way, and along single dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genwerk.core.abilities import Decodes, Encodes, abilities
+from genwerk.core.batching import in_batches
+from genwerk.core.model import Model
+from genwerk.core.spec import Batch
+from genwerk.data.dataset import Dataset
+from genwerk.tasks.conditioning import Unsupported, condition_for, require
+
+
+def encode(model: Model, batch: Batch) -> Tensor:
+    """The latent of each example, with shape (n, *model.latent_shape)."""
+    require(model, "encode", "encodes")
+    assert isinstance(model, Encodes)
+    return in_batches(model.encode, batch.x, condition_for(model, batch))
+
+
+def plane(z: Tensor) -> Tensor:
+    """Latents with shape (n, ...) in the plane of their first two principal components, with shape (n, 2)."""
+    flat = z.flatten(1)
+    if flat.shape[1] > 2:
+        centred = flat - flat.mean(0)
+        *_, directions = torch.linalg.svd(centred, full_matrices=False)
+        flat = torch.mm(centred, directions[:2].T)  # of one example there is one direction, and no spread
+    return torch.cat([flat, flat.new_zeros(len(flat), 2 - flat.shape[1])], 1)
+
+
+def reconstruct(model: Model, batch: Batch) -> Tensor:
+    """Each example encoded and decoded again, with shape (n, *spec.shape)."""
+    require(model, "reconstruct", "encodes", "decodes")
+    assert isinstance(model, Encodes)
+    assert isinstance(model, Decodes)
+    decode = model.decode
+    encode = model.encode
+    return in_batches(lambda x, c: decode(encode(x, c), c), batch.x, condition_for(model, batch))
+
+
+Path = Literal["line", "sphere"]
+
+
+def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: Path = "line") -> Tensor:
+    """The examples on the way from each of ``start`` to each of ``end`` in latent space, as :func:`way` shows it.
+
+    A model that decodes latents of a prior and does not encode is steered instead (:mod:`genwerk.tasks.steering`): it
+    interpolates between samples by their numbers, or between the projections of examples.
+    """
+    if "steers" in abilities(model) and "encodes" not in abilities(model):
+        raise Unsupported(
+            f"{type(model).__name__} has no encoder to place examples in its latent space; project them first "
+            "(--project), or interpolate between samples, by their numbers"
+        )
+    _require_continuous(model, "interpolate", "decodes")
+    assert isinstance(model, Encodes)
+    assert isinstance(model, Decodes)
+    c, d = condition_for(model, start), condition_for(model, end)
+    a, b = in_batches(model.encode, start.x, c), in_batches(model.encode, end.x, d)
+    return way(model.decode, a, b, steps, path, c, d)
+
+
+def way(
+    decode: Callable[..., Tensor],
+    a: Tensor,
+    b: Tensor,
+    steps: int,
+    path: Path,
+    condition: Tensor | None = None,
+    until: Tensor | None = None,
+) -> Tensor:
+    """``decode`` along the way from each latent of ``a`` to each of ``b``, with shape (n, steps, *spec.shape).
+
+    Both ends are included. ``path`` is a straight line, or an arc that keeps the latent's length (spherical
+    interpolation: White, 2016, arXiv:1609.04468), which suits a Gaussian prior. A condition that is numbers goes in a
+    line to ``until``; any other stays what it is at the beginning.
+    """
+    if steps < 2:
+        raise ValueError(f"an interpolation of {steps} steps has no two ends; ask for 2 or more")
+    move, places = lerp if path == "line" else slerp, torch.linspace(0, 1, steps).tolist()
+    z = torch.stack([move(a, b, t) for t in places], 1)
+    told = None
+    if condition is not None:
+        end = condition if until is None else until
+        led = condition.is_floating_point()
+        told = torch.stack([lerp(condition, end, t) if led else condition for t in places], 1).flatten(0, 1)
+    flat = in_batches(decode, z.flatten(0, 1), told)
+    return flat.reshape(len(a), steps, *flat.shape[1:])
+
+
+def lerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
+    """The point a fraction ``t`` (one, or one a row) of the way along the line from ``a`` to ``b``."""
+    return a.lerp(b, _by_row(t, a))
+
+
+def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
+    """The point a fraction ``t`` (one, or one a row) of the angle from ``a`` to ``b``, row by row.
+
+    Rows that are nearly parallel take the line.
+    """
+    flat_a, flat_b = a.flatten(1), b.flatten(1)
+    t = _by_row(t, flat_a)
+    cosine = torch.cosine_similarity(flat_a, flat_b, dim=1).clamp(-1, 1)
+    angle = torch.acos(cosine).unsqueeze(1)
+    sine = torch.sin(angle)
+    arc = (torch.sin((1 - t) * angle) * flat_a + torch.sin(t * angle) * flat_b) / sine
+    return torch.where(sine < 1e-4, lerp(flat_a, flat_b, t), arc).view_as(a)
+
+
+def _by_row(t: float | Tensor, like: Tensor) -> Tensor:
+    """``t`` shaped to multiply the rows of ``like``."""
+    return torch.as_tensor(t, dtype=like.dtype, device=like.device).reshape(-1, *[1] * (like.dim() - 1))
+
+
+Span = tuple[float | Tensor, float | Tensor]
+
+
+def traverse(model: Model, example: Batch, dims: Sequence[int], *, steps: int = 9, span: Span = (-3.0, 3.0)) -> Tensor:
+    """What one example becomes as some latent dimensions move through ``span`` while the others hold still.
+
+    Two dimensions give a grid with shape (steps, steps, *spec.shape), the first down and the second across; one or more
+    than two give a row each with shape (len(dims), steps, *spec.shape). The lower and upper end of ``span`` may differ
+    by latent dimension (:func:`latent_span` fits them to data).
+    """
+    _require_continuous(model, "traverse", "decodes")
+    assert isinstance(model, Encodes)
+    assert isinstance(model, Decodes)
+    c = condition_for(model, example)
+    z = in_batches(model.encode, example.x[:1], None if c is None else c[:1]).flatten(1)
+    size = z.shape[1]
+    if not dims or any(not 0 <= d < size for d in dims):
+        raise ValueError(f"the latent has dimensions 0 to {size - 1}; asked for {', '.join(map(str, dims)) or 'none'}")
+    if steps < 2:
+        raise ValueError(f"a traversal of {steps} steps does not move; ask for 2 or more")
+    low, high = (torch.as_tensor(end, dtype=z.dtype, device=z.device).expand(size) for end in span)
+    way = torch.linspace(0, 1, steps, dtype=z.dtype, device=z.device)
+    values = {d: low[d] + way * (high[d] - low[d]) for d in dims}
+    if len(dims) == 2:
+        plane = z.repeat(steps, steps, 1)
+        plane[..., dims[0]] = values[dims[0]].unsqueeze(1)
+        plane[..., dims[1]] = values[dims[1]].unsqueeze(0)
+    else:
+        plane = z.repeat(len(dims), steps, 1)
+        for row, d in enumerate(dims):
+            plane[row, :, d] = values[d]
+    rows = plane.flatten(0, 1).unflatten(1, model.latent_shape)
+    decoded = in_batches(model.decode, rows, None if c is None else c[:1].expand(len(rows), *c.shape[1:]))
+    return decoded.reshape(*plane.shape[:2], *decoded.shape[1:])
+
+
+def latent_span(model: Model, data: Dataset, *, examples: int = 2000, outside: float = 0.02) -> tuple[Tensor, Tensor]:
+    """The range of each latent dimension over data, with a fraction ``outside`` of the examples left outside it."""
+    _require_continuous(model, "traverse")
+    assert isinstance(model, Encodes)
+    batch = data.subset(examples).batch()
+    z = in_batches(model.encode, batch.x.to(model.device), condition_for(model, batch)).flatten(1)
+    return z.quantile(outside / 2, 0), z.quantile(1 - outside / 2, 0)
+
+
+def _require_continuous(model: Model, verb: str, *needed: str) -> None:
+    """Raise :class:`Unsupported` unless ``model`` encodes to numbers, not names, and has all ``needed``."""
+    require(model, verb, "encodes", *needed)
+    if isinstance(model, Encodes) and model.discrete:
+        raise Unsupported(
+            f"{verb} moves through a latent of numbers; the codes of this {type(model).__name__} are entries of a "
+            "codebook, and there is nothing between two of them"
+        )

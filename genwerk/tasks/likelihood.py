@@ -1,0 +1,143 @@
+"""What a model says of examples: how likely they are, and which of the data its samples are near to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import log, sqrt
+
+import torch
+from torch import Tensor
+
+from genwerk.core.abilities import Bounds, Scores, Told, Weighs, abilities, told_what
+from genwerk.core.batching import batches
+from genwerk.core.model import Model
+from genwerk.core.noise import Seeds
+from genwerk.data.dataset import Dataset
+from genwerk.tasks.conditioning import condition_for, require
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Mean log-likelihood of data under a model, and how it was found."""
+
+    nats: float
+    """Mean per example."""
+    standard_error: float
+    """Of the mean, over examples; not a number where there is one."""
+    exact: bool
+    """False where the figure is a lower bound."""
+    given: str = ""
+    """What goes with an example and the model is told: label, text or numbers. Empty where this is log p(x) itself."""
+    draws: int | None = None
+    """Importance draws an example, for a bound."""
+    ess: float | None = None
+    """Mean effective sample size of the importance weights, of ``draws``."""
+    bits_per_dim: float | None = None
+    """The same figure in bits per dimension of the 8-bit data; None where that has no meaning."""
+    derivation: str = ""
+    """How bits per dimension follow from nats, and of which version of the data."""
+    each: Tensor = field(default_factory=lambda: torch.empty(0), repr=False, compare=False)
+    """The examples' own, in nats with shape (n,)."""
+
+
+GIVEN: Mapping[Told, str] = {"none": "", "label": "label", "text": "text", "vector": "numbers"}
+"""What a likelihood is given, by what the model is told."""
+
+
+def log_likelihood(
+    model: Model, data: Dataset, *, draws: int = 100, examples: int | None = None, seed: int = 0
+) -> Likelihood:
+    """Mean log-likelihood of at most ``examples`` of ``data``: exact where the model knows it, else a lower bound.
+
+    Of a model that is told something it is that of an example given its own: :attr:`Likelihood.given` says what.
+
+    For importance-weighted bounds the draws are taken in one batched pass a chunk of examples; the effective sample
+    size (sum w)^2 / sum w^2 says how much a bound of K draws can be trusted (Burda et al., 2015, arXiv:1509.00519).
+    """
+    if not isinstance(model, (Scores, Bounds)):
+        require(model, "log-likelihood", "scores" if "bounds" in abilities(model) else "bounds")
+    if draws < 1:
+        raise ValueError(f"{draws} draws cannot estimate a bound; ask for 1 or more")
+    values: list[Tensor] = []
+    sizes: list[Tensor] = []
+    data = data if examples is None else data.subset(examples, seed)
+    n = len(data)
+
+    def scored(rows: slice) -> Tensor:
+        batch, seeds = data.batch(rows), Seeds(seed, rows.start)
+        x, c = batch.x.to(model.device), condition_for(model, batch)
+        if isinstance(model, Scores):
+            return model.log_prob(x, c)
+        if isinstance(model, Weighs):
+            return model.log_weights(x, draws, c, seed=seeds)
+        assert isinstance(model, Bounds)
+        return model.log_prob_bound(x, draws, c, seed=seeds)
+
+    with torch.no_grad():
+        for found in batches(scored, n, model.device):
+            if isinstance(model, Weighs):
+                values.append(torch.logsumexp(found, 1) - log(draws))
+                sizes.append(torch.exp(2 * torch.logsumexp(found, 1) - torch.logsumexp(2 * found, 1)))
+            else:
+                values.append(found)
+    nats = torch.cat(values).double()
+    mean = nats.mean().item()
+    bits, derivation = bits_per_dim(model, mean)
+    return Likelihood(
+        nats=mean,
+        standard_error=nats.std().item() / sqrt(len(nats)) if len(nats) > 1 else float("nan"),
+        exact=isinstance(model, Scores),
+        given=GIVEN[told_what(model)],
+        draws=None if isinstance(model, Scores) else draws,
+        ess=torch.cat(sizes).double().mean().item() if sizes else None,
+        bits_per_dim=bits,
+        derivation=derivation,
+        each=nats.cpu(),
+    )
+
+
+def bits_per_dim(model: Model, nats: float) -> tuple[float | None, str]:
+    """Bits per dimension from mean nats an example, with its derivation; None for data that are not 8-bit images.
+
+    ``log_prob`` is in nats of the stored levels, so bits are nats / (dims ln 2) and nothing is corrected by hand.
+    """
+    scored = model.scored if isinstance(model, (Scores, Bounds)) else ""
+    if model.spec.kind != "image":
+        return None, f"nats of {scored or 'the density in the units of the data'}"
+    bits = -nats / (model.spec.dims * log(2))
+    return bits, f"{-nats:.4g} nats / ({model.spec.dims} dimensions x ln 2), of {scored or 'the stored pixels'}"
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest training examples of some samples."""
+
+    rows: Tensor
+    """Indices into the training data with shape (n, k), nearest first."""
+    distances: Tensor
+    """Euclidean distances in the units of the data with shape (n, k)."""
+
+
+def nearest(samples: Tensor, train: Dataset, k: int = 1) -> Neighbours:
+    """The ``k`` training examples closest to each sample: a model that copies its data is seen here.
+
+    Distances are computed in chunks of the training data and compared exactly, so memory stays bounded.
+    """
+    if not 1 <= k <= len(train):
+        raise ValueError(f"asked for {k} neighbours of {len(train)} training examples")
+    flat = samples.flatten(1).double()
+    best = torch.full((len(flat), k), torch.inf, dtype=torch.float64)
+    rows = torch.zeros((len(flat), k), dtype=torch.int64)
+
+    def distances(part: slice) -> Tensor:
+        x = train.batch(part).x.to(flat.device).flatten(1).double()
+        return torch.cdist(flat, x, compute_mode="donot_use_mm_for_euclid_dist").cpu()
+
+    start = 0
+    for found in batches(distances, len(train), flat.device, most=4096):
+        here = torch.arange(start, start + found.shape[1]).expand(len(flat), -1)
+        best, order = torch.cat([best, found], 1).topk(k, dim=1, largest=False)
+        rows = torch.cat([rows, here], 1).gather(1, order)
+        start += found.shape[1]
+    return Neighbours(rows, best)

@@ -1,0 +1,188 @@
+"""Out-of-distribution scores: how unusual an example is under a density, among held-out examples of the model's kind.
+
+C. M. Bishop: Novelty detection and neural network validation, 1994 (likelihood).
+E. Nalisnick, A. Matsukawa, Y. W. Teh, B. Lakshminarayanan: Detecting out-of-distribution inputs to deep generative
+models using typicality, 2019, arXiv:1906.02994.
+V. Vovk, A. Gammerman, G. Shafer: Algorithmic learning in a random world, 2005 (conformal p-values).
+
+Likelihood fails for images, and is known to (E. Nalisnick et al., Do deep generative models know what they don't know?,
+2019, arXiv:1810.09136): flows, VAEs and PixelCNNs trained on CIFAR-10 find the house numbers of SVHN likelier than test
+images of CIFAR-10 itself, and so with other smooth images, whose few details cost few nats. A low likelihood is a sign,
+a high one no reassurance. Typicality asks instead whether the log-likelihood is what it usually is, for in high
+dimension the typical set of a density lies away from its mode. So it catches what is too likely as well; but two kinds
+of data of the same log-likelihood are one to it, too.
+
+Done differently: the paper tests batches against the entropy over the training set; here every example is tested by
+itself, against held-out examples alone, of which the model is not surer than it should be, and by rank, not bootstrap.
+The usual log-likelihood is then the mean over the reference and the example itself, so that none of them is a stranger
+to it: by the mean of the reference alone, a tenth of 9 and one more would be a seventh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genwerk.core.abilities import Bounds, Scores, abilities, told_what
+from genwerk.core.batching import batches
+from genwerk.core.model import Model
+from genwerk.core.noise import Seeds
+from genwerk.core.spec import Batch, Prior
+from genwerk.data.dataset import Dataset
+from genwerk.tasks import require
+from genwerk.tasks.classification import log_prior
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """How unusual n examples are among m reference examples, by two scores.
+
+    A rank p-value is the share of reference examples, the example itself counted with them, that are no less unusual:
+    at least 1 / (m + 1), and at most alpha for a share alpha of examples of the reference's kind.
+    """
+
+    log_prob: Tensor
+    """Log-likelihood, or a lower bound of it, in nats with shape (n,), float64; -inf where the model rules it out."""
+    reference: Tensor
+    """The same of the reference examples, with shape (m,), not all of them -inf."""
+    exact: bool
+    """False where these are lower bounds: a low one may then be a poor bound of a likely example."""
+
+    @property
+    def mean(self) -> float:
+        """Mean log-likelihood in nats of those reference examples that the model does not rule out."""
+        return self.reference[self.reference.isfinite()].mean().item()
+
+    @property
+    def typicality(self) -> Tensor:
+        """|log p(x) - mean of the reference| in nats with shape (n,); high is unusual."""
+        return (self.log_prob - self.mean).abs()
+
+    @property
+    def reference_typicality(self) -> Tensor:
+        """The same of the reference examples, with shape (m,)."""
+        return (self.reference - self.mean).abs()
+
+    @property
+    def likelihood_p(self) -> Tensor:
+        """Rank p-value of the log-likelihood with shape (n,), two-sided: too likely is as unusual as too unlikely."""
+        tails = torch.minimum(rank_p(self.log_prob, self.reference), rank_p(-self.log_prob, -self.reference))
+        return (2 * tails).clamp_max(1)
+
+    @property
+    def typicality_p(self) -> Tensor:
+        """Rank p-value of the typicality with shape (n,): of its upper tail, for the score is two-sided itself.
+
+        Scores are distances from the mean of all m + 1, in which the example counts like any other (full conformal
+        prediction; distances from the means of the m others have the same ranks).
+        """
+        x, finite = self.log_prob, self.log_prob.isfinite()
+        usual = self.reference[self.reference.isfinite()]
+        mean = (usual.sum() + torch.where(finite, x, 0.0)) / (len(usual) + finite.long())
+        low, high = torch.where(x <= mean, x, 2 * mean - x), torch.where(x <= mean, 2 * mean - x, x)
+        ordered = self.reference.sort().values
+        nearer = torch.searchsorted(ordered, high) - torch.searchsorted(ordered, low, right=True)
+        return (1 + len(ordered) - nearer.clamp(min=0)).double() / (1 + len(ordered))
+
+    @property
+    def likelihood_auroc(self) -> float:
+        """Probability that one of these examples is less likely than one of the reference."""
+        return auroc(-self.log_prob, -self.reference)
+
+    @property
+    def typicality_auroc(self) -> float:
+        """Probability that one of these examples is less typical than one of the reference."""
+        return auroc(self.typicality, self.reference_typicality)
+
+    @property
+    def order(self) -> Tensor:
+        """Rows from the least typical to the most, with shape (n,)."""
+        return self.typicality.argsort(descending=True, stable=True)
+
+
+def out_of_distribution(
+    model: Model,
+    batch: Batch,
+    reference: Dataset,
+    *,
+    prior: Tensor | Prior = "train",
+    draws: int = 100,
+    seed: int = 0,
+) -> Outliers:
+    """How unusual each example of ``batch`` is under ``model``, among those of ``reference``.
+
+    ``reference`` must be held out: p-values of new examples among training examples are too small. A model that is told
+    a label scores the mixture of its classes, log p(x) = log sum_c p(x | c) p(c), with ``prior`` as in
+    :func:`classify`; one that is told numbers scores an example given its own. ``draws`` an
+    example and ``seed`` are for models that only bound log p(x).
+    """
+    able = abilities(model)
+    if not able & {"scores", "bounds"}:
+        require(model, "scoring outliers", "scores")
+    if not len(reference):
+        raise ValueError("there are no held-out examples to compare with; hold some out (--data.holdout 0.1)")
+    if not len(batch):
+        raise ValueError("there are no examples to score")
+    if draws < 1:
+        raise ValueError(f"{draws} draws cannot estimate a bound; ask for 1 or more")
+    usual, found = (
+        log_evidence(model, b.x, b.condition, prior=prior, draws=draws, seed=seed) for b in (reference.batch(), batch)
+    )
+    for which, values in (("example", found), ("held-out example", usual)):
+        if values.isnan().any():
+            row = int(values.isnan().int().argmax())
+            raise ValueError(f"{which} {row} has no log-likelihood; are its values numbers?")
+    if not usual.isfinite().any():
+        raise ValueError("no held-out example has a finite log-likelihood, so nothing can be compared with them")
+    return Outliers(found, usual, "scores" in able)
+
+
+def log_evidence(
+    model: Model,
+    x: Tensor,
+    numbers: Tensor | None = None,
+    *,
+    prior: Tensor | Prior = "train",
+    draws: int = 100,
+    seed: int = 0,
+) -> Tensor:
+    """log p(x) in nats with shape (n,), float64 on the CPU, or a lower bound of it: exact where the model scores.
+
+    Where the model is told a label, that of the mixture of its classes; where it is told numbers, log p(x | numbers).
+    """
+    x = x.to(model.device)
+    told = numbers.to(x.device) if numbers is not None and told_what(model) == "vector" else None
+
+    def score(rows: slice, c: int | None) -> Tensor:
+        part = x[rows]
+        condition = None if told is None else told[rows]
+        if c is not None:
+            condition = torch.full((len(part),), c, device=x.device)
+        if isinstance(model, Scores):
+            return model.log_prob(part, condition).double().cpu()
+        assert isinstance(model, Bounds)
+        return model.log_prob_bound(part, draws, condition, seed=Seeds(seed, rows.start)).double().cpu()
+
+    def whole(c: int | None = None) -> Tensor:
+        return torch.cat(list(batches(lambda rows: score(rows, c), len(x), x.device)))
+
+    with torch.no_grad():
+        if told_what(model) != "label":
+            return whole()
+        weight = log_prior(prior, model.spec)
+        return torch.stack([whole(c) + w for c, w in enumerate(weight)]).logsumexp(0)
+
+
+def rank_p(score: Tensor, reference: Tensor) -> Tensor:
+    """(1 + number of ``reference`` (m,) that are at least ``score``) / (m + 1) for each score, with shape (n,)."""
+    below = torch.searchsorted(reference.sort().values, score)
+    return (1 + len(reference) - below).double() / (1 + len(reference))
+
+
+def auroc(positive: Tensor, negative: Tensor) -> float:
+    """Probability that a score of ``positive`` (n,) is above one of ``negative`` (m,), ties counted half: exact."""
+    ordered = negative.sort().values
+    below, not_above = (torch.searchsorted(ordered, positive, right=right) for right in (False, True))
+    return (below + not_above).double().mean().item() / (2 * len(negative))

@@ -1,0 +1,86 @@
+"""What follows from a common space of examples and texts: classes by their names, examples by their description.
+
+Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021, arXiv:2103.00020: section
+3.1 classifies by a prompt a class ("a photo of a dog"), with no training example of any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from genwerk.core.abilities import Embeds, Matches
+from genwerk.core.model import Model
+from genwerk.core.spec import Batch
+from genwerk.metrics.recall import alike, chance, recall
+from genwerk.tasks import in_batches, require
+
+
+def embed(model: Model, x: Tensor) -> Tensor:
+    """Unit vectors of the examples ``x``, with shape (n, d)."""
+    require(model, "embed", "embeds")
+    assert isinstance(model, Embeds)
+    return in_batches(model.embed, x)
+
+
+def embed_texts(model: Model, texts: Sequence[str]) -> Tensor:
+    """Unit vectors of ``texts`` with shape (n, d); a ValueError where one is longer than the model reads."""
+    require(model, "embed texts", "matches")
+    assert isinstance(model, Matches)
+    if not texts:
+        raise ValueError("no text is given; give one or more, for example 'a small red ring on the left side'")
+    assert model.spec.vocabulary is not None
+    tokens = torch.cat([model.spec.vocabulary.prompt(text) for text in texts])
+    return in_batches(model.embed_text, tokens.to(model.device))
+
+
+def likeness(model: Model, x: Tensor, texts: Sequence[str]) -> Tensor:
+    """Cosines of the examples ``x`` and ``texts``, with shape (n, m)."""
+    return embed(model, x) @ embed_texts(model, texts).T
+
+
+def zero_shot(model: Model, x: Tensor, prompts: Sequence[str | Sequence[str]]) -> Tensor:
+    """The class of each example, an index into ``prompts`` with shape (n,), by the nearest prompt.
+
+    A class is described by one prompt, or by several, in the middle of which it then lies (section 3.1.4).
+    """
+    described = [[p] if isinstance(p, str) else list(p) for p in prompts]
+    embedded = embed_texts(model, [text for texts in described for text in texts])
+    middles = torch.stack([part.mean(0) for part in embedded.split([len(texts) for texts in described])])
+    return (embed(model, x) @ normalize(middles, dim=1).T).argmax(1)
+
+
+def search(model: Model, x: Tensor, text: str, k: int = 10) -> Tensor:
+    """Which ``k`` of the examples ``x`` (all, where there are fewer) the text describes best, the best first."""
+    return likeness(model, x, [text])[:, 0].topk(min(k, len(x))).indices
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """How often what belongs to an example is among the ``k`` nearest of all; equal captions count as one's own."""
+
+    k: int
+    texts: float
+    """Share of the examples whose caption is found."""
+    examples: float
+    """Share of the captions whose example is found."""
+    chance: float
+    """Either share for answers in random order."""
+
+
+def retrieve(model: Model, batch: Batch, k: int = 1) -> Retrieval:
+    """Captions sought by their examples, and examples by their captions, among all of ``batch``."""
+    require(model, "retrieve", "matches")
+    assert isinstance(model, Matches)
+    if batch.text is None:
+        raise ValueError(
+            "retrieval is measured on examples with captions, and these have none; see `genwerk data check`"
+        )
+    cosines = embed(model, batch.x) @ in_batches(model.embed_text, batch.text).T
+    right = alike(batch.text)
+    found = (recall(cosines, right, k), recall(cosines.T, right, k), chance(right, k))
+    return Retrieval(k, *(share.item() for share in found))

@@ -1,0 +1,256 @@
+"""Where training runs: one process or several, on CPU or GPU; all that knows of torch.distributed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from genwerk.training import launcher
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+_store: Any = None
+"""Where the processes that :func:`start` has joined meet; None where there are none."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """This process's device and its place among the others."""
+
+    device: torch.device
+    precision: Literal["float32", "bfloat16"] = "float32"
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes files and talks to the user."""
+        return self.rank == 0
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Where networks run in the chosen precision."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def seed(self, seed: int) -> None:
+        """Seed what modules such as drop-out draw from.
+
+        Not torch.manual_seed, which where CUDA has not been started notes down a traceback at every call.
+        """
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def average(self, tensors: Sequence[Tensor], weight: float) -> None:
+        """Replace each tensor by its mean over processes, of which this one counts ``weight`` (all sum to 1)."""
+        if self.world == 1 or not tensors:
+            return
+        for dtype in dict.fromkeys(t.dtype for t in tensors):  # a set has another order in every process
+            group = [t for t in tensors if t.dtype == dtype]
+            flat = torch.cat([t.reshape(-1) for t in group]).mul_(weight)
+            _sum(flat)
+            for t, mean in zip(group, flat.split([t.numel() for t in group]), strict=True):
+                t.copy_(mean.view_as(t))
+
+    def gather(self, rows: Tensor) -> tuple[Tensor, slice]:
+        """The rows of all processes, one's after the other's, and where among them this one's are."""
+        if self.world == 1:
+            return rows, slice(0, len(rows))
+        counts = torch.zeros(self.world, dtype=torch.int64, device=rows.device)
+        counts[self.rank] = len(rows)
+        _sum(counts)
+        start = int(counts[: self.rank].sum())
+        own = slice(start, start + len(rows))
+        whole = rows.new_zeros(int(counts.sum()), *rows.shape[1:])
+        whole[own] = rows
+        _sum(whole)
+        return whole, own
+
+    def share_batch_norm(self, model: nn.Module) -> None:
+        """Let layers of batch normalisation take their statistics, while they learn, from the rows of all processes.
+
+        These must hold equally many. torch.nn.SyncBatchNorm does the same on GPUs alone.
+        """
+        for layer in model.modules():
+            if self.world > 1 and isinstance(layer, _BatchNorm):
+                layer.forward = partial(_shared_batch_norm, layer, self.world)  # type: ignore[method-assign]
+
+    def random_state(self) -> list[Tensor]:
+        """What :meth:`seed` has set and draws have moved on."""
+        cuda = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []
+        return [torch.get_rng_state(), *cuda]
+
+    def restore(self, state: Sequence[Tensor]) -> None:
+        """Put back what :meth:`random_state` gave."""
+        torch.set_rng_state(state[0])
+        for cuda in state[1:]:
+            torch.cuda.set_rng_state(cuda, self.device)
+
+    def any(self, flag: bool) -> bool:
+        """Whether ``flag`` is true on any process."""
+        if self.world == 1:
+            return flag
+        shared = torch.tensor(float(flag), device=self.device)
+        _sum(shared)
+        return bool(shared)
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        self.any(False)
+
+
+def _sum(shared: Tensor) -> None:
+    """Replace ``shared`` by its sum over processes; a ConnectionError says that one of them has gone."""
+    try:
+        dist.all_reduce(shared)
+    except RuntimeError as error:
+        if "connection" not in str(error).lower():
+            raise
+        raise ConnectionError(
+            "another process of this training has ended; go on from the last checkpoint with --resume"
+        ) from error
+
+
+class _Summed(torch.autograd.Function):
+    """A tensor summed over processes; so is the gradient by it, for each process's loss depends on the sum."""
+
+    @staticmethod
+    def forward(_: Any, own: Tensor) -> Tensor:
+        shared = own.clone()
+        _sum(shared)
+        return shared
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        return summed(gradients[0].contiguous())
+
+
+def summed(own: Tensor) -> Tensor:
+    """The sum of a tensor over processes, through which gradients flow."""
+    shared: Tensor = _Summed.apply(own)  # type: ignore[no-untyped-call]
+    return shared
+
+
+def _shared_batch_norm(layer: _BatchNorm, world: int, x: Tensor) -> Tensor:
+    """What ``layer`` makes of this process's equal part ``x`` of a batch."""
+    if not layer.training:
+        return type(layer).forward(layer, x)
+    layer._check_input_dim(x)
+    dims, ones = [0, *range(2, x.dim())], (1, -1, *(1,) * (x.dim() - 2))
+    values = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    mean = summed(values.mean(dims)) / world
+    centred = values - mean.view(ones)
+    variance = summed(centred.square().mean(dims)) / world
+    if layer.running_mean is not None and layer.running_var is not None and layer.num_batches_tracked is not None:
+        layer.num_batches_tracked.add_(1)
+        newest = 1 / float(layer.num_batches_tracked) if layer.momentum is None else layer.momentum
+        n = world * values.numel() / len(mean)
+        with torch.no_grad():
+            layer.running_mean.lerp_(mean.to(layer.running_mean.dtype), newest)
+            layer.running_var.lerp_((variance * n / (n - 1)).to(layer.running_var.dtype), newest)
+    y = centred * (variance + layer.eps).rsqrt().view(ones)
+    if layer.affine:
+        y = torch.addcmul(layer.bias.view(ones), y, layer.weight.view(ones))
+    return y.to(x.dtype)
+
+
+STARVED = 0.7
+"""Share of the time below which a thread that computes must be waiting for other programs' use of the processors."""
+
+
+class ProcessorTime:
+    """How much of the time this thread had a processor; near 1 where it computes and no other program needs one."""
+
+    def __init__(self) -> None:
+        self._wall, self._own = time.monotonic(), time.thread_time()
+
+    def share(self) -> float:
+        """From 0 to 1, since it was last asked."""
+        wall, own = self._wall, self._own
+        self._wall, self._own = time.monotonic(), time.thread_time()
+        return min(1.0, (self._own - own) / max(self._wall - wall, 1e-9))
+
+
+def pick_device(wanted: Device = "auto") -> torch.device:
+    """The device that ``wanted`` names; auto is the first GPU, else the CPU."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ValueError("no CUDA device is visible to PyTorch; use --device cpu, or see `genwerk doctor`")
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("no Apple GPU is visible to PyTorch; use --device cpu, or see `genwerk doctor`")
+    return torch.device(wanted, int(os.environ.get("LOCAL_RANK", "0"))) if wanted == "cuda" else torch.device(wanted)
+
+
+def start(device: Device = "auto", precision: Literal["float32", "bfloat16"] = "float32") -> Runtime:
+    """This process's runtime; under torchrun, or one of several that a command started, it joins the others first."""
+    place = pick_device(device)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    if "WORLD_SIZE" not in os.environ or not dist.is_available():
+        return Runtime(place, precision)
+    if not dist.is_initialized():
+        global _store
+        group, rank, world = launcher.group(), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        if group is None:
+            _store, rank, world = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
+        else:
+            _store = dist.FileStore(str(group / "store"), world)  # type: ignore[attr-defined]
+        backend = "nccl" if place.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=_store, rank=rank, world_size=world)
+    return Runtime(place, precision, dist.get_rank(), dist.get_world_size())
+
+
+def finish(*, together: bool = True) -> None:
+    """Leave the group of processes, if there is one; together waits for the others, as long as all is well.
+
+    A process that closes its connections while another still reads from them resets these, and what arrived is lost
+    with them: the other's last collective fails, and with its threads at work Python aborts at exit. So all say in the
+    store, which is no such connection, that they have read all; and the first, which may hold the store, goes last.
+    """
+    global _store
+    if not dist.is_available() or not dist.is_initialized():
+        return
+    if together and _store is not None:
+        rank, world = dist.get_rank(), dist.get_world_size()
+        _meet(_store, "read", world, waits=True)
+        if rank:
+            dist.destroy_process_group()
+        _meet(_store, "gone", world, waits=rank == 0)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    _store = None
+
+
+def _meet(store: Any, what: str, world: int, *, waits: bool) -> None:
+    """Note in the store that this process has done ``what``, and wait until all have."""
+    count = store.add(f"genwerk/{what}", 1)
+    done = f"genwerk/{what}/{(count - 1) // world}"  # a process may join and leave more than once
+    if count % world == 0:
+        store.set(done, b"1")
+    elif waits:
+        store.wait([done])
+
+
+def relaunch(processes: int, arguments: Sequence[str]) -> None:
+    """Leave the command to ``processes`` processes of it and end as they do; does nothing but :func:`join` in them."""
+    if processes < 1:
+        raise ValueError(f"--devices is {processes}; it must be 1 or more")
+    if launcher.group() is not None:
+        launcher.join()
+    elif processes > 1 and "WORLD_SIZE" not in os.environ:
+        if torch.cuda.is_available() and processes > torch.cuda.device_count():
+            raise ValueError(f"--devices is {processes}, but PyTorch sees {torch.cuda.device_count()} GPUs")
+        sys.exit(launcher.launch(processes, [sys.executable, "-m", "genwerk", *arguments]))
