@@ -26,7 +26,7 @@ from genwerk.families.egan import EGAN, EGANConfig
 from genwerk.families.gan import GAN, GANConfig
 from genwerk.nn.adversarial.networks import adversaries
 from genwerk.nn.adversarial.objectives import ObjectiveName
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 OBJECTIVES: tuple[ObjectiveName, ...] = ("minimax", "non-saturating", "least-squares")
@@ -53,9 +53,11 @@ def rounds_of(model: Model, setting: Setting) -> Callable[[], object]:
     """A function that plays one round."""
     x = torch.randn(2_000, *setting.spec.shape)
     data = Dataset(x=x if setting.spec.kind == "table" else x.sigmoid().mul(255).to(torch.uint8), spec=setting.spec)
-    optim = Optim(lr=2e-4, betas=(0.5, 0.9))
+    optim = OptimConfig(lr=2e-4, betas=(0.5, 0.9))
     both = {"generator": optim, "discriminator": optim}
-    train = Train(rounds=10**9, batch_size=setting.batch, optim=both, sample_every=0, evaluate_every=0, save_every=0)
+    train = TrainConfig(
+        rounds=10**9, batch_size=setting.batch, optim=both, sample_every=0, evaluate_every=0, save_every=0
+    )
     events: Iterator[object] = iter(Trainer(model, data, train))
     return lambda: next(events)
 

@@ -30,7 +30,7 @@ from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowModel
 from genwerk.families.realnvp import RealNVPConfig
 from genwerk.recipes import REGISTRY
-from genwerk.training.settings import Optim, Recipe
+from genwerk.training.settings import OptimConfig, Recipe
 
 SPEC = DataSpec(kind="table", shape=(2,))
 TURN = 50
@@ -44,7 +44,7 @@ class Contender:
     name: str
     module: nn.Module
     log_prob: Callable[[Tensor], Tensor]
-    optim: Optim
+    optim: OptimConfig
     rounds: int
     seconds: float = 0.0
     steps: int = 0

@@ -23,7 +23,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.gan import GAN, GANConfig
 from genwerk.recipes.gan import pair
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 BATCH, LATENT = 64, 100
@@ -100,7 +100,9 @@ PLAIN = {"dcgan": plain_dcgan, "wgan-gp": plain_wgan_gp}
 def ours(config: GANConfig) -> Callable[[], None]:
     """One round of the trainer."""
     torch.manual_seed(0)
-    settings = Train(rounds=10**9, batch_size=BATCH, optim=pair(Optim(lr=2e-4)), sample_every=0, evaluate_every=0)
+    settings = TrainConfig(
+        rounds=10**9, batch_size=BATCH, optim=pair(OptimConfig(lr=2e-4)), sample_every=0, evaluate_every=0
+    )
     events: Iterator[object] = iter(Trainer(GAN(config, SPEC), data(), replace(settings, save_every=0)))
     return lambda: next(events) and None
 

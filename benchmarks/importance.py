@@ -21,7 +21,7 @@ from pythae.models import VAEConfig as PythaeVAEConfig
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 
-from genwerk import Data, Dataset, DataSpec, Optim, Train, Trainer, log_likelihood, open_data
+from genwerk import DataConfig, Dataset, DataSpec, OptimConfig, TrainConfig, Trainer, log_likelihood, open_data
 from genwerk.families.vae import VAE, VAEConfig
 
 
@@ -61,11 +61,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="pairs of blocks")
     arguments = parser.parse_args()
 
-    splits = open_data(Data(source=arguments.data))
+    splits = open_data(DataConfig(source=arguments.data))
     spec = replace(splits.spec, levels=2)
     torch.manual_seed(0)
     model = VAE(VAEConfig(), spec)
-    settings = Train(rounds=2000, optim={"model": Optim(lr=1e-3)}, sample_every=0, evaluate_every=0, save_every=0)
+    settings = TrainConfig(
+        rounds=2000, optim={"model": OptimConfig(lr=1e-3)}, sample_every=0, evaluate_every=0, save_every=0
+    )
     Trainer(model, binary(splits.train, spec), settings).fit()
     peer = PythaeVAE(
         PythaeVAEConfig(input_dim=spec.shape, latent_dim=20, reconstruction_loss="bce"), Encoder(model), Decoder(model)

@@ -24,7 +24,7 @@ from genwerk import tasks
 from genwerk.core.abilities import Denoises
 from genwerk.core.spec import Batch
 from genwerk.core.tokens import Vocabulary
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.data.dataset import Dataset
 from genwerk.modalities.pictures import write_examples
 
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="a folder for figures and sheets")
     options = parser.parse_args()
-    splits, model = open_data(Data(source=options.data)), genwerk.load(options.run)
+    splits, model = open_data(DataConfig(source=options.data)), genwerk.load(options.run)
     vocabulary = splits.spec.vocabulary
     assert vocabulary is not None
     assert isinstance(model, Denoises)

@@ -20,12 +20,12 @@ import torch
 import zuko
 from torch import Tensor, nn
 
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.nn.flows.autoregressive import Autoregressive
 from genwerk.nn.flows.base import Normal
 from genwerk.nn.flows.made import MADE, MaskedLinear
 from genwerk.nn.flows.monotone import Affine
-from genwerk.nn.flows.surface import Pixels
+from genwerk.nn.flows.preprocessing import Pixels
 from genwerk.nn.flows.transform import Chain, Transform
 from genwerk.nn.standardise import Standardise
 
@@ -137,7 +137,7 @@ def main() -> None:
     for n in options.sizes:
         print(measure("random", theirs, ours, torch.randn(n, D), options), flush=True)
     if options.data:
-        splits = open_data(Data(source=options.data))
+        splits = open_data(DataConfig(source=options.data))
         surface, standardise = Pixels(splits.spec, edge=1e-6), Standardise((D,), active=True)
         pixels = splits.train.batch(slice(20_000)).x
         y = surface(pixels, torch.rand(pixels.shape))[0].flatten(1)

@@ -62,7 +62,7 @@ def ours(x: Array, kind: Any, iterations: int) -> tuple[float, float]:
     from genwerk.core.spec import DataSpec
     from genwerk.data.dataset import Dataset
     from genwerk.families.mixture import Mixture, MixtureConfig
-    from genwerk.training.settings import Train
+    from genwerk.training.settings import TrainConfig
     from genwerk.training.trainer import Trainer
 
     class Continued(Mixture):
@@ -74,7 +74,7 @@ def ours(x: Array, kind: Any, iterations: int) -> tuple[float, float]:
     data = Dataset(x=torch.from_numpy(x), spec=DataSpec(kind="table", shape=x.shape[1:]))
     model = Continued(MixtureConfig(components=(COMPONENTS,), covariance=kind, tolerance=0.0), data.spec)
     model.place(*map(torch.from_numpy, start(x, kind)))
-    settings = Train(rounds=iterations, sample_every=0, evaluate_every=0, save_every=0)
+    settings = TrainConfig(rounds=iterations, sample_every=0, evaluate_every=0, save_every=0)
     begin = time.perf_counter()
     Trainer(model, data, settings).fit()
     seconds = time.perf_counter() - begin

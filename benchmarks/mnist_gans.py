@@ -20,13 +20,13 @@ import torch
 from genwerk import recipes
 from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
-from genwerk.data import Data, Splits, open_data
+from genwerk.data import DataConfig, Splits, open_data
 from genwerk.evaluation.report import evaluate
 from genwerk.families.gan import GANConfig
 from genwerk.modalities.pictures import write_examples
 from genwerk.tasks import sample
 from genwerk.training.events import RoundDone
-from genwerk.training.settings import Evaluate, Recipe, Train
+from genwerk.training.settings import EvaluateConfig, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 GAMES = (
@@ -69,14 +69,14 @@ def seconds_a_round(game: Recipe, splits: Splits, rounds: int = 30) -> float:
 def play(name: str, game: Recipe, splits: Splits, minutes: float, seed: int, out: Path) -> dict[str, float]:
     """One training of ``minutes``, measured; its sheet is written to ``out``."""
     rounds = round(60 * minutes / seconds_a_round(game, splits))
-    train: Train = replace(game.train, rounds=rounds, seed=seed, sample_every=0, evaluate_every=0, save_every=0)
+    train: TrainConfig = replace(game.train, rounds=rounds, seed=seed, sample_every=0, evaluate_every=0, save_every=0)
     torch.manual_seed(seed)
     trainer = Trainer(build(game.model, splits.spec), splits.train, train)
     start, cpu = time.perf_counter(), time.process_time()
     course = [e.metrics["M_global"] for e in trainer if isinstance(e, RoundDone) and "M_global" in e.metrics]
     model = trainer.finished()
     seconds = {"seconds": time.perf_counter() - start, "processor seconds": time.process_time() - cpu}
-    report = evaluate(model, splits, Evaluate(draws=1))
+    report = evaluate(model, splits, EvaluateConfig(draws=1))
     origin = {"recipe": name, "rounds": rounds, "seed": seed}
     write_examples(out / f"{name}-{seed}.png", sample(model, 64, seed=0), splits.spec, origin)
     figures = {f.name: f.value for f in report.figures}
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("mnist-gans"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    splits = open_data(Data(source=options.data))
+    splits = open_data(DataConfig(source=options.data))
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.games or GAMES:
         found = play(name, game_called(name, splits.spec), splits, options.minutes, options.seed, options.out)

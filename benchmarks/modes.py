@@ -20,7 +20,7 @@ import torch
 
 from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.data.toys import TOYS, Gaussians
 from genwerk.families.gan import GANConfig
 from genwerk.metrics import mode_coverage
@@ -45,7 +45,7 @@ def games(spec: DataSpec) -> dict[str, Recipe]:
 
 def play(source: str, game: Recipe, seed: int) -> tuple[int, float, float]:
     """Modes, percentage of high quality and CPU seconds of one training."""
-    splits, toy = open_data(Data(source=source)), TOYS[source]
+    splits, toy = open_data(DataConfig(source=source)), TOYS[source]
     assert isinstance(toy, Gaussians)
     torch.manual_seed(seed)
     settings = replace(game.train, seed=seed, sample_every=0, evaluate_every=0, save_every=0)

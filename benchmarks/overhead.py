@@ -19,7 +19,7 @@ import torch
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.vae import VAE, VAEConfig
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 BATCH = 128
@@ -52,7 +52,9 @@ def bare_loop() -> Callable[[], None]:
 def trainer_loop() -> Callable[[], None]:
     """One round of the trainer."""
     torch.manual_seed(0)
-    settings = Train(rounds=10**9, batch_size=BATCH, optim={"model": Optim(lr=1e-3)}, sample_every=0, save_every=0)
+    settings = TrainConfig(
+        rounds=10**9, batch_size=BATCH, optim={"model": OptimConfig(lr=1e-3)}, sample_every=0, save_every=0
+    )
     events: Iterator[object] = iter(Trainer(VAE(VAEConfig(), SPEC), data(), settings))
     return lambda: next(events) and None
 

@@ -15,7 +15,7 @@ import time
 import numpy as np
 from sklearn.cluster import KMeans
 
-from genwerk import Data, open_data
+from genwerk import DataConfig, open_data
 from genwerk.data.palette import Bytes, Histogram, cluster, histogram, lab, merge, report
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     print("| data | palette | colours | PSNR (dB) | means (dB) | log2 N | entropy | lost | changed | seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for source in arguments.data:
-        splits = open_data(Data(source=source, holdout=0, colour="rgb"))
+        splits = open_data(DataConfig(source=source, holdout=0, colour="rgb"))
         parts = {id(part): part.x.numpy() for part in (splits.train, splits.test)}
         start = time.perf_counter()
         found = histogram(np.concatenate(list(parts.values())))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from genwerk import Batch, Config, Data, Model, Optim, Train, Trainer, build, interpolate, open_data
+from genwerk import Batch, Config, DataConfig, Model, OptimConfig, TrainConfig, Trainer, build, interpolate, open_data
 from genwerk.core.abilities import Decodes, Encodes
 from genwerk.data import phases
 from genwerk.families.autoencoder import AutoencoderConfig
@@ -40,10 +40,10 @@ def moons(fraction: float, n: int, generator: torch.Generator) -> Batch:
 
 
 def trained(config: Config, seed: int, rounds: int) -> Model:
-    splits = open_data(Data(source="phases"))
+    splits = open_data(DataConfig(source="phases"))
     torch.manual_seed(seed)
-    optim = {"model": Optim(lr=2e-3, schedule="cosine")}
-    settings = Train(rounds=rounds, batch_size=128, optim=optim, seed=seed, sample_every=0, evaluate_every=0)
+    optim = {"model": OptimConfig(lr=2e-3, schedule="cosine")}
+    settings = TrainConfig(rounds=rounds, batch_size=128, optim=optim, seed=seed, sample_every=0, evaluate_every=0)
     return Trainer(build(config, splits.spec), splits.train, settings).fit()
 
 
@@ -52,7 +52,7 @@ def random_pictures(model: Model, n: int, generator: torch.Generator) -> torch.T
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
     with torch.no_grad():
-        codes = model.encode(open_data(Data(source="phases")).train.batch().x)
+        codes = model.encode(open_data(DataConfig(source="phases")).train.batch().x)
         factor = torch.linalg.cholesky(codes.T.cov() + 1e-9 * torch.eye(CODE))
         return model.decode(codes.mean(0) + torch.randn(n, CODE, generator=generator) @ factor.T)
 

@@ -21,7 +21,7 @@ import torch
 from genwerk import tasks
 from genwerk.core.model import build
 from genwerk.core.spec import Batch
-from genwerk.data import Data, Splits, open_data
+from genwerk.data import DataConfig, Splits, open_data
 from genwerk.families.autoregressive import AutoregressiveModel
 from genwerk.families.pixelrnn import PixelRNNConfig
 from genwerk.modalities.pictures import grid, write_image
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("pokemon"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    palette = open_data(Data(source=options.data))
+    palette = open_data(DataConfig(source=options.data))
     for name, splits in (("palette", palette), ("3 x 256", as_numbers(palette))):
         game = recipe("pixelrnn-pokemon", splits.spec)
         assert isinstance(game.model, PixelRNNConfig)

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genwerk import Config, Data, Model, Optim, Train, Trainer, build, open_data
+from genwerk import Config, DataConfig, Model, OptimConfig, TrainConfig, Trainer, build, open_data
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Splits
 from genwerk.evaluation.report import rebuild
@@ -32,7 +32,7 @@ from genwerk.recipes import recipe
 SHOWN = 12
 
 
-def settings(spec: DataSpec, latent: int, rounds: int, seed: int) -> dict[str, tuple[Config, Train]]:
+def settings(spec: DataSpec, latent: int, rounds: int, seed: int) -> dict[str, tuple[Config, TrainConfig]]:
     """Model and training of both, by name."""
     gan = recipe("vaegan", spec)
     config = gan.model
@@ -44,7 +44,7 @@ def settings(spec: DataSpec, latent: int, rounds: int, seed: int) -> dict[str, t
         likelihood="bernoulli" if spec.shape[0] == 1 else "logistic",
     )
     train = replace(gan.train, rounds=rounds, seed=seed, sample_every=0, evaluate_every=0, save_every=0)
-    alone = replace(train, optim={"model": Optim(lr=1e-3, schedule="cosine")}, ema={})
+    alone = replace(train, optim={"model": OptimConfig(lr=1e-3, schedule="cosine")}, ema={})
     return {"vae": (vae, alone), "vaegan": (replace(config, latent=latent), train)}
 
 
@@ -54,7 +54,7 @@ def gradient_energy(x: Tensor) -> float:
     return (across + down).item() / 2
 
 
-def trained(config: Config, train: Train, splits: Splits) -> Model:
+def trained(config: Config, train: TrainConfig, splits: Splits) -> Model:
     torch.manual_seed(train.seed)
     return Trainer(build(config, splits.spec), splits.train, train).fit()
 
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=1000, help="held-out images to rebuild")
     parser.add_argument("--out", type=Path, default=Path("sharpness.png"), help="originals, VAE and VAE-GAN, seed 0")
     arguments = parser.parse_args()
-    splits = open_data(Data(source=arguments.data))
+    splits = open_data(DataConfig(source=arguments.data))
     held_out = splits.test.subset(arguments.examples, 0)
     x = held_out.batch().x
     sharpness: dict[str, list[float]] = {"vae": [], "vaegan": []}

@@ -21,7 +21,7 @@ from sklearn.datasets import load_breast_cancer
 
 import genwerk
 from genwerk.data import open_data
-from genwerk.data.dataset import Data
+from genwerk.data.dataset import DataConfig
 from genwerk.runs import store
 from genwerk.tasks import Likelihood, log_likelihood
 
@@ -66,7 +66,7 @@ def main() -> None:
         for table in asked.tables:
             path = Path(folder) / f"{table}.csv"
             np.savetxt(path, TABLES[table](), delimiter=",", fmt="%.6g")
-            test = open_data(Data(source=str(path))).test
+            test = open_data(DataConfig(source=str(path))).test
             for name in asked.recipes:
                 for seed in asked.seeds:
                     out, start = Path(folder) / f"{table}-{name}-{seed}", time.process_time()

@@ -23,8 +23,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genwerk import Config, Data, Model, Optim, Splits, Train, Trainer, Turn, Turns, load, open_data
-from genwerk.core.model import Draw, Loss, Player
+from genwerk import Config, DataConfig, Model, OptimConfig, Splits, TrainConfig, Trainer, Turn, Turns, load, open_data
+from genwerk.core.model import Loss, Player, TrainingStream
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.tasks import sample
 
@@ -82,7 +82,7 @@ class Listener(Model):
         logits: Tensor = self.body(x)
         return logits
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         yield Turn("model", self.shifted, draw(), draw.uniform())
         return None
 
@@ -99,8 +99,8 @@ class Listener(Model):
 
 def trained(splits: Splits, rounds: int, seed: int) -> Listener:
     torch.manual_seed(seed)
-    optim = {"model": Optim(name="adamw", lr=3e-3, weight_decay=0.01, schedule="cosine", warmup=50)}
-    settings = Train(rounds=rounds, batch_size=64, optim=optim, seed=seed, sample_every=0)
+    optim = {"model": OptimConfig(name="adamw", lr=3e-3, weight_decay=0.01, schedule="cosine", warmup=50)}
+    settings = TrainConfig(rounds=rounds, batch_size=64, optim=optim, seed=seed, sample_every=0)
     listener = Listener(splits.spec)
     Trainer(listener, splits.train, settings).fit()
     return listener.eval()
@@ -152,7 +152,7 @@ def main() -> None:
         source = (
             split_by_name(options.data, options.test_pattern, Path(folder)) if options.test_pattern else options.data
         )
-        settings = Data(
+        settings = DataConfig(
             source=str(source), label_pattern=options.label_pattern, rate=rate, seconds=seconds, seed=options.seed
         )
         splits = open_data(settings)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from genwerk.core.abilities import abilities
     from genwerk.core.model import Config, Model, Stage, Turn, Turns, build
     from genwerk.core.spec import Batch, DataSpec
-    from genwerk.data import Data, Dataset, Splits, open_data
+    from genwerk.data import DataConfig, Dataset, Splits, open_data
     from genwerk.evaluation.report import evaluate
     from genwerk.recipes import recipe
     from genwerk.runs.run import Run, load, train
@@ -44,17 +44,17 @@ if TYPE_CHECKING:
     )
     from genwerk.tasks.classification import classify
     from genwerk.tasks.outliers import out_of_distribution
-    from genwerk.training.settings import Evaluate, Optim, Recipe, Train
+    from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig
     from genwerk.training.trainer import Trainer
 
 _HOMES = {
     "core.abilities": "abilities",
     "tasks.classification": "classify",
-    "data": "Data Dataset Splits open_data",
+    "data": "DataConfig Dataset Splits open_data",
     "evaluation.report": "evaluate",
     "core.model": "Config Model Stage Turn Turns build",
     "tasks.outliers": "out_of_distribution",
-    "training.settings": "Evaluate Optim Recipe Train",
+    "training.settings": "EvaluateConfig OptimConfig Recipe TrainConfig",
     "recipes": "recipe",
     "runs.run": "Run load train",
     "core.spec": "Batch DataSpec",
@@ -67,8 +67,8 @@ __all__ = [
     "abilities", "bits_per_dim", "build", "classify", "complete", "encode", "evaluate", "interpolate", "load",
     "log_likelihood", "nearest", "open_data", "out_of_distribution", "recipe", "reconstruct", "sample", "train",
     "traverse",
-    "Batch", "Config", "Data", "DataSpec", "Dataset", "Evaluate", "Model", "Optim", "Recipe", "Run", "Splits", "Stage",
-    "Train", "Trainer", "Turn", "Turns",
+    "Batch", "Config", "DataConfig", "DataSpec", "Dataset", "EvaluateConfig", "Model", "OptimConfig", "Recipe", "Run",
+    "Splits", "Stage", "TrainConfig", "Trainer", "Turn", "Turns",
 ]  # fmt: skip
 
 

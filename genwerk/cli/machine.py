@@ -57,11 +57,11 @@ def data(
         seed: Seed of the choice of parts.
         out: Also write a picture of some examples here (and a .wav of sounds).
     """
-    from genwerk.data import Data, open_data
+    from genwerk.data import DataConfig, open_data
     from genwerk.modalities.pictures import write_examples
 
     splits = open_data(
-        Data(
+        DataConfig(
             source=source,
             size=size,
             fit=fit,

@@ -67,10 +67,10 @@ def interpolate(
         return
     model, drawn = opened.model, opened.samples(a, b)
     place = space or steering.home(model)
-    noise = {"steers", "denoises"} <= abilities(model)  # its codes are noise, whose length must be kept
+    noise = {"has-latent-prior", "denoises"} <= abilities(model)  # its codes are noise, whose length must be kept
     arc = noise or (drawn and place == "z")
     chosen: Any = path if path != "auto" else "sphere" if arc else "line"
-    if "steers" in abilities(model) and (project or space or drawn):
+    if "has-latent-prior" in abilities(model) and (project or space or drawn):
         start, end = (opened.latent(source, label, place, search=project, seed=seed) for source in (a, b))
         c = steering.told(model, 1, opened.label(label)) if place == "z" else None
         way = steering.interpolate(model, start, end, steps, space=place, path=chosen, condition=c)

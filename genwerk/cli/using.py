@@ -336,10 +336,10 @@ def evaluate(
         seed: Seed of samples and draws.
     """
     from genwerk.evaluation.report import evaluate as measure
-    from genwerk.training.settings import Evaluate
+    from genwerk.training.settings import EvaluateConfig
 
     opened = open_run(run, machine, data)
-    settings = Evaluate(examples=examples, samples=samples, reference=reference, draws=draws, seed=seed)
+    settings = EvaluateConfig(examples=examples, samples=samples, reference=reference, draws=draws, seed=seed)
     report = measure(opened.model, opened.splits, settings, told=opened.told)
     if as_json:
         print_json(report.to_json())

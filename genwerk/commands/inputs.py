@@ -20,7 +20,7 @@ from genwerk.core.abilities import abilities, told_what
 from genwerk.core.errors import BadInput
 from genwerk.core.files import open_regular
 from genwerk.core.spec import Batch, numbers
-from genwerk.data import Data, Splits, open_data, palette
+from genwerk.data import DataConfig, Splits, open_data, palette
 from genwerk.data.dataset import PARTS
 from genwerk.data.hub import allow
 from genwerk.data.images import SUFFIXES, Picture, decode, probe, white
@@ -121,7 +121,7 @@ class OpenRun:
             splits = palette.bring(splits, self.spec.palette)
         return splits
 
-    def _read(self, settings: Data) -> Splits:
+    def _read(self, settings: DataConfig) -> Splits:
         """Data opened by ``settings``; of others than the run's own that have no groups, without."""
         try:
             return open_data(settings)
@@ -256,7 +256,7 @@ class OpenRun:
     def samples(self, *sources: str) -> bool:
         """Whether all of ``sources`` name samples: numbers, for a model that has no encoder."""
         numbers = all(s.removeprefix("-").isdecimal() for s in sources)
-        return numbers and "steers" in abilities(self.model) and "encodes" not in abilities(self.model)
+        return numbers and "has-latent-prior" in abilities(self.model) and "encodes" not in abilities(self.model)
 
     def latent(
         self, source: str, label: str | None, space: steering.Space, *, search: bool = False, seed: int = 0

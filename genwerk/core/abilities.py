@@ -9,6 +9,7 @@ from number i on, and None is a fresh seed.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,7 +67,7 @@ class Inverts(Encodes, Decodes):
     """Encodes and decodes without loss: each undoes the other, but for rounding."""
 
 
-class Steers(Decodes):
+class HasLatentPrior(Decodes):
     """Decodes latents of a known prior, so that a sample can be found again, moved and mixed.
 
     ``decode`` can be differentiated by z.
@@ -79,7 +80,7 @@ class Steers(Decodes):
         """
 
 
-class Styles(Steers):
+class Styles(HasLatentPrior):
     """Decodes in two steps: a latent z is mapped to styles w, one a layer from coarse to fine, and these to data."""
 
     style_sizes: tuple[int, ...]
@@ -129,7 +130,7 @@ class Observes(Samples, Decodes):
         return self.observed(n, self.observation or "mean", condition, seed=seed)
 
 
-class Scores(ABC):
+class HasLikelihood(ABC):
     """Knows its density exactly."""
 
     scored: str = ""
@@ -144,11 +145,11 @@ class Scores(ABC):
         """
 
 
-class Bounds(ABC):
+class BoundsLikelihood(ABC):
     """Knows a lower bound of its density."""
 
     scored: str = ""
-    """As in :class:`Scores`."""
+    """As in :class:`HasLikelihood`."""
 
     @abstractmethod
     def log_prob_bound(
@@ -160,7 +161,7 @@ class Bounds(ABC):
         """
 
 
-class Weighs(Bounds):
+class ImportanceWeighted(BoundsLikelihood):
     """Bounds its density by importance sampling: log p(x) >= E log mean_k w_k, with equality as draws grow."""
 
     @abstractmethod
@@ -224,7 +225,7 @@ class Completes(ABC):
         """
 
 
-class Steps(ABC):
+class Autoregressive(ABC):
     """Emits its data symbol by symbol, so that every draw can be sharpened (:class:`Decoding`).
 
     ``complete``, where there is one, takes ``decoding`` and ``particles`` beside its other arguments.
@@ -383,7 +384,7 @@ class Embeds(ABC):
         """Unit vectors with shape (n, d)."""
 
 
-class Matches(Embeds):
+class AlignsText(Embeds):
     """Places texts among the examples, so that it can be told which goes with which."""
 
     @abstractmethod
@@ -391,7 +392,7 @@ class Matches(Embeds):
         """Unit vectors with shape (n, d) of token ids with shape (n, spec.vocabulary.length)."""
 
 
-class Judges(ABC):
+class Critic(ABC):
     """Tells real from made."""
 
     @abstractmethod
@@ -428,22 +429,22 @@ def last(frames: Iterator[Frame]) -> Frame:
 
 
 ABILITIES: dict[str, type] = {
-    c.__name__.lower(): c
+    re.sub(r"(?<!^)(?=[A-Z])", "-", c.__name__).lower(): c
     for c in (
         Samples,
         Encodes,
         Decodes,
         Inverts,
-        Steers,
+        HasLatentPrior,
         Styles,
         Observes,
-        Scores,
-        Bounds,
-        Weighs,
+        HasLikelihood,
+        BoundsLikelihood,
+        ImportanceWeighted,
         Completes,
         Translates,
         Traces,
-        Steps,
+        Autoregressive,
         Tempers,
         Denoises,
         Blends,
@@ -451,8 +452,8 @@ ABILITIES: dict[str, type] = {
         Conditions,
         Diagnoses,
         Embeds,
-        Matches,
-        Judges,
+        AlignsText,
+        Critic,
     )
 }
 

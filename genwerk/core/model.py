@@ -55,7 +55,7 @@ Turns = Generator[Turn, Metrics, bool | None]
 after the player's step. Returning True ends the stage: the algorithm has converged."""
 
 
-class Draw(Noise, Protocol):
+class TrainingStream(Noise, Protocol):
     """The training stream: a call returns the next batch; the noise methods give numbers for that batch's examples."""
 
     batch_size: int
@@ -98,7 +98,7 @@ class Stage:
 
     name: str
     rounds: int
-    turns: Callable[[Draw, Mapping[str, Player]], Turns]
+    turns: Callable[[TrainingStream, Mapping[str, Player]], Turns]
     data: Callable[[Dataset], Dataset] | None = None
     batch_size: int | None = None
     continues: bool = False
@@ -156,7 +156,7 @@ class Model(nn.Module, ABC):
         """The objective on one batch, for families whose algorithm is to descend one."""
         raise NotImplementedError(f"{type(self).__name__} defines neither loss() nor turns()")
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """One round of the training algorithm."""
         yield Turn("model", self.loss, draw())
         return None

@@ -14,7 +14,7 @@ from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec, numbers
 from genwerk.data import cache
 from genwerk.data.content import hash_rows
-from genwerk.data.dataset import Data, Dataset
+from genwerk.data.dataset import DataConfig, Dataset
 from genwerk.data.images import TWO_LEVELS, common_size, fitted
 from genwerk.data.labels import FEW, present
 from genwerk.data.parts import Found, Origin, index_labels, numbered
@@ -35,7 +35,7 @@ def array_found(
     test_x: Array | None,
     y: Array | None,
     test_y: Array | None,
-    settings: Data,
+    settings: DataConfig,
     *,
     name: str,
     key: str | None = None,
@@ -84,7 +84,7 @@ def _chunks(array: Array) -> Iterator[Array]:
 
 
 def _convert(
-    n: int, shape: tuple[int, ...], dtype: type, key: str | None, settings: Data, rows: Callable[[Any], Array]
+    n: int, shape: tuple[int, ...], dtype: type, key: str | None, settings: DataConfig, rows: Callable[[Any], Array]
 ) -> Array:
     """All ``n`` rows, converted in chunks and in order by ``rows``; what has a ``key`` may be mapped from a copy."""
 
@@ -109,7 +109,7 @@ def table_found(
     y: Sequence[object] | None,
     test_y: Sequence[object] | None,
     columns: tuple[str, ...],
-    settings: Data,
+    settings: DataConfig,
     *,
     name: str,
     key: str | None = None,
@@ -375,7 +375,7 @@ def images_found(
     test_x: Array | None,
     y: Array | None,
     test_y: Array | None,
-    settings: Data,
+    settings: DataConfig,
     *,
     name: str,
     key: str | None = None,
@@ -479,7 +479,7 @@ def _ends(parts: Sequence[Array]) -> tuple[float, float]:
     return float(np.min([low for low, _ in ends])), float(np.max([high for _, high in ends]))
 
 
-def _pixels(x: Array, scale: float, shape: tuple[int, int, int], settings: Data, rows: Any) -> NDArray[np.uint8]:
+def _pixels(x: Array, scale: float, shape: tuple[int, int, int], settings: DataConfig, rows: Any) -> NDArray[np.uint8]:
     """Level numbers with shape (n, *shape) of ``rows`` of the images ``x`` with shape (n, h, w, c)."""
     from PIL import Image
 

@@ -20,7 +20,7 @@ PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
+class DataConfig:
     """Which data, and how they are read."""
 
     source: str = ""
@@ -199,7 +199,7 @@ class Splits:
     """What weights are chosen by during training."""
     test: Dataset
     """What the final report alone is measured on."""
-    settings: Data
+    settings: DataConfig
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     """What was understood and done on the way in, a sentence each (sizes, resizing, labels, held-out part)."""

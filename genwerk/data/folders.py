@@ -25,7 +25,7 @@ from genwerk.core.errors import BadFile
 from genwerk.core.files import open_regular, parse_json, read_json
 from genwerk.core.printable import printable
 from genwerk.data import images, sounds
-from genwerk.data.dataset import Data, Skipped
+from genwerk.data.dataset import DataConfig, Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture
 from genwerk.data.parts import first_group
 from genwerk.data.reading import Unusable, decoding, reason
@@ -123,7 +123,7 @@ class Contents:
         self.skipped.append(Skipped(printable(name, keep=""), reason))
 
 
-def list_folder(path: Path, settings: Data) -> Listing:
+def list_folder(path: Path, settings: DataConfig) -> Listing:
     """The images or sounds in ``path`` and the folders below it, links followed; hidden ones are passed over."""
     contents, seen, waiting = Contents(), set[tuple[int, int]](), [(str(path), "")]
     while waiting:
@@ -177,14 +177,14 @@ def in_run(file: Path, below: Path) -> bool:
     return any(is_run(folder) for folder in file.parents if folder != below and folder.is_relative_to(below))
 
 
-def list_file(path: Path, settings: Data) -> Listing:
+def list_file(path: Path, settings: DataConfig) -> Listing:
     """One image or sound."""
     contents, state = Contents(), path.stat()
     contents.add(path.name, _opener(path), state.st_size, state.st_mtime_ns)
     return _arrange(str(path), contents, settings)
 
 
-def list_zip(path: Path, archive: zipfile.ZipFile, settings: Data) -> Listing:
+def list_zip(path: Path, archive: zipfile.ZipFile, settings: DataConfig) -> Listing:
     """The images or sounds in ``archive``, which must stay open while they are read.
 
     Members are read into memory, never unpacked to disk, so their names lead nowhere. Where no name has a slash,
@@ -222,7 +222,7 @@ def _unpacker(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[],
 # --- What it means --------------------------------------------------------------------------------------------------
 
 
-def _arrange(name: str, contents: Contents, settings: Data) -> Listing:
+def _arrange(name: str, contents: Contents, settings: DataConfig) -> Listing:
     """Sort what is there into parts, classes and captions; of images and sounds the more numerous are taken."""
     by_kind = {
         kind: [f for f in contents.files.values() if os.path.splitext(f.name)[1].lower() in suffixes]
@@ -351,7 +351,7 @@ def _some(names: Sequence[str]) -> str:
 class _Tables:
     """What tables and text files beside the images or sounds say of them; ``notes`` and ``contents`` are told."""
 
-    def __init__(self, contents: Contents, settings: Data, notes: list[str]) -> None:
+    def __init__(self, contents: Contents, settings: DataConfig, notes: list[str]) -> None:
         self.contents, self.settings, self.notes = contents, settings, notes
         self.label = False
         """Whether a table gives labels, so that folders and names do not."""

@@ -18,7 +18,7 @@ from genwerk.core.files import parse_json
 from genwerk.core.memory import afford
 from genwerk.data.arrays import rounding_note, table_found
 from genwerk.data.content import as_numbers
-from genwerk.data.dataset import Data, Skipped
+from genwerk.data.dataset import DataConfig, Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture, open_pictures
 from genwerk.data.labels import continuous, labelled, names
 from genwerk.data.parts import Found
@@ -45,7 +45,7 @@ def allow(source: str) -> None:
         )
 
 
-def open_parquet(path: Path, settings: Data) -> Found:
+def open_parquet(path: Path, settings: DataConfig) -> Found:
     """A parquet file, or a folder of train*.parquet and test*.parquet."""
     try:
         import pyarrow
@@ -77,7 +77,7 @@ def open_parquet(path: Path, settings: Data) -> Found:
     return tables_found(train, test, settings, name=str(path), stamp=stamp)
 
 
-def open_hub(name: str, settings: Data) -> Found:
+def open_hub(name: str, settings: DataConfig) -> Found:
     """The data set ``hf:NAME`` or ``hf:NAME:CONFIG`` of the hub, which the datasets library downloads and keeps."""
     try:
         import datasets
@@ -97,7 +97,9 @@ def open_hub(name: str, settings: Data) -> Found:
     return tables_found(tables[0], tables[1], settings, name=f"hf:{name}", stamp=0)
 
 
-def tables_found(train: pyarrow.Table, test: pyarrow.Table | None, settings: Data, *, name: str, stamp: int) -> Found:
+def tables_found(
+    train: pyarrow.Table, test: pyarrow.Table | None, settings: DataConfig, *, name: str, stamp: int
+) -> Found:
     """Images where a column holds image files, else a table of the columns of numbers."""
     tables = [train] if test is None else [train, test]
     if any(t.schema.names != train.schema.names for t in tables):

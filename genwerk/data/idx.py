@@ -16,7 +16,7 @@ from genwerk.core.errors import BadFile
 from genwerk.core.files import open_regular
 from genwerk.core.memory import afford
 from genwerk.data.arrays import images_found
-from genwerk.data.dataset import Data
+from genwerk.data.dataset import DataConfig
 from genwerk.data.parts import Found
 
 _NAME = re.compile(r"images[-.]idx\d-ubyte(\.gz)?$|\.idx\d?(\.gz)?$", re.IGNORECASE)
@@ -29,7 +29,7 @@ def is_idx(path: Path) -> bool:
     return _NAME.search(path.name) is not None
 
 
-def open_idx(path: Path, settings: Data) -> Found:
+def open_idx(path: Path, settings: DataConfig) -> Found:
     """An images file, or the images files of a folder (of which t10k or test is the test part), with their labels."""
     files = [path] if path.is_file() else sorted(f for f in path.iterdir() if "images" in f.name and is_idx(f))
     tests = [f for f in files if len(files) > 1 and re.search(r"t10k|test", f.name)]

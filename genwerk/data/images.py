@@ -21,7 +21,7 @@ from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec
 from genwerk.data import cache
 from genwerk.data.content import Hashes, hash_bytes
-from genwerk.data.dataset import Data, Dataset, Skipped
+from genwerk.data.dataset import DataConfig, Dataset, Skipped
 from genwerk.data.parts import Found, Origin, groups_by_name, index_labels
 from genwerk.data.reading import Unusable, decoding
 
@@ -273,7 +273,7 @@ def _channels_first(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 # --- Many pictures --------------------------------------------------------------------------------------------------
 
 
-def open_pictures(listing: Listing, settings: Data) -> Found:
+def open_pictures(listing: Listing, settings: DataConfig) -> Found:
     """Read every picture of ``listing`` that can be read, fitted to one size and colour.
 
     Copies are known by their files, which do not change with the size asked for, and by their pixels.
@@ -321,7 +321,7 @@ def described(x: NDArray[Any], kept: Mapping[str, Sequence[Picture]], spec: Data
     }
 
 
-def origins(kept: Mapping[str, Sequence[Picture]], mapped: str | None, settings: Data) -> dict[str, Origin]:
+def origins(kept: Mapping[str, Sequence[Picture]], mapped: str | None, settings: DataConfig) -> dict[str, Origin]:
     """Of the files in each part, one an example: names, a hash of their bytes, and what they belong to.
 
     The hashes of files whose examples are ``mapped`` are kept in the cache.
@@ -351,7 +351,7 @@ def _bytes(picture: Picture) -> bytes:
 
 
 def _read(
-    pictures: Sequence[Picture], settings: Data, name: str
+    pictures: Sequence[Picture], settings: DataConfig, name: str
 ) -> tuple[NDArray[np.uint8], dict[int, str], int, list[str], str | None]:
     """Level numbers with shape (m, c, h, w) in the order of ``pictures``, those that are missing with the reason, the
     number of levels, notes, and the name in the cache where they are mapped from it."""
@@ -467,7 +467,7 @@ def _nothing(name: str, pictures: Sequence[Picture], lost: dict[int, str]) -> Ba
     )
 
 
-def common_size(sizes: Sequence[tuple[int, int]], settings: Data) -> tuple[int, int, str]:
+def common_size(sizes: Sequence[tuple[int, int]], settings: DataConfig) -> tuple[int, int, str]:
     """Height and width that images of ``sizes`` (height, width) are brought to, and a sentence that says why.
 
     A size asked for is taken, else the size that all share, else a square: the shorter side that nine in ten images

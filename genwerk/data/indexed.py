@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from genwerk.core.errors import BadFile
 from genwerk.data.arrays import images_found
-from genwerk.data.dataset import Data, Dataset
+from genwerk.data.dataset import DataConfig, Dataset
 from genwerk.data.palette import Palette, as_array
 from genwerk.data.parts import Found
 
@@ -31,7 +31,7 @@ def is_indexed(path: Path) -> bool:
     return (path / COLOURS).is_file() and (path / PIXELS).is_file()
 
 
-def open_indexed(path: Path, settings: Data) -> Found:
+def open_indexed(path: Path, settings: DataConfig) -> Found:
     """RGB images whose palette is the colour map, in its own order; a ValueError names the line that is wrong."""
     palette = []
     for where, numbers in _lines(path / COLOURS):
@@ -62,7 +62,7 @@ def indexed_found(
     y: NDArray[Any] | None,
     test_y: NDArray[Any] | None,
     palette: Palette,
-    settings: Data,
+    settings: DataConfig,
     *,
     name: str,
     note: str,

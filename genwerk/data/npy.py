@@ -15,7 +15,7 @@ from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.memory import afford
 from genwerk.data import cache
 from genwerk.data.arrays import Array, array_found
-from genwerk.data.dataset import Data
+from genwerk.data.dataset import DataConfig
 from genwerk.data.labels import continuous
 from genwerk.data.parts import Found
 
@@ -25,7 +25,7 @@ SPARSE = ({"format", "shape", "data", "indices", "indptr"}, {"format", "shape", 
 """Names of the arrays in which scipy keeps a sparse matrix."""
 
 
-def open_npy(path: Path, settings: Data) -> Found:
+def open_npy(path: Path, settings: DataConfig) -> Found:
     """One array, a row an example; it is mapped, so a file larger than memory can be used.
 
     What is an .npz under this name is read as one.
@@ -46,7 +46,7 @@ def open_npy(path: Path, settings: Data) -> Found:
     return array_found(x, None, None, None, settings, name=str(path), key=key)
 
 
-def open_npz(path: Path, settings: Data) -> Found:
+def open_npz(path: Path, settings: DataConfig) -> Found:
     """Arrays by name: x (or X, images, data) and y (or labels), or x_train, x_test, y_train and y_test.
 
     What is an .npy under this name is read as one.

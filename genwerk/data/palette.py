@@ -24,7 +24,7 @@ from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.data import cache
-from genwerk.data.dataset import Data, Dataset, Rows, Splits
+from genwerk.data.dataset import DataConfig, Dataset, Rows, Splits
 
 Bytes = NDArray[np.uint8]
 Palette = tuple[tuple[int, int, int], ...]
@@ -207,7 +207,7 @@ def _ranked(colours: Bytes, counts: NDArray[np.int64]) -> Histogram:
 # --- data -----------------------------------------------------------------------------------------------------------
 
 
-def choose(found: Histogram, settings: Data) -> tuple[Bytes, str]:
+def choose(found: Histogram, settings: DataConfig) -> tuple[Bytes, str]:
     """At most ``settings.palette`` colours for pixels of the colours ``found``, and a sentence on how."""
     assert settings.palette is not None
     kept = merge(found, settings.tolerance) if settings.tolerance else found

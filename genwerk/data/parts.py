@@ -16,7 +16,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import learn
 from genwerk.data import cache
 from genwerk.data.content import Hashes, fingerprint, hash_rows, hash_texts, mixed, occurrences, shared
-from genwerk.data.dataset import PARTS, Data, Dataset, Skipped, Splits
+from genwerk.data.dataset import PARTS, DataConfig, Dataset, Skipped, Splits
 from genwerk.data.labels import names as label_names
 
 MOST = 2_000
@@ -54,7 +54,7 @@ class Found:
     """The cache's name for training examples that are mapped from a file, and of which a part must be a view."""
 
 
-def check(settings: Data) -> None:
+def check(settings: DataConfig) -> None:
     """Refuse settings that no source could follow."""
     check_ranges(settings, "data", rate=(1, 10**7), seconds=(1e-6, 10**6))
     if settings.size is not None and settings.size < 1:
@@ -73,7 +73,7 @@ def check(settings: Data) -> None:
         raise ValueError(f"the limit on training examples is {settings.limit}; it must be 1 or more")
 
 
-def split(found: Found, settings: Data) -> Splits:
+def split(found: Found, settings: DataConfig) -> Splits:
     """The three parts of ``found``, each in the order of the source.
 
     A part that the source does not have itself is chosen by a hash of what each example holds, or belongs to, and the
@@ -232,7 +232,7 @@ def _hashes(found: Found, name: str) -> Hashes:
     return cache.kept(f"{found.mapped}-hashes", lambda: hash_rows(data.x))
 
 
-def _places(found: Found, settings: Data, hashes: Hashes) -> tuple[NDArray[np.float64], int]:
+def _places(found: Found, settings: DataConfig, hashes: Hashes) -> tuple[NDArray[np.float64], int]:
     """Where in [0, 1) each training example stands for the choice, and how many values a table of few takes, or 0."""
     origin, few = found.origins.get("train", Origin()), 0
     if found.train.spec.kind == "table" and (values := len(np.unique(hashes))) * FEW <= len(hashes):
@@ -279,7 +279,7 @@ def _captions(data: Dataset) -> Hashes | int:
     return 0 if data.captions is None else hash_texts(data.captions)
 
 
-def like(settings: Data, spec: DataSpec) -> Data:
+def like(settings: DataConfig, spec: DataSpec) -> DataConfig:
     """``settings`` by which another source is read as examples of ``spec``, all but its palette."""
     height, width = spec.shape[1:] if spec.kind == "image" else (None, None)
     return replace(

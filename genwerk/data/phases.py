@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import Data, Dataset
+from genwerk.data.dataset import DataConfig, Dataset
 from genwerk.data.parts import Found
 
 SIZE = 32
@@ -105,7 +105,7 @@ def _coarse(x: Tensor) -> Tensor:
     return grid[torch.cdist(x.flatten(1), draw(*grid.unbind(1)).flatten(1)).argmin(1)]
 
 
-def open_phases(settings: Data) -> Found:
+def open_phases(settings: DataConfig) -> Found:
     """4,000 training and 1,000 test moons: fraction, place and size are uniform and independent."""
     u = torch.rand(5_000, 4, generator=torch.Generator().manual_seed(settings.seed))
     dx, dy = ((2 * u[:, i] - 1) * SHIFT for i in (1, 2))

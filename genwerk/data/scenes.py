@@ -19,7 +19,7 @@ from torch import Tensor
 
 from genwerk.core.noise import mix
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import Data, Dataset
+from genwerk.data.dataset import DataConfig, Dataset
 from genwerk.data.parts import Found
 
 SIZE = 32
@@ -185,7 +185,7 @@ def examples(known: Sequence[str], n: int, *seed: int, size: int = SIZE) -> tupl
     return torch.cat([(255 * p).round().to(torch.uint8) for p in pictures]), texts
 
 
-def open_scenes(settings: Data) -> Found:
+def open_scenes(settings: DataConfig) -> Found:
     """20,000 training pictures of seen combinations, and 2,000 test pictures, in turn of a seen and a held-out one."""
     size = settings.size or SIZE
     if not 16 <= size <= 128:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genwerk.core.errors import BadInput
 from genwerk.core.spec import FULL_SCALE, DataSpec
 from genwerk.data import cache
-from genwerk.data.dataset import Data, Skipped
+from genwerk.data.dataset import DataConfig, Skipped
 from genwerk.data.images import Listing, by_part, described, origins, usable_parts
 from genwerk.data.images import Picture as File
 from genwerk.data.parts import Found
@@ -276,7 +276,7 @@ def holds_sounds(listing: Listing) -> bool:
     )
 
 
-def open_sounds(listing: Listing, settings: Data) -> Found:
+def open_sounds(listing: Listing, settings: DataConfig) -> Found:
     """Read every recording of ``listing`` that can be read, brought to one rate and cut or filled to one length.
 
     The pieces of a recording, and copies of it, are known by its file, and so are in one part.
@@ -298,7 +298,7 @@ def open_sounds(listing: Listing, settings: Data) -> Found:
     )
 
 
-def _check(settings: Data) -> None:
+def _check(settings: DataConfig) -> None:
     """Refuse a rate or length that no recording could be brought to."""
     rate, seconds = settings.rate, settings.seconds
     if rate is not None and rate not in RATES:
@@ -313,7 +313,9 @@ def _check(settings: Data) -> None:
         )
 
 
-def _read(files: Sequence[File], settings: Data, name: str) -> tuple[NDArray[np.int16], dict[str, Any], str | None]:
+def _read(
+    files: Sequence[File], settings: DataConfig, name: str
+) -> tuple[NDArray[np.int16], dict[str, Any], str | None]:
     """Examples with shape (m, 1, length), and what is known of them.
 
     ``owners`` holds the index of the file of every example, in order; ``lost`` the index of every file that has none,
@@ -376,7 +378,7 @@ def _usual(rates: Sequence[int]) -> int:
     return max(counts, key=lambda rate: (counts[rate], rate))
 
 
-def _common_length(samples: Sequence[int], rate: int, settings: Data) -> tuple[int, str]:
+def _common_length(samples: Sequence[int], rate: int, settings: DataConfig) -> tuple[int, str]:
     """Samples of an example for recordings of so many ``samples``, and a sentence that says why."""
     if settings.seconds is not None:
         length = round(settings.seconds * rate)
@@ -394,7 +396,7 @@ def _common_length(samples: Sequence[int], rate: int, settings: Data) -> tuple[i
     return length, f"An example is {length:,} samples ({length / rate:.3g} s), {why}; choose with --data.seconds."
 
 
-def _rate_note(used: Sequence[Header], rate: int, settings: Data) -> str:
+def _rate_note(used: Sequence[Header], rate: int, settings: DataConfig) -> str:
     changed = sum(h.rate != rate for h in used)
     if not changed:
         return f"Every recording has {rate:,} samples a second."

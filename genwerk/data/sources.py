@@ -16,7 +16,7 @@ import numpy as np
 from genwerk.core.files import open_regular
 from genwerk.data import palette, phases, scenes, sprites, toys
 from genwerk.data.arrays import images_found
-from genwerk.data.dataset import Data, Splits
+from genwerk.data.dataset import DataConfig, Splits
 from genwerk.data.folders import METADATA, SUFFIXES, list_file, list_folder, list_zip
 from genwerk.data.hub import open_hub, open_parquet
 from genwerk.data.idx import is_idx, open_idx
@@ -30,10 +30,10 @@ from genwerk.data.tables import SUFFIXES as TABLES
 from genwerk.data.tables import open_amat, open_csv
 from genwerk.data.uci import SETS, is_uci, missing, open_uci
 
-Reader = Callable[[Path, Data], Found]
+Reader = Callable[[Path, DataConfig], Found]
 
 
-def open_data(settings: Data) -> Splits:
+def open_data(settings: DataConfig) -> Splits:
     """Open ``settings.source`` and choose the parts for training, choosing weights and testing.
 
     The result says what was understood (``notes``, ``spec``) and what was left out (``skipped``). Raises ValueError
@@ -50,7 +50,7 @@ def open_data(settings: Data) -> Splits:
     return splits if settings.palette is None else palette.apply(splits)
 
 
-def _found(settings: Data) -> tuple[Found, Path | None]:
+def _found(settings: DataConfig) -> tuple[Found, Path | None]:
     """What ``settings.source`` holds, and the path it names, if it names one."""
     source = settings.source
     if source in BUILT_INS:
@@ -81,7 +81,7 @@ def _existing(place: str) -> Path | None:
         return None
 
 
-def open_path(path: Path, settings: Data) -> Found:
+def open_path(path: Path, settings: DataConfig) -> Found:
     """Open a file by its name or a folder by what is in it."""
     if path.is_dir():
         return _open_folder(path, settings)
@@ -97,7 +97,7 @@ def _reader(path: Path) -> Reader | None:
     return open_csv if path.name.lower().endswith(TABLES) else READERS.get(path.suffix.lower())
 
 
-def _open_folder(path: Path, settings: Data) -> Found:
+def _open_folder(path: Path, settings: DataConfig) -> Found:
     """A folder of idx, images, indexed images, sounds, or train and test tables; or of one file that can be opened."""
     files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
     if any(is_idx(f) and "images" in f.name for f in files):
@@ -127,15 +127,15 @@ def _open_folder(path: Path, settings: Data) -> Found:
     )
 
 
-def _open_listing(listing: Listing, settings: Data) -> Found:
+def _open_listing(listing: Listing, settings: DataConfig) -> Found:
     return open_sounds(listing, settings) if holds_sounds(listing) else open_pictures(listing, settings)
 
 
-def _open_file(path: Path, settings: Data) -> Found:
+def _open_file(path: Path, settings: DataConfig) -> Found:
     return _open_listing(list_file(path, settings), settings)
 
 
-def _open_zip(path: Path, settings: Data) -> Found:
+def _open_zip(path: Path, settings: DataConfig) -> Found:
     try:
         with decoding():
             archive = zipfile.ZipFile(path)
@@ -151,7 +151,7 @@ def _open_zip(path: Path, settings: Data) -> Found:
         return _open_listing(listing, settings)
 
 
-def _open_digits(settings: Data) -> Found:
+def _open_digits(settings: DataConfig) -> Found:
     """The 1,797 digits of 8x8 pixels and 17 levels that scikit-learn ships (UCI, Alpaydin and Kaynak 1998).
 
     The file is read directly, as importing scikit-learn takes longer than a small model's first epoch.
@@ -188,7 +188,7 @@ def _unknown(source: str) -> ValueError:
     return ValueError(f"there are no data {source!r}: no such path exists and no built-in has that name; {hint}")
 
 
-BUILT_INS: dict[str, Callable[[Data], Found]] = {
+BUILT_INS: dict[str, Callable[[DataConfig], Found]] = {
     "digits": _open_digits,
     **{name: lambda settings, name=name: toys.open_toy(name, settings) for name in toys.TOYS},  # type: ignore[misc]
     "phases": phases.open_phases,

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from genwerk.core.noise import mix
-from genwerk.data.dataset import Data
+from genwerk.data.dataset import DataConfig
 from genwerk.data.indexed import indexed_found
 from genwerk.data.parts import Found
 
@@ -245,7 +245,7 @@ def draw(plan: str, n: int, seed: int, size: int = SIZE) -> NDArray[np.uint8]:
     return canvas.finished()
 
 
-def open_sprites(settings: Data) -> Found:
+def open_sprites(settings: DataConfig) -> Found:
     """4,000 training and 1,000 test creatures, as many of each kind; their size is the one asked for."""
     size = settings.size or SIZE
     if not 8 <= size <= 64:

@@ -25,7 +25,7 @@ from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.memory import afford
 from genwerk.data.arrays import GREATEST, WHOLE, array_found, rounding_note, table_found
 from genwerk.data.content import as_numbers
-from genwerk.data.dataset import Data
+from genwerk.data.dataset import DataConfig
 from genwerk.data.folders import in_run
 from genwerk.data.labels import MISSING, continuous, labelled
 from genwerk.data.parts import Found
@@ -99,7 +99,7 @@ def one_of_each(path: Path, suffixes: str | tuple[str, ...]) -> tuple[Path, Path
     return trains[0], tests[0] if tests else None
 
 
-def open_csv(path: Path, settings: Data) -> Found:
+def open_csv(path: Path, settings: DataConfig) -> Found:
     """A table of numbers; the column that ``settings.label`` names, if there is one, may hold text: the classes."""
     first, second = one_of_each(path, SUFFIXES)
     train = read_csv(first, settings.label, group=settings.group)
@@ -385,7 +385,7 @@ def _is_number(text: str) -> bool:
 # --- amat -------------------------------------------------------------------------------------------------------------
 
 
-def open_amat(path: Path, settings: Data) -> Found:
+def open_amat(path: Path, settings: DataConfig) -> Found:
     """The text of numbers in which binarised MNIST and its kin are kept: a line an example, without a header.
 
     Lines of as many numbers as a square picture has pixels are pictures, with their label where there is one more.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from genwerk.data.arrays import table_found
-from genwerk.data.dataset import Data
+from genwerk.data.dataset import DataConfig
 from genwerk.data.parts import Found
 
 
@@ -169,7 +169,7 @@ TOYS: dict[str, Toy] = {
 }
 
 
-def open_toy(name: str, settings: Data) -> Found:
+def open_toy(name: str, settings: DataConfig) -> Found:
     """20,000 training and 5,000 test points of the toy ``name``, drawn with the seed of ``settings``.
 
     Where one column is told, the entropy is that of the other given it: H(x | y) = H(x, y) - H(y).

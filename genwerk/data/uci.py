@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from genwerk.core.memory import afford
 from genwerk.data.arrays import table_found
-from genwerk.data.dataset import Data
+from genwerk.data.dataset import DataConfig
 from genwerk.data.parts import Found
 
 Rows = NDArray[np.float64]
@@ -79,7 +79,7 @@ def is_uci(source: str) -> bool:
     return bool(colon) and name.removesuffix(VALIDATION) in SETS
 
 
-def open_uci(source: str, path: Path, settings: Data) -> Found:
+def open_uci(source: str, path: Path, settings: DataConfig) -> Found:
     """The set that ``source``, NAME:PATH or NAME-val:PATH, names; ``path`` is a file or a folder that holds it.
 
     Training rows and those that choose a checkpoint are the paper's in both cases. Held out are its test rows, or with

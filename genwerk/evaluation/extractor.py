@@ -28,14 +28,14 @@ from genwerk.metrics.features import (
     weights_hash,
 )
 from genwerk.metrics.inception import inception
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 INCEPTION = "GENWERK_INCEPTION"
 """Environment variable that names a file of Inception weights, where there is one."""
 CLASSIFIER = ClassifierConfig()
-CLASSIFIER_TRAINING = Train(
-    rounds=1000, batch_size=128, optim={"model": Optim(lr=4e-3, schedule="cosine", warmup=50)}, sample_every=0
+CLASSIFIER_TRAINING = TrainConfig(
+    rounds=1000, batch_size=128, optim={"model": OptimConfig(lr=4e-3, schedule="cosine", warmup=50)}, sample_every=0
 )
 """How the classifier is trained whose features serve where no Inception weights are given."""
 
@@ -87,7 +87,7 @@ def _classifier(train: Dataset, labelled: bool) -> Classifier:
     return network.requires_grad_(False)
 
 
-def train_classifier(train: Dataset, settings: Train, *, path: Path | None = None) -> Classifier:
+def train_classifier(train: Dataset, settings: TrainConfig, *, path: Path | None = None) -> Classifier:
     """A classifier of ``train``, kept at ``path``: read from there, or trained and written there.
 
     Training is in one thread of the CPU whatever the machine has, and so the same to the bit however many it has: every

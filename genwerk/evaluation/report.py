@@ -26,7 +26,7 @@ from genwerk.tasks import Likelihood, log_likelihood, reconstruct
 from genwerk.tasks.classification import BINS, calibration, classify
 from genwerk.tasks.outliers import log_evidence
 from genwerk.training.choice import JUDGES, Judged
-from genwerk.training.settings import Evaluate
+from genwerk.training.settings import EvaluateConfig
 from genwerk.training.watchdog import energy_distance
 
 FEWEST = 10
@@ -113,7 +113,7 @@ class Report:
 def evaluate(
     model: Model,
     splits: Splits,
-    settings: Evaluate,
+    settings: EvaluateConfig,
     *,
     extractor: Extractor | None = None,
     told: Sequence[str] = (),
@@ -140,11 +140,11 @@ def evaluate(
     describe = extractor if compared else None
     of_samples = of_rebuilt = None
     with evaluating(model):
-        if able & {"scores", "bounds"}:
+        if able & {"has-likelihood", "bounds-likelihood"}:
             found = log_likelihood(model, data, draws=settings.draws, seed=settings.seed)
             figures += likelihood_figures(found, data)
             notes += likelihood_notes(found)
-        if able & {"scores", "bounds"} and told_what(model) == "label":
+        if able & {"has-likelihood", "bounds-likelihood"} and told_what(model) == "label":
             try:
                 figures += bayes_figures(model, data, settings)
             except ValueError as error:  # no class finds an example possible
@@ -177,7 +177,7 @@ def judge(model: Model, validation: Dataset, train: Dataset, *, seed: int = 0) -
     able, game = abilities(model), len(model.players()) > 1
     if not figures:
         return Judged(figures, None)
-    if able & {"scores", "bounds"}:
+    if able & {"has-likelihood", "bounds-likelihood"}:
         return Judged(figures, next(iter(figures)))
     if ENERGY in figures:
         return Judged(figures, ENERGY, steady=False)
@@ -201,7 +201,7 @@ def quick(
     if len(data) == 0:
         return figures
     with evaluating(model):
-        if able & {"scores", "bounds"}:
+        if able & {"has-likelihood", "bounds-likelihood"}:
             found = log_likelihood(model, data, draws=1, seed=seed)
             name = "nll" if found.exact else "nll_bound"
             name += "_given_label" if found.given == "label" else ""
@@ -234,7 +234,9 @@ def evaluating(model: Model) -> Iterator[None]:
 
 def rebuilds(able: frozenset[str]) -> bool:
     """Whether something is lost when examples are encoded and decoded, other than by rounding or too few steps."""
-    exact = "inverts" in able or {"steers", "denoises"} <= able  # a flow; a diffusion model, whose code is its noise
+    exact = (
+        "inverts" in able or {"has-latent-prior", "denoises"} <= able
+    )  # a flow; a diffusion model, whose code is its noise
     return {"encodes", "decodes"} <= able and not exact
 
 
@@ -346,13 +348,13 @@ def likelihood_notes(found: Likelihood) -> list[str]:
     ]
 
 
-def bayes_figures(model: Model, data: Dataset, settings: Evaluate, examples: int = 2000) -> list[Figure]:
+def bayes_figures(model: Model, data: Dataset, settings: EvaluateConfig, examples: int = 2000) -> list[Figure]:
     """-log p(x), the classes summed out, and how good the classes are that Bayes' rule finds.
 
     On at most ``examples`` of ``data``; for bounds, on no more than cost as much as the likelihood given the label.
     Bounds find no classes; and data without labels, or with others, do not tell whether they were found.
     """
-    bound = "scores" not in abilities(model)
+    bound = "has-likelihood" not in abilities(model)
     few = data.subset(max(FEWEST, min(examples, len(data) // len(model.spec.classes))) if bound else examples)
     batch, n = few.batch(), len(few)
     often = "as frequent as in training" if model.spec.counted else "all as likely"
@@ -421,7 +423,7 @@ def distance_figures(
     data: Dataset,
     made: Tensor | None,
     rebuilt: Tensor | None,
-    settings: Evaluate,
+    settings: EvaluateConfig,
 ) -> list[Figure]:
     """Distances between the reference and samples, and between ``data`` and its reconstructions.
 

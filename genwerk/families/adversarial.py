@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Conditions, Judges, Samples, Steers, told
+from genwerk.core.abilities import Conditions, Critic, HasLatentPrior, Samples, told
 from genwerk.core.model import Config, Model, Stage
 from genwerk.core.noise import Noise, Seed, SeededNoise
 from genwerk.core.spec import DataSpec
@@ -36,11 +36,11 @@ class AdversarialConfig(Config):
             raise ValueError(f"latent is {self.latent}; z needs 1 dimension or more")
 
 
-class AdversarialModel(Model, Samples, Steers, Judges, Conditions):
+class AdversarialModel(Model, Samples, HasLatentPrior, Critic, Conditions):
     """A generator from z ~ prior to data and a discriminator of data, each of which may be told the label.
 
     A subclass sets ``generator``, called with (z, condition) for raw output, and ``discriminator``, called with
-    (x, condition) for a :class:`Verdict`. Inside, images are in [-1, 1] and tables standardised by
+    (x, condition) for a :class:`DiscriminatorOutput`. Inside, images are in [-1, 1] and tables standardised by
     column; :meth:`inward` and :meth:`outward` go between.
     """
 

@@ -6,7 +6,7 @@ ICML 2008; Vincent et al., Stacked Denoising Autoencoders, JMLR 2010.
 
 Done differently: all layers are trained at once, by Adam, with no layerwise pretraining; tables are standardised by
 column. A plain autoencoder has no distribution over its codes and does not sample: see
-:class:`Latent` for one that does.
+:class:`TwoStage` for one that does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genwerk.core.abilities import Decodes, Encodes
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.coder import Network, coders
@@ -98,7 +98,7 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.standardise.inverse(self._expected(self.decoder(z)))
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         x = draw().x
         match self.config.corruption:
             case "none":

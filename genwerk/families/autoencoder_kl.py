@@ -26,7 +26,7 @@ from torch.nn.functional import normalize
 
 from genwerk.core.abilities import Decodes, Diagnoses, Encodes
 from genwerk.core.batching import bounded
-from genwerk.core.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
+from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise
 from genwerk.core.spec import DataSpec
 from genwerk.nn.adversarial.objectives import accuracy, hinge
@@ -144,7 +144,7 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
     def stages(self, rounds: int) -> Sequence[Stage]:
         return [Stage("train", rounds, partial(self.turns, start=round(self.config.start * rounds)))]
 
-    def turns(self, draw: Draw, players: Mapping[str, Player], start: int = 0) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player], start: int = 0) -> Turns:
         """Reconstruction alone, and from round ``start`` on the game as well."""
         x, eps = draw().x, draw.normal(*self.latent_shape)
         if self.discriminator is None or players["model"].steps < start:

@@ -1,6 +1,6 @@
 """What every family that emits symbols one after the other shares: p(x) = prod_t p(x_t | x_1 .. x_{t-1}).
 
-A family gives a :class:`Stepper` and is done: likelihoods are exact, samples and completions are
+A family gives a :class:`AutoregressiveNetwork` and is done: likelihoods are exact, samples and completions are
 drawn with each activation computed once.
 """
 
@@ -14,13 +14,23 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Completes, Completion, Conditions, Samples, Scores, Steps, Traces, last, told
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Turn, Turns
+from genwerk.core.abilities import (
+    Autoregressive,
+    Completes,
+    Completion,
+    Conditions,
+    HasLikelihood,
+    Samples,
+    Traces,
+    last,
+    told,
+)
+from genwerk.core.model import Config, Loss, Model, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise, Seeds
 from genwerk.core.options import PLAIN, Decoding
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.nn.autoregressive.network import Filled, Stepper, check_causality, fill, generate
-from genwerk.nn.autoregressive.tokeniser import Symbols
+from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Filled, check_causality, fill, generate
+from genwerk.nn.autoregressive.tokeniser import Tokeniser
 
 ROWS = 1024
 """Sequences advanced side by side in a completion, which bounds the memory."""
@@ -36,14 +46,14 @@ class AutoregressiveConfig(Config):
     """Whether the network is told the label."""
 
 
-class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Conditions):
+class AutoregressiveModel(Model, Samples, HasLikelihood, Completes, Traces, Autoregressive, Conditions):
     """Symbols of the data, and a network that predicts each from those before it.
 
     A subclass builds both and hands them to :meth:`emits`.
     """
 
-    symbols: Symbols
-    network: Stepper
+    symbols: Tokeniser
+    network: AutoregressiveNetwork
 
     def __init__(self, config: AutoregressiveConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
@@ -53,7 +63,13 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
         self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
         self.classes = len(spec.classes) if config.conditional else 0
 
-    def emits(self, symbols: Symbols, network: Stepper, twin: Callable[[], Stepper], *positions: int) -> None:
+    def emits(
+        self,
+        symbols: Tokeniser,
+        network: AutoregressiveNetwork,
+        twin: Callable[[], AutoregressiveNetwork],
+        *positions: int,
+    ) -> None:
         """Take the parts, and prove that nothing looks ahead on a small ``twin`` of the network.
 
         What a network sees depends neither on how wide it is nor on how large its canvas is: a narrow one is probed, at
@@ -67,7 +83,7 @@ class AutoregressiveModel(Model, Samples, Scores, Completes, Traces, Steps, Cond
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         batch = draw()
         u = draw.uniform(*self.spec.shape) if self.symbols.random else None
         yield Turn("model", self.objective, batch, u)

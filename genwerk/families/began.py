@@ -16,11 +16,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.core.model import Draw, Loss, Player, Turn, Turns
+from genwerk.core.model import Loss, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel, Prior
 from genwerk.nn.adversarial.began import Network, began_pair
-from genwerk.nn.adversarial.output import Verdict
+from genwerk.nn.adversarial.output import DiscriminatorOutput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class BEGAN(AdversarialModel, config=BEGANConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """Section 3.3, with its symbols."""
         for player in players.values():
             player.rate = float(self.rate)
@@ -121,7 +121,7 @@ class BEGAN(AdversarialModel, config=BEGANConfig):
 
     def reconstruction_loss(self, v: Tensor) -> Tensor:
         """L(v), the mean error with which D gives ``v`` back; a scalar."""
-        verdict: Verdict = self.discriminator(v)
+        verdict: DiscriminatorOutput = self.discriminator(v)
         if verdict.reconstruction is None:
             raise ValueError(
                 "BEGAN's losses are errors of reconstruction, and this discriminator reconstructs nothing; "

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genwerk.core.abilities import Diagnoses, Matches
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.abilities import AlignsText, Diagnoses
+from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.metrics.recall import alike, chance, recall
@@ -89,7 +89,7 @@ def contrast(images: Tensor, texts: Tensor, same: Tensor, scale: Tensor) -> Loss
     }
 
 
-class CLIP(Model, Matches, Diagnoses, config=CLIPConfig):
+class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
     """cos(f(image), g(text)) large where they go together, and small where they do not."""
 
     def __init__(self, config: CLIPConfig, spec: DataSpec) -> None:
@@ -122,7 +122,7 @@ class CLIP(Model, Matches, Diagnoses, config=CLIPConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         yield Turn("model", self.contrast, draw(), features=self.features)
         with torch.no_grad():
             self.logit_scale.clamp_(0, STEEPEST)

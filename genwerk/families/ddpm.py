@@ -17,7 +17,7 @@ from math import log, pi
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Bounds
+from genwerk.core.abilities import BoundsLikelihood
 from genwerk.core.model import Loss
 from genwerk.core.noise import Seed, SeededNoise
 from genwerk.core.spec import Batch, DataSpec
@@ -54,7 +54,7 @@ class DDPMConfig(DiffusionConfig):
     """How squared errors of the output at different levels are weighed against each other."""
 
 
-class DDPM(DiffusionModel, Bounds, config=DDPMConfig):
+class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
     """The simple objective of equation 14, and the bound of equation 5 that it descends from."""
 
     def __init__(self, config: DDPMConfig, spec: DataSpec) -> None:

@@ -16,9 +16,19 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Completes, Completion, Conditions, Denoises, Encodes, Steers, Traces, last, told
+from genwerk.core.abilities import (
+    Completes,
+    Completion,
+    Conditions,
+    Denoises,
+    Encodes,
+    HasLatentPrior,
+    Traces,
+    last,
+    told,
+)
 from genwerk.core.batching import Cost, bounded
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
@@ -82,7 +92,7 @@ class DiffusionConfig(Config):
             )
 
 
-class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Conditions):
+class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces, Conditions):
     """x_t = alpha x_0 + sigma eps, and a network that says what x_t is made of."""
 
     process: Process
@@ -140,7 +150,7 @@ class DiffusionModel(Model, Denoises, Steers, Encodes, Completes, Traces, Condit
             self.centred.fit(data.x)
         return data
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         batch = draw()
         if self.classes and batch.condition is not None:
             batch = replace(batch, condition=batch.condition.where(draw.uniform() >= self.config.drop, self.classes))

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from genwerk.core.abilities import Diagnoses
-from genwerk.core.model import Draw, Loss, Metrics, Player, Turn, Turns
+from genwerk.core.model import Loss, Metrics, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec, join
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
 from genwerk.nn.adversarial.networks import adversaries
@@ -129,7 +129,7 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """One generation: variation, evaluation and selection of the generators, and then the discriminator's steps."""
         batch, n = draw(), self.config.fitness_batches  # x ~ data
         yield Turn("generator", self.variation, self.latents(draw), batch.condition)  # variation

@@ -3,9 +3,9 @@
 Rezende & Mohamed, Variational Inference with Normalizing Flows, 2015, arXiv:1505.05770; Papamakarios et al.,
 Normalizing Flows for Probabilistic Modeling and Inference, 2021, arXiv:1912.02762.
 
-A family gives a :class:`Transform` and is done. What is done to data before that
-(dequantisation, logit, standardisation) is a layer with its own change of volume, and likelihoods are of stored data.
-Dequantisation is uniform; one that is learned is a family around any flow, :mod:`genwerk.families.dequantised`.
+A family gives a :class:`Transform` and is done. What is done to data before that (dequantisation, logit,
+standardisation) is a layer with its own change of volume, and likelihoods are of stored data. Dequantisation is
+uniform; one that is learned is a family around any flow, :mod:`genwerk.families.variational_dequantisation`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from torch.nn.functional import one_hot
 from genwerk.core.abilities import (
     Conditions,
     Diagnoses,
+    HasLatentPrior,
+    HasLikelihood,
     Inverts,
-    Scores,
-    Steers,
     Tempers,
     Told,
     told,
     told_numbers,
 )
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.flows.actnorm import fitting
 from genwerk.nn.flows.base import Base, BaseName, make_base
-from genwerk.nn.flows.surface import Squash, make_surface
+from genwerk.nn.flows.preprocessing import Squash, make_surface
 from genwerk.nn.flows.transform import Transform
 from genwerk.nn.standardise import Standardise
 
@@ -63,7 +63,7 @@ class FlowConfig(Config):
     """Whether the flow is told what goes with an example: its label, or the numbers in a table's given columns."""
 
 
-class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
+class FlowModel(Model, Tempers, Inverts, HasLatentPrior, HasLikelihood, Conditions, Diagnoses):
     """A transform from data to a latent of simple density.
 
     A subclass builds the transform, from examples to rows with shape (n, dims), and hands it to :meth:`flows`.
@@ -118,7 +118,7 @@ class FlowModel(Model, Tempers, Inverts, Steers, Scores, Conditions, Diagnoses):
             self.begun.fill_(True)
         return data
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         batch = draw()
         u = draw.uniform(*self.spec.shape) if self.surface.random else None
         yield Turn("model", self.objective, batch, u)

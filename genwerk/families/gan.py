@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genwerk.core.model import Draw, Loss, Metrics, Player, Turn, Turns
+from genwerk.core.model import Loss, Metrics, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
 from genwerk.nn.adversarial.augment import DRAWS, Augmentation, augment, next_p
 from genwerk.nn.adversarial.networks import Adversaries, adversaries
 from genwerk.nn.adversarial.objectives import ObjectiveName, accuracy, make_objective
-from genwerk.nn.adversarial.output import Norm, Verdict
+from genwerk.nn.adversarial.output import DiscriminatorOutput, Norm
 from genwerk.nn.adversarial.penalties import clip_, couples_examples, gradient_penalty, r1
 
 
@@ -124,7 +124,7 @@ class GAN(AdversarialModel, config=GANConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """Algorithm 1 of the GAN, WGAN and WGAN-GP papers alike."""
         critic = players["discriminator"]
         for _ in range(self.critic_steps(players["generator"].steps)):  # for t = 0, ..., n_critic
@@ -170,10 +170,10 @@ class GAN(AdversarialModel, config=GANConfig):
 
     def score(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """D's score as the objective takes it, with shape (n,)."""
-        verdict: Verdict = self.discriminator(x, condition)
+        verdict: DiscriminatorOutput = self.discriminator(x, condition)
         return verdict.score.sigmoid() if self.config.head == "sigmoid" else verdict.score
 
-    def _augmentation(self, draw: Draw, times: int) -> Tensor | None:
+    def _augmentation(self, draw: TrainingStream, times: int) -> Tensor | None:
         return None if self.config.augment == "none" else draw.uniform(times, DRAWS)
 
     def _augmented(self, x: Tensor, u: Tensor | None, i: int) -> Tensor:

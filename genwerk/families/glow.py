@@ -23,7 +23,7 @@ from genwerk.nn.flows.image import MultiScale, Squeeze, check_sides, squeezed
 from genwerk.nn.flows.image_conditioner import GlowConditioner, PriorConditioner
 from genwerk.nn.flows.invertible import InvertibleConv
 from genwerk.nn.flows.monotone import Affine, make_monotone
-from genwerk.nn.flows.surface import Squash
+from genwerk.nn.flows.preprocessing import Squash
 from genwerk.nn.flows.transform import Chain, Transform
 
 

@@ -23,18 +23,18 @@ from torch.nn import functional as F
 
 from genwerk.core.abilities import Blends, Completes, Completion, Denoises, Traces, last
 from genwerk.core.batching import batches, bounded, in_batches
-from genwerk.core.model import Config, Draw, Model, Player, Stage, Turns, build
+from genwerk.core.model import Config, Model, Player, Stage, TrainingStream, Turns, build
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Sampling
 from genwerk.families.autoencoder_kl import AutoencoderKL
 from genwerk.families.diffusion import DiffusionModel, repeated
-from genwerk.families.latent import Latent, LatentConfig, sized
+from genwerk.families.two_stage import TwoStage, TwoStageConfig, sized
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentDiffusionConfig(LatentConfig):
+class LatentDiffusionConfig(TwoStageConfig):
     """Settings of the three parts."""
 
     text: Config | None = None
@@ -53,7 +53,7 @@ class LatentDiffusionConfig(LatentConfig):
 
 GLANCED = 1024
 """Examples to which the glance at a picture on its way is fitted."""
-Turning = Callable[[Draw, Mapping[str, Player]], Turns]
+Turning = Callable[[TrainingStream, Mapping[str, Player]], Turns]
 
 
 @runtime_checkable
@@ -70,7 +70,7 @@ class Reads(Protocol):
         ...
 
 
-class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=LatentDiffusionConfig):
+class LatentDiffusion(TwoStage, Denoises, Completes, Traces, Blends, config=LatentDiffusionConfig):
     """x = decode(z), where z comes of noise that is taken away step by step, as a text says."""
 
     prior: DiffusionModel
@@ -332,7 +332,7 @@ class LatentDiffusion(Latent, Denoises, Completes, Traces, Blends, config=Latent
 class Told:
     """A training stream whose batches carry the features of their captions, some left out, as the condition."""
 
-    def __init__(self, draw: Draw, context: Callable[[Tensor], Tensor], empty: Tensor, drop: float) -> None:
+    def __init__(self, draw: TrainingStream, context: Callable[[Tensor], Tensor], empty: Tensor, drop: float) -> None:
         self.draw, self.context, self.empty, self.drop = draw, context, empty, drop
         self.batch_size = draw.batch_size
 

@@ -24,8 +24,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Completes, Completion, Samples, Scores
-from genwerk.core.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
+from genwerk.core.abilities import Completes, Completion, HasLikelihood, Samples
+from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise, mix
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
@@ -75,7 +75,7 @@ def mean_of(sums: Iterable[Metrics], n: int) -> Metrics:
     return {name: value / n for name, value in total.items()}
 
 
-class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
+class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
     """A weighted sum of Gaussians.
 
     Two mixtures live side by side in buffers of the largest size asked for: the one that samples and scores, and the
@@ -160,7 +160,7 @@ class Mixture(Model, Samples, Scores, Completes, config=MixtureConfig):
             self.holder.fill_(-1)
         return data
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """One iteration of EM on the trial; True when its log-likelihood has settled."""
         assert int(self.stage) >= 0, "neither begin() nor place() has set a start"
         trial = self._read("trial_")

@@ -20,7 +20,7 @@ from genwerk.nn.flows.base import BaseName
 from genwerk.nn.flows.conditioner import DenseConditioner
 from genwerk.nn.flows.coupling import Coupling, Interleaved
 from genwerk.nn.flows.monotone import Additive
-from genwerk.nn.flows.surface import Squash
+from genwerk.nn.flows.preprocessing import Squash
 from genwerk.nn.flows.transform import Chain, Flatten
 from genwerk.nn.mlp import Activation
 

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 
 from genwerk.core.abilities import Styles
-from genwerk.core.model import Draw, Loss, Metrics, Player, Stage, Turn, Turns
+from genwerk.core.model import Loss, Metrics, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
 from genwerk.nn.adversarial.augment import DRAWS, Augmentation, augment, next_p
 from genwerk.nn.adversarial.objectives import accuracy, make_objective
-from genwerk.nn.adversarial.output import Verdict
+from genwerk.nn.adversarial.output import DiscriminatorOutput
 from genwerk.nn.adversarial.penalties import differentiable_twice, path_lengths, r1
 from genwerk.nn.adversarial.stylegan import (
     Growth,
@@ -153,7 +153,9 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
             for name, length, level in zip(names, lengths, levels, strict=True)
         ]
 
-    def turns(self, draw: Draw, players: Mapping[str, Player], level: int | None = None, fading: int = 1) -> Turns:
+    def turns(
+        self, draw: TrainingStream, players: Mapping[str, Player], level: int | None = None, fading: int = 1
+    ) -> Turns:
         """One step of each player at size ``level`` (None: the finest), which is faded in over ``fading`` rounds."""
         config, discriminator, generator = self.config, players["discriminator"], players["generator"]
         level = self.top if level is None else level
@@ -210,7 +212,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         real, (made, _) = self.shrunk(self.inward(batch.x), growth), self.make(z, crossover, noise, c, growth)
 
         def score(x: Tensor, i: int) -> Tensor:
-            verdict: Verdict = self.discriminator(self._augmented(x, u, i), c, growth)
+            verdict: DiscriminatorOutput = self.discriminator(self._augmented(x, u, i), c, growth)
             return verdict.score
 
         on_real, on_made = score(real, 0), score(made, 1)
@@ -245,7 +247,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
             loss = loss + self.config.path_every * self.config.path_length * metrics["path penalty"]
         return loss, metrics
 
-    def _augmentation(self, draw: Draw, times: int) -> Tensor | None:
+    def _augmentation(self, draw: TrainingStream, times: int) -> Tensor | None:
         return None if self.config.augment == "none" else draw.uniform(times, DRAWS)
 
     def _augmented(self, x: Tensor, u: Tensor | None, i: int) -> Tensor:

@@ -23,8 +23,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Conditions, Diagnoses, Encodes, Observation, Observes, Steers, Weighs
-from genwerk.core.model import Config, Draw, Loss, Metrics, Model, Player, Stage, Turn, Turns
+from genwerk.core.abilities import (
+    Conditions,
+    Diagnoses,
+    Encodes,
+    HasLatentPrior,
+    ImportanceWeighted,
+    Observation,
+    Observes,
+)
+from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
@@ -97,7 +105,7 @@ class VAEConfig(Config):
             raise ValueError(f"draws is {self.draws}; it must be 1 or more, and above 1 only with beta 1 and mmd 0")
 
 
-class VAE(Model, Observes, Encodes, Steers, Weighs, Conditions, Diagnoses, config=VAEConfig):
+class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditions, Diagnoses, config=VAEConfig):
     """p(x) = E p(x | z) over z ~ N(0, I), trained on a lower bound by an encoder q(z | x)."""
 
     def __init__(self, config: VAEConfig, spec: DataSpec) -> None:
@@ -131,7 +139,7 @@ class VAE(Model, Observes, Encodes, Steers, Weighs, Conditions, Diagnoses, confi
     def couples(self) -> Sequence[str]:
         return ("the MMD",) if self.config.mmd else ()
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         batch = draw()
         u = draw.uniform(*self.spec.shape)
         eps = draw.normal(self.config.draws, self.config.latent)

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from genwerk.core.abilities import Encodes
-from genwerk.core.model import Draw, Loss, Player, Turn, Turns
+from genwerk.core.model import Loss, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
 from genwerk.nn.adversarial.dcgan import channels, stages
 from genwerk.nn.adversarial.networks import adversaries
-from genwerk.nn.adversarial.output import Norm, Verdict
+from genwerk.nn.adversarial.output import DiscriminatorOutput, Norm
 from genwerk.nn.conv import ConvEncoder
 from genwerk.nn.losses import bounded_log_var, gaussian_kl, reparametrise
 from genwerk.nn.mlp import MLPEncoder
@@ -102,7 +102,7 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """Algorithm 1."""
         batch = draw()  # X
         eps = draw.normal(1, self.config.latent)  # of Z ~ q(Z | X)
@@ -137,23 +137,25 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
         right = ((real > 0).float().mean() + ((rebuilt < 0).float().mean() + (made < 0).float().mean()) / 2) / 2
         return gan, {"gan": gan, "accuracy": right}
 
-    def similarity(self, real: Verdict, rebuilt: Verdict) -> Tensor:
+    def similarity(self, real: DiscriminatorOutput, rebuilt: DiscriminatorOutput) -> Tensor:
         """L_llike = -log N(D_l(X) | D_l(X~), I) less its constant: half the squared distance of features, summed over
         the features and averaged over examples, as in equation 7 (no division by their number)."""
         a, b = (verdict.features[self.config.layer].flatten(1) for verdict in (real, rebuilt))
         return 0.5 * (a - b).to(real.score.dtype).square().sum(1).mean()
 
-    def _verdicts(self, x: Tensor, c: Tensor | None, eps: Tensor, z_p: Tensor) -> tuple[Verdict, Verdict, Verdict]:
+    def _verdicts(
+        self, x: Tensor, c: Tensor | None, eps: Tensor, z_p: Tensor
+    ) -> tuple[DiscriminatorOutput, DiscriminatorOutput, DiscriminatorOutput]:
         """D of X, of its reconstruction X~ = Dec(Z) and of the sample X_p = Dec(Z_p)."""
         z = reparametrise(*self.posterior(x, c), eps)[:, 0]
         real, rebuilt, made = self._together(c, x, self.generate(z, c), self.generate(z_p, c))
         return real, rebuilt, made
 
-    def _together(self, c: Tensor | None, *parts: Tensor) -> Iterator[Verdict]:
+    def _together(self, c: Tensor | None, *parts: Tensor) -> Iterator[DiscriminatorOutput]:
         """D of all ``parts``, sent through as one batch, so that batch normalisation brings all to one scale."""
-        verdict: Verdict = self.discriminator(torch.cat(parts), None if c is None else c.repeat(len(parts)))
+        verdict: DiscriminatorOutput = self.discriminator(torch.cat(parts), None if c is None else c.repeat(len(parts)))
         features = zip(*(f.chunk(len(parts)) for f in verdict.features), strict=True)
-        return map(Verdict, verdict.score.chunk(len(parts)), features)
+        return map(DiscriminatorOutput, verdict.score.chunk(len(parts)), features)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 

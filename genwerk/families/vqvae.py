@@ -6,7 +6,7 @@ Done differently: the three terms of equation 3 are means over values, the first
 that beta means the same for every size and range of image; the mean image is taken off before and added after; at most
 256 entries, so that codes are images of 8 bits; the codebook begins at the encoder's outputs, and entries that are
 hardly used begin there anew, at random but the same in every run. A VQ-VAE has no distribution over its codes and does
-not sample: that is what :class:`Latent` with a PixelCNN is for, the paper's second stage.
+not sample: that is what :class:`TwoStage` with a PixelCNN is for, the paper's second stage.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.abilities import Decodes, Diagnoses, Encodes
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.conv import halvings
@@ -94,7 +94,7 @@ class VQVAE(Model, Encodes, Decodes, Diagnoses, config=VQVAEConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         x, lot = draw().x, None
         if self.config.revive:
             grid = self.latent_shape[1:]

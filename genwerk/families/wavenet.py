@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.abilities import Diagnoses, Streams
-from genwerk.core.model import Draw, Loss, Player, Turn, Turns
+from genwerk.core.model import Loss, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise
 from genwerk.core.options import PLAIN, Decoding
 from genwerk.core.spec import Batch, DataSpec
@@ -107,7 +107,7 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         yield Turn("model", self.excerpt, draw(), *self.crop(players["model"].steps))
         return None
 

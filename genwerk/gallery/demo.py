@@ -11,7 +11,7 @@ import torch
 from genwerk import recipes, tasks
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch
-from genwerk.data import Data, open_data, phases
+from genwerk.data import DataConfig, open_data, phases
 from genwerk.modalities.pictures import scatter, write_examples
 from genwerk.runs.run import Training
 
@@ -29,7 +29,7 @@ def play(out: Path, seed: int, *, say: Callable[[str], None], follow: Callable[[
     made: list[Path] = []
     for (name, source), rounds in RUNS.items():
         path = out / f"{name}-{source}"
-        splits = open_data(Data(source=source))
+        splits = open_data(DataConfig(source=source))
         recipe = recipes.find(name).make(splits.spec)
         recipe = replace(recipe, train=replace(recipe.train, seed=seed, rounds=rounds))
         say(f"\n== {name} on {source} ==")

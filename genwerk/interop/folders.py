@@ -11,7 +11,7 @@ import torch
 from genwerk.core.files import read_json
 from genwerk.core.model import Model, build, build_within
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import Data
+from genwerk.data.dataset import DataConfig
 from genwerk.families.latent_diffusion import LatentDiffusion
 from genwerk.interop.components import COMPONENTS, Component, class_of, write_model
 from genwerk.interop.pipeline import INDEX, PIPELINES, write_pipeline
@@ -31,7 +31,7 @@ def describe(path: Path) -> tuple[str, Recipe, DataSpec]:
     name, kind = _kind(path)
     config, spec = kind.describe(path)
     square = spec.kind == "image" and spec.shape[1] == spec.shape[2]
-    data = Data(size=spec.shape[1] if square else None, colour="rgb" if spec.shape[0] == 3 else "grey")
+    data = DataConfig(size=spec.shape[1] if square else None, colour="rgb" if spec.shape[0] == 3 else "grey")
     return name, Recipe(model=config, data=data), spec
 
 

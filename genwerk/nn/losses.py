@@ -1,6 +1,6 @@
 """Likelihoods of data given a decoder's output, and distances of codes to their prior, in nats.
 
-Every likelihood counts images in nats of their stored levels (see :class:`Scores`), summed over all
+Every likelihood counts images in nats of their stored levels (see :class:`HasLikelihood`), summed over all
 dimensions, so that likelihoods, bounds and bits per dimension of different families stand on one scale.
 """
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder import AutoencoderConfig
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 MNIST = DataSpec(kind="image", shape=(1, 28, 28), classes=tuple("0123456789"))
 
@@ -36,8 +36,8 @@ def autoencoder(spec: DataSpec) -> Recipe:
 
     Grey images are reconstructed by cross-entropy, all else by squared error.
     """
-    optim = Optim(lr=1e-3, schedule="cosine", warmup=100)
-    return Recipe(model=fitted(spec), train=Train(rounds=5_000, optim={"model": optim}))
+    optim = OptimConfig(lr=1e-3, schedule="cosine", warmup=100)
+    return Recipe(model=fitted(spec), train=TrainConfig(rounds=5_000, optim={"model": optim}))
 
 
 @register(MNIST)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 SCENES = DataSpec(kind="image", shape=(3, 32, 32))
 """The built-in captioned scenes, as an autoencoder sees them."""
@@ -35,10 +35,10 @@ def autoencoder_kl(spec: DataSpec) -> Recipe:
     """
     rate = 2e-3 if spec.side < 16 else 5e-4
     optim = {
-        "model": Optim(lr=rate, schedule="cosine", warmup=100, final=0.05),
-        "discriminator": Optim(lr=5e-4, betas=(0.5, 0.9)),
+        "model": OptimConfig(lr=rate, schedule="cosine", warmup=100, final=0.05),
+        "discriminator": OptimConfig(lr=5e-4, betas=(0.5, 0.9)),
     }
-    return Recipe(model=fitted(spec), train=Train(rounds=10_000, batch_size=16, optim=optim))
+    return Recipe(model=fitted(spec), train=TrainConfig(rounds=10_000, batch_size=16, optim=optim))
 
 
 @register(SCENES)
@@ -51,6 +51,8 @@ def autoencoder_kl_scenes(spec: DataSpec) -> Recipe:
     about 50% of the patches, and took 0.5 dB away against as many rounds alone. Rates of 2e-3 and more hold colours
     back for long. `genwerk train autoencoder-kl-scenes --data scenes --out runs/autoencoder-kl-scenes`.
     """
-    optim = {"model": Optim(lr=5e-4, schedule="cosine", warmup=100, final=0.05)}
-    train = Train(rounds=5_500, batch_size=8, optim=optim, sample_every=1_000, evaluate_every=1_000, save_every=500)
+    optim = {"model": OptimConfig(lr=5e-4, schedule="cosine", warmup=100, final=0.05)}
+    train = TrainConfig(
+        rounds=5_500, batch_size=8, optim=optim, sample_every=1_000, evaluate_every=1_000, save_every=500
+    )
     return Recipe(model=replace(fitted(spec), error="squared", adversarial=0.0), train=train)

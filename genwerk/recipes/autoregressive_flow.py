@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive_flow import IAFConfig, MAFConfig
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 POWER = DataSpec(kind="table", shape=(6,))
 DECAY = 1.0
@@ -36,10 +36,10 @@ def splines(spec: DataSpec) -> MAFConfig:
 def maf(spec: DataSpec) -> Recipe:
     """A masked autoregressive flow: likelihoods in one pass (Papamakarios et al., 2017)."""
     narrow = spec.dims <= 4
-    optim = Optim(lr=2e-3 if narrow else 1e-3, schedule="cosine", warmup=100, clip_norm=10.0)
+    optim = OptimConfig(lr=2e-3 if narrow else 1e-3, schedule="cosine", warmup=100, clip_norm=10.0)
     if spec.kind == "table" and not narrow:
         optim = replace(optim, name="adamw", weight_decay=DECAY)
-    train = Train(rounds=7_000 if narrow else 5_000, batch_size=256 if narrow else 128, optim={"model": optim})
+    train = TrainConfig(rounds=7_000 if narrow else 5_000, batch_size=256 if narrow else 128, optim={"model": optim})
     return Recipe(model=fitted(spec), train=train)
 
 
@@ -92,8 +92,8 @@ def maf_mnist(spec: DataSpec) -> Recipe:
     Not run: `genwerk train maf-mnist --data MNIST_FOLDER --out runs/maf-mnist`.
     """
     model = MAFConfig(layers=5, widths=(1024,), degrees="random", edge=1e-6)
-    optim = Optim(lr=1e-4, weight_decay=1e-6)
-    return replace(maf(spec), model=model, train=Train(rounds=36_000, batch_size=100, optim={"model": optim}))
+    optim = OptimConfig(lr=1e-4, weight_decay=1e-6)
+    return replace(maf(spec), model=model, train=TrainConfig(rounds=36_000, batch_size=100, optim={"model": optim}))
 
 
 @register(POWER)
@@ -105,6 +105,8 @@ def maf_power(spec: DataSpec) -> Recipe:
     Not run: `genwerk train maf-power --data power:FOLDER --out runs/maf-power`.
     """
     model = MAFConfig(layers=5, widths=(100, 100))
-    optim = Optim(lr=1e-4, weight_decay=1e-6)
-    train = Train(rounds=200_000, batch_size=100, optim={"model": optim}, evaluate_every=20_000, save_every=20_000)
+    optim = OptimConfig(lr=1e-4, weight_decay=1e-6)
+    train = TrainConfig(
+        rounds=200_000, batch_size=100, optim={"model": optim}, evaluate_every=20_000, save_every=20_000
+    )
     return replace(maf(spec), model=model, train=train)

@@ -8,7 +8,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.families.began import BEGANConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.gan import pair, small
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 THUMBNAILS = DataSpec(kind="image", shape=(3, 16, 16))
 """What the recipes for faces of 64 pixels are shown with, so that a look at them takes seconds."""
@@ -26,9 +26,13 @@ def began(spec: DataSpec) -> Recipe:
         config = BEGANConfig(
             network="mlp", width=128, latent=code, hidden=code, gamma=0.8, lambda_k=0.05, patience=1_000
         )
-        return Recipe(model=config, train=Train(rounds=6_000, batch_size=64, optim=pair(Optim(lr=2e-3, betas=BETAS))))
+        return Recipe(
+            model=config, train=TrainConfig(rounds=6_000, batch_size=64, optim=pair(OptimConfig(lr=2e-3, betas=BETAS)))
+        )
     config = BEGANConfig(width=64 if max(spec.shape[1:]) <= 64 else 128)
-    return Recipe(model=config, train=Train(rounds=100_000, batch_size=16, optim=pair(Optim(lr=1e-4, betas=BETAS))))
+    return Recipe(
+        model=config, train=TrainConfig(rounds=100_000, batch_size=16, optim=pair(OptimConfig(lr=1e-4, betas=BETAS)))
+    )
 
 
 @register(MNIST)
@@ -48,7 +52,7 @@ def began_mnist(spec: DataSpec) -> Recipe:
         train=replace(
             base.train,
             rounds=6_000,
-            optim=pair(Optim(lr=2e-4, betas=BETAS)),
+            optim=pair(OptimConfig(lr=2e-4, betas=BETAS)),
             sample_every=500,
             evaluate_every=500,
             save_every=500,

@@ -8,7 +8,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import Vocabulary
 from genwerk.families.clip import CLIPConfig
 from genwerk.recipes.autoencoder import conv_widths
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 SCENES = DataSpec(kind="image", shape=(3, 32, 32), captions=True, vocabulary=Vocabulary())
 """Pictures with captions, as the built-in scenes are, before their words are learned."""
@@ -30,7 +30,7 @@ def fitted(spec: DataSpec) -> CLIPConfig:
 @register(SCENES)
 def clip(spec: DataSpec) -> Recipe:
     """CLIP that fits its towers to images with captions: convolutions up to 64 pixels, else a vision transformer."""
-    optim = Optim(
+    optim = OptimConfig(
         name="adamw",
         lr=1e-3,
         betas=(0.9, 0.98),
@@ -42,7 +42,7 @@ def clip(spec: DataSpec) -> Recipe:
     )
     if fitted(spec).tower == "vit":
         optim = replace(optim, lr=5e-4, eps=1e-6)
-    return Recipe(model=fitted(spec), train=Train(rounds=5_000, batch_size=128, optim={"model": optim}))
+    return Recipe(model=fitted(spec), train=TrainConfig(rounds=5_000, batch_size=128, optim={"model": optim}))
 
 
 @register(SCENES)

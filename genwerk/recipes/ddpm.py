@@ -9,7 +9,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.edm import EDMConfig
 from genwerk.recipes.gan import PROTOCOL
-from genwerk.training.settings import Evaluate, Optim, Recipe, Train, register
+from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> DDPMConfig:
@@ -34,15 +34,15 @@ def fitted(spec: DataSpec) -> DDPMConfig:
 def ddpm(spec: DataSpec) -> Recipe:
     """DDPM: a network learns to take noise away, step by step (Ho et al., 2020); the velocity on a cosine schedule."""
     image = spec.kind == "image"
-    optim = Optim(lr=1e-3, schedule="cosine", warmup=200, clip_norm=1.0)
-    train = Train(
+    optim = OptimConfig(lr=1e-3, schedule="cosine", warmup=200, clip_norm=1.0)
+    train = TrainConfig(
         rounds=10_000,
         batch_size=64 if image else 256,
         optim={"model": optim},
         ema={"model": 20_000.0 if image else 50_000.0},
         evaluate_every=1_000 if image else 500,
     )
-    return Recipe(model=fitted(spec), train=train, evaluate=Evaluate(draws=10))
+    return Recipe(model=fitted(spec), train=train, evaluate=EvaluateConfig(draws=10))
 
 
 @register()
@@ -74,7 +74,7 @@ def ddpm_mnist(spec: DataSpec) -> Recipe:
         base.train,
         rounds=5_000,
         batch_size=64,
-        optim={"model": Optim(lr=2e-3, schedule="cosine", warmup=200, clip_norm=1.0)},
+        optim={"model": OptimConfig(lr=2e-3, schedule="cosine", warmup=200, clip_norm=1.0)},
         log_every=100,
         sample_every=1_000,
         evaluate_every=2_500,
@@ -106,10 +106,10 @@ def ddpm_cifar10(spec: DataSpec) -> Recipe:
         frequency_shift=1,
         dropout=0.1,
     )
-    train = Train(
+    train = TrainConfig(
         rounds=rounds,
         batch_size=batch_size,
-        optim={"model": Optim(lr=2e-4, warmup=5_000, clip_norm=1.0)},
+        optim={"model": OptimConfig(lr=2e-4, warmup=5_000, clip_norm=1.0)},
         ema={"model": round(log(0.5) / log(0.9999) * batch_size)},
         precision="bfloat16",
         log_every=500,

@@ -8,7 +8,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.families.egan import EGANConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.gan import PROTOCOL, pair, small
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
 @register()
@@ -27,8 +27,10 @@ def egan(spec: DataSpec) -> Recipe:
         config = EGANConfig(network="mlp", width=128 if table else 256, latent=max(2, min(64, spec.dims)))
     else:
         config = EGANConfig(network="dcgan", width=32 if max(spec.shape[1:]) <= 32 else 64)
-    optim = Optim(lr=1e-3 if small(spec) else 2e-4, betas=(0.5, 0.9), schedule="linear", final=0.05)
-    train = Train(rounds=6_000, batch_size=256 if small(spec) else 64, optim=pair(optim), ema={"generator": 20_000.0})
+    optim = OptimConfig(lr=1e-3 if small(spec) else 2e-4, betas=(0.5, 0.9), schedule="linear", final=0.05)
+    train = TrainConfig(
+        rounds=6_000, batch_size=256 if small(spec) else 64, optim=pair(optim), ema={"generator": 20_000.0}
+    )
     return Recipe(model=replace(config, r1=0.3 if table else 1.0), train=train)
 
 
@@ -37,7 +39,7 @@ def egan_mnist(spec: DataSpec) -> Recipe:
     """MNIST at its own 28 pixels, on a CPU; not tuned yet."""
     base = egan(spec)
     model = EGANConfig(network="dcgan", width=16, latent=64, r1=1.0)
-    optim = Optim(lr=1e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
+    optim = OptimConfig(lr=1e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
     return replace(base, model=model, train=replace(base.train, rounds=3_000, optim=pair(optim)))
 
 
@@ -63,6 +65,6 @@ def egan_cifar10(spec: DataSpec) -> Recipe:
         discriminator_steps=3,
         gradient_penalty=2.0,
     )
-    optim = Optim(lr=2e-4, betas=(0.5, 0.999))
-    train = Train(rounds=52_000, batch_size=32, optim=pair(optim, replace(optim, betas=(0.0, 0.999))))
+    optim = OptimConfig(lr=2e-4, betas=(0.5, 0.999))
+    train = TrainConfig(rounds=52_000, batch_size=32, optim=pair(optim, replace(optim, betas=(0.0, 0.999))))
     return replace(egan(spec), model=model, train=train, evaluate=PROTOCOL)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from genwerk.core.spec import DataSpec
 from genwerk.families.gan import GANConfig
 from genwerk.recipes.autoencoder import MNIST
-from genwerk.training.settings import Evaluate, Optim, Recipe, Train, register
+from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
 
 
-def pair(optim: Optim, discriminator: Optim | None = None) -> dict[str, Optim]:
+def pair(optim: OptimConfig, discriminator: OptimConfig | None = None) -> dict[str, OptimConfig]:
     """The optimisers of both players, alike where ``discriminator`` is None."""
     return {"generator": optim, "discriminator": discriminator or optim}
 
@@ -51,11 +51,11 @@ def gan(spec: DataSpec) -> Recipe:
     setting for images makes varied faces with eyes and hair; R1 at a rate of 2e-4 had made blurred ones after 77,000.
     """
     if small(spec):
-        optim = Optim(lr=1e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
-        train = Train(rounds=6_000, batch_size=256, optim=pair(optim), ema={"generator": 20_000.0})
+        optim = OptimConfig(lr=1e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
+        train = TrainConfig(rounds=6_000, batch_size=256, optim=pair(optim), ema={"generator": 20_000.0})
         return Recipe(model=stable(spec), train=train)
-    optim = Optim(lr=2e-3, betas=(0.5, 0.99), schedule="linear", final=0.05)
-    train = Train(rounds=16_000, batch_size=32, optim=pair(optim), ema={"generator": 10_000.0})
+    optim = OptimConfig(lr=2e-3, betas=(0.5, 0.99), schedule="linear", final=0.05)
+    train = TrainConfig(rounds=16_000, batch_size=32, optim=pair(optim), ema={"generator": 10_000.0})
     return Recipe(model=quick(spec), train=train)
 
 
@@ -72,8 +72,8 @@ def dcgan(spec: DataSpec) -> Recipe:
 
     The paper's network has twice the channels, the authors' code kernels of 5x5: `dcgan-lsun`.
     """
-    optim = Optim(lr=2e-4, betas=(0.5, 0.999))
-    return Recipe(model=classic(spec), train=Train(rounds=10_000, batch_size=128, optim=pair(optim)))
+    optim = OptimConfig(lr=2e-4, betas=(0.5, 0.999))
+    return Recipe(model=classic(spec), train=TrainConfig(rounds=10_000, batch_size=128, optim=pair(optim)))
 
 
 @register()
@@ -86,8 +86,8 @@ def lsgan(spec: DataSpec) -> Recipe:
 def wgan(spec: DataSpec) -> Recipe:
     """Wasserstein GAN as published: clipped critic, 5 critic steps (100 at first), RMSProp 5e-5 (Arjovsky et al.)."""
     config = replace(fitted(spec), objective="wasserstein", critic_steps=5, critic_warmup=100, clip=0.01)
-    optim = Optim(name="rmsprop", lr=5e-5, betas=(0.0, 0.99))
-    return Recipe(model=config, train=Train(rounds=10_000, batch_size=64, optim=pair(optim)))
+    optim = OptimConfig(name="rmsprop", lr=5e-5, betas=(0.0, 0.99))
+    return Recipe(model=config, train=TrainConfig(rounds=10_000, batch_size=64, optim=pair(optim)))
 
 
 @register()
@@ -99,19 +99,19 @@ def wgan_gp(spec: DataSpec) -> Recipe:
     """
     config = replace(fitted(spec), objective="wasserstein", critic_steps=5, gradient_penalty=10.0, norm="none")
     if spec.kind == "table":
-        fast = Optim(lr=2e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
-        train = Train(rounds=6_000, batch_size=256, optim=pair(fast), ema={"generator": 20_000.0})
+        fast = OptimConfig(lr=2e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
+        train = TrainConfig(rounds=6_000, batch_size=256, optim=pair(fast), ema={"generator": 20_000.0})
         return Recipe(model=replace(config, gradient_penalty=0.1), train=train)
-    optim = Optim(lr=1e-4, betas=(0.5, 0.9))
-    return Recipe(model=config, train=Train(rounds=10_000, batch_size=64, optim=pair(optim)))
+    optim = OptimConfig(lr=1e-4, betas=(0.5, 0.9))
+    return Recipe(model=config, train=TrainConfig(rounds=10_000, batch_size=64, optim=pair(optim)))
 
 
 @register()
 def hinge_gan(spec: DataSpec) -> Recipe:
     """A GAN with the hinge objective and spectral normalisation (Lim & Ye, 2017; Miyato et al., 2018)."""
     config = replace(fitted(spec, 8), objective="hinge", spectral=True, norm="none")
-    optim = Optim(lr=2e-4, betas=(0.0, 0.9))
-    return Recipe(model=config, train=Train(rounds=10_000, batch_size=64, optim=pair(optim)))
+    optim = OptimConfig(lr=2e-4, betas=(0.0, 0.9))
+    return Recipe(model=config, train=TrainConfig(rounds=10_000, batch_size=64, optim=pair(optim)))
 
 
 # --- references -------------------------------------------------------------------------------------------------------
@@ -165,8 +165,8 @@ def gan_2014(spec: DataSpec) -> Recipe:
         norm="none",
         prior="uniform",
     )
-    optim = Optim(name="sgd", lr=0.1, momentum=0.5, schedule="linear", final=1e-5)
-    train = Train(rounds=125_000, batch_size=100, optim=pair(optim))
+    optim = OptimConfig(name="sgd", lr=0.1, momentum=0.5, schedule="linear", final=1e-5)
+    train = TrainConfig(rounds=125_000, batch_size=100, optim=pair(optim))
     return replace(gan(spec), model=config, train=train)
 
 
@@ -182,7 +182,7 @@ def dcgan_lsun(spec: DataSpec) -> Recipe:
     return replace(dcgan(spec), model=replace(classic(spec), width=128, kernel=5))
 
 
-PROTOCOL = Evaluate(reference="train", examples=50_000, samples=50_000)
+PROTOCOL = EvaluateConfig(reference="train", examples=50_000, samples=50_000)
 """How the literature measures FID on CIFAR-10: 50,000 samples against the 50,000 training images."""
 
 
@@ -234,5 +234,5 @@ def wgan_gp_cifar10(spec: DataSpec) -> Recipe:
         critic_steps=5,
         gradient_penalty=10.0,
     )
-    optim = Optim(lr=2e-4, betas=(0.0, 0.9), schedule="linear")
-    return Recipe(model=config, train=Train(rounds=100_000, batch_size=64, optim=pair(optim)), evaluate=PROTOCOL)
+    optim = OptimConfig(lr=2e-4, betas=(0.0, 0.9), schedule="linear")
+    return Recipe(model=config, train=TrainConfig(rounds=100_000, batch_size=64, optim=pair(optim)), evaluate=PROTOCOL)

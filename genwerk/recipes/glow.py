@@ -7,7 +7,7 @@ from dataclasses import replace
 from genwerk.core.spec import DataSpec
 from genwerk.families.glow import GlowConfig
 from genwerk.nn.flows.image import halvings
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> GlowConfig:
@@ -20,8 +20,10 @@ def fitted(spec: DataSpec) -> GlowConfig:
 @register()
 def glow(spec: DataSpec) -> Recipe:
     """Glow: learned mixing of the channels between couplings, at several scales (Kingma & Dhariwal, 2018)."""
-    optim = Optim(name="adamax", lr=2e-3 if spec.side < 16 else 1e-3, schedule="cosine", warmup=100, clip_norm=50.0)
-    return Recipe(model=fitted(spec), train=Train(rounds=5_000, batch_size=64, optim={"model": optim}))
+    optim = OptimConfig(
+        name="adamax", lr=2e-3 if spec.side < 16 else 1e-3, schedule="cosine", warmup=100, clip_norm=50.0
+    )
+    return Recipe(model=fitted(spec), train=TrainConfig(rounds=5_000, batch_size=64, optim={"model": optim}))
 
 
 @register()
@@ -44,10 +46,10 @@ def glow_cifar10(spec: DataSpec) -> Recipe:
     return replace(
         glow(spec),
         model=replace(fitted(spec), steps=max(2, pixels if pixels >= 16 else 4), channels=max(16, pixels**2 // 2)),
-        train=Train(
+        train=TrainConfig(
             rounds=800_000,
             batch_size=64,
-            optim={"model": Optim(name="adamax", lr=1e-3, warmup=7_800, clip_norm=50.0)},
+            optim={"model": OptimConfig(name="adamax", lr=1e-3, warmup=7_800, clip_norm=50.0)},
             ema={"model": 50_000},
             log_every=500,
             sample_every=20_000,

@@ -12,7 +12,7 @@ from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusionConfig
 from genwerk.recipes import autoencoder_kl as first
 from genwerk.recipes import clip as second
-from genwerk.training.settings import Evaluate, Optim, Recipe, Train, register
+from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
 
 MOST = 8
 """Groups of channels that are normalised together, at most."""
@@ -53,10 +53,10 @@ def latent_diffusion(spec: DataSpec) -> Recipe:
     optim["autoencoder.discriminator"] = autoencoder.train.optim["discriminator"]
     if config.text is not None:
         optim["text"] = second.clip(spec).train.optim["model"]
-    optim["prior"] = Optim(name="adamw", lr=1e-3, schedule="cosine", warmup=200, clip_norm=1.0)
+    optim["prior"] = OptimConfig(name="adamw", lr=1e-3, schedule="cosine", warmup=200, clip_norm=1.0)
     train = replace(autoencoder.train, optim=optim, ema={"prior": 20_000.0})
     model = replace(config, text_rounds=2_000, text_batch=128, prior_rounds=10_000, prior_batch=64)
-    return Recipe(model=model, train=train, evaluate=Evaluate(samples=2_000))
+    return Recipe(model=model, train=train, evaluate=EvaluateConfig(samples=2_000))
 
 
 @register(replace(second.SCENES, shape=(3, 16, 16)))
@@ -73,7 +73,7 @@ def latent_scenes(spec: DataSpec) -> Recipe:
     assert isinstance(base.model, LatentDiffusionConfig)
     stage = first.autoencoder_kl_scenes(spec)
     reader = second.clip_scenes(spec)
-    train: Train = replace(
+    train: TrainConfig = replace(
         base.train,
         rounds=stage.train.rounds,
         batch_size=stage.train.batch_size,
@@ -120,7 +120,7 @@ def latent_faces(spec: DataSpec) -> Recipe:
         prior_batch=48,
     )
     optim = {part: settings for part, settings in base.train.optim.items() if part in ("text", "prior")}
-    optim["autoencoder"] = Optim(lr=5e-4, schedule="cosine", warmup=100, final=0.05)
+    optim["autoencoder"] = OptimConfig(lr=5e-4, schedule="cosine", warmup=100, final=0.05)
     train = replace(
         base.train,
         rounds=6_000,

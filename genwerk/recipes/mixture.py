@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.mixture import MixtureConfig
-from genwerk.training.settings import Recipe, Train, register
+from genwerk.training.settings import Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> MixtureConfig:
@@ -25,5 +25,5 @@ def fitted(spec: DataSpec) -> MixtureConfig:
 @register()
 def mixture(spec: DataSpec) -> Recipe:
     """A Gaussian mixture by EM; BIC chooses the number of components (Dempster et al., 1977; Schwarz, 1978)."""
-    train = Train(rounds=100, batch_size=0, log_every=1, sample_every=0, evaluate_every=0, save_every=20)
+    train = TrainConfig(rounds=100, batch_size=0, log_every=1, sample_every=0, evaluate_every=0, save_every=20)
     return Recipe(model=fitted(spec), train=train)

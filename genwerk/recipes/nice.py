@@ -7,7 +7,7 @@ from dataclasses import replace
 from genwerk.core.spec import DataSpec
 from genwerk.families.nice import NICEConfig
 from genwerk.recipes.autoregressive_flow import tails
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> NICEConfig:
@@ -20,8 +20,8 @@ def fitted(spec: DataSpec) -> NICEConfig:
 @register()
 def nice(spec: DataSpec) -> Recipe:
     """NICE: additive couplings with a logistic prior (Dinh et al., 2015)."""
-    optim = Optim(lr=1e-3, schedule="cosine", warmup=100, clip_norm=10.0)
-    return Recipe(model=fitted(spec), train=Train(rounds=5_000, optim={"model": optim}))
+    optim = OptimConfig(lr=1e-3, schedule="cosine", warmup=100, clip_norm=10.0)
+    return Recipe(model=fitted(spec), train=TrainConfig(rounds=5_000, optim={"model": optim}))
 
 
 @register()
@@ -35,10 +35,10 @@ def nice_mnist(spec: DataSpec) -> Recipe:
     """
     return replace(
         nice(spec),
-        train=Train(
+        train=TrainConfig(
             rounds=3_500,
             batch_size=200,
-            optim={"model": Optim(lr=1e-3, schedule="cosine", warmup=200, clip_norm=50.0)},
+            optim={"model": OptimConfig(lr=1e-3, schedule="cosine", warmup=200, clip_norm=50.0)},
             log_every=200,
             sample_every=1_750,
             evaluate_every=500,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.pixelcnn import PixelCNNConfig
-from genwerk.training.settings import DIGITS, Evaluate, Optim, Recipe, Train, register
+from genwerk.training.settings import DIGITS, EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
 
 BINARY = replace(DIGITS, levels=2)
 """Small pictures of black and white, which binarisation leaves as they are."""
@@ -28,8 +28,8 @@ def fitted(spec: DataSpec) -> PixelCNNConfig:
 @register()
 def pixelcnn(spec: DataSpec) -> Recipe:
     """A PixelCNN that fits its size to the images: grey, coloured, of a palette or of names."""
-    optim = Optim(lr=2e-3, betas=(0.9, 0.99), schedule="cosine", warmup=100, clip_norm=10.0)
-    return Recipe(model=fitted(spec), train=Train(rounds=5_000, batch_size=64, optim={"model": optim}))
+    optim = OptimConfig(lr=2e-3, betas=(0.9, 0.99), schedule="cosine", warmup=100, clip_norm=10.0)
+    return Recipe(model=fitted(spec), train=TrainConfig(rounds=5_000, batch_size=64, optim={"model": optim}))
 
 
 @register()
@@ -54,11 +54,11 @@ def pixelcnn_mnist(spec: DataSpec) -> Recipe:
     one of this recipe. Measured: 84.35 nats after 33,000 rounds, 105 minutes of one core:
     `genwerk train pixelcnn-mnist --data MNIST_FOLDER --out runs/pixelcnn-mnist`.
     """
-    optim = Optim(lr=2.5e-3, betas=(0.9, 0.99), schedule="cosine", warmup=200, clip_norm=50.0)
+    optim = OptimConfig(lr=2.5e-3, betas=(0.9, 0.99), schedule="cosine", warmup=200, clip_norm=50.0)
     return replace(
         pixelcnn(spec),
         model=PixelCNNConfig(width=16, layers=15, head=32, binarise="dynamic"),
-        train=Train(
+        train=TrainConfig(
             rounds=33_000,
             batch_size=32,
             optim={"model": optim},
@@ -67,7 +67,7 @@ def pixelcnn_mnist(spec: DataSpec) -> Recipe:
             evaluate_every=2_000,
             save_every=1_000,
         ),
-        evaluate=Evaluate(samples=0),
+        evaluate=EvaluateConfig(samples=0),
     )
 
 
@@ -88,13 +88,16 @@ def pixelcnn_cifar10(spec: DataSpec) -> Recipe:
     van den Oord et al., 2016, table 5: 3.14 bits/dim on the test part, 3.08 on the training part. Smaller data
     get a smaller network: `genwerk train pixelcnn-cifar10 --data CIFAR10_FOLDER --out runs/pixelcnn-cifar10`.
     """
-    config, optim = fitted(spec), Optim(lr=1e-3, betas=(0.9, 0.99), schedule="cosine", warmup=1_000, clip_norm=10.0)
+    config, optim = (
+        fitted(spec),
+        OptimConfig(lr=1e-3, betas=(0.9, 0.99), schedule="cosine", warmup=1_000, clip_norm=10.0),
+    )
     if spec.dims >= 3 * 32 * 32:
         config = PixelCNNConfig(width=128, layers=15, head=1024)
     return replace(
         pixelcnn(spec),
         model=config,
-        train=Train(
+        train=TrainConfig(
             rounds=100_000,
             batch_size=128,
             optim={"model": optim},

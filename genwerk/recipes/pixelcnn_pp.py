@@ -7,7 +7,7 @@ from math import log
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.pixelcnn_pp import PixelCNNPPConfig
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> PixelCNNPPConfig:
@@ -25,9 +25,9 @@ def fitted(spec: DataSpec) -> PixelCNNPPConfig:
 def pixelcnn_pp(spec: DataSpec) -> Recipe:
     """PixelCNN++ with a network fitted to the image: intensities of any depth, by a mixture of logistics."""
     small = spec.side < 16
-    optim = Optim(lr=5e-3 if small else 2e-3, schedule="cosine", warmup=20 if small else 200)
+    optim = OptimConfig(lr=5e-3 if small else 2e-3, schedule="cosine", warmup=20 if small else 200)
     rounds = 2_000 if small else 10_000
-    return Recipe(model=fitted(spec), train=Train(rounds=rounds, batch_size=32, optim={"model": optim}))
+    return Recipe(model=fitted(spec), train=TrainConfig(rounds=rounds, batch_size=32, optim={"model": optim}))
 
 
 @register()
@@ -47,10 +47,10 @@ def pixelcnn_pp_cifar10(spec: DataSpec) -> Recipe:
         model=replace(
             fitted(spec), filters=5 * pixels, blocks=1 + pixels // 8, resolutions=3, components=10, dropout=0.5
         ),
-        train=Train(
+        train=TrainConfig(
             rounds=rounds,
             batch_size=batch_size,
-            optim={"model": Optim(lr=1e-3, betas=(0.95, 0.9995), schedule="linear", final=final)},
+            optim={"model": OptimConfig(lr=1e-3, betas=(0.95, 0.9995), schedule="linear", final=final)},
             ema={"model": round(log(0.5) / log(0.9995) * batch_size)},
             precision="bfloat16",
             log_every=500,

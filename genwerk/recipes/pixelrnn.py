@@ -7,7 +7,7 @@ from math import prod
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.pixelrnn import PixelRNNConfig
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 PALETTE = tuple((level, level, level) for level in range(167))
 """A palette of as many colours as the Pokemon creatures have, to show the recipe on where there are no data."""
@@ -29,8 +29,8 @@ def fitted(spec: DataSpec) -> PixelRNNConfig:
 @register()
 def pixelrnn(spec: DataSpec) -> Recipe:
     """A PixelRNN of Diagonal BiLSTMs, which see all that stands before a pixel, for images of any kind."""
-    optim = Optim(lr=3e-3, schedule="cosine", warmup=100, clip_norm=10.0)
-    return Recipe(model=fitted(spec), train=Train(rounds=10_000, batch_size=32, optim={"model": optim}))
+    optim = OptimConfig(lr=3e-3, schedule="cosine", warmup=100, clip_norm=10.0)
+    return Recipe(model=fitted(spec), train=TrainConfig(rounds=10_000, batch_size=32, optim={"model": optim}))
 
 
 @register()
@@ -49,11 +49,11 @@ def pixelrnn_mnist(spec: DataSpec) -> Recipe:
     68 minutes of one CPU core, 18,000 rounds (--train.rounds 18000), gave 82.08 nats:
     `genwerk train pixelrnn-mnist --data MNIST_FOLDER --out runs/pixelrnn-mnist`.
     """
-    optim = Optim(lr=2e-3, schedule="cosine", warmup=500, clip_norm=10.0)
+    optim = OptimConfig(lr=2e-3, schedule="cosine", warmup=500, clip_norm=10.0)
     return replace(
         pixelrnn(spec),
         model=PixelRNNConfig(cell="diagonal", width=32, layers=1, head=32, binarise="dynamic"),
-        train=Train(
+        train=TrainConfig(
             rounds=200_000,
             batch_size=32,
             optim={"model": optim},
@@ -73,11 +73,11 @@ def pixelrnn_pokemon(spec: DataSpec) -> Recipe:
     names: they are embedded, and predicted by a softmax of 167. A round takes 0.15 s of one CPU core:
     `genwerk train pixelrnn-pokemon --data POKEMON_FOLDER --out runs/pixelrnn-pokemon`.
     """
-    optim = Optim(lr=5e-3, schedule="cosine", warmup=50, clip_norm=1.0)
+    optim = OptimConfig(lr=5e-3, schedule="cosine", warmup=50, clip_norm=1.0)
     return replace(
         pixelrnn(spec),
         model=PixelRNNConfig(cell="diagonal", width=48, layers=1, head=96, embedding=16),
-        train=Train(
+        train=TrainConfig(
             rounds=3_000,
             batch_size=16,
             optim={"model": optim},

@@ -8,7 +8,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.families.realnvp import RealNVPConfig
 from genwerk.nn.flows.image import halvings
 from genwerk.recipes.autoregressive_flow import DECAY, tails
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> RealNVPConfig:
@@ -30,10 +30,10 @@ def fitted(spec: DataSpec) -> RealNVPConfig:
 def realnvp(spec: DataSpec) -> Recipe:
     """RealNVP: couplings that scale and shift, for tables, and at several scales for images (Dinh et al., 2017)."""
     image, narrow = spec.kind == "image", spec.kind == "table" and spec.dims <= 4
-    optim = Optim(lr=1e-3 if image else 2e-3, schedule="cosine", warmup=100, clip_norm=10.0)
+    optim = OptimConfig(lr=1e-3 if image else 2e-3, schedule="cosine", warmup=100, clip_norm=10.0)
     if spec.kind == "table" and not narrow:
         optim = replace(optim, name="adamw", weight_decay=DECAY)
-    train = Train(rounds=7_500 if narrow else 5_000, batch_size=64 if image else 256, optim={"model": optim})
+    train = TrainConfig(rounds=7_500 if narrow else 5_000, batch_size=64 if image else 256, optim={"model": optim})
     return Recipe(model=fitted(spec), train=train)
 
 
@@ -71,10 +71,10 @@ def realnvp_mnist(spec: DataSpec) -> Recipe:
     return replace(
         realnvp(spec),
         model=replace(fitted(spec), channels=16 if small else 32, blocks=1),
-        train=Train(
+        train=TrainConfig(
             rounds=4_000,
             batch_size=64,
-            optim={"model": Optim(lr=1e-3, schedule="cosine", warmup=200, clip_norm=50.0)},
+            optim={"model": OptimConfig(lr=1e-3, schedule="cosine", warmup=200, clip_norm=50.0)},
             log_every=200,
             sample_every=2_000,
             evaluate_every=500,
@@ -97,10 +97,10 @@ def realnvp_cifar10(spec: DataSpec) -> Recipe:
     return replace(
         realnvp(spec),
         model=replace(fitted(spec), channels=max(8, 2 * side), blocks=max(1, side // 4)),
-        train=Train(
+        train=TrainConfig(
             rounds=200_000,
             batch_size=64,
-            optim={"model": Optim(lr=1e-3, schedule="cosine", warmup=1_000, clip_norm=50.0)},
+            optim={"model": OptimConfig(lr=1e-3, schedule="cosine", warmup=1_000, clip_norm=50.0)},
             precision="bfloat16",
             log_every=500,
             sample_every=20_000,

@@ -8,7 +8,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.families.stylegan import StyleGANConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.gan import PROTOCOL, pair
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
 def tiny(spec: DataSpec) -> bool:
@@ -31,9 +31,9 @@ def published(spec: DataSpec, width: int) -> StyleGANConfig:
 @register()
 def stylegan(spec: DataSpec) -> Recipe:
     """StyleGAN with networks fitted to the data's size: styles by layer, noise by pixel, R1, averaged generator."""
-    optim = Optim(lr=4e-3 if tiny(spec) else 2e-3, betas=(0.0, 0.99))
+    optim = OptimConfig(lr=4e-3 if tiny(spec) else 2e-3, betas=(0.0, 0.99))
     half_life = 2_000.0 if tiny(spec) else 10_000.0
-    train = Train(rounds=20_000, batch_size=32, optim=pair(optim), ema={"generator": half_life})
+    train = TrainConfig(rounds=20_000, batch_size=32, optim=pair(optim), ema={"generator": half_life})
     return Recipe(model=fitted(spec), train=train)
 
 
@@ -47,7 +47,7 @@ def stylegan_mnist(spec: DataSpec) -> Recipe:
     networks make one shape in all samples (67.6 after 1,200 rounds):
     `genwerk train stylegan-mnist --data MNIST_FOLDER --out runs/stylegan-mnist`.
     """
-    optim = Optim(lr=2e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
+    optim = OptimConfig(lr=2e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
     base = stylegan(spec)
     train = replace(base.train, rounds=3_325, optim=pair(optim), ema={"generator": 10_000.0}, evaluate_every=2_500)
     model = replace(fitted(spec), width=16, cap=64, mapping=2)
@@ -63,7 +63,7 @@ def stylegan_faces(spec: DataSpec) -> Recipe:
     0.03, ceiling 53), precision 0.96, recall 0.63: `genwerk train stylegan-faces --data FACES_FOLDER --out runs/faces`.
     """
     base = stylegan(spec)
-    optim = Optim(lr=2e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
+    optim = OptimConfig(lr=2e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
     train = replace(base.train, rounds=5_000, optim=pair(optim), sample_every=500, evaluate_every=1_000, save_every=500)
     return replace(base, model=replace(fitted(spec), width=16), train=train)
 
@@ -79,8 +79,10 @@ def stylegan_faces_gpu(spec: DataSpec) -> Recipe:
     `genwerk train stylegan-faces-gpu --data FACES_FOLDER --out runs/faces --device cuda`.
     """
     model = replace(published(spec, 256), r1=1.0, r1_every=4)
-    optim = Optim(lr=2e-3, betas=(0.0, 0.99))
-    train = Train(rounds=32_000, batch_size=64, optim=pair(optim), ema={"generator": 10_000.0}, precision="bfloat16")
+    optim = OptimConfig(lr=2e-3, betas=(0.0, 0.99))
+    train = TrainConfig(
+        rounds=32_000, batch_size=64, optim=pair(optim), ema={"generator": 10_000.0}, precision="bfloat16"
+    )
     return Recipe(model=model, train=train)
 
 
@@ -108,6 +110,8 @@ def stylegan2_ada_cifar10(spec: DataSpec) -> Recipe:
         r1_every=16,
         augment="ada",
     )
-    optim = Optim(lr=2.5e-3, betas=(0.0, 0.99))
-    train = Train(rounds=50_000, batch_size=64, optim=pair(optim), ema={"generator": 500_000.0}, precision="bfloat16")
+    optim = OptimConfig(lr=2.5e-3, betas=(0.0, 0.99))
+    train = TrainConfig(
+        rounds=50_000, batch_size=64, optim=pair(optim), ema={"generator": 500_000.0}, precision="bfloat16"
+    )
     return Recipe(model=model, train=train, evaluate=PROTOCOL)

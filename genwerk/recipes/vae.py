@@ -7,7 +7,7 @@ from dataclasses import replace
 from genwerk.core.spec import DataSpec
 from genwerk.families.vae import VAEConfig
 from genwerk.recipes.autoencoder import MNIST, conv_widths
-from genwerk.training.settings import Evaluate, Optim, Recipe, Train, register
+from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> VAEConfig:
@@ -31,8 +31,8 @@ def fitted(spec: DataSpec) -> VAEConfig:
 @register()
 def vae(spec: DataSpec) -> Recipe:
     """A VAE that fits its network and its likelihood to the data."""
-    optim = Optim(lr=1e-3, schedule="cosine", warmup=200)
-    return Recipe(model=fitted(spec), train=Train(rounds=5_000, optim={"model": optim}))
+    optim = OptimConfig(lr=1e-3, schedule="cosine", warmup=200)
+    return Recipe(model=fitted(spec), train=TrainConfig(rounds=5_000, optim={"model": optim}))
 
 
 @register()
@@ -75,14 +75,14 @@ def vae_mnist(spec: DataSpec) -> Recipe:
     return replace(
         vae(spec),
         model=VAEConfig(widths=(400, 400), activation="silu", latent=40),
-        train=Train(
+        train=TrainConfig(
             rounds=40_000,
             batch_size=128,
-            optim={"model": Optim(lr=3e-3, schedule="cosine", warmup=500)},
+            optim={"model": OptimConfig(lr=3e-3, schedule="cosine", warmup=500)},
             log_every=500,
             sample_every=10_000,
             evaluate_every=10_000,
             save_every=10_000,
         ),
-        evaluate=Evaluate(draws=500),
+        evaluate=EvaluateConfig(draws=500),
     )

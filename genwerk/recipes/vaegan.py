@@ -9,10 +9,10 @@ from genwerk.families.vaegan import VAEGANConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.began import BETAS, THUMBNAILS
 from genwerk.recipes.gan import small
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
-def trio(optim: Optim) -> dict[str, Optim]:
+def trio(optim: OptimConfig) -> dict[str, OptimConfig]:
     """The optimisers of the three players, alike."""
     return {"encoder": optim, "decoder": optim, "discriminator": optim}
 
@@ -35,8 +35,8 @@ def vaegan(spec: DataSpec) -> Recipe:
 
     Adam in place of the paper's RMSProp.
     """
-    optim = Optim(lr=5e-4 if small(spec) else 2e-4, betas=BETAS)
-    train = Train(rounds=4_000 if small(spec) else 50_000, batch_size=64, optim=trio(optim))
+    optim = OptimConfig(lr=5e-4 if small(spec) else 2e-4, betas=BETAS)
+    train = TrainConfig(rounds=4_000 if small(spec) else 50_000, batch_size=64, optim=trio(optim))
     return Recipe(model=fitted(spec), train=train)
 
 
@@ -62,9 +62,9 @@ def vaegan_faces(spec: DataSpec) -> Recipe:
     Larsen et al., 2016, section 4.1 and their published script: RMSProp at 3e-4, batches of 64.
     `genwerk train vaegan-faces --data FACES_FOLDER --out runs/vaegan-faces`.
     """
-    optim = Optim(name="rmsprop", lr=3e-4, betas=(0.0, 0.9))
+    optim = OptimConfig(name="rmsprop", lr=3e-4, betas=(0.0, 0.9))
     return replace(
         vaegan(spec),
         model=VAEGANConfig(norm="batch", gamma=1e-3),
-        train=Train(rounds=50_000, batch_size=64, optim=trio(optim), sample_every=2_000),
+        train=TrainConfig(rounds=50_000, batch_size=64, optim=trio(optim), sample_every=2_000),
     )

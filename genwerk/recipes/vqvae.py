@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
-from genwerk.families.latent import LatentConfig
 from genwerk.families.pixelcnn import PixelCNNConfig
+from genwerk.families.two_stage import TwoStageConfig
 from genwerk.families.vqvae import VQVAEConfig
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> VQVAEConfig:
@@ -25,8 +25,8 @@ def vqvae(spec: DataSpec) -> Recipe:
     The codebook's averages decay by 0.95 a round, for these trainings are short; the paper has 0.99. Images below 16
     pixels have 64 entries, each for about 2 x 2 pixels.
     """
-    optim = Optim(lr=3e-3, schedule="cosine", warmup=50)
-    return Recipe(model=fitted(spec), train=Train(rounds=5_000, optim={"model": optim}))
+    optim = OptimConfig(lr=3e-3, schedule="cosine", warmup=50)
+    return Recipe(model=fitted(spec), train=TrainConfig(rounds=5_000, optim={"model": optim}))
 
 
 @register()
@@ -45,9 +45,9 @@ def vqvae_pixelcnn(spec: DataSpec) -> Recipe:
         head=64,
         conditional=bool(spec.classes),
     )
-    optim = {"autoencoder": base.train.optim["model"], "prior": Optim(lr=2e-3, schedule="cosine", warmup=50)}
+    optim = {"autoencoder": base.train.optim["model"], "prior": OptimConfig(lr=2e-3, schedule="cosine", warmup=50)}
     return replace(
-        base, model=LatentConfig(autoencoder=base.model, prior=prior), train=replace(base.train, optim=optim)
+        base, model=TwoStageConfig(autoencoder=base.model, prior=prior), train=replace(base.train, optim=optim)
     )
 
 

@@ -7,7 +7,7 @@ from math import log2
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.wavenet import WaveNetConfig
-from genwerk.training.settings import Evaluate, Optim, Recipe, Train, register
+from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
 
 SOUND = DataSpec(kind="audio", shape=(1, 96), sample_rate=8000)
 DIGITS = replace(SOUND, classes=tuple("0123456789"))
@@ -44,13 +44,13 @@ def wavenet(spec: DataSpec) -> Recipe:
     """A WaveNet that fits its field to the sample rate and the length of mono sounds."""
     return Recipe(
         model=fitted(spec),
-        train=Train(
+        train=TrainConfig(
             rounds=20_000,
             batch_size=8,
-            optim={"model": Optim(lr=3e-3, schedule="cosine", warmup=200)},
+            optim={"model": OptimConfig(lr=3e-3, schedule="cosine", warmup=200)},
             evaluate_every=2_000,
         ),
-        evaluate=Evaluate(examples=500, samples=0),
+        evaluate=EvaluateConfig(examples=500, samples=0),
     )
 
 

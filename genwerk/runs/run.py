@@ -20,7 +20,7 @@ from genwerk.core.errors import BadFile, BadInput, Unwritable
 from genwerk.core.files import open_own, open_regular, parse_json, read_json, write_atomically
 from genwerk.core.model import Model, build
 from genwerk.core.printable import printable
-from genwerk.data import Data, Splits, open_data
+from genwerk.data import DataConfig, Splits, open_data
 from genwerk.data.parts import changed
 from genwerk.evaluation.report import Report, evaluate, judge
 from genwerk.modalities.pictures import write_examples
@@ -41,7 +41,7 @@ from genwerk.training.events import (
     Watched,
 )
 from genwerk.training.runtime import Device
-from genwerk.training.settings import Recipe, Train, to_json
+from genwerk.training.settings import Recipe, TrainConfig, to_json
 from genwerk.training.trainer import Trainer
 
 
@@ -69,7 +69,7 @@ def load(path: Path | str, *, device: Device = "auto") -> Model:
 
 def train(
     recipe: str | Recipe,
-    data: str | Data | Splits | None = None,
+    data: str | DataConfig | Splits | None = None,
     *,
     out: Path | str | None = None,
     rounds: int | None = None,
@@ -100,8 +100,8 @@ def train(
         return training.run
 
 
-def _settings(recipe: str | Recipe, data: str | Data | None) -> Data:
-    if isinstance(data, Data):
+def _settings(recipe: str | Recipe, data: str | DataConfig | None) -> DataConfig:
+    if isinstance(data, DataConfig):
         return data
     own = recipe.data if isinstance(recipe, Recipe) else recipes.find(recipe).make(recipes.find(recipe).spec).data
     settings = own if data is None else replace(own, source=data)
@@ -110,7 +110,7 @@ def _settings(recipe: str | Recipe, data: str | Data | None) -> Data:
     return settings
 
 
-def _present(train: Train, model: Model, name: str) -> Train:
+def _present(train: TrainConfig, model: Model, name: str) -> TrainConfig:
     """``train`` without those players of the recipe ``name`` that ``model``, as its settings are now, does not have."""
     if name not in recipes.REGISTRY:
         return train

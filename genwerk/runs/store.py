@@ -29,12 +29,10 @@ from genwerk.core.errors import BadFile, BadInput, Unwritable
 from genwerk.core.files import flush, flush_folder, open_own, open_regular, read_json
 from genwerk.core.model import Model, build, build_within
 from genwerk.core.spec import DataSpec
+from genwerk.runs.formats import FORMAT, current
 from genwerk.training.checkpointer import TrainerState, check_tensor
 from genwerk.training.choice import stored_choice
 from genwerk.training.settings import Recipe, from_json, to_json
-
-FORMAT = 1
-"""Version of the layout written here; newer ones are refused by name."""
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
 
@@ -115,9 +113,10 @@ def read_config(path: Path) -> tuple[str, Recipe, DataSpec, dict[str, str]]:
     config = read_json(path)
     if config.get("library") != "genwerk":
         raise BadFile(f"{path} was not written by Genwerk; point at a folder that `genwerk train` made")
+    config = current(config)
     if config.get("format") != FORMAT:
         raise BadFile(
-            f"{path} has format {config.get('format')!r} and this Genwerk ({__version__}) reads format {FORMAT}; "
+            f"{path} has format {config.get('format')!r} and this Genwerk ({__version__}) reads up to {FORMAT}; "
             f"the run was written by version {config.get('version')!r}: install that one or a newer one"
         )
     name = from_json(str, config.get("name"), f"{path}: name")

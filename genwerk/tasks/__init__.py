@@ -3,7 +3,7 @@
 from genwerk.core.batching import in_batches
 from genwerk.tasks.conditioning import Unsupported, require
 from genwerk.tasks.latents import (
-    Path,
+    LatentPath,
     Span,
     encode,
     interpolate,
@@ -21,7 +21,7 @@ from genwerk.tasks.sampling import between, complete, edit, joined, sample, samp
 __all__ = [
     "Likelihood",
     "Neighbours",
-    "Path",
+    "LatentPath",
     "Span",
     "Unsupported",
     "between",

@@ -20,7 +20,7 @@ from math import exp, isfinite, log
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Scores
+from genwerk.core.abilities import HasLikelihood
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch, DataSpec, Prior
 from genwerk.tasks import Unsupported, in_batches, require
@@ -92,7 +92,7 @@ def classify(model: Model, batch: Batch, prior: Tensor | Prior = "train", temper
 
 def classes_of(model: Model) -> int:
     """Number of classes that ``model`` tells apart; :class:`Unsupported` says why where it cannot classify."""
-    require(model, "classify", "scores")
+    require(model, "classify", "has-likelihood")
     if getattr(model, "condition", "none") != "label":
         raise Unsupported(
             f"classify needs a density of each class, and this {type(model).__name__} is not told the label; train one "
@@ -103,7 +103,7 @@ def classes_of(model: Model) -> int:
 
 def log_likelihoods(model: Model, x: Tensor) -> Tensor:
     """log p(x | c) in nats of every class with shape (n, k), float64 on the CPU."""
-    assert isinstance(model, Scores)
+    assert isinstance(model, HasLikelihood)
     x, score = x.to(model.device), model.log_prob
     labels = torch.arange(len(model.spec.classes), device=x.device)
     return torch.stack([in_batches(score, x, label.expand(len(x))).double().cpu() for label in labels], 1)

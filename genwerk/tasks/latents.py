@@ -43,16 +43,16 @@ def reconstruct(model: Model, batch: Batch) -> Tensor:
     return in_batches(lambda x, c: decode(encode(x, c), c), batch.x, condition_for(model, batch))
 
 
-Path = Literal["line", "sphere"]
+LatentPath = Literal["line", "sphere"]
 
 
-def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: Path = "line") -> Tensor:
+def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: LatentPath = "line") -> Tensor:
     """The examples on the way from each of ``start`` to each of ``end`` in latent space, as :func:`way` shows it.
 
     A model that decodes latents of a prior and does not encode is steered instead (:mod:`genwerk.tasks.steering`): it
     interpolates between samples by their numbers, or between the projections of examples.
     """
-    if "steers" in abilities(model) and "encodes" not in abilities(model):
+    if "has-latent-prior" in abilities(model) and "encodes" not in abilities(model):
         raise Unsupported(
             f"{type(model).__name__} has no encoder to place examples in its latent space; project them first "
             "(--project), or interpolate between samples, by their numbers"
@@ -70,7 +70,7 @@ def way(
     a: Tensor,
     b: Tensor,
     steps: int,
-    path: Path,
+    path: LatentPath,
     condition: Tensor | None = None,
     until: Tensor | None = None,
 ) -> Tensor:

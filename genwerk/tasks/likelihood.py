@@ -9,7 +9,7 @@ from math import log, sqrt
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Bounds, Scores, Told, Weighs, abilities, told_what
+from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, ImportanceWeighted, Told, abilities, told_what
 from genwerk.core.batching import batches
 from genwerk.core.model import Model
 from genwerk.core.noise import Seeds
@@ -55,8 +55,12 @@ def log_likelihood(
     For importance-weighted bounds the draws are taken in one batched pass a chunk of examples; the effective sample
     size (sum w)^2 / sum w^2 says how much a bound of K draws can be trusted (Burda et al., 2015, arXiv:1509.00519).
     """
-    if not isinstance(model, (Scores, Bounds)):
-        require(model, "log-likelihood", "scores" if "bounds" in abilities(model) else "bounds")
+    if not isinstance(model, (HasLikelihood, BoundsLikelihood)):
+        require(
+            model,
+            "log-likelihood",
+            "has-likelihood" if "bounds-likelihood" in abilities(model) else "bounds-likelihood",
+        )
     if draws < 1:
         raise ValueError(f"{draws} draws cannot estimate a bound; ask for 1 or more")
     values: list[Tensor] = []
@@ -67,16 +71,16 @@ def log_likelihood(
     def scored(rows: slice) -> Tensor:
         batch, seeds = data.batch(rows), Seeds(seed, rows.start)
         x, c = batch.x.to(model.device), condition_for(model, batch)
-        if isinstance(model, Scores):
+        if isinstance(model, HasLikelihood):
             return model.log_prob(x, c)
-        if isinstance(model, Weighs):
+        if isinstance(model, ImportanceWeighted):
             return model.log_weights(x, draws, c, seed=seeds)
-        assert isinstance(model, Bounds)
+        assert isinstance(model, BoundsLikelihood)
         return model.log_prob_bound(x, draws, c, seed=seeds)
 
     with torch.no_grad():
         for found in batches(scored, n, model.device):
-            if isinstance(model, Weighs):
+            if isinstance(model, ImportanceWeighted):
                 values.append(torch.logsumexp(found, 1) - log(draws))
                 sizes.append(torch.exp(2 * torch.logsumexp(found, 1) - torch.logsumexp(2 * found, 1)))
             else:
@@ -87,9 +91,9 @@ def log_likelihood(
     return Likelihood(
         nats=mean,
         standard_error=nats.std().item() / sqrt(len(nats)) if len(nats) > 1 else float("nan"),
-        exact=isinstance(model, Scores),
+        exact=isinstance(model, HasLikelihood),
         given=GIVEN[told_what(model)],
-        draws=None if isinstance(model, Scores) else draws,
+        draws=None if isinstance(model, HasLikelihood) else draws,
         ess=torch.cat(sizes).double().mean().item() if sizes else None,
         bits_per_dim=bits,
         derivation=derivation,
@@ -102,7 +106,7 @@ def bits_per_dim(model: Model, nats: float) -> tuple[float | None, str]:
 
     ``log_prob`` is in nats of the stored levels, so bits are nats / (dims ln 2) and nothing is corrected by hand.
     """
-    scored = model.scored if isinstance(model, (Scores, Bounds)) else ""
+    scored = model.scored if isinstance(model, (HasLikelihood, BoundsLikelihood)) else ""
     if model.spec.kind != "image":
         return None, f"nats of {scored or 'the density in the units of the data'}"
     bits = -nats / (model.spec.dims * log(2))

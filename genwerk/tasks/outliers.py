@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Bounds, Scores, abilities, told_what
+from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, abilities, told_what
 from genwerk.core.batching import batches
 from genwerk.core.model import Model
 from genwerk.core.noise import Seeds
@@ -119,8 +119,8 @@ def out_of_distribution(
     example and ``seed`` are for models that only bound log p(x).
     """
     able = abilities(model)
-    if not able & {"scores", "bounds"}:
-        require(model, "scoring outliers", "scores")
+    if not able & {"has-likelihood", "bounds-likelihood"}:
+        require(model, "scoring outliers", "has-likelihood")
     if not len(reference):
         raise ValueError("there are no held-out examples to compare with; hold some out (--data.holdout 0.1)")
     if not len(batch):
@@ -136,7 +136,7 @@ def out_of_distribution(
             raise ValueError(f"{which} {row} has no log-likelihood; are its values numbers?")
     if not usual.isfinite().any():
         raise ValueError("no held-out example has a finite log-likelihood, so nothing can be compared with them")
-    return Outliers(found, usual, "scores" in able)
+    return Outliers(found, usual, "has-likelihood" in able)
 
 
 def log_evidence(
@@ -160,9 +160,9 @@ def log_evidence(
         condition = None if told is None else told[rows]
         if c is not None:
             condition = torch.full((len(part),), c, device=x.device)
-        if isinstance(model, Scores):
+        if isinstance(model, HasLikelihood):
             return model.log_prob(part, condition).double().cpu()
-        assert isinstance(model, Bounds)
+        assert isinstance(model, BoundsLikelihood)
         return model.log_prob_bound(part, draws, condition, seed=Seeds(seed, rows.start)).double().cpu()
 
     def whole(c: int | None = None) -> Tensor:

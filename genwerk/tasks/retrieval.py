@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from genwerk.core.abilities import Embeds, Matches
+from genwerk.core.abilities import AlignsText, Embeds
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.metrics.recall import alike, chance, recall
@@ -29,8 +29,8 @@ def embed(model: Model, x: Tensor) -> Tensor:
 
 def embed_texts(model: Model, texts: Sequence[str]) -> Tensor:
     """Unit vectors of ``texts`` with shape (n, d); a ValueError where one is longer than the model reads."""
-    require(model, "embed texts", "matches")
-    assert isinstance(model, Matches)
+    require(model, "embed texts", "aligns-text")
+    assert isinstance(model, AlignsText)
     if not texts:
         raise ValueError("no text is given; give one or more, for example 'a small red ring on the left side'")
     assert model.spec.vocabulary is not None
@@ -74,8 +74,8 @@ class Retrieval:
 
 def retrieve(model: Model, batch: Batch, k: int = 1) -> Retrieval:
     """Captions sought by their examples, and examples by their captions, among all of ``batch``."""
-    require(model, "retrieve", "matches")
-    assert isinstance(model, Matches)
+    require(model, "retrieve", "aligns-text")
+    assert isinstance(model, AlignsText)
     if batch.text is None:
         raise ValueError(
             "retrieval is measured on examples with captions, and these have none; see `genwerk data check`"

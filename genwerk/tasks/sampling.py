@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from genwerk.core.abilities import (
+    Autoregressive,
     Blends,
     Completion,
     Denoises,
     Observation,
     Observes,
     Samples,
-    Steps,
     Streams,
     Tempers,
     Traces,
@@ -65,7 +65,9 @@ def samples(
     assert isinstance(model, Samples)
     colder = decoding is not None and isinstance(model, Tempers)
     if decoding is not None and not (colder and decoding == Decoding(temperature=decoding.temperature)):
-        require(model, "sampling with a temperature, top-k or top-p" if not colder else "top-k or top-p", "steps")
+        require(
+            model, "sampling with a temperature, top-k or top-p" if not colder else "top-k or top-p", "autoregressive"
+        )
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
     length = None
@@ -96,7 +98,7 @@ def samples(
                 assert isinstance(model, Observes)
                 return model.observed(count, observation, c, seed=here)
             if decoding is not None:
-                assert isinstance(model, Steps)
+                assert isinstance(model, Autoregressive)
                 return last(model.steps(count, c, decoding=decoding, seed=here))
             return model.sample(count, c, seed=here)
 
@@ -166,7 +168,7 @@ def complete(
         name: v for name, v in (("decoding", decoding), ("particles", particles)) if v is not None
     }
     if options:
-        require(model, f"{' and '.join(options)} in a completion", "steps")
+        require(model, f"{' and '.join(options)} in a completion", "autoregressive")
     if sampling is not None or negative is not None:
         require(model, "a sampler, steps or guidance in a completion", "denoises")
         options |= {"sampling": sampling, "negative": None if negative is None else negative.to(model.device)}

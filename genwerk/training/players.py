@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from genwerk.core.errors import BadFile
 from genwerk.core.model import Model
 from genwerk.training.checkpointer import check_tensor
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 
 
-class Seat:
+class PlayerState:
     """A player at the table: its module, its optimiser and its averaged weights."""
 
-    def __init__(self, name: str, module: nn.Module, optim: Optim, names: Mapping[Tensor, str]) -> None:
+    def __init__(self, name: str, module: nn.Module, optim: OptimConfig, names: Mapping[Tensor, str]) -> None:
         self.name, self.module, self.optim, self.steps, self.rate = name, module, optim, 0, 1.0
         self.parameters: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
         if optim.decay == "matrices":  # the optimiser numbers its parameters group by group
@@ -83,7 +83,7 @@ class Seat:
             self.optimizer.load_state_dict({"state": copy, "param_groups": groups})
 
 
-def seat_players(model: Model, settings: Train) -> dict[str, Seat]:
+def seat_players(model: Model, settings: TrainConfig) -> dict[str, PlayerState]:
     """A seat for each of ``model``'s players; a ValueError names a player in the settings that it does not have."""
     modules = model.players()
     for kind in ("optim", "ema"):
@@ -95,7 +95,7 @@ def seat_players(model: Model, settings: Train) -> dict[str, Seat]:
     names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
     seats = {}
     for name, module in modules.items():
-        seats[name] = seat = Seat(name, module, settings.optim.get(name, Optim()), names)
+        seats[name] = seat = PlayerState(name, module, settings.optim.get(name, OptimConfig()), names)
         if half_life := settings.ema.get(name):
             seat.half_life, seat.average = half_life, [p.detach().clone() for p in seat.parameters]
             seat.warmup = settings.ema_warmup
@@ -103,7 +103,7 @@ def seat_players(model: Model, settings: Train) -> dict[str, Seat]:
 
 
 @contextmanager
-def averaged(seats: Iterable[Seat]) -> Iterator[None]:
+def averaged(seats: Iterable[PlayerState]) -> Iterator[None]:
     """While inside, players that keep averaged weights have these as their weights."""
     pairs = [pair for seat in seats if seat.average for pair in zip(seat.parameters, seat.average, strict=True)]
 
@@ -118,7 +118,7 @@ def averaged(seats: Iterable[Seat]) -> Iterator[None]:
         swap()
 
 
-def make_optimizer(optim: Optim, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
+def make_optimizer(optim: OptimConfig, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
     """The torch optimiser that the settings describe."""
     parameters: Any = weights
     if optim.decay == "matrices":
@@ -142,7 +142,7 @@ def make_optimizer(optim: Optim, weights: Sequence[Tensor]) -> torch.optim.Optim
             return torch.optim.RMSprop(parameters, **common, **alpha, foreach=True)
 
 
-def state_fields(optim: Optim) -> set[str]:
+def state_fields(optim: OptimConfig) -> set[str]:
     """Names of what an optimiser remembers of a parameter; all but ``step``, a number, have the parameter's shape."""
     moments = {
         "adam": {"step", "exp_avg", "exp_avg_sq"},
@@ -155,7 +155,7 @@ def state_fields(optim: Optim) -> set[str]:
     return moments | ({"momentum_buffer"} if optim.name in ("sgd", "rmsprop") and optim.momentum else set())
 
 
-def learning_rate(optim: Optim, round: int, rounds: int) -> float:
+def learning_rate(optim: OptimConfig, round: int, rounds: int) -> float:
     """Learning rate in round ``round`` (from 0) of a schedule over ``rounds``."""
     progress = (round - optim.warmup) / max(1, rounds - optim.warmup)
     match optim.schedule:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from genwerk.core.errors import BadInput, check_ranges
 from genwerk.core.model import Config, Model
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import Data
+from genwerk.data.dataset import DataConfig
 
 NOUGHT, ONE, TWO = (0, math.inf), (1, math.inf), (2, math.inf)
 """Ranges of numbers from 0, 1 and 2."""
@@ -22,7 +22,7 @@ SEEDS = (-(2.0**63), 2.0**63)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optim:
+class OptimConfig:
     """One player's optimiser."""
 
     name: Literal["adam", "adamw", "adamax", "sgd", "rmsprop", "adagrad"] = "adam"
@@ -64,7 +64,7 @@ class Optim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class WatchdogConfig:
     """How a game is watched for collapse, and what is done about it."""
 
     action: Literal["rollback", "stop", "warn", "off"] = "rollback"
@@ -98,7 +98,7 @@ class Watch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train:
+class TrainConfig:
     """How a model is trained."""
 
     rounds: int = 10_000
@@ -107,7 +107,7 @@ class Train:
     """Examples a batch, over all processes; 0 is all examples at once."""
     micro_batch: int | None = None
     """Examples sent through the network at once on one process; None is the whole batch."""
-    optim: dict[str, Optim] = field(default_factory=lambda: {"model": Optim()})
+    optim: dict[str, OptimConfig] = field(default_factory=lambda: {"model": OptimConfig()})
     """Optimiser by player."""
     ema: dict[str, float] = field(default_factory=dict)
     """Half-life in examples of a player's averaged weights, by player; players not named keep none."""
@@ -132,7 +132,7 @@ class Train:
     """Rounds between checkpoints; 0 saves only at the end."""
     keep: int = 2
     """Newest checkpoints to keep, beside the chosen one."""
-    watch: Watch = field(default_factory=Watch)
+    watch: WatchdogConfig = field(default_factory=WatchdogConfig)
     """How collapse is noticed, and what is done about it."""
     seed: int = 0
     """Seed of weights, order and noise."""
@@ -146,7 +146,7 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class EvaluateConfig:
     """What is measured when training has ended, and with how much work."""
 
     examples: int = 10_000
@@ -170,11 +170,11 @@ class Recipe:
 
     model: Config
     """The family and its settings."""
-    data: Data = field(default_factory=Data)
+    data: DataConfig = field(default_factory=DataConfig)
     """The data and how they are read."""
-    train: Train = field(default_factory=Train)
+    train: TrainConfig = field(default_factory=TrainConfig)
     """How it is trained."""
-    evaluate: Evaluate = field(default_factory=Evaluate)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """How it is measured at the end."""
 
 

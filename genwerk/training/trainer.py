@@ -37,9 +37,9 @@ from genwerk.training.events import (
     Watched,
 )
 from genwerk.training.launcher import handling
-from genwerk.training.players import Seat, averaged, learning_rate, seat_players
+from genwerk.training.players import PlayerState, averaged, learning_rate, seat_players
 from genwerk.training.runtime import Runtime
-from genwerk.training.settings import Train, from_json
+from genwerk.training.settings import TrainConfig, from_json
 from genwerk.training.watchdog import Watchdog
 
 SHOWN = 64
@@ -121,7 +121,7 @@ class Trainer:
         self,
         model: Model,
         data: Dataset,
-        settings: Train,
+        settings: TrainConfig,
         *,
         runtime: Runtime | None = None,
         validation: Dataset | None = None,
@@ -349,14 +349,14 @@ class Trainer:
                 torch.autograd.backward([now for now, _ in used], [grad / self._share for _, grad in used])
         return loss.detach(), {name: value.detach() for name, value in metrics.items()}
 
-    def _pool(self, seat: Seat | None, metrics: Metrics, turn: Turn) -> None:
+    def _pool(self, seat: PlayerState | None, metrics: Metrics, turn: Turn) -> None:
         """Average gradients and figures over processes, by the examples each has seen."""
         if self.runtime.world == 1:
             return
         gradients = [] if seat is None else [p.grad for p in seat.parameters if p.grad is not None]
         self.runtime.average([*gradients, *metrics.values()], self._share)
 
-    def _step(self, seat: Seat, stage: Stage) -> Tensor | None:
+    def _step(self, seat: PlayerState, stage: Stage) -> Tensor | None:
         """The gradient's norm before clipping, in the rounds in which somebody asks for it."""
         if seat.optimizer is None:
             return None

@@ -1,7 +1,7 @@
 """Collapse, seen early: cheap figures of a game, and the rules by which they are judged.
 
 A look compares a few hundred samples of fixed seeds with as many training examples. The rules, with the thresholds of
-:class:`Watch`; in all but the first, ``patience`` successive looks must agree:
+:class:`WatchdogConfig`; in all but the first, ``patience`` successive looks must agree:
 
 * samples hold values that are not finite;
 * the generator makes one thing: two samples are nearer to each other than ``spread`` of what two examples are. This
@@ -31,12 +31,12 @@ from genwerk.core.batching import Cost, batches
 from genwerk.core.model import Metrics, Model
 from genwerk.core.noise import Seeds
 from genwerk.data.dataset import Dataset
-from genwerk.training.settings import Watch, from_json, to_json
+from genwerk.training.settings import WatchdogConfig, from_json, to_json
 
 COMPONENTS = 32
 """Principal components of the data in which samples are compared unless other features are given."""
 RISEN = 3.0
-"""Multiple of ``Watch.spread`` at which a generator has shown that it can make different things."""
+"""Multiple of ``WatchdogConfig.spread`` at which a generator has shown that it can make different things."""
 ELSEWHERE = 0.4
 """Energy distance over the data's spread from which samples are somewhere else; a single point at the centre of normal
 data has sqrt(2) - 1."""
@@ -64,7 +64,7 @@ class Watchdog:
 
     def __init__(
         self,
-        settings: Watch,
+        settings: WatchdogConfig,
         data: Dataset,
         *,
         features: Callable[[Tensor], Tensor] | None = None,

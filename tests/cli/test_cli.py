@@ -25,7 +25,7 @@ from genwerk.cli import main
 from genwerk.commands import inputs
 from genwerk.commands.inputs import OpenRun
 from genwerk.core.errors import BadInput
-from genwerk.data import Data, Splits
+from genwerk.data import DataConfig, Splits
 
 Genwerk = Callable[..., str]
 QUICK = ["--rounds", "40", "--evaluate.samples", "200", "--evaluate.draws", "5", "--train.save-every", "20"]
@@ -60,7 +60,7 @@ def test_a_run_is_a_folder_that_says_all(vae: Path) -> None:
         "report.json",
     }
     config = json.loads((vae / "config.json").read_text())
-    assert (config["library"], config["format"], config["name"]) == ("genwerk", 1, "vae")
+    assert (config["library"], config["format"], config["name"]) == ("genwerk", 2, "vae")
     assert config["recipe"]["train"]["rounds"] == 40
     events = [json.loads(line) for line in (vae / "events.jsonl").read_text().splitlines()]
     assert {"samples", "evaluated", "saved"} <= {e["event"] for e in events}
@@ -74,7 +74,7 @@ def test_what_a_run_folder_names_is_loaded_from_the_hub_where_one_says_so(
     opened.settings = replace(opened.settings, source="hf:somebody/something")
     asked: list[str] = []
 
-    def open_data(settings: Data) -> Splits:
+    def open_data(settings: DataConfig) -> Splits:
         asked.append(settings.source)
         raise BadInput("no such data")
 
@@ -232,9 +232,9 @@ def test_other_data_cannot_be_resumed_on(vae: Path, refused: Genwerk) -> None:
 
 
 def test_what_a_model_cannot_do_is_said(mixture: Path, vae: Path, refused: Genwerk) -> None:
-    assert "these do: " in refused("interpolate", mixture, 0, 1)
+    assert "these have it: " in refused("interpolate", mixture, 0, 1)
     told = refused("complete", vae, "--known", "top-half")
-    assert "these do: " in told
+    assert "these have it: " in told
     assert "Mixture" in told
     assert "leave out --label" in refused("sample", vae, "--label", 3)
 

@@ -119,8 +119,8 @@ def test_mistakes_are_told_in_a_sentence(ddpm: Path, words: Path, clip: Path, re
     assert "leave out --prompt" in refused("sample", ddpm, "--prompt", "a star")
     assert "there is no class '3'; there are none" in refused("sample", words, "--label", 3, "--prompt", "a star")
     assert "there is no class 'cat'" in refused("sample", ddpm, "--negative", "cat")
-    assert "needs a model that samples" in refused("sample", clip)
-    assert "needs a model that embeds" in refused("search", ddpm, "a star")
+    assert "needs a model with the ability samples" in refused("sample", clip)
+    assert "needs a model with the ability embeds" in refused("search", ddpm, "a star")
     mask = tmp_path / "mask.png"
     Image.new("L", (5, 7)).save(mask)
     refused("train", "latent-diffusion", "--data", str(tmp_path / "nothing"))

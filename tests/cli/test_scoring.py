@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from genwerk.cli import main
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 
 Genwerk = Callable[..., str]
 QUICK = ["--evaluate.samples", "0", "--evaluate.examples", "20"]
@@ -34,7 +34,7 @@ def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of one's own: six of the held-out zeros and sevens in a folder each, and beside it one turned over."""
-    test = open_data(Data(source="digits")).test
+    test = open_data(DataConfig(source="digits")).test
     batch, folder = test.batch(), tmp_path_factory.mktemp("mine")
     assert batch.condition is not None
     for c in (0, 7):
@@ -105,14 +105,18 @@ def test_a_bound_is_said_to_be_one(vae: Path, mine: Path, genwerk: Genwerk) -> N
 
 
 def test_a_model_that_cannot_is_one_sentence(vae: Path, mine: Path, refused: Genwerk) -> None:
-    assert "classify needs a model that scores" in refused("classify", vae, "--input", mine / "bare")
+    assert "classify needs a model with the ability has-likelihood" in refused(
+        "classify", vae, "--input", mine / "bare"
+    )
 
 
 def test_a_model_without_classes_is_one_sentence(tmp_path: Path, genwerk: Genwerk, refused: Genwerk) -> None:
     genwerk("train", "mixture", "--data", "ring", *QUICK, "--rounds", 2, "--out", tmp_path / "ring")
     assert "classify needs a density of each class" in refused("classify", tmp_path / "ring")
     genwerk("train", "autoencoder", "--data", "digits", *QUICK, "--rounds", 2, "--out", tmp_path / "plain")
-    assert "scoring outliers needs a model that scores" in refused("outliers", tmp_path / "plain", "--input", "test")
+    assert "scoring outliers needs a model with the ability has-likelihood" in refused(
+        "outliers", tmp_path / "plain", "--input", "test"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from PIL import Image
 from steered import IMAGE, TwoStyles, TwoStylesConfig
 
 from genwerk.cli import main
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.evaluation import extractor
 from genwerk.runs import store
-from genwerk.training.settings import Recipe, Train
+from genwerk.training.settings import Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 Genwerk = Callable[..., str]
-DIGITS = open_data(Data(source="digits"))
+DIGITS = open_data(DataConfig(source="digits"))
 QUICK = ["--rounds", "30", "--evaluate.samples", "0", "--train.evaluate-every", "0", "--train.sample-every", "0"]
 
 
@@ -56,10 +56,10 @@ def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def styled(path: Path, config: TwoStylesConfig) -> Path:
     """A run folder of a generator of two styles."""
-    recipe, model = Recipe(model=config, data=Data(source="digits")), TwoStyles(config)
+    recipe, model = Recipe(model=config, data=DataConfig(source="digits")), TwoStyles(config)
     described, state = (
         store.describe("two-styles", recipe, IMAGE),
-        Trainer(model, DIGITS.train, Train(optim={})).state(),
+        Trainer(model, DIGITS.train, TrainConfig(optim={})).state(),
     )
     store.Checkpoints(path, described).save(model, state)
     (path / "config.json").write_text(json.dumps(described))
@@ -161,14 +161,14 @@ def test_what_cannot_be_steered_is_said(
     assert "number of the first example is -2" in refused("mix", styles, "--rows", -2, "--columns", 0)
     assert "number of the first example is -1" in refused("interpolate", gan, -1, 2)
     assert "no class 'eleven'" in refused("edit", gan, "--attribute", "eleven")
-    assert "mixing styles needs a model that styles, and GAN does not" in refused(
+    assert "mixing styles needs a model with the ability styles, which GAN lacks" in refused(
         "mix", gan, "--rows", 0, "--columns", 1
     )
     assert "truncation needs" in refused("truncate", gan)
     assert "--project" in refused("interpolate", gan, tmp_path / "large.png", 3)
     assert "the path is a line" in refused("interpolate", styles, 1, 2, "--path", "sphere")
     assert "give one with --label" in refused("interpolate", cgan, 1, 2)
-    assert "needs a model that styles" in refused("interpolate", gan, 1, 2, "--space", "w")
+    assert "needs a model with the ability styles" in refused("interpolate", gan, 1, 2, "--space", "w")
 
 
 def test_an_image_of_another_size_is_fitted_when_asked(gan: Path, genwerk: Genwerk, tmp_path: Path) -> None:

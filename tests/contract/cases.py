@@ -18,7 +18,7 @@ from genwerk.core.model import Config, Model, build
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.recipes import REGISTRY
-from genwerk.training.settings import Entry, Recipe, Train
+from genwerk.training.settings import Entry, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 ROUNDS = 4
@@ -80,7 +80,7 @@ class Case:
         return often or self.couples_over_processes
 
 
-def unmagnified(train: Train, **changes: Any) -> Train:
+def unmagnified(train: TrainConfig, **changes: Any) -> TrainConfig:
     """``train`` with optimisers that do not blow rounding up.
 
     A gradient may be nought but for rounding (of a bias before instance normalisation): 1e-12, over Adam's eps of 1e-8.

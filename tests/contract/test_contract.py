@@ -143,7 +143,7 @@ def test_denoises(case: Case) -> None:
     with pytest.raises(ValueError, match=r"strength is 1\.5"):
         model.edit(x, 1.5, c, sampling=few)
     same, near, far = (model.edit(x, strength, c, sampling=Sampling(steps=20), seed=4) for strength in (0.0, 0.1, 1.0))
-    if "steers" in abilities(model):  # with an autoencoder in between, it is that one's picture
+    if "has-latent-prior" in abilities(model):  # with an autoencoder in between, it is that one's picture
         assert torch.equal(same, x)
     assert (near - same).abs().mean() < (far - same).abs().mean()
     if c is not None:
@@ -157,7 +157,7 @@ def test_denoises(case: Case) -> None:
 
 
 def test_steers(case: Case) -> None:
-    needs(case, "steers")
+    needs(case, "has-latent-prior")
     z = case.model.prior(5, seed=3)
     assert z.shape == (5, *case.model.latent_shape)
     assert torch.equal(z[2:3], case.model.prior(1, seed=Seeds(3, 2)))
@@ -225,7 +225,7 @@ def test_styles(case: Case) -> None:
 
 
 def test_scores(case: Case) -> None:
-    needs(case, "scores")
+    needs(case, "has-likelihood")
     log_p = case.model.log_prob(case.batch.x, case.condition)
     assert log_p.shape == (8,)
     assert log_p.isfinite().all()
@@ -234,7 +234,7 @@ def test_scores(case: Case) -> None:
 
 
 def test_bounds(case: Case) -> None:
-    needs(case, "bounds")
+    needs(case, "bounds-likelihood")
     bound = case.model.log_prob_bound(case.batch.x, 4, case.condition, seed=1)
     assert bound.shape == (8,)
     assert bound.isfinite().all()
@@ -242,7 +242,7 @@ def test_bounds(case: Case) -> None:
 
 
 def test_weighs(case: Case) -> None:
-    needs(case, "weighs")
+    needs(case, "importance-weighted")
     w = case.model.log_weights(case.batch.x, 6, case.condition, seed=1)
     assert w.shape == (8, 6)
     bound = case.model.log_prob_bound(case.batch.x, 6, case.condition, seed=1)
@@ -279,10 +279,10 @@ def test_completes(case: Case) -> None:
 
 def test_a_completion_is_as_likely_as_it_is_said_to_be(case: Case) -> None:
     """Of the k completions of one example, log-likelihoods differ as those of the whole examples do."""
-    needs(case, "completes", "scores")
-    if case.model.spec.kind == "image" and "steps" not in abilities(case.model):
+    needs(case, "completes", "has-likelihood")
+    if case.model.spec.kind == "image" and "autoregressive" not in abilities(case.model):
         pytest.skip("completions are rounded to levels after they are drawn")
-    if "steps" in abilities(case.model) and case.model.symbols.random:
+    if "autoregressive" in abilities(case.model) and case.model.symbols.random:
         pytest.skip("what is known is binarised at random, together with what was drawn")
     known = first_half(case.entry.spec)
     c = None if case.condition is None else case.condition[:1]
@@ -293,7 +293,7 @@ def test_a_completion_is_as_likely_as_it_is_said_to_be(case: Case) -> None:
 
 
 def test_steps(case: Case) -> None:
-    needs(case, "steps")
+    needs(case, "autoregressive")
     c = None if case.condition is None else case.condition[:3]
     frames = list(case.model.steps(3, c, seed=4))
     assert all(frame.shape == (3, *case.entry.spec.shape) and in_range(frame, case.entry.spec) for frame in frames)
@@ -316,7 +316,7 @@ def test_streams(case: Case) -> None:
 
 
 def test_cached_steps_are_the_parallel_pass(case: Case) -> None:
-    needs(case, "steps")
+    needs(case, "autoregressive")
     network = deepcopy(case.model.network).double()
     assert_steps_equal_the_pass(network, None if case.condition is None else case.condition[:3])
     assert_log_prob_is_that_of_the_logits(network, None if case.condition is None else case.condition[:3])

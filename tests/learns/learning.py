@@ -8,14 +8,14 @@ from functools import cache
 import torch
 
 from genwerk.core.model import Model, build
-from genwerk.data import Data, Splits, open_data
+from genwerk.data import DataConfig, Splits, open_data
 from genwerk.recipes import find
 from genwerk.training.trainer import Trainer
 
 
 @cache
 def source(name: str) -> Splits:
-    return open_data(Data(source=name))
+    return open_data(DataConfig(source=name))
 
 
 def taught(recipe: str, data: str, rounds: int | None, seed: int = 0) -> Model:

@@ -9,7 +9,7 @@ import torch
 
 from genwerk.core.model import Model, build
 from genwerk.core.spec import Batch
-from genwerk.data import Data, Splits, open_data
+from genwerk.data import DataConfig, Splits, open_data
 from genwerk.recipes import find
 from genwerk.tasks.classification import calibrate, classify
 from genwerk.tasks.outliers import out_of_distribution
@@ -19,7 +19,7 @@ from genwerk.training.trainer import Trainer
 @cache
 def taught(seed: int) -> tuple[Model, Splits]:
     """`cmixture` on all digits but the tenth that ``seed`` holds out."""
-    splits = open_data(Data(source="digits", seed=seed))
+    splits = open_data(DataConfig(source="digits", seed=seed))
     recipe = find("cmixture").make(splits.spec)
     return Trainer(build(recipe.model, splits.spec), splits.train, recipe.train).fit(), splits
 

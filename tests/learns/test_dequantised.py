@@ -8,8 +8,8 @@ from genwerk.core.model import Config, Model, build
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.autoregressive_flow import MAF, MAFConfig
-from genwerk.families.dequantised import Dequantised, DequantisedConfig
-from genwerk.training.settings import Optim, Train
+from genwerk.families.variational_dequantisation import VariationalDequantisation, VariationalDequantisationConfig
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="image", shape=(1, 2, 2), levels=2)
@@ -25,8 +25,8 @@ def drawn(n: int, seed: int) -> Dataset:
 
 def taught(config: Config) -> Model:
     torch.manual_seed(0)
-    optim = {"model": Optim(lr=5e-3, schedule="cosine", clip_norm=10.0)}
-    train = Train(rounds=200, batch_size=128, optim=optim, sample_every=0, evaluate_every=0, save_every=0)
+    optim = {"model": OptimConfig(lr=5e-3, schedule="cosine", clip_norm=10.0)}
+    train = TrainConfig(rounds=200, batch_size=128, optim=optim, sample_every=0, evaluate_every=0, save_every=0)
     return Trainer(build(config, SPEC), drawn(4_000, 0), train).fit().requires_grad_(False).eval()
 
 
@@ -35,9 +35,9 @@ def test_a_learned_bound_is_nearer_to_the_entropy_than_a_uniform_one() -> None:
     p = P / P.sum()
     entropy = -(p * p.log()).sum().item()
     flow = MAFConfig(layers=4, widths=(32,), activation="silu")
-    uniform, learned = taught(flow), taught(DequantisedConfig(flow=flow, channels=16))
+    uniform, learned = taught(flow), taught(VariationalDequantisationConfig(flow=flow, channels=16))
     assert isinstance(uniform, MAF)
-    assert isinstance(learned, Dequantised)
+    assert isinstance(learned, VariationalDequantisation)
     x = drawn(2_000, 1).batch().x
     u = torch.rand(20, *x.shape, generator=torch.Generator().manual_seed(0))
     one = -torch.stack([uniform.log_prob_at(x, e) for e in u]).mean().item()

@@ -14,7 +14,7 @@ from genwerk.families.gan import GAN
 from genwerk.metrics import mode_coverage
 from genwerk.metrics.features import Classifier, ClassifierConfig
 from genwerk.recipes import find
-from genwerk.training.settings import Train
+from genwerk.training.settings import TrainConfig
 from genwerk.training.trainer import Trainer
 
 RING = TOYS["ring"]
@@ -52,7 +52,7 @@ def test_a_digit_that_is_asked_for_is_made() -> None:
     assert isinstance(model, GAN)
     torch.manual_seed(0)
     classifier = Classifier(ClassifierConfig(), splits.spec)
-    Trainer(classifier, splits.train, Train(rounds=300, sample_every=0)).fit()
+    Trainer(classifier, splits.train, TrainConfig(rounds=300, sample_every=0)).fit()
     asked = torch.arange(500) % 10
     made = model.sample(500, asked, seed=0)
     with torch.no_grad():

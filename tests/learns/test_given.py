@@ -13,12 +13,12 @@ from torch.distributions import MultivariateNormal
 from genwerk import tasks
 from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
-from genwerk.data import Data, Splits, open_data
+from genwerk.data import DataConfig, Splits, open_data
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.families.realnvp import RealNVPConfig
 from genwerk.modalities.pictures import write_table
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 SLOPE = torch.tensor([[1.0, 0.5], [-0.3, 0.8]])
@@ -42,7 +42,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Splits:
     path: Path = tmp_path_factory.mktemp("simulator") / "table.csv"
     spec = DataSpec(kind="table", shape=(4,), columns=("x1", "t1", "x2", "t2"))
     write_table(path, [torch.stack([1e4 * x[:, 0], theta[:, 0], x[:, 1], theta[:, 1]], 1)], spec)
-    return open_data(Data(source=str(path), given="x1,x2"))
+    return open_data(DataConfig(source=str(path), given="x1,x2"))
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Splits:
 def test_a_posterior_is_learned(simulated: Splits, config: FlowConfig) -> None:
     """Within 0.03 nats of the truth on held-out rows; samples have its mean and covariance."""
     torch.manual_seed(0)
-    optim = {"model": Optim(lr=5e-3, schedule="cosine")}
-    train = Train(rounds=400, batch_size=256, optim=optim, sample_every=0, evaluate_every=0, save_every=0)
+    optim = {"model": OptimConfig(lr=5e-3, schedule="cosine")}
+    train = TrainConfig(rounds=400, batch_size=256, optim=optim, sample_every=0, evaluate_every=0, save_every=0)
     model = Trainer(build(config, simulated.spec), simulated.train, train).fit().requires_grad_(False)
     assert isinstance(model, FlowModel)
     units, batch = torch.tensor([1e-4, 1.0]), simulated.test.batch()

@@ -9,7 +9,7 @@ import torch
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.glow import Glow, GlowConfig
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="image", shape=(1, 4, 4))
@@ -37,8 +37,10 @@ def bits(model: Glow, data: Dataset) -> float:
 def test_glow_finds_the_bits_that_correlated_pixels_have() -> None:
     torch.manual_seed(0)
     model = Glow(GlowConfig(scales=2, steps=3, channels=16), SPEC)
-    optim = Optim(name="adamax", lr=5e-3, schedule="cosine", warmup=20, clip_norm=50.0)
-    train = Train(rounds=400, batch_size=128, optim={"model": optim}, sample_every=0, evaluate_every=0, save_every=0)
+    optim = OptimConfig(name="adamax", lr=5e-3, schedule="cosine", warmup=20, clip_norm=50.0)
+    train = TrainConfig(
+        rounds=400, batch_size=128, optim={"model": optim}, sample_every=0, evaluate_every=0, save_every=0
+    )
     Trainer(model, rows(20_000, 0), train).fit().requires_grad_(False)
     found = bits(model, rows(4_000, 1))
     assert TRUTH - 0.03 < found < TRUTH + 0.15

@@ -7,13 +7,13 @@ import torch
 from learning import source, taught
 from torch import Tensor
 
-from genwerk.families.latent import Latent
+from genwerk.families.two_stage import TwoStage
 
 
 @pytest.mark.parametrize("recipe", ["autoencoder-mixture", "vae-mixture"])
 def test_samples_lie_near_the_data(recipe: str) -> None:
     model = taught(recipe, "digits", 600)
-    assert isinstance(model, Latent)
+    assert isinstance(model, TwoStage)
     splits = source("digits")
     train = splits.train.batch().x.flatten(1)
 

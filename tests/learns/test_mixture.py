@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.data.toys import TOYS
 from genwerk.families.mixture import Mixture, MixtureConfig
 from genwerk.recipes.mixture import mixture
-from genwerk.training.settings import Train
+from genwerk.training.settings import TrainConfig
 from genwerk.training.trainer import Trainer
 
-TRAIN = Train(rounds=100, sample_every=0, evaluate_every=0, save_every=0)
+TRAIN = TrainConfig(rounds=100, sample_every=0, evaluate_every=0, save_every=0)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -20,7 +20,7 @@ TRAIN = Train(rounds=100, sample_every=0, evaluate_every=0, save_every=0)
 def test_toy_mixtures_are_learnt_to_the_last_hundredth_of_a_nat(
     source: str, components: tuple[int, ...], seed: int
 ) -> None:
-    splits = open_data(Data(source=source))
+    splits = open_data(DataConfig(source=source))
     model = Mixture(MixtureConfig(components=components, starts=3, seed=seed), splits.spec)
     Trainer(model, splits.train, TRAIN).fit()
     x = splits.test.batch().x
@@ -30,7 +30,7 @@ def test_toy_mixtures_are_learnt_to_the_last_hundredth_of_a_nat(
 
 
 def test_the_recipe_comes_near_a_density_that_is_no_mixture() -> None:
-    splits = open_data(Data(source="parabola"))
+    splits = open_data(DataConfig(source="parabola"))
     model = Mixture(mixture(splits.spec).model, splits.spec)
     Trainer(model, splits.train, TRAIN).fit()
     x = splits.test.batch().x
@@ -42,7 +42,7 @@ def test_the_recipe_comes_near_a_density_that_is_no_mixture() -> None:
 
 
 def test_the_recipe_completes_digits() -> None:
-    splits = open_data(Data(source="digits"))
+    splits = open_data(DataConfig(source="digits"))
     model = Mixture(mixture(splits.spec).model, splits.spec)
     Trainer(model, splits.train, TRAIN).fit()
     x, seen = splits.test.batch().x, splits.train.batch().x.double()

@@ -12,7 +12,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.pixelrnn import PixelRNN, PixelRNNConfig
 from genwerk.nn.autoregressive.pixelrnn import CellName
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 ROWS, COLUMNS = 4, 6
@@ -31,8 +31,10 @@ def test_what_is_seen_is_learned_and_what_is_not_is_guessed(cell: CellName, gues
     """The first pixel of a row repeats one that only the Diagonal BiLSTM sees from there: to the other it is a coin."""
     torch.manual_seed(0)
     model = PixelRNN(PixelRNNConfig(cell=cell, width=16, head=16), BITS)
-    optim = Optim(lr=2e-2, schedule="cosine", clip_norm=5.0)
-    quiet = Train(rounds=300, batch_size=32, optim={"model": optim}, sample_every=0, evaluate_every=0, save_every=0)
+    optim = OptimConfig(lr=2e-2, schedule="cosine", clip_norm=5.0)
+    quiet = TrainConfig(
+        rounds=300, batch_size=32, optim={"model": optim}, sample_every=0, evaluate_every=0, save_every=0
+    )
     data = repeated(4096)
     Trainer(model, data, quiet).fit().requires_grad_(False)
     x = data.batch(slice(1024)).x

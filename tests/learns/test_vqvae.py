@@ -10,7 +10,7 @@ from learning import source, taught
 from torch import Tensor
 from torch.nn import functional as F
 
-from genwerk.families.latent import Latent
+from genwerk.families.two_stage import TwoStage
 from genwerk.families.vqvae import VQVAE
 from genwerk.nn.k_means import k_means
 from genwerk.recipes import find
@@ -60,7 +60,7 @@ def test_a_pixelcnn_knows_how_codes_go_together() -> None:
     examples (1.37 against 1.66; held-out digits 1.01).
     """
     model = taught("vqvae-pixelcnn", "digits", 300)
-    assert isinstance(model, Latent)
+    assert isinstance(model, TwoStage)
     splits, k = source("digits"), ENTRIES - 1
     train, test = splits.train.batch(), splits.test.batch()
     z, held_out = (model.encode(batch.x).flatten(1) for batch in (train, test))

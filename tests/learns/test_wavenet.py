@@ -12,16 +12,16 @@ from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.wavenet import WaveNet, WaveNetConfig
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="audio", shape=(1, 64), sample_rate=8000, classes=("low", "high"))
 PERIODS = (16, 8)
 SMALL = WaveNetConfig(stacks=1, layers=5, residual=16, gate=16, skip=32, head=32)
-TRAIN = Train(
+TRAIN = TrainConfig(
     rounds=150,
     batch_size=16,
-    optim={"model": Optim(lr=1e-2, schedule="cosine", warmup=20)},
+    optim={"model": OptimConfig(lr=1e-2, schedule="cosine", warmup=20)},
     sample_every=0,
     evaluate_every=0,
     save_every=0,

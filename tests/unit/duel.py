@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import Data, Dataset
+from genwerk.data.dataset import DataConfig, Dataset
 from genwerk.runs import store
-from genwerk.training.settings import Optim, Recipe, Train
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="table", shape=(3,))
@@ -59,7 +59,7 @@ class Duel(Model, config=DuelConfig):
     def statistics(self, batch: Batch) -> Loss:
         return batch.x.square().mean(), {"mean": batch.x.mean(0)}
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         for _ in range(2):
             batch = draw()
             yield Turn("critic", self.critic_loss, batch.x, draw.normal(2))
@@ -80,19 +80,24 @@ def data(n: int = 37) -> Dataset:
     return Dataset(x=torch.randn(n, 3, generator=torch.Generator().manual_seed(0)) + 2, spec=SPEC)
 
 
-SETTINGS = Train(
+SETTINGS = TrainConfig(
     rounds=12,
     batch_size=8,
-    optim={"critic": Optim(lr=0.01, schedule="cosine", warmup=2), "generator": Optim(name="rmsprop", clip_norm=0.5)},
+    optim={
+        "critic": OptimConfig(lr=0.01, schedule="cosine", warmup=2),
+        "generator": OptimConfig(name="rmsprop", clip_norm=0.5),
+    },
     ema={"generator": 20.0},
     save_every=0,
 )
 
 
-def trainer(folder: Path | None = None, settings: Train = SETTINGS, explode: int = -1, **kwargs: object) -> Trainer:
+def trainer(
+    folder: Path | None = None, settings: TrainConfig = SETTINGS, explode: int = -1, **kwargs: object
+) -> Trainer:
     torch.manual_seed(settings.seed)
     config = DuelConfig(explode=explode)
     model = Duel(config, SPEC)
-    recipe = Recipe(model=config, train=settings, data=Data(source="made"))
+    recipe = Recipe(model=config, train=settings, data=DataConfig(source="made"))
     checkpoints = None if folder is None else store.Checkpoints(folder, store.describe("duel", recipe, SPEC), keep=50)
     return Trainer(model, data(), settings, checkpoints=checkpoints, **kwargs)  # type: ignore[arg-type]

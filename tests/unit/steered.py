@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Conditions, Samples, Steers, Styles
+from genwerk.core.abilities import Conditions, HasLatentPrior, Samples, Styles
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise
@@ -18,7 +18,7 @@ TABLE = DataSpec(kind="table", shape=(5,))
 IMAGE = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
 
 
-class Linear(Model, Samples, Steers):
+class Linear(Model, Samples, HasLatentPrior):
     """x = A z of z ~ N(0, I) in three dimensions, where the columns of A are linearly independent."""
 
     latent_shape = (3,)

@@ -7,10 +7,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from genwerk.nn.autoregressive.network import Stepper
+from genwerk.nn.autoregressive.network import AutoregressiveNetwork
 
 
-def random_weights(stepper: Stepper, scale: float = 1.0, seed: int = 0) -> Stepper:
+def random_weights(stepper: AutoregressiveNetwork, scale: float = 1.0, seed: int = 0) -> AutoregressiveNetwork:
     """The stepper in float64 with no parameter left at zero, so that every path carries something."""
     generator = torch.Generator().manual_seed(seed)
     stepper = stepper.double().eval()
@@ -21,12 +21,14 @@ def random_weights(stepper: Stepper, scale: float = 1.0, seed: int = 0) -> Stepp
     return stepper
 
 
-def some_symbols(stepper: Stepper, n: int, seed: int = 1) -> Tensor:
+def some_symbols(stepper: AutoregressiveNetwork, n: int, seed: int = 1) -> Tensor:
     return torch.randint(stepper.levels, (n, *stepper.shape), generator=torch.Generator().manual_seed(seed))
 
 
 @torch.no_grad()
-def stepped_logits(stepper: Stepper, symbols: Tensor, condition: Tensor | None = None, start: int = 0) -> Tensor:
+def stepped_logits(
+    stepper: AutoregressiveNetwork, symbols: Tensor, condition: Tensor | None = None, start: int = 0
+) -> Tensor:
     """Logits from position ``start`` on, each from its state, with shape (n, length - start, levels)."""
     sequence = stepper.sequence(symbols)
     state = stepper.prefill(sequence[:, :start], condition) if start else stepper.begin(len(symbols), condition)
@@ -39,14 +41,14 @@ def stepped_logits(stepper: Stepper, symbols: Tensor, condition: Tensor | None =
 
 
 @torch.no_grad()
-def parallel_logits(stepper: Stepper, symbols: Tensor, condition: Tensor | None = None) -> Tensor:
+def parallel_logits(stepper: AutoregressiveNetwork, symbols: Tensor, condition: Tensor | None = None) -> Tensor:
     """The same of all positions by one pass, with shape (n, length, levels)."""
     logits = stepper(symbols, condition)
     assert logits.shape == (len(symbols), stepper.levels, *stepper.shape)
     return torch.stack([stepper.sequence(level) for level in logits.unbind(1)], -1)
 
 
-def assert_steps_equal_the_pass(stepper: Stepper, condition: Tensor | None = None, n: int = 3) -> None:
+def assert_steps_equal_the_pass(stepper: AutoregressiveNetwork, condition: Tensor | None = None, n: int = 3) -> None:
     """Cached sampling is the parallel pass: from the start, and after a prefill of any length."""
     symbols = some_symbols(stepper, n)
     whole = parallel_logits(stepper, symbols, condition)
@@ -55,7 +57,9 @@ def assert_steps_equal_the_pass(stepper: Stepper, condition: Tensor | None = Non
         torch.testing.assert_close(log_softmax(found), log_softmax(whole[:, start:]), rtol=1e-8, atol=1e-8)
 
 
-def assert_log_prob_is_that_of_the_logits(stepper: Stepper, condition: Tensor | None = None, n: int = 3) -> None:
+def assert_log_prob_is_that_of_the_logits(
+    stepper: AutoregressiveNetwork, condition: Tensor | None = None, n: int = 3
+) -> None:
     symbols = some_symbols(stepper, n)
     log_p = log_softmax(parallel_logits(stepper, symbols, condition))
     expected = log_p.gather(2, stepper.sequence(symbols)[:, :, None])[:, :, 0]
@@ -63,7 +67,7 @@ def assert_log_prob_is_that_of_the_logits(stepper: Stepper, condition: Tensor | 
 
 
 @torch.no_grad()
-def assert_forks_part(stepper: Stepper, condition: Tensor | None = None) -> None:
+def assert_forks_part(stepper: AutoregressiveNetwork, condition: Tensor | None = None) -> None:
     """A fork goes on alone: what one does, the other does not see."""
     symbols = some_symbols(stepper, 2)
     half = stepper.length // 2
@@ -84,7 +88,7 @@ def assert_forks_part(stepper: Stepper, condition: Tensor | None = None) -> None
 
 
 @torch.no_grad()
-def assert_sums_to_one(stepper: Stepper, condition: Tensor | None = None) -> None:
+def assert_sums_to_one(stepper: AutoregressiveNetwork, condition: Tensor | None = None) -> None:
     """The probabilities of all examples there are (a few binary symbols) sum to 1."""
     every = torch.tensor(list(product(range(stepper.levels), repeat=stepper.length)))
     c = None if condition is None else condition[:1].expand(len(every))

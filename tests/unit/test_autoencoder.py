@@ -19,7 +19,7 @@ from genwerk.nn.mlp import ACTIVATIONS, MLPDecoder, MLPEncoder
 from genwerk.nn.standardise import Standardise
 from genwerk.recipes import find
 from genwerk.recipes.autoencoder import conv_widths
-from genwerk.training.settings import Train
+from genwerk.training.settings import TrainConfig
 from genwerk.training.trainer import Trainer
 
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17)
@@ -153,7 +153,7 @@ def test_tables_are_standardised_whatever_their_units() -> None:
     jacobian = torch.autograd.functional.jacobian(scale, x[0])
     torch.testing.assert_close(torch.as_tensor(scale.log_det()), jacobian.diagonal().log().sum())
     model = Autoencoder(AutoencoderConfig(widths=(32,), latent=4), TABLE)
-    Trainer(model, Dataset(x=x, spec=TABLE), Train(rounds=400, batch_size=100)).fit()
+    Trainer(model, Dataset(x=x, spec=TABLE), TrainConfig(rounds=400, batch_size=100)).fit()
     error = (model.decode(model.encode(x)) - x).std(0)
     assert (error[:4] < 0.3 * x.std(0)[:4]).all()
     assert error[4] < 0.1

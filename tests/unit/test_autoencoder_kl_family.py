@@ -14,11 +14,11 @@ from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig, Scale, distance, gradient_ratio
-from genwerk.families.latent import DescribesCodes
+from genwerk.families.two_stage import DescribesCodes
 from genwerk.nn.adversarial.patchgan import PatchDiscriminator, patches
 from genwerk.recipes import find
 from genwerk.training.events import RoundDone
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 IMAGE = DataSpec(kind="image", shape=(3, 8, 12))
@@ -153,7 +153,7 @@ def test_a_round_is_weighed_by_its_whole_batch(monkeypatch: pytest.MonkeyPatch) 
     for micro in (None, 3):
         model = setting()[0].float()
         begun = deepcopy(model).double()
-        train = Train(rounds=1, batch_size=8, micro_batch=micro, sample_every=0, save_every=0)
+        train = TrainConfig(rounds=1, batch_size=8, micro_batch=micro, sample_every=0, save_every=0)
         (event,) = (e for e in Trainer(model, made_up(), train) if isinstance(e, RoundDone))
         x, eps = (torch.cat(parts).double() for parts in zip(*asked, strict=True))
         assert len(x) == 8
@@ -177,8 +177,8 @@ def test_only_the_player_whose_turn_it_is_moves(mover: str) -> None:
     torch.manual_seed(0)
     model = AutoencoderKL(TINY, IMAGE)
     before = {name: [p.clone() for p in module.parameters()] for name, module in model.players().items()}
-    optim = {name: Optim(lr=1e-2 if name == mover else 0.0) for name in before}
-    Trainer(model, made_up(), Train(rounds=1, batch_size=8, optim=optim, sample_every=0, save_every=0)).fit()
+    optim = {name: OptimConfig(lr=1e-2 if name == mover else 0.0) for name in before}
+    Trainer(model, made_up(), TrainConfig(rounds=1, batch_size=8, optim=optim, sample_every=0, save_every=0)).fit()
     for name, module in model.players().items():
         pairs = list(zip(module.parameters(), before[name], strict=True))
         if name == mover:
@@ -205,7 +205,7 @@ def test_gradients_go_to_whom_the_turn_belongs() -> None:
 
 def test_the_game_begins_after_its_share_of_the_rounds() -> None:
     torch.manual_seed(0)
-    train = Train(rounds=5, batch_size=4, sample_every=0, save_every=0)
+    train = TrainConfig(rounds=5, batch_size=4, sample_every=0, save_every=0)
     trainer = Trainer(AutoencoderKL(replace(TINY, start=0.6), IMAGE), made_up(), train)
     playing = ["game" in e.metrics for e in trainer if isinstance(e, RoundDone)]
     assert playing == [False, False, False, True, True]

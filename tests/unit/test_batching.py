@@ -17,18 +17,18 @@ from genwerk.core.batching import Cost, Meter, as_bytes, batches, in_batches, wi
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seed, SeededNoise
-from genwerk.data import Data, Splits, open_data
+from genwerk.data import DataConfig, Splits, open_data
 from genwerk.diffusion.sampling import Sampling
 from genwerk.evaluation.report import evaluate
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.ddpm import DDPMConfig
-from genwerk.families.dequantised import DequantisedConfig
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 from genwerk.families.pixelcnn import PixelCNNConfig
 from genwerk.families.realnvp import RealNVPConfig
 from genwerk.families.vae import VAEConfig
+from genwerk.families.variational_dequantisation import VariationalDequantisationConfig
 from genwerk.metrics.features import Extractor
-from genwerk.training.settings import Evaluate
+from genwerk.training.settings import EvaluateConfig
 
 PIXELS = Extractor("coarse pixels", lambda x: avg_pool2d(x, 8).flatten(1), None, "0" * 12)
 CPU = torch.device("cpu")
@@ -102,7 +102,7 @@ def test_sizes_of_memory_are_read() -> None:
 
 # --- every way of using a model ---------------------------------------------------------------------------------------
 
-SCENES = Data(source="scenes", size=32, limit=120)
+SCENES = DataConfig(source="scenes", size=32, limit=120)
 DIFFUSION = DDPMConfig(widths=(16, 16), attention=(False, False), blocks=1)
 
 
@@ -150,13 +150,13 @@ def test_codes_are_made_and_decoded_within_bounds(splits: Splits) -> None:
 
 def test_likelihoods_are_found_within_bounds(splits: Splits) -> None:
     flow = RealNVPConfig(blocks=1, channels=16)
-    for config, draws in ((VAEConfig(latent=4), 20), (DequantisedConfig(flow=flow), 3)):
+    for config, draws in ((VAEConfig(latent=4), 20), (VariationalDequantisationConfig(flow=flow), 3)):
         model = made(config, splits)
         ceiling(lambda m=model, d=draws: torch.tensor(tasks.log_likelihood(m, splits.train, draws=d).nats), 8 * MB)  # type: ignore[misc]
 
 
 def test_symbols_are_emitted_and_filled_in_within_bounds() -> None:
-    digits = open_data(Data(source="digits", limit=80))
+    digits = open_data(DataConfig(source="digits", limit=80))
     model = made(PixelCNNConfig(width=8, layers=2), digits)
     ceiling(lambda: tasks.sample(model, 60, seed=0).x, MB // 4)
 
@@ -179,6 +179,6 @@ def test_an_evaluation_holds_features_and_not_pictures() -> None:
     model, seen = Copies(Config(), large.spec), replace(large, test=large.train)
 
     def measured() -> Tensor:
-        return torch.tensor([f.value for f in evaluate(model, seen, Evaluate(), extractor=PIXELS).figures])
+        return torch.tensor([f.value for f in evaluate(model, seen, EvaluateConfig(), extractor=PIXELS).figures])
 
     ceiling(measured, 5 * MB, atol=1e-3)

@@ -10,19 +10,19 @@ import torch
 from torch import nn
 
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import Data, Dataset
+from genwerk.data.dataset import DataConfig, Dataset
 from genwerk.families.began import BEGAN, BEGANConfig, m_global, next_k
 from genwerk.nn.adversarial.began import BEGANDecoder, BEGANEncoder, began_pair, sizes
 from genwerk.nn.adversarial.mlp import MLPDiscriminator
 from genwerk.runs import store
 from genwerk.training.events import RoundDone, Saved
-from genwerk.training.settings import Optim, Recipe, Train
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 TABLE = DataSpec(kind="table", shape=(4,))
 CONFIG = BEGANConfig(network="mlp", width=8, layers=1, latent=3, hidden=2, lambda_k=0.5, patience=5, slowest=0.2)
-OPTIM = {"generator": Optim(lr=1e-3), "discriminator": Optim(lr=1e-3)}
-TRAIN = Train(rounds=40, batch_size=8, optim=OPTIM, sample_every=0, evaluate_every=0, save_every=0)
+OPTIM = {"generator": OptimConfig(lr=1e-3), "discriminator": OptimConfig(lr=1e-3)}
+TRAIN = TrainConfig(rounds=40, batch_size=8, optim=OPTIM, sample_every=0, evaluate_every=0, save_every=0)
 DATA = Dataset(x=torch.randn(32, 4, generator=torch.Generator().manual_seed(0)), spec=TABLE)
 
 
@@ -31,7 +31,7 @@ def fresh(config: BEGANConfig = CONFIG) -> BEGAN:
     return BEGAN(config, TABLE)
 
 
-def rounds(model: BEGAN, train: Train = TRAIN) -> list[dict[str, float]]:
+def rounds(model: BEGAN, train: TrainConfig = TRAIN) -> list[dict[str, float]]:
     """Figures of every round, with k and the rate as the round left them."""
     found = []
     for event in Trainer(model, DATA, train):
@@ -126,7 +126,9 @@ def test_the_learning_rate_halves_when_m_stalls_and_only_then() -> None:
 
 
 def test_a_game_that_stands_still_slows_down_in_both_optimisers() -> None:
-    still = replace(TRAIN, optim={"generator": Optim(lr=0.0), "discriminator": Optim(lr=0.0)}, batch_size=32)
+    still = replace(
+        TRAIN, optim={"generator": OptimConfig(lr=0.0), "discriminator": OptimConfig(lr=0.0)}, batch_size=32
+    )
     model = fresh(replace(CONFIG, patience=4, prior="uniform"))
     trainer = Trainer(model, DATA, still)
     trainer.fit()
@@ -142,7 +144,7 @@ def test_patience_0_never_halves() -> None:
 def test_k_and_rate_survive_a_resume(tmp_path: Path) -> None:
     """A run that stops once the rate has been halved, and goes on, ends with the same bits."""
     config = replace(CONFIG, patience=2)
-    recipe = Recipe(model=config, train=TRAIN, data=Data(source="made"))
+    recipe = Recipe(model=config, train=TRAIN, data=DataConfig(source="made"))
     checkpoints = store.Checkpoints(tmp_path, store.describe("began", recipe, TABLE))
     whole, first = Trainer(fresh(config), DATA, TRAIN), Trainer(fresh(config), DATA, TRAIN, checkpoints=checkpoints)
     path = None

@@ -12,12 +12,12 @@ import torch
 import genwerk
 from genwerk.cli import main
 from genwerk.data import open_data
-from genwerk.data.dataset import Data, Dataset, Splits
+from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.runs import store
 from genwerk.runs.run import Run
 from genwerk.tasks import log_likelihood
-from genwerk.training.settings import Evaluate, Optim, Recipe, Train
+from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig
 
 ENTROPY = 8 * 1.4189385
 """Of a row of eight independent standard normal values, in nats."""
@@ -29,9 +29,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     x = torch.randn(240, 8, generator=torch.Generator().manual_seed(0)).numpy()
     path = folder / "rows.csv"
     path.write_text("\n".join(",".join(f"{v:.4f}" for v in row) for row in x))
-    splits = open_data(Data(source=str(path), holdout=0.25, validation=0.4))
-    train = Train(rounds=2000, batch_size=64, log_every=0, optim={"model": Optim(lr=1e-3)})
-    recipe = Recipe(model=MAFConfig(layers=2, widths=(64,)), train=train, evaluate=Evaluate(samples=0))
+    splits = open_data(DataConfig(source=str(path), holdout=0.25, validation=0.4))
+    train = TrainConfig(rounds=2000, batch_size=64, log_every=0, optim={"model": OptimConfig(lr=1e-3)})
+    recipe = Recipe(model=MAFConfig(layers=2, widths=(64,)), train=train, evaluate=EvaluateConfig(samples=0))
     return genwerk.train(recipe, splits, out=folder / "run", device="cpu")
 
 

@@ -13,13 +13,13 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 from sklearn.naive_bayes import GaussianNB
 from torch import Tensor
 
-from genwerk.core.abilities import Bounds, Conditions, Scores
+from genwerk.core.abilities import BoundsLikelihood, Conditions, HasLikelihood
 from genwerk.core.model import Config, Model
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import Data, Dataset, Splits
+from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.evaluation.report import evaluate
-from genwerk.families.by_class import ByClass, ByClassConfig
 from genwerk.families.mixture import Covariance, MixtureConfig
+from genwerk.families.per_class import PerClass, PerClassConfig
 from genwerk.tasks import Unsupported
 from genwerk.tasks.classification import (
     HOTTEST,
@@ -30,11 +30,11 @@ from genwerk.tasks.classification import (
     classify,
     fit_temperature,
 )
-from genwerk.training.settings import Evaluate, Train
+from genwerk.training.settings import EvaluateConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="table", shape=(3,), classes=("a", "b", "c"))
-QUIET = Train(rounds=3, batch_size=0, sample_every=0, evaluate_every=0, save_every=0)
+QUIET = TrainConfig(rounds=3, batch_size=0, sample_every=0, evaluate_every=0, save_every=0)
 
 
 def overlapping(n: int = 300, seed: int = 0) -> Dataset:
@@ -46,18 +46,18 @@ def overlapping(n: int = 300, seed: int = 0) -> Dataset:
     return Dataset(x=torch.from_numpy(x).float(), spec=SPEC, condition=torch.from_numpy(label))
 
 
-def one_each(covariance: Covariance = "full", spec: DataSpec = SPEC) -> ByClass:
-    return ByClass(ByClassConfig(model=MixtureConfig(components=(1,), covariance=covariance, ridge=0.0)), spec)
+def one_each(covariance: Covariance = "full", spec: DataSpec = SPEC) -> PerClass:
+    return PerClass(PerClassConfig(model=MixtureConfig(components=(1,), covariance=covariance, ridge=0.0)), spec)
 
 
-def placed(means: np.ndarray, covariances: list[np.ndarray], spec: DataSpec = SPEC) -> ByClass:
+def placed(means: np.ndarray, covariances: list[np.ndarray], spec: DataSpec = SPEC) -> PerClass:
     model = one_each(spec=spec)
     for one, mean, covariance in zip(model.models, means, covariances, strict=True):
         one.place(torch.ones(1), torch.from_numpy(mean)[None], torch.from_numpy(covariance)[None])  # type: ignore[operator]
     return model
 
 
-class Far(Model, Scores, Conditions):
+class Far(Model, HasLikelihood, Conditions):
     """A Gaussian of unit variance for each class c, with mean 2c."""
 
     condition = "label"
@@ -68,7 +68,7 @@ class Far(Model, Scores, Conditions):
         return -(x - 2 * condition[:, None]).square().sum(1) / 2
 
 
-class Bounded(Model, Bounds, Conditions):
+class Bounded(Model, BoundsLikelihood, Conditions):
     """A model that only knows a bound."""
 
     condition = "label"
@@ -79,7 +79,7 @@ class Bounded(Model, Bounds, Conditions):
         raise AssertionError("a bound is no likelihood")
 
 
-class Unlabelled(Model, Scores):
+class Unlabelled(Model, HasLikelihood):
     """A model of no classes."""
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -262,13 +262,13 @@ def test_overconfidence_is_mended() -> None:
 def test_a_report_has_the_figures_where_there_are_labels() -> None:
     data = overlapping(60)
     model = Trainer(one_each(), data, QUIET).fit()
-    splits = Splits(train=data, validation=data, test=data, settings=Data(source="made"))
-    report = evaluate(model, splits, Evaluate(samples=0))
+    splits = Splits(train=data, validation=data, test=data, settings=DataConfig(source="made"))
+    report = evaluate(model, splits, EvaluateConfig(samples=0))
     known = calibration(classify(model, data.batch()), data.condition)
     assert report["Bayes accuracy"].value == known.accuracy
     assert report["calibration error"].value == known.error
     assert "60 of 60 held-out" in report["Bayes accuracy"].note
-    half = evaluate(model, splits, Evaluate(samples=0, examples=30))
+    half = evaluate(model, splits, EvaluateConfig(samples=0, examples=30))
     assert half["Bayes accuracy"].spread == pytest.approx(
         (half["Bayes accuracy"].value * (1 - half["Bayes accuracy"].value) / 30) ** 0.5
     )
@@ -276,7 +276,7 @@ def test_a_report_has_the_figures_where_there_are_labels() -> None:
 
 def test_models_that_cannot_classify_say_why() -> None:
     x = Batch(torch.zeros(1, 3))
-    with pytest.raises(Unsupported, match="classify needs a model that scores"):
+    with pytest.raises(Unsupported, match="classify needs a model with the ability has-likelihood"):
         classify(Bounded(Config(), SPEC), x)
     with pytest.raises(Unsupported, match=r"classify needs a density of each class.*cmixture"):
         classify(Unlabelled(Config(), SPEC), x)

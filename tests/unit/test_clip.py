@@ -23,7 +23,7 @@ from genwerk.recipes import find
 from genwerk.tasks import Unsupported
 from genwerk.tasks.retrieval import embed_texts, retrieve, search, zero_shot
 from genwerk.training.runtime import Runtime
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 TEXTS = ["a red ring", "a blue ring", "a red ring", "two green stars on a hill"]
@@ -106,7 +106,7 @@ def coupled(family: type[CLIP] = CLIP, micro: int | None = None, runtime: Runtim
     """A round of eight examples in float64, after which the gradient stands with the parameters."""
     x = torch.rand(8, 3, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     data = Dataset(x=x, spec=replace(SPEC, vocabulary=None), captions=TEXTS * 2).read(SPEC.vocabulary)
-    settings = Train(rounds=1, batch_size=8, micro_batch=micro, optim={"model": Optim(name="sgd")})
+    settings = TrainConfig(rounds=1, batch_size=8, micro_batch=micro, optim={"model": OptimConfig(name="sgd")})
     torch.manual_seed(0)
     return Trainer(family(SMALL, SPEC).double(), data, settings, runtime=runtime)
 
@@ -190,7 +190,7 @@ def test_the_whole_equals_transformers() -> None:
 
 
 def test_embeddings_are_unit_vectors_that_do_not_depend_on_the_batch(model: CLIP) -> None:
-    assert abilities(model) == {"embeds", "matches", "diagnoses"}
+    assert abilities(model) == {"embeds", "aligns-text", "diagnoses"}
     given = batch()
     for embedded, alone in (
         (model.embed(given.x), model.embed(given.x[1:2])),
@@ -210,7 +210,7 @@ def test_pixels_are_standardised_by_the_channels_of_the_training_data() -> None:
     x = torch.randint(0, 256, (50, 3, 12, 12)) // torch.tensor([1, 2, 4]).view(3, 1, 1)
     data = Dataset(x=x.byte(), spec=replace(SPEC, vocabulary=None), captions=["a ring", "a star"] * 25)
     data = data.read(SPEC.vocabulary)
-    model = Trainer(CLIP(SMALL, SPEC), data, Train(rounds=1, batch_size=8, optim={"model": Optim()})).fit()
+    model = Trainer(CLIP(SMALL, SPEC), data, TrainConfig(rounds=1, batch_size=8, optim={"model": OptimConfig()})).fit()
     seen = (x / 255 - model.mean) / model.deviation
     torch.testing.assert_close(seen.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(seen.std((0, 2, 3)), torch.ones(3), atol=1e-3, rtol=0)
@@ -302,5 +302,5 @@ def test_verbs_refuse_in_a_sentence(model: CLIP) -> None:
         retrieve(model, Batch(batch().x))
     with pytest.raises(ValueError, match="take 1 to 4"):
         retrieve(model, batch(), 5)
-    with pytest.raises(Unsupported, match="matches, and Autoencoder does not; these do: CLIP"):
+    with pytest.raises(Unsupported, match="aligns-text, which Autoencoder lacks; these have it: CLIP"):
         embed_texts(Autoencoder(AutoencoderConfig(), SPEC), ["a ring"])

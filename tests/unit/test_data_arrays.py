@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import sparse
 
 from genwerk.core import memory
-from genwerk.data import Data, arrays, cache, open_data
+from genwerk.data import DataConfig, arrays, cache, open_data
 from genwerk.data.dataset import PARTS, Rows
 from genwerk.data.idx import read_idx
 
@@ -59,19 +59,19 @@ def write_mnist(folder, suffix=""):
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_the_four_files_of_mnist(tmp_path, suffix):
     write_mnist(tmp_path, suffix)
-    splits = open_data(Data(source=str(tmp_path), validation=0))
+    splits = open_data(DataConfig(source=str(tmp_path), validation=0))
     assert (splits.train.x[:, 0].numpy() == IMAGES).all()
     assert (splits.test.x[:, 0].numpy() == IMAGES[:4]).all()
     assert splits.spec.classes == ("0", "1", "3")
     assert splits.train.condition.tolist() == [2, 1, 2, 0, 1, 2]
-    one = open_data(Data(source=str(tmp_path / f"t10k-images-idx3-ubyte{suffix}")))
+    one = open_data(DataConfig(source=str(tmp_path / f"t10k-images-idx3-ubyte{suffix}")))
     assert (len(one.train), len(one.test)) == (2, 1)
     assert one.train.condition is not None
 
 
 def test_images_without_labels(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
-    splits = open_data(Data(source=str(tmp_path)))
+    splits = open_data(DataConfig(source=str(tmp_path)))
     assert splits.spec.classes == ()
     assert any("no labels" in n for n in splits.notes)
 
@@ -109,7 +109,7 @@ def test_idx_that_would_fill_the_memory_is_refused_from_its_header(tmp_path, mon
 def test_idx_whose_header_lies_is_one_sentence(tmp_path, content, pack):
     (tmp_path / "images.idx3").write_bytes(pack(content))
     with pytest.raises(ValueError, match=r"images\.idx3"):
-        open_data(Data(source=str(tmp_path / "images.idx3")))
+        open_data(DataConfig(source=str(tmp_path / "images.idx3")))
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -117,14 +117,14 @@ def test_idx_whose_header_lies_is_one_sentence(tmp_path, content, pack):
 def test_any_bytes_are_idx_or_a_value_error(tmp_path, tail, zipped):
     content = b"\0\0\x08" + tail
     (tmp_path / "a.idx").write_bytes(gzip.compress(content) if zipped else content)
-    assert "a.idx" in (complaint(Data(source=str(tmp_path / "a.idx"))) or "a.idx")
+    assert "a.idx" in (complaint(DataConfig(source=str(tmp_path / "a.idx"))) or "a.idx")
 
 
 def test_labels_that_do_not_fit_are_refused(tmp_path):
     write_mnist(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(LABELS[:5]))
     with pytest.raises(ValueError, match="one label for each of the 6"):
-        open_data(Data(source=str(tmp_path)))
+        open_data(DataConfig(source=str(tmp_path)))
 
 
 # --- npy ------------------------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def saved(path, array):
     ],
 )
 def test_images_of_every_layout_and_range(tmp_path, array, expected):
-    splits = open_data(Data(source=saved(tmp_path / "x.npy", array), holdout=0))
+    splits = open_data(DataConfig(source=saved(tmp_path / "x.npy", array), holdout=0))
     assert splits.spec.shape == expected.shape[1:]
     assert splits.spec.levels == 256
     assert splits.train.x.dtype == torch.uint8
@@ -165,26 +165,26 @@ def test_two_values_are_two_levels_unless_they_are_resized(tmp_path, dtype, whit
         return
     bits = IMAGES > 100
     source = saved(tmp_path / "x.npy", (bits * white).astype(dtype))
-    splits = open_data(Data(source=source, holdout=0, validation=0))
+    splits = open_data(DataConfig(source=source, holdout=0, validation=0))
     assert splits.spec.levels == 2
     assert (splits.train.x[:, 0].numpy() == bits).all()
     assert set(splits.train.batch().x.unique().tolist()) == {0.0, 1.0}
-    resized = open_data(Data(source=source, size=16))
+    resized = open_data(DataConfig(source=source, size=16))
     assert resized.spec.levels == 256
     assert resized.train.x.max() == 255
     grey = saved(tmp_path / "rgb.npy", np.stack([(bits * white).astype(dtype)] * 3, -1))
-    assert open_data(Data(source=grey)).spec.levels == 2
-    assert open_data(Data(source=grey, colour="rgb")).train.x.max() == 255
+    assert open_data(DataConfig(source=grey)).spec.levels == 2
+    assert open_data(DataConfig(source=grey, colour="rgb")).train.x.max() == 255
 
 
 def test_pictures_that_are_dark_are_said_to_be(tmp_path):
-    notes = open_data(Data(source=saved(tmp_path / "x.npy", IMAGES // 16))).notes
+    notes = open_data(DataConfig(source=saved(tmp_path / "x.npy", IMAGES // 16))).notes
     assert any("15 of 255, so the images are dark; if 15 is white, divide them by it" in note for note in notes)
-    assert not any("dark" in note for note in open_data(Data(source=saved(tmp_path / "y.npy", IMAGES))).notes)
+    assert not any("dark" in note for note in open_data(DataConfig(source=saved(tmp_path / "y.npy", IMAGES))).notes)
 
 
 def test_arrays_are_fitted_as_files_are(tmp_path):
-    splits = open_data(Data(source=saved(tmp_path / "x.npy", IMAGES), size=4, colour="rgb", holdout=0))
+    splits = open_data(DataConfig(source=saved(tmp_path / "x.npy", IMAGES), size=4, colour="rgb", holdout=0))
     cropped = np.stack(
         [np.asarray(Image.fromarray(i).resize((4, 4), Image.Resampling.BICUBIC, (0, 0.5, 4, 4.5))) for i in IMAGES]
     )
@@ -194,7 +194,7 @@ def test_arrays_are_fitted_as_files_are(tmp_path):
 
 def test_two_dimensions_are_a_table(tmp_path):
     table = RNG.normal(size=(10, 3))
-    splits = open_data(Data(source=saved(tmp_path / "x.npy", table), holdout=0))
+    splits = open_data(DataConfig(source=saved(tmp_path / "x.npy", table), holdout=0))
     assert splits.spec.kind == "table"
     assert splits.spec.columns == ("column 1", "column 2", "column 3")
     assert (splits.train.x.numpy() == table).all()
@@ -221,14 +221,14 @@ def test_two_dimensions_are_a_table(tmp_path):
 )
 def test_arrays_that_cannot_be_used_are_one_sentence(tmp_path, array, words):
     with pytest.raises(ValueError, match=words):
-        open_data(Data(source=saved(tmp_path / "x.npy", array)))
+        open_data(DataConfig(source=saved(tmp_path / "x.npy", array)))
 
 
 @pytest.mark.parametrize("shape, copies", [((40, 6, 6), 0), ((40, 6, 6, 3), 1), ((40, 7), 1)])
 def test_a_large_npy_stays_mapped_and_is_copied_in_its_order_where_it_must_be(tmp_path, monkeypatch, shape, copies):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     x = RNG.integers(0, 256, shape).astype(np.uint8 if len(shape) > 2 else np.float32)
-    source = Data(source=saved(tmp_path / "x.npy", x), limit=20)
+    source = DataConfig(source=saved(tmp_path / "x.npy", x), limit=20)
     small = open_data(source)
     monkeypatch.setattr(cache, "LARGE", 100)
     for _ in range(2):  # written, then found
@@ -271,7 +271,7 @@ def test_a_table_too_large_for_memory_takes_no_jitter(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "LARGE", 100)
     with pytest.raises(ValueError, match="too large for memory"):
-        open_data(Data(source=saved(tmp_path / "x.npy", np.ones((40, 7))), jitter=True))
+        open_data(DataConfig(source=saved(tmp_path / "x.npy", np.ones((40, 7))), jitter=True))
 
 
 def test_only_the_first_rows_of_a_very_long_table_are_looked_at(monkeypatch):
@@ -292,7 +292,7 @@ def packed(path, **arrays):
     "names", [("x", "y"), ("X", "labels"), ("images", "label"), ("data", "target"), ("arr_0", "y")]
 )
 def test_names_of_examples_and_labels(tmp_path, names):
-    splits = open_data(Data(source=packed(tmp_path / "a.npz", **dict(zip(names, (IMAGES, LABELS), strict=True)))))
+    splits = open_data(DataConfig(source=packed(tmp_path / "a.npz", **dict(zip(names, (IMAGES, LABELS), strict=True)))))
     assert splits.spec.classes == ("0", "1", "3")
     for x, c in zip(splits.train.x, splits.train.condition, strict=True):
         row = int((x[0].numpy() == IMAGES).all((1, 2)).argmax())
@@ -303,7 +303,7 @@ def test_names_of_examples_and_labels(tmp_path, names):
 def test_train_and_test_parts(tmp_path, form):
     arrays = {form.format("x"): IMAGES, form.format("y"): LABELS}
     arrays |= {k.replace("train", "test"): v[:2] for k, v in arrays.items()}
-    splits = open_data(Data(source=packed(tmp_path / "a.npz", **arrays), validation=0))
+    splits = open_data(DataConfig(source=packed(tmp_path / "a.npz", **arrays), validation=0))
     assert (splits.train.x[:, 0].numpy() == IMAGES).all()
     assert (splits.test.x[:, 0].numpy() == IMAGES[:2]).all()
     assert splits.test.condition.tolist() == [2, 1]
@@ -324,18 +324,18 @@ def test_train_and_test_parts(tmp_path, form):
 )
 def test_npz_that_makes_no_sense_is_one_sentence(tmp_path, arrays, options, words):
     with pytest.raises(ValueError, match=words):
-        open_data(Data(source=packed(tmp_path / "a.npz", **arrays), **options))
+        open_data(DataConfig(source=packed(tmp_path / "a.npz", **arrays), **options))
 
 
 def test_labels_that_are_missing_or_measured_or_bytes(tmp_path):
     y = np.array([0.0, 1.0, np.nan, 1.0, 0.0, 1.0])
     for x in (IMAGES, RNG.normal(size=(6, 2))):
-        splits = open_data(Data(source=packed(tmp_path / "a.npz", x=x, y=y), holdout=0))
+        splits = open_data(DataConfig(source=packed(tmp_path / "a.npz", x=x, y=y), holdout=0))
         assert (splits.spec.classes, len(splits.train)) == (("0", "1"), 5)
         assert "1 of 6 rows has no label and is left out: 3." in splits.notes
-    splits = open_data(Data(source=packed(tmp_path / "b.npz", x=IMAGES, y=np.array([b"cat", b"dog"] * 3))))
+    splits = open_data(DataConfig(source=packed(tmp_path / "b.npz", x=IMAGES, y=np.array([b"cat", b"dog"] * 3))))
     assert splits.spec.classes == ("cat", "dog")
-    splits = open_data(Data(source=packed(tmp_path / "c.npz", x=IMAGES, y=RNG.normal(size=6), mask=IMAGES > 0)))
+    splits = open_data(DataConfig(source=packed(tmp_path / "c.npz", x=IMAGES, y=RNG.normal(size=6), mask=IMAGES > 0)))
     assert splits.spec.classes == ()
     assert "The array 'y' holds measured numbers and no classes, so it is not used." in splits.notes
     assert any(note.startswith("Not used: 'mask'") for note in splits.notes)
@@ -343,7 +343,7 @@ def test_labels_that_are_missing_or_measured_or_bytes(tmp_path):
 
 def test_whole_numbers_that_float64_rounds_are_counted(tmp_path):
     x = 2**60 + np.arange(40).reshape(20, 2)
-    notes = open_data(Data(source=saved(tmp_path / "x.npy", x))).notes
+    notes = open_data(DataConfig(source=saved(tmp_path / "x.npy", x))).notes
     assert any("'column 2' has 20 different values, of which float64 tells 1 apart" in note for note in notes)
 
 
@@ -351,7 +351,7 @@ def test_whole_numbers_that_float64_rounds_are_counted(tmp_path):
 def test_a_sparse_matrix_is_one_sentence(tmp_path, kind):
     sparse.save_npz(tmp_path / "a.npz", getattr(sparse, kind)(np.eye(4)))
     with pytest.raises(ValueError, match=r"sparse matrix.*toarray"):
-        open_data(Data(source=str(tmp_path / "a.npz")))
+        open_data(DataConfig(source=str(tmp_path / "a.npz")))
 
 
 def test_arrays_under_each_others_name_are_read(tmp_path):
@@ -360,14 +360,14 @@ def test_arrays_under_each_others_name_are_read(tmp_path):
     (tmp_path / "a.npz").rename(tmp_path / "a.npy")
     (tmp_path / "b.npy").rename(tmp_path / "b.npz")
     for name in ("a.npy", "b.npz"):
-        assert open_data(Data(source=str(tmp_path / name))).spec.shape == (1, 5, 4)
+        assert open_data(DataConfig(source=str(tmp_path / name))).spec.shape == (1, 5, 4)
 
 
 def test_an_npz_that_is_larger_than_memory_is_refused_unread(tmp_path, monkeypatch):
     source = packed(tmp_path / "a.npz", x=np.zeros((2000, 32, 32), np.uint8))
     monkeypatch.setattr(memory, "free_memory", lambda: 4_000_000)
     with pytest.raises(ValueError, match=r"0.0 GB of memory once decoded.*\.npy, which is mapped"):
-        open_data(Data(source=source))
+        open_data(DataConfig(source=source))
 
 
 def test_an_npz_that_claims_more_than_it_holds_takes_no_memory(tmp_path):
@@ -376,7 +376,7 @@ def test_an_npz_that_claims_more_than_it_holds_takes_no_memory(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("x.npy", header.getvalue())
     with pytest.raises(ValueError, match="claims"):
-        open_data(Data(source=str(tmp_path / "a.npz")))
+        open_data(DataConfig(source=str(tmp_path / "a.npz")))
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -388,4 +388,4 @@ def test_a_damaged_array_file_raises_nothing_but_value_error(tmp_path, data):
     for _ in range(data.draw(st.integers(0, 5))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     (tmp_path / name).write_bytes(content[: data.draw(st.integers(0, len(content)))])
-    assert name in (complaint(Data(source=str(tmp_path / name))) or name)
+    assert name in (complaint(DataConfig(source=str(tmp_path / name))) or name)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from genwerk.cli import main
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.data.folders import list_folder, list_zip
 
 RNG = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def fill(folder: Path, *names: str, content: bytes = PNG) -> Path:
 
 
 def listed(folder, **options):
-    return list_folder(folder, Data(source=str(folder), **options))
+    return list_folder(folder, DataConfig(source=str(folder), **options))
 
 
 def names(pictures):
@@ -67,7 +67,7 @@ def zipped(path: Path, members: dict[str, bytes], compression=zipfile.ZIP_STORED
 
 def listed_zip(path, **options):
     with zipfile.ZipFile(path) as archive:
-        return list_zip(path, archive, Data(source=str(path), **options))
+        return list_zip(path, archive, DataConfig(source=str(path), **options))
 
 
 # --- Links, and what is no file -------------------------------------------------------------------------------------
@@ -89,12 +89,12 @@ def test_linked_class_folders_are_read_and_no_folder_twice(tmp_path):
 def test_nothing_waits_for_a_pipe(tmp_path, name):
     fill(tmp_path, "0.png", "1.png")
     os.mkfifo(tmp_path / name)
-    assert len(open_data(Data(source=str(tmp_path), holdout=0)).train) == 2
+    assert len(open_data(DataConfig(source=str(tmp_path), holdout=0)).train) == 2
     with pytest.raises(ValueError, match="expected a file"):
-        open_data(Data(source=str(tmp_path / name)))
+        open_data(DataConfig(source=str(tmp_path / name)))
     fill(tmp_path / "tables", "train.csv", "other.csv", content=b"a,b\n1,2\n3,4\n")
     os.mkfifo(tmp_path / "tables" / "test.csv")
-    assert open_data(Data(source=str(tmp_path / "tables"))).spec.kind == "table"
+    assert open_data(DataConfig(source=str(tmp_path / "tables"))).spec.kind == "table"
 
 
 def test_sockets_devices_and_broken_links_are_named(tmp_path, monkeypatch):
@@ -119,7 +119,7 @@ def test_what_may_not_be_read_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", lambda path: refuse(path, call=scandir))
     monkeypatch.setattr(os, "open", lambda path, *rest: refuse(path, *rest, call=stat))
-    splits = open_data(Data(source=str(tmp_path)))
+    splits = open_data(DataConfig(source=str(tmp_path)))
     assert len(splits.train) == 1
     assert {s.name: "Permission denied" in s.reason for s in splits.skipped} == {"closed.png": True, "shut": True}
 
@@ -133,7 +133,7 @@ def test_names_that_are_not_utf8_or_drive_a_terminal_are_escaped(tmp_path, capsy
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"no" if b"bad" in name else PNG)
     (tmp_path / "metadata.csv").write_bytes(b"file_name,text\n" + rb"caf\xe9/0.png,a" + b"\ntea/1.png,b\n")
-    splits = open_data(Data(source=str(tmp_path)))
+    splits = open_data(DataConfig(source=str(tmp_path)))
     assert splits.spec.classes == (r"caf\xe9", "tea")
     assert {s.name for s in splits.skipped} == {r"tea/\x1b]0;owned\x07.png", r"tea/bad\xff.png"}
     main(["data", "check", str(tmp_path)])
@@ -179,7 +179,7 @@ def test_classes_are_sought_below_the_folder_that_holds_all(tmp_path):
 def test_captions_and_class_folders_go_together(tmp_path):
     fill(tmp_path, "cat/0.png", "dog/1.png")
     (tmp_path / "metadata.csv").write_text("file_name,text\ncat/0.png,one\ndog\\1.png,two\n")
-    splits = open_data(Data(source=str(tmp_path), holdout=0))
+    splits = open_data(DataConfig(source=str(tmp_path), holdout=0))
     assert splits.spec.classes == ("cat", "dog")
     assert sorted(splits.train.captions) == ["one", "two"]
 
@@ -339,7 +339,7 @@ def test_a_zip_with_any_byte_changed_is_read_or_one_sentence(tmp_path, place):
     path.write_bytes(content)
     complaint = "it.zip"
     try:
-        splits = open_data(Data(source=str(path), holdout=0))
+        splits = open_data(DataConfig(source=str(path), holdout=0))
         assert len(splits.train) + len(splits.skipped) >= 1
     except ValueError as error:
         complaint = str(error)

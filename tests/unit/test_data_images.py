@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from genwerk.data import Data, images, open_data
+from genwerk.data import DataConfig, images, open_data
 from genwerk.data.dataset import PARTS
 from genwerk.data.images import Picture, common_size, decode, fitted, probe
 
@@ -68,7 +68,7 @@ def deep(folder, *values, form="png", **options):
     folder.mkdir(exist_ok=True)
     for i, row in enumerate(values):
         Image.fromarray(np.array([row] * 2, np.uint16)).save(folder / f"{i}.{form}", **options)
-    return open_data(Data(source=str(folder), holdout=0))
+    return open_data(DataConfig(source=str(folder), holdout=0))
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
@@ -95,7 +95,7 @@ def test_values_outside_sixteen_bits_are_named(tmp_path):
     Image.fromarray(np.array([[-9999, 5]], np.int32)).save(tmp_path / "a.tiff")
     Image.fromarray(np.array([[70_000, 5]], np.int32)).save(tmp_path / "b.tiff")
     save(tmp_path / "c.png", gradient(2, 1, 1))
-    splits = open_data(Data(source=str(tmp_path)))
+    splits = open_data(DataConfig(source=str(tmp_path)))
     assert {s.name: s.reason for s in splits.skipped} == dict.fromkeys(
         ("a.tiff", "b.tiff"), "its grey values lie outside 16 bits"
     )
@@ -113,7 +113,7 @@ def test_sixteen_bits_of_colour_and_further_frames_are_said(tmp_path):
     frames = [Image.new("RGB", (2, 2), (k, 9, 30)) for k in (0, 90)]
     for name in ("a.gif", "b.png", "c.webp", "d.tiff"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
-    splits = open_data(Data(source=str(tmp_path), holdout=0))
+    splits = open_data(DataConfig(source=str(tmp_path), holdout=0))
     assert any("1 colour images have 16 bits a channel" in note for note in splits.notes)
     assert any("4 images have several frames" in note for note in splits.notes)
     assert splits.train.x[:, 0, 0, 0].max() < 10
@@ -131,27 +131,27 @@ def test_masks_have_two_levels_whatever_holds_them(tmp_path, monkeypatch, values
             save(tmp_path / f"{i}.png", np.stack([pixels] * 3, 2).astype(np.uint8))
         else:
             save(tmp_path / f"{i}.png", pixels.astype(np.uint16 if mode == "I;16" else np.uint8))
-    splits = open_data(Data(source=str(tmp_path), holdout=0))
+    splits = open_data(DataConfig(source=str(tmp_path), holdout=0))
     assert splits.spec.levels == 2
     assert (splits.spec.shape, splits.train.batch().x.unique().tolist()) == ((1, 6, 6), [0, 1])
     assert splits.train.batch().x.mean() == pytest.approx(2 / 3)
     assert any("two levels" in note for note in splits.notes)
     if values == (0, 255):
-        assert open_data(Data(source=str(tmp_path), size=4)).spec.levels == 256  # resampling mixes the two
+        assert open_data(DataConfig(source=str(tmp_path), size=4)).spec.levels == 256  # resampling mixes the two
 
 
 def test_black_pictures_and_pictures_of_few_greys_have_256_levels(tmp_path):
     save(tmp_path / "0.png", np.zeros((4, 4), np.uint8))
-    assert open_data(Data(source=str(tmp_path))).spec.levels == 256
+    assert open_data(DataConfig(source=str(tmp_path))).spec.levels == 256
     save(tmp_path / "1.png", np.full((4, 4), 7, np.uint8))
-    assert open_data(Data(source=str(tmp_path))).spec.levels == 256
+    assert open_data(DataConfig(source=str(tmp_path))).spec.levels == 256
 
 
 @pytest.mark.parametrize("colour", ["auto", "rgb"])
 def test_pure_colours_are_no_mask(tmp_path, colour):
     save(tmp_path / "0.png", np.full((4, 4, 3), [255, 0, 0] if colour == "auto" else 255, np.uint8))
     save(tmp_path / "1.png", np.zeros((4, 4, 3), np.uint8))
-    splits = open_data(Data(source=str(tmp_path), colour=colour, holdout=0))
+    splits = open_data(DataConfig(source=str(tmp_path), colour=colour, holdout=0))
     assert (splits.spec.shape[0], splits.spec.levels, splits.train.batch().x.max()) == (3, 256, 1)
 
 
@@ -159,7 +159,7 @@ def test_pure_colours_are_no_mask(tmp_path, colour):
 def test_pictures_of_every_kind_are_read(tmp_path, name):
     form = {"jfif": "JPEG", "JPE": "JPEG"}.get(name[2:])
     Image.fromarray(gradient(16, 16, 1)).save(tmp_path / name, form)
-    splits = open_data(Data(source=str(tmp_path / name)))
+    splits = open_data(DataConfig(source=str(tmp_path / name)))
     assert (splits.train.x[0, 0].float() - torch.from_numpy(gradient(16, 16, 1))).abs().mean() < 8
 
 
@@ -271,7 +271,7 @@ def test_resampling_is_antialiased():
     ],
 )
 def test_common_size(sizes, asked, expected):
-    *size, note = common_size(sizes, Data(size=asked))
+    *size, note = common_size(sizes, DataConfig(size=asked))
     assert tuple(size) == expected
     assert f"{expected[1]} x {expected[0]}" in note
 
@@ -286,7 +286,7 @@ def test_names_of_every_kind_are_found_and_hidden_files_are_not(tmp_path):
     save(tmp_path / ".hidden.png", gradient(8, 8))
     save(tmp_path / ".git/c.png", gradient(8, 8))
     (tmp_path / "notes.txt").write_text("no picture")
-    splits = open_data(Data(source=str(tmp_path)))
+    splits = open_data(DataConfig(source=str(tmp_path)))
     assert sum(len(splits.part(name)) for name in PARTS) == len(names)
     assert splits.skipped == ()
     assert splits.spec.shape == (1, 8, 8)
@@ -299,7 +299,7 @@ def test_class_folders_with_a_test_part(tmp_path):
         for k, name in enumerate(("cat", "dog")):
             for i in range(count):
                 save(tmp_path / part / name / f"{i}.png", np.full((4, 4), 100 * k + i, np.uint8))
-    splits = open_data(Data(source=str(tmp_path), validation=0))
+    splits = open_data(DataConfig(source=str(tmp_path), validation=0))
     assert splits.spec.classes == ("cat", "dog")
     assert (len(splits.train), len(splits.test)) == (6, 4)
     for part in (splits.train, splits.test):
@@ -309,7 +309,7 @@ def test_class_folders_with_a_test_part(tmp_path):
 def test_a_class_may_be_called_train(tmp_path):
     for name in ("train", "tram"):
         save(tmp_path / name / "0.png", gradient(4, 4))
-    assert open_data(Data(source=str(tmp_path))).spec.classes == ("train", "tram")
+    assert open_data(DataConfig(source=str(tmp_path))).spec.classes == ("train", "tram")
 
 
 def test_metadata_gives_captions_and_labels(tmp_path):
@@ -317,7 +317,7 @@ def test_metadata_gives_captions_and_labels(tmp_path):
         save(tmp_path / f"{i}.png", np.full((4, 4), i, np.uint8))
     table = 'file_name,text,kind\n0.png,"a, b",odd\n1.png,één,even\n2.png,c,odd\nlost.png,d,odd\n'
     (tmp_path / "metadata.csv").write_text(table, encoding="utf-8")
-    splits = open_data(Data(source=str(tmp_path), label="kind", holdout=0))
+    splits = open_data(DataConfig(source=str(tmp_path), label="kind", holdout=0))
     captions = {int(x.max()): text for x, text in zip(splits.train.x, splits.train.captions, strict=True)}
     assert captions == {0: "a, b", 1: "één", 2: "c"}
     assert splits.spec.captions
@@ -332,7 +332,7 @@ def test_metadata_that_makes_no_sense_is_one_sentence(tmp_path, table):
     save(tmp_path / "0.png", gradient(4, 4))
     (tmp_path / "metadata.csv").write_text(table)
     with pytest.raises(ValueError, match=r"metadata\.csv"):
-        open_data(Data(source=str(tmp_path)))
+        open_data(DataConfig(source=str(tmp_path)))
 
 
 def test_damaged_images_are_skipped_counted_and_named(tmp_path):
@@ -344,7 +344,7 @@ def test_damaged_images_are_skipped_counted_and_named(tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    splits = open_data(Data(source=str(tmp_path), holdout=0))
+    splits = open_data(DataConfig(source=str(tmp_path), holdout=0))
     assert len(splits.train) == 5
     assert [s.name for s in splits.skipped] == ["cut.png", "empty.png", "gone.png", "script.png", "text.jpg"]
     assert all(s.reason for s in splits.skipped)
@@ -355,7 +355,7 @@ def test_a_bomb_is_refused_by_name_and_quickly(tmp_path):
     (tmp_path / "bomb.png").write_bytes(png_bomb())
     (tmp_path / "large.png").write_bytes(png_bomb(9_000))  # 81 million pixels: below Pillow's own limit, above ours
     start = time.perf_counter()
-    splits = open_data(Data(source=str(tmp_path)))
+    splits = open_data(DataConfig(source=str(tmp_path)))
     assert time.perf_counter() - start < 1
     assert [s.name for s in splits.skipped] == ["bomb.png", "large.png"]
     assert all("64,000,000" in s.reason for s in splits.skipped)
@@ -364,7 +364,7 @@ def test_a_bomb_is_refused_by_name_and_quickly(tmp_path):
 def test_a_folder_where_nothing_can_be_read_is_an_error(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"bad\.png.*save it again"):
-        open_data(Data(source=str(tmp_path)))
+        open_data(DataConfig(source=str(tmp_path)))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -379,7 +379,7 @@ def test_a_damaged_file_raises_nothing_but_value_error(tmp_path, data):
     (tmp_path / "it.png").write_bytes(content[: data.draw(st.integers(0, len(content)))])
     complaint = ""
     try:
-        splits = open_data(Data(source=str(tmp_path), size=8))
+        splits = open_data(DataConfig(source=str(tmp_path), size=8))
     except ValueError as error:
         complaint = str(error)
     assert "it.png" in complaint if complaint else splits.train.x.shape[2:] == (8, 8)
@@ -392,13 +392,13 @@ def test_a_damaged_file_raises_nothing_but_value_error(tmp_path, data):
 def test_one_coloured_image_makes_all_coloured(tmp_path, colour, shape):
     save(tmp_path / "grey.png", gradient(8, 8, 1))
     save(tmp_path / "rgb.png", gradient(8, 8))
-    assert open_data(Data(source=str(tmp_path), colour=colour)).spec.shape == shape
+    assert open_data(DataConfig(source=str(tmp_path), colour=colour)).spec.shape == shape
 
 
 def test_grey_images_stored_in_colour_are_grey(tmp_path):
     grey = gradient(8, 8, 1)
     save(tmp_path / "0.png", np.stack([grey] * 3, 2))
-    splits = open_data(Data(source=str(tmp_path)))
+    splits = open_data(DataConfig(source=str(tmp_path)))
     assert splits.spec.shape == (1, 8, 8)
     assert (splits.train.x[0, 0].numpy() == grey).all()
     assert any("all grey" in n for n in splits.notes)
@@ -411,7 +411,7 @@ def zipped(path, members):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    return Data(source=str(path))
+    return DataConfig(source=str(path))
 
 
 def png(pixels):
@@ -428,7 +428,7 @@ def test_a_zip_is_read_like_the_folder_in_it(tmp_path):
         (tmp_path / "out" / name).write_bytes(content)
     (tmp_path / "out/__MACOSX/all/._0.png").unlink()
     a = open_data(zipped(tmp_path / "it.zip", members))
-    b = open_data(Data(source=str(tmp_path / "out" / "all")))
+    b = open_data(DataConfig(source=str(tmp_path / "out" / "all")))
     assert a.spec == b.spec
     assert a.spec.classes == ("a", "b")
     assert a.train.fingerprint() == b.train.fingerprint()
@@ -447,7 +447,7 @@ def test_zip_members_lead_nowhere_and_cannot_swell(tmp_path):
 def test_what_is_no_zip_is_one_sentence(tmp_path, content):
     (tmp_path / "it.zip").write_bytes(content)
     with pytest.raises(ValueError, match="not a whole zip"):
-        open_data(Data(source=str(tmp_path / "it.zip")))
+        open_data(DataConfig(source=str(tmp_path / "it.zip")))
 
 
 def test_a_zip_without_images_and_one_with_a_damaged_member(tmp_path):
@@ -480,7 +480,7 @@ def contents(splits):
 
 
 def test_large_data_are_mapped_and_the_same_as_small(small_memory, monkeypatch):
-    source = Data(source=str(small_memory / "in"), holdout=0.25, limit=5)
+    source = DataConfig(source=str(small_memory / "in"), holdout=0.25, limit=5)
     first = open_data(source)
     assert any("mapped" in n for n in first.notes)
     assert len(list((small_memory / "cache").rglob("x.npy"))) == 1
@@ -493,7 +493,7 @@ def test_large_data_are_mapped_and_the_same_as_small(small_memory, monkeypatch):
 
 @pytest.mark.parametrize("harm", ["x.npy", "facts.json"])
 def test_a_damaged_cache_is_rebuilt(small_memory, harm):
-    source = Data(source=str(small_memory / "in"))
+    source = DataConfig(source=str(small_memory / "in"))
     first = contents(open_data(source))
     (file,) = (small_memory / "cache").rglob(harm)
     file.write_bytes(file.read_bytes()[:-20])
@@ -502,14 +502,14 @@ def test_a_damaged_cache_is_rebuilt(small_memory, harm):
 
 
 def test_a_changed_file_is_read_anew(small_memory):
-    source = Data(source=str(small_memory / "in"))
+    source = DataConfig(source=str(small_memory / "in"))
     open_data(source)
     save(small_memory / "in" / "0.png", np.full((8, 8), 200, np.uint8))
     assert any(200 in part for part in contents(open_data(source))[0])
 
 
 def test_without_a_home_or_a_place_to_write_one_sentence_says_so(small_memory, monkeypatch):
-    source = Data(source=str(small_memory / "in"))
+    source = DataConfig(source=str(small_memory / "in"))
     (small_memory / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(small_memory / "file"))
     with pytest.raises(ValueError, match=r"cannot be made.*set XDG_CACHE_HOME"):
@@ -523,4 +523,4 @@ def test_without_a_home_or_a_place_to_write_one_sentence_says_so(small_memory, m
 def test_data_larger_than_the_disk_are_refused(small_memory, monkeypatch):
     monkeypatch.setattr(images.cache.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10}))
     with pytest.raises(ValueError, match=r"--data\.size"):
-        open_data(Data(source=str(small_memory / "in")))
+        open_data(DataConfig(source=str(small_memory / "in")))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from genwerk.core.spec import DataSpec
-from genwerk.data import Data, cache, open_data, palette
+from genwerk.data import DataConfig, cache, open_data, palette
 from genwerk.data.palette import Histogram
 from genwerk.nn.autoregressive.tokeniser import Colours
 from genwerk.training.settings import from_json, to_json
@@ -177,7 +177,7 @@ def few(n=40, seed=0):
 
 def test_images_of_few_colours_keep_them_exactly_by_frequency(tmp_path):
     source = saved(tmp_path, few())
-    plain, got = open_data(Data(source=source)), open_data(Data(source=source, palette=5))
+    plain, got = open_data(DataConfig(source=source)), open_data(DataConfig(source=source, palette=5))
     assert plain.spec.palette == ()
     assert got.spec.palette == tuple(map(tuple, FEW.tolist()))
     assert torch.equal(got.train.x, plain.train.x)
@@ -186,43 +186,43 @@ def test_images_of_few_colours_keep_them_exactly_by_frequency(tmp_path):
 
 
 def test_colours_within_the_tolerance_count_as_the_more_frequent(tmp_path):
-    got = open_data(Data(source=saved(tmp_path, few()), palette=5, tolerance=1))
+    got = open_data(DataConfig(source=saved(tmp_path, few()), palette=5, tolerance=1))
     assert got.spec.palette == tuple(map(tuple, FEW[:4].tolist()))
     assert any("4 when those within 1 a channel count as one" in n for n in got.notes)
 
 
 def test_more_colours_are_clustered_and_the_loss_is_told(tmp_path):
-    got = open_data(Data(source=saved(tmp_path, few()), palette=3))
+    got = open_data(DataConfig(source=saved(tmp_path, few()), palette=3))
     assert len(got.spec.palette) == 3
     for part in (got.train, got.test):
         assert set(map(tuple, part.x.permute(0, 2, 3, 1).reshape(-1, 3).tolist())) == set(got.spec.palette)
         assert part.spec.palette == got.spec.palette
     assert any("clustered in CIE Lab to 3" in n for n in got.notes)
     assert any("PSNR" in n and "bits" in n for n in got.notes)
-    again = open_data(Data(source=saved(tmp_path, few()), palette=3))
+    again = open_data(DataConfig(source=saved(tmp_path, few()), palette=3))
     assert (again.spec, again.train.fingerprint()) == (got.spec, got.train.fingerprint())
 
 
 def test_the_palette_is_chosen_without_a_look_at_the_test_part(tmp_path):
     strange = np.full((4, 6, 6, 3), (64, 120, 216), np.uint8)
-    got = open_data(Data(source=saved(tmp_path, few(), strange), palette=64))
+    got = open_data(DataConfig(source=saved(tmp_path, few(), strange), palette=64))
     assert len(got.spec.palette) == 5
     assert got.test.x.permute(0, 2, 3, 1).reshape(-1, 3).unique(dim=0).tolist() == [[60, 120, 220]]
     assert any("held-out pixels 100.00%" in n for n in got.notes)
 
 
 def test_one_set_for_both_parts_stays_one(tmp_path):
-    got = open_data(Data(source=saved(tmp_path, few()), palette=3, holdout=0))
+    got = open_data(DataConfig(source=saved(tmp_path, few()), palette=3, holdout=0))
     assert got.train is got.test
 
 
 def test_large_images_stay_in_a_mapped_file(tmp_path, monkeypatch):
     source = saved(tmp_path, few())
-    small = open_data(Data(source=source, palette=3))
+    small = open_data(DataConfig(source=source, palette=3))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "LARGE", 300)
     for _ in range(2):  # made, then found
-        large = open_data(Data(source=source, palette=3))
+        large = open_data(DataConfig(source=source, palette=3))
         assert large.train.fingerprint() == small.train.fingerprint()
     assert len(list((tmp_path / "cache").rglob("x.npy"))) == 3
 
@@ -240,20 +240,20 @@ def test_large_images_stay_in_a_mapped_file(tmp_path, monkeypatch):
 )
 def test_palettes_that_cannot_be_are_one_sentence(options, words):
     with pytest.raises(ValueError, match=words) as caught:
-        open_data(Data(**options))
+        open_data(DataConfig(**options))
     assert str(caught.value).count(". ") == 0
 
 
 def test_grey_images_read_in_colour_have_a_palette():
-    got = open_data(Data(source="digits", palette=17, colour="rgb"))
+    got = open_data(DataConfig(source="digits", palette=17, colour="rgb"))
     assert len(got.spec.palette) == 17
     assert all(r == g == b for r, g, b in got.spec.palette)
 
 
 def test_a_palette_survives_json_and_its_pixels_survive_their_indices():
-    got = open_data(Data(source="sprites", palette=9, limit=50))
+    got = open_data(DataConfig(source="sprites", palette=9, limit=50))
     assert from_json(DataSpec, json.loads(json.dumps(to_json(got.spec)))) == got.spec
-    assert from_json(Data, json.loads(json.dumps(to_json(got.settings)))) == got.settings
+    assert from_json(DataConfig, json.loads(json.dumps(to_json(got.settings)))) == got.settings
     symbols, x = Colours(got.spec), got.train.batch().x
     assert torch.equal(symbols.decode(symbols.encode(x)), x)
 
@@ -263,9 +263,9 @@ SHARED = os.environ.get("GENWERK_SHARED_DATA")
 
 @pytest.mark.skipif(SHARED is None, reason="GENWERK_SHARED_DATA is not set")
 def test_real_sprites_of_two_hundred_bytes_of_palette():
-    got = open_data(Data(source=str(Path(SHARED, "pokemon_sprites_40")), palette=64))
+    got = open_data(DataConfig(source=str(Path(SHARED, "pokemon_sprites_40")), palette=64))
     assert len(got.spec.palette) == 64
-    found = palette.histogram(open_data(Data(source=str(Path(SHARED, "pokemon_sprites_40")))).train.x.numpy())
+    found = palette.histogram(open_data(DataConfig(source=str(Path(SHARED, "pokemon_sprites_40")))).train.x.numpy())
     cost = palette.report(found, palette.as_array(got.spec.palette))
     assert cost.psnr > 34.5
     assert cost.entropy < 1.6

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genwerk.data import Data, open_data, phases
+from genwerk.data import DataConfig, open_data, phases
 
 
 def parameters(n, seed=0):
@@ -50,10 +50,10 @@ def test_pictures_of_another_size_are_refused():
 
 
 def test_opened_phases_cover_new_to_full():
-    splits = open_data(Data(source="phases", validation=0))
+    splits = open_data(DataConfig(source="phases", validation=0))
     assert (len(splits.train), len(splits.test)) == (4_000, 1_000)
     assert splits.spec.shape == (1, 32, 32)
     lit = splits.train.batch().x.sum((1, 2, 3))
     assert lit.min() < 10
     assert lit.max() > torch.pi * 10**2
-    assert splits.train.fingerprint() == open_data(Data(source="phases", validation=0)).train.fingerprint()
+    assert splits.train.fingerprint() == open_data(DataConfig(source="phases", validation=0)).train.fingerprint()

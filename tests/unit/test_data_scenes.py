@@ -8,14 +8,14 @@ from math import pi, sqrt
 import pytest
 import torch
 
-from genwerk.data import Data, open_data, scenes
+from genwerk.data import DataConfig, open_data, scenes
 
 NAMES = ("shape", "colour", "size", "position")
 
 
 @pytest.fixture(scope="module")
 def opened():
-    return open_data(Data(source="scenes", validation=0))
+    return open_data(DataConfig(source="scenes", validation=0))
 
 
 def middling(shape, size="large", colour="red", position="at the top", pixels=256):
@@ -173,6 +173,6 @@ def test_other_sizes_are_drawn_and_impossible_ones_refused():
     assert (halved - x.float()).abs().mean() < 1.5
     for size in (15, 129):
         with pytest.raises(ValueError, match=r"16 to 128 pixels.*--data.size 32"):
-            open_data(Data(source="scenes", size=size))
+            open_data(DataConfig(source="scenes", size=size))
     with pytest.raises(ValueError, match=r"--data.colour rgb"):
-        open_data(Data(source="scenes", colour="grey"))
+        open_data(DataConfig(source="scenes", colour="grey"))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data import Data, Splits, open_data, sounds
+from genwerk.data import DataConfig, Splits, open_data, sounds
 from genwerk.data.dataset import PARTS
 from genwerk.modalities.pictures import in_turn, waves, write_examples, write_sound
 
@@ -46,7 +46,7 @@ def numbered(folder: Path, n: int, samples: int = 100) -> None:
 
 def opened(path: Path, **options: object) -> Splits:
     """All of ``path`` as training examples, in the order of their names."""
-    return open_data(Data(source=str(path), **{"holdout": 0.0, **options}))
+    return open_data(DataConfig(source=str(path), **{"holdout": 0.0, **options}))
 
 
 def samples(splits: Splits) -> NDArray:
@@ -252,7 +252,7 @@ def test_class_folders_with_a_test_part(tmp_path):
         for k, name in enumerate(("cat", "dog")):
             for i in range(count):
                 save(tmp_path / part / name / f"{i}.flac", np.full(50, 100 * (k + 1) + i, np.int16))
-    splits = open_data(Data(source=str(tmp_path), validation=0))
+    splits = open_data(DataConfig(source=str(tmp_path), validation=0))
     assert splits.spec.classes == ("cat", "dog")
     assert (len(splits.train), len(splits.test)) == (6, 4)
     for part in (splits.train, splits.test):
@@ -300,12 +300,12 @@ def test_a_pattern_that_gives_no_labels_is_one_sentence(tmp_path, pattern, words
 def test_recordings_are_held_out_whole(tmp_path):
     numbered(tmp_path, 30, samples=300)
     (tmp_path / "copy.wav").write_bytes((tmp_path / "1.wav").read_bytes())
-    splits = open_data(Data(source=str(tmp_path), seconds=100 / RATE, holdout=0.2))
+    splits = open_data(DataConfig(source=str(tmp_path), seconds=100 / RATE, holdout=0.2))
     held = [[int(v) for v in splits.part(name).x[:, 0, 0]] for name in PARTS]
     assert sorted(v for part in held for v in part) == sorted(3 * [1, *range(1, 31)])
     assert all(held)
     assert sum(len(set(part)) for part in held) == 30
-    few = open_data(Data(source=str(tmp_path), seconds=100 / RATE, holdout=0.2, limit=6))
+    few = open_data(DataConfig(source=str(tmp_path), seconds=100 / RATE, holdout=0.2, limit=6))
     assert few.test.fingerprint() == splits.test.fingerprint()
     assert len(few.train) == 6
 
@@ -462,7 +462,7 @@ def test_a_zip_is_read_like_the_folder_in_it(tmp_path):
 def test_large_data_are_mapped_and_the_same_as_small(tmp_path, monkeypatch):
     numbered(tmp_path / "in", 12)
     (tmp_path / "in" / "bad.wav").write_bytes(b"no")
-    source = Data(source=str(tmp_path / "in"), seconds=40 / RATE, holdout=0.25, limit=5)
+    source = DataConfig(source=str(tmp_path / "in"), seconds=40 / RATE, holdout=0.25, limit=5)
     small = open_data(source)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(sounds.cache, "LARGE", 100)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from genwerk.data import Data, open_data, palette, sprites
+from genwerk.data import DataConfig, open_data, palette, sprites
 
 RAMP = np.array([*range(sprites.TONES), *(sprites.TONES + i // 3 for i in range(3 * sprites.RAMPS))])
 """Of each index the colour without its tone."""
@@ -12,7 +12,7 @@ RAMP = np.array([*range(sprites.TONES), *(sprites.TONES + i // 3 for i in range(
 
 @pytest.fixture(scope="module")
 def opened():
-    return open_data(Data(source="sprites", validation=0))
+    return open_data(DataConfig(source="sprites", validation=0))
 
 
 @pytest.mark.parametrize("size", [16, 17, 24])
@@ -86,18 +86,18 @@ def test_no_creature_is_drawn_twice(opened):
 
 
 def test_creatures_belong_to_their_seed(opened):
-    assert open_data(Data(source="sprites", validation=0)).train.fingerprint() == opened.train.fingerprint()
-    other = open_data(Data(source="sprites", seed=1, validation=0))
+    assert open_data(DataConfig(source="sprites", validation=0)).train.fingerprint() == opened.train.fingerprint()
+    other = open_data(DataConfig(source="sprites", seed=1, validation=0))
     both = torch.cat([opened.train.x, other.train.x]).flatten(1)
     assert len(both.unique(dim=0)) == 8_000
 
 
 def test_other_sizes_are_drawn_and_impossible_ones_refused():
-    large = open_data(Data(source="sprites", size=32, limit=10))
+    large = open_data(DataConfig(source="sprites", size=32, limit=10))
     assert large.spec.shape == (3, 32, 32)
     assert large.spec.palette == sprites.PALETTE
     for size in (7, 65):
         with pytest.raises(ValueError, match=r"8 to 64 pixels.*--data.size 16"):
-            open_data(Data(source="sprites", size=size))
-    grey = open_data(Data(source="sprites", colour="grey"))
+            open_data(DataConfig(source="sprites", size=size))
+    grey = open_data(DataConfig(source="sprites", colour="grey"))
     assert (grey.spec.shape, grey.spec.palette) == ((1, 16, 16), ())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from genwerk.core import memory
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.data.dataset import PARTS
 from genwerk.data.tables import read_csv
 
@@ -46,7 +46,7 @@ def test_without_header_columns_are_numbered(tmp_path):
 
 def test_class_numbers_are_sorted_as_numbers(tmp_path):
     (tmp_path / "a.csv").write_text("v,label\n" + "".join(f"{i},{i}\n" for i in (10, 9, 2)))
-    assert open_data(Data(source=str(tmp_path / "a.csv"))).spec.classes == ("2", "9", "10")
+    assert open_data(DataConfig(source=str(tmp_path / "a.csv"))).spec.classes == ("2", "9", "10")
 
 
 @pytest.mark.parametrize(
@@ -78,18 +78,18 @@ def test_an_unknown_label_column_lists_those_there_are(tmp_path):
 def test_bytes_that_are_no_text_are_one_sentence(tmp_path):
     (tmp_path / "a.csv").write_bytes("größe,b\n1,2\n".encode("latin-1"))
     with pytest.raises(ValueError, match="UTF-8"):
-        open_data(Data(source=str(tmp_path / "a.csv")))
+        open_data(DataConfig(source=str(tmp_path / "a.csv")))
 
 
 def test_a_folder_of_train_and_test_tables(tmp_path):
     (tmp_path / "train.csv").write_text("a,label\n1,x\n2,y\n3,x\n")
     (tmp_path / "test.csv").write_text("a,label\n4,y\n")
-    splits = open_data(Data(source=str(tmp_path), validation=0))
+    splits = open_data(DataConfig(source=str(tmp_path), validation=0))
     assert splits.train.x.tolist() == [[1], [2], [3]]
     assert splits.test.condition.tolist() == [1]
     (tmp_path / "test.csv").write_text("b,label\n4,y\n")
     with pytest.raises(ValueError, match="different columns"):
-        open_data(Data(source=str(tmp_path)))
+        open_data(DataConfig(source=str(tmp_path)))
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -98,7 +98,7 @@ def test_any_bytes_are_a_finite_table_or_a_value_error(tmp_path, content):
     (tmp_path / "a.csv").write_bytes(content)
     complaint = ""
     try:
-        splits = open_data(Data(source=str(tmp_path / "a.csv")))
+        splits = open_data(DataConfig(source=str(tmp_path / "a.csv")))
     except ValueError as error:
         complaint = str(error)
     assert "a.csv" in complaint if complaint else torch.isfinite(splits.train.x).all()
@@ -206,25 +206,25 @@ def test_gzipped_and_tab_separated_tables(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(("a,b\n" + lines()).encode()))
     (tmp_path / "a.tsv").write_text("a\tb\n" + lines("{a}\t{b}"))
     for name in ("a.csv.gz", "a.tsv"):
-        assert open_data(Data(source=str(tmp_path / name))).spec.columns == ("a", "b")
+        assert open_data(DataConfig(source=str(tmp_path / name))).spec.columns == ("a", "b")
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(lines().encode())[:-9])
     with pytest.raises(ValueError, match="whole"):
-        open_data(Data(source=str(tmp_path / "a.csv.gz")))
+        open_data(DataConfig(source=str(tmp_path / "a.csv.gz")))
 
 
 def test_amat_is_pictures_of_two_levels(tmp_path):
     bits = np.random.default_rng(0).integers(0, 2, (30, 16))
     for part in ("train", "valid", "test"):
         np.savetxt(tmp_path / f"binarised_{part}.amat", bits, fmt="%d")
-    splits = open_data(Data(source=str(tmp_path)))
+    splits = open_data(DataConfig(source=str(tmp_path)))
     assert (splits.spec.shape, splits.spec.levels) == ((1, 4, 4), 2)
     assert splits.test.x.flatten(1).tolist() == bits.tolist()
     np.savetxt(tmp_path / "rotated.amat", np.c_[bits / 3, np.arange(30) % 3])
-    splits = open_data(Data(source=str(tmp_path / "rotated.amat")))
+    splits = open_data(DataConfig(source=str(tmp_path / "rotated.amat")))
     assert (splits.spec.shape, splits.spec.classes) == ((1, 4, 4), ("0", "1", "2"))
     (tmp_path / "a.amat").write_text("1 0 1 1\n1 0 1\n1 1 1 1 0\n")
     with pytest.raises(ValueError, match="different lengths"):
-        open_data(Data(source=str(tmp_path / "a.amat")))
+        open_data(DataConfig(source=str(tmp_path / "a.amat")))
 
 
 # --- What is said of a table ----------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_amat_is_pictures_of_two_levels(tmp_path):
 def about(path, text, **settings):
     """The notes on a table, in one string, and its data."""
     path.write_text(text)
-    splits = open_data(Data(source=str(path), **settings))
+    splits = open_data(DataConfig(source=str(path), **settings))
     return " ".join(splits.notes), splits
 
 
@@ -261,11 +261,11 @@ def test_copies_of_rows_are_counted_with_their_share(tmp_path):
 def test_rows_of_the_test_part_that_were_trained_on_are_counted(tmp_path):
     (tmp_path / "train.csv").write_text("a,b\n1,2\n2,2.5\n3,4\n3,4\n")
     (tmp_path / "test.csv").write_text("a,b\n3,4\n1,2\n1,2\n2,1\n")
-    notes = " ".join(open_data(Data(source=str(tmp_path))).notes)
+    notes = " ".join(open_data(DataConfig(source=str(tmp_path))).notes)
     assert "3 of 4 test examples (number 1, number 2, number 3) are copies of training examples" in notes
     assert "1 of 4 rows (25.0%) are copies" in notes
     (tmp_path / "test.csv").write_text("a,b\n2,1\n")
-    assert "copies of training" not in " ".join(open_data(Data(source=str(tmp_path))).notes)
+    assert "copies of training" not in " ".join(open_data(DataConfig(source=str(tmp_path))).notes)
 
 
 def test_columns_of_few_values_and_of_one_frequent_value_are_told(tmp_path):
@@ -317,7 +317,7 @@ def test_jitter_comes_from_the_seed_and_differs_between_the_parts(tmp_path):
     text = "a\n" + "\n".join(str(i % 3) for i in range(60))
     (tmp_path / "train.csv").write_text(text)
     (tmp_path / "test.csv").write_text(text)
-    one, same, other = (open_data(Data(source=str(tmp_path), jitter=True, seed=s)) for s in (0, 0, 1))
+    one, same, other = (open_data(DataConfig(source=str(tmp_path), jitter=True, seed=s)) for s in (0, 0, 1))
     assert torch.equal(one.train.x, same.train.x)
     assert not torch.equal(one.train.x, other.train.x)
     assert not torch.equal(one.train.x, one.test.x)
@@ -351,7 +351,7 @@ def test_images_of_the_hub_in_parquet(tmp_path):
     pq.write_table(image_table(range(6)), tmp_path / "train-00000-of-00002.parquet")
     pq.write_table(image_table([6, 7]), tmp_path / "train-00001-of-00002.parquet")
     pq.write_table(image_table([8, 9, 10]), tmp_path / "test-00000-of-00001.parquet")
-    splits = open_data(Data(source=str(tmp_path), validation=0))
+    splits = open_data(DataConfig(source=str(tmp_path), validation=0))
     assert splits.spec.classes == ("cat", "dog")
     assert splits.train.x[:, 0, 0, 0].tolist() == list(range(8))
     assert splits.test.x[:, 0, 0, 0].tolist() == [8, 9, 10]
@@ -362,14 +362,14 @@ def test_images_of_the_hub_in_parquet(tmp_path):
 def test_damaged_cells_are_skipped_and_plain_bytes_are_read(tmp_path):
     cells = [png(0), b"no", None, png(3)]
     pq.write_table(pa.table({"image": pa.array(cells, pa.binary())}), tmp_path / "a.parquet")
-    splits = open_data(Data(source=str(tmp_path / "a.parquet")))
+    splits = open_data(DataConfig(source=str(tmp_path / "a.parquet")))
     assert len(splits.train) + len(splits.test) == 2
     assert [s.name for s in splits.skipped] == ["train row 2", "train row 3"]
 
 
 def test_numbers_in_parquet(tmp_path):
     pq.write_table(pa.table({"a": [1, 2, 3], "b": [0.5, 1.5, 2.5], "label": ["x", "y", "x"]}), tmp_path / "a.parquet")
-    splits = open_data(Data(source=str(tmp_path / "a.parquet")))
+    splits = open_data(DataConfig(source=str(tmp_path / "a.parquet")))
     assert splits.spec.columns == ("a", "b")
     assert splits.spec.classes == ("x", "y")
 
@@ -377,20 +377,20 @@ def test_numbers_in_parquet(tmp_path):
 def test_labels_and_index_in_parquet(tmp_path):
     labels = [None if i == 5 else "xy"[i % 2] for i in range(40)]
     pq.write_table(pa.table({"a": X[:, 0], "label": labels, "__index_level_0__": range(40)}), tmp_path / "a.parquet")
-    splits = open_data(Data(source=str(tmp_path / "a.parquet"), holdout=0))
+    splits = open_data(DataConfig(source=str(tmp_path / "a.parquet"), holdout=0))
     assert (splits.spec.columns, splits.spec.classes, len(splits.train)) == (("a",), ("x", "y"), 39)
     assert "1 of 40 rows has no label and is left out: 6." in splits.notes
     assert "The index that pandas stored is left out." in splits.notes
     pq.write_table(
         pa.table({"a": X[:, 0], "label": X[:, 1], "id": [2**60 + i for i in range(40)]}), tmp_path / "b.parquet"
     )
-    splits = open_data(Data(source=str(tmp_path / "b.parquet")))
+    splits = open_data(DataConfig(source=str(tmp_path / "b.parquet")))
     assert splits.spec.columns == ("a", "label", "id")
     assert any("'id' has 40 different values, of which float64 tells 1 apart" in note for note in splits.notes)
     pq.write_table(
         pa.table({"image": [png(i) for i in range(6)], "label": [0, 1, None, 1, 0, 1]}), tmp_path / "c.parquet"
     )
-    splits = open_data(Data(source=str(tmp_path / "c.parquet")))
+    splits = open_data(DataConfig(source=str(tmp_path / "c.parquet")))
     assert splits.spec.classes == ("0", "1")
     assert [(s.name, s.reason) for s in splits.skipped] == [("train row 3", "it has no label")]
 
@@ -400,7 +400,7 @@ def test_parquet_that_is_larger_than_memory_is_refused(tmp_path, monkeypatch):
     assert (tmp_path / "a.parquet").stat().st_size < 50_000
     monkeypatch.setattr(memory, "free_memory", lambda: 40_000_000)
     with pytest.raises(ValueError, match="of memory once decoded"):
-        open_data(Data(source=str(tmp_path / "a.parquet")))
+        open_data(DataConfig(source=str(tmp_path / "a.parquet")))
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_parquet_that_is_larger_than_memory_is_refused(tmp_path, monkeypatch):
 def test_parquet_that_makes_no_sense_is_one_sentence(tmp_path, columns, words):
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=words):
-        open_data(Data(source=str(tmp_path / "a.parquet")))
+        open_data(DataConfig(source=str(tmp_path / "a.parquet")))
 
 
 def test_a_cut_parquet_and_a_missing_pyarrow_are_one_sentence(tmp_path, monkeypatch):
@@ -426,10 +426,10 @@ def test_a_cut_parquet_and_a_missing_pyarrow_are_one_sentence(tmp_path, monkeypa
     pq.write_table(pa.table({"a": [1]}), file)
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(ValueError, match="cannot be read as parquet"):
-        open_data(Data(source=str(file)))
+        open_data(DataConfig(source=str(file)))
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ValueError, match=r"pip install 'genwerk\[parquet\]'"):
-        open_data(Data(source=str(file)))
+        open_data(DataConfig(source=str(file)))
 
 
 # --- hub ------------------------------------------------------------------------------------------------------------
@@ -472,7 +472,7 @@ def hub(monkeypatch):
 
 
 def test_a_data_set_of_the_hub(hub):
-    splits = open_data(Data(source="hf:someone/pets:small", validation=0))
+    splits = open_data(DataConfig(source="hf:someone/pets:small", validation=0))
     assert hub == [("someone/pets", "small")]
     assert (len(splits.train), len(splits.test)) == (5, 1)
     assert splits.spec.classes == ("cat", "dog")
@@ -480,17 +480,17 @@ def test_a_data_set_of_the_hub(hub):
 
 
 def test_a_data_set_of_one_part_is_held_out_from(hub):
-    splits = open_data(Data(source="hf:someone/all", holdout=0.4))
+    splits = open_data(DataConfig(source="hf:someone/all", holdout=0.4))
     assert sum(len(splits.part(name)) for name in PARTS) == 5
     assert all(len(splits.part(name)) for name in PARTS)
 
 
 def test_an_unknown_data_set_and_a_missing_library_are_one_sentence(hub, monkeypatch):
     with pytest.raises(ValueError, match=r"hf:no/such.*doesn't exist.*check the name"):
-        open_data(Data(source="hf:no/such"))
+        open_data(DataConfig(source="hf:no/such"))
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ValueError, match=r"pip install 'genwerk\[hub\]'"):
-        open_data(Data(source="hf:someone/pets"))
+        open_data(DataConfig(source="hf:someone/pets"))
 
 
 def test_labels_that_only_the_training_part_has(hub, monkeypatch):
@@ -498,7 +498,7 @@ def test_labels_that_only_the_training_part_has(hub, monkeypatch):
     unlabelled = unlabelled.replace_schema_metadata(image_table([0]).schema.metadata)
     parts = {"train": Split(image_table(range(4))), "test": Split(unlabelled)}
     monkeypatch.setattr(sys.modules["datasets"], "load_dataset", lambda name, config: parts)
-    splits = open_data(Data(source="hf:any", validation=0))
+    splits = open_data(DataConfig(source="hf:any", validation=0))
     assert splits.train.condition.tolist() == [0, 1, 0, 1]
     assert splits.test.condition is None
     assert any("test part has none" in n for n in splits.notes)

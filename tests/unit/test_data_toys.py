@@ -5,7 +5,7 @@ from math import e, log, pi
 import pytest
 import torch
 
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.data.toys import TOYS, Crescents, Gaussians
 
 
@@ -73,11 +73,11 @@ def test_a_narrow_crescent_is_still_exact():
 
 @pytest.mark.parametrize("name", TOYS)
 def test_opened_toys_are_tables_of_the_stated_size(name):
-    splits = open_data(Data(source=name, seed=3, validation=0))
+    splits = open_data(DataConfig(source=name, seed=3, validation=0))
     assert (len(splits.train), len(splits.test)) == (20_000, 5_000)
     assert splits.train.x.dtype == torch.float64
     assert splits.spec.columns == ("x", "y")
     assert splits.train.entropy == splits.test.entropy == TOYS[name].entropy
     assert torch.equal(splits.train.x, TOYS[name].sample(25_000, 3)[:20_000])
-    assert not torch.equal(splits.train.x, open_data(Data(source=name, seed=4, validation=0)).train.x)
+    assert not torch.equal(splits.train.x, open_data(DataConfig(source=name, seed=4, validation=0)).train.x)
     assert torch.isfinite(TOYS[name].log_prob(splits.test.x)).all()

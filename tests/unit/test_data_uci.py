@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from genwerk.data import Data, open_data, uci
+from genwerk.data import DataConfig, open_data, uci
 
 h5py = pytest.importorskip("h5py")
 
@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 def opened(source):
     """Training rows, held-out rows and the notes."""
-    splits = open_data(Data(source=source))
+    splits = open_data(DataConfig(source=source))
     return splits.train.x.numpy(), splits.test.x.numpy(), " ".join(splits.notes), splits.spec.columns
 
 

@@ -19,7 +19,7 @@ from genwerk.nn.adversarial.dcgan import DCGANGenerator
 from genwerk.nn.adversarial.population import Population, select_rows
 from genwerk.nn.mlp import MLPDecoder
 from genwerk.training.events import RoundDone
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="table", shape=(2,))
@@ -201,8 +201,8 @@ class Recorded(EGAN):
 
 
 def test_generations_are_those_of_separate_generators_with_separate_optimisers() -> None:
-    optim = Optim(lr=0.05, betas=(0.5, 0.9))
-    settings = Train(rounds=5, batch_size=8, optim={"generator": optim, "discriminator": optim}, sample_every=0)
+    optim = OptimConfig(lr=0.05, betas=(0.5, 0.9))
+    settings = TrainConfig(rounds=5, batch_size=8, optim={"generator": optim, "discriminator": optim}, sample_every=0)
     data = Dataset(x=torch.randn(40, 2) + torch.tensor([1.0, 0.0]), spec=SPEC)
     model = Recorded(CONFIG, SPEC)
     parents = alone(model.generator)[::3]
@@ -247,7 +247,7 @@ def test_generations_are_those_of_separate_generators_with_separate_optimisers()
 
 
 def test_every_round_takes_the_steps_asked_for() -> None:
-    settings = Train(rounds=3, batch_size=8, optim={}, sample_every=0)
+    settings = TrainConfig(rounds=3, batch_size=8, optim={}, sample_every=0)
     trainer = Trainer(
         EGAN(replace(CONFIG, discriminator_steps=4), SPEC), Dataset(x=torch.randn(20, 2), spec=SPEC), settings
     )
@@ -269,7 +269,7 @@ def test_children_can_be_judged_by_several_batches() -> None:
             return super().discriminator_loss(figures, batch, z, u)
 
     config = replace(CONFIG, fitness_batches=3, discriminator_steps=2)
-    settings = Train(rounds=1, batch_size=8, optim={}, sample_every=0)
+    settings = TrainConfig(rounds=1, batch_size=8, optim={}, sample_every=0)
     play = Trainer(Watched(config, SPEC), Dataset(x=torch.randn(20, 2), spec=SPEC), settings)
     (done,) = [event for event in play if isinstance(event, RoundDone)]
     assert seen == {"judged": [(24, 24)], "trained": [8, 8]}

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Bounds, Conditions, Decodes, Encodes, Samples, Scores
+from genwerk.core.abilities import BoundsLikelihood, Conditions, Decodes, Encodes, HasLikelihood, Samples
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seeds
 from genwerk.core.spec import DataSpec
 from genwerk.data import open_data
-from genwerk.data.dataset import Data, Dataset, Splits
+from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.data.toys import TOYS
 from genwerk.evaluation import extractor
 from genwerk.evaluation.extractor import accuracy, extractor_for, train_classifier
@@ -25,13 +25,13 @@ from genwerk.families.vae import VAEConfig
 from genwerk.metrics.features import Extractor, weights_hash
 from genwerk.metrics.robust import clipped_mean, trimmed_mean
 from genwerk.training.choice import Judged
-from genwerk.training.settings import Evaluate
+from genwerk.training.settings import EvaluateConfig
 
-SETTINGS = Evaluate(examples=1000, samples=2000)
+SETTINGS = EvaluateConfig(examples=1000, samples=2000)
 PIXELS = Extractor("pixels", lambda x: x.flatten(1), None, "0" * 12)
 
 
-class Truth(Model, Scores, Samples):
+class Truth(Model, HasLikelihood, Samples):
     """The toy distribution itself."""
 
     def __init__(self, name: str, spec: DataSpec) -> None:
@@ -76,7 +76,7 @@ class Replayer(Model, Samples, Conditions):
         return self.data.batch(slice(start, start + n)).x
 
 
-class Bounded(Model, Bounds, Encodes, Decodes):
+class Bounded(Model, BoundsLikelihood, Encodes, Decodes):
     """Bounds every image's log-likelihood by -10 nats."""
 
     latent_shape = (1,)
@@ -95,12 +95,12 @@ class Bounded(Model, Bounds, Encodes, Decodes):
 
 @pytest.fixture(scope="module")
 def digits() -> Splits:
-    return open_data(Data(source="digits"))
+    return open_data(DataConfig(source="digits"))
 
 
 @pytest.fixture(scope="module")
 def ring() -> Splits:
-    return open_data(Data(source="gaussians8"))
+    return open_data(DataConfig(source="gaussians8"))
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def test_no_column_decides_by_its_unit_and_no_row_by_itself():
     assert trimmed_mean(torch.tensor([5.0, 1.0, 1e9])) == 5
 
 
-class Ruled(Model, Scores):
+class Ruled(Model, HasLikelihood):
     """Gives every row of a table the log-likelihood in its first column."""
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -275,7 +275,7 @@ class Ruled(Model, Scores):
 
 def rows(*values: float) -> Splits:
     data = Dataset(x=torch.tensor(values)[:, None], spec=DataSpec(kind="table", shape=(1,)))
-    return Splits(train=data, validation=data, test=data, settings=Data())
+    return Splits(train=data, validation=data, test=data, settings=DataConfig())
 
 
 def test_a_row_that_makes_the_mean_is_named_and_the_usual_told():
@@ -298,7 +298,7 @@ def test_one_held_out_example_has_no_spread():
     report = evaluate(Ruled(Config(), splits.spec), splits, SETTINGS)
     assert report["NLL"].spread is None
     data = Dataset(x=torch.randn(20, 3), spec=DataSpec(kind="table", shape=(3,)))
-    few = Splits(train=data, validation=data, test=data.select(torch.arange(1)), settings=Data())
+    few = Splits(train=data, validation=data, test=data.select(torch.arange(1)), settings=DataConfig())
     for config in (MAFConfig(layers=1, widths=(4,)), VAEConfig(widths=(4,), latent=2, likelihood="gaussian")):
         report = evaluate(build(config, data.spec), few, SETTINGS)
         assert "nan" not in report.markdown()
@@ -395,7 +395,7 @@ def test_inception_is_taken_when_named(digits, brief, monkeypatch):
 def test_no_features_for_text():
     data = Dataset(x=torch.zeros(5, 3), spec=DataSpec(kind="text", shape=(3,)))
     with pytest.raises(ValueError, match="no features for text"):
-        extractor_for(Splits(train=data, validation=data, test=data, settings=Data()))
+        extractor_for(Splits(train=data, validation=data, test=data, settings=DataConfig()))
 
 
 @pytest.mark.slow
@@ -405,4 +405,4 @@ def test_classifier_of_mnist(monkeypatch, tmp_path):
         pytest.skip("MNIST is not at hand")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv(extractor.INCEPTION, raising=False)
-    assert extractor_for(open_data(Data(source=str(folder)))).accuracy > 0.988
+    assert extractor_for(open_data(DataConfig(source=str(folder)))).accuracy > 0.988

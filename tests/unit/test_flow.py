@@ -22,7 +22,7 @@ from genwerk.nn.flows.check import Broken, check_transform, mass
 from genwerk.nn.flows.conditioner import ContextAffine, DenseConditioner
 from genwerk.nn.flows.coupling import Checkerboard, Coupling, Halves, Interleaved, Split
 from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
-from genwerk.nn.flows.surface import Columns, Pixels, make_surface
+from genwerk.nn.flows.preprocessing import Columns, Pixels, make_surface
 from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Transform
 from genwerk.recipes import find
 from genwerk.training.settings import from_json, to_json

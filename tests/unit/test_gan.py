@@ -19,7 +19,7 @@ from genwerk.nn.adversarial.resnet import ResNetDiscriminator, ResNetGenerator
 from genwerk.recipes import recipe
 from genwerk.recipes.gan import pair
 from genwerk.training.events import RoundDone
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 TABLE = DataSpec(kind="table", shape=(2,))
@@ -37,7 +37,9 @@ def images(spec: DataSpec = IMAGE, n: int = 24) -> Dataset:
 
 def trainer(config: GANConfig, data: Dataset, rounds: int = 3, **train: object) -> Trainer:
     torch.manual_seed(0)
-    settings = Train(rounds=rounds, batch_size=8, optim=pair(Optim(lr=1e-3)), sample_every=0, evaluate_every=0)
+    settings = TrainConfig(
+        rounds=rounds, batch_size=8, optim=pair(OptimConfig(lr=1e-3)), sample_every=0, evaluate_every=0
+    )
     return Trainer(build(config, data.spec), data, replace(settings, **train))  # type: ignore[arg-type]
 
 

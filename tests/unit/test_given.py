@@ -16,21 +16,21 @@ from genwerk.core.abilities import told_what
 from genwerk.core.model import Model, build
 from genwerk.core.noise import Seeds
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.data.dataset import Dataset
 from genwerk.data.toys import TOYS
 from genwerk.evaluation.report import evaluate
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.autoregressive_flow import IAFConfig, MAFConfig
 from genwerk.families.flow import FlowConfig, FlowModel
-from genwerk.families.latent import LatentConfig
 from genwerk.families.nice import NICEConfig
 from genwerk.families.realnvp import RealNVPConfig
+from genwerk.families.two_stage import TwoStageConfig
 from genwerk.nn.flows.check import mass
 from genwerk.runs import store
 from genwerk.tasks.classification import classify
 from genwerk.tasks.outliers import log_evidence, out_of_distribution
-from genwerk.training.settings import Evaluate, Optim, Recipe, Train
+from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 TABLE = "a,height,b,weight\n" + "\n".join(f"{i},{i % 7 + 0.5},{i * i},{-i}" for i in range(50))
@@ -79,7 +79,7 @@ def table(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("given", ["height,weight", "1,3", "height, 3", "height,height,weight"])
 def test_columns_are_taken_out_by_name_or_number_and_go_with_their_rows(table: Path, given: str) -> None:
-    splits = open_data(Data(source=str(table), given=given))
+    splits = open_data(DataConfig(source=str(table), given=given))
     spec = splits.spec
     assert (spec.shape, spec.columns, spec.given) == ((2,), ("a", "b"), ("height", "weight"))
     assert str(spec) == "table 2, told 2 numbers (height, weight)"
@@ -93,27 +93,27 @@ def test_columns_are_taken_out_by_name_or_number_and_go_with_their_rows(table: P
 
 
 def test_the_order_of_what_is_told_is_that_of_the_option(table: Path) -> None:
-    assert open_data(Data(source=str(table), given="weight,a")).spec.given == ("weight", "a")
+    assert open_data(DataConfig(source=str(table), given="weight,a")).spec.given == ("weight", "a")
 
 
 def test_arrays_and_toys_can_be_told_too(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(30, 3))
     np.save(tmp_path / "x.npy", x)
-    splits = open_data(Data(source=str(tmp_path / "x.npy"), given="2", holdout=0))
+    splits = open_data(DataConfig(source=str(tmp_path / "x.npy"), given="2", holdout=0))
     assert splits.spec.given == ("column 3",)
     assert splits.train.condition is not None
     np.testing.assert_allclose(splits.train.condition[:, 0], x[:, 2])
-    toy, whole = open_data(Data(source="parabola", given="y")), open_data(Data(source="parabola"))
+    toy, whole = open_data(DataConfig(source="parabola", given="y")), open_data(DataConfig(source="parabola"))
     assert toy.train.condition is not None
     assert torch.equal(torch.cat([toy.train.x, toy.train.condition], 1), whole.train.x)
     assert toy.test.entropy == pytest.approx(0.5 * np.log(2 * pi * np.e))  # x is y^2/4 and standard normal noise
-    assert open_data(Data(source="ring", given="y")).train.entropy is None
+    assert open_data(DataConfig(source="ring", given="y")).train.entropy is None
 
 
 def test_noise_is_added_to_what_is_made_and_not_to_what_is_told(tmp_path: Path) -> None:
     rows = "\n".join(f"{i % 3},{i % 2}" for i in range(90))
     (tmp_path / "t.csv").write_text(f"a,b\n{rows}")
-    train = open_data(Data(source=str(tmp_path / "t.csv"), given="b", jitter=True)).train
+    train = open_data(DataConfig(source=str(tmp_path / "t.csv"), given="b", jitter=True)).train
     assert train.condition is not None
     assert set(train.condition.flatten().tolist()) == {0.0, 1.0}
     assert len(train.x.unique()) > 60
@@ -122,7 +122,7 @@ def test_noise_is_added_to_what_is_made_and_not_to_what_is_told(tmp_path: Path) 
 def test_only_columns_that_are_made_are_warned_of_and_rows_are_whole(tmp_path: Path) -> None:
     rows = "\n".join(f"{i % 2},7,{i}" for i in range(90))
     (tmp_path / "t.csv").write_text(f"a,b,c\n{rows}")
-    notes = " ".join(open_data(Data(source=str(tmp_path / "t.csv"), given="b,c")).notes)
+    notes = " ".join(open_data(DataConfig(source=str(tmp_path / "t.csv"), given="b,c")).notes)
     assert "told 2 numbers (b, c)" in notes
     assert "few values in 90 rows: 'a' 2" in notes
     assert "never changes" not in notes
@@ -135,21 +135,21 @@ def test_only_columns_that_are_made_are_warned_of_and_rows_are_whole(tmp_path: P
 )
 def test_columns_that_cannot_be_told_are_refused(table: Path, given: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        open_data(Data(source=str(table), given=given))
+        open_data(DataConfig(source=str(table), given=given))
 
 
 def test_labels_and_numbers_together_and_numbers_of_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b,label\n1,2,x\n3,4,y\n5,6,x\n")
     with pytest.raises(ValueError, match="one or the other"):
-        open_data(Data(source=str(tmp_path / "t.csv"), given="b"))
+        open_data(DataConfig(source=str(tmp_path / "t.csv"), given="b"))
     with pytest.raises(ValueError, match="columns of a table"):
-        open_data(Data(source="digits", given="b"))
+        open_data(DataConfig(source="digits", given="b"))
 
 
 def test_a_cell_that_is_no_number_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,nan\n")
     with pytest.raises(ValueError, match=r"column .b. .* holds .nan"):
-        open_data(Data(source=str(tmp_path / "t.csv"), given="b"))
+        open_data(DataConfig(source=str(tmp_path / "t.csv"), given="b"))
 
 
 # --- densities --------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_the_density_given_any_numbers_integrates_to_one_and_depends_on_them(con
 
 
 def test_the_density_of_one_column_given_another_integrates_to_one() -> None:
-    splits = open_data(Data(source="parabola", given="y", limit=500))
+    splits = open_data(DataConfig(source="parabola", given="y", limit=500))
     model = moved(MAFConfig(layers=3, widths=(16,), activation="tanh", conditional=True), splits.train).double()
     line = torch.linspace(-60, 60, 40_001, dtype=torch.float64)[:, None]
     for c in (-3.0, 0.5):
@@ -191,7 +191,7 @@ def test_numbers_are_told_standardised_by_those_of_the_training_rows() -> None:
 
 def test_what_it_was_told_of_is_stored_with_the_model(tmp_path: Path) -> None:
     data, config = pairs(), CONFIGS[0]
-    model, train = moved(config, data), Train(rounds=1, batch_size=8, optim={"model": Optim()})
+    model, train = moved(config, data), TrainConfig(rounds=1, batch_size=8, optim={"model": OptimConfig()})
     described = store.describe("maf", Recipe(model=config, train=train), SPEC)
     path = store.Checkpoints(tmp_path, described).save(model, Trainer(model, data, train).state())
     stored = store.find(path)
@@ -272,19 +272,19 @@ def test_numbers_make_no_classes_and_are_scored_as_given(model: Model) -> None:
 
 
 def test_an_evaluation_tells_samples_what_training_rows_were_told() -> None:
-    splits = open_data(Data(source="parabola", given="y", limit=300))
+    splits = open_data(DataConfig(source="parabola", given="y", limit=300))
     model = moved(MAFConfig(layers=2, widths=(16,), activation="tanh", conditional=True), splits.train)
-    report = evaluate(model, splits, Evaluate(examples=100, samples=100))
+    report = evaluate(model, splits, EvaluateConfig(examples=100, samples=100))
     assert report["KL to truth"].value == pytest.approx(report["NLL"].value - 1.4189, abs=1e-4)
     assert report["Fréchet distance"].value > 0
 
 
 def test_the_prior_of_codes_is_told_too() -> None:
-    config = LatentConfig(
+    config = TwoStageConfig(
         autoencoder=AutoencoderConfig(latent=2, widths=(8,)), prior=CONFIGS[0], prior_rounds=2, prior_batch=8
     )
-    optim = {"autoencoder": Optim(), "prior": Optim()}
-    train = Train(rounds=2, batch_size=8, optim=optim, sample_every=0, evaluate_every=0, save_every=0)
+    optim = {"autoencoder": OptimConfig(), "prior": OptimConfig()}
+    train = TrainConfig(rounds=2, batch_size=8, optim=optim, sample_every=0, evaluate_every=0, save_every=0)
     trained = Trainer(build(config, SPEC), pairs(), train).fit()
     assert told_what(trained) == "vector"
     assert tasks.sample(trained, 3, given=torch.tensor([[1.75, 1e4]]), seed=0).x.shape == (3, 2)

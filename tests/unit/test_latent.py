@@ -11,22 +11,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Conditions, Samples, Scores
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
+from genwerk.core.abilities import Conditions, HasLikelihood, Samples
+from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation.report import judge
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.autoregressive_flow import MAFConfig
-from genwerk.families.latent import Latent, LatentConfig
 from genwerk.families.mixture import MixtureConfig
+from genwerk.families.two_stage import TwoStage, TwoStageConfig
 from genwerk.families.vae import VAE, VAEConfig
 from genwerk.families.vqvae import VQVAE, VQVAEConfig
 from genwerk.recipes import find
 from genwerk.runs import store
 from genwerk.training.events import Evaluated, StageDone
-from genwerk.training.settings import Recipe, Train, from_json, to_json
+from genwerk.training.settings import Recipe, TrainConfig, from_json, to_json
 from genwerk.training.trainer import Trainer
 
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
@@ -58,7 +58,7 @@ class Rivals(Model, Samples, Conditions):
     def players(self) -> Mapping[str, nn.Module]:
         return {"one": self.one, "two": self.two}
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         x = draw().x
 
         def loss(x: Tensor) -> Loss:
@@ -87,7 +87,7 @@ class DiceConfig(Config):
     """Settings of :class:`Dice`: none."""
 
 
-class Dice(Model, Samples, Scores):
+class Dice(Model, Samples, HasLikelihood):
     """A prior under which every symbol of an image is as likely as any other; it learns nothing."""
 
     def __init__(self, config: DiceConfig, spec: DataSpec) -> None:
@@ -97,7 +97,7 @@ class Dice(Model, Samples, Scores):
     def players(self) -> Mapping[str, nn.Module]:
         return {}
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         yield Turn(None, lambda batch: (batch.x.mean(), {}), draw())
         return True
 
@@ -126,7 +126,7 @@ def data() -> Dataset:
 
 
 def test_stages_are_the_autoencoders_then_the_priors_on_the_codes(data: Dataset) -> None:
-    model = Latent(LatentConfig(autoencoder=AUTOENCODER, prior=RivalsConfig(), prior_rounds=7), DIGIT)
+    model = TwoStage(TwoStageConfig(autoencoder=AUTOENCODER, prior=RivalsConfig(), prior_rounds=7), DIGIT)
     assert model.prior.spec == DataSpec(kind="table", shape=(3,), classes=DIGIT.classes)
     assert list(model.players()) == ["autoencoder", "prior.one", "prior.two"]
     stages = model.stages(50)
@@ -135,7 +135,7 @@ def test_stages_are_the_autoencoders_then_the_priors_on_the_codes(data: Dataset)
         ("prior play", 7, 0),
         ("prior again", 1, None),
     ]
-    events = Trainer(model, data, Train(rounds=4, batch_size=32, optim={}))
+    events = Trainer(model, data, TrainConfig(rounds=4, batch_size=32, optim={}))
     done = [e for e in events if isinstance(e, StageDone)]
     assert [(e.stage, e.converged) for e in done][:2] == [("autoencoder train", False), ("prior play", True)]
     assert done[-1].steps == {"autoencoder": 4, "prior.one": 4, "prior.two": 4}
@@ -149,11 +149,13 @@ def test_stages_are_the_autoencoders_then_the_priors_on_the_codes(data: Dataset)
 def test_each_part_is_judged_by_its_own_figure_and_the_last_one_chooses(data: Dataset, tmp_path: Path) -> None:
     """The end of the autoencoder, with an untrained prior, is nobody's best."""
     small = data.select(torch.arange(64))
-    config = LatentConfig(autoencoder=AUTOENCODER, prior=MAFConfig(layers=1, widths=(8,)))
-    recipe = Recipe(model=config, train=Train(rounds=8, batch_size=32, evaluate_every=2, optim={}, sample_every=0))
+    config = TwoStageConfig(autoencoder=AUTOENCODER, prior=MAFConfig(layers=1, widths=(8,)))
+    recipe = Recipe(
+        model=config, train=TrainConfig(rounds=8, batch_size=32, evaluate_every=2, optim={}, sample_every=0)
+    )
     checkpoints = store.Checkpoints(tmp_path, store.describe("latent", recipe, DIGIT))
     trainer = Trainer(
-        Latent(config, DIGIT), small, recipe.train, validation=small, evaluate=judge, checkpoints=checkpoints
+        TwoStage(config, DIGIT), small, recipe.train, validation=small, evaluate=judge, checkpoints=checkpoints
     )
     events = list(trainer)
     by = {e.stage: next(iter(e.figures)) for e in events if isinstance(e, Evaluated)}
@@ -165,8 +167,8 @@ def test_each_part_is_judged_by_its_own_figure_and_the_last_one_chooses(data: Da
 
 
 def test_what_chooses_by_itself_or_cannot_be_judged_counts_by_its_end(data: Dataset) -> None:
-    config = LatentConfig(autoencoder=AUTOENCODER, prior=MixtureConfig(components=(2,)))
-    assert [(s.name, s.judged) for s in Latent(config, DIGIT).stages(5)] == [
+    config = TwoStageConfig(autoencoder=AUTOENCODER, prior=MixtureConfig(components=(2,)))
+    assert [(s.name, s.judged) for s in TwoStage(config, DIGIT).stages(5)] == [
         ("autoencoder train", True),
         ("prior 2 components", False),
     ]
@@ -174,8 +176,8 @@ def test_what_chooses_by_itself_or_cannot_be_judged_counts_by_its_end(data: Data
 
 def test_codes_are_made_without_gradient_in_evaluation_mode(data: Dataset) -> None:
     conv = replace(AUTOENCODER, network="conv", widths=(4, 8))
-    model = Latent(LatentConfig(autoencoder=conv, prior=RivalsConfig(), prior_rounds=1), DIGIT)
-    for event in Trainer(model, data, Train(rounds=3, batch_size=64, optim={})):
+    model = TwoStage(TwoStageConfig(autoencoder=conv, prior=RivalsConfig(), prior_rounds=1), DIGIT)
+    for event in Trainer(model, data, TrainConfig(rounds=3, batch_size=64, optim={})):
         if event.stage == "prior play":
             break
     model.eval()
@@ -184,11 +186,11 @@ def test_codes_are_made_without_gradient_in_evaluation_mode(data: Dataset) -> No
 
 
 def test_discrete_codes_are_images_of_symbols(data: Dataset) -> None:
-    model = Latent(LatentConfig(autoencoder=DISCRETE, prior=DiceConfig()), DIGIT)
+    model = TwoStage(TwoStageConfig(autoencoder=DISCRETE, prior=DiceConfig()), DIGIT)
     assert isinstance(model.autoencoder, VQVAE)
     assert isinstance(model.prior, Dice)
     assert model.prior.spec == replace(model.autoencoder.code_spec(), classes=DIGIT.classes)
-    Trainer(model, data, Train(rounds=3, batch_size=64, optim={})).fit()
+    Trainer(model, data, TrainConfig(rounds=3, batch_size=64, optim={})).fit()
     (codes,) = model.prior.seen
     x = data.batch().x
     index = model.autoencoder.quantiser.index(model.autoencoder.encoder(x - model.autoencoder.mean))
@@ -201,51 +203,51 @@ def test_discrete_codes_are_images_of_symbols(data: Dataset) -> None:
 
 def test_the_likelihood_of_codes_is_told_beside_the_autoencoders_own_figures() -> None:
     x = torch.rand(6, 1, 8, 8)
-    discrete = Latent(LatentConfig(autoencoder=DISCRETE, prior=DiceConfig()), DIGIT).eval()
+    discrete = TwoStage(TwoStageConfig(autoencoder=DISCRETE, prior=DiceConfig()), DIGIT).eval()
     found = discrete.diagnose(x)
     assert found["NLL of codes"] == pytest.approx(16 * log(16))
     assert found.keys() - {"NLL of codes"} == discrete.autoencoder.diagnose(x).keys()
-    table = Latent(LatentConfig(autoencoder=AUTOENCODER, prior=MixtureConfig(components=(2,))), DIGIT).eval()
+    table = TwoStage(TwoStageConfig(autoencoder=AUTOENCODER, prior=MixtureConfig(components=(2,))), DIGIT).eval()
     found = table.diagnose(x, torch.zeros(6).long())
     torch.testing.assert_close(found, {"NLL of codes": -table.prior.log_prob(table.encode(x)).mean()})
-    assert Latent(LatentConfig(autoencoder=AUTOENCODER, prior=RivalsConfig()), DIGIT).diagnose(x) == {}
+    assert TwoStage(TwoStageConfig(autoencoder=AUTOENCODER, prior=RivalsConfig()), DIGIT).diagnose(x) == {}
 
 
 def test_a_sample_is_the_decoded_sample_of_the_prior() -> None:
-    model = Latent(LatentConfig(autoencoder=AUTOENCODER, prior=TABLE_VAE), DIGIT).eval()
+    model = TwoStage(TwoStageConfig(autoencoder=AUTOENCODER, prior=TABLE_VAE), DIGIT).eval()
     z = model.prior.sample(5, seed=3)
     torch.testing.assert_close(model.sample(5, seed=3), model.decode(z))
     torch.testing.assert_close(model.sample(1, seed=Seeds(3, 2)), model.sample(5, seed=3)[2:3])
 
 
 def test_the_prior_decides_what_a_sample_is_conditioned_on() -> None:
-    model = Latent(LatentConfig(autoencoder=AUTOENCODER, prior=RivalsConfig(labels=True)), DIGIT).eval()
+    model = TwoStage(TwoStageConfig(autoencoder=AUTOENCODER, prior=RivalsConfig(labels=True)), DIGIT).eval()
     assert model.condition == "label"
     assert not torch.allclose(model.sample(1, torch.tensor([1])), model.sample(1, torch.tensor([9])))
-    assert Latent(LatentConfig(autoencoder=AUTOENCODER, prior=RivalsConfig()), DIGIT).condition == "none"
+    assert TwoStage(TwoStageConfig(autoencoder=AUTOENCODER, prior=RivalsConfig()), DIGIT).condition == "none"
 
 
 def test_parts_that_do_not_fit_say_so() -> None:
     conditional = VAEConfig(conditional=True)
     for wrong, sentence in (
-        (LatentConfig(autoencoder=conditional, prior=TABLE_VAE), "must be unconditional"),
-        (LatentConfig(autoencoder=RivalsConfig(), prior=TABLE_VAE), "does not both encode and decode"),
-        (LatentConfig(autoencoder=AUTOENCODER, prior=AUTOENCODER), "does not sample"),
+        (TwoStageConfig(autoencoder=conditional, prior=TABLE_VAE), "must be unconditional"),
+        (TwoStageConfig(autoencoder=RivalsConfig(), prior=TABLE_VAE), "does not both encode and decode"),
+        (TwoStageConfig(autoencoder=AUTOENCODER, prior=AUTOENCODER), "does not sample"),
     ):
         with pytest.raises(ValueError, match=sentence):
-            Latent(wrong, DIGIT)
+            TwoStage(wrong, DIGIT)
 
 
 def test_settings_go_to_json_and_back() -> None:
-    config = LatentConfig(autoencoder=VAEConfig(sigma="each"), prior=MixtureConfig(components=(3,)), prior_rounds=5)
-    assert from_json(LatentConfig, to_json(config)) == config
+    config = TwoStageConfig(autoencoder=VAEConfig(sigma="each"), prior=MixtureConfig(components=(3,)), prior_rounds=5)
+    assert from_json(TwoStageConfig, to_json(config)) == config
 
 
 @pytest.mark.parametrize("name", ["autoencoder-mixture", "vae-mixture", "autoencoder-mixture-mnist", "vae-conv-mnist"])
 def test_recipes_train_and_sample(name: str, data: Dataset) -> None:
     recipe = find(name).make(DIGIT)
     model = build(recipe.model, DIGIT)
-    assert isinstance(model, Latent | VAE)
+    assert isinstance(model, TwoStage | VAE)
     Trainer(model, data, replace(recipe.train, rounds=2)).fit()
     assert model.sample(3, seed=0).shape == (3, 1, 8, 8)
     assert model.decode(model.encode(data.batch(slice(0, 3)).x)).shape == (3, 1, 8, 8)

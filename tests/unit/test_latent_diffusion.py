@@ -12,14 +12,14 @@ from genwerk.core.abilities import last
 from genwerk.core.model import build
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch
-from genwerk.data import Data, Splits, open_data
+from genwerk.data import DataConfig, Splits, open_data
 from genwerk.diffusion.sampling import Sampling
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, Told
 from genwerk.families.text_encoder import TextEncoderConfig
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 PRIOR = DDPMConfig(
@@ -37,15 +37,15 @@ FEW = Sampling(steps=4, guidance=2.0)
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return open_data(Data(source="scenes", size=16, limit=80))
+    return open_data(DataConfig(source="scenes", size=16, limit=80))
 
 
 @pytest.fixture(scope="module")
 def trained(splits: Splits) -> LatentDiffusion:
     torch.manual_seed(0)
     model = build(SMALL, splits.spec)
-    optim = {name: Optim() for name in ("autoencoder", "text", "prior")}
-    Trainer(model, splits.train, Train(rounds=4, batch_size=16, optim=optim)).fit()
+    optim = {name: OptimConfig() for name in ("autoencoder", "text", "prior")}
+    Trainer(model, splits.train, TrainConfig(rounds=4, batch_size=16, optim=optim)).fit()
     assert isinstance(model, LatentDiffusion)
     return model
 
@@ -58,8 +58,8 @@ def words(model: LatentDiffusion, *texts: str) -> Tensor:
 def test_parts_are_trained_one_after_the_other(splits: Splits) -> None:
     torch.manual_seed(0)
     model = build(SMALL, splits.spec)
-    optim = {name: Optim() for name in ("autoencoder", "text", "prior")}
-    trainer = Trainer(model, splits.train, Train(rounds=2, batch_size=16, optim=optim))
+    optim = {name: OptimConfig() for name in ("autoencoder", "text", "prior")}
+    trainer = Trainer(model, splits.train, TrainConfig(rounds=2, batch_size=16, optim=optim))
     assert [stage.name.split()[0] for stage in trainer.stages] == ["autoencoder", "text", "prior"]
     assert [stage.rounds for stage in trainer.stages] == [2, 2, 3]
     moved: dict[str, set[str]] = {}

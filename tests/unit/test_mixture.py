@@ -19,7 +19,7 @@ from genwerk.nn.gaussians import Covariance, Gaussians, choose, factorise
 from genwerk.nn.k_means import k_means
 from genwerk.recipes.mixture import fitted, mixture
 from genwerk.training.runtime import Runtime
-from genwerk.training.settings import Train
+from genwerk.training.settings import TrainConfig
 from genwerk.training.trainer import Trainer
 
 KINDS: list[Covariance] = ["full", "tied", "diagonal", "spherical"]
@@ -63,7 +63,7 @@ def placed(kind: Covariance, k: int = 3, d: int = 4, **settings: float) -> Mixtu
 
 def fit(model: Mixture, data: Dataset, rounds: int = 50, **settings: int) -> list[float]:
     """Train; the mean log-likelihood before every round."""
-    events = Trainer(model, data, Train(rounds=rounds, **QUIET, **settings))
+    events = Trainer(model, data, TrainConfig(rounds=rounds, **QUIET, **settings))
     return [event.metrics["log_p"].item() for event in events if hasattr(event, "metrics")]
 
 
@@ -235,7 +235,7 @@ def test_a_trial_goes_on_from_its_buffers_to_the_bit() -> None:
     config = MixtureConfig(components=(3, 4), starts=2, tolerance=0.0)
     first = Mixture(config, data.spec)
     states = []
-    for event in Trainer(first, data, Train(rounds=5, **QUIET)):
+    for event in Trainer(first, data, TrainConfig(rounds=5, **QUIET)):
         if hasattr(event, "metrics"):
             states.append({k: v.clone() for k, v in first.state_dict().items()})
     again = Mixture(config, data.spec)
@@ -356,7 +356,7 @@ def test_a_gpu_finds_what_a_cpu_finds(kind: Covariance) -> None:
     data = table(clusters())
     here, there = (Mixture(MixtureConfig(components=(3,), covariance=kind), data.spec) for _ in range(2))
     fit(here, data)
-    Trainer(there, data, Train(rounds=50, **QUIET), runtime=Runtime(torch.device("cuda"))).fit()
+    Trainer(there, data, TrainConfig(rounds=50, **QUIET), runtime=Runtime(torch.device("cuda"))).fit()
     x, known = data.x[:20], torch.tensor([True, False, True, False])
     assert torch.allclose(there.log_prob(x.cuda()).cpu(), here.log_prob(x), atol=1e-8)
     assert torch.allclose(there.sample(5, seed=0).cpu(), here.sample(5, seed=0), atol=1e-4)
@@ -368,7 +368,7 @@ def test_half_precision_training_leaves_float64_alone() -> None:
     data = table(clusters())
     plain, half = (Mixture(MixtureConfig(components=(3,)), data.spec) for _ in range(2))
     fit(plain, data, 5)
-    Trainer(half, data, Train(rounds=5, precision="bfloat16", **QUIET)).fit()
+    Trainer(half, data, TrainConfig(rounds=5, precision="bfloat16", **QUIET)).fit()
     assert torch.equal(plain.log_prob(data.x), half.log_prob(data.x))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from genwerk.core.abilities import Bounds, Conditions, Samples, Scores
+from genwerk.core.abilities import BoundsLikelihood, Conditions, HasLikelihood, Samples
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec
@@ -24,14 +24,14 @@ SPEC = DataSpec(kind="table", shape=(D,))
 CLASSES = DataSpec(kind="table", shape=(1,), classes=("a", "b", "c"))
 
 
-class Normal(Model, Scores):
+class Normal(Model, HasLikelihood):
     """The standard normal."""
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return -(x.square() + log(2 * pi)).sum(1) / 2
 
 
-class Steps(Model, Scores, Conditions):
+class Autoregressive(Model, HasLikelihood, Conditions):
     """A Gaussian of unit variance for each class c, with mean 3c."""
 
     condition = "label"
@@ -41,7 +41,7 @@ class Steps(Model, Scores, Conditions):
         return -((x[:, 0] - 3 * condition).square() + log(2 * pi)) / 2
 
 
-class Noisy(Model, Bounds):
+class Noisy(Model, BoundsLikelihood):
     """A bound that lies below by a random amount of the example's own seed."""
 
     def log_prob_bound(
@@ -160,7 +160,7 @@ def test_p_values_of_the_reference_s_own_kind_are_uniform() -> None:
 
 
 def test_a_model_of_classes_scores_their_mixture() -> None:
-    model, x = Steps(Config(), CLASSES), torch.tensor([[0.5], [3.0], [9.0]])
+    model, x = Autoregressive(Config(), CLASSES), torch.tensor([[0.5], [3.0], [9.0]])
     prior = torch.tensor([0.2, 0.5, 0.3])
     normal = torch.distributions.Normal(torch.tensor([0.0, 3.0, 6.0]), 1.0)
     densities = normal.log_prob(x).double()
@@ -180,7 +180,7 @@ def test_bounds_are_said_to_be_such_and_belong_to_their_seeds(monkeypatch: pytes
 
 def test_mistakes_are_one_sentence() -> None:
     model, some = Normal(Config(), SPEC), gaussian(3)
-    with pytest.raises(Unsupported, match="scoring outliers needs a model that scores"):
+    with pytest.raises(Unsupported, match="scoring outliers needs a model with the ability has-likelihood"):
         out_of_distribution(Sampler(Config(), SPEC), some.batch(), some)
     with pytest.raises(ValueError, match="no held-out examples"):
         out_of_distribution(model, some.batch(), some.select(torch.arange(0)))

@@ -8,7 +8,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.data.content import hash_rows
 from genwerk.data.dataset import PARTS
 from genwerk.data.parts import MOST, changed, choose
@@ -23,7 +23,7 @@ def held(splits):
 
 def table(path, rows, **options):
     np.save(path, rows)
-    return open_data(Data(source=str(path), **options))
+    return open_data(DataConfig(source=str(path), **options))
 
 
 def picture(path: Path, x):
@@ -63,10 +63,10 @@ def test_of_pictures_the_choice_is_by_content_whatever_their_names_and_size(tmp_
         picture(tmp_path / "c" / f"{i:03d}.png", one)
     for i, one in enumerate(pixels(9)):
         picture(tmp_path / "c" / f"before{i}.png", one)
-    a, b, c = (held(open_data(Data(source=str(tmp_path / k)))) for k in "abc")
+    a, b, c = (held(open_data(DataConfig(source=str(tmp_path / k)))) for k in "abc")
     for name in PARTS:
         assert set(a[name]) == set(b[name]) <= set(c[name])
-    small, large = (open_data(Data(source=str(tmp_path / "a"), size=size)) for size in (4, 6))
+    small, large = (open_data(DataConfig(source=str(tmp_path / "a"), size=size)) for size in (4, 6))
     assert [len(small.part(name)) for name in PARTS] == [len(large.part(name)) for name in PARTS]
 
 
@@ -75,7 +75,7 @@ def test_columns_in_another_order_are_the_same_rows(tmp_path):
     for name, order in (("a", [0, 1, 2]), ("b", [2, 0, 1])):
         head = ",".join(np.array(["h", "w", "age"])[order])
         np.savetxt(tmp_path / f"{name}.csv", x[:, order], delimiter=",", header=head, comments="", fmt="%.3f")
-    a, b = (open_data(Data(source=str(tmp_path / f"{name}.csv"))) for name in "ab")
+    a, b = (open_data(DataConfig(source=str(tmp_path / f"{name}.csv"))) for name in "ab")
     assert torch.equal(a.test.x, b.test.x[:, [1, 2, 0]])
     assert a.fingerprints == b.fingerprints
 
@@ -134,7 +134,7 @@ def test_copies_of_rows_pictures_and_sounds_are_in_one_part(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.concatenate([x, x]), y=np.arange(80) % 3)
     for splits in (
         table(tmp_path / "x.npy", np.concatenate([rows, rows])),
-        *(open_data(Data(source=str(tmp_path / name))) for name in ("pictures", "sounds", "x.npz")),
+        *(open_data(DataConfig(source=str(tmp_path / name))) for name in ("pictures", "sounds", "x.npz")),
     ):
         parts = [set(part) for part in held(splits).values()]
         assert all(parts)
@@ -167,7 +167,7 @@ def test_copies_between_the_parts_of_a_source_are_counted_and_named(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=x, x_test=x[:2])
 
     def said(name):
-        return " ".join(open_data(Data(source=str(tmp_path / name))).notes)
+        return " ".join(open_data(DataConfig(source=str(tmp_path / name))).notes)
 
     assert "4 of 4 test examples (test/t00.bmp, test/t03.bmp, test/t06.bmp, ...) are copies" in said("pictures")
     assert "1 of 4 test examples (test/3.wav) are copies of training" in said("sounds")
@@ -213,7 +213,7 @@ def test_groups_of_files_are_never_split(tmp_path):
     for speaker in range(12):
         for i, one in enumerate(pixels(5)):
             picture(tmp_path / "d" / f"{speaker:02d}_{i}.png", one)
-    splits = open_data(Data(source=str(tmp_path / "d"), group=r"^(\d+)_", holdout=0.2))
+    splits = open_data(DataConfig(source=str(tmp_path / "d"), group=r"^(\d+)_", holdout=0.2))
     of = {np.asarray(Image.open(f)).tobytes(): f.name[:2] for f in (tmp_path / "d").iterdir()}
     speakers = [{of[x.transpose(1, 2, 0).tobytes()] for x in splits.part(name).x.numpy()} for name in PARTS]
     assert all(speakers)
@@ -221,32 +221,32 @@ def test_groups_of_files_are_never_split(tmp_path):
     assert any("the 12 groups they belong to" in n for n in splits.notes)
     for pattern, words in ((r"^\d+", "has no group"), ("(", "not a regular"), ("(x)$", "in none of the 60 names")):
         with pytest.raises(ValueError, match=words):
-            open_data(Data(source=str(tmp_path / "d"), group=pattern))
+            open_data(DataConfig(source=str(tmp_path / "d"), group=pattern))
     with pytest.raises(ValueError, match="neither a column of that name nor files"):
-        open_data(Data(source="digits", group="speaker"))
+        open_data(DataConfig(source="digits", group="speaker"))
 
 
 def test_another_source_can_be_the_test_part(tmp_path):
     x = RNG.normal(size=(60, 2)).round(3)
     np.savetxt(tmp_path / "a.csv", x[:50], delimiter=",", header="h,w", comments="", fmt="%.3f")
     np.savetxt(tmp_path / "b.csv", x[45:, ::-1], delimiter=",", header="w,h", comments="", fmt="%.3f")
-    splits = open_data(Data(source=str(tmp_path / "a.csv"), test=str(tmp_path / "b.csv")))
+    splits = open_data(DataConfig(source=str(tmp_path / "a.csv"), test=str(tmp_path / "b.csv")))
     assert np.allclose(splits.test.x, x[45:])
     assert len(splits.train) + len(splits.validation) == 50
     assert any("5 of 15 test examples (number 1, number 2, number 3, ...) are copies" in n for n in splits.notes)
     (tmp_path / "c.csv").write_text("h,z\n1,2\n")
     with pytest.raises(ValueError, match="no column 'w'"):
-        open_data(Data(source=str(tmp_path / "a.csv"), test=str(tmp_path / "c.csv")))
+        open_data(DataConfig(source=str(tmp_path / "a.csv"), test=str(tmp_path / "c.csv")))
     for name, n in (("train", 9), ("test", 4)):
         for i, one in enumerate(pixels(n)):
             picture(tmp_path / name / "cat" / f"{i}.png", one)
             picture(tmp_path / name / "dog" / f"{i}.png", pixels(1)[0].repeat(2, 0).repeat(2, 1))
-    splits = open_data(Data(source=str(tmp_path / "train"), size=8, test=str(tmp_path / "test")))
+    splits = open_data(DataConfig(source=str(tmp_path / "train"), size=8, test=str(tmp_path / "test")))
     assert splits.test.x.shape == (8, 3, 8, 8)
     assert splits.test.condition.bincount().tolist() == [4, 4]
     (tmp_path / "test" / "dog").rename(tmp_path / "test" / "cow")
     with pytest.raises(ValueError, match="class 'cow', which the training data lack"):
-        open_data(Data(source=str(tmp_path / "train"), size=8, test=str(tmp_path / "test")))
+        open_data(DataConfig(source=str(tmp_path / "train"), size=8, test=str(tmp_path / "test")))
 
 
 def test_a_run_in_its_data_folder_is_no_data(tmp_path):
@@ -254,7 +254,7 @@ def test_a_run_in_its_data_folder_is_no_data(tmp_path):
         picture(tmp_path / f"{i}.png", one)
         picture(tmp_path / "run" / "samples" / f"{i}.png", pixels(1)[0])
     (tmp_path / "run" / "config.json").write_text('{"library": "genwerk"}')
-    splits = open_data(Data(source=str(tmp_path), holdout=0))
+    splits = open_data(DataConfig(source=str(tmp_path), holdout=0))
     assert len(splits.train) == 6
     assert [s.name for s in splits.skipped] == ["run"]
     (tmp_path / "tables" / "run").mkdir(parents=True)
@@ -262,7 +262,7 @@ def test_a_run_in_its_data_folder_is_no_data(tmp_path):
         for name in ("train", "test"):
             (tmp_path / folder / f"{name}.csv").write_text("a,b\n1,2\n")
     (tmp_path / "tables" / "run" / "config.json").write_text('{"library": "genwerk"}')
-    assert len(open_data(Data(source=str(tmp_path / "tables"))).train) == 1
+    assert len(open_data(DataConfig(source=str(tmp_path / "tables"))).train) == 1
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -277,7 +277,7 @@ def test_groups_of_a_table_are_never_split_and_not_modelled(tmp_path, kind):
     else:
         lines = [f"{a},{p},{b}" for (a, b), p in zip(x.tolist(), patients, strict=True)]
         (tmp_path / "t.csv").write_text("\n".join(["a,patient,b", *lines]))
-    splits = open_data(Data(source=str(tmp_path / f"t.{kind}"), group="patient", holdout=0.2))
+    splits = open_data(DataConfig(source=str(tmp_path / f"t.{kind}"), group="patient", holdout=0.2))
     assert splits.spec.columns == ("a", "b")
     of = {row.tobytes(): p for row, p in zip(x, patients, strict=True)}
     owners = [{of[row.tobytes()] for row in splits.part(name).x.numpy()} for name in PARTS]
@@ -285,4 +285,4 @@ def test_groups_of_a_table_are_never_split_and_not_modelled(tmp_path, kind):
     assert sum(map(len, owners)) == 20
     assert sum(len(splits.part(name)) for name in PARTS) == 200
     with pytest.raises(ValueError, match="doctor"):
-        open_data(Data(source=str(tmp_path / f"t.{kind}"), group="doctor"))
+        open_data(DataConfig(source=str(tmp_path / f"t.{kind}"), group="doctor"))

@@ -17,34 +17,38 @@ from test_store import put
 
 import genwerk
 from genwerk.core.errors import BadFile, BadInput
-from genwerk.data.dataset import Data, Dataset, Splits
+from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.runs import store
 from genwerk.runs.run import Training
 from genwerk.training.choice import Judged
 from genwerk.training.events import RoundDone, Saved
-from genwerk.training.settings import Evaluate, Optim, Recipe, Train, Watch
+from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, WatchdogConfig
 
 CONSTANT = replace(
-    SETTINGS, optim={"critic": Optim(lr=0.01), "generator": Optim(name="rmsprop", momentum=0.5)}, save_every=2
+    SETTINGS,
+    optim={"critic": OptimConfig(lr=0.01), "generator": OptimConfig(name="rmsprop", momentum=0.5)},
+    save_every=2,
 )
 
 
 def splits(part: Dataset | None = None, **settings: Any) -> Splits:
     part = part or data()
     known = {"train": f"{len(part)}:{part.fingerprint()}"}
-    return Splits(train=part, validation=part, test=part, settings=Data(source="made", **settings), fingerprints=known)
-
-
-def training(
-    path: Path, train: Train = CONSTANT, *, name: str = "duel", what: Splits | None = None, **more: Any
-) -> Training:
-    config = more.pop("config", DuelConfig())
-    return Training(
-        name, Recipe(model=config, train=train, evaluate=Evaluate(samples=0)), what or splits(), path, **more
+    return Splits(
+        train=part, validation=part, test=part, settings=DataConfig(source="made", **settings), fingerprints=known
     )
 
 
-def play(path: Path, train: Train = CONSTANT, *, until: int | None = None, **more: Any) -> Training:
+def training(
+    path: Path, train: TrainConfig = CONSTANT, *, name: str = "duel", what: Splits | None = None, **more: Any
+) -> Training:
+    config = more.pop("config", DuelConfig())
+    return Training(
+        name, Recipe(model=config, train=train, evaluate=EvaluateConfig(samples=0)), what or splits(), path, **more
+    )
+
+
+def play(path: Path, train: TrainConfig = CONSTANT, *, until: int | None = None, **more: Any) -> Training:
     with training(path, train, **more) as run:
         for event in run:
             if until is not None and isinstance(event, RoundDone) and event.round == until:
@@ -77,9 +81,9 @@ def test_a_finished_run_is_extended_to_the_bits_of_a_longer_one(tmp_path: Path) 
     """In one stage, for the first of two is as long as half of all."""
     recipe = genwerk.recipe("autoencoder")
     small = replace(recipe.model, widths=(4,), latent=2)
-    train = replace(recipe.train, rounds=4, optim={"model": Optim()}, batch_size=16)
+    train = replace(recipe.train, rounds=4, optim={"model": OptimConfig()}, batch_size=16)
     recipe = replace(
-        recipe, model=small, data=Data(source="digits", limit=50), train=train, evaluate=Evaluate(samples=0)
+        recipe, model=small, data=DataConfig(source="digits", limit=50), train=train, evaluate=EvaluateConfig(samples=0)
     )
     genwerk.train(recipe, out=tmp_path / "short")
     genwerk.train(recipe, out=tmp_path / "short", resume=True, rounds=9)
@@ -107,7 +111,7 @@ def test_fewer_rounds_than_were_played_are_refused(run: Path) -> None:
 
 def test_what_changes_on_the_way_is_recorded_from_its_round_on(tmp_path: Path) -> None:
     play(tmp_path / "run", until=3)
-    other = replace(CONSTANT, batch_size=4, optim=CONSTANT.optim | {"critic": Optim(lr=0.001)})
+    other = replace(CONSTANT, batch_size=4, optim=CONSTANT.optim | {"critic": OptimConfig(lr=0.001)})
     again = play(tmp_path / "run", other, resume=True)
     settings = {"train.batch_size": "8 -> 4", "train.optim.critic.lr": "0.01 -> 0.001"}
     assert again.changes == settings
@@ -121,7 +125,7 @@ REFUSED: dict[str, Callable[[Path], Training]] = {
     "model.width 4, not 5": lambda p: training(p, config=DuelConfig(width=5), resume=True),
     "train.seed 0, not 1": lambda p: training(p, replace(CONSTANT, seed=1), resume=True),
     "train.optim.generator.name 'rmsprop', not 'adam'": lambda p: training(
-        p, replace(CONSTANT, optim=CONSTANT.optim | {"generator": Optim()}), resume=True
+        p, replace(CONSTANT, optim=CONSTANT.optim | {"generator": OptimConfig()}), resume=True
     ),
     "surplus averaged weight 'generator.bias'": lambda p: training(p, replace(CONSTANT, ema={}), resume=True),
     "lacks averaged weight 'critic.0.bias'": lambda p: training(
@@ -180,10 +184,10 @@ def test_damaged_lines_of_the_log_are_dropped_and_said(run: Path, line: bytes) -
 
 def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "runs" / "run"
-    exploding = replace(CONSTANT, watch=Watch(action="off"))
+    exploding = replace(CONSTANT, watch=WatchdogConfig(action="off"))
     for start in (
         lambda: training(path, config=DuelConfig(width=-1)),
-        lambda: training(path, replace(CONSTANT, optim={"nobody": Optim()})),
+        lambda: training(path, replace(CONSTANT, optim={"nobody": OptimConfig()})),
         lambda: play(path, exploding, config=DuelConfig(explode=0)),
     ):
         with pytest.raises((ValueError, RuntimeError)):
@@ -281,7 +285,7 @@ def test_optimiser_tensors_of_another_kind_are_refused(run: Path, message: str) 
 @pytest.mark.parametrize("name", ["adam", "adamw", "adamax", "sgd", "rmsprop", "adagrad"])
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 def test_every_optimiser_goes_on_to_the_same_bits(tmp_path: Path, name: Any, momentum: float) -> None:
-    optim = Optim(name=name, momentum=momentum)
+    optim = OptimConfig(name=name, momentum=momentum)
     settings = replace(CONSTANT, rounds=6, optim={"critic": optim, "generator": optim})
     play(tmp_path / "a", settings)
     play(tmp_path / "b", settings, until=4)

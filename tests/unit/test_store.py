@@ -25,7 +25,7 @@ import genwerk
 from genwerk.core.errors import BadFile
 from genwerk.runs import store
 from genwerk.training.choice import Judged
-from genwerk.training.settings import Recipe, Train, from_json, to_json
+from genwerk.training.settings import Recipe, TrainConfig, from_json, to_json
 from genwerk.training.trainer import Trainer
 
 
@@ -115,7 +115,7 @@ def test_foreign_newer_and_broken_configurations_are_refused_by_name(run: Path) 
     config = json.loads(path.read_text())
     changed = {
         "was not written by Genwerk": {"architectures": ["BertModel"]},
-        "reads format 1": {**config, "format": 2},
+        "reads up to 2": {**config, "format": 3},
         "which this version of Genwerk does not have": config | {"recipe": {"model": {"$type": "os.system"}}},
         r"train.rounds is '1e12'; expected int": config | {"recipe": {**config["recipe"], "train": {"rounds": "1e12"}}},
         "unknown field 'surprise'": config | {"spec": {**config["spec"], "surprise": 1}},
@@ -421,4 +421,4 @@ def test_settings_survive_json_exactly_and_bad_ones_are_named() -> None:
         ([], "an object"),
     ]:
         with pytest.raises(ValueError, match=message):
-            from_json(Train, value)
+            from_json(TrainConfig, value)

@@ -37,7 +37,7 @@ from genwerk.nn.adversarial.stylegan import (
     sizes,
 )
 from genwerk.training.events import RoundDone, StageDone
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 DIGITS = DataSpec(kind="image", shape=(1, 16, 16), classes=("a", "b", "c"))
@@ -259,8 +259,10 @@ def test_mixing_takes_coarse_styles_from_one_and_fine_ones_from_the_other() -> N
 
 def trained(rounds: int = 3, **changes: object) -> tuple[StyleGAN, list[str]]:
     model, data = stylegan(**changes), Dataset(x=torch.rand(24, 1, 16, 16), spec=DIGITS)
-    optim = Optim(lr=1e-3, betas=(0.0, 0.99))
-    settings = Train(rounds=rounds, batch_size=6, optim={"generator": optim, "discriminator": optim}, sample_every=0)
+    optim = OptimConfig(lr=1e-3, betas=(0.0, 0.99))
+    settings = TrainConfig(
+        rounds=rounds, batch_size=6, optim={"generator": optim, "discriminator": optim}, sample_every=0
+    )
     trainer = Trainer(model, data, settings)
     stages = [event.stage for event in trainer if isinstance(event, StageDone)]
     return model.eval().requires_grad_(False), stages
@@ -336,9 +338,9 @@ def test_fading_ends_at_its_neighbours() -> None:
 
 
 def test_growing_follows_one_schedule_of_the_learning_rate() -> None:
-    optim = Optim(lr=0.1, schedule="linear")
+    optim = OptimConfig(lr=0.1, schedule="linear")
     model = stylegan(progressive=True)
-    settings = Train(rounds=30, batch_size=4, optim={"generator": optim}, sample_every=0, evaluate_every=0)
+    settings = TrainConfig(rounds=30, batch_size=4, optim={"generator": optim}, sample_every=0, evaluate_every=0)
     play = Trainer(model, Dataset(x=torch.zeros(8, 1, 16, 16, dtype=torch.uint8), spec=model.spec), settings)
     seen = []
     for event in play:
@@ -405,8 +407,8 @@ def test_tables_are_refused() -> None:
 
 def test_compiling_reaches_the_parts_that_training_calls() -> None:
     data = Dataset(x=torch.zeros(8, 1, 16, 16, dtype=torch.uint8), spec=DIGITS)
-    optim = {"generator": Optim(), "discriminator": Optim()}
-    model = Trainer(stylegan(), data, Train(rounds=1, batch_size=4, optim=optim, compile=True)).model
+    optim = {"generator": OptimConfig(), "discriminator": OptimConfig()}
+    model = Trainer(stylegan(), data, TrainConfig(rounds=1, batch_size=4, optim=optim, compile=True)).model
     for network in (model.generator.mapping, model.generator.synthesis, model.discriminator):
         assert network._compiled_call_impl is not None
 

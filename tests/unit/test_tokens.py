@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genwerk.core.tokens import Vocabulary, _bytes, learn
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 
 CAPTIONS = ["a small red ring on the left side", "a large blue disc at the top", "it's a naïve star, 42 times!"] * 3
 WORDS = learn(CAPTIONS)
@@ -71,7 +71,7 @@ def test_captions_of_a_folder_become_tokens(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8), (10 * i, 0, 0)).save(tmp_path / f"{i}.png")
         rows.append(f"{i}.png,shade {i} of red")
     (tmp_path / "metadata.csv").write_text("\n".join(rows))
-    splits = open_data(Data(source=str(tmp_path)))
+    splits = open_data(DataConfig(source=str(tmp_path)))
     vocabulary = splits.spec.vocabulary
     assert vocabulary is not None
     assert splits.test.spec == splits.spec

@@ -15,14 +15,14 @@ import torch
 from duel import SETTINGS, SPEC, Duel, DuelConfig, data, trainer
 from torch import nn
 
-from genwerk.core.model import Draw, Player, Turn, Turns
+from genwerk.core.model import Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch
 from genwerk.runs import store
 from genwerk.training.choice import Choice, Judged
 from genwerk.training.events import Evaluated, RoundDone, Saved, StageDone, Stopped
-from genwerk.training.players import Seat, learning_rate
+from genwerk.training.players import PlayerState, learning_rate
 from genwerk.training.runtime import Runtime
-from genwerk.training.settings import Optim, Watch
+from genwerk.training.settings import OptimConfig, WatchdogConfig
 from genwerk.training.trainer import Diverged, Trainer, micro_batches
 
 
@@ -222,7 +222,7 @@ def test_evaluations_are_spread_over_a_stage(rounds: int, examples: int, steady:
 
 def test_a_stage_ends_when_its_algorithm_says_so() -> None:
     class Patient(Duel):
-        def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
             yield Turn(None, self.statistics, draw())
             self.played += 1
             return bool(self.played % 3 == 0)
@@ -234,7 +234,7 @@ def test_a_stage_ends_when_its_algorithm_says_so() -> None:
 
 def test_a_loss_that_is_not_finite_names_player_round_and_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"critic.*round 5.*00000004"):
-        trainer(tmp_path, replace(SETTINGS, save_every=2, watch=Watch(action="stop")), explode=4).fit()
+        trainer(tmp_path, replace(SETTINGS, save_every=2, watch=WatchdogConfig(action="stop")), explode=4).fit()
     assert store.Checkpoints(tmp_path, {}).newest().name == "00000004"
 
 
@@ -252,7 +252,7 @@ def test_a_signal_saves_and_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
 def test_learning_rate_schedules(schedule: str) -> None:
-    optim = Optim(lr=2.0, schedule=schedule, final=0.25, warmup=4)  # type: ignore[arg-type]
+    optim = OptimConfig(lr=2.0, schedule=schedule, final=0.25, warmup=4)  # type: ignore[arg-type]
     rates = [learning_rate(optim, r, 24) for r in range(25)]
     assert rates[:4] == [0.5, 1.0, 1.5, 2.0]
     middle = {"constant": 2.0, "linear": 1.25, "cosine": 1.25}[schedule]
@@ -264,8 +264,8 @@ def test_learning_rate_schedules(schedule: str) -> None:
 @pytest.mark.parametrize("decay,shrunk", [("all", {"0.weight", "1.weight"}), ("matrices", {"1.weight"})])
 def test_gains_and_biases_decay_only_where_all_do(decay: str, shrunk: set[str]) -> None:
     module = nn.Sequential(nn.LayerNorm(3, bias=False), nn.Linear(3, 1, bias=False))
-    optim = Optim(name="adamw", weight_decay=1.0, decay=decay)  # type: ignore[arg-type]
-    seat = Seat("model", module, optim, {p: name for name, p in module.named_parameters()})
+    optim = OptimConfig(name="adamw", weight_decay=1.0, decay=decay)  # type: ignore[arg-type]
+    seat = PlayerState("model", module, optim, {p: name for name, p in module.named_parameters()})
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
     for p in seat.parameters:
         p.grad = torch.zeros_like(p)
@@ -276,7 +276,7 @@ def test_gains_and_biases_decay_only_where_all_do(decay: str, shrunk: set[str]) 
 
 def test_unknown_players_in_the_settings_are_named() -> None:
     with pytest.raises(ValueError, match=r"player 'model'; Duel has critic, generator"):
-        trainer(settings=replace(SETTINGS, optim={"model": Optim()}))
+        trainer(settings=replace(SETTINGS, optim={"model": OptimConfig()}))
 
 
 WORKER = """

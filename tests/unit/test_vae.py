@@ -20,7 +20,7 @@ from genwerk.families import vae as family
 from genwerk.families.vae import VAE, VAEConfig
 from genwerk.nn.losses import LikelihoodName, Sigma, gaussian_kl, log_prior_ratio, mmd, reparametrise
 from genwerk.recipes import find
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
@@ -240,8 +240,8 @@ def test_a_flow_fits_codes_that_lie_on_a_parabola_better_than_a_gaussian() -> No
         torch.manual_seed(0)
         model = VAE(replace(IAF, sigma=0.3, posterior=posterior, step_width=16, activation="tanh"), spec)
         model.decoder = Bent()
-        optim = {"model": Optim(lr=3e-2, schedule="cosine")}
-        Trainer(model, Dataset(x=x, spec=spec), Train(rounds=400, batch_size=64, optim=optim)).fit()
+        optim = {"model": OptimConfig(lr=3e-2, schedule="cosine")}
+        Trainer(model, Dataset(x=x, spec=spec), TrainConfig(rounds=400, batch_size=64, optim=optim)).fit()
         gaps[posterior] = (exact - model.log_weights(x, 200, seed=0).mean()).item()
     assert gaps["gaussian"] > 0.15
     assert -0.02 < gaps["iaf"] < 0.5 * gaps["gaussian"]
@@ -329,7 +329,7 @@ def test_a_table_is_learned_in_its_own_units() -> None:
     x = (torch.randn(4_000, 2) @ torch.tensor([[30.0, 0.0], [20.0, 1.0]]) + torch.tensor([1e4, -5.0])).double()
     spec = DataSpec(kind="table", shape=(2,))
     model = VAE(VAEConfig(widths=(32,), latent=2, likelihood="gaussian", sigma="each"), spec)
-    Trainer(model, Dataset(x=x, spec=spec), Train(rounds=300, batch_size=200)).fit()
+    Trainer(model, Dataset(x=x, spec=spec), TrainConfig(rounds=300, batch_size=200)).fit()
     sample = model.sample(4_000, seed=0)
     torch.testing.assert_close(sample.mean(0), x.mean(0), rtol=0, atol=8.0)
     assert -12 < model.log_prob_bound(x[:200], 50, seed=0).mean() < -5

@@ -13,7 +13,7 @@ from genwerk.core.model import Loss
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.vaegan import ROUTES, VAEGAN, VAEGANConfig
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 IMAGE = DataSpec(kind="image", shape=(1, 16, 16), classes=("a", "b"))
@@ -110,8 +110,8 @@ def test_only_the_player_whose_turn_it_is_moves(mover: str) -> None:
     model = VAEGAN(CONV, IMAGE)
     data = Dataset(x=torch.randint(0, 256, (16, 1, 16, 16), dtype=torch.uint8), spec=IMAGE)
     before = {name: [p.clone() for p in module.parameters()] for name, module in model.players().items()}
-    optim = {name: Optim(lr=1e-2 if name == mover else 0.0) for name in PLAYERS}
-    Trainer(model, data, Train(rounds=1, batch_size=8, optim=optim, sample_every=0, save_every=0)).fit()
+    optim = {name: OptimConfig(lr=1e-2 if name == mover else 0.0) for name in PLAYERS}
+    Trainer(model, data, TrainConfig(rounds=1, batch_size=8, optim=optim, sample_every=0, save_every=0)).fit()
     for name, module in model.players().items():
         moved = [not torch.equal(p, old) for p, old in zip(module.parameters(), before[name], strict=True)]
         assert all(moved) if name == mover else not any(moved), name

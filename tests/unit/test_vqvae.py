@@ -16,7 +16,7 @@ from genwerk.families.vqvae import VQVAE, VQVAEConfig
 from genwerk.nn.grid import grid_decoder, grid_encoder
 from genwerk.nn.quantise import Quantiser, gathered, nearest, perplexity, rows, straight_through
 from genwerk.recipes import find
-from genwerk.training.settings import Train
+from genwerk.training.settings import TrainConfig
 from genwerk.training.trainer import Trainer
 
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
@@ -209,7 +209,7 @@ def test_grids_for_every_size_of_image(shape: Any, halve: int, grid: tuple[int, 
 
 def test_mean_and_variance_are_those_of_the_data() -> None:
     model, data = VQVAE(SMALL, DIGIT), digits()
-    Trainer(model, data, Train(rounds=1, batch_size=8, optim={})).fit()
+    Trainer(model, data, TrainConfig(rounds=1, batch_size=8, optim={})).fit()
     x = data.batch().x
     torch.testing.assert_close(model.mean, x.mean(0))
     torch.testing.assert_close(model.variance, (x - x.mean(0)).square().mean())
@@ -221,7 +221,7 @@ def test_dead_entries_come_to_use(revive: float, used: int) -> None:
     model = VQVAE(VQVAEConfig(**{**vars(SMALL), "revive": revive, "decay": 0.8}), DIGIT)
     model.quantiser.codebook[1:] += 1_000
     data = digits()
-    Trainer(model, data, Train(rounds=30, batch_size=32, optim={})).fit()
+    Trainer(model, data, TrainConfig(rounds=30, batch_size=32, optim={})).fit()
     found = model.diagnose(data.batch().x)
     assert found["entries in use"] >= used
     assert (found["entries in use"] == 1) == (revive == 0)

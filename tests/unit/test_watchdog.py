@@ -21,16 +21,16 @@ from torch import Tensor, nn
 
 from genwerk.cli.progress import follow
 from genwerk.core.abilities import Samples
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Turn, Turns
+from genwerk.core.model import Config, Loss, Model, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import SeededNoise, mix
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import Data, Dataset, Splits
+from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.runs import store
 from genwerk.runs.run import Training
 from genwerk.training.choice import Judged
 from genwerk.training.events import Collapsed, Event, RolledBack, RoundDone, Saved, Stopped, Watched
 from genwerk.training.runtime import Runtime
-from genwerk.training.settings import Evaluate, Optim, Recipe, Train, Watch
+from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, WatchdogConfig
 from genwerk.training.trainer import Diverged, Trainer
 from genwerk.training.watchdog import (
     DISTANCE,
@@ -91,7 +91,7 @@ class Gamble(Model, Samples, config=GambleConfig):
             return (scale - 1).square().sum() * torch.where(self.ruined, math.nan, 1.0), {}
         return (scale - torch.where(self.ruined, 0.0, 1.0)).square().sum(), {}
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         batch = draw()
         luck = yield Turn(None, lambda u: (u.mean(), {"luck": u.mean()}), draw.uniform())
         if int(self.played) == self.config.at:
@@ -106,9 +106,9 @@ def distance(model: Model, *_: Dataset) -> Judged:
     return Judged({"distance": 1.0 + float((model.generator.by - 1).square().sum())}, "distance", steady=False)
 
 
-SGD = Optim(name="sgd", lr=0.1)
-WATCH = Watch(every=2, patience=3, samples=64, grace=10_000)
-SETTINGS = Train(
+SGD = OptimConfig(name="sgd", lr=0.1)
+WATCH = WatchdogConfig(every=2, patience=3, samples=64, grace=10_000)
+SETTINGS = TrainConfig(
     rounds=40,
     batch_size=8,
     optim={"discriminator": SGD, "generator": SGD},
@@ -128,7 +128,7 @@ def made(n: int = 200) -> Dataset:
 def gamble(
     folder: Path | None,
     config: GambleConfig = UNLUCKY,
-    settings: Train = SETTINGS,
+    settings: TrainConfig = SETTINGS,
     *,
     runtime: Runtime | None = None,
     measured: bool = True,
@@ -185,7 +185,7 @@ def test_without_a_watchdog_the_same_game_ends_in_ruin(tmp_path: Path) -> None:
 
 
 def test_a_rollback_restores_weights_averages_and_optimisers_to_the_bit(tmp_path: Path) -> None:
-    adam = {"discriminator": SGD, "generator": Optim(lr=0.1)}
+    adam = {"discriminator": SGD, "generator": OptimConfig(lr=0.1)}
     run = gamble(tmp_path, settings=replace(LOST, optim=adam, rounds=100))
     for event in run:
         if isinstance(event, RolledBack):
@@ -374,7 +374,7 @@ def test_a_look_costs_one_batch_of_samples_and_the_data_are_read_once(monkeypatc
 
 
 def test_gradient_norms_are_reported_when_asked_for() -> None:
-    run = duel(settings=replace(SETTINGS, rounds=6, optim={}, ema={}, log_every=3, watch=Watch(every=2)))
+    run = duel(settings=replace(SETTINGS, rounds=6, optim={}, ema={}, log_every=3, watch=WatchdogConfig(every=2)))
     told = []
     for event in run:
         if isinstance(event, RoundDone) and "critic gradient norm" in event.metrics:
@@ -389,7 +389,7 @@ def test_gradient_norms_are_reported_when_asked_for() -> None:
 
 
 def verdicts(looks: list[dict[str, float]], norm: float = 1.0, start: int = 0, **watch: float) -> list[bool]:
-    dog = Watchdog(Watch(**watch), made())  # type: ignore[arg-type]
+    dog = Watchdog(WatchdogConfig(**watch), made())  # type: ignore[arg-type]
     return [dog.verdict(f, {"generator": norm}, start + 250 * i) is not None for i, f in enumerate(looks)]
 
 
@@ -418,7 +418,7 @@ def test_values_that_are_not_finite_count_at_once() -> None:
 
 def test_a_held_out_figure_counts_when_it_explodes_and_samples_show_it() -> None:
     def told(figures: list[float], off: float) -> bool:
-        dog, best = Watchdog(Watch(), made()), math.inf
+        dog, best = Watchdog(WatchdogConfig(), made()), math.inf
         for figure in figures:
             dog.evaluated(figure, best)
             best = min(best, figure)
@@ -436,7 +436,7 @@ def test_a_model_with_one_player_is_not_watched() -> None:
         def players(self) -> Mapping[str, nn.Module]:
             return {"model": self}
 
-        def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+        def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
             draw()
             yield Turn("model", self.generator_loss, draw.normal(2))
             return None
@@ -448,15 +448,15 @@ def test_a_model_with_one_player_is_not_watched() -> None:
 @pytest.mark.parametrize("wrong", [{"samples": 1}, {"patience": 0}, {"slower": 0.0}, {"slower": 2.0}])
 def test_settings_that_make_no_sense_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"watch.{next(iter(wrong))}"):
-        Watch(**wrong)  # type: ignore[arg-type]
+        WatchdogConfig(**wrong)  # type: ignore[arg-type]
 
 
 # --- what is written and told -----------------------------------------------------------------------------------------
 
 
 def test_a_run_writes_and_tells_what_happened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    splits = Splits(train=made(), validation=made(50), test=made(50), settings=Data(source="made"))
-    recipe = Recipe(model=UNLUCKY, train=LOST, evaluate=Evaluate(samples=50))
+    splits = Splits(train=made(), validation=made(50), test=made(50), settings=DataConfig(source="made"))
+    recipe = Recipe(model=UNLUCKY, train=LOST, evaluate=EvaluateConfig(samples=50))
     training = Training("gamble", recipe, splits, tmp_path / "run", device="cpu")
     follow(training)
     lines = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.families.began import BEGAN, BEGANConfig
 from genwerk.gallery.figures import Figures, paper
 from genwerk.modalities.pictures import grid
@@ -45,7 +45,7 @@ def pairwise(x: Tensor) -> float:
 
 def outcome(gamma: float, seed: int, rounds: int) -> Outcome:
     """Train BEGAN with ``gamma`` on digits and measure its samples."""
-    splits = open_data(Data(source="digits"))
+    splits = open_data(DataConfig(source="digits"))
     made = find("began").make(splits.spec)
     assert isinstance(made.model, BEGANConfig)
     trainer = paper.trainer(replace(made.model, gamma=gamma), splits.train, replace(made.train, rounds=rounds), seed)
@@ -63,7 +63,7 @@ def draw(out: Path, seed: int, quick: bool) -> Iterator[str | Path | Figures]:
     for gamma in GAMMAS:
         yield f"training BEGAN on digits with gamma {gamma} for {rounds} rounds"
         outcomes[gamma] = outcome(gamma, seed, rounds)
-    real = pairwise(open_data(Data(source="digits")).test.batch().x)
+    real = pairwise(open_data(DataConfig(source="digits")).test.batch().x)
     path = out / "gan-began-gamma.png"
     yield picture(path, outcomes, real, {"figure": "began-gamma", "seed": seed, "rounds": rounds})
     yield {"diversity of data": real} | {

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from genwerk.core.spec import DataSpec
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.families.gan import GAN, GANConfig
 from genwerk.gallery.figures import Figures, paper
 from genwerk.metrics.frechet import frechet_distance
@@ -65,7 +65,7 @@ def recipe(name: str, spec: DataSpec, rounds: int) -> Recipe:
 
 def follow(name: str, rounds: int, seed: int) -> Curve:
     """Train and read the estimate and the distance at :data:`POINTS` rounds."""
-    splits = open_data(Data(source="digits"))
+    splits = open_data(DataConfig(source="digits"))
     setting = recipe(name, splits.spec, rounds)
     trainer = paper.trainer(setting.model, splits.train, setting.train, seed)
     held_out = splits.test.batch().x.flatten(1)

@@ -20,7 +20,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.gan import GAN, GANConfig
 from genwerk.gallery.figures import Figures, paper
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 
 PLAIN = GANConfig(
     network="mlp", width=64, layers=2, latent=1, prior="uniform", norm="none", objective="minimax", critic_steps=10
@@ -79,8 +79,8 @@ def line(n: int, seed: int) -> Dataset:
 def read(config: GANConfig, theta: float, seed: int, rounds: int) -> Reading:
     """What is to be read after ``rounds`` rounds of discriminator's steps alone."""
     data = line(4096, seed)
-    optim = {"discriminator": Optim(lr=1e-3, betas=(0.5, 0.9)), "generator": Optim(lr=0.0)}
-    trainer = paper.trainer(config, data, Train(rounds=rounds, batch_size=256, optim=optim), seed)
+    optim = {"discriminator": OptimConfig(lr=1e-3, betas=(0.5, 0.9)), "generator": OptimConfig(lr=0.0)}
+    trainer = paper.trainer(config, data, TrainConfig(rounds=rounds, batch_size=256, optim=optim), seed)
     model = trainer.model
     assert isinstance(model, GAN)
     own = model.generator = Line(theta)

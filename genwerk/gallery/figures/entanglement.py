@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genwerk.data import Data, open_data
+from genwerk.data import DataConfig, open_data
 from genwerk.evaluation.extractor import classifier_for
 from genwerk.families.stylegan import StyleGAN
 from genwerk.gallery.figures import Figures, paper
@@ -41,7 +41,7 @@ def ways(model: StyleGAN, space: Space, seed: int) -> Tensor:
 
 def draw(out: Path, seed: int, quick: bool) -> Iterator[str | Path | Figures]:
     """Ways through both spaces, path lengths along them, and how well a line tells the digits apart."""
-    splits = open_data(Data(source="digits"))
+    splits = open_data(DataConfig(source="digits"))
     made = recipe("stylegan", splits.spec)
     rounds = QUICK if quick else ROUNDS
     yield f"training StyleGAN on digits for {rounds} rounds"

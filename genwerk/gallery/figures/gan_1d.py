@@ -23,7 +23,7 @@ from genwerk.families.adversarial import AdversarialModel
 from genwerk.families.gan import GANConfig
 from genwerk.gallery.figures import Figures, paper
 from genwerk.training.events import RoundDone
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ STEP = 0.01
 BLUR = 0.06
 """Standard deviation of the kernel that makes a density of the counts."""
 CONFIG = GANConfig(network="mlp", width=64, layers=2, latent=1, prior="uniform", norm="none", critic_steps=3, r1=0.05)
-OPTIM = Optim(lr=1e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
+OPTIM = OptimConfig(lr=1e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
 ROUNDS, QUICK = 1500, 60
 
 
@@ -106,9 +106,9 @@ def draw(out: Path, seed: int, quick: bool) -> Iterator[str | Path | Figures]:
     shown = sorted({round(rounds ** (i / frames_wanted)) for i in range(frames_wanted + 1)})
     wanted = [rounds * share for share in (1 / 60, 1 / 20, 1 / 8, 1 / 3, 1)]
     sheet = [0, *(shown[torch.tensor(shown).sub(r).abs().argmin()] for r in wanted)]
-    optim = {"discriminator": OPTIM, "generator": Optim(lr=OPTIM.lr / 2, betas=OPTIM.betas, schedule="linear")}
+    optim = {"discriminator": OPTIM, "generator": OptimConfig(lr=OPTIM.lr / 2, betas=OPTIM.betas, schedule="linear")}
     data = examples(20_000, seed)
-    trainer = paper.trainer(CONFIG, data, Train(rounds=rounds, batch_size=256, optim=optim), seed)
+    trainer = paper.trainer(CONFIG, data, TrainConfig(rounds=rounds, batch_size=256, optim=optim), seed)
     assert isinstance(trainer.model, AdversarialModel)
     trainer.model.standardise.fit(data.x)  # as the first stage will, so that the start can be shown
     yield f"training a GAN in one dimension for {rounds} rounds"

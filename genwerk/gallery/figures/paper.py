@@ -12,7 +12,7 @@ import torch
 
 from genwerk.core.model import Config, build
 from genwerk.data.dataset import Dataset
-from genwerk.training.settings import Train
+from genwerk.training.settings import TrainConfig
 from genwerk.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ BLUE, ORANGE, GREEN, RED, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56
 """Colours that colour-blind eyes tell apart (Okabe & Ito, 2008)."""
 
 
-def trainer(config: Config, data: Dataset, settings: Train, seed: int) -> Trainer:
+def trainer(config: Config, data: Dataset, settings: TrainConfig, seed: int) -> Trainer:
     """A trainer of a fresh model, which shows and judges nothing by itself."""
     torch.manual_seed(seed)
     quiet = replace(settings, seed=seed, sample_every=0, evaluate_every=0, save_every=0)

@@ -17,7 +17,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from genwerk.nn.adversarial.output import Verdict
+from genwerk.nn.adversarial.output import DiscriminatorOutput
 from genwerk.nn.conv import Crop, halvings
 from genwerk.nn.mlp import MLPDecoder, MLPEncoder
 
@@ -68,7 +68,7 @@ def pair(channels: int) -> list[nn.Module]:
 
 
 class AutoencoderDiscriminator(nn.Module):
-    """Data with shape (n, *shape) to a :class:`Verdict`: the score is minus L(v), the error of the reconstruction.
+    """Data with shape (n, *shape) to a :class:`DiscriminatorOutput`, whose score is minus the error L(v).
 
     L(v) = mean |v - D(v)|^eta over the values of an example (equation 1, divided by their number).
     """
@@ -77,11 +77,11 @@ class AutoencoderDiscriminator(nn.Module):
         super().__init__()
         self.encoder, self.decoder, self.eta = encoder, decoder, eta
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Verdict:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         h = self.encoder(x)
         reconstruction = self.decoder(h).to(x.dtype)
         error = (x - reconstruction).abs().pow(self.eta).flatten(1).mean(1)
-        return Verdict(-error, (h,), reconstruction)
+        return DiscriminatorOutput(-error, (h,), reconstruction)
 
 
 def began_pair(

@@ -18,7 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
-from genwerk.nn.adversarial.output import Conditioning, Head, LabelledBatchNorm, Norm, Verdict, normalisation
+from genwerk.nn.adversarial.output import (
+    Conditioning,
+    DiscriminatorOutput,
+    Head,
+    LabelledBatchNorm,
+    Norm,
+    normalisation,
+)
 from genwerk.nn.conv import Crop, halvings
 from genwerk.nn.mlp import one_hot
 
@@ -89,7 +96,7 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images with shape (n, c, h, w), and the label, to a :class:`Verdict`."""
+    """Images with shape (n, c, h, w), and the label, to a :class:`DiscriminatorOutput`."""
 
     def __init__(
         self,
@@ -115,11 +122,11 @@ class DCGANDiscriminator(nn.Module):
         self.head = Head(widths[-1] * prod(sizes[-1]), classes if conditioning == "project" else 0)
         self.apply(initialise)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Verdict:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         if self.beside:
             x = torch.cat([x, one_hot(condition, self.beside, x)[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
         x, features = x.to(memory_format=torch.channels_last), []
         for layer in self.layers:
             x = leaky_relu(layer(x), 0.2)
             features.append(x)
-        return Verdict(self.head(x.flatten(1), condition), tuple(features))
+        return DiscriminatorOutput(self.head(x.flatten(1), condition), tuple(features))

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from genwerk.nn.adversarial.output import Conditioning, Head, Norm, Verdict, normalisation
+from genwerk.nn.adversarial.output import Conditioning, DiscriminatorOutput, Head, Norm, normalisation
 from genwerk.nn.mlp import one_hot
 
 
 class MLPDiscriminator(nn.Module):
-    """Data with shape (n, *shape), and the label, to a :class:`Verdict`.
+    """Data with shape (n, *shape), and the label, to a :class:`DiscriminatorOutput`.
 
     ``pieces`` above 1 makes each unit the greatest of so many linear ones (maxout), otherwise units are leaky
     rectifiers; ``dropout`` is the chance of dropping an input (half as great) or a unit.
@@ -49,7 +49,7 @@ class MLPDiscriminator(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = Head(sizes[-1], classes if conditioning == "project" else 0)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Verdict:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         h = x.flatten(1)
         if self.beside:
             h = torch.cat([h, one_hot(condition, self.beside, h)], 1)
@@ -58,4 +58,4 @@ class MLPDiscriminator(nn.Module):
             h = layer(h)
             h = h.unflatten(1, (-1, self.pieces)).amax(2) if self.pieces > 1 else leaky_relu(h, 0.2)
             features.append(h)
-        return Verdict(self.head(self.dropout(h), condition), tuple(features))
+        return DiscriminatorOutput(self.head(self.dropout(h), condition), tuple(features))

@@ -19,7 +19,7 @@ Norm = Literal["batch", "layer", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DiscriminatorOutput:
     """What a discriminator says of each example."""
 
     score: Tensor

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
 from genwerk.nn.adversarial.dcgan import stages
-from genwerk.nn.adversarial.output import Conditioning, Head, LabelledBatchNorm, Norm, Verdict, normalisation
+from genwerk.nn.adversarial.output import (
+    Conditioning,
+    DiscriminatorOutput,
+    Head,
+    LabelledBatchNorm,
+    Norm,
+    normalisation,
+)
 from genwerk.nn.conv import halvings
 from genwerk.nn.mlp import one_hot
 
@@ -98,7 +105,10 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """Images with shape (n, c, h, w), and the label, to a :class:`Verdict`: halved until 8 pixels, then two blocks."""
+    """Images with shape (n, c, h, w), and the label, to a :class:`DiscriminatorOutput`.
+
+    They are halved until they have 8 pixels; two blocks follow.
+    """
 
     def __init__(
         self,
@@ -116,11 +126,11 @@ class ResNetDiscriminator(nn.Module):
         self.blocks += [DownBlock(width, width, norm, halve=False) for _ in range(2)]
         self.head = Head(width, classes if conditioning == "project" else 0)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Verdict:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         if self.beside:
             x = torch.cat([x, one_hot(condition, self.beside, x)[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
         features: list[Tensor] = []
         for block in self.blocks:
             x = block(x)
             features.append(x)
-        return Verdict(self.head(relu(x).mean((2, 3)), condition), tuple(features))
+        return DiscriminatorOutput(self.head(relu(x).mean((2, 3)), condition), tuple(features))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from genwerk.nn.adversarial.output import Verdict
+from genwerk.nn.adversarial.output import DiscriminatorOutput
 from genwerk.nn.adversarial.style import (
     HE,
     EqualisedConv,
@@ -174,7 +174,7 @@ def mix_styles(coarse: Tensor, fine: Tensor, crossover: Tensor) -> Tensor:
 
 
 class StyleDiscriminator(nn.Module):
-    """Images with shape (n, c, h, w), and the label, to a :class:`Verdict`; the synthesis's mirror.
+    """Images with shape (n, c, h, w), and the label, to a :class:`DiscriminatorOutput`; the synthesis's mirror.
 
     At every size two 3x3 convolutions, with a blur before the one that halves; at the coarsest the minibatch statistic
     over groups of ``group`` examples (0: none), a convolution and two linear layers. With ``classes`` the score has
@@ -194,7 +194,7 @@ class StyleDiscriminator(nn.Module):
         self.score = EqualisedLinear(widths[0], 1)
         self.embedding = nn.Embedding(classes, widths[0]) if classes else None
 
-    def forward(self, x: Tensor, condition: Tensor | None = None, growth: Growth | None = None) -> Verdict:
+    def forward(self, x: Tensor, condition: Tensor | None = None, growth: Growth | None = None) -> DiscriminatorOutput:
         """The verdict on images of the size that ``growth`` says, the finest where it is None."""
         level, alpha = growth or Growth(len(self.down), None)
         h = activate(self.colour[level - self.first](x))
@@ -212,4 +212,4 @@ class StyleDiscriminator(nn.Module):
         score: Tensor = self.score(h).squeeze(1)
         if self.embedding is not None:
             score = score + (self.embedding(condition) * h).sum(1) / h.shape[1] ** 0.5
-        return Verdict(score.float() if score.dtype == torch.bfloat16 else score, (*features, h))
+        return DiscriminatorOutput(score.float() if score.dtype == torch.bfloat16 else score, (*features, h))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genwerk.nn.autoregressive.causal import CausalConv2d, Head, HeadWeights, owners, shares
-from genwerk.nn.autoregressive.network import State
+from genwerk.nn.autoregressive.network import Cache
 from genwerk.nn.autoregressive.raster import Raster
 
 
@@ -174,13 +174,13 @@ class GatedPixelCNN(Raster):
     # --- one by one ---------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def begin(self, n: int, condition: Tensor | None = None) -> State:
+    def begin(self, n: int, condition: Tensor | None = None) -> Cache:
         colours, height, width = self.shape
         packed, layers, reach, pad = self.pack(), len(self.layers), self.reach, self.stem_reach
         like, told = packed.link, self._told(condition)
         if told is not None:
             told = torch.cat([told[..., : 2 * self.width], told[..., 2 * self.width + packed.order]], 2)
-        state = State(
+        state = Cache(
             [
                 like.new_zeros(n, height + pad, width + 2 * pad, colours * self.input.channels),
                 like.new_zeros(n, layers - 1, reach + 1, width + 2 * reach, self.width),
@@ -196,7 +196,7 @@ class GatedPixelCNN(Raster):
         return state
 
     @torch.inference_mode()
-    def logits(self, state: State) -> Tensor:
+    def logits(self, state: Cache) -> Tensor:
         i, j, colour = self.place(state.position)
         canvas, _, linked, row, cell, *rest = state.tensors
         w: Colour = state.packed.colours[colour]
@@ -223,7 +223,7 @@ class GatedPixelCNN(Raster):
         return self.head.step(cell, (result + last)[:, half:], state.packed.head[colour])
 
     @torch.inference_mode()
-    def push(self, state: State, symbol: Tensor) -> None:
+    def push(self, state: Cache, symbol: Tensor) -> None:
         i, j, colour = self.place(state.position)
         share = slice(colour * self.input.channels, (colour + 1) * self.input.channels)
         row, column = i + self.stem_reach, j + self.stem_reach
@@ -232,7 +232,7 @@ class GatedPixelCNN(Raster):
         if state.position % (self.shape[0] * self.shape[2]) == 0 and i + 1 < self.shape[1]:
             self._enter(state, i + 1)
 
-    def _enter(self, state: State, i: int) -> None:
+    def _enter(self, state: Cache, i: int) -> None:
         """Run the vertical stack on row ``i`` - 1, which stands, and link it to every pixel of row ``i``."""
         packed: Packed = state.packed
         canvas, tall, linked = state.tensors[:3]
@@ -253,7 +253,7 @@ class GatedPixelCNN(Raster):
         linked += torch.einsum("lncw,lcd->nwld", torch.stack(found), packed.link)
 
     @torch.inference_mode()
-    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> State:
+    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> Cache:
         state = self.begin(len(sequence), condition)
         state.position = sequence.shape[1]
         i, j, _ = self.place(state.position)

@@ -1,9 +1,9 @@
 """One way to emit symbols one after the other, shared by images, sounds and texts.
 
-A :class:`Stepper` is a network that predicts every symbol of an example from the symbols before it. It can do so for
-all of them at once, which is how it learns, and for one after the other with a memory of what it has computed, which is
-how it is sampled: each activation is computed once (Ramachandran et al., Fast Generation for Convolutional
-Autoregressive Models, 2017, arXiv:1704.06001), so that a sample costs about one pass instead of one pass a symbol.
+An :class:`AutoregressiveNetwork` predicts every symbol of an example from the symbols before it. It can do so for all
+of them at once, which is how it learns, and for one after the other with a cache of what it has computed, which is how it
+is sampled: each activation is computed once (Ramachandran et al., Fast Generation for Convolutional Autoregressive
+Models, 2017, arXiv:1704.06001), so that a sample costs about one pass instead of one pass a symbol.
 Everything else here - drawing, completing around any hole, and the proof that nothing looks ahead - needs only that.
 """
 
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from genwerk.core.options import PLAIN, Decoding
 
 
-class State:
+class Cache:
     """What a stepper remembers between two symbols; it advances in place.
 
     ``tensors`` have one row a sequence; ``packed`` is what all sequences share (weights brought into the order in which
@@ -36,12 +36,12 @@ class State:
         self.tensors, self.packed, self.position = list(tensors), packed, position
         """``position`` counts the symbols that stand so far."""
 
-    def fork(self, rows: Tensor) -> State:
+    def fork(self, rows: Tensor) -> Cache:
         """A copy whose sequence i goes on from sequence ``rows[i]`` of this state."""
-        return State([t.index_select(0, rows) for t in self.tensors], self.packed, self.position)
+        return Cache([t.index_select(0, rows) for t in self.tensors], self.packed, self.position)
 
 
-class Stepper(nn.Module, ABC):
+class AutoregressiveNetwork(nn.Module, ABC):
     """A network of symbols with values 0 to ``levels`` - 1; an example has them with shape ``shape``.
 
     Built for one shape, it must compute any (as large, or smaller), so that what it sees can be probed on a small one.
@@ -90,18 +90,18 @@ class Stepper(nn.Module, ABC):
     # --- one by one ---------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def begin(self, n: int, condition: Tensor | None = None) -> State:
+    def begin(self, n: int, condition: Tensor | None = None) -> Cache:
         """The state of ``n`` sequences of which nothing stands yet."""
 
     @abstractmethod
-    def logits(self, state: State) -> Tensor:
+    def logits(self, state: Cache) -> Tensor:
         """Logits of the next symbol with shape (n, levels); to be called once before each :meth:`push`."""
 
     @abstractmethod
-    def push(self, state: State, symbol: Tensor) -> None:
+    def push(self, state: Cache, symbol: Tensor) -> None:
         """Write ``symbol``, int64 with shape (n,), at the state's position and go on by one."""
 
-    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> State:
+    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> Cache:
         """The state after all of ``sequence``, int64 with shape (n, t): symbols in order of emission.
 
         Here step by step; a network overrides it by one parallel pass.
@@ -117,7 +117,7 @@ class Stepper(nn.Module, ABC):
 
 
 def emit(
-    stepper: Stepper, state: State, u: Tensor, decoding: Decoding = PLAIN, given: Tensor | None = None
+    stepper: AutoregressiveNetwork, state: Cache, u: Tensor, decoding: Decoding = PLAIN, given: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """The next symbol of each sequence, and its log-probability under the model (whatever the decoding), each (n,).
 
@@ -131,7 +131,7 @@ def emit(
     return symbol, -F.cross_entropy(logits.float(), symbol, reduction="none")
 
 
-def generate(stepper: Stepper, state: State, u: Tensor, decoding: Decoding = PLAIN) -> Iterator[Tensor]:
+def generate(stepper: AutoregressiveNetwork, state: Cache, u: Tensor, decoding: Decoding = PLAIN) -> Iterator[Tensor]:
     """The symbols that follow ``state``, one at a time with shape (n,), a column of ``u`` (n, steps) for each."""
     for column in u.unbind(1):
         symbol = decoding.draw(stepper.logits(state), column)
@@ -160,7 +160,7 @@ class Filled:
 
 
 def fill(
-    stepper: Stepper,
+    stepper: AutoregressiveNetwork,
     given: Tensor,
     k: int,
     u: Callable[[int, int], Tensor],
@@ -245,7 +245,7 @@ class Leak(ValueError):
 
 
 def dependence(
-    stepper: Stepper, shape: tuple[int, ...], positions: Sequence[int], condition: Tensor | None = None
+    stepper: AutoregressiveNetwork, shape: tuple[int, ...], positions: Sequence[int], condition: Tensor | None = None
 ) -> Tensor:
     """Whether the prediction at each of ``positions`` depends on each symbol, both in order of emission.
 
@@ -273,7 +273,7 @@ def dependence(
 
 
 def check_causality(
-    stepper: Stepper, shape: tuple[int, ...], positions: Sequence[int], condition: Tensor | None = None
+    stepper: AutoregressiveNetwork, shape: tuple[int, ...], positions: Sequence[int], condition: Tensor | None = None
 ) -> float:
     """The fraction of the symbols before ``positions`` that predictions there depend on; :class:`Leak` if on others."""
     found = dependence(stepper, shape, positions, condition)

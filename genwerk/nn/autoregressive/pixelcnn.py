@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genwerk.nn.autoregressive.causal import CausalConv2d, Head, HeadWeights, owners, pointwise, shares
-from genwerk.nn.autoregressive.network import State
+from genwerk.nn.autoregressive.network import Cache
 from genwerk.nn.autoregressive.raster import Raster
 
 
@@ -133,11 +133,11 @@ class MaskedPixelCNN(Raster):
     # --- one by one ---------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def begin(self, n: int, condition: Tensor | None = None) -> State:
+    def begin(self, n: int, condition: Tensor | None = None) -> Cache:
         colours, height, width = self.shape
         like, blocks, reach, pad = self.stem.weight, len(self.blocks), self.reach, self.stem_reach
         told = self._told(condition)
-        state = State(
+        state = Cache(
             [
                 like.new_zeros(n, height + pad, width + 2 * pad, colours * self.input.channels),
                 like.new_zeros(n, reach, width + 2 * reach, blocks, self.width),
@@ -154,7 +154,7 @@ class MaskedPixelCNN(Raster):
         return state
 
     @torch.inference_mode()
-    def logits(self, state: State) -> Tensor:
+    def logits(self, state: Cache) -> Tensor:
         i, j, colour = self.place(state.position)
         canvas, rows, above, stem, cell, *rest = state.tensors
         w: Colour = state.packed.colours[colour]
@@ -185,7 +185,7 @@ class MaskedPixelCNN(Raster):
         return self.head.step(cell, y.add_(offset[-1]), state.packed.head[colour])
 
     @torch.inference_mode()
-    def push(self, state: State, symbol: Tensor) -> None:
+    def push(self, state: Cache, symbol: Tensor) -> None:
         i, j, colour = self.place(state.position)
         share = slice(colour * self.input.channels, (colour + 1) * self.input.channels)
         row, column = i + self.stem_reach, j + self.stem_reach
@@ -194,7 +194,7 @@ class MaskedPixelCNN(Raster):
         if state.position % (self.shape[0] * self.shape[2]) == 0 and i + 1 < self.shape[1]:
             self._enter(state, i + 1)
 
-    def _enter(self, state: State, i: int) -> None:
+    def _enter(self, state: Cache, i: int) -> None:
         """Compute what the rows above contribute to row ``i``, in all blocks and at all its pixels."""
         packed: Packed = state.packed
         canvas, rows, above, stem = state.tensors[:4]
@@ -207,7 +207,7 @@ class MaskedPixelCNN(Raster):
             state.tensors[1] = rows.roll(-1, 1)
 
     @torch.inference_mode()
-    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> State:
+    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> Cache:
         state = self.begin(len(sequence), condition)
         state.position = sequence.shape[1]
         i, j, _ = self.place(state.position)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genwerk.nn.autoregressive import logistic_mixture as mol
-from genwerk.nn.autoregressive.network import State
+from genwerk.nn.autoregressive.network import Cache
 from genwerk.nn.autoregressive.raster import Raster
 
 # --- layers -----------------------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ Packed = dict[Normed, tuple[Tensor, Tensor]]
 class Stepping(Sweep):
     """From memory."""
 
-    def __init__(self, state: State, row: int) -> None:
+    def __init__(self, state: Cache, row: int) -> None:
         super().__init__(state.tensors[LABEL])
         self.memory, self.row = state.tensors, row
         self.packed: Packed = state.packed
@@ -260,7 +260,7 @@ class Row(Stepping):
 class Cell(Stepping):
     """One cell of ul, with shape (n, channels)."""
 
-    def __init__(self, state: State, row: int, column: int) -> None:
+    def __init__(self, state: Cache, row: int, column: int) -> None:
         super().__init__(state, row)
         self.column = column
 
@@ -445,11 +445,11 @@ class PixelCNNPPNetwork(Raster):
 
     # --- one by one ---------------------------------------------------------------------------------------------------
 
-    def begin(self, n: int, condition: Tensor | None = None) -> State:
+    def begin(self, n: int, condition: Tensor | None = None) -> Cache:
         return self.prefill(torch.zeros(n, 0, dtype=torch.int64, device=self.head.bias.device), condition)
 
     @torch.no_grad()
-    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> State:
+    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> Cache:
         position = sequence.shape[1]
         row, column, channel = self.place(position)
         begun = row if column or channel else row - 1
@@ -460,10 +460,10 @@ class PixelCNNPPNetwork(Raster):
         tensors[WRITTEN] = F.pad(_with_ones(x), (0, 0, 1, 0))[:, :, begun + 1 : begun + 2].contiguous()
         tensors[PIXEL] = parameters[:, :, -1, column].contiguous()
         tensors[LABEL] = x.new_zeros(len(x), 0) if condition is None else condition
-        return State([tensors[slot] for slot in range(len(tensors))], self._pack(), position)
+        return Cache([tensors[slot] for slot in range(len(tensors))], self._pack(), position)
 
     @torch.no_grad()
-    def logits(self, state: State) -> Tensor:
+    def logits(self, state: Cache) -> Tensor:
         row, column, channel = self.place(state.position)
         written = state.tensors[WRITTEN]
         if not channel:
@@ -474,14 +474,14 @@ class PixelCNNPPNetwork(Raster):
         return self._logits(state.tensors[PIXEL], written[:, :channel, 0, column])
 
     @torch.no_grad()
-    def push(self, state: State, symbol: Tensor) -> None:
+    def push(self, state: Cache, symbol: Tensor) -> None:
         _, column, channel = self.place(state.position)
         written = state.tensors[WRITTEN]
         written[:, channel, 0, column] = self.embed(symbol)
         written[:, -1, 0, column] = 1
         state.position += 1
 
-    def _begin_row(self, state: State, row: int) -> None:
+    def _begin_row(self, state: Cache, row: int) -> None:
         """Run u over the row, and make room in the memories of ul."""
         self._read_above(Row(state, row), state.tensors[WRITTEN])
         for layer in self.modules():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genwerk.nn.autoregressive.causal import CausalConv2d, owners
-from genwerk.nn.autoregressive.network import State
+from genwerk.nn.autoregressive.network import Cache
 from genwerk.nn.autoregressive.raster import Raster
 from genwerk.nn.autoregressive.spatial_lstm import Affine, Cell, DiagonalBiLSTM, Gates, MaskedLinear, RowLSTM, lstm
 
@@ -133,7 +133,7 @@ class PixelRNNNetwork(Raster):
     # --- one by one ---------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def begin(self, n: int, condition: Tensor | None = None) -> State:
+    def begin(self, n: int, condition: Tensor | None = None) -> Cache:
         cells = [block.cell for block in self.blocks]
         layers, columns, width = len(cells), self.shape[2] + self.past, self.width
         directions = [[gates for gates in (cell.gates, cell.back) if gates is not None] for cell in cells]
@@ -152,7 +152,7 @@ class PixelRNNNetwork(Raster):
             top=empty(n, 2 * width),
             hidden=empty(n, self.head[0].out_features),
         )
-        return State(memory, self._pack())
+        return Cache(memory, self._pack())
 
     def _backs(self) -> list[Gates]:
         return [block.cell.back for block in self.blocks if block.cell.back is not None]
@@ -177,7 +177,7 @@ class PixelRNNNetwork(Raster):
         )
 
     @torch.no_grad()
-    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> State:
+    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> Cache:
         """The state after all of ``sequence``: of whole rows by one parallel pass, of the begun one step by step."""
         state = self.begin(len(sequence), condition)
         rows = sequence.shape[1] // (self.groups * self.shape[2])
@@ -196,7 +196,7 @@ class PixelRNNNetwork(Raster):
         return state
 
     @torch.no_grad()
-    def logits(self, state: State) -> Tensor:
+    def logits(self, state: Cache) -> Tensor:
         _, j, k = self.place(state.position)
         self._advance(state, j, k)
         memory, (first, second) = Memory(*state.tensors), state.packed.head
@@ -206,7 +206,7 @@ class PixelRNNNetwork(Raster):
         return _affine(second[k], memory.hidden[:, : (k + 1) * size])
 
     @torch.no_grad()
-    def push(self, state: State, symbol: Tensor) -> None:
+    def push(self, state: Cache, symbol: Tensor) -> None:
         memory, (_, j, k), size = Memory(*state.tensors), self.place(state.position), self.input.channels
         entered = self.input(symbol[:, None, None, None]).flatten(1)
         memory.window[:, k * size : (k + 1) * size, REACH, REACH + j] = entered
@@ -214,7 +214,7 @@ class PixelRNNNetwork(Raster):
         if (j, k) == (self.shape[2] - 1, self.groups - 1) and state.position < self.length:
             self._end_row(state)
 
-    def _advance(self, state: State, j: int, k: int) -> None:
+    def _advance(self, state: Cache, j: int, k: int) -> None:
         """Group ``k`` of the features and states of column ``j`` in the row in progress, through all layers."""
         memory, packed = Memory(*state.tensors), state.packed
         size = self.width // self.groups
@@ -241,7 +241,7 @@ class PixelRNNNetwork(Raster):
         if not packed.skip:
             memory.top[:, new2] = x
 
-    def _end_row(self, state: State) -> None:
+    def _end_row(self, state: Cache) -> None:
         """The row in progress becomes the row above."""
         memory, packed, columns = Memory(*state.tensors), state.packed, self.shape[2]
         for j in range(columns, columns + self.past):

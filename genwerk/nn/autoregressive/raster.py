@@ -7,7 +7,7 @@ from abc import ABC
 import torch
 from torch import Tensor, nn
 
-from genwerk.nn.autoregressive.network import Stepper
+from genwerk.nn.autoregressive.network import AutoregressiveNetwork
 
 
 class SymbolInput(nn.Module):
@@ -32,7 +32,7 @@ class SymbolInput(nn.Module):
         return vectors.movedim(-1, 2).flatten(1, 2)
 
 
-class Raster(Stepper, ABC):
+class Raster(AutoregressiveNetwork, ABC):
     """A stepper over pixels from left to right and top to bottom; the channels of a pixel (red, green, blue) in turn.
 
     ``shape`` is (channels, height, width). Its input features are those of :class:`SymbolInput`.

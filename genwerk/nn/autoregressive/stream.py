@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genwerk.core.options import PLAIN, Decoding
-from genwerk.nn.autoregressive.network import State, Stepper, generate
-from genwerk.nn.autoregressive.tokeniser import Symbols
+from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Cache, generate
+from genwerk.nn.autoregressive.tokeniser import Tokeniser
 
 
 class Stream(Iterator[Tensor]):
@@ -25,9 +25,9 @@ class Stream(Iterator[Tensor]):
 
     def __init__(
         self,
-        network: Stepper,
-        symbols: Symbols,
-        memory: State,
+        network: AutoregressiveNetwork,
+        symbols: Tokeniser,
+        memory: Cache,
         generators: Sequence[torch.Generator],
         label: Tensor | None = None,
         *,
@@ -83,7 +83,7 @@ class StreamState:
         """The label of each sequence, where they have one."""
         return self.tensors.get("label")
 
-    def resume(self, network: Stepper, label: Tensor | None) -> tuple[State, list[torch.Generator]]:
+    def resume(self, network: AutoregressiveNetwork, label: Tensor | None) -> tuple[Cache, list[torch.Generator]]:
         """The memory and the generators that go on from here."""
         random = self.tensors["random"].cpu()
         memory = network.begin(len(random), label)

@@ -15,7 +15,7 @@ from genwerk.core.spec import DataSpec
 Binarise = Literal["none", "dynamic", "threshold"]
 
 
-class Symbols(nn.Module, ABC):
+class Tokeniser(nn.Module, ABC):
     """Data to integer symbols with values 0 to ``levels`` - 1 and shape (n, *shape), and back."""
 
     levels: int
@@ -40,7 +40,7 @@ class Symbols(nn.Module, ABC):
         return mask
 
 
-class Pixels(Symbols):
+class Pixels(Tokeniser):
     """The stored levels of each channel; or black and white.
 
     ``dynamic`` binarisation (Salakhutdinov & Murray, 2008) paints a pixel white with probability x, anew at every look
@@ -67,7 +67,7 @@ class Pixels(Symbols):
         return symbols.to(torch.get_default_dtype()) / (self.levels - 1)
 
 
-class Colours(Symbols):
+class Colours(Tokeniser):
     """The index of each pixel in a palette, the nearest where its colour is not one of them."""
 
     table: Tensor
@@ -97,7 +97,7 @@ class Colours(Symbols):
         return known
 
 
-class MuLaw(Symbols):
+class MuLaw(Tokeniser):
     """Sound companded by the mu-law and cut into ``levels`` steps, finer near silence (ITU-T G.711; WaveNet, eq. 3)."""
 
     def __init__(self, spec: DataSpec, levels: int = 256) -> None:
@@ -121,7 +121,7 @@ class MuLaw(Symbols):
         return mask[:, 0]
 
 
-def make_symbols(spec: DataSpec, binarise: Binarise = "none") -> Symbols:
+def make_symbols(spec: DataSpec, binarise: Binarise = "none") -> Tokeniser:
     """The symbols that data of ``spec`` are made of; ``binarise`` is for grey images."""
     if binarise != "none" and (spec.kind != "image" or spec.shape[0] != 1 or spec.nominal):
         raise ValueError(f"only grey images can be binarised, not {spec}; take --model.binarise none")

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genwerk.nn.autoregressive.network import State, Stepper
+from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Cache
 
 
-class WaveNetStepper(Stepper):
+class WaveNetStepper(AutoregressiveNetwork):
     """Logits of each sample of a sound from the ``field`` samples before it; shape is (t,), and any t will do.
 
     The input of time t is the sample of t - 1, and silence (the middle level) in front of the first; before that every
@@ -125,25 +125,25 @@ class WaveNetStepper(Stepper):
     # --- one by one ---------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def begin(self, n: int, condition: Tensor | None = None) -> State:
+    def begin(self, n: int, condition: Tensor | None = None) -> Cache:
         """Tensors of the state: the rings of all layers side by side (n, sum of spans, residual), the last symbol (n,)
         and, with labels, their biases (n, layers, 2 * gate)."""
         weight, packed = self.table.weight, Packed(self)
         rings = weight.new_zeros(n, sum(self.spans), weight.shape[1])
         symbol = torch.full((n,), self.silence, dtype=torch.int64, device=weight.device)
         biases = self.biases(condition)
-        return State([rings, symbol] if biases is None else [rings, symbol, packed.halve(biases)], packed)
+        return Cache([rings, symbol] if biases is None else [rings, symbol, packed.halve(biases)], packed)
 
-    def logits(self, state: State) -> Tensor:
+    def logits(self, state: Cache) -> Tensor:
         logits: Tensor = state.packed.logits(state)
         return logits
 
-    def push(self, state: State, symbol: Tensor) -> None:
+    def push(self, state: Cache, symbol: Tensor) -> None:
         state.tensors[1] = symbol.clone()
         state.position += 1
 
     @torch.no_grad()
-    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> State:
+    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> Cache:
         """The state after ``sequence``, of which only the last ``field`` symbols are read: no others are seen."""
         state = self.begin(len(sequence), condition)
         end = sequence.shape[1]
@@ -191,7 +191,7 @@ class Packed:
         return torch.cat([filtered, gate / 2], -1)
 
     @torch.inference_mode()
-    def logits(self, state: State) -> Tensor:
+    def logits(self, state: Cache) -> Tensor:
         """One step: reads the rings, puts this time's inputs of all layers into them, returns (n, levels)."""
         rings, symbol, *biases = state.tensors
         n = len(symbol)

@@ -13,10 +13,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Conditions, Steers, Styles, abilities
+from genwerk.core.abilities import Conditions, HasLatentPrior, Styles, abilities
 from genwerk.core.model import Model
 from genwerk.core.noise import Seed, Seeds
-from genwerk.tasks import Path, in_batches, require, way
+from genwerk.tasks import LatentPath, in_batches, require, way
 
 Space = Literal["z", "w", "w+"]
 
@@ -31,8 +31,8 @@ def latents(
 
     In z their shape is (n, *latent_shape), in w (n, layers, d).
     """
-    require(model, "steering", "steers")
-    assert isinstance(model, Steers)
+    require(model, "steering", "has-latent-prior")
+    assert isinstance(model, HasLatentPrior)
     if not numbers:
         raise ValueError("name one sample or more by its number")
     with torch.no_grad():
@@ -42,8 +42,8 @@ def latents(
 
 def latents_of_prior(model: Model, n: int, space: Space = "z", *, seed: Seed = 0) -> Tensor:
     """``n`` latents of the prior, drawn by ``seed``; a model that is told classes has usual ones."""
-    require(model, "steering", "steers")
-    assert isinstance(model, Steers)
+    require(model, "steering", "has-latent-prior")
+    assert isinstance(model, HasLatentPrior)
     z = model.prior(n, seed=seed)
     return z if space == "z" else in_batches(styled(model, f"the space {space}").map, z, usual_classes(model, n))
 
@@ -57,8 +57,8 @@ def usual_classes(model: Model, n: int) -> Tensor | None:
 
 def decoder(model: Model, space: Space) -> Decode:
     """The model's decoder of latents of ``space``; styles have their condition in them already."""
-    require(model, "steering", "steers")
-    assert isinstance(model, Steers)
+    require(model, "steering", "has-latent-prior")
+    assert isinstance(model, HasLatentPrior)
     if space == "z":
         return model.decode
     synthesise = styled(model, f"the space {space}").synthesise
@@ -116,7 +116,7 @@ def interpolate(
     steps: int = 9,
     *,
     space: Space = "z",
-    path: Path | None = None,
+    path: LatentPath | None = None,
     condition: Tensor | None = None,
 ) -> Tensor:
     """The examples on the way from each latent of ``start`` to each of ``end``, with shape (n, steps, *spec.shape).

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from genwerk.core.abilities import Steers, told_what
+from genwerk.core.abilities import HasLatentPrior, told_what
 from genwerk.core.batching import Cost, Meter, batches, in_batches
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns
+from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import SeededNoise
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
@@ -26,7 +26,7 @@ from genwerk.metrics.ppl import Similarity, pixels
 from genwerk.tasks import Unsupported, require
 from genwerk.tasks.steering.latents import Space, home, steady, styled
 from genwerk.training.runtime import Runtime
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 
@@ -100,7 +100,7 @@ def project(
     projection depends on the example and ``seed`` alone; ``size`` bounds how many are searched for together. The space
     is w where the model has styles and z where not, unless ``search`` says otherwise.
     """
-    require(model, "project", "steers")
+    require(model, "project", "has-latent-prior")
     search = search or Search(space=home(model))
     x, condition = batch.x.to(model.device), batch.condition
     if x.shape[1:] != model.spec.shape:
@@ -146,10 +146,10 @@ def _project(model: Model, batch: Batch, search: Search, similarity: Similarity,
     begin = _in_z if search.space == "z" else _among_styles
     game = begin(model, batch, search, similarity, seed)
     targets = Dataset(x=batch.x.repeat_interleave(search.starts, 0), spec=model.spec)
-    settings = Train(
+    settings = TrainConfig(
         rounds=search.steps,
         batch_size=0,
-        optim={"latent": Optim(lr=search.lr)},
+        optim={"latent": OptimConfig(lr=search.lr)},
         sample_every=0,
         evaluate_every=0,
         save_every=0,
@@ -200,7 +200,7 @@ class Projection(Model):
     def stages(self, rounds: int) -> Sequence[Stage]:
         return [Stage("project", rounds, self.turns, batch_size=0)]
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         batch, player = draw(), players["latent"]
         t = player.steps / self.config.steps
         player.rate = self.rate(t)
@@ -234,7 +234,7 @@ class Projection(Model):
 
 def _in_z(model: Model, batch: Batch, search: Search, similarity: Similarity, seed: int) -> Projection:
     """A search in z from the candidates most like each example."""
-    assert isinstance(model, Steers)
+    assert isinstance(model, HasLatentPrior)
     decode, k = model.decode, search.starts
     z = model.prior(search.candidates, seed=seed)
     start = z.new_empty(len(batch), k, *model.latent_shape)

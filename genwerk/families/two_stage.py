@@ -25,21 +25,21 @@ from genwerk.core.abilities import (
     Decodes,
     Diagnoses,
     Encodes,
+    HasLikelihood,
     Observation,
     Observes,
     Samples,
-    Scores,
     told_what,
 )
 from genwerk.core.batching import batches, in_batches
-from genwerk.core.model import Config, Draw, Model, Player, Stage, Turn, Turns, build
+from genwerk.core.model import Config, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentConfig(Config):
+class TwoStageConfig(Config):
     """Settings of an autoencoder and of the model of its codes."""
 
     autoencoder: Config
@@ -61,12 +61,12 @@ class DescribesCodes(Protocol):
         ...
 
 
-class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfig):
+class TwoStage(Model, Observes, Encodes, Conditions, Diagnoses, config=TwoStageConfig):
     """x = decode(z), or x ~ p(x | z) where the autoencoder has one, with z ~ prior."""
 
-    def __init__(self, config: LatentConfig, spec: DataSpec) -> None:
+    def __init__(self, config: TwoStageConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.config: LatentConfig = config
+        self.config: TwoStageConfig = config
         self.autoencoder = build(config.autoencoder, spec)
         if not (isinstance(self.autoencoder, Encodes) and isinstance(self.autoencoder, Decodes)):
             raise ValueError(
@@ -120,7 +120,7 @@ class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfi
             replace(
                 self._stage("prior", self.prior, sized(s, self.config.prior_batch)),
                 data=_chain(self.codes, s.data),
-                sees=_chain(partial(Latent.codes, self), s.sees),  # of a subclass, codes() may be more than a look
+                sees=_chain(partial(TwoStage.codes, self), s.sees),  # of a subclass, codes() may be more than a look
             )
             for s in self.prior.stages(prior_rounds)
         ]
@@ -146,7 +146,7 @@ class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfi
     def _stage(part: str, model: Model, stage: Stage) -> Stage:
         """``stage`` of a part, whose turns are taken by the players of the whole."""
 
-        def turns(draw: Draw, players: Mapping[str, Player]) -> Turns:
+        def turns(draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
             game = stage.turns(draw, {name: players[_outer(part, name)] for name in model.players()})
             try:
                 turn = next(game)
@@ -201,7 +201,7 @@ class Latent(Model, Observes, Encodes, Conditions, Diagnoses, config=LatentConfi
         says nothing of what the codes leave out of ``x``.
         """
         found = self.autoencoder.diagnose(x) if isinstance(self.autoencoder, Diagnoses) else {}
-        if isinstance(self.prior, Scores):
+        if isinstance(self.prior, HasLikelihood):
             told = condition if self.condition != "none" else None
             found = found | {"NLL of codes": -self.prior.log_prob(self._code(x), told).mean()}
         return found

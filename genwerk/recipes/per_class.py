@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from genwerk.core.spec import DataSpec
-from genwerk.families.by_class import ByClassConfig
 from genwerk.families.mixture import MixtureConfig
-from genwerk.training.settings import Recipe, Train, register
+from genwerk.families.per_class import PerClassConfig
+from genwerk.training.settings import Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> MixtureConfig:
@@ -25,5 +25,5 @@ def fitted(spec: DataSpec) -> MixtureConfig:
 @register()
 def cmixture(spec: DataSpec) -> Recipe:
     """A Gaussian mixture for each class, the classifier of Hastie & Tibshirani (1996); BIC chooses its components."""
-    train = Train(rounds=100, batch_size=0, log_every=1, sample_every=0, evaluate_every=0, save_every=20)
-    return Recipe(model=ByClassConfig(model=fitted(spec)), train=train)
+    train = TrainConfig(rounds=100, batch_size=0, log_every=1, sample_every=0, evaluate_every=0, save_every=20)
+    return Recipe(model=PerClassConfig(model=fitted(spec)), train=train)

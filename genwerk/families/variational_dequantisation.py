@@ -27,9 +27,9 @@ from math import log
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Conditions, Diagnoses, Inverts, Steers, Tempers, Weighs
+from genwerk.core.abilities import Conditions, Diagnoses, HasLatentPrior, ImportanceWeighted, Inverts, Tempers
 from genwerk.core.batching import batches
-from genwerk.core.model import Config, Draw, Loss, Model, Player, Stage, Turn, Turns, build
+from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import Seed, SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
@@ -38,7 +38,7 @@ from genwerk.nn.flows.image import check_sides
 
 
 @dataclass(frozen=True, kw_only=True)
-class DequantisedConfig(Config):
+class VariationalDequantisationConfig(Config):
     """Settings of a flow with learned dequantisation."""
 
     flow: FlowConfig
@@ -55,14 +55,23 @@ class DequantisedConfig(Config):
             raise ValueError(f"couplings is {self.couplings}; with fewer than 2 some noise would never move")
 
 
-class Dequantised(Model, Tempers, Inverts, Steers, Weighs, Conditions, Diagnoses, config=DequantisedConfig):
+class VariationalDequantisation(
+    Model,
+    Tempers,
+    Inverts,
+    HasLatentPrior,
+    ImportanceWeighted,
+    Conditions,
+    Diagnoses,
+    config=VariationalDequantisationConfig,
+):
     """log P(x) >= E_q[log p(x + u) - log q(u | x)] with p and q trained together, as one player."""
 
     scored = "the stored levels (variational dequantisation)"
 
-    def __init__(self, config: DequantisedConfig, spec: DataSpec) -> None:
+    def __init__(self, config: VariationalDequantisationConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.config: DequantisedConfig = config
+        self.config: VariationalDequantisationConfig = config
         if spec.kind != "image":
             raise ValueError(
                 f"dequantisation is of the levels of pixels and these data are {spec}; take the flow alone"
@@ -79,7 +88,7 @@ class Dequantised(Model, Tempers, Inverts, Steers, Weighs, Conditions, Diagnoses
         (own,) = self.flow.stages(rounds)
         return [Stage("train", rounds, self.turns, data=own.data)]
 
-    def turns(self, draw: Draw, players: Mapping[str, Player]) -> Turns:
+    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         batch = draw()
         yield Turn("model", self.objective, batch, draw.uniform(*self.spec.shape))
         return None

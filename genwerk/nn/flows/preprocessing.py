@@ -17,7 +17,7 @@ from genwerk.nn.standardise import Standardise
 Squash = Literal["none", "logit"]
 
 
-class Surface(nn.Module, ABC):
+class Preprocessing(nn.Module, ABC):
     """Data in their own units to values on the whole line, and back."""
 
     scored: str
@@ -27,7 +27,7 @@ class Surface(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, u: Tensor | None = None) -> Transformed:
-        """y, and what is to be added to log p(y) for log p(x) in the units of :class:`Scores`."""
+        """y, and what is to be added to log p(y) for log p(x) in the units of :class:`HasLikelihood`."""
 
     @abstractmethod
     def place(self, x: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class Surface(nn.Module, ABC):
         """Take what is needed from all training examples as they are stored."""
 
 
-class Columns(Surface):
+class Columns(Preprocessing):
     """A table, each column brought to zero mean and unit variance; the density is in the table's own units."""
 
     scored, random = "", False
@@ -71,7 +71,7 @@ class Columns(Surface):
         self.standardise.fit(x)
 
 
-class Pixels(Surface):
+class Pixels(Preprocessing):
     """Stored levels spread by noise over [0, 1], then to the whole line by a logit, or only centred.
 
     Level k of ``levels`` becomes (k + u) / levels for u uniform on [0, 1): uniform dequantisation (Theis, van den Oord
@@ -111,7 +111,7 @@ class Pixels(Surface):
         return log_below - log_above, summed(log(1 - 2 * self.edge) - log_below - log_above)
 
 
-class Sounds(Surface):
+class Sounds(Preprocessing):
     """Sound as it is, in [-1, 1]; 16 bits are fine enough to be taken for continuous."""
 
     scored, random = "the density of samples in [-1, 1]", False
@@ -126,7 +126,7 @@ class Sounds(Surface):
         return y.clamp(-1, 1)
 
 
-def make_surface(spec: DataSpec, squash: Squash = "logit", edge: float = 0.05) -> Surface:
+def make_surface(spec: DataSpec, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
     """The surface of data of ``spec``; ``squash`` and ``edge`` are for images."""
     if spec.kind == "text" or spec.nominal or spec.palette:
         raise ValueError(

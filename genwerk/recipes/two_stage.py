@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder import AutoencoderConfig
-from genwerk.families.latent import LatentConfig
 from genwerk.families.mixture import MixtureConfig
+from genwerk.families.two_stage import TwoStageConfig
 from genwerk.families.vae import VAEConfig
 from genwerk.recipes.autoencoder import MNIST, autoencoder
 from genwerk.recipes.autoregressive_flow import maf
 from genwerk.recipes.vae import fitted, vae
-from genwerk.training.settings import Optim, Recipe, Train, register
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 CODE = 16
 """Dimensions of the code in the reference table."""
@@ -24,7 +24,7 @@ def with_mixture(base: Recipe) -> Recipe:
     """``base`` with a mixture of 10 full Gaussians fitted to its codes when its own training has ended."""
     return replace(
         base,
-        model=LatentConfig(autoencoder=base.model, prior=MixtureConfig(components=(10,)), prior_rounds=200),
+        model=TwoStageConfig(autoencoder=base.model, prior=MixtureConfig(components=(10,)), prior_rounds=200),
         train=replace(base.train, optim={"autoencoder": base.train.optim["model"]}),
     )
 
@@ -50,7 +50,7 @@ def vae_flow(spec: DataSpec) -> Recipe:
     optim = {"autoencoder": base.train.optim["model"], "prior": flow.train.optim["model"]}
     return replace(
         base,
-        model=LatentConfig(autoencoder=base.model, prior=flow.model),
+        model=TwoStageConfig(autoencoder=base.model, prior=flow.model),
         train=replace(base.train, optim=optim),
     )
 
@@ -79,6 +79,8 @@ def vae_conv_mnist(spec: DataSpec) -> Recipe:
     return replace(vae(spec), model=config, train=table_training())
 
 
-def table_training() -> Train:
+def table_training() -> TrainConfig:
     """The training that both models of the reference table share."""
-    return Train(rounds=5_000, batch_size=128, optim={"model": Optim(lr=1e-3, schedule="cosine", warmup=100)})
+    return TrainConfig(
+        rounds=5_000, batch_size=128, optim={"model": OptimConfig(lr=1e-3, schedule="cosine", warmup=100)}
+    )

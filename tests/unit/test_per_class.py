@@ -10,21 +10,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Samples, Scores, abilities
+from genwerk.core.abilities import HasLikelihood, Samples, abilities
 from genwerk.core.model import Config, Loss, Model, Stage, build
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.autoencoder import AutoencoderConfig
-from genwerk.families.by_class import ByClass, ByClassConfig
 from genwerk.families.mixture import Mixture, MixtureConfig
+from genwerk.families.per_class import PerClass, PerClassConfig
 from genwerk.families.pixelcnn import PixelCNNConfig
 from genwerk.training.events import StageDone
-from genwerk.training.settings import Optim, Train
+from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="table", shape=(2,), classes=("ash", "beech", "elm"))
-QUIET = Train(rounds=20, batch_size=0, sample_every=0, evaluate_every=0, save_every=0)
+QUIET = TrainConfig(rounds=20, batch_size=0, sample_every=0, evaluate_every=0, save_every=0)
 CENTRES = torch.tensor([[-20.0, 0.0], [0.0, 20.0], [20.0, 0.0]])
 
 
@@ -36,14 +36,14 @@ def trees(n: int = 90, seed: int = 0) -> Dataset:
     return Dataset(x=CENTRES[label] + side + 0.3 * torch.randn(n, 2, generator=generator), spec=SPEC, condition=label)
 
 
-def learned(config: Config, data: Dataset, train: Train = QUIET) -> ByClass:
-    model = Trainer(build(ByClassConfig(model=config), data.spec), data, train).fit()
-    assert isinstance(model, ByClass)
+def learned(config: Config, data: Dataset, train: TrainConfig = QUIET) -> PerClass:
+    model = Trainer(build(PerClassConfig(model=config), data.spec), data, train).fit()
+    assert isinstance(model, PerClass)
     return model
 
 
 @pytest.fixture(scope="module")
-def pairs() -> ByClass:
+def pairs() -> PerClass:
     return learned(MixtureConfig(components=(2,)), trees())
 
 
@@ -52,7 +52,7 @@ class PointConfig(Config):
     """Settings of :class:`Point`."""
 
 
-class Point(Model, Samples, Scores):
+class Point(Model, Samples, HasLikelihood):
     """A Gaussian of unit variance whose mean is learned by descent on shifted data, in two stages."""
 
     def __init__(self, config: PointConfig, spec: DataSpec) -> None:
@@ -84,7 +84,7 @@ def point(monkeypatch: pytest.MonkeyPatch) -> PointConfig:
     return PointConfig()
 
 
-def test_each_class_is_what_its_family_learns_of_that_class_alone(pairs: ByClass) -> None:
+def test_each_class_is_what_its_family_learns_of_that_class_alone(pairs: PerClass) -> None:
     data = trees()
     x = trees(20, seed=1).batch().x
     for c in range(3):
@@ -93,7 +93,7 @@ def test_each_class_is_what_its_family_learns_of_that_class_alone(pairs: ByClass
         assert torch.equal(pairs.log_prob(x, torch.full((20,), c)), one.log_prob(x))
 
 
-def test_rows_of_several_classes_come_back_in_their_order(pairs: ByClass) -> None:
+def test_rows_of_several_classes_come_back_in_their_order(pairs: PerClass) -> None:
     label = torch.tensor([2, 0, 2, 1, 0, 0, 2])
     x = trees(7, seed=2).batch().x
     one_by_one = torch.cat([pairs.models[c].log_prob(x[i : i + 1]) for i, c in enumerate(label.tolist())])
@@ -103,7 +103,7 @@ def test_rows_of_several_classes_come_back_in_their_order(pairs: ByClass) -> Non
         torch.testing.assert_close(made[i : i + 1], pairs.models[c].sample(1, seed=Seeds(40, i)))
 
 
-def test_the_gradient_by_the_data_passes_through(pairs: ByClass) -> None:
+def test_the_gradient_by_the_data_passes_through(pairs: PerClass) -> None:
     label = torch.tensor([1, 0, 1])
     x = trees(3).batch().x.requires_grad_()
     (whole,) = torch.autograd.grad(pairs.log_prob(x, label).sum(), x)
@@ -111,7 +111,7 @@ def test_the_gradient_by_the_data_passes_through(pairs: ByClass) -> None:
     torch.testing.assert_close(whole[1], alone[1])
 
 
-def test_a_class_that_is_not_named_is_drawn_evenly_and_apart_from_what_is_drawn_in_it(pairs: ByClass) -> None:
+def test_a_class_that_is_not_named_is_drawn_evenly_and_apart_from_what_is_drawn_in_it(pairs: PerClass) -> None:
     """Both clusters occur in every class: the number that chose the class does not choose the cluster as well."""
     x = pairs.sample(900, seed=0).float()
     label = torch.cdist(x, CENTRES).argmin(1)
@@ -126,8 +126,8 @@ def test_a_class_that_is_not_named_is_drawn_evenly_and_apart_from_what_is_drawn_
 
 def test_every_class_has_its_stages_and_only_its_own_weights_move_in_them(point: PointConfig) -> None:
     data = trees()
-    model = build(ByClassConfig(model=point), SPEC)
-    optim = {"model": Optim(lr=0.1, weight_decay=0.01)}
+    model = build(PerClassConfig(model=point), SPEC)
+    optim = {"model": OptimConfig(lr=0.1, weight_decay=0.01)}
     trainer = Trainer(model, data, replace(QUIET, rounds=3, optim=optim))
     means, names = [[m.mean.detach().clone() for m in model.models]], []
     for event in trainer:
@@ -146,7 +146,7 @@ def test_every_class_has_its_stages_and_only_its_own_weights_move_in_them(point:
 
 def test_a_class_is_judged_by_its_own_examples(point: PointConfig) -> None:
     data = trees()
-    model = build(ByClassConfig(model=point), SPEC)
+    model = build(PerClassConfig(model=point), SPEC)
     for c, stages in enumerate(zip(*[iter(model.stages(3))] * 2, strict=True)):
         for stage in stages:
             assert stage.part is model.models[c]
@@ -156,29 +156,29 @@ def test_a_class_is_judged_by_its_own_examples(point: PointConfig) -> None:
             assert not model.models[c].seen
 
 
-def test_what_it_can_do(pairs: ByClass) -> None:
-    assert abilities(pairs) == {"samples", "scores", "conditions"}
+def test_what_it_can_do(pairs: PerClass) -> None:
+    assert abilities(pairs) == {"samples", "has-likelihood", "conditions"}
     assert pairs.condition == "label"
     image = DataSpec(kind="image", shape=(1, 4, 4), levels=17, classes=("a", "b"))
-    assert "blurred" in build(ByClassConfig(model=MixtureConfig()), image).scored
+    assert "blurred" in build(PerClassConfig(model=MixtureConfig()), image).scored
 
 
 def test_a_class_without_examples_is_told_before_anything_is_learned() -> None:
     data = trees()
     without = data.select((data.condition != 2).nonzero()[:, 0])
-    trainer = Trainer(build(ByClassConfig(model=MixtureConfig()), SPEC), without, QUIET)
+    trainer = Trainer(build(PerClassConfig(model=MixtureConfig()), SPEC), without, QUIET)
     with pytest.raises(ValueError, match="class 'elm' has no training example;"):
         next(iter(trainer))
     only = data.select((data.condition == 1).nonzero()[:, 0])
     with pytest.raises(ValueError, match=r"class 'ash' has no training example \(nor have 1 more\)"):
-        Trainer(build(ByClassConfig(model=MixtureConfig()), SPEC), only, QUIET).fit()
+        Trainer(build(PerClassConfig(model=MixtureConfig()), SPEC), only, QUIET).fit()
 
 
-def test_data_without_labels_are_refused(pairs: ByClass) -> None:
+def test_data_without_labels_are_refused(pairs: PerClass) -> None:
     with pytest.raises(ValueError, match="needs labels and the data carry none"):
-        build(ByClassConfig(model=MixtureConfig()), replace(SPEC, classes=()))
+        build(PerClassConfig(model=MixtureConfig()), replace(SPEC, classes=()))
     with pytest.raises(ValueError, match="these data carry none"):
-        Trainer(build(ByClassConfig(model=MixtureConfig()), SPEC), replace(trees(), condition=None), QUIET).fit()
+        Trainer(build(PerClassConfig(model=MixtureConfig()), SPEC), replace(trees(), condition=None), QUIET).fit()
     x = torch.zeros(2, 2)
     for condition in (None, torch.tensor([0, 3])):
         with pytest.raises(ValueError, match="class index from 0 to 2"):
@@ -190,22 +190,22 @@ def test_data_without_labels_are_refused(pairs: ByClass) -> None:
     [
         (AutoencoderConfig(widths=(8,), latent=2), "Autoencoder does not both sample and score"),
         (PixelCNNConfig(conditional=True), "carry none"),
-        (ByClassConfig(model=MixtureConfig()), "carry none"),
+        (PerClassConfig(model=MixtureConfig()), "carry none"),
     ],
 )
 def test_a_family_that_cannot_be_one_class_of_it_is_refused(config: Config, words: str) -> None:
     spec = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=("a", "b"))
     with pytest.raises(ValueError, match=words):
-        build(ByClassConfig(model=config), spec)
+        build(PerClassConfig(model=config), spec)
 
 
 def test_a_family_of_several_players_is_refused(point: PointConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Point, "players", lambda self: {"model": self, "critic": nn.Linear(1, 1)})
     with pytest.raises(ValueError, match="Point has the player 'critic'"):
-        build(ByClassConfig(model=point), SPEC)
+        build(PerClassConfig(model=point), SPEC)
 
 
 def test_a_conditional_child_is_refused(point: PointConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Point, "condition", "label", raising=False)
     with pytest.raises(ValueError, match="must be unconditional"):
-        build(ByClassConfig(model=point), SPEC)
+        build(PerClassConfig(model=point), SPEC)

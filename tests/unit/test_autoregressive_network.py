@@ -12,10 +12,19 @@ from torch import Tensor, nn
 
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.options import Decoding
-from genwerk.nn.autoregressive.network import Leak, State, Stepper, check_causality, dependence, emit, fill, generate
+from genwerk.nn.autoregressive.network import (
+    AutoregressiveNetwork,
+    Cache,
+    Leak,
+    check_causality,
+    dependence,
+    emit,
+    fill,
+    generate,
+)
 
 
-class Table(Stepper):
+class Table(AutoregressiveNetwork):
     """Logits of each symbol from a masked linear map of all symbols before it; ``slip`` lets it see ahead."""
 
     def __init__(self, length: int, levels: int, slip: int = 0) -> None:
@@ -33,13 +42,13 @@ class Table(Stepper):
         weight = self.weight[:length, :, :, :length] * mask[:, None, None, :]
         return torch.einsum("tlks,nks->nlt", weight, features) + self.bias[:, :length]
 
-    def begin(self, n: int, condition: Tensor | None = None) -> State:
-        return State([torch.zeros(n, self.length, dtype=torch.int64)])
+    def begin(self, n: int, condition: Tensor | None = None) -> Cache:
+        return Cache([torch.zeros(n, self.length, dtype=torch.int64)])
 
-    def logits(self, state: State) -> Tensor:
+    def logits(self, state: Cache) -> Tensor:
         return self(state.tensors[0])[:, :, state.position]
 
-    def push(self, state: State, symbol: Tensor) -> None:
+    def push(self, state: Cache, symbol: Tensor) -> None:
         state.tensors[0][:, state.position] = symbol
         state.position += 1
 
@@ -49,7 +58,7 @@ def table(length: int = 5, levels: int = 3, slip: int = 0, seed: int = 0) -> Tab
     return Table(length, levels, slip).double().requires_grad_(False)
 
 
-def every(stepper: Stepper) -> tuple[Tensor, Tensor]:
+def every(stepper: AutoregressiveNetwork) -> tuple[Tensor, Tensor]:
     """All sequences with shape (m, length), and their probabilities."""
     all_of_them = torch.tensor(list(product(range(stepper.levels), repeat=stepper.length)))
     return all_of_them, stepper.log_prob(all_of_them).sum(1).exp()
@@ -60,7 +69,7 @@ def uniform(n: int, seed: int = 0):  # type: ignore[no-untyped-def]
     return lambda rows, columns: torch.rand(n, rows, columns, generator=generator)
 
 
-def frequencies(stepper: Stepper, drawn: Tensor) -> Tensor:
+def frequencies(stepper: AutoregressiveNetwork, drawn: Tensor) -> Tensor:
     """Share of each of all sequences among ``drawn`` (m, length)."""
     place = stepper.levels ** torch.arange(stepper.length - 1, -1, -1)
     return torch.bincount((drawn * place).sum(1), minlength=stepper.levels**stepper.length) / len(drawn)

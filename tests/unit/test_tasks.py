@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genwerk import tasks
-from genwerk.core.abilities import Completes, Conditions, Decodes, Encodes, Samples, Scores, Weighs
+from genwerk.core.abilities import Completes, Conditions, Decodes, Encodes, HasLikelihood, ImportanceWeighted, Samples
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec
@@ -36,7 +36,7 @@ class Doubling(Model, Encodes, Decodes):
         return z / 2
 
 
-class Linear(Model, Weighs, Samples):
+class Linear(Model, ImportanceWeighted, Samples):
     """x | z ~ N(z, 1), z ~ N(0, 1) in one dimension; q(z | x) = N(x / 2, 1), so that log p(x) is known exactly."""
 
     def log_weights(self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
@@ -49,7 +49,7 @@ class Linear(Model, Weighs, Samples):
         return noise.normal(1) + noise.normal(1)
 
 
-class Uniform(Model, Scores):
+class Uniform(Model, HasLikelihood):
     """Every stored image is equally likely."""
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -186,7 +186,8 @@ def test_a_grid_places_every_image() -> None:
 
 def test_what_is_missing_is_named_with_who_has_it() -> None:
     with pytest.raises(
-        tasks.Unsupported, match=r"sample needs a model that samples, and Doubling does not; these do: .*VAE"
+        tasks.Unsupported,
+        match=r"sample needs a model with the ability samples, which Doubling lacks; these have it: .*VAE",
     ):
         tasks.sample(Doubling(TABLE), 1)
     with pytest.raises(tasks.Unsupported, match="completes"):

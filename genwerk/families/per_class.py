@@ -19,7 +19,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Conditions, Samples, Scores, Told, told
+from genwerk.core.abilities import Conditions, HasLikelihood, Samples, Told, told
 from genwerk.core.model import Config, Model, Stage, build
 from genwerk.core.noise import Seed, SeededNoise, Seeds
 from genwerk.core.spec import DataSpec
@@ -27,7 +27,7 @@ from genwerk.data.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
-class ByClassConfig(Config):
+class PerClassConfig(Config):
     """Settings of a model for each class."""
 
     model: Config
@@ -42,18 +42,18 @@ class Density(Protocol):
     def log_prob(self, x: Tensor) -> Tensor: ...
 
 
-class ByClass(Model, Samples, Scores, Conditions, config=ByClassConfig):
+class PerClass(Model, Samples, HasLikelihood, Conditions, config=PerClassConfig):
     """p(x | c) = p_c(x), where the model p_c has seen the examples of class c alone."""
 
-    def __init__(self, config: ByClassConfig, spec: DataSpec) -> None:
+    def __init__(self, config: PerClassConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.config: ByClassConfig = config
+        self.config: PerClassConfig = config
         if not spec.classes:
             raise ValueError("a model for each class needs labels and the data carry none; see `genwerk data check`")
         self.condition: Told = "label"
         alone = replace(spec, classes=())
         self.models = nn.ModuleList(_checked(build(config.model, alone)) for _ in spec.classes)
-        self.scored = cast(Scores, self.models[0]).scored
+        self.scored = cast(HasLikelihood, self.models[0]).scored
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class ByClass(Model, Samples, Scores, Conditions, config=ByClassConfig):
 def _checked(model: Model) -> Model:
     """``model``, if it can be one class's."""
     name = type(model).__name__
-    if not (isinstance(model, Samples) and isinstance(model, Scores)):
+    if not (isinstance(model, Samples) and isinstance(model, HasLikelihood)):
         raise ValueError(f"{name} does not both sample and score; a ByClass needs a family that does, such as Mixture")
     if getattr(model, "condition", "none") != "none":
         raise ValueError(
