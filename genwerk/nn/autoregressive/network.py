@@ -1,7 +1,7 @@
 """One way to emit symbols one after the other, shared by images, sounds and texts.
 
-An :class:`AutoregressiveNetwork` predicts every symbol of an example from the symbols before it. It can do so for all
-of them at once, which is how it learns, and for one after the other with a cache of what it has computed, which is how it
+An :class:`AutoregressiveNetwork` predicts every symbol of an example from the symbols before it. It does so for all of
+them at once, which is how it learns, and for one after the other with a cache of what it has computed, which is how it
 is sampled: each activation is computed once (Ramachandran et al., Fast Generation for Convolutional Autoregressive
 Models, 2017, arXiv:1704.06001), so that a sample costs about one pass instead of one pass a symbol.
 Everything else here - drawing, completing around any hole, and the proof that nothing looks ahead - needs only that.
