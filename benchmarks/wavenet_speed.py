@@ -17,7 +17,7 @@ import torch
 
 from genwerk.families.wavenet import WaveNetConfig
 from genwerk.nn.autoregressive.network import emit
-from genwerk.nn.autoregressive.wavenet import WaveNetStepper
+from genwerk.nn.autoregressive.wavenet import WaveNetNetwork
 
 PUBLISHED = WaveNetConfig(stacks=3, layers=10, residual=32, gate=32, skip=128, head=128)
 
@@ -31,7 +31,7 @@ def seconds(move: Callable[[], object], times: int) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def measure(network: WaveNetStepper, n: int, steps: int, naive: int) -> str:
+def measure(network: WaveNetNetwork, n: int, steps: int, naive: int) -> str:
     """A row of the table for ``n`` sounds side by side."""
     past = torch.randint(network.levels, (n, 2 * network.field))
     state, u = network.prefill(past[:, :-1]), torch.rand(n)
@@ -57,7 +57,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     c = PUBLISHED
-    network = WaveNetStepper(
+    network = WaveNetNetwork(
         16_000,
         dilations=c.dilations,
         kernel=c.kernel,

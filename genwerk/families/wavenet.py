@@ -27,7 +27,7 @@ from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
 from genwerk.nn.autoregressive.stream import Stream, StreamState, uniform
 from genwerk.nn.autoregressive.tokeniser import MuLaw
-from genwerk.nn.autoregressive.wavenet import WaveNetStepper
+from genwerk.nn.autoregressive.wavenet import WaveNetNetwork
 
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -68,7 +68,7 @@ class WaveNetConfig(AutoregressiveConfig):
 class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
     """p(x) = prod_t p(x_t | x_{t-field} .. x_{t-1}) over mu-law samples of mono sound."""
 
-    network: WaveNetStepper
+    network: WaveNetNetwork
 
     def __init__(self, config: WaveNetConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
@@ -76,7 +76,7 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
         if spec.kind != "audio":
             raise ValueError(f"a WaveNet makes sound and cannot take {spec}; give it a folder of wav or flac files")
         symbols = MuLaw(spec)
-        network = WaveNetStepper(
+        network = WaveNetNetwork(
             symbols.shape[0],
             symbols.levels,
             dilations=config.dilations,
@@ -94,11 +94,11 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
         if abs(self.coverage - wanted) > 1e-9:
             raise ValueError(f"a WaveNet of dilations {config.dilations} sees {self.coverage} of what it should see")
 
-    def _narrow(self, length: int) -> WaveNetStepper:
+    def _narrow(self, length: int) -> WaveNetNetwork:
         """A network of the same dilations, as narrow as can be, for sounds of two levels."""
         config = self.config
         narrow = {"residual": 2, "gate": 2, "skip": 32, "head": 32, "classes": self.classes}
-        return WaveNetStepper(length, 2, dilations=config.dilations, kernel=config.kernel, **narrow)
+        return WaveNetNetwork(length, 2, dilations=config.dilations, kernel=config.kernel, **narrow)
 
     @property
     def receptive_field(self) -> int:

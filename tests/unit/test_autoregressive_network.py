@@ -1,4 +1,4 @@
-"""Drawing, completing and the probe, on a stepper whose every answer can be counted out."""
+"""Drawing, completing and the probe, on a net whose every answer can be counted out."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def table(length: int = 5, levels: int = 3, slip: int = 0, seed: int = 0) -> Tab
     return Table(length, levels, slip).double().requires_grad_(False)
 
 
-def every(stepper: AutoregressiveNetwork) -> tuple[Tensor, Tensor]:
+def every(net: AutoregressiveNetwork) -> tuple[Tensor, Tensor]:
     """All sequences with shape (m, length), and their probabilities."""
-    all_of_them = torch.tensor(list(product(range(stepper.levels), repeat=stepper.length)))
-    return all_of_them, stepper.log_prob(all_of_them).sum(1).exp()
+    all_of_them = torch.tensor(list(product(range(net.levels), repeat=net.length)))
+    return all_of_them, net.log_prob(all_of_them).sum(1).exp()
 
 
 def uniform(n: int, seed: int = 0):  # type: ignore[no-untyped-def]
@@ -69,10 +69,10 @@ def uniform(n: int, seed: int = 0):  # type: ignore[no-untyped-def]
     return lambda rows, columns: torch.rand(n, rows, columns, generator=generator)
 
 
-def frequencies(stepper: AutoregressiveNetwork, drawn: Tensor) -> Tensor:
+def frequencies(net: AutoregressiveNetwork, drawn: Tensor) -> Tensor:
     """Share of each of all sequences among ``drawn`` (m, length)."""
-    place = stepper.levels ** torch.arange(stepper.length - 1, -1, -1)
-    return torch.bincount((drawn * place).sum(1), minlength=stepper.levels**stepper.length) / len(drawn)
+    place = net.levels ** torch.arange(net.length - 1, -1, -1)
+    return torch.bincount((drawn * place).sum(1), minlength=net.levels**net.length) / len(drawn)
 
 
 def test_the_table_is_what_a_stepper_must_be() -> None:
@@ -83,10 +83,10 @@ def test_the_table_is_what_a_stepper_must_be() -> None:
 
 
 def test_samples_have_the_model_s_frequencies() -> None:
-    stepper, n = table(4), 40_000
-    drawn = torch.stack(list(generate(stepper, stepper.begin(n), torch.rand(n, 4))), 1)
-    _, p = every(stepper)
-    found = frequencies(stepper, drawn)
+    net, n = table(4), 40_000
+    drawn = torch.stack(list(generate(net, net.begin(n), torch.rand(n, 4))), 1)
+    _, p = every(net)
+    found = frequencies(net, drawn)
     assert ((found - p).abs() < 5 * (p * (1 - p) / n).sqrt() + 2e-4).all()
 
 
@@ -122,11 +122,11 @@ def test_a_decoding_that_makes_no_sense_is_refused(setting: dict[str, float]) ->
 
 
 def test_what_is_emitted_has_the_model_s_probability_whatever_the_decoding() -> None:
-    stepper = table()
-    state = stepper.begin(6)
+    net = table()
+    state = net.begin(6)
     given = torch.tensor([-1, 2, -1, 0, -1, 1])
-    symbol, log_p = emit(stepper, state, torch.rand(6), Decoding(top_k=1), given)
-    expected = stepper(torch.zeros(6, 5, dtype=torch.int64))[:, :, 0].log_softmax(1)
+    symbol, log_p = emit(net, state, torch.rand(6), Decoding(top_k=1), given)
+    expected = net(torch.zeros(6, 5, dtype=torch.int64))[:, :, 0].log_softmax(1)
     assert (symbol[given >= 0] == given[given >= 0]).all()
     assert (symbol[given < 0] == expected.argmax(1)[given < 0]).all()
     torch.testing.assert_close(log_p.double(), expected.gather(1, symbol[:, None])[:, 0], rtol=1e-5, atol=1e-6)
@@ -135,19 +135,19 @@ def test_what_is_emitted_has_the_model_s_probability_whatever_the_decoding() -> 
 @pytest.mark.parametrize("hole", [(3, 4), (0, 1, 2), (1,), (0, 2), (0, 1, 2, 3, 4)])
 def test_completions_follow_the_conditional_distribution_around_any_hole(hole: tuple[int, ...]) -> None:
     """Brute force over all sequences that agree with what is known."""
-    stepper, k = table(seed=3), 4000
+    net, k = table(seed=3), 4000
     truth = torch.tensor([2, 0, 1, 1, 0])
     given = truth.clone()
     given[list(hole)] = -1
-    found = fill(stepper, given[None], k, uniform(1), particles=k)
-    sequences, p = every(stepper)
+    found = fill(net, given[None], k, uniform(1), particles=k)
+    sequences, p = every(net)
     agree = ((sequences == given) | (given < 0)).all(1)
     expected = torch.where(agree, p, 0.0) / p[agree].sum()
-    shares = frequencies(stepper, found.sequence[0])
+    shares = frequencies(net, found.sequence[0])
     assert (shares - expected).abs().sum() / 2 < 0.06  # total variation
     assert (shares[~agree] == 0).all()
     first = min(hole)
-    log_p = stepper.log_prob(found.sequence[0])[:, first:].sum(1)
+    log_p = net.log_prob(found.sequence[0])[:, first:].sum(1)
     torch.testing.assert_close(found.log_prob[0].double(), log_p, rtol=1e-4, atol=1e-4)
     late = any(t > first and t not in hole for t in range(5))
     assert found.particles == k
@@ -155,9 +155,9 @@ def test_completions_follow_the_conditional_distribution_around_any_hole(hole: t
 
 
 def test_completions_of_several_examples_with_masks_of_their_own() -> None:
-    stepper = table(seed=3)
+    net = table(seed=3)
     given = torch.tensor([[0, 1, -1, -1, -1], [-1, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
-    found = fill(stepper, given, 3, uniform(3), particles=8)
+    found = fill(net, given, 3, uniform(3), particles=8)
     assert found.sequence.shape == (3, 3, 5)
     assert ((found.sequence == given[:, None]) | (given[:, None] < 0)).all()
     assert (found.log_prob[2] == 0).all(), "nothing was unknown"
@@ -165,16 +165,16 @@ def test_completions_of_several_examples_with_masks_of_their_own() -> None:
 
 
 def test_an_example_s_completions_do_not_depend_on_the_others_of_its_batch() -> None:
-    stepper = table(seed=3)
+    net = table(seed=3)
     given = torch.tensor([[0, 1, 2, -1, -1], [-1, 1, -1, 0, 1], [2, -1, 1, -1, 0]])
 
     def numbers(rows: list[int]) -> Callable[[int, int], Tensor]:
         each = [SeededNoise(1, Seeds(7, i)) for i in rows]
         return lambda particles, columns: torch.cat([noise.uniform(particles, columns) for noise in each])
 
-    together = fill(stepper, given, 3, numbers([0, 1, 2]), particles=16)
+    together = fill(net, given, 3, numbers([0, 1, 2]), particles=16)
     for i in range(3):
-        alone = fill(stepper, given[i : i + 1], 3, numbers([i]), particles=16)
+        alone = fill(net, given[i : i + 1], 3, numbers([i]), particles=16)
         assert torch.equal(together.sequence[i], alone.sequence[0])
         torch.testing.assert_close(together.log_prob[i], alone.log_prob[0])
         torch.testing.assert_close(together.ess[i], alone.ess[0])
@@ -183,15 +183,15 @@ def test_an_example_s_completions_do_not_depend_on_the_others_of_its_batch() -> 
 
 
 def test_few_particles_have_few_ancestors_and_it_is_said() -> None:
-    stepper, given = table(seed=3), torch.tensor([[-1, 1, -1, 0, 1]]).expand(64, -1)
-    few, many = (fill(stepper, given, 5, uniform(64), particles=p).ancestors.double().mean() for p in (5, 160))
+    net, given = table(seed=3), torch.tensor([[-1, 1, -1, 0, 1]]).expand(64, -1)
+    few, many = (fill(net, given, 5, uniform(64), particles=p).ancestors.double().mean() for p in (5, 160))
     assert few < 4
     assert many > few + 0.7
 
 
 def test_one_completion_without_particles_is_plain_drawing() -> None:
-    stepper = table(seed=3)
-    found = fill(stepper, torch.tensor([[1, -1, -1, 2, -1]]), 1, uniform(1), particles=1)
+    net = table(seed=3)
+    found = fill(net, torch.tensor([[1, -1, -1, 2, -1]]), 1, uniform(1), particles=1)
     assert found.particles == 1
     assert found.sequence[0, 0, 3] == 2
 

@@ -43,9 +43,9 @@ CASES: dict[str, tuple[tuple[int, int, int], int, dict[str, Any]]] = {
 def network(kind: Network, case: str, **changes: Any) -> tuple[MaskedPixelCNN | GatedPixelCNN, Tensor | None]:
     """The network of a case with random weights, and labels for three examples where it takes them."""
     shape, levels, settings = CASES[case]
-    stepper = kind(shape, levels, **{"width": 6, "layers": 3, "head": 8} | settings | changes)
-    stepping.random_weights(stepper, 0.7)
-    return stepper, torch.tensor([1, 3, 0]) if "classes" in settings else None
+    net = kind(shape, levels, **{"width": 6, "layers": 3, "head": 8} | settings | changes)
+    stepping.random_weights(net, 0.7)
+    return net, torch.tensor([1, 3, 0]) if "classes" in settings else None
 
 
 # --- masks ------------------------------------------------------------------------------------------------------------
@@ -106,57 +106,57 @@ def test_only_colours_are_masked_in_a_single_pixel() -> None:
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("case", CASES)
 def test_steps_are_the_parallel_pass(kind: Network, case: str) -> None:
-    stepper, condition = network(kind, case)
-    stepping.assert_steps_equal_the_pass(stepper, condition)
-    stepping.assert_log_prob_is_that_of_the_logits(stepper, condition)
-    stepping.assert_forks_part(stepper, None if condition is None else condition[:2])
+    net, condition = network(kind, case)
+    stepping.assert_steps_equal_the_pass(net, condition)
+    stepping.assert_log_prob_is_that_of_the_logits(net, condition)
+    stepping.assert_forks_part(net, None if condition is None else condition[:2])
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_single_pixel_is_drawn_from_what_depends_on_nothing(kind: Network) -> None:
-    stepper = stepping.random_weights(kind((1, 1, 1), 4, width=6, layers=3))
-    symbols = stepping.some_symbols(stepper, 3)
-    found = stepping.stepped_logits(stepper, symbols)
-    torch.testing.assert_close(found, stepping.parallel_logits(stepper, symbols))
+    net = stepping.random_weights(kind((1, 1, 1), 4, width=6, layers=3))
+    symbols = stepping.some_symbols(net, 3)
+    found = stepping.stepped_logits(net, symbols)
+    torch.testing.assert_close(found, stepping.parallel_logits(net, symbols))
     torch.testing.assert_close(found, found[:1].expand_as(found))
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("case", ["colour", "colour with labels", "17 levels, wide kernels"])
 def test_a_prefill_of_any_length_is_as_good_as_steps(kind: Network, case: str) -> None:
-    stepper, condition = network(kind, case)
-    symbols = stepping.some_symbols(stepper, 3)
-    whole = stepping.parallel_logits(stepper, symbols, condition)
-    for start in range(stepper.length):
-        found = stepping.stepped_logits(stepper, symbols, condition, start)[:, :4]
+    net, condition = network(kind, case)
+    symbols = stepping.some_symbols(net, 3)
+    whole = stepping.parallel_logits(net, symbols, condition)
+    for start in range(net.length):
+        found = stepping.stepped_logits(net, symbols, condition, start)[:, :4]
         torch.testing.assert_close(found, whole[:, start : start + 4], rtol=1e-8, atol=1e-8)
-    assert stepper.prefill(stepper.sequence(symbols), condition).position == stepper.length
+    assert net.prefill(net.sequence(symbols), condition).position == net.length
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("case", ["3x3", "one row", "one row of colour"])
 def test_probabilities_of_all_images_sum_to_one(kind: Network, case: str) -> None:
     shape, _, settings = CASES[case]
-    stepper = stepping.random_weights(kind(shape, 2, **{"width": 6, "layers": 3, "head": 8} | settings))
-    stepping.assert_sums_to_one(stepper)
+    net = stepping.random_weights(kind(shape, 2, **{"width": 6, "layers": 3, "head": 8} | settings))
+    stepping.assert_sums_to_one(net)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_probabilities_of_all_images_with_a_label_sum_to_one(kind: Network) -> None:
-    stepper = stepping.random_weights(kind((1, 3, 3), 2, width=4, layers=3, head=4, classes=3))
+    net = stepping.random_weights(kind((1, 3, 3), 2, width=4, layers=3, head=4, classes=3))
     label = torch.tensor([2])
-    stepping.assert_sums_to_one(stepper, label)
-    image = stepping.some_symbols(stepper, 1)
-    assert not torch.allclose(stepper.log_prob(image, label), stepper.log_prob(image, torch.tensor([0])))
+    stepping.assert_sums_to_one(net, label)
+    image = stepping.some_symbols(net, 1)
+    assert not torch.allclose(net.log_prob(image, label), net.log_prob(image, torch.tensor([0])))
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_single_precision_steps_differ_by_rounding_alone(kind: Network) -> None:
     torch.manual_seed(0)
-    stepper = kind((1, 12, 12), 2, width=16, layers=8).eval()
-    symbols = stepping.some_symbols(stepper, 4)
-    found = stepping.stepped_logits(stepper, symbols)
-    torch.testing.assert_close(found, stepping.parallel_logits(stepper, symbols), rtol=1e-5, atol=1e-5)
+    net = kind((1, 12, 12), 2, width=16, layers=8).eval()
+    symbols = stepping.some_symbols(net, 4)
+    found = stepping.stepped_logits(net, symbols)
+    torch.testing.assert_close(found, stepping.parallel_logits(net, symbols), rtol=1e-5, atol=1e-5)
 
 
 # --- what is seen -----------------------------------------------------------------------------------------------------
@@ -165,13 +165,13 @@ def test_single_precision_steps_differ_by_rounding_alone(kind: Network) -> None:
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("case", CASES)
 def test_no_position_depends_on_itself_or_on_later_ones(kind: Network, case: str) -> None:
-    stepper, condition = network(kind, case)
-    check_causality(stepper, stepper.shape, range(stepper.length), condition)
+    net, condition = network(kind, case)
+    check_causality(net, net.shape, range(net.length), condition)
 
 
 def test_the_gated_network_has_no_blind_spot() -> None:
-    stepper = GatedPixelCNN((1, 6, 6), 2, width=16, layers=7, stem=3)
-    assert check_causality(stepper, (1, 6, 6), range(36)) == 1.0
+    net = GatedPixelCNN((1, 6, 6), 2, width=16, layers=7, stem=3)
+    assert check_causality(net, (1, 6, 6), range(36)) == 1.0
     coloured = GatedPixelCNN((3, 4, 4), 2, width=36, layers=5, stem=3)
     assert check_causality(coloured, (3, 4, 4), range(48)) == 1.0
 
@@ -179,8 +179,8 @@ def test_the_gated_network_has_no_blind_spot() -> None:
 def test_the_masked_network_is_blind_to_the_right_of_a_diagonal() -> None:
     """Kernels of 3 see one pixel further to the right for every row further up, however many they are."""
     side, layers = 6, 12
-    stepper = MaskedPixelCNN((1, side, side), 2, width=12, layers=layers, stem=3)
-    seen = dependence(stepper, (1, side, side), range(side * side)).view(side, side, side, side)
+    net = MaskedPixelCNN((1, side, side), 2, width=12, layers=layers, stem=3)
+    seen = dependence(net, (1, side, side), range(side * side)).view(side, side, side, side)
     for i in range(side):
         for j in range(side):
             expected = torch.tensor(

@@ -47,9 +47,9 @@ def network(
 
 @pytest.mark.parametrize(("shape", "resolutions"), SHAPES)
 def test_steps_are_the_parallel_pass(shape: tuple[int, int, int], resolutions: int) -> None:
-    stepper = stepping.random_weights(network(shape, resolutions=resolutions))
-    stepping.assert_steps_equal_the_pass(stepper)
-    stepping.assert_forks_part(stepper)
+    net = stepping.random_weights(network(shape, resolutions=resolutions))
+    stepping.assert_steps_equal_the_pass(net)
+    stepping.assert_forks_part(net)
 
 
 @pytest.mark.parametrize(("shape", "resolutions"), SHAPES)
@@ -57,15 +57,15 @@ def test_steps_are_the_parallel_pass(shape: tuple[int, int, int], resolutions: i
 def test_the_direct_likelihood_is_that_of_the_logits(
     shape: tuple[int, int, int], resolutions: int, levels: int
 ) -> None:
-    stepper = stepping.random_weights(network(shape, levels=levels, resolutions=resolutions))
-    stepping.assert_log_prob_is_that_of_the_logits(stepper)
+    net = stepping.random_weights(network(shape, levels=levels, resolutions=resolutions))
+    stepping.assert_log_prob_is_that_of_the_logits(net)
 
 
 def test_labels_reach_steps_as_they_reach_the_pass() -> None:
-    stepper, labels = stepping.random_weights(network((3, 4, 5), classes=4)), torch.tensor([3, 0, 2])
-    stepping.assert_steps_equal_the_pass(stepper, labels)
-    stepping.assert_forks_part(stepper, labels[:2])
-    first = stepping.parallel_logits(stepper, stepping.some_symbols(stepper, 1).expand(4, -1, -1, -1), torch.arange(4))
+    net, labels = stepping.random_weights(network((3, 4, 5), classes=4)), torch.tensor([3, 0, 2])
+    stepping.assert_steps_equal_the_pass(net, labels)
+    stepping.assert_forks_part(net, labels[:2])
+    first = stepping.parallel_logits(net, stepping.some_symbols(net, 1).expand(4, -1, -1, -1), torch.arange(4))
     assert len(first[:, 0].unique(dim=0)) == 4, "the first symbol depends on nothing but the label"
 
 
@@ -83,8 +83,8 @@ def test_the_probabilities_of_all_binary_images_sum_to_one(shape: tuple[int, int
 def test_every_symbol_is_predicted_from_all_before_it_and_no_other(
     shape: tuple[int, int, int], resolutions: int
 ) -> None:
-    stepper = network(shape, resolutions=resolutions, blocks=2)
-    assert check_causality(stepper, shape, range(stepper.length)) == 1.0
+    net = network(shape, resolutions=resolutions, blocks=2)
+    assert check_causality(net, shape, range(net.length)) == 1.0
 
 
 def test_a_colour_depends_on_those_before_it_in_its_pixel() -> None:
@@ -119,12 +119,12 @@ def test_the_first_weights_keep_the_variance(right: bool) -> None:
 
 
 def test_dropout_drops_in_training_and_not_in_use() -> None:
-    stepper = network((1, 6, 6), dropout=0.5)
-    symbols = stepping.some_symbols(stepper, 2)
-    stepper.train()
-    assert not torch.equal(stepper.log_prob(symbols), stepper.log_prob(symbols))
-    stepper.eval()
-    assert torch.equal(stepper.log_prob(symbols), stepper.log_prob(symbols))
+    net = network((1, 6, 6), dropout=0.5)
+    symbols = stepping.some_symbols(net, 2)
+    net.train()
+    assert not torch.equal(net.log_prob(symbols), net.log_prob(symbols))
+    net.eval()
+    assert torch.equal(net.log_prob(symbols), net.log_prob(symbols))
 
 
 def test_the_memory_of_a_state_holds_a_few_rows_and_not_the_image() -> None:

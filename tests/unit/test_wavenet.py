@@ -15,7 +15,7 @@ from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.wavenet import WaveNet, WaveNetConfig
 from genwerk.nn.autoregressive.network import dependence
 from genwerk.nn.autoregressive.stream import Stream, StreamState
-from genwerk.nn.autoregressive.wavenet import WaveNetStepper
+from genwerk.nn.autoregressive.wavenet import WaveNetNetwork
 
 DILATIONS = (1, 2, 4, 1, 2)
 SPEC = DataSpec(kind="audio", shape=(1, 60), sample_rate=8000, classes=("a", "b", "c"))
@@ -23,9 +23,9 @@ SMALL = WaveNetConfig(stacks=2, layers=3, residual=6, gate=5, skip=7, head=8)
 FIELD = 15  # 1 + 2 (1 + 2 + 4)
 
 
-def stepper(length: int = 40, levels: int = 7, kernel: int = 2, classes: int = 0) -> WaveNetStepper:
+def small_network(length: int = 40, levels: int = 7, kernel: int = 2, classes: int = 0) -> WaveNetNetwork:
     torch.manual_seed(0)
-    network = WaveNetStepper(
+    network = WaveNetNetwork(
         length, levels, dilations=DILATIONS, kernel=kernel, residual=5, gate=4, skip=6, head=8, classes=classes
     )
     stepping.random_weights(network)
@@ -51,8 +51,8 @@ def tone(n: int = 4, length: int = 60, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("classes", [0, 3])
 @pytest.mark.parametrize("kernel", [2, 3])
 @pytest.mark.parametrize("length", [9, 40])  # shorter and longer than the field: 11 or 21
-def test_the_network_is_what_a_stepper_must_be(length: int, kernel: int, classes: int) -> None:
-    network = stepper(length, kernel=kernel, classes=classes)
+def test_the_network_is_what_an_autoregressive_network_must_be(length: int, kernel: int, classes: int) -> None:
+    network = small_network(length, kernel=kernel, classes=classes)
     condition = torch.tensor([0, 2, 1]) if classes else None
     stepping.assert_steps_equal_the_pass(network, condition)
     stepping.assert_log_prob_is_that_of_the_logits(network, condition)
@@ -61,13 +61,13 @@ def test_the_network_is_what_a_stepper_must_be(length: int, kernel: int, classes
 
 @pytest.mark.parametrize("classes", [0, 3])
 def test_the_probabilities_of_all_sounds_there_are_sum_to_one(classes: int) -> None:
-    stepping.assert_sums_to_one(stepper(9, levels=2, classes=classes), torch.tensor([1]) if classes else None)
-    stepping.assert_sums_to_one(stepper(5, levels=4, classes=classes), torch.tensor([2]) if classes else None)
+    stepping.assert_sums_to_one(small_network(9, levels=2, classes=classes), torch.tensor([1]) if classes else None)
+    stepping.assert_sums_to_one(small_network(5, levels=4, classes=classes), torch.tensor([2]) if classes else None)
 
 
 def test_the_pass_is_the_textbook_s() -> None:
     """Sections 2.1 to 2.5 of the paper, one sample after the other."""
-    network, symbols = stepper(12, classes=3), torch.arange(12)[None] % 7
+    network, symbols = small_network(12, classes=3), torch.arange(12)[None] % 7
     w = {name: parameter.detach() for name, parameter in network.named_parameters()}
     inputs = [w["table.weight"][s] for s in [network.silence, *symbols[0, :-1].tolist()]]
     zeros, label = torch.zeros(5, dtype=torch.float64), w["label.weight"][2].view(5, 8)
@@ -90,7 +90,7 @@ def test_the_pass_is_the_textbook_s() -> None:
 
 @pytest.mark.parametrize("kernel", [2, 3])
 def test_a_prediction_sees_its_field_and_no_more(kernel: int) -> None:
-    network = stepper(kernel=kernel)
+    network = small_network(kernel=kernel)
     assert network.field == {2: 11, 3: 21}[kernel]
     seen = dependence(network, (30,), range(30))
     t, s = torch.arange(30)[:, None], torch.arange(30)
@@ -100,7 +100,7 @@ def test_a_prediction_sees_its_field_and_no_more(kernel: int) -> None:
 @pytest.mark.parametrize("kernel", [2, 3])
 @pytest.mark.parametrize("known", [1, 10, 11, 12, 21, 22, 100, 333])
 def test_a_long_prompt_leaves_the_rings_as_if_all_of_it_had_been_pushed(known: int, kernel: int) -> None:
-    network = stepper(known, kernel=kernel, classes=3)
+    network = small_network(known, kernel=kernel, classes=3)
     symbols, condition = stepping.some_symbols(network, 2), torch.tensor([1, 2])
     with torch.no_grad():
         pushed, read = network.begin(2, condition), network.prefill(symbols, condition)
@@ -108,14 +108,14 @@ def test_a_long_prompt_leaves_the_rings_as_if_all_of_it_had_been_pushed(known: i
             network.logits(pushed)
             network.push(pushed, symbol)
         assert read.position == pushed.position == known
-        for symbol in stepping.some_symbols(stepper(30), 2, seed=9).unbind(1):  # all rings wrap around
+        for symbol in stepping.some_symbols(small_network(30), 2, seed=9).unbind(1):  # all rings wrap around
             torch.testing.assert_close(network.logits(read), network.logits(pushed), rtol=1e-9, atol=1e-9)
             network.push(read, symbol)
             network.push(pushed, symbol)
 
 
 def test_what_stands_before_the_field_of_a_prompt_is_not_read() -> None:
-    network = stepper(100)
+    network = small_network(100)
     symbols = stepping.some_symbols(network, 2)
     changed = symbols.clone()
     changed[:, : 100 - network.field] = 0
@@ -124,7 +124,7 @@ def test_what_stands_before_the_field_of_a_prompt_is_not_read() -> None:
 
 
 def test_a_ring_holds_as_many_vectors_as_its_layer_looks_back() -> None:
-    assert stepper(kernel=3).begin(2).tensors[0].shape == (2, 20, 5)
+    assert small_network(kernel=3).begin(2).tensors[0].shape == (2, 20, 5)
 
 
 # --- the family -------------------------------------------------------------------------------------------------------

@@ -24,10 +24,10 @@ from genwerk.core.options import PLAIN, Decoding
 
 
 class Cache:
-    """What a stepper remembers between two symbols; it advances in place.
+    """What a network remembers between two symbols; it advances in place.
 
     ``tensors`` have one row a sequence; ``packed`` is what all sequences share (weights brought into the order in which
-    they are needed, conditions aside), made once when the state begins.
+    they are needed, conditions aside), made once when the cache begins.
     """
 
     __slots__ = ("packed", "position", "tensors")
@@ -37,7 +37,7 @@ class Cache:
         """``position`` counts the symbols that stand so far."""
 
     def fork(self, rows: Tensor) -> Cache:
-        """A copy whose sequence i goes on from sequence ``rows[i]`` of this state."""
+        """A copy whose sequence i goes on from sequence ``rows[i]`` of this cache."""
         return Cache([t.index_select(0, rows) for t in self.tensors], self.packed, self.position)
 
 
@@ -91,51 +91,51 @@ class AutoregressiveNetwork(nn.Module, ABC):
 
     @abstractmethod
     def begin(self, n: int, condition: Tensor | None = None) -> Cache:
-        """The state of ``n`` sequences of which nothing stands yet."""
+        """The cache of ``n`` sequences of which nothing stands yet."""
 
     @abstractmethod
-    def logits(self, state: Cache) -> Tensor:
+    def logits(self, cache: Cache) -> Tensor:
         """Logits of the next symbol with shape (n, levels); to be called once before each :meth:`push`."""
 
     @abstractmethod
-    def push(self, state: Cache, symbol: Tensor) -> None:
-        """Write ``symbol``, int64 with shape (n,), at the state's position and go on by one."""
+    def push(self, cache: Cache, symbol: Tensor) -> None:
+        """Write ``symbol``, int64 with shape (n,), at the cache's position and go on by one."""
 
     def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> Cache:
-        """The state after all of ``sequence``, int64 with shape (n, t): symbols in order of emission.
+        """The cache after all of ``sequence``, int64 with shape (n, t): symbols in order of emission.
 
         Here step by step; a network overrides it by one parallel pass.
         """
-        state = self.begin(len(sequence), condition)
+        cache = self.begin(len(sequence), condition)
         for symbol in sequence.unbind(1):
-            self.logits(state)
-            self.push(state, symbol)
-        return state
+            self.logits(cache)
+            self.push(cache, symbol)
+        return cache
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------
 
 
 def emit(
-    stepper: AutoregressiveNetwork, state: Cache, u: Tensor, decoding: Decoding = PLAIN, given: Tensor | None = None
+    network: AutoregressiveNetwork, cache: Cache, u: Tensor, decoding: Decoding = PLAIN, given: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """The next symbol of each sequence, and its log-probability under the model (whatever the decoding), each (n,).
 
     ``given``, int64 with shape (n,), holds symbols that are known, and -1 where one is to be drawn.
     """
-    logits = stepper.logits(state)
+    logits = network.logits(cache)
     symbol = decoding.draw(logits, u)
     if given is not None:
         symbol = torch.where(given < 0, symbol, given)
-    stepper.push(state, symbol)
+    network.push(cache, symbol)
     return symbol, -F.cross_entropy(logits.float(), symbol, reduction="none")
 
 
-def generate(stepper: AutoregressiveNetwork, state: Cache, u: Tensor, decoding: Decoding = PLAIN) -> Iterator[Tensor]:
-    """The symbols that follow ``state``, one at a time with shape (n,), a column of ``u`` (n, steps) for each."""
+def generate(network: AutoregressiveNetwork, cache: Cache, u: Tensor, decoding: Decoding = PLAIN) -> Iterator[Tensor]:
+    """The symbols that follow ``cache``, one at a time with shape (n,), a column of ``u`` (n, steps) for each."""
     for column in u.unbind(1):
-        symbol = decoding.draw(stepper.logits(state), column)
-        stepper.push(state, symbol)
+        symbol = decoding.draw(network.logits(cache), column)
+        network.push(cache, symbol)
         yield symbol
 
 
@@ -160,7 +160,7 @@ class Filled:
 
 
 def fill(
-    stepper: AutoregressiveNetwork,
+    network: AutoregressiveNetwork,
     given: Tensor,
     k: int,
     u: Callable[[int, int], Tensor],
@@ -188,15 +188,15 @@ def fill(
     after = (given >= 0) & (torch.arange(length, device=given.device) > first[:, None])
     late, weighed = after.any(0), after.any(1)
     size = max(k, particles) if late.any() else k
-    state = stepper.prefill(given[:, :start], condition)
-    state = state.fork(torch.arange(n, device=given.device).repeat_interleave(size))
+    cache = network.prefill(given[:, :start], condition)
+    cache = cache.fork(torch.arange(n, device=given.device).repeat_interleave(size))
     draws, shuffles = u(size, length), u(1, length + 1)[:, 0]
     ancestor = torch.arange(size, device=given.device).expand(n, size)
     sequence = given.repeat_interleave(size, 0)
     log_prob = torch.zeros(n, size, device=given.device)
     log_w, ess = torch.zeros_like(log_prob), torch.full((n,), float(size), device=given.device)
     for t in range(start, length):
-        symbol, log_p = emit(stepper, state, draws[:, :, t].flatten(), decoding, sequence[:, t])
+        symbol, log_p = emit(network, cache, draws[:, :, t].flatten(), decoding, sequence[:, t])
         sequence[:, t] = symbol
         counted = log_p.view(n, size) * (t >= first)[:, None]
         log_prob += counted
@@ -210,7 +210,7 @@ def fill(
             chosen = _systematic(log_w, shuffles[:, t], size)
             chosen = torch.where(few[:, None], chosen, torch.arange(size, device=given.device))
             rows = (chosen + size * torch.arange(n, device=given.device)[:, None]).flatten()
-            state, sequence, ancestor = state.fork(rows), sequence[rows], ancestor.gather(1, chosen)
+            cache, sequence, ancestor = cache.fork(rows), sequence[rows], ancestor.gather(1, chosen)
             log_prob, log_w = log_prob.gather(1, chosen), torch.where(few[:, None], 0.0, log_w)
     sequence = sequence.view(n, size, length)
     chosen = _systematic(log_w, shuffles[:, -1], k)
@@ -237,15 +237,15 @@ def _systematic(log_w: Tensor, u: Tensor, k: int) -> Tensor:
     return torch.searchsorted(cumulative, points, right=True).clamp(max=log_w.shape[1] - 1)
 
 
-# --- what a stepper sees ----------------------------------------------------------------------------------------------
+# --- what a network sees ----------------------------------------------------------------------------------------------
 
 
 class Leak(ValueError):
-    """A stepper's prediction depends on what it predicts, or on what comes later."""
+    """A network's prediction depends on what it predicts, or on what comes later."""
 
 
 def dependence(
-    stepper: AutoregressiveNetwork, shape: tuple[int, ...], positions: Sequence[int], condition: Tensor | None = None
+    network: AutoregressiveNetwork, shape: tuple[int, ...], positions: Sequence[int], condition: Tensor | None = None
 ) -> Tensor:
     """Whether the prediction at each of ``positions`` depends on each symbol, both in order of emission.
 
@@ -253,12 +253,12 @@ def dependence(
     zero at the start of training hides a path) on symbols of ``shape``.
     """
     generator = torch.Generator().manual_seed(0)
-    twin = deepcopy(stepper).cpu().double().eval().requires_grad_(False)
+    twin = deepcopy(network).cpu().double().eval().requires_grad_(False)
     twin.shape = shape
     for p in twin.parameters():
         fan_in = max(1, p[0].numel()) if p.dim() > 1 else 4
         p.copy_(torch.randn(p.shape, generator=generator, dtype=p.dtype) / fan_in**0.5)
-    symbols = torch.randint(stepper.levels, (1, *shape), generator=generator).expand(len(positions), *shape)
+    symbols = torch.randint(network.levels, (1, *shape), generator=generator).expand(len(positions), *shape)
     with torch.enable_grad():
         features = twin.embed(symbols).detach().requires_grad_()
         c = None if condition is None else condition[:1].cpu().expand(len(positions))
@@ -273,15 +273,15 @@ def dependence(
 
 
 def check_causality(
-    stepper: AutoregressiveNetwork, shape: tuple[int, ...], positions: Sequence[int], condition: Tensor | None = None
+    network: AutoregressiveNetwork, shape: tuple[int, ...], positions: Sequence[int], condition: Tensor | None = None
 ) -> float:
     """The fraction of the symbols before ``positions`` that predictions there depend on; :class:`Leak` if on others."""
-    found = dependence(stepper, shape, positions, condition)
+    found = dependence(network, shape, positions, condition)
     for position, row in zip(positions, found, strict=True):
         if row[position:].any():
             ahead = position + int(row[position:].int().argmax())
             raise Leak(
-                f"{type(stepper).__name__} predicts symbol {position} from symbol {ahead}, which is not before it: a "
+                f"{type(network).__name__} predicts symbol {position} from symbol {ahead}, which is not before it: a "
                 "mask or a shift is wrong, and its likelihoods and samples would mean nothing"
             )
     before = sum(positions)

@@ -33,7 +33,7 @@ class SymbolInput(nn.Module):
 
 
 class Raster(AutoregressiveNetwork, ABC):
-    """A stepper over pixels from left to right and top to bottom; the channels of a pixel (red, green, blue) in turn.
+    """A network over pixels from left to right and top to bottom; the channels of a pixel (red, green, blue) in turn.
 
     ``shape`` is (channels, height, width). Its input features are those of :class:`SymbolInput`.
     """

@@ -1,4 +1,4 @@
-"""Symbols without an end, in blocks that can be interrupted: what a stepper streams, and where it stands."""
+"""Symbols without an end, in blocks that can be interrupted: what a network emits, and where it stands."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Cache
 
 
-class WaveNetStepper(AutoregressiveNetwork):
+class WaveNetNetwork(AutoregressiveNetwork):
     """Logits of each sample of a sound from the ``field`` samples before it; shape is (t,), and any t will do.
 
     The input of time t is the sample of t - 1, and silence (the middle level) in front of the first; before that every
@@ -126,7 +126,7 @@ class WaveNetStepper(AutoregressiveNetwork):
 
     @torch.no_grad()
     def begin(self, n: int, condition: Tensor | None = None) -> Cache:
-        """Tensors of the state: the rings of all layers side by side (n, sum of spans, residual), the last symbol (n,)
+        """Tensors of the cache: the rings of all layers side by side (n, sum of spans, residual), the last symbol (n,)
         and, with labels, their biases (n, layers, 2 * gate)."""
         weight, packed = self.table.weight, Packed(self)
         rings = weight.new_zeros(n, sum(self.spans), weight.shape[1])
@@ -134,29 +134,29 @@ class WaveNetStepper(AutoregressiveNetwork):
         biases = self.biases(condition)
         return Cache([rings, symbol] if biases is None else [rings, symbol, packed.halve(biases)], packed)
 
-    def logits(self, state: Cache) -> Tensor:
-        logits: Tensor = state.packed.logits(state)
+    def logits(self, cache: Cache) -> Tensor:
+        logits: Tensor = cache.packed.logits(cache)
         return logits
 
-    def push(self, state: Cache, symbol: Tensor) -> None:
-        state.tensors[1] = symbol.clone()
-        state.position += 1
+    def push(self, cache: Cache, symbol: Tensor) -> None:
+        cache.tensors[1] = symbol.clone()
+        cache.position += 1
 
     @torch.no_grad()
     def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> Cache:
-        """The state after ``sequence``, of which only the last ``field`` symbols are read: no others are seen."""
-        state = self.begin(len(sequence), condition)
+        """The cache after ``sequence``, of which only the last ``field`` symbols are read: no others are seen."""
+        cache = self.begin(len(sequence), condition)
         end = sequence.shape[1]
         if end == 0:
-            return state
+            return cache
         window = F.pad(sequence, (1, 0), value=self.silence)[:, max(0, end - self.field + 1) : -1]
         inputs, _ = self.layers(self.table(window.t()), condition, window.shape[1])
-        for x, span, ring in zip(inputs, self.spans, state.tensors[0].split(self.spans, 1), strict=True):
+        for x, span, ring in zip(inputs, self.spans, cache.tensors[0].split(self.spans, 1), strict=True):
             times = torch.arange(max(0, end - span), end, device=x.device)[-len(x) :]
             ring[:, times % span] = x[-len(times) :].transpose(0, 1)
-        state.tensors[1] = sequence[:, -1].clone()
-        state.position = end
-        return state
+        cache.tensors[1] = sequence[:, -1].clone()
+        cache.position = end
+        return cache
 
 
 class Packed:
@@ -166,7 +166,7 @@ class Packed:
     of one half are in the weights, exactly.
     """
 
-    def __init__(self, network: WaveNetStepper) -> None:
+    def __init__(self, network: WaveNetNetwork) -> None:
         gates = self.halve(torch.stack(stored(network.gates, "weight")).mT)  # (layers, kernel * residual, 2 * gate)
         reach = gates.shape[1] - network.table.embedding_dim
         self.past, self.now = gates[:, :reach].contiguous(), gates[:, reach:].contiguous().unbind(0)
@@ -191,12 +191,12 @@ class Packed:
         return torch.cat([filtered, gate / 2], -1)
 
     @torch.inference_mode()
-    def logits(self, state: Cache) -> Tensor:
+    def logits(self, cache: Cache) -> Tensor:
         """One step: reads the rings, puts this time's inputs of all layers into them, returns (n, levels)."""
-        rings, symbol, *biases = state.tensors
+        rings, symbol, *biases = cache.tensors
         n = len(symbol)
         room = self.rooms.get(n) or self.rooms.setdefault(n, Room(self, n))
-        slots = torch.remainder(self.phases + state.position, self.spans).add_(self.offsets)
+        slots = torch.remainder(self.phases + cache.position, self.spans).add_(self.offsets)
         torch.index_select(rings, 1, slots.view(-1), out=room.past)
         torch.baddbmm(self.bias, room.past_by_layer, self.past, out=room.z)
         if biases:
