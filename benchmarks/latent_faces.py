@@ -26,7 +26,6 @@ from genwerk.core.spec import Batch
 from genwerk.core.tokens import Vocabulary
 from genwerk.data import DataConfig, open_data
 from genwerk.data.dataset import Dataset
-from genwerk.modalities.pictures import write_examples
 
 HAIR = ("aqua", "black", "blonde", "blue", "brown", "gray", "green", "orange", "pink", "purple", "red", "white")
 EYES = ("aqua", "black", "blue", "brown", "green", "orange", "pink", "purple", "red", "yellow")
@@ -107,7 +106,7 @@ def main() -> None:
             sheet = x.view(len(HAIR), len(EYES), options.each, *x.shape[1:])[:, :, 0].flatten(0, 1)
             options.out.mkdir(parents=True, exist_ok=True)
             origin = {"run": options.run, "guidance": guidance, "seed": options.seed}
-            write_examples(options.out / f"faces-{guidance:g}", Batch(sheet), model.spec, origin, columns=len(EYES))
+            model.spec.modality.write(options.out / f"faces-{guidance:g}", Batch(sheet), origin, columns=len(EYES))
     if options.out:
         (options.out / "obedience.json").write_text(json.dumps(figures, indent=1))
 

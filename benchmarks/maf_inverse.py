@@ -27,7 +27,7 @@ from genwerk.nn.flows.made import MADE, MaskedLinear
 from genwerk.nn.flows.monotone import Affine
 from genwerk.nn.flows.preprocessing import Pixels
 from genwerk.nn.flows.transform import Chain, Transform
-from genwerk.nn.standardise import Standardise
+from genwerk.nn.units import Standardise
 
 D, WIDTH, LAYERS = 784, 1024, 5
 LEAST_SLOPE = 6.907755
@@ -138,7 +138,7 @@ def main() -> None:
         print(measure("random", theirs, ours, torch.randn(n, D), options), flush=True)
     if options.data:
         splits = open_data(DataConfig(source=options.data))
-        surface, standardise = Pixels(splits.spec, edge=1e-6), Standardise((D,), active=True)
+        surface, standardise = Pixels(splits.spec, edge=1e-6), Standardise((D,))
         pixels = splits.train.batch(slice(20_000)).x
         y = surface(pixels, torch.rand(pixels.shape))[0].flatten(1)
         standardise.fit(y)

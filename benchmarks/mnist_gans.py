@@ -23,7 +23,6 @@ from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Splits, open_data
 from genwerk.evaluation.report import evaluate
 from genwerk.families.gan import GANConfig
-from genwerk.modalities.pictures import write_examples
 from genwerk.tasks import sample
 from genwerk.training.events import RoundDone
 from genwerk.training.settings import EvaluateConfig, Recipe, TrainConfig
@@ -78,7 +77,7 @@ def play(name: str, game: Recipe, splits: Splits, minutes: float, seed: int, out
     seconds = {"seconds": time.perf_counter() - start, "processor seconds": time.process_time() - cpu}
     report = evaluate(model, splits, EvaluateConfig(draws=1))
     origin = {"recipe": name, "rounds": rounds, "seed": seed}
-    write_examples(out / f"{name}-{seed}.png", sample(model, 64, seed=0), splits.spec, origin)
+    splits.spec.modality.write(out / f"{name}-{seed}.png", sample(model, 64, seed=0), origin)
     figures = {f.name: f.value for f in report.figures}
     bounds = {f"{f.name}, {b}": v for f in report.figures for b, v in (("floor", f.floor), ("ceiling", f.ceiling)) if v}
     ends = {}

@@ -58,7 +58,6 @@ def data(
         out: Also write a picture of some examples here (and a .wav of sounds).
     """
     from genwerk.data import DataConfig, open_data
-    from genwerk.modalities.pictures import write_examples
 
     splits = open_data(
         DataConfig(
@@ -107,8 +106,8 @@ def data(
             say(note)
         tell_skipped(splits.skipped, every=True)
     if out is not None:
-        count = 64 if spec.kind in ("image", "audio") else 2000
-        say(f"wrote {write_examples(out, splits.train.batch(slice(count)), spec, {'data': source})}")
+        count = 64 if spec.modality.one_per_file else 2000
+        say(f"wrote {spec.modality.write(out, splits.train.batch(slice(count)), {'data': source})}")
 
 
 def doctor(*, as_json: Json = False) -> None:

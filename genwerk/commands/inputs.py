@@ -35,20 +35,11 @@ from genwerk.runs import store
 from genwerk.tasks import steering
 from genwerk.training import runtime
 
-HALVES = {
-    "top-half": ((0.0, 0.5), (0.0, 1.0)),
-    "bottom-half": ((0.5, 1.0), (0.0, 1.0)),
-    "left-half": ((0.0, 1.0), (0.0, 0.5)),
-    "right-half": ((0.0, 1.0), (0.5, 1.0)),
-}
-"""Rows and columns that each half spans, as fractions of height and width."""
 UNWRITTEN = (
     *(".parquet", ".npy", ".pt", ".safetensors", ".json", ".txt", ".tsv", ".xlsx", ".zip", ".svg", ".pdf"),
     *(".gif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".mp3", ".ogg", ".m4a", ".aiff", ".mp4"),
 )
 """Ends of names that ask for what cannot be written, so that they are no part of a name."""
-SPANS = {"first-half": (0.0, 0.5), "last-half": (0.5, 1.0)}
-"""What each half of a sound spans, as fractions of its length."""
 
 
 class OpenRun:
@@ -216,7 +207,7 @@ class OpenRun:
             raise ValueError(f"asked for {n} examples; ask for 1 or more")
         if source in PARTS:
             part = self.splits.part(source)
-        elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.kind == "image":
+        elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.modality.has_levels:
             batch = Batch(self._image(Path(source), exact).unsqueeze(0))
             return self._placed(self._painted(batch, source), label)
         else:
@@ -358,46 +349,7 @@ class OpenRun:
 
     def mask(self, known: str) -> Tensor:
         """The mask with shape (1, *spec.shape) that ``known`` describes: a half, a mask image, seconds, or columns."""
-        mask = torch.zeros(1, *self.spec.shape, dtype=torch.bool, device=self.model.device)
-        if self.spec.kind == "image":
-            if Path(known).is_file():
-                return (self._image(Path(known)).to(mask.device) > 0.5).unsqueeze(0)
-            if known not in HALVES:
-                raise ValueError(f"--known is {known!r}; expected {', '.join(HALVES)} or a mask image")
-            rows, columns = (
-                slice(round(start * size), round(stop * size))
-                for (start, stop), size in zip(HALVES[known], self.spec.shape[1:], strict=True)
-            )
-            mask[..., rows, columns] = True
-            return mask
-        if self.spec.kind == "audio":
-            mask[..., self._span(known)] = True
-            return mask
-        names = self.spec.columns or tuple(str(i) for i in range(self.spec.dims))
-        for name in known.split(","):
-            if name in names:
-                mask[..., names.index(name)] = True
-            elif name.isdecimal() and int(name) < len(names):
-                mask[..., int(name)] = True
-            else:
-                raise ValueError(f"there is no column {name!r}; the columns are {', '.join(names)}")
-        return mask
-
-    def _span(self, known: str) -> slice:
-        """The samples of a sound that ``known`` names: a half, or the first seconds."""
-        length, rate = self.spec.shape[-1], self.spec.sample_rate
-        if known in SPANS:
-            start, stop = SPANS[known]
-            return slice(round(start * length), round(stop * length))
-        if not (seconds := re.fullmatch(r"(\d*\.?\d+)s", known)):
-            raise ValueError(f"--known is {known!r}; expected {', '.join(SPANS)}, or the first seconds, such as 0.25s")
-        stop = round(float(seconds[1]) * rate)
-        if not 0 < stop < length:
-            raise ValueError(
-                f"--known {known} is {stop:,} samples of {length:,} ({length / rate:.3g} s); some must be known and "
-                "some not"
-            )
-        return slice(stop)
+        return self.spec.modality.mask(known, self._image).to(self.model.device)
 
     def write(
         self,
@@ -415,7 +367,7 @@ class OpenRun:
         """
         parts, count = ([examples], len(examples)) if isinstance(examples, Batch) else (examples, n or 1)
         origin = {k: v for k, v in {**self.origin, **origin}.items() if v is not None}
-        form, path = self._target(out, what)
+        (form, path), modality = self._target(out, what), self.spec.modality
         shown = (part.x if part.target is None else part.target for part in parts)
         if form == "values":
             self.say(f"wrote {pictures.write_values(path, shown, count)}")
@@ -424,28 +376,24 @@ class OpenRun:
         elif form == "folder":
             i = first = origin.pop("first", 0)
             for one in (one for part in shown for one in part):
-                stem, each = path / f"{i:05d}", {**origin, "index": i}
-                if self.spec.kind == "image":
-                    pictures.write_image(stem.with_suffix(".png"), pictures.plain(one), each)
-                else:
-                    pictures.write_sound(stem.with_suffix(".wav"), one, self.spec.sample_rate, each)
+                modality.write_one(path / f"{i:05d}", one, {**origin, "index": i})
                 i += 1
-            self.say(f"wrote {i - first} {'images' if self.spec.kind == 'image' else 'sounds'} into {path}")
+            self.say(f"wrote {i - first} {modality.plural} into {path}")
         else:
-            if count > pictures.LARGEST_SHEET and self.spec.kind in ("image", "audio"):
+            if count > pictures.LARGEST_SHEET and modality.one_per_file:
                 raise BadInput(
                     f"{count:,} are too many for one file, which holds {pictures.LARGEST_SHEET:,}; have them as a "
                     f"folder (--out {what}/) or as values (--out {what}.npz)"
                 )
             whole = examples if isinstance(examples, Batch) else tasks.joined(parts)
-            self.say(f"wrote {pictures.write_examples(path, whole, self.spec, origin, columns)}")
+            self.say(f"wrote {modality.write(path, whole, origin, columns)}")
 
     def _target(self, out: str | None, what: str) -> tuple[Literal["values", "table", "folder", "examples"], Path]:
         """What is to be written, and where, if the user typed ``out``; a name's end counts where it can be written."""
         if out is None:
             return "examples", self.outputs / what
-        path, kind = Path(out), self.spec.kind
-        several = kind in ("image", "audio")
+        path, modality = Path(out), self.spec.modality
+        several = modality.one_per_file
         if out.endswith(("/", os.sep)) or path.is_dir():
             return ("folder", path) if several else ("examples", path / what)
         end = path.suffix.lower()
@@ -453,13 +401,11 @@ class OpenRun:
             return "values", path
         if end == ".csv":
             return "table", path
-        fitting = pictures.IMAGES if kind == "image" else pictures.SOUNDS if kind == "audio" else (".png",)
         if end in pictures.WRITTEN or end in UNWRITTEN:
-            if end not in fitting or (kind == "table" and self.spec.dims != 2):
+            if end not in modality.endings:
                 raise BadInput(
                     f"--out is {out}, and {end} is not what these examples can be written as; expected "
-                    f"{', '.join((*(fitting if several or self.spec.dims == 2 else ()), '.csv', '.npz'))}"
-                    + (", or a folder (NAME/)" if several else "")
+                    f"{', '.join((*modality.endings, '.csv', '.npz'))}" + (", or a folder (NAME/)" if several else "")
                 )
             return "examples", path
         return ("folder" if several else "examples"), path

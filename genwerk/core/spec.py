@@ -10,9 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genwerk.core.modality import Modality, modality_of
 from genwerk.core.tokens import Vocabulary
-
-Kind = Literal["image", "audio", "text", "table", "latent"]
 
 Prior = Literal["train", "even"]
 """Probability of the classes beforehand: as often as in the training data, or all the same."""
@@ -26,14 +25,12 @@ FULL_SCALE = 32_767
 class DataSpec:
     """Shape, range and meaning of one example, fixed when a source is opened and stored with every run.
 
-    Units: an image is float32 in [0, 1] with shape (c, h, w); audio is in [-1, 1] with shape (channels, time); text is
-    token ids with shape (length,); a table row is float64 with shape (d,), as numbers near a large offset (times,
-    coordinates) would be one in float32; a latent is floats of any scale with shape (c, h, w), the codes of an
-    autoencoder.
+    Units are those of the :attr:`modality`: an image is in [0, 1] with shape (c, h, w), a sound in [-1, 1] with shape
+    (channels, time), a row of a table has shape (d,).
     """
 
-    kind: Kind
-    """What one example is."""
+    kind: str
+    """What one example is: the name of a modality (image, audio, text, table, latent, or one of your own)."""
     shape: tuple[int, ...]
     """Shape of one example, without the batch dimension."""
     levels: int = 256
@@ -75,6 +72,11 @@ class DataSpec:
         return torch.bucketize(u.detach().cpu().double(), edges, right=True).to(u.device)
 
     @property
+    def modality(self) -> Modality:
+        """What is known of this kind of data; a BadInput where there is no such kind."""
+        return modality_of(self)
+
+    @property
     def dims(self) -> int:
         """Number of values in one example."""
         return prod(self.shape)
@@ -85,15 +87,10 @@ class DataSpec:
         return min(self.shape[1:]) if len(self.shape) == 3 else 1
 
     def __str__(self) -> str:
-        size = "x".join(
-            str(s) for s in (self.shape[1:] + self.shape[:1] if self.kind in ("image", "latent") else self.shape)
-        )
-        extras = [f"{self.sample_rate} Hz"] if self.sample_rate else []
-        extras += [f"{len(self.palette)} colours"] if self.palette else []
-        extras += [f"{len(self.classes)} classes"] if self.classes else []
+        extras = [f"{len(self.classes)} classes"] if self.classes else []
         extras += ["captions"] if self.captions else []
         extras += [f"told {numbers(self.given)}"] if self.given else []
-        return ", ".join([f"{self.kind} {size}", *extras])
+        return ", ".join([*self.modality.describe(), *extras])
 
 
 def numbers(names: Sequence[str], most: int = 5) -> str:

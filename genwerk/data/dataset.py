@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from genwerk.core.spec import FULL_SCALE, Batch, DataSpec
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.core.tokens import Vocabulary
 
 PARTS = ("train", "validation", "test")
@@ -104,8 +104,7 @@ class Skipped:
 class Dataset:
     """Examples in memory, on a device, or mapped from a file (then ``x`` may be the :class:`Rows` of a part).
 
-    ``x`` holds one example a row: uint8 level numbers for images (0 .. levels-1), int16 samples for sounds (-32767 ..
-    32767), float64 values for tables, and float32 values otherwise.
+    ``x`` holds one example a row, as the modality of the spec stores it.
     ``condition`` is None, class indices (int64), or numbers to be told (float64) with shape (n, len(spec.given));
     ``captions`` None or one text a row, and ``text`` their token ids
     with shape (n, spec.vocabulary.length).
@@ -128,13 +127,8 @@ class Dataset:
 
     def batch(self, rows: Tensor | slice = slice(None)) -> Batch:
         """The examples of ``rows`` in the units of the spec."""
-        x = self.x[rows]
-        if x.dtype == torch.uint8:
-            x = x.to(torch.get_default_dtype()).div_(self.spec.levels - 1)
-        elif x.dtype == torch.int16:
-            x = x.to(torch.get_default_dtype()).div_(FULL_SCALE)
         return Batch(
-            x,
+            self.spec.modality.from_stored(self.x[rows]),
             None if self.condition is None else self.condition[rows],
             text=None if self.text is None else self.text[rows].long(),
         )

@@ -13,9 +13,7 @@ from genwerk.core.abilities import Conditions, Critic, HasLatentPrior, Samples, 
 from genwerk.core.model import Config, Model, Stage
 from genwerk.core.noise import Noise, Seed, SeededNoise
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import Dataset
 from genwerk.nn.adversarial.output import Conditioning
-from genwerk.nn.standardise import Standardise
 
 Prior = Literal["normal", "uniform"]
 
@@ -50,35 +48,35 @@ class AdversarialModel(Model, Samples, HasLatentPrior, Critic, Conditions):
     def __init__(self, config: AdversarialConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: AdversarialConfig = config
-        if spec.kind not in ("image", "table"):
+        if not (spec.modality.has_levels or spec.modality.has_columns):
             raise ValueError(f"{type(self).__name__} makes images and tables, not {spec.kind}")
         if config.conditioning != "none" and not spec.classes:
             raise ValueError("a class-conditional GAN needs labels and the data carry none; see `genwerk data check`")
         self.condition: Literal["none", "label"] = "none" if config.conditioning == "none" else "label"
         self.classes = len(spec.classes) if self.condition == "label" else 0
         self.latent_shape = (config.latent,)
-        self.standardise = Standardise(spec.shape, active=spec.kind == "table")
+        self.standardise = spec.modality.units()
 
     def players(self) -> Mapping[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
 
     def stages(self, rounds: int) -> Sequence[Stage]:
-        return [Stage("train", rounds, self.turns, data=self._fit_scale)]
+        return [Stage("train", rounds, self.turns, data=self.standardise.fitted)]
 
     # --- units --------------------------------------------------------------------------------------------------------
 
     def inward(self, x: Tensor) -> Tensor:
         """Data in the networks' units."""
-        return 2 * x - 1 if self.spec.kind == "image" else self.standardise(x)
+        y: Tensor = self.standardise(x)
+        return y
 
     def outward(self, y: Tensor) -> Tensor:
         """Data from the networks' units, within their range."""
-        return (y.clamp(-1, 1) + 1) / 2 if self.spec.kind == "image" else self.standardise.inverse(y)
+        return self.standardise.inverse(y)
 
     def squash(self, raw: Tensor) -> Tensor:
         """The generator's raw output in the networks' units, in single precision: within (-1, 1) for images."""
-        raw = raw.float() if raw.dtype == torch.bfloat16 else raw
-        return raw.tanh() if self.spec.kind == "image" else raw
+        return self.standardise.squash(raw.float() if raw.dtype == torch.bfloat16 else raw)
 
     def generate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """G(z) in the networks' units."""
@@ -121,7 +119,3 @@ class AdversarialModel(Model, Samples, HasLatentPrior, Critic, Conditions):
     def label(self, condition: Tensor | None) -> Tensor | None:
         """``condition``, checked, where this model is conditional; None where it is not and none is asked for."""
         return told(self, condition, self.classes)
-
-    def _fit_scale(self, data: Dataset) -> Dataset:
-        self.standardise.fit(data.x)
-        return data

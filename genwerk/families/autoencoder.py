@@ -15,17 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from genwerk.core.abilities import Decodes, Encodes
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import Dataset
 from genwerk.nn.coder import Network, coders
 from genwerk.nn.mlp import Activation
-from genwerk.nn.standardise import Standardise
 
 Corruption = Literal["none", "masking", "gaussian"]
 
@@ -75,12 +72,12 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
     def __init__(self, config: AutoencoderConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: AutoencoderConfig = config
-        if spec.kind == "text":
+        if not spec.modality.numeric:
             raise ValueError("an autoencoder of this family takes images, sounds or tables, not text")
-        if config.loss == "cross-entropy" and spec.kind != "image":
+        if config.loss == "cross-entropy" and not spec.modality.has_levels:
             raise ValueError(f"the cross-entropy of this {spec.kind} is not defined; take --model.loss squared")
         self.latent_shape = (config.latent,)
-        self.standardise = Standardise(spec.shape, active=spec.kind == "table")
+        self.standardise = spec.modality.units(centred=False)
         self.encoder, self.decoder = coders(
             config.network,
             shape=spec.shape,
@@ -96,7 +93,7 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
         return z
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.standardise.inverse(self._expected(self.decoder(z)))
+        return self.standardise.inverse(self.standardise.squash(self.decoder(z)))
 
     def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         x = draw().x
@@ -111,24 +108,16 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
         return None
 
     def stages(self, rounds: int) -> Sequence[Stage]:
-        return [Stage("train", rounds, self.turns, data=self._fit_scale)]
+        return [Stage("train", rounds, self.turns, data=self.standardise.fitted)]
 
     def objective(self, x: Tensor, noise: Tensor | None) -> Loss:
         """Error of reconstructing ``x`` from what ``noise`` leaves of it; mse is the mean squared error a value."""
         y = self.standardise(x)
         noisy = y if noise is None else corrupt(y, noise, self.config.corruption, self.config.amount)
         output = self.decoder(self.encoder(noisy)).to(y.dtype)
-        squared = ((self._expected(output) - y) ** 2).flatten(1)
+        squared = ((self.standardise.squash(output) - y) ** 2).flatten(1)
         if self.config.loss == "squared":
             by_example = squared.sum(1)
         else:
             by_example = F.binary_cross_entropy_with_logits(output, y, reduction="none").flatten(1).sum(1)
         return by_example.mean(), {"mse": squared.mean()}
-
-    def _expected(self, output: Tensor) -> Tensor:
-        """The decoder's output brought into the range of the data."""
-        return {"image": torch.sigmoid, "audio": torch.tanh}.get(self.spec.kind, torch.Tensor.clone)(output)
-
-    def _fit_scale(self, data: Dataset) -> Dataset:
-        self.standardise.fit(data.x)
-        return data

@@ -110,7 +110,7 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
             bound = bound - 0.5 * (snr[t - 1] - snr[t]) * error * (steps - 1) / draws
         first = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         guess = self._guess(y, first, noise.normal(*y.shape[1:]), told)
-        volume = 0.0 if self.spec.kind == "image" else self.centred.log_det()
+        volume = 0.0 if self.spec.modality.has_levels else self.centred.log_det()
         nats: Tensor = bound + self._first_term(y, guess, sigma[0]) + volume
         return nats
 
@@ -120,11 +120,11 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
         x = noised(y, eps, alpha, sigma)
         output = self.network(x, t, *self.led(condition))
         found = estimate(self.config.prediction, output, x, alpha, sigma)
-        return clamped(found, x, alpha, sigma).x0 if self.spec.kind == "image" else found.x0
+        return clamped(found, x, alpha, sigma).x0 if self.spec.modality.range else found.x0
 
     def _first_term(self, y: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """log p(x_0 | x_1) with shape (n,): of the stored levels (equation 13), or the density of what has none."""
-        if self.spec.kind != "image":
+        if not self.spec.modality.has_levels:
             log_p = -0.5 * ((y - mean) / std).square() - std.log() - 0.5 * log(2 * pi)
             return log_p.flatten(1).sum(1)
         half = 1 / (self.spec.levels - 1)  # of a level's width in [-1, 1]

@@ -31,15 +31,14 @@ from genwerk.core.batching import Cost, bounded
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import Dataset
 from genwerk.diffusion.guidance import guide
 from genwerk.diffusion.parameterisation import Estimate, clamped, noised
 from genwerk.diffusion.samplers import Predict, invert
 from genwerk.diffusion.sampling import Sampling
 from genwerk.diffusion.schedule import Level, Process
-from genwerk.nn.centred import Centred
 from genwerk.nn.diffusion.dense_denoiser import DenseDenoiser
 from genwerk.nn.diffusion.unet import UNet
+from genwerk.nn.units import Centred
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
     def __init__(self, config: DiffusionConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: DiffusionConfig = config
-        if spec.kind in ("text", "audio") or spec.nominal:
+        if not (spec.modality.is_grid or spec.modality.has_columns) or spec.nominal:
             raise ValueError(f"a diffusion model describes images and tables of numbers, and these data are {spec}")
         if config.conditional and not spec.classes:
             raise ValueError("a class-conditional model needs labels and the data carry none; see `genwerk data check`")
@@ -109,7 +108,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
         self.classes = len(spec.classes) if config.conditional else 0
         self.latent_shape = spec.shape
         self.centred = Centred(spec)
-        self.network = self._dense() if spec.kind == "table" else self._unet()
+        self.network = self._dense() if spec.modality.has_columns else self._unet()
 
     def _dense(self) -> DenseDenoiser:
         return DenseDenoiser(self.spec.dims, self.config.widths, self.classes)
@@ -143,12 +142,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
             raise ValueError(
                 f"a network that sees {self.config.extra} extra channels is loaded and not trained; set extra to 0"
             )
-        return [Stage("training", rounds, self.turns, data=self._fit)]
-
-    def _fit(self, data: Dataset) -> Dataset:
-        if self.spec.kind in ("table", "latent"):
-            self.centred.fit(data.x)
-        return data
+        return [Stage("training", rounds, self.turns, data=self.centred.fitted)]
 
     def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
         batch = draw()
@@ -193,7 +187,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
 
         def predict(x: Tensor, level: Level) -> Estimate:
             found = self.estimate(output(x, level), x, level)
-            return clamped(found, x, level.alpha, level.sigma) if self.spec.kind == "image" else found
+            return clamped(found, x, level.alpha, level.sigma) if self.spec.modality.range else found
 
         return predict
 

@@ -35,9 +35,9 @@ from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.flows.actnorm import fitting
 from genwerk.nn.flows.base import Base, BaseName, make_base
-from genwerk.nn.flows.preprocessing import Squash, make_surface
+from genwerk.nn.flows.preprocessing import Squash
 from genwerk.nn.flows.transform import Transform
-from genwerk.nn.standardise import Standardise
+from genwerk.nn.units import NetworkUnits, Standardise
 
 FIRST = 512
 """Examples from which activation normalisation takes its first mean and variance."""
@@ -86,9 +86,9 @@ class FlowModel(Model, Tempers, Inverts, HasLatentPrior, HasLikelihood, Conditio
             )
         self.context_size = len(said) if config.conditional else 0
         self.condition: Told = "none" if not config.conditional else "label" if spec.classes else "vector"
-        self.numbers = Standardise((len(spec.given),), active=self.condition == "vector")
+        self.numbers = Standardise((len(spec.given),)) if self.condition == "vector" else NetworkUnits()
         self.latent_shape = (spec.dims,)
-        self.surface = make_surface(spec, config.squash, config.edge)
+        self.surface = spec.modality.preprocessing(config.squash, config.edge)
         self.scored = self.surface.scored
         self.register_buffer("begun", torch.tensor(False))
 
@@ -128,7 +128,7 @@ class FlowModel(Model, Tempers, Inverts, HasLatentPrior, HasLikelihood, Conditio
         """Negative log-likelihood in nats an example; ``u`` is uniform with the shape of x, for pixels."""
         nll = -self.log_prob_at(batch.x, u, batch.condition).mean()
         figures = {"nll": nll}
-        if self.spec.kind == "image":
+        if self.spec.modality.has_levels:
             figures["bits per dim"] = nll / (self.spec.dims * log(2))
         return nll, figures
 

@@ -19,7 +19,7 @@ from genwerk.families.autoregressive import AutoregressiveConfig, Autoregressive
 from genwerk.nn.autoregressive.gated_pixelcnn import GatedPixelCNN
 from genwerk.nn.autoregressive.pixelcnn import MaskedPixelCNN
 from genwerk.nn.autoregressive.raster import Raster
-from genwerk.nn.autoregressive.tokeniser import Binarise, make_symbols
+from genwerk.nn.autoregressive.tokeniser import Binarise
 
 PROBE = 5
 """Side in pixels of the canvas on which causality is checked."""
@@ -66,7 +66,7 @@ class PixelCNN(AutoregressiveModel, config=PixelCNNConfig):
         super().__init__(config, spec)
         if spec.kind != "image":
             raise ValueError(f"a PixelCNN makes images and the data are {spec}; for sound take the recipe wavenet")
-        symbols = make_symbols(spec, config.binarise)
+        symbols = spec.modality.tokeniser(config.binarise)
         channels, height, width = symbols.shape
         if min(config.width, config.head) < channels:
             raise ValueError(

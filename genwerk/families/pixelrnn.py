@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
 from genwerk.nn.autoregressive.pixelrnn import CellName, PixelRNNNetwork
-from genwerk.nn.autoregressive.tokeniser import Binarise, make_symbols
+from genwerk.nn.autoregressive.tokeniser import Binarise
 
 PROBE = (3, 5)
 """Rows and columns of the small canvas on which causality is proved."""
@@ -55,7 +55,7 @@ class PixelRNN(AutoregressiveModel, config=PixelRNNConfig):
         super().__init__(config, spec)
         if spec.kind != "image":
             raise ValueError(f"a PixelRNN is a model of images and cannot take {spec}; for sound take wavenet")
-        symbols = make_symbols(spec, config.binarise)
+        symbols = spec.modality.tokeniser(config.binarise)
         channels, height, width = symbols.shape
 
         def network(height: int, width: int, levels: int, widest: int) -> PixelRNNNetwork:

@@ -139,8 +139,7 @@ class TwoStage(Model, Observes, Encodes, Conditions, Diagnoses, config=TwoStageC
 
     def _stored(self, x: Tensor) -> Tensor:
         """The codes of ``x`` as a :class:`Dataset` keeps them."""
-        z, spec = self._code(x), self.prior.spec
-        return (z * (spec.levels - 1)).round().to(torch.uint8) if spec.kind == "image" else z
+        return self.prior.spec.modality.to_stored(self._code(x))
 
     @staticmethod
     def _stage(part: str, model: Model, stage: Stage) -> Stage:

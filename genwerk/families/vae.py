@@ -35,7 +35,6 @@ from genwerk.core.abilities import (
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import Dataset
 from genwerk.nn.coder import Network, coders
 from genwerk.nn.flows.autoregressive import Autoregressive
 from genwerk.nn.flows.made import MADE
@@ -53,7 +52,6 @@ from genwerk.nn.losses import (
     reparametrise,
 )
 from genwerk.nn.mlp import Activation
-from genwerk.nn.standardise import Standardise
 
 ROWS = 1024
 """Codes decoded at once when weights are computed, which bounds the memory."""
@@ -114,9 +112,9 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
         if config.conditional and not spec.classes:
             raise ValueError("a class-conditional VAE needs labels and the data carry none; see `genwerk data check`")
         self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
-        self.observation = "draw" if spec.kind == "table" else "mean"
+        self.observation = "draw" if spec.modality.has_columns else "mean"
         self.latent_shape = (config.latent,)
-        self.standardise = Standardise(spec.shape, active=spec.kind == "table")
+        self.standardise = spec.modality.units(centred=False)
         self.likelihood = make_likelihood(config.likelihood, spec, config.sigma)
         self.scored = self.likelihood.scored
         iaf = config.posterior == "iaf"
@@ -148,7 +146,7 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
         return None
 
     def stages(self, rounds: int) -> Sequence[Stage]:
-        return [Stage("train", rounds, self.turns, data=self._fit_scale)]
+        return [Stage("train", rounds, self.turns, data=self.standardise.fitted)]
 
     def objective(self, batch: Batch, u: Tensor, eps: Tensor, prior: Tensor | None = None) -> Loss:
         """What is descended, in nats an example, and beside it the plain ELBO with its two parts.
@@ -302,10 +300,6 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
         if condition is None or condition.min() < 0 or condition.max() >= classes:
             raise ValueError(f"this VAE is told the class: pass condition, a class index from 0 to {classes - 1} each")
         return condition
-
-    def _fit_scale(self, data: Dataset) -> Dataset:
-        self.standardise.fit(data.x)
-        return data
 
 
 def inverse_steps(dims: int, steps: int, width: int, activation: Activation) -> Chain:

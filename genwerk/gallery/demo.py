@@ -12,7 +12,7 @@ from genwerk import recipes, tasks
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, open_data, phases
-from genwerk.modalities.pictures import scatter, write_examples
+from genwerk.modalities.pictures import scatter
 from genwerk.runs.run import Training
 
 RUNS = {
@@ -49,16 +49,17 @@ def show(model: Model, training: Training, out: Path, seed: int) -> list[Path]:
     splits = training.splits
     spec, origin = splits.spec, {"recipe": training.name, "run": training.path.name, "seed": seed}
     stem = f"{training.name}-{splits.settings.source}"
-    if spec.kind == "table":
+    if spec.modality.has_columns:
         groups = {"data": splits.test.x[:1000], "samples": tasks.sample(model, 1000, seed=seed).x}
         return [scatter(out / f"{stem}-samples.png", groups, origin, names=spec.columns)]
-    pictures = [write_examples(out / f"{stem}-samples", tasks.sample(model, 64, seed=seed), spec, origin)]
+    write = spec.modality.write
+    pictures = [write(out / f"{stem}-samples", tasks.sample(model, 64, seed=seed), origin)]
     if splits.settings.source == "phases":
         ends = [Batch(phases.draw(torch.tensor([fraction]))) for fraction in (0.5, 1.0)]
         way = tasks.interpolate(model, ends[0], ends[1], 9)
-        pictures.append(write_examples(out / f"{stem}-half-to-full", Batch(way.flatten(0, 1)), spec, origin, 9))
+        pictures.append(write(out / f"{stem}-half-to-full", Batch(way.flatten(0, 1)), origin, 9))
     else:
         test = splits.test.batch(slice(8))
         way = tasks.interpolate(model, Batch(test.x[:4]), Batch(test.x[4:]), 9)
-        pictures.append(write_examples(out / f"{stem}-between", Batch(way.flatten(0, 1)), spec, origin, 9))
+        pictures.append(write(out / f"{stem}-between", Batch(way.flatten(0, 1)), origin, 9))
     return pictures

@@ -28,8 +28,6 @@ WRITTEN = (*IMAGES, *SOUNDS, ".csv", ".npz")
 """Ends of names that say what is to be written; any other belongs to the name."""
 LARGEST_SHEET = 4096
 """Most examples that are shown, or heard, in one file."""
-PAUSE = 0.2
-"""Seconds of silence between the sounds of one file."""
 
 
 def grid(images: Tensor, columns: int | None = None, *, gap: int = 1, scale: int | None = None) -> Tensor:
@@ -57,29 +55,7 @@ def named(path: Path, end: str) -> Path:
     return path.with_suffix(end) if path.suffix.lower() in WRITTEN else path.with_name(path.name + end)
 
 
-def write_examples(
-    stem: Path, batch: Batch, spec: DataSpec, origin: Mapping[str, Any], columns: int | None = None
-) -> Path:
-    """Write examples as what they are: a sheet of images, a scatter plot of a 2-D table, or a CSV; returns the file.
-
-    Sounds are written one after the other into one file, with a picture of their waves beside it. Where the batch has a
-    target, each example stands above (or before) its target.
-    """
-    if spec.kind == "image":
-        return write_image(_as(stem, IMAGES), sheet(batch, columns), origin)
-    if spec.kind == "audio":
-        drawn = Batch(waves(batch.x), target=None if batch.target is None else waves(batch.target))
-        path = _as(stem, SOUNDS)
-        write_image(named(path, ".waves.png"), sheet(drawn, columns), origin)
-        heard = batch.x if batch.target is None else torch.stack([batch.x, batch.target], 1).flatten(0, 1)
-        return write_sound(path, in_turn(heard, round(PAUSE * spec.sample_rate)), spec.sample_rate, origin)
-    if spec.kind == "table" and spec.dims == 2:
-        groups = {"examples": batch.x} if batch.target is None else {"originals": batch.x, "made": batch.target}
-        return scatter(_as(stem, (".png",)), groups, origin, names=spec.columns)
-    return write_table(_as(stem, (".csv",)), [batch.x if batch.target is None else batch.target], spec)
-
-
-def _as(stem: Path, ends: Sequence[str]) -> Path:
+def ending(stem: Path, ends: Sequence[str]) -> Path:
     """``stem`` where it ends as one of ``ends``, else with the first of them."""
     return stem if stem.suffix.lower() in ends else named(stem, ends[0])
 

@@ -39,7 +39,7 @@ class Likelihood(nn.Module, ABC):
 
     def __init__(self, spec: DataSpec, parameters_per_value: int = 1) -> None:
         super().__init__()
-        if spec.kind == "text":
+        if not spec.modality.numeric:
             raise ValueError("these likelihoods are of numbers, not of text; choose a family made for text")
         self.spec = spec
         self.parameters_shape = (parameters_per_value * spec.shape[0], *spec.shape[1:])
@@ -65,7 +65,7 @@ class Likelihood(nn.Module, ABC):
         return by_value.flatten(-len(self.spec.shape)).sum(-1)
 
     def _in_range(self, x: Tensor) -> Tensor:
-        return {"image": x.clamp(0, 1), "audio": x.clamp(-1, 1)}.get(self.spec.kind, x)
+        return self.spec.modality.clamp(x)
 
 
 class Bernoulli(Likelihood):
@@ -76,7 +76,7 @@ class Bernoulli(Likelihood):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
-        if spec.kind != "image":
+        if not spec.modality.has_levels:
             raise ValueError(
                 f"the Bernoulli likelihood is for images; for this {spec.kind} take --model.likelihood gaussian"
             )
@@ -112,13 +112,13 @@ class Gaussian(Likelihood):
             raise ValueError(f"--model.sigma is {sigma}; it must be above 0, or one of learned, each")
         self.sigma = sigma
         if sigma == "learned":
-            self.raw_sigma = nn.Parameter(torch.tensor(log(0.25) if spec.kind == "image" else 0.0))
-        image = spec.kind == "image"
-        self.scored = "pixels spread uniformly over their level" if image else "values as they are"
-        self.level = 1 / (spec.levels - 1) if image else 1.0
+            self.raw_sigma = nn.Parameter(torch.tensor(log(0.25) if spec.modality.has_levels else 0.0))
+        self.levelled = spec.modality.has_levels
+        self.scored = "pixels spread uniformly over their level" if self.levelled else "values as they are"
+        self.level = 1 / (spec.levels - 1) if self.levelled else 1.0
 
     def observe(self, x: Tensor, u: Tensor) -> Tensor:
-        return x + (u - 0.5) * self.level if self.spec.kind == "image" else x
+        return x + (u - 0.5) * self.level if self.levelled else x
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         mean, log_sigma = self._split(parameters)
@@ -152,7 +152,7 @@ class DiscretisedLogistic(Likelihood):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
-        if spec.kind != "image":
+        if not spec.modality.has_levels:
             raise ValueError(
                 f"the logistic likelihood is for images; for this {spec.kind} take --model.likelihood gaussian"
             )

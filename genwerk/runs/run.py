@@ -23,7 +23,6 @@ from genwerk.core.printable import printable
 from genwerk.data import DataConfig, Splits, open_data
 from genwerk.data.parts import changed
 from genwerk.evaluation.report import Report, evaluate, judge
-from genwerk.modalities.pictures import write_examples
 from genwerk.runs import store
 from genwerk.runs.card import card, flat
 from genwerk.runs.store import Change, Origin
@@ -396,7 +395,7 @@ class Recorder:
                     if link.is_symlink():  # what it leads to may be somebody's
                         link.unlink()
                 spec = self.training.splits.spec
-                self._line(event, what, {}, file=write_examples(stem, batch, spec, origin).name)
+                self._line(event, what, {}, file=spec.modality.write(stem, batch, origin).name)
             case Saved(path=path, best=best):
                 self._line(event, "saved", {}, file=path.name, best=best)
             case StageDone(converged=converged, choice=choice):

@@ -16,7 +16,7 @@ from genwerk.data.dataset import Dataset
 from genwerk.families.autoencoder import Autoencoder, AutoencoderConfig, corrupt
 from genwerk.nn.conv import ConvDecoder, ConvEncoder, halvings
 from genwerk.nn.mlp import ACTIVATIONS, MLPDecoder, MLPEncoder
-from genwerk.nn.standardise import Standardise
+from genwerk.nn.units import Standardise
 from genwerk.recipes import find
 from genwerk.recipes.autoencoder import conv_widths
 from genwerk.training.settings import TrainConfig
@@ -144,7 +144,7 @@ def test_tables_are_corrupted_in_standard_units(corruption: Any) -> None:
 
 def test_tables_are_standardised_whatever_their_units() -> None:
     x = torch.randn(2_000, 5) * torch.tensor([1e-3, 1.0, 50.0, 1e4, 0.0]) + torch.tensor([0.0, 1.0, -9.0, 1e5, 7.0])
-    scale = Standardise((5,), active=True)
+    scale = Standardise((5,))
     scale.fit(x)
     y = scale(x)
     torch.testing.assert_close(y.mean(0), torch.zeros(5), atol=1e-3, rtol=0)

@@ -22,7 +22,7 @@ from PIL import Image
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import DataConfig, Splits, open_data, sounds
 from genwerk.data.dataset import PARTS
-from genwerk.modalities.pictures import in_turn, waves, write_examples, write_sound
+from genwerk.modalities.pictures import in_turn, waves, write_sound
 
 RATE = 8000
 RNG = np.random.default_rng(0)
@@ -483,7 +483,7 @@ SPEC = DataSpec(kind="audio", shape=(1, 50), sample_rate=100)
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ""])
 def test_examples_are_written_one_after_the_other_with_silence_between(tmp_path, suffix):
     x = torch.from_numpy(RNG.uniform(-1, 1, (3, 1, 50))).float()
-    path = write_examples(tmp_path / f"out{suffix}", Batch(x), SPEC, {"seed": 3})
+    path = SPEC.modality.write(tmp_path / f"out{suffix}", Batch(x), {"seed": 3})
     assert path.suffix == (suffix or ".wav")
     with soundfile.SoundFile(path) as file:
         assert (file.samplerate, file.subtype) == (100, "PCM_16")
@@ -498,7 +498,7 @@ def test_examples_are_written_one_after_the_other_with_silence_between(tmp_path,
 
 def test_a_target_follows_its_example(tmp_path):
     x = torch.full((2, 1, 50), 0.25)
-    path = write_examples(tmp_path / "out", Batch(x, target=2 * x), SPEC, {})
+    path = SPEC.modality.write(tmp_path / "out", Batch(x, target=2 * x), {})
     got = soundfile.read(path)[0]
     assert got[[0, 70, 140, 210]] == pytest.approx([0.25, 0.5, 0.25, 0.5], abs=1e-4)
 

@@ -22,7 +22,7 @@ from genwerk.nn.flows.check import Broken, check_transform, mass
 from genwerk.nn.flows.conditioner import ContextAffine, DenseConditioner
 from genwerk.nn.flows.coupling import Checkerboard, Coupling, Halves, Interleaved, Split
 from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
-from genwerk.nn.flows.preprocessing import Columns, Pixels, make_surface
+from genwerk.nn.flows.preprocessing import Columns, Pixels
 from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Transform
 from genwerk.recipes import find
 from genwerk.training.settings import from_json, to_json
@@ -333,7 +333,7 @@ def test_a_column_that_never_changes_is_refused() -> None:
 )
 def test_names_are_refused(spec: DataSpec) -> None:
     with pytest.raises(ValueError, match="names"):
-        make_surface(spec)
+        spec.modality.preprocessing()
 
 
 # --- a whole flow -----------------------------------------------------------------------------------------------------

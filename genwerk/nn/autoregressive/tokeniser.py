@@ -119,15 +119,3 @@ class MuLaw(Tokeniser):
 
     def known(self, mask: Tensor) -> Tensor:
         return mask[:, 0]
-
-
-def make_symbols(spec: DataSpec, binarise: Binarise = "none") -> Tokeniser:
-    """The symbols that data of ``spec`` are made of; ``binarise`` is for grey images."""
-    if binarise != "none" and (spec.kind != "image" or spec.shape[0] != 1 or spec.nominal):
-        raise ValueError(f"only grey images can be binarised, not {spec}; take --model.binarise none")
-    match spec.kind:
-        case "image":
-            return Colours(spec) if spec.palette else Pixels(spec, binarise)
-        case "audio":
-            return MuLaw(spec)
-    raise ValueError(f"an autoregressive model of images or sound cannot take {spec}")

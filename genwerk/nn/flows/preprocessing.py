@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genwerk.core.noise import own_uniform
 from genwerk.core.spec import DataSpec
 from genwerk.nn.flows.transform import Transformed, summed
-from genwerk.nn.standardise import Standardise
+from genwerk.nn.units import Standardise
 
 Squash = Literal["none", "logit"]
 
@@ -49,7 +49,7 @@ class Columns(Preprocessing):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.standardise = Standardise(spec.shape, active=True)
+        self.standardise = Standardise(spec.shape)
 
     def forward(self, x: Tensor, u: Tensor | None = None) -> Transformed:
         return self.standardise(x), torch.as_tensor(self.standardise.log_det()).expand(len(x))
@@ -124,17 +124,3 @@ class Sounds(Preprocessing):
 
     def inverse(self, y: Tensor) -> Tensor:
         return y.clamp(-1, 1)
-
-
-def make_surface(spec: DataSpec, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
-    """The surface of data of ``spec``; ``squash`` and ``edge`` are for images."""
-    if spec.kind == "text" or spec.nominal or spec.palette:
-        raise ValueError(
-            f"a flow describes numbers and these data are names ({spec}); take the recipe pixelcnn for them"
-        )
-    match spec.kind:
-        case "table":
-            return Columns(spec)
-        case "audio":
-            return Sounds()
-    return Pixels(spec, squash, edge)

@@ -1,0 +1,168 @@
+"""What Genwerk knows of a kind of data, as one object: a :class:`Modality`, which `DataSpec.modality` gives.
+
+The kinds that are built in stand in :mod:`genwerk.modalities`, one class each; a class of your own is known as soon as
+it is defined.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from genwerk.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from genwerk.core.spec import Batch, DataSpec
+    from genwerk.nn.autoregressive.tokeniser import Binarise, Tokeniser
+    from genwerk.nn.flows.preprocessing import Preprocessing, Squash
+    from genwerk.nn.units import NetworkUnits
+
+MODALITIES: dict[str, type[Modality]] = {}
+"""Every modality by the ``kind`` under which a :class:`DataSpec` stores it."""
+
+
+class Modality(ABC):
+    """A kind of data, bound to the ``spec`` of one data set.
+
+    A subclass registers itself by ``class Graph(Modality, kind="graph")`` and says what differs from numbers without a
+    fixed range, each in a unit of its own. Families and commands ask for these properties and never for a kind by name.
+    """
+
+    kind: ClassVar[str]
+    plural: ClassVar[str] = "examples"
+    """What several examples are called."""
+    numeric: ClassVar[bool] = True
+    """Whether values are numbers, near to each other or far, and not names."""
+    has_levels: ClassVar[bool] = False
+    """Whether every value is one of ``spec.levels`` equally spaced numbers from 0 to 1, with a probability."""
+    has_columns: ClassVar[bool] = False
+    """Whether every value has a meaning, a unit and often a name of its own, so that an average of examples is none."""
+    is_grid: ClassVar[bool] = False
+    """Whether an example has shape (c, h, w) with neighbours in two directions, for convolutional networks."""
+    is_sequence: ClassVar[bool] = False
+    """Whether an example has shape (channels, time) and is made in order of time."""
+    shares_scale: ClassVar[bool] = False
+    """Whether all values have one unit, of which nothing is known beforehand."""
+    range: ClassVar[tuple[float, float] | None] = None
+    """Least and greatest value; None where there is no bound."""
+    learned_features: ClassVar[bool] = False
+    """Whether distances are measured in the features of a network trained for it, and not in :meth:`features`."""
+    one_per_file: ClassVar[bool] = False
+    """Whether an example makes a file by itself, for a person to look at or to hear."""
+    endings: tuple[str, ...] = ()
+    """Ends of names of the files that :meth:`write` writes, the usual one first; empty where it is only .csv."""
+
+    def __init_subclass__(cls, *, kind: str | None = None, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if kind is not None:
+            cls.kind = kind
+            MODALITIES[kind] = cls
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.spec = spec
+
+    # --- meaning and storage ------------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> str:
+        """Shape of an example as a person reads it."""
+        return "x".join(map(str, self.spec.shape))
+
+    def describe(self) -> list[str]:
+        """What an example is, and what else is particular to it, in a few words each."""
+        return [f"{self.kind} {self.size}"]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of examples in their units."""
+        return torch.get_default_dtype()
+
+    def from_stored(self, x: Tensor) -> Tensor:
+        """Examples in their units, of rows as a data set stores them; rows in their units already stay as they are."""
+        return x
+
+    def to_stored(self, x: Tensor) -> Tensor:
+        """Rows for a data set to store, of examples in their units."""
+        return x
+
+    def clamp(self, x: Tensor) -> Tensor:
+        """``x`` brought into the range of the data, where they have one."""
+        return x if self.range is None else x.clamp(*self.range)
+
+    @abstractmethod
+    def made_up(self, n: int, generator: torch.Generator) -> Tensor:
+        """``n`` examples at random as a data set stores them, neighbouring values alike: for tests."""
+
+    # --- networks -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def units(self, *, centred: bool = True) -> NetworkUnits:
+        """The way to the units in which networks work and back: about zero, or, unless ``centred``, as data that have
+        a range are."""
+
+    def tokeniser(self, binarise: Binarise = "none") -> Tokeniser:
+        """The symbols that autoregressive models emit for these data; ``binarise`` is for grey images."""
+        raise ValueError(f"an autoregressive model of images or sound cannot take {self.spec}")
+
+    def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
+        """The way to the whole line, on which flows work, and back; ``squash`` and ``edge`` are for images."""
+        raise ValueError(
+            f"a flow describes numbers and these data are names ({self.spec}); take the recipe pixelcnn for them"
+        )
+
+    # --- figures ------------------------------------------------------------------------------------------------------
+
+    def bits_per_dim(self, nats: float, scored: str = "") -> tuple[float | None, str]:
+        """Bits per dimension of ``nats`` an example, with the derivation; None where that has no meaning.
+
+        ``scored`` says what the likelihood is of, where that is not the data as stored.
+        """
+        return None, f"nats of {scored or 'the density in the units of the data'}"
+
+    def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]] | None:
+        """What distances are measured in, by all training examples ``x``: its name, the map from examples to rows of
+        features with shape (n, d), and the numbers it depends on. None where nobody knows or they are learned."""
+        return None
+
+    def scale(self, x: Tensor) -> Tensor | float:
+        """What differences are divided by before they are averaged, by all training examples ``x``."""
+        return 1.0
+
+    def noise_range(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Between what the uniform noise lies that knows nothing of the data: by default the range of ``x``."""
+        return x.amin(0), x.amax(0)
+
+    # --- what a person types and gets ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
+        """Which values ``known`` names, boolean with shape (1, *spec.shape), or a BadInput that says what it may be.
+
+        ``read`` gives the example in a file.
+        """
+
+    @abstractmethod
+    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+        """Write examples into one file as what they are; returns the file, ``stem`` with an end where it has none.
+
+        Where the batch has a target, each example stands above (or before) its target, in ``columns``.
+        """
+
+    def write_one(self, stem: Path, x: Tensor, origin: Mapping[str, Any]) -> Path:
+        """Write one example with shape (*spec.shape), where ``one_per_file``."""
+        raise BadInput(f"{self.plural} are not written one to a file")
+
+
+def modality_of(spec: DataSpec) -> Modality:
+    """The modality of ``spec``; a BadInput names those that there are."""
+    if spec.kind not in MODALITIES:
+        importlib.import_module("genwerk.modalities")
+    if spec.kind not in MODALITIES:
+        raise BadInput(f"there is no kind of data {spec.kind!r}; there are {', '.join(sorted(MODALITIES))}")
+    return MODALITIES[spec.kind](spec)

@@ -1,0 +1,92 @@
+"""Sounds: samples in time, in [-1, 1]."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genwerk.core.errors import BadInput
+from genwerk.core.modality import Modality
+from genwerk.core.spec import FULL_SCALE, Batch
+from genwerk.modalities.pictures import SOUNDS, ending, in_turn, named, sheet, waves, write_image, write_sound
+from genwerk.nn.autoregressive.tokeniser import Binarise, MuLaw, Tokeniser
+from genwerk.nn.flows.preprocessing import Preprocessing, Sounds, Squash
+from genwerk.nn.units import NetworkUnits, SoundUnits
+
+SPANS = {"first-half": (0.0, 0.5), "last-half": (0.5, 1.0)}
+"""What each half of a sound spans, as fractions of its length."""
+PAUSE = 0.2
+"""Seconds of silence between the sounds of one file."""
+
+
+class Audio(Modality, kind="audio"):
+    """Float32 in [-1, 1] with shape (channels, time), stored as int16 samples, -32767 to 32767."""
+
+    plural = "sounds"
+    is_sequence = one_per_file = True
+    range = (-1.0, 1.0)
+    endings = SOUNDS
+
+    def describe(self) -> list[str]:
+        return [*super().describe(), *([f"{self.spec.sample_rate} Hz"] if self.spec.sample_rate else [])]
+
+    def from_stored(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.int16:
+            return x
+        return x.to(torch.get_default_dtype()).div_(FULL_SCALE)
+
+    def to_stored(self, x: Tensor) -> Tensor:
+        return x.clamp(-1, 1).mul(FULL_SCALE).round().to(torch.int16)
+
+    def made_up(self, n: int, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(n, *self.spec.shape, generator=generator).cumsum(-1)
+        return noise / noise.abs().amax()
+
+    def units(self, *, centred: bool = True) -> NetworkUnits:
+        return SoundUnits()
+
+    def tokeniser(self, binarise: Binarise = "none") -> Tokeniser:
+        if binarise != "none":
+            raise ValueError(f"only grey images can be binarised, not {self.spec}; take --model.binarise none")
+        return MuLaw(self.spec)
+
+    def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
+        return Sounds()
+
+    def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
+        """A half, or the first seconds."""
+        mask = torch.zeros(1, *self.spec.shape, dtype=torch.bool)
+        mask[..., self._span(known)] = True
+        return mask
+
+    def _span(self, known: str) -> slice:
+        """The samples that ``known`` names."""
+        length, rate = self.spec.shape[-1], self.spec.sample_rate
+        if known in SPANS:
+            start, stop = SPANS[known]
+            return slice(round(start * length), round(stop * length))
+        if not (seconds := re.fullmatch(r"(\d*\.?\d+)s", known)):
+            raise BadInput(f"--known is {known!r}; expected {', '.join(SPANS)}, or the first seconds, such as 0.25s")
+        stop = round(float(seconds[1]) * rate)
+        if not 0 < stop < length:
+            raise BadInput(
+                f"--known {known} is {stop:,} samples of {length:,} ({length / rate:.3g} s); some must be known and "
+                "some not"
+            )
+        return slice(stop)
+
+    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+        """One sound after the other, with a picture of their waves beside the file."""
+        drawn = Batch(waves(batch.x), target=None if batch.target is None else waves(batch.target))
+        path = ending(stem, SOUNDS)
+        write_image(named(path, ".waves.png"), sheet(drawn, columns), origin)
+        heard = batch.x if batch.target is None else torch.stack([batch.x, batch.target], 1).flatten(0, 1)
+        return write_sound(path, in_turn(heard, round(PAUSE * self.spec.sample_rate)), self.spec.sample_rate, origin)
+
+    def write_one(self, stem: Path, x: Tensor, origin: Mapping[str, Any]) -> Path:
+        return write_sound(stem.with_suffix(SOUNDS[0]), x, self.spec.sample_rate, origin)

@@ -1,0 +1,45 @@
+"""Codes of an autoencoder, as data for the models that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genwerk.core.modality import Modality
+from genwerk.core.spec import Batch
+from genwerk.modalities.pictures import ending, write_table
+from genwerk.modalities.table import column_mask
+from genwerk.nn.flows.preprocessing import Preprocessing, Squash
+from genwerk.nn.units import NetworkUnits
+
+
+class Latent(Modality, kind="latent"):
+    """Floats of any scale with shape (c, h, w)."""
+
+    plural = "latents"
+    is_grid = shares_scale = True
+
+    @property
+    def size(self) -> str:
+        return "x".join(map(str, self.spec.shape[1:] + self.spec.shape[:1]))
+
+    def made_up(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(n, *self.spec.shape, generator=generator).cumsum(-1)
+
+    def units(self, *, centred: bool = True) -> NetworkUnits:
+        return NetworkUnits()
+
+    def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
+        raise ValueError(f"a flow of {self.spec} is not known; take a diffusion model for it")
+
+    def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
+        """Columns of the grid by number, joined by commas."""
+        return column_mask(known, tuple(map(str, range(self.spec.shape[-1]))), self.spec.shape)
+
+    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+        """A table of the numbers, of the targets where there are any."""
+        return write_table(ending(stem, (".csv",)), [batch.x if batch.target is None else batch.target])

@@ -1,0 +1,48 @@
+"""Texts: token ids in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genwerk.core.modality import Modality
+from genwerk.core.spec import Batch
+from genwerk.modalities.pictures import ending, write_table
+from genwerk.modalities.table import column_mask
+from genwerk.nn.units import NetworkUnits
+
+
+class Text(Modality, kind="text"):
+    """Token ids, int64 with shape (length,), stored as int32."""
+
+    plural = "texts"
+    numeric = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.int64
+
+    def from_stored(self, x: Tensor) -> Tensor:
+        return x.long()
+
+    def to_stored(self, x: Tensor) -> Tensor:
+        return x.to(torch.int32)
+
+    def made_up(self, n: int, generator: torch.Generator) -> Tensor:
+        most = 1 if self.spec.vocabulary is None else self.spec.vocabulary.size
+        return torch.randint(most, (n, *self.spec.shape), generator=generator, dtype=torch.int32)
+
+    def units(self, *, centred: bool = True) -> NetworkUnits:
+        return NetworkUnits()
+
+    def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
+        """Places in the text by number, joined by commas."""
+        return column_mask(known, tuple(map(str, range(self.spec.dims))), self.spec.shape)
+
+    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+        """A table of token ids, of the targets where there are any."""
+        return write_table(ending(stem, (".csv",)), [batch.x if batch.target is None else batch.target])

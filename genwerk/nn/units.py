@@ -1,0 +1,156 @@
+"""Data in their own units to the units of networks, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from genwerk.core.spec import DataSpec
+
+if TYPE_CHECKING:
+    from genwerk.data.dataset import Dataset
+
+
+class NetworkUnits(nn.Module):
+    """y of x and x of y: here the same, in the subclasses what each kind of data takes."""
+
+    def fit(self, x: Tensor) -> None:
+        """Take what is needed from all training examples as they are stored."""
+
+    def fitted(self, data: Dataset) -> Dataset:
+        """``data`` as they are, after a :meth:`fit` to them: what a stage begins with."""
+        self.fit(data.x)
+        return data
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """The example at ``y``, within the range of the data."""
+        return y
+
+    def squash(self, raw: Tensor) -> Tensor:
+        """A network's raw output brought into the range that y has, where there is one."""
+        return raw
+
+    def log_det(self) -> Tensor | float:
+        """log |dy/dx|, the same for every example: log p(x) = log p(y) + log_det."""
+        return 0.0
+
+
+class PixelUnits(NetworkUnits):
+    """Pixels in [0, 1], as they are; an output is their logit."""
+
+    def squash(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid()
+
+
+class CentredPixels(NetworkUnits):
+    """Pixels from [0, 1] to [-1, 1]; ``dims`` of them are in an example."""
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * x - 1
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return (y.clamp(-1, 1) + 1) / 2
+
+    def squash(self, raw: Tensor) -> Tensor:
+        return raw.tanh()
+
+    def log_det(self) -> Tensor | float:
+        return self.dims * log(2)
+
+
+class SoundUnits(NetworkUnits):
+    """Sound as it is, in [-1, 1]."""
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y.clamp(-1, 1)
+
+    def squash(self, raw: Tensor) -> Tensor:
+        return raw.tanh()
+
+
+class Standardise(NetworkUnits):
+    """y = (x - mean) / std by column, with statistics that :meth:`fit` takes from the training data.
+
+    Examples of a table are float64, networks are not. What is between them is here alone: values near a large offset
+    (times, coordinates, identifiers) are apart by less than float32 tells, and their standardised values are not. So x
+    is float64, as are the statistics, and y has the precision of the networks around it. Before a fit y = x. A column
+    that never changes keeps its unit.
+    """
+
+    mean: Tensor
+    std: Tensor
+    precision: Tensor
+    """Empty; it follows a model to another device and precision."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(*shape, dtype=torch.float64))
+        self.register_buffer("std", torch.ones(*shape, dtype=torch.float64))
+        self.register_buffer("precision", torch.empty(0), persistent=False)
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        """Take mean and standard deviation from all rows of ``x``, with shape (n, *shape)."""
+        chunks = x.split(65_536)
+        mean = torch.stack([chunk.double().sum(0) for chunk in chunks]).sum(0) / len(x)
+        variance = torch.stack([(chunk.double() - mean).square().sum(0) for chunk in chunks]).sum(0) / len(x)
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(x.amin(0) == x.amax(0), 1.0, variance.sqrt()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) / self.std).to(self.precision.dtype)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """x = mean + std * y, in float64."""
+        return self.mean + self.std * y
+
+    def log_det(self) -> Tensor | float:
+        return -self.std.log().sum().to(self.precision.dtype)
+
+
+class Centred(nn.Module):
+    """What denoisers work on: data in their centred units, and latents at the scale that latent diffusion gives them.
+
+    ``scale`` is 1 / the standard deviation over all values of data whose modality :attr:`shares_scale`; nothing is
+    subtracted from them. The units of the modality are called ``columns``, as in runs of format 1.
+    """
+
+    scale: Tensor
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.dims, self.shared = spec.dims, spec.modality.shares_scale
+        self.columns = spec.modality.units()
+        if self.shared:
+            self.register_buffer("scale", torch.ones(()))
+
+    @torch.no_grad()
+    def fitted(self, data: Dataset) -> Dataset:
+        """``data`` as they are, after what is needed was taken from all of them."""
+        self.columns.fit(data.x)
+        if self.shared:
+            self.scale.copy_(1 / data.x.double().std())
+        return data
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.columns(x)
+        return y * self.scale if self.shared else y
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """The example at ``y``, brought into the range of the data."""
+        return self.columns.inverse(y / self.scale if self.shared else y)
+
+    def log_det(self) -> Tensor | float:
+        """log |dy/dx|: log p(x) = log p(y) + log_det."""
+        return self.columns.log_det() + (self.dims * self.scale.log() if self.shared else 0.0)
