@@ -40,7 +40,7 @@ def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe with its model after a few rounds, in evaluation mode."""
+    """A recipe, data that are made up for it, and its model."""
 
     entry: Entry
     recipe: Recipe
@@ -107,13 +107,19 @@ def short(config: Config) -> Config:
     return replace(config, **{name: min(rounds, ROUNDS) for name, rounds in said.items()})
 
 
-@cache
-def case(name: str) -> Case:
+def prepared(name: str) -> Case:
+    """A recipe with made-up data and a fresh model."""
     entry = REGISTRY[name]
     recipe = entry.make(entry.spec)
     train = replace(
         recipe.train, rounds=ROUNDS, batch_size=min(recipe.train.batch_size, 8), sample_every=0, save_every=0
     )
     recipe = replace(recipe, train=train, model=short(recipe.model))
-    data = made_up(entry.spec)
-    return Case(entry, recipe, data, Trainer(fresh(recipe, entry.spec), data, train).fit())
+    return Case(entry, recipe, made_up(entry.spec), fresh(recipe, entry.spec))
+
+
+@cache
+def case(name: str) -> Case:
+    """A recipe with its model after a few rounds, in evaluation mode."""
+    fresh = prepared(name)
+    return replace(fresh, model=Trainer(fresh.model, fresh.data, fresh.recipe.train).fit())

@@ -441,33 +441,36 @@ def test_the_recipe_says_what_it_is(case: Case) -> None:
 WORKER = """
 import sys, torch
 sys.path.insert(0, {tests!r})
-from cases import REGISTRY, Trainer, case, double_precision, fresh, store_end, unmagnified
+from cases import REGISTRY, Case, Trainer, double_precision, fresh, prepared, store_end, unmagnified
 from genwerk.training import runtime
 place = runtime.start("cpu")
-for name in sorted(REGISTRY):
-    c = case(name)
-    if c.couples_over_processes:
-        continue
+alone = runtime.Runtime(torch.device("cpu"))
+chosen = [c for c in map(prepared, sorted(REGISTRY)) if not c.couples_over_processes]
+
+def learn(c, runtime):
     with double_precision():
         settings = unmagnified(c.recipe.train, rounds=2)
-        model = Trainer(fresh(c.recipe, c.entry.spec), c.double, settings, runtime=place).fit()
+        return Trainer(fresh(c.recipe, c.entry.spec), c.double, settings, runtime=runtime).fit()
+
+for i, c in enumerate(chosen):
+    together = learn(c, place)
     if place.main:
-        store_end({out!r}, name, model)
+        store_end({out!r} + "/2", c.entry.name, together)
+    if i % 2 == place.rank:
+        store_end({out!r} + "/1", c.entry.name, learn(c, alone))
 place.barrier()
 runtime.finish()
 """
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    for processes in (1, 2):
-        (tmp_path / str(processes)).mkdir()
-        script = tmp_path / f"worker{processes}.py"
-        script.write_text(WORKER.format(tests=str(Path(__file__).parent), out=str(tmp_path / str(processes))))
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        done = subprocess.run(
-            [*command, str(script)], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-        )
-        assert done.returncode == 0, done.stderr[:3000] + done.stderr[-1000:]
+    for processes in "12":
+        (tmp_path / processes).mkdir()
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER.format(tests=str(Path(__file__).parent), out=str(tmp_path)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[:3000] + done.stderr[-1000:]
     one, two = (sorted((tmp_path / n).glob("*.pt")) for n in "12")
     assert [p.name for p in one] == [p.name for p in two]
     assert one
