@@ -82,9 +82,8 @@ class Listener(Model):
         logits: Tensor = self.body(x)
         return logits
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        yield Turn("model", self.shifted, draw(), draw.uniform())
-        return None
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        yield Turn("model", self.shifted, stream.next_batch(), stream.uniform())
 
     def shifted(self, batch: Batch, shift: Tensor) -> Loss:
         """Cross-entropy, in nats, of sounds that are shifted by as much as numbers uniform on [0, 1) say."""

@@ -27,41 +27,50 @@ Loss = tuple[Tensor, Metrics]
 """A scalar to descend, averaged over the examples, and what to report beside it (averaged likewise)."""
 
 
-class Turn:
-    """One player's move: ``loss(*data)`` is descended by ``player``'s optimiser.
+Rows = Tensor | Batch | None
+"""Data with one row an example; None where there are none."""
 
-    ``data`` are tensors or batches with one row an example (split into micro-batches along the rows) and anything else
-    that ``loss`` needs (passed on whole). A ``player`` of None only reports: no gradient, no step, nobody frozen.
+
+class Turn:
+    """One player's move: ``loss(*rows, **whole)`` is descended by ``player``'s optimiser.
+
+    ``rows`` are tensors and batches with one row an example, all of the same length, which micro-batches cut; one that
+    this turn does not have is None. ``whole`` is what the loss needs besides, passed on as it is. A ``player`` of None
+    only reports: no gradient, no step, nobody frozen.
 
     A loss that couples the examples of a batch (a contrast, say) gives ``features``, which takes each by itself:
-    ``loss(*features(*data))`` is descended, with the rows of all micro-batches and processes before the one ``loss``.
-    What couples them otherwise is declared by :attr:`Model.couples`.
+    ``loss(*features(*rows, **whole))`` is descended, with the rows of all micro-batches and processes before the one
+    ``loss``. What couples them otherwise is declared by :attr:`Model.couples`.
     """
 
-    __slots__ = ("data", "features", "loss", "player")
+    __slots__ = ("features", "loss", "player", "rows", "whole")
 
     def __init__(
         self,
         player: str | None,
         loss: Callable[..., Loss],
-        *data: Any,
+        /,
+        *rows: Rows,
         features: Callable[..., Sequence[Tensor]] | None = None,
+        **whole: Any,
     ) -> None:
-        self.player, self.loss, self.data, self.features = player, loss, data, features
+        self.player, self.loss, self.rows, self.features, self.whole = player, loss, rows, features, whole
 
 
-Turns = Generator[Turn, Metrics, bool | None]
+Turns = Generator[Turn, Metrics, None]
 """One round of an algorithm. The value of each ``yield`` is that turn's metrics, averaged over micro-batches and ranks,
-after the player's step. Returning True ends the stage: the algorithm has converged."""
+after the player's step."""
 
 
 class TrainingStream(Noise, Protocol):
-    """The training stream: a call returns the next batch; the noise methods give numbers for that batch's examples."""
+    """The training stream: its next batch, and noise for that batch's examples."""
 
     batch_size: int
     """Examples of a batch, over all processes."""
 
-    def __call__(self) -> Batch: ...
+    def next_batch(self) -> Batch:
+        """The next ``batch_size`` examples, or this process's part of them."""
+        ...
 
 
 class Player(Protocol):
@@ -89,7 +98,7 @@ class Stage:
     ``data`` turns the training data into what this stage draws from (codes of an autoencoder, for example); it is
     called once when the stage begins, and again on resume, so it must depend on the model's state and its input alone.
     ``batch_size`` None takes the run's; 0 draws all examples at once. Where a stage ``continues`` the one before,
-    learning rates follow one schedule over both.
+    learning rates follow one schedule over both. ``converged`` is asked after each round: True ends the stage early.
 
     A stage is judged by held-out figures of the ``part`` of the model that it trains (None: the whole), on held-out
     data as that part ``sees`` them (None: as they are), which changes nothing in the model. ``judged`` is False where
@@ -105,6 +114,7 @@ class Stage:
     part: Model | None = None
     sees: Callable[[Dataset], Dataset] | None = None
     judged: bool = True
+    converged: Callable[[], bool] | None = None
 
 
 def schedule(stages: Sequence[Stage], index: int) -> tuple[int, int]:
@@ -156,10 +166,9 @@ class Model(nn.Module, ABC):
         """The objective on one batch, for families whose algorithm is to descend one."""
         raise NotImplementedError(f"{type(self).__name__} defines neither loss() nor turns()")
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """One round of the training algorithm."""
-        yield Turn("model", self.loss, draw())
-        return None
+        yield Turn("model", self.loss, stream.next_batch())
 
     def stages(self, rounds: int) -> Sequence[Stage]:
         """The parts of training; ``rounds`` is the length asked for in the settings."""

@@ -15,7 +15,7 @@ from genwerk.data.dataset import Dataset
 class Stream:
     """Batches of ``data`` in the order f(seed, epoch, i), with the noise that goes with them.
 
-    A call returns this rank's rows of the next ``batch_size`` examples (0: all of them, as they stand); a batch may
+    A batch is this rank's rows of the next ``batch_size`` examples (0: all of them, as they stand); it may
     straddle two epochs, so none is ever short. ``examples`` is the whole state: set it to go on from there. Noise is
     drawn for the examples of all ranks and each rank keeps its own, so that any number of processes sees the same
     training.
@@ -40,7 +40,7 @@ class Stream:
         """Seed the noise of the round that ``where`` identifies."""
         self._generator.manual_seed(mix(self.seed, *where))
 
-    def __call__(self) -> Batch:
+    def next_batch(self) -> Batch:
         start, self.examples = self.examples, self.examples + self.batch_size
         if self._reader is None:
             return self._read(start)

@@ -95,17 +95,16 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.standardise.inverse(self.standardise.squash(self.decoder(z)))
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        x = draw().x
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        x = stream.next_batch().x
         match self.config.corruption:
             case "none":
                 noise = None
             case "masking":
-                noise = draw.uniform(*self.spec.shape)
+                noise = stream.uniform(*self.spec.shape)
             case "gaussian":
-                noise = draw.normal(*self.spec.shape)
+                noise = stream.normal(*self.spec.shape)
         yield Turn("model", self.objective, x, noise)
-        return None
 
     def stages(self, rounds: int) -> Sequence[Stage]:
         return [Stage("train", rounds, self.turns, data=self.standardise.fitted)]

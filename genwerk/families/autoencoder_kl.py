@@ -144,17 +144,16 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
     def stages(self, rounds: int) -> Sequence[Stage]:
         return [Stage("train", rounds, partial(self.turns, start=round(self.config.start * rounds)))]
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player], start: int = 0) -> Turns:
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player], start: int = 0) -> Turns:
         """Reconstruction alone, and from round ``start`` on the game as well."""
-        x, eps = draw().x, draw.normal(*self.latent_shape)
+        x, eps = stream.next_batch().x, stream.normal(*self.latent_shape)
         if self.discriminator is None or players["model"].steps < start:
             yield Turn("model", self.reconstruction_loss, x, eps)
-            return None
+            return
         pulls = yield Turn(None, self.pulls, x, eps)
         weight = self.config.adversarial * gradient_ratio(pulls["likelihood's pull"], pulls["game's pull"])
-        yield Turn("model", self.autoencoder_loss, x, eps, weight)
+        yield Turn("model", self.autoencoder_loss, x, eps, weight=weight)
         yield Turn("discriminator", self.discriminator_loss, x, eps)
-        return None
 
     def reconstruction_loss(self, x: Tensor, eps: Tensor) -> Loss:
         """-log p(x | z) + kl KL(q(z | x) || N(0, I)), in nats an example but for a constant.

@@ -83,11 +83,10 @@ class AutoregressiveModel(Model, Samples, HasLikelihood, Completes, Traces, Auto
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        batch = draw()
-        u = draw.uniform(*self.spec.shape) if self.symbols.random else None
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        batch = stream.next_batch()
+        u = stream.uniform(*self.spec.shape) if self.symbols.random else None
         yield Turn("model", self.objective, batch, u)
-        return None
 
     def objective(self, batch: Batch, u: Tensor | None = None) -> Loss:
         """Negative log-likelihood in nats an example; ``u`` is uniform with the shape of x, where symbols are drawn."""

@@ -94,19 +94,18 @@ class BEGAN(AdversarialModel, config=BEGANConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """Section 3.3, with its symbols."""
         for player in players.values():
             player.rate = float(self.rate)
-        x, z_d, z_g = draw().x, self.latents(draw), self.latents(draw)
+        x, z_d, z_g = stream.next_batch().x, self.latents(stream), self.latents(stream)
         made = yield Turn("generator", self.generator_loss, z_g)  # L_G
-        real = yield Turn("discriminator", self.discriminator_loss, x, z_d, self.k)  # L_D
+        real = yield Turn("discriminator", self.discriminator_loss, x, z_d, k=self.k)  # L_D
         loss_x, loss_g = real["L(x)"], made["L(G(z))"]
-        report = yield Turn(None, self.standing, loss_x, loss_g)
+        report = yield Turn(None, self.standing, loss_x=loss_x, loss_g=loss_g)
         self.k.copy_(next_k(self.k, loss_x, loss_g, self.config.gamma, self.config.lambda_k))
         if self.config.patience:
             self._watch(report["M_global"], players["discriminator"].steps)
-        return None
 
     def discriminator_loss(self, x: Tensor, z: Tensor, k: Tensor) -> Loss:
         """L_D = L(x) - k L(G(z))."""

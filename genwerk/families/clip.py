@@ -122,11 +122,10 @@ class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        yield Turn("model", self.contrast, draw(), features=self.features)
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        yield Turn("model", self.contrast, stream.next_batch(), features=self.features)
         with torch.no_grad():
             self.logit_scale.clamp_(0, STEEPEST)
-        return None
 
     def loss(self, batch: Batch) -> Loss:
         """InfoNCE over the examples of ``batch``."""

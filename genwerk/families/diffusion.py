@@ -144,12 +144,11 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
             )
         return [Stage("training", rounds, self.turns, data=self.centred.fitted)]
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        batch = draw()
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        batch = stream.next_batch()
         if self.classes and batch.condition is not None:
-            batch = replace(batch, condition=batch.condition.where(draw.uniform() >= self.config.drop, self.classes))
-        yield Turn("model", self.objective, batch, draw.normal(*batch.x.shape[1:]), draw.uniform())
-        return None
+            batch = replace(batch, condition=batch.condition.where(stream.uniform() >= self.config.drop, self.classes))
+        yield Turn("model", self.objective, batch, stream.normal(*batch.x.shape[1:]), stream.uniform())
 
     @abstractmethod
     def objective(self, batch: Batch, eps: Tensor, u: Tensor) -> Loss:

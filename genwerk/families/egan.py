@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import cycle
 from typing import Literal
 
@@ -129,25 +128,23 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """One generation: variation, evaluation and selection of the generators, and then the discriminator's steps."""
-        batch, n = draw(), self.config.fitness_batches  # x ~ data
-        yield Turn("generator", self.variation, self.latents(draw), batch.condition)  # variation
-        judged = join([batch, *(draw() for _ in range(n - 1))])
-        z, u = torch.cat([self.latents(draw) for _ in range(n)]), draw.uniform(2)
+        batch, n = stream.next_batch(), self.config.fitness_batches  # x ~ data
+        yield Turn("generator", self.variation, self.latents(stream), batch.condition)  # variation
+        judged = join([batch, *(stream.next_batch() for _ in range(n - 1))])
+        z, u = torch.cat([self.latents(stream) for _ in range(n)]), stream.uniform(2)
         report = yield Turn(None, self.evaluation, judged, z)  # evaluation
         fittest, figures = self.selection(report)  # the best mu of all children, and no parent
         rows = fittest.repeat_interleave(len(self.mutations))
         players["generator"].restore(select_rows(players["generator"].snapshot(), rows))
-        known = partial(self.known_loss, report["losses"][fittest].mean(), report["gradients"][fittest].mean(0))
-        for step in range(self.config.discriminator_steps):
-            told = {} if step else figures
-            if step == 0 and n == 1:
-                yield Turn("discriminator", partial(known, told), batch, z, u)
-            else:
-                loss = partial(self.discriminator_loss, told)
-                yield Turn("discriminator", loss, draw(), self.latents(draw), draw.uniform(2))
-        return None
+        value, gradient = report["losses"][fittest].mean(), report["gradients"][fittest].mean(0)
+        if n == 1:  # the loss and its gradient on these examples are known
+            known = self.known_loss
+            yield Turn("discriminator", known, batch, z, u, value=value, gradient=gradient, figures=figures)
+        for step in range(n == 1, self.config.discriminator_steps):
+            x, z, u = stream.next_batch(), self.latents(stream), stream.uniform(2)
+            yield Turn("discriminator", self.discriminator_loss, x, z, u, figures={} if step else figures)
 
     def variation(self, z: Tensor, condition: Tensor | None) -> Loss:
         """The sum over children, each with its own mutation, whose gradient is that of every child alone."""
@@ -188,13 +185,13 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
         named = zip(self.config.mutations, won.to(quality.dtype).unbind(), strict=True)
         return fittest, figures | {f"{name} won": value for name, value in named}
 
-    def known_loss(self, value: Tensor, gradient: Tensor, figures: Metrics, batch: Batch, z: Tensor, u: Tensor) -> Loss:
+    def known_loss(self, batch: Batch, z: Tensor, u: Tensor, value: Tensor, gradient: Tensor, figures: Metrics) -> Loss:
         """The loss of which ``value`` and the ``gradient`` by all weights of D are known already, and penalties."""
         weights = as_vector(self.discriminator.parameters())
         penalty, metrics = self.penalty(batch, z, u)
         return value + (gradient * (weights - weights.detach())).sum() + penalty, figures | metrics
 
-    def discriminator_loss(self, figures: Metrics, batch: Batch, z: Tensor, u: Tensor) -> Loss:
+    def discriminator_loss(self, batch: Batch, z: Tensor, u: Tensor, figures: Metrics) -> Loss:
         """The first GAN's loss, -E log D(x) - E log (1 - D(G(z))), and penalties; ``u`` is uniform of shape (n, 2)."""
         c = self.label(batch.condition)
         on_real = self.discriminator(self.inward(batch.x), c).score

@@ -118,11 +118,10 @@ class FlowModel(Model, Tempers, Inverts, HasLatentPrior, HasLikelihood, Conditio
             self.begun.fill_(True)
         return data
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        batch = draw()
-        u = draw.uniform(*self.spec.shape) if self.surface.random else None
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        batch = stream.next_batch()
+        u = stream.uniform(*self.spec.shape) if self.surface.random else None
         yield Turn("model", self.objective, batch, u)
-        return None
 
     def objective(self, batch: Batch, u: Tensor | None = None) -> Loss:
         """Negative log-likelihood in nats an example; ``u`` is uniform with the shape of x, for pixels."""

@@ -124,21 +124,22 @@ class GAN(AdversarialModel, config=GANConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """Algorithm 1 of the GAN, WGAN and WGAN-GP papers alike."""
         critic = players["discriminator"]
         for _ in range(self.critic_steps(players["generator"].steps)):  # for t = 0, ..., n_critic
-            batch = draw()  # x ~ data
-            z = self.latents(draw)  # z ~ prior
-            eps, u = draw.uniform(), self._augmentation(draw, 2)
+            batch = stream.next_batch()  # x ~ data
+            z = self.latents(stream)  # z ~ prior
+            eps, u = stream.uniform(), self._augmentation(stream, 2)
             penalised = critic.steps % self.config.r1_every == 0
-            metrics = yield Turn("discriminator", self.discriminator_loss, batch, z, eps, u, penalised)
+            metrics = yield Turn("discriminator", self.discriminator_loss, batch, z, eps, u, penalised=penalised)
             if self.config.clip:
                 clip_(critic.module.parameters(), self.config.clip)  # w <- clip(w, -c, c)
             if self.config.augment == "ada":
-                self.p.copy_(next_p(self.p, metrics["sign of real scores"], draw.batch_size))
-        yield Turn("generator", self.generator_loss, self.latents(draw), batch.condition, self._augmentation(draw, 1))
-        return None
+                self.p.copy_(next_p(self.p, metrics["sign of real scores"], stream.batch_size))
+        yield Turn(
+            "generator", self.generator_loss, self.latents(stream), batch.condition, self._augmentation(stream, 1)
+        )
 
     def critic_steps(self, generator_steps: int) -> int:
         """n_critic of a round; the warm-up is that of the authors' code (WassersteinGAN, main.py)."""
@@ -173,8 +174,8 @@ class GAN(AdversarialModel, config=GANConfig):
         verdict: DiscriminatorOutput = self.discriminator(x, condition)
         return verdict.score.sigmoid() if self.config.head == "sigmoid" else verdict.score
 
-    def _augmentation(self, draw: TrainingStream, times: int) -> Tensor | None:
-        return None if self.config.augment == "none" else draw.uniform(times, DRAWS)
+    def _augmentation(self, stream: TrainingStream, times: int) -> Tensor | None:
+        return None if self.config.augment == "none" else stream.uniform(times, DRAWS)
 
     def _augmented(self, x: Tensor, u: Tensor | None, i: int) -> Tensor:
         return x if u is None else augment(x, u[:, i], self.p, self.config.augment)

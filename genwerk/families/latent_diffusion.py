@@ -115,7 +115,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, Traces, Blends, config=Late
 
     def _told(self, turns: Turning) -> Turning:
         """``turns`` whose batches carry what the text part makes of their captions, or of none, as the condition."""
-        return lambda draw, players: turns(Told(draw, self.context, self._empty(), self.config.drop), players)
+        return lambda stream, players: turns(Told(stream, self.context, self._empty(), self.config.drop), players)
 
     @torch.no_grad()
     def codes(self, data: Dataset) -> Dataset:
@@ -332,19 +332,19 @@ class LatentDiffusion(TwoStage, Denoises, Completes, Traces, Blends, config=Late
 class Told:
     """A training stream whose batches carry the features of their captions, some left out, as the condition."""
 
-    def __init__(self, draw: TrainingStream, context: Callable[[Tensor], Tensor], empty: Tensor, drop: float) -> None:
-        self.draw, self.context, self.empty, self.drop = draw, context, empty, drop
-        self.batch_size = draw.batch_size
+    def __init__(self, stream: TrainingStream, context: Callable[[Tensor], Tensor], empty: Tensor, drop: float) -> None:
+        self.stream, self.context, self.empty, self.drop = stream, context, empty, drop
+        self.batch_size = stream.batch_size
 
-    def __call__(self) -> Batch:
-        batch = self.draw()
+    def next_batch(self) -> Batch:
+        batch = self.stream.next_batch()
         if batch.text is None:
             raise ValueError("this model learns from captions, and these data have none; see `genwerk data check`")
-        kept = (self.draw.uniform() >= self.drop).unsqueeze(1)
+        kept = (self.stream.uniform() >= self.drop).unsqueeze(1)
         return replace(batch, condition=self.context(batch.text.where(kept, self.empty)))
 
     def normal(self, *shape: int) -> Tensor:
-        return self.draw.normal(*shape)
+        return self.stream.normal(*shape)
 
     def uniform(self, *shape: int) -> Tensor:
-        return self.draw.uniform(*shape)
+        return self.stream.uniform(*shape)

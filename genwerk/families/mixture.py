@@ -111,6 +111,8 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
         for name, value in (("stage", -1), ("holder", -1), ("round", 0), ("counted", 0)):
             self.register_buffer(name, torch.tensor(value))
+        self.settled = False
+        """Whether the last iteration changed the log-likelihood by less than the tolerance."""
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -128,6 +130,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
                 partial(self.begin, i * starts + start),
                 batch_size=0,
                 judged=False,
+                converged=lambda: self.settled,
             )
             for i, k in enumerate(self.config.components)
             for start in range(starts)
@@ -160,23 +163,22 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
             self.holder.fill_(-1)
         return data
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        """One iteration of EM on the trial; True when its log-likelihood has settled."""
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        """One iteration of EM on the trial, which has settled when its log-likelihood has."""
         assert int(self.stage) >= 0, "neither begin() nor place() has set a start"
         trial = self._read("trial_")
-        found = yield Turn(None, partial(self.expect, trial), draw())
+        found = yield Turn(None, self.expect, stream.next_batch(), gaussians=trial)
         trial = trial.maximised(found["weight"], found["first"], found["second"], self.config.ridge)
         self._write("trial_", trial)
         if bool((self.holder == self.stage) | (self.holder < 0) | (found["bic"] < self.lowest)):
             self._write("", trial)
             self.holder.copy_(self.stage)
             self.lowest.copy_(found["bic"])
-        settled = (self.round > 0) & ((found["log_p"] - self.log_p).abs() < self.config.tolerance)
+        self.settled = bool((self.round > 0) & ((found["log_p"] - self.log_p).abs() < self.config.tolerance))
         self.log_p.copy_(found["log_p"])
         self.round.add_(1)
-        return bool(settled)
 
-    def expect(self, gaussians: Gaussians, batch: Batch) -> Loss:
+    def expect(self, batch: Batch, gaussians: Gaussians) -> Loss:
         """The E step: minus the mean log-likelihood in nats, with the mean moments of the examples."""
         parts = batch.x.split(self._chunk)
         means = mean_of((gaussians.moments(self._inward(part)) for part in parts), len(batch))

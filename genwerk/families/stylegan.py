@@ -154,38 +154,35 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         ]
 
     def turns(
-        self, draw: TrainingStream, players: Mapping[str, Player], level: int | None = None, fading: int = 1
+        self, stream: TrainingStream, players: Mapping[str, Player], level: int | None = None, fading: int = 1
     ) -> Turns:
         """One step of each player at size ``level`` (None: the finest), which is faded in over ``fading`` rounds."""
         config, discriminator, generator = self.config, players["discriminator"], players["generator"]
         level = self.top if level is None else level
         growth = self.growth_at(level)
-        batch = draw()
+        batch = stream.next_batch()
         penalised = discriminator.steps % config.r1_every == 0
-        u = self._augmentation(draw, 2)
-        metrics = yield Turn(
-            "discriminator", self.discriminator_loss, batch, *self.ingredients(draw, level), u, penalised, growth
-        )
+        u = self._augmentation(stream, 2)
+        real = batch, *self.ingredients(stream, level), u
+        metrics = yield Turn("discriminator", self.discriminator_loss, *real, penalised=penalised, growth=growth)
         if config.augment == "ada":
-            self.p.copy_(next_p(self.p, metrics["sign of real scores"], draw.batch_size))
+            self.p.copy_(next_p(self.p, metrics["sign of real scores"], stream.batch_size))
         measured = config.path_length > 0 and generator.steps % config.path_every == 0
-        y = draw.normal(self.spec.shape[0], *self.sizes[level]) if measured else None
-        u = self._augmentation(draw, 1)
-        metrics = yield Turn(
-            "generator", self.generator_loss, *self.ingredients(draw, level), batch.condition, u, y, growth
-        )
+        y = stream.normal(self.spec.shape[0], *self.sizes[level]) if measured else None
+        u = self._augmentation(stream, 1)
+        fake = *self.ingredients(stream, level), batch.condition, u, y
+        metrics = yield Turn("generator", self.generator_loss, *fake, growth=growth)
         self._track(metrics)
         self.grown.add_(1 / fading).clamp_(max=level)
-        return None
 
-    def ingredients(self, draw: Noise, level: int) -> tuple[Tensor, Tensor, Tensor]:
+    def ingredients(self, noise: Noise, level: int) -> tuple[Tensor, Tensor, Tensor]:
         """What images are made from: two latents (n, 2, latent), the layer (n,) from which on styles are the second's,
         and noise (n, noise_size)."""
-        z = torch.stack([self.latents(draw), self.latents(draw)], dim=1)
-        layers, u = 2 * level + 2, draw.uniform(2)
+        z = torch.stack([self.latents(noise), self.latents(noise)], dim=1)
+        layers, u = 2 * level + 2, noise.uniform(2)
         crossover = 1 + (u[:, 1] * (layers - 1)).long()
         crossover = torch.where(u[:, 0] < self.config.mixing, crossover, layers)
-        return z, crossover, draw.normal(self.generator.synthesis.noise_size)
+        return z, crossover, noise.normal(self.generator.synthesis.noise_size)
 
     def make(
         self, z: Tensor, crossover: Tensor, noise: Tensor, condition: Tensor | None, growth: Growth
@@ -247,8 +244,8 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
             loss = loss + self.config.path_every * self.config.path_length * metrics["path penalty"]
         return loss, metrics
 
-    def _augmentation(self, draw: TrainingStream, times: int) -> Tensor | None:
-        return None if self.config.augment == "none" else draw.uniform(times, DRAWS)
+    def _augmentation(self, stream: TrainingStream, times: int) -> Tensor | None:
+        return None if self.config.augment == "none" else stream.uniform(times, DRAWS)
 
     def _augmented(self, x: Tensor, u: Tensor | None, i: int) -> Tensor:
         return x if u is None else augment(x, u[:, i], self.p, self.config.augment)

@@ -12,6 +12,7 @@ autoencoder says what else they are (:class:`DescribesCodes`): those of a VQ-VAE
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -145,16 +146,13 @@ class TwoStage(Model, Observes, Encodes, Conditions, Diagnoses, config=TwoStageC
     def _stage(part: str, model: Model, stage: Stage) -> Stage:
         """``stage`` of a part, whose turns are taken by the players of the whole."""
 
-        def turns(draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-            game = stage.turns(draw, {name: players[_outer(part, name)] for name in model.players()})
-            try:
+        def turns(stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+            game = stage.turns(stream, {name: players[_outer(part, name)] for name in model.players()})
+            with suppress(StopIteration):
                 turn = next(game)
                 while True:
                     player = None if turn.player is None else _outer(part, turn.player)
-                    turn = game.send((yield Turn(player, turn.loss, *turn.data, features=turn.features)))
-            except StopIteration as end:
-                converged: bool | None = end.value
-                return converged
+                    turn = game.send((yield Turn(player, turn.loss, *turn.rows, features=turn.features, **turn.whole)))
 
         return replace(stage, name=f"{part} {stage.name}", turns=turns, part=stage.part or model)
 

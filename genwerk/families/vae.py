@@ -137,13 +137,12 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
     def couples(self) -> Sequence[str]:
         return ("the MMD",) if self.config.mmd else ()
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        batch = draw()
-        u = draw.uniform(*self.spec.shape)
-        eps = draw.normal(self.config.draws, self.config.latent)
-        prior = draw.normal(self.config.latent) if self.config.mmd else None
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        batch = stream.next_batch()
+        u = stream.uniform(*self.spec.shape)
+        eps = stream.normal(self.config.draws, self.config.latent)
+        prior = stream.normal(self.config.latent) if self.config.mmd else None
         yield Turn("model", self.objective, batch, u, eps, prior)
-        return None
 
     def stages(self, rounds: int) -> Sequence[Stage]:
         return [Stage("train", rounds, self.turns, data=self.standardise.fitted)]

@@ -102,15 +102,14 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """Algorithm 1."""
-        batch = draw()  # X
-        eps = draw.normal(1, self.config.latent)  # of Z ~ q(Z | X)
-        z_p = self.latents(draw)  # Z_p ~ N(0, I)
+        batch = stream.next_batch()  # X
+        eps = stream.normal(1, self.config.latent)  # of Z ~ q(Z | X)
+        z_p = self.latents(stream)  # Z_p ~ N(0, I)
         yield Turn("encoder", self.encoder_loss, batch, eps)
         yield Turn("decoder", self.decoder_loss, batch, eps, z_p)
         yield Turn("discriminator", self.discriminator_loss, batch, eps, z_p)
-        return None
 
     def encoder_loss(self, batch: Batch, eps: Tensor) -> Loss:
         """L_prior + L_llike."""

@@ -88,10 +88,9 @@ class VariationalDequantisation(
         (own,) = self.flow.stages(rounds)
         return [Stage("train", rounds, self.turns, data=own.data)]
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        batch = draw()
-        yield Turn("model", self.objective, batch, draw.uniform(*self.spec.shape))
-        return None
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        batch = stream.next_batch()
+        yield Turn("model", self.objective, batch, stream.uniform(*self.spec.shape))
 
     def objective(self, batch: Batch, e: Tensor) -> Loss:
         """Minus the bound of one draw in nats an example; ``e`` is uniform with the shape of x."""

@@ -94,15 +94,14 @@ class VQVAE(Model, Encodes, Decodes, Diagnoses, config=VQVAEConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        x, lot = draw().x, None
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        x, lot = stream.next_batch().x, None
         if self.config.revive:
             grid = self.latent_shape[1:]
-            lots = max(self.config.entries, draw.batch_size * prod(grid))
-            lot = (draw.uniform(*grid) * lots).long()
+            lots = max(self.config.entries, stream.batch_size * prod(grid))
+            lot = (stream.uniform(*grid) * lots).long()
         found = yield Turn("model", self.objective, x, lot)
         self.quantiser.update(found)
-        return None
 
     def stages(self, rounds: int) -> Sequence[Stage]:
         return [Stage("train", rounds, self.turns, data=self._fit_scale)]

@@ -107,9 +107,9 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        yield Turn("model", self.excerpt, draw(), *self.crop(players["model"].steps))
-        return None
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        first, stop = self.crop(players["model"].steps)
+        yield Turn("model", self.excerpt, stream.next_batch(), first=first, stop=stop)
 
     def crop(self, step: int) -> tuple[int, int]:
         """First sample, and the one after the last, of the part that is learned from at ``step``.

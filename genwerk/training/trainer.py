@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from genwerk.core.abilities import Decodes, Encodes, Samples, condition_of, told_what
 from genwerk.core.errors import BadFile, BadInput
-from genwerk.core.model import Loss, Metrics, Model, Stage, Turn, schedule
+from genwerk.core.model import Loss, Metrics, Model, Rows, Stage, Turn, schedule
 from genwerk.core.noise import mix
 from genwerk.core.spec import Batch
 from genwerk.data.dataset import Dataset
@@ -68,16 +68,24 @@ class Collapse(Exception):
     """The watchdog has seen enough; within the trainer only."""
 
 
-def micro_batches(data: Sequence[Any], size: int | None) -> Iterator[tuple[Sequence[Any], float]]:
-    """``data`` cut into pieces of at most ``size`` rows, each with its share of the rows (the shares sum to 1)."""
-    n = next((len(d) for d in data if isinstance(d, Batch) or (isinstance(d, Tensor) and d.dim() > 0)), 0)
+def micro_batches(rows: Sequence[Rows], size: int | None) -> Iterator[tuple[Sequence[Rows], float]]:
+    """``rows`` cut into micro-batches of at most ``size``, each with its share of the examples (the shares sum to 1).
+
+    A ValueError says where there are more rows of one than of another.
+    """
+    lengths = [len(r) for r in rows if r is not None]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"the rows of a turn number {', '.join(map(str, lengths))}; expected one an example in each "
+            "(what is not cut with the batch is passed by keyword)"
+        )
+    n = lengths[0] if lengths else 0
     if not size or n <= size:
-        yield data, 1.0
+        yield rows, 1.0
         return
-    by_row = [isinstance(d, Batch) or (isinstance(d, Tensor) and d.dim() > 0 and len(d) == n) for d in data]
     for start in range(0, n, size):
-        rows = slice(start, min(start + size, n))
-        yield [d[rows] if cut else d for d, cut in zip(data, by_row, strict=True)], (rows.stop - start) / n
+        part = slice(start, min(start + size, n))
+        yield [None if r is None else r[part] for r in rows], (part.stop - start) / n
 
 
 @dataclass
@@ -276,8 +284,8 @@ class Trainer:
                 metrics = self._take(turn, stage)
                 shown |= {k: v for k, v in metrics.items() if v.dim() == 0}
                 turn = turns.send(metrics)
-        except StopIteration as end:
-            at.converged = bool(end.value)
+        except StopIteration:
+            at.converged = stage.converged is not None and stage.converged()
         at.stage_round += 1
         at.examples, at.drawn = at.examples + stream.examples - at.drawn, stream.examples
         return shown
@@ -305,9 +313,9 @@ class Trainer:
     def _descend(self, turn: Turn, learning: bool) -> Loss:
         """Gradients of a loss that is a mean over examples, added up over micro-batches."""
         total, means = torch.zeros((), device=self.runtime.device), Metrics()
-        for data, share in micro_batches(turn.data, self.settings.micro_batch):
+        for rows, share in micro_batches(turn.rows, self.settings.micro_batch):
             with torch.set_grad_enabled(learning), self.runtime.autocast():
-                loss, metrics = turn.loss(*data)
+                loss, metrics = turn.loss(*rows, **turn.whole)
             if learning:
                 (loss if share == 1 else loss * share).backward()
             total = total + loss.detach() * share
@@ -323,13 +331,13 @@ class Trainer:
         arXiv:2101.06983, section 3: features without a graph, the loss and its gradient by them, features once more.
         """
         assert turn.features is not None
-        pieces = [data for data, _ in micro_batches(turn.data, self.settings.micro_batch)]
+        pieces = [rows for rows, _ in micro_batches(turn.rows, self.settings.micro_batch)]
         whole = len(pieces) == 1 and self.runtime.world == 1
         states, found = [], []
         for data in pieces:
             states.append(self.runtime.random_state())
             with torch.set_grad_enabled(learning and whole), self.runtime.autocast():
-                found.append(turn.features(*data))
+                found.append(turn.features(*data, **turn.whole))
         columns = [self.runtime.gather(torch.cat(column)) for column in zip(*found, strict=True)]
         first = columns[0][1].start
         features = [
@@ -343,7 +351,7 @@ class Trainer:
             for data, state, before in zip(pieces, states, found, strict=True):
                 self.runtime.restore(state)
                 with self.runtime.autocast():
-                    again = turn.features(*data)
+                    again = turn.features(*data, **turn.whole)
                 rows = slice(first, first := first + len(before[0]))
                 used = [(now, of.grad[rows]) for now, of in zip(again, features, strict=True) if of.grad is not None]
                 torch.autograd.backward([now for now, _ in used], [grad / self._share for _, grad in used])

@@ -59,15 +59,14 @@ class Duel(Model, config=DuelConfig):
     def statistics(self, batch: Batch) -> Loss:
         return batch.x.square().mean(), {"mean": batch.x.mean(0)}
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         for _ in range(2):
-            batch = draw()
-            yield Turn("critic", self.critic_loss, batch.x, draw.normal(2))
-        yield Turn("generator", self.generator_loss, draw.normal(2))
+            batch = stream.next_batch()
+            yield Turn("critic", self.critic_loss, batch.x, stream.normal(2))
+        yield Turn("generator", self.generator_loss, stream.normal(2))
         report = yield Turn(None, self.statistics, batch)
         self.mean += 0.5 * (report["mean"] - self.mean)
         self.played += 1
-        return None
 
     def stages(self, rounds: int) -> list[Stage]:
         return [

@@ -37,7 +37,7 @@ class Ones:
     def __init__(self, data: Dataset, noise: Tensor) -> None:
         self.data, self.noise = data, noise
 
-    def __call__(self) -> Any:
+    def next_batch(self) -> Any:
         return self.data.batch()
 
     def normal(self, *shape: int) -> Tensor:
@@ -124,7 +124,7 @@ def test_turns_draw_the_noise_that_the_corruption_needs(corruption: Any, noise: 
     model = Autoencoder(AutoencoderConfig(corruption=corruption), DIGIT)
     data = Dataset(x=torch.randint(0, 17, (3, 1, 8, 8), dtype=torch.uint8), spec=DIGIT)
     turn = next(model.turns(Ones(data, torch.tensor(noise)), {}))
-    torch.testing.assert_close(turn.loss(*turn.data)[0], model.objective(data.batch().x, None)[0])
+    torch.testing.assert_close(turn.loss(*turn.rows)[0], model.objective(data.batch().x, None)[0])
 
 
 @pytest.mark.parametrize("corruption", ["masking", "gaussian"])

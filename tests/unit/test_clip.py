@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from itertools import permutations
 from math import log
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -134,7 +135,7 @@ def test_gradients_are_those_of_the_whole_batch_however_it_is_cut(micro: int) ->
 def test_the_scale_is_clamped_after_the_step(model: CLIP, begin: float, end: float) -> None:
     with torch.no_grad():
         model.logit_scale.fill_(begin)
-    turns = model.turns(batch, {})  # type: ignore[arg-type]
+    turns = model.turns(SimpleNamespace(next_batch=batch), {})  # type: ignore[arg-type]
     next(turns)
     assert model.logit_scale.item() == begin
     with pytest.raises(StopIteration):

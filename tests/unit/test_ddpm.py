@@ -133,11 +133,11 @@ def test_labels_are_left_out_as_often_as_asked() -> None:
     class Stream(SeededNoise):
         batch_size = 4000
 
-        def __call__(self) -> Batch:
+        def next_batch(self) -> Batch:
             return Batch(torch.rand(4000, 1, 8, 8), torch.arange(4000) % 2)
 
     turn = next(model.turns(Stream(4000, 0), {}))
-    told = turn.data[0].condition
+    told = turn.rows[0].condition
     assert (told == 2).float().mean().item() == pytest.approx(0.25, abs=0.03)
     kept = told != 2
     assert torch.equal(told[kept], (torch.arange(4000) % 2)[kept])

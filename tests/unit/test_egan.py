@@ -167,8 +167,8 @@ def test_the_step_already_paid_for_has_the_gradient_of_the_loss() -> None:
     model, x, z, u = scrambled(EGAN(config, SPEC)), torch.randn(7, 2), torch.randn(7, 3), torch.rand(7, 2)
     with torch.no_grad():
         _, report = model.evaluation(Batch(x), z)
-    known, _ = model.known_loss(report["losses"][0], report["gradients"][0], {}, Batch(x), z, u)
-    ordinary, _ = model.discriminator_loss({}, Batch(x), z, u)
+    known, _ = model.known_loss(Batch(x), z, u, report["losses"][0], report["gradients"][0], {})
+    ordinary, _ = model.discriminator_loss(Batch(x), z, u, {})
     torch.testing.assert_close(known, ordinary)
     torch.testing.assert_close(by_hand(model, known), by_hand(model, ordinary))
 
@@ -264,9 +264,9 @@ def test_children_can_be_judged_by_several_batches() -> None:
             seen["judged"].append((len(batch), len(z)))
             return super().evaluation(batch, z)
 
-        def discriminator_loss(self, figures: Metrics, batch: Batch, z: Tensor, u: Tensor) -> Loss:
+        def discriminator_loss(self, batch: Batch, z: Tensor, u: Tensor, figures: Metrics) -> Loss:
             seen["trained"].append(len(batch))
-            return super().discriminator_loss(figures, batch, z, u)
+            return super().discriminator_loss(batch, z, u, figures)
 
     config = replace(CONFIG, fitness_batches=3, discriminator_steps=2)
     settings = TrainConfig(rounds=1, batch_size=8, optim={}, sample_every=0)

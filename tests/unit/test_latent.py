@@ -58,8 +58,8 @@ class Rivals(Model, Samples, Conditions):
     def players(self) -> Mapping[str, nn.Module]:
         return {"one": self.one, "two": self.two}
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        x = draw().x
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        x = stream.next_batch().x
 
         def loss(x: Tensor) -> Loss:
             return self.one.weight.sum() + self.two.weight.sum(), {"mean": x.mean(0)}
@@ -68,10 +68,13 @@ class Rivals(Model, Samples, Conditions):
         metrics = yield Turn("one", loss, x)
         yield Turn("two", loss, x)
         self.mean.copy_(metrics["mean"])
-        return players["one"].steps - before == 1 and players["one"].steps == 3
+        self.settled = players["one"].steps - before == 1 and players["one"].steps == 3
 
     def stages(self, rounds: int) -> Sequence[Stage]:
-        return [Stage("play", rounds, self.turns, self._note, batch_size=0), Stage("again", 1, self.turns)]
+        return [
+            Stage("play", rounds, self.turns, self._note, batch_size=0, converged=lambda: self.settled),
+            Stage("again", 1, self.turns),
+        ]
 
     def _note(self, data: Dataset) -> Dataset:
         self.seen.append(data)
@@ -97,12 +100,11 @@ class Dice(Model, Samples, HasLikelihood):
     def players(self) -> Mapping[str, nn.Module]:
         return {}
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        yield Turn(None, lambda batch: (batch.x.mean(), {}), draw())
-        return True
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        yield Turn(None, lambda batch: (batch.x.mean(), {}), stream.next_batch())
 
     def stages(self, rounds: int) -> Sequence[Stage]:
-        return [Stage("throw", rounds, self.turns, lambda data: self.seen.append(data) or data)]
+        return [Stage("throw", rounds, self.turns, lambda data: self.seen.append(data) or data, converged=lambda: True)]
 
     def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
         u = SeededNoise(n, seed).uniform(*self.spec.shape)

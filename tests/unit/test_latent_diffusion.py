@@ -98,22 +98,22 @@ def test_captions_are_left_out_as_often_as_asked(trained: LatentDiffusion) -> No
     class Stream(SeededNoise):
         batch_size = 4000
 
-        def __call__(self) -> Batch:
+        def next_batch(self) -> Batch:
             return Batch(torch.zeros(4000, 1), text=text.expand(4000, -1))
 
-    told = Told(Stream(4000, 0), lambda tokens: tokens.float().unsqueeze(2), empty, 0.2)()
+    told = Told(Stream(4000, 0), lambda tokens: tokens.float().unsqueeze(2), empty, 0.2).next_batch()
     assert told.condition is not None
     left_out = (told.condition[..., 0] == empty).all(1)
     assert left_out.float().mean().item() == pytest.approx(0.2, abs=0.03)
     assert (told.condition[~left_out][..., 0] == text).all()
     with pytest.raises(ValueError, match="learns from captions"):
-        Told(_Bare(4, 0), trained.context, empty, 0.1)()
+        Told(_Bare(4, 0), trained.context, empty, 0.1).next_batch()
 
 
 class _Bare(SeededNoise):
     batch_size = 4
 
-    def __call__(self) -> Batch:
+    def next_batch(self) -> Batch:
         return Batch(torch.zeros(4, 1))
 
 

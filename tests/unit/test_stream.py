@@ -23,7 +23,7 @@ def rows(n: int) -> Dataset:
 @given(n=st.integers(1, 60), batch=st.integers(1, 90), seed=st.integers(0, 5))
 def test_every_epoch_holds_every_example_once(n: int, batch: int, seed: int) -> None:
     stream = Stream(rows(n), batch, seed, device=CPU)
-    drawn = torch.cat([stream().x[:, 0] for _ in range(-(-3 * n // batch))]).long()
+    drawn = torch.cat([stream.next_batch().x[:, 0] for _ in range(-(-3 * n // batch))]).long()
     if batch == n:
         assert torch.equal(drawn[:n], torch.arange(n))
     for epoch in range(3):
@@ -33,9 +33,9 @@ def test_every_epoch_holds_every_example_once(n: int, batch: int, seed: int) -> 
 @given(start=st.integers(0, 500), batch=st.integers(1, 30))
 def test_a_position_is_a_number(start: int, batch: int) -> None:
     straight, jumped = (Stream(rows(37), batch, 3, device=CPU) for _ in range(2))
-    straight()
+    straight.next_batch()
     straight.examples = jumped.examples = start
-    assert torch.equal(straight().x, jumped().x)
+    assert torch.equal(straight.next_batch().x, jumped.next_batch().x)
 
 
 @given(world=st.integers(1, 5), batch=st.integers(5, 40))
@@ -44,14 +44,14 @@ def test_ranks_share_a_batch_and_its_noise(world: int, batch: int) -> None:
     ranks = [Stream(rows(100), batch, 1, device=CPU, rank=r, world=world) for r in range(world)]
     for stream in (one, *ranks):
         stream.begin(0, 7)
-    parts = [r() for r in ranks]
-    assert torch.equal(one().x, torch.cat([p.x for p in parts]))
+    parts = [r.next_batch() for r in ranks]
+    assert torch.equal(one.next_batch().x, torch.cat([p.x for p in parts]))
     assert torch.equal(one.normal(2, 3), torch.cat([r.normal(2, 3) for r in ranks]))
     assert torch.equal(one.uniform(), torch.cat([r.uniform() for r in ranks]))
 
 
 def test_labels_go_with_their_examples() -> None:
-    batch = Stream(rows(50), 20, 0, device=CPU)()
+    batch = Stream(rows(50), 20, 0, device=CPU).next_batch()
     assert batch.condition is not None
     assert torch.equal(batch.x[:, 0].long(), batch.condition)
 

@@ -15,7 +15,7 @@ import torch
 from duel import SETTINGS, SPEC, Duel, DuelConfig, data, trainer
 from torch import nn
 
-from genwerk.core.model import Player, TrainingStream, Turn, Turns
+from genwerk.core.model import Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch
 from genwerk.runs import store
 from genwerk.training.choice import Choice, Judged
@@ -69,12 +69,40 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
             torch.testing.assert_close(value, ends[0][name], rtol=1e-9, atol=1e-11)
 
 
-def test_micro_batches_cut_rows_and_pass_the_rest() -> None:
-    x, whole = torch.arange(10.0).reshape(5, 2), torch.tensor(3.0)
-    parts = list(micro_batches((Batch(x), x[:, 0], whole, "name"), 2))
+def test_micro_batches_cut_every_row_once() -> None:
+    x = torch.arange(10.0).reshape(5, 2)
+    parts = list(micro_batches((Batch(x), x[:, 0], None), 2))
     assert [share for _, share in parts] == [0.4, 0.4, 0.2]
     assert torch.equal(torch.cat([p[0].x for p, _ in parts]), x)
-    assert all(p[2] is whole and p[3] == "name" for p, _ in parts)
+    assert torch.equal(torch.cat([p[1] for p, _ in parts]), x[:, 0])
+    assert all(p[2] is None for p, _ in parts)
+
+
+def test_rows_of_a_turn_are_as_many_as_its_examples() -> None:
+    with pytest.raises(ValueError, match="number 8, 3; expected one an example"):
+        next(micro_batches((torch.zeros(8), torch.zeros(3)), None))
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+def test_what_is_not_a_row_is_not_cut_even_where_it_is_as_long_as_the_batch(coupled: bool) -> None:
+    run, table, seen = trainer(settings=replace(SETTINGS, micro_batch=3)), torch.arange(8.0), []
+    run._stream(run.stages[0])
+
+    def loss(x: torch.Tensor, table: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        seen.append((len(x), table))
+        return x.mean(), {}
+
+    def features(x: torch.Tensor, table: torch.Tensor) -> list[torch.Tensor]:
+        return [loss(x, table)[0].expand(len(x))]
+
+    rows = torch.zeros(8, 3)
+    if coupled:
+        turn = Turn(None, lambda x: (x.mean(), {}), rows, features=features, table=table)
+    else:
+        turn = Turn(None, loss, rows, table=table)
+    run._take(turn, run.stages[0])
+    assert [n for n, _ in seen] == [3, 3, 2]
+    assert all(whole is table for _, whole in seen)
 
 
 def test_only_the_player_whose_turn_it_is_moves() -> None:
@@ -82,7 +110,7 @@ def test_only_the_player_whose_turn_it_is_moves() -> None:
     stream = run._stream(run.stages[0])
     stream.begin(0, 0)
     before = {k: v.clone() for k, v in run.model.state_dict().items()}
-    run._take(Turn("critic", run.model.critic_loss, stream().x, stream.normal(2)), run.stages[0])
+    run._take(Turn("critic", run.model.critic_loss, stream.next_batch().x, stream.normal(2)), run.stages[0])
     after = run.model.state_dict()
     assert not torch.equal(before["critic.0.weight"], after["critic.0.weight"])
     assert torch.equal(before["generator.weight"], after["generator.weight"])
@@ -222,10 +250,12 @@ def test_evaluations_are_spread_over_a_stage(rounds: int, examples: int, steady:
 
 def test_a_stage_ends_when_its_algorithm_says_so() -> None:
     class Patient(Duel):
-        def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-            yield Turn(None, self.statistics, draw())
+        def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+            yield Turn(None, self.statistics, stream.next_batch())
             self.played += 1
-            return bool(self.played % 3 == 0)
+
+        def stages(self, rounds: int) -> list[Stage]:
+            return [replace(s, converged=lambda: bool(self.played % 3 == 0)) for s in super().stages(rounds)]
 
     events = list(Trainer(Patient(DuelConfig(), SPEC), data(), SETTINGS))
     ends = [e for e in events if isinstance(e, StageDone)]

@@ -91,15 +91,14 @@ class Gamble(Model, Samples, config=GambleConfig):
             return (scale - 1).square().sum() * torch.where(self.ruined, math.nan, 1.0), {}
         return (scale - torch.where(self.ruined, 0.0, 1.0)).square().sum(), {}
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        batch = draw()
-        luck = yield Turn(None, lambda u: (u.mean(), {"luck": u.mean()}), draw.uniform())
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        batch = stream.next_batch()
+        luck = yield Turn(None, lambda u: (u.mean(), {"luck": u.mean()}), stream.uniform())
         if int(self.played) == self.config.at:
             self.ruined |= luck["luck"] < self.config.chance
         yield Turn("discriminator", self.discriminator_loss, batch.x)
-        yield Turn("generator", self.generator_loss, draw.normal(2))
+        yield Turn("generator", self.generator_loss, stream.normal(2))
         self.played += 1
-        return None
 
 
 def distance(model: Model, *_: Dataset) -> Judged:
@@ -436,9 +435,9 @@ def test_a_model_with_one_player_is_not_watched() -> None:
         def players(self) -> Mapping[str, nn.Module]:
             return {"model": self}
 
-        def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-            draw()
-            yield Turn("model", self.generator_loss, draw.normal(2))
+        def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+            stream.next_batch()
+            yield Turn("model", self.generator_loss, stream.normal(2))
             return None
 
     settings = replace(SETTINGS, optim={}, ema={})

@@ -200,15 +200,14 @@ class Projection(Model):
     def stages(self, rounds: int) -> Sequence[Stage]:
         return [Stage("project", rounds, self.turns, batch_size=0)]
 
-    def turns(self, draw: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        batch, player = draw(), players["latent"]
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        batch, player = stream.next_batch(), players["latent"]
         t = player.steps / self.config.steps
         player.rate = self.rate(t)
         fading = max(0.0, 1 - t / self.config.wander_until) if self.config.wander_until else 0.0
         eps = self.rng.normal(*self.latent.shape[1:])
-        yield Turn("latent", self.distance, batch, eps * self.wander * fading**2)
+        yield Turn("latent", self.distance, batch, eps=eps * self.wander * fading**2)
         self.standardise_noise_()
-        return None
 
     def rate(self, t: float) -> float:
         """Factor on the learning rate at the fraction ``t`` of the way: up along a line, down along a half cosine."""
