@@ -15,7 +15,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -24,28 +24,29 @@ from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.egan import EGAN, EGANConfig
 from genwerk.families.gan import GAN, GANConfig
-from genwerk.nn.adversarial.networks import adversaries
-from genwerk.nn.adversarial.objectives import ObjectiveName
+from genwerk.nn.adversarial import AdversarialNetwork, DCGANConfig, MLPConfig
+from genwerk.nn.adversarial.objectives import Objective
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
-OBJECTIVES: tuple[ObjectiveName, ...] = ("minimax", "non-saturating", "least-squares")
+OBJECTIVES = ("minimax", "non-saturating", "least-squares")
 
 
 class Setting(NamedTuple):
     """One pair of networks, and the data they are shown."""
 
     name: str
-    network: Literal["mlp", "dcgan"]
-    width: int
+    network: AdversarialNetwork
     latent: int
     batch: int
     spec: DataSpec
 
 
 SETTINGS = [
-    Setting("MLP 3x128, batch 256", "mlp", 128, 2, 256, DataSpec(kind="table", shape=(2,))),
-    Setting("DCGAN 28 px, width 32, batch 64", "dcgan", 32, 100, 64, DataSpec(kind="image", shape=(1, 28, 28))),
+    Setting("MLP 3x128, batch 256", MLPConfig(width=128), 2, 256, DataSpec(kind="table", shape=(2,))),
+    Setting(
+        "DCGAN 28 px, width 32, batch 64", DCGANConfig(width=32), 100, 64, DataSpec(kind="image", shape=(1, 28, 28))
+    ),
 ]
 
 
@@ -72,20 +73,12 @@ def timed(play: Callable[[], object], rounds: int) -> float:
 
 def compare(setting: Setting, rounds: int, repeats: int) -> None:
     torch.manual_seed(0)
-    settings = EGANConfig(network=setting.network, width=setting.width, latent=setting.latent, mutations=OBJECTIVES)
+    settings = EGANConfig(network=setting.network, latent=setting.latent, mutations=OBJECTIVES)
     evolved, plain = rounds_of(EGAN(settings, setting.spec), setting), []
     for name in OBJECTIVES:
-        config = GANConfig(
-            network=setting.network, width=setting.width, latent=setting.latent, norm="none", objective=name
-        )
+        config = GANConfig(network=setting.network, latent=setting.latent, norm="none", objective=Objective.of(name)())
         gan = GAN(config, setting.spec)
-        gan.generator, _ = adversaries(
-            setting.network,
-            shape=setting.spec.shape,
-            latent=setting.latent,
-            width=setting.width,
-            generator_norm="none",
-        )
+        gan.generator, _ = setting.network.build(setting.spec.shape, setting.latent, generator_norm="none")
         plain.append(rounds_of(gan, setting))
     pairs = [(timed(evolved, rounds), sum(timed(gan, rounds) for gan in plain)) for _ in range(repeats + 2)][2:]
     ratios = sorted(e / p for e, p in pairs)
@@ -104,7 +97,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15, help="blocks of each side")
     arguments = parser.parse_args()
     for setting in SETTINGS:
-        rounds = arguments.rounds if setting.network == "mlp" else max(1, arguments.rounds // 10)
+        rounds = arguments.rounds if isinstance(setting.network, MLPConfig) else max(1, arguments.rounds // 10)
         compare(setting, rounds, arguments.repeats)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
 

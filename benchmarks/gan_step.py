@@ -22,14 +22,16 @@ from torch import nn
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.gan import GAN, GANConfig
+from genwerk.nn.adversarial import DCGANConfig
+from genwerk.nn.adversarial.objectives import Wasserstein
 from genwerk.recipes.gan import pair
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 BATCH, LATENT = 64, 100
 SPEC = DataSpec(kind="image", shape=(1, 28, 28))
-DCGAN = GANConfig(width=32)
-WGAN_GP = replace(DCGAN, objective="wasserstein", critic_steps=5, gradient_penalty=10.0, norm="none")
+DCGAN = GANConfig(network=DCGANConfig(width=32))
+WGAN_GP = replace(DCGAN, objective=Wasserstein(), critic_steps=5, gradient_penalty=10.0, norm="none")
 GAMES = {"dcgan": DCGAN, "wgan-gp": WGAN_GP}
 
 

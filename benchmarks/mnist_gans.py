@@ -23,6 +23,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Splits, open_data
 from genwerk.evaluation.report import evaluate
 from genwerk.families.gan import GANConfig
+from genwerk.nn.adversarial.objectives import Minimax
 from genwerk.tasks import sample
 from genwerk.training.events import RoundDone
 from genwerk.training.settings import EvaluateConfig, Recipe, TrainConfig
@@ -50,7 +51,7 @@ def game_called(name: str, spec: DataSpec) -> Recipe:
         return recipes.recipe(name, spec)
     base = recipes.recipe("dcgan", spec)
     assert isinstance(base.model, GANConfig)
-    return replace(base, model=replace(base.model, objective="minimax"))
+    return replace(base, model=replace(base.model, objective=Minimax()))
 
 
 def seconds_a_round(game: Recipe, splits: Splits, rounds: int = 30) -> float:

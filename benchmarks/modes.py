@@ -24,6 +24,7 @@ from genwerk.data import DataConfig, open_data
 from genwerk.data.toys import TOYS, Gaussians
 from genwerk.families.gan import GANConfig
 from genwerk.metrics import mode_coverage
+from genwerk.nn.adversarial.objectives import Objective
 from genwerk.recipes import recipe
 from genwerk.training.settings import Recipe
 from genwerk.training.trainer import Trainer
@@ -38,7 +39,7 @@ def games(spec: DataSpec) -> dict[str, Recipe]:
     base = recipe("gan", spec)
     assert isinstance(base.model, GANConfig)
     for objective in OBJECTIVES:
-        config = replace(base.model, objective=objective, r1=0.0)  # type: ignore[arg-type]
+        config = replace(base.model, objective=Objective.of(objective)(), r1=0.0)
         found[f"{objective}, no penalty"] = replace(base, model=config)
     return found
 

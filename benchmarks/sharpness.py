@@ -26,7 +26,7 @@ from genwerk.evaluation.report import rebuild
 from genwerk.families.vae import VAEConfig
 from genwerk.families.vaegan import VAEGANConfig
 from genwerk.modalities.pictures import grid, write_image
-from genwerk.nn.adversarial.dcgan import channels, stages
+from genwerk.nn.adversarial.dcgan import DCGANConfig, channels, stages
 from genwerk.recipes import recipe
 
 SHOWN = 12
@@ -37,9 +37,10 @@ def settings(spec: DataSpec, latent: int, rounds: int, seed: int) -> dict[str, t
     gan = recipe("vaegan", spec)
     config = gan.model
     assert isinstance(config, VAEGANConfig)
+    assert isinstance(config.network, DCGANConfig)
     vae = VAEConfig(
         network="conv",
-        widths=tuple(channels(config.width, stages(spec.shape))),
+        widths=tuple(channels(config.network.width, stages(spec.shape))),
         latent=latent,
         likelihood="bernoulli" if spec.shape[0] == 1 else "logistic",
     )

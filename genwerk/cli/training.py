@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -87,6 +87,7 @@ def train_command(arguments: Sequence[str]) -> None:
     """``genwerk train``: the settings on offer are those of the recipe fitted to the data that were named."""
     from inspect import getdoc
 
+    from genwerk.cli import components
     from genwerk.cli.progress import follow
     from genwerk.data import open_data
     from genwerk.data.hub import allow
@@ -104,20 +105,31 @@ def train_command(arguments: Sequence[str]) -> None:
     entry = find(name)
     rest = [SHORTHANDS.get(head, head) + eq + tail for head, eq, tail in (a.partition("=") for a in arguments[1:])]
 
-    fields = [
-        ("settings", Annotated[Recipe, tyro.conf.arg(name="")]),
-        ("options", Annotated[TrainOptions, tyro.conf.arg(name="")]),
-    ]
-    both = make_dataclass("Arguments", fields, frozen=True)
     about = f"{getdoc(entry.make)}\n\nShort names: " + ", ".join(f"{k} = {v}" for k, v in SHORTHANDS.items())
 
-    def parse(default: Recipe) -> tuple[Recipe, TrainOptions]:
+    def parse(default: Recipe, *, fitted: bool = True) -> tuple[Recipe, TrainOptions]:
+        chosen = components.chosen(default, rest, fitted=fitted)
+        kinds = [
+            (f"kind{i}", Annotated[Literal[tuple(part.kinds)], tyro.conf.arg(name=path, help=components.about(part))])
+            for i, (path, part) in enumerate(components.found(chosen).items())
+        ]
+        fields = [
+            *kinds,
+            ("settings", Annotated[Recipe, tyro.conf.arg(name="")]),
+            ("options", Annotated[TrainOptions, tyro.conf.arg(name="")]),
+        ]
+        every = make_dataclass("Arguments", fields, frozen=True)
+        parts = [part.kind for part in components.found(chosen).values()]
         parsed: Any = tyro.cli(
-            both, default=both(default, TrainOptions()), args=rest, prog=f"genwerk train {name}", description=about
+            every,
+            default=every(*parts, chosen, TrainOptions()),
+            args=rest,
+            prog=f"genwerk train {name}",
+            description=about,
         )
         return parsed.settings, parsed.options
 
-    settings, options = parse(entry.make(entry.spec))
+    settings, options = parse(entry.make(entry.spec), fitted=False)
     out = options.out or Path("runs") / name
     going_on = options.resume and (out / "config.json").exists()
     if going_on:

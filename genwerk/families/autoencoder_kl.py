@@ -29,7 +29,7 @@ from genwerk.core.batching import bounded
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise
 from genwerk.core.spec import DataSpec
-from genwerk.nn.adversarial.objectives import accuracy, hinge
+from genwerk.nn.adversarial.objectives import Hinge, accuracy
 from genwerk.nn.adversarial.output import Norm
 from genwerk.nn.adversarial.patchgan import PatchDiscriminator
 from genwerk.nn.autoencoder_kl import AutoencoderKL as Network
@@ -177,7 +177,7 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
         """The hinge loss of the patches of x and of x' (VQGAN's equation 5 has the logarithm in its place)."""
         y = inward(x)
         real, made = (self._judge(image)[0] for image in (y, self._rebuild(y, eps)[0]))
-        return hinge().discriminator(real, made), accuracy(hinge(), real, made)
+        return Hinge().discriminator(real, made), accuracy(Hinge(), real, made)
 
     def pulls(self, x: Tensor, eps: Tensor) -> Loss:
         """Gradients by the weights of the decoder's last layer: of -log p(x | z), and of the game."""
@@ -240,7 +240,7 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
         score, features = self._judge(rebuilt)
         apart = distance(features, self._judge(y)[1])
         nll = self.scale(self._error(y, rebuilt) + self.config.likeness * apart.view(-1, 1, 1, 1))
-        return nll, hinge().generator(score), apart.mean()
+        return nll, Hinge().generator(score), apart.mean()
 
     @staticmethod
     def _figures(y: Tensor, rebuilt: Tensor, nll: Tensor, kl: Tensor) -> Metrics:

@@ -10,7 +10,7 @@ halved (the paper gives no rule). A label does not enter: that D can give an exa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from genwerk.core.model import Loss, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel, Prior
-from genwerk.nn.adversarial.began import Network, began_pair
+from genwerk.nn.adversarial.began import BEGANConvConfig, BEGANNetwork
 from genwerk.nn.adversarial.output import DiscriminatorOutput
 
 
@@ -31,12 +31,8 @@ class BEGANConfig(AdversarialConfig):
     """Number of dimensions of z."""
     prior: Prior = "uniform"
     """Distribution of z: standard normal, or uniform on [-1, 1]."""
-    network: Network = "conv"
-    """Fully connected (mlp) or convolutional (conv) networks."""
-    width: int = 64
-    """Units of each layer (mlp), or the paper's n, channels nearest to the image (conv)."""
-    layers: int = 2
-    """Hidden layers of an mlp."""
+    network: BEGANNetwork = field(default_factory=BEGANConvConfig)
+    """Layers of the generator and of the autoencoder."""
     hidden: int = 64
     """The paper's N_h, dimensions of the discriminator's code."""
     eta: Literal[1, 2] = 1
@@ -74,15 +70,7 @@ class BEGAN(AdversarialModel, config=BEGANConfig):
     def __init__(self, config: BEGANConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: BEGANConfig = config
-        self.generator, self.discriminator = began_pair(
-            config.network,
-            shape=spec.shape,
-            latent=config.latent,
-            hidden=config.hidden,
-            width=config.width,
-            layers=config.layers,
-            eta=config.eta,
-        )
+        self.generator, self.discriminator = config.network.build(spec.shape, config.latent, config.hidden, config.eta)
         self.register_buffer("k", torch.tensor(0.0))
         self.register_buffer("rate", torch.tensor(1.0))
         self.register_buffer("window", torch.tensor(0.0))  # mean of M over the window so far

@@ -15,7 +15,7 @@ mutation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Literal
 
@@ -27,8 +27,9 @@ from genwerk.core.abilities import Diagnoses
 from genwerk.core.model import Loss, Metrics, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec, join
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
-from genwerk.nn.adversarial.networks import adversaries
-from genwerk.nn.adversarial.objectives import ObjectiveName, make_objective
+from genwerk.nn.adversarial.dcgan import DCGANConfig
+from genwerk.nn.adversarial.networks import AdversarialNetwork
+from genwerk.nn.adversarial.objectives import Objective
 from genwerk.nn.adversarial.penalties import TINY, gradient_penalty, r1
 from genwerk.nn.adversarial.population import Population, select_rows
 
@@ -37,15 +38,11 @@ from genwerk.nn.adversarial.population import Population, select_rows
 class EGANConfig(AdversarialConfig):
     """Settings of a population of generators and of the discriminator that judges them."""
 
-    network: Literal["mlp", "dcgan"] = "dcgan"
-    """Fully connected (mlp) or convolutional (dcgan) networks."""
-    width: int = 64
-    """Units of each layer (mlp), or channels nearest to the image (dcgan)."""
-    layers: int = 3
-    """Hidden layers of an mlp."""
+    network: AdversarialNetwork = field(default_factory=DCGANConfig)
+    """Layers of the generators, which have no normalisation, and of the discriminator."""
     norm: Literal["layer", "none"] = "none"
     """Normalisation in the discriminator."""
-    mutations: tuple[ObjectiveName, ...] = ("minimax", "non-saturating", "least-squares")
+    mutations: tuple[str, ...] = ("minimax", "non-saturating", "least-squares")
     """Objectives whose generator's half a child may descend: one child of every parent for each."""
     parents: int = 1
     """Generators mu that survive a generation."""
@@ -67,6 +64,8 @@ class EGANConfig(AdversarialConfig):
                 f"mutations are {', '.join(self.mutations) or 'none'}; a parent needs 1 or more, all different, say "
                 "--model.mutations minimax non-saturating least-squares"
             )
+        for name in self.mutations:
+            Objective.of(name)
         for name in ("parents", "fitness_batches", "discriminator_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it counts from 1")
@@ -77,9 +76,9 @@ class EGANConfig(AdversarialConfig):
         return self.parents * len(self.mutations)
 
 
-def mutation(name: ObjectiveName) -> Callable[[Tensor], Tensor]:
+def mutation(name: str) -> Callable[[Tensor], Tensor]:
     """What a child descends, as a function of scores of its examples, with the paper's factors."""
-    descended = make_objective(name).generator
+    descended = Objective.of(name)().generator
     match name:
         case "minimax" | "non-saturating":
             return lambda score: 0.5 * descended(score)  # E log(1 - D(G(z))) / 2, -E log D(G(z)) / 2
@@ -109,16 +108,13 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
         self.config: EGANConfig = config
         self.mutations = [mutation(name) for name in config.mutations]
         pairs = [
-            adversaries(
-                config.network,
-                shape=spec.shape,
-                latent=config.latent,
-                width=config.width,
-                layers=config.layers,
+            config.network.build(
+                spec.shape,
+                config.latent,
                 norm=config.norm,
+                generator_norm="none",
                 classes=self.classes,
                 conditioning=config.conditioning,
-                generator_norm="none",
             )
             for _ in range(config.parents)
         ]

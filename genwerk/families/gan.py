@@ -15,19 +15,19 @@ from the labels of the batch at hand; real and made examples pass through the di
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils import parametrizations
 
 from genwerk.core.model import Loss, Metrics, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
 from genwerk.nn.adversarial.augment import DRAWS, Augmentation, augment, next_p
-from genwerk.nn.adversarial.networks import Adversaries, adversaries
-from genwerk.nn.adversarial.objectives import ObjectiveName, accuracy, make_objective
+from genwerk.nn.adversarial.dcgan import DCGANConfig
+from genwerk.nn.adversarial.networks import AdversarialNetwork
+from genwerk.nn.adversarial.objectives import NonSaturating, Objective, accuracy
 from genwerk.nn.adversarial.output import DiscriminatorOutput, Norm
 from genwerk.nn.adversarial.penalties import clip_, couples_examples, gradient_penalty, r1
 
@@ -36,30 +36,14 @@ from genwerk.nn.adversarial.penalties import clip_, couples_examples, gradient_p
 class GANConfig(AdversarialConfig):
     """Settings of a generator and a discriminator and of the game they play."""
 
-    network: Adversaries = "dcgan"
-    """Fully connected (mlp), convolutional (dcgan) or residual (resnet) networks."""
-    width: int = 64
-    """Units of each layer (mlp), or channels nearest to the image (dcgan, resnet)."""
-    discriminator_width: int | None = None
-    """The discriminator's, where it differs."""
-    layers: int = 3
-    """Hidden layers of an mlp."""
-    kernel: Literal[4, 5] = 4
-    """Side of the convolutions' kernels (dcgan)."""
-    pieces: int = 1
-    """Linear pieces of the discriminator's maxout units (mlp); 1 is a leaky rectifier."""
-    dropout: float = 0.0
-    """Chance that the discriminator drops a unit (mlp)."""
+    network: AdversarialNetwork = field(default_factory=DCGANConfig)
+    """Layers of both players."""
     norm: Norm = "batch"
     """Normalisation in the discriminator."""
-    spectral: bool = False
+    spectral_norm: bool = False
     """Whether every layer of the discriminator, the label's embedding too, is divided by its largest singular value."""
-    objective: ObjectiveName = "non-saturating"
+    objective: Objective = field(default_factory=NonSaturating)
     """What the two players descend."""
-    coding: tuple[float, float, float] = (0.0, 1.0, 1.0)
-    """The least-squares objective's targets a (made), b (real) and c (made, for the generator)."""
-    head: Literal["linear", "sigmoid"] = "linear"
-    """Whether the least-squares objective is of the raw score or of its sigmoid."""
     critic_steps: int = 1
     """Steps of the discriminator in a round."""
     critic_warmup: int = 0
@@ -77,12 +61,6 @@ class GANConfig(AdversarialConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.head == "sigmoid" and self.objective != "least-squares":
-            raise ValueError(
-                f"a sigmoid head does not go with the {self.objective} objective, "
-                + ("whose critic must be unbounded" if self.objective == "wasserstein" else "which has its own")
-                + "; take --model.head linear"
-            )
         if self.critic_steps < 1 or self.r1_every < 1:
             raise ValueError("critic_steps and r1_every count steps; they must be 1 or more")
 
@@ -93,25 +71,14 @@ class GAN(AdversarialModel, config=GANConfig):
     def __init__(self, config: GANConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: GANConfig = config
-        self.objective = make_objective(config.objective, config.coding)
-        self.generator, self.discriminator = adversaries(
-            config.network,
-            shape=spec.shape,
-            latent=config.latent,
-            width=config.width,
-            discriminator_width=config.discriminator_width,
-            layers=config.layers,
-            norm=config.norm,
-            kernel=config.kernel,
-            pieces=config.pieces,
-            dropout=config.dropout,
-            classes=self.classes,
-            conditioning=config.conditioning,
+        self.objective = config.objective
+        self.generator, self.discriminator = config.network.build(
+            spec.shape, config.latent, norm=config.norm, classes=self.classes, conditioning=config.conditioning
         )
-        if config.spectral:
+        if config.spectral_norm:
             for layer in self.discriminator.modules():
                 if isinstance(layer, (nn.Linear, nn.Conv2d, nn.Embedding)):
-                    spectral_norm(layer)
+                    parametrizations.spectral_norm(layer)
         if (config.gradient_penalty or config.r1) and couples_examples(self.discriminator):
             raise ValueError(
                 "a gradient penalty is of single examples, which batch normalisation in the discriminator couples; "
@@ -171,8 +138,8 @@ class GAN(AdversarialModel, config=GANConfig):
 
     def score(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """D's score as the objective takes it, with shape (n,)."""
-        verdict: DiscriminatorOutput = self.discriminator(x, condition)
-        return verdict.score.sigmoid() if self.config.head == "sigmoid" else verdict.score
+        output: DiscriminatorOutput = self.discriminator(x, condition)
+        return self.objective.score(output.score)
 
     def _augmentation(self, stream: TrainingStream, times: int) -> Tensor | None:
         return None if self.config.augment == "none" else stream.uniform(times, DRAWS)

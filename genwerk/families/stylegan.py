@@ -26,7 +26,7 @@ from genwerk.core.noise import Noise, Seed, SeededNoise
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
 from genwerk.nn.adversarial.augment import DRAWS, Augmentation, augment, next_p
-from genwerk.nn.adversarial.objectives import accuracy, make_objective
+from genwerk.nn.adversarial.objectives import NonSaturating, accuracy
 from genwerk.nn.adversarial.output import DiscriminatorOutput
 from genwerk.nn.adversarial.penalties import differentiable_twice, path_lengths, r1
 from genwerk.nn.adversarial.stylegan import (
@@ -126,7 +126,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         self.discriminator: StyleDiscriminator = StyleDiscriminator(
             colours, self.sizes, widths, self.first, config.group, self.classes
         )
-        self.objective = make_objective("non-saturating")
+        self.objective = NonSaturating()
         self.style_sizes = tuple(min(size) for size in self.generator.synthesis.layer_sizes)
         self.register_buffer("grown", torch.tensor(float(self.first)))  # 1.3: the size after 1, three tenths faded in
         self.register_buffer("style_mean", torch.zeros(config.style))

@@ -13,8 +13,7 @@ the authors' script leaves out a turn of the decoder or of D when its cost leave
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +23,10 @@ from genwerk.core.abilities import Encodes
 from genwerk.core.model import Loss, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
-from genwerk.nn.adversarial.dcgan import channels, stages
-from genwerk.nn.adversarial.networks import adversaries
+from genwerk.nn.adversarial.dcgan import DCGANConfig
+from genwerk.nn.adversarial.networks import AdversarialNetwork
 from genwerk.nn.adversarial.output import DiscriminatorOutput, Norm
-from genwerk.nn.conv import ConvEncoder
 from genwerk.nn.losses import bounded_log_var, gaussian_kl, reparametrise
-from genwerk.nn.mlp import MLPEncoder
 
 ROUTES: Mapping[str, frozenset[str]] = {
     "prior": frozenset({"encoder"}),
@@ -46,12 +43,8 @@ class VAEGANConfig(AdversarialConfig):
 
     latent: int = 128
     """Number of dimensions of z."""
-    network: Literal["mlp", "dcgan"] = "dcgan"
-    """Fully connected (mlp) or convolutional (dcgan) networks."""
-    width: int = 64
-    """Units of each layer (mlp), or channels nearest to the image (dcgan)."""
-    layers: int = 3
-    """Hidden layers of an mlp."""
+    network: AdversarialNetwork = field(default_factory=DCGANConfig)
+    """Layers of all three players; the encoder mirrors the decoder."""
     norm: Norm = "batch"
     """Normalisation in the discriminator."""
     layer: int = -2
@@ -74,23 +67,11 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
     def __init__(self, config: VAEGANConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: VAEGANConfig = config
-        self.generator, self.discriminator = adversaries(
-            config.network,
-            shape=spec.shape,
-            latent=config.latent,
-            width=config.width,
-            layers=config.layers,
-            norm=config.norm,
-            classes=self.classes,
-            conditioning=config.conditioning,
+        self.generator, self.discriminator = config.network.build(
+            spec.shape, config.latent, norm=config.norm, classes=self.classes, conditioning=config.conditioning
         )
-        if config.network == "mlp":
-            widths, depth = [config.width] * config.layers, config.layers
-            self.encoder: nn.Module = MLPEncoder(spec.shape, 2 * config.latent, widths, "relu", self.classes)
-        else:
-            depth = stages(spec.shape)
-            widths = channels(config.width, depth)
-            self.encoder = ConvEncoder(spec.shape, 2 * config.latent, widths, "relu", self.classes)
+        self.encoder = config.network.encoder(spec.shape, 2 * config.latent, self.classes)
+        depth = config.network.depth(spec.shape)
         if not -depth <= config.layer < depth:
             raise ValueError(
                 f"layer is {config.layer}, and the discriminator has {depth} layers of features; "

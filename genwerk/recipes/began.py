@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.began import BEGANConfig
+from genwerk.nn.adversarial.began import BEGANConvConfig, BEGANMLPConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.gan import pair, small
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
@@ -24,12 +25,12 @@ def began(spec: DataSpec) -> Recipe:
     if small(spec):
         code = max(2, min(10, spec.dims // 2))
         config = BEGANConfig(
-            network="mlp", width=128, latent=code, hidden=code, gamma=0.8, lambda_k=0.05, patience=1_000
+            network=BEGANMLPConfig(width=128), latent=code, hidden=code, gamma=0.8, lambda_k=0.05, patience=1_000
         )
         return Recipe(
             model=config, train=TrainConfig(rounds=6_000, batch_size=64, optim=pair(OptimConfig(lr=2e-3, betas=BETAS)))
         )
-    config = BEGANConfig(width=64 if max(spec.shape[1:]) <= 64 else 128)
+    config = BEGANConfig(network=BEGANConvConfig(width=64 if max(spec.shape[1:]) <= 64 else 128))
     return Recipe(
         model=config, train=TrainConfig(rounds=100_000, batch_size=16, optim=pair(OptimConfig(lr=1e-4, betas=BETAS)))
     )
@@ -48,7 +49,7 @@ def began_mnist(spec: DataSpec) -> Recipe:
     base = began(spec)
     return replace(
         base,
-        model=BEGANConfig(width=16, gamma=1.0, lambda_k=0.01, patience=1_000),
+        model=BEGANConfig(network=BEGANConvConfig(width=16), gamma=1.0, lambda_k=0.01, patience=1_000),
         train=replace(
             base.train,
             rounds=6_000,
@@ -67,4 +68,4 @@ def began_faces(spec: DataSpec) -> Recipe:
     n = 64, N_h = N_z = 64, gamma 0.5, batches of 16, Adam at 1e-4, halved when M_global stalls.
     `genwerk train began-faces --data FACES_FOLDER --out runs/began-faces`.
     """
-    return replace(began(spec), model=BEGANConfig(width=64, gamma=0.5, patience=10_000))
+    return replace(began(spec), model=BEGANConfig(network=BEGANConvConfig(width=64), gamma=0.5, patience=10_000))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.egan import EGANConfig
+from genwerk.nn.adversarial import DCGANConfig, MLPConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.gan import PROTOCOL, pair, small
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
@@ -24,9 +25,9 @@ def egan(spec: DataSpec) -> Recipe:
     """
     table = spec.kind != "image"
     if small(spec):
-        config = EGANConfig(network="mlp", width=128 if table else 256, latent=max(2, min(64, spec.dims)))
+        config = EGANConfig(network=MLPConfig(width=128 if table else 256), latent=max(2, min(64, spec.dims)))
     else:
-        config = EGANConfig(network="dcgan", width=32 if max(spec.shape[1:]) <= 32 else 64)
+        config = EGANConfig(network=DCGANConfig(width=32 if max(spec.shape[1:]) <= 32 else 64))
     optim = OptimConfig(lr=1e-3 if small(spec) else 2e-4, betas=(0.5, 0.9), schedule="linear", final=0.05)
     train = TrainConfig(
         rounds=6_000, batch_size=256 if small(spec) else 64, optim=pair(optim), ema={"generator": 20_000.0}
@@ -38,7 +39,7 @@ def egan(spec: DataSpec) -> Recipe:
 def egan_mnist(spec: DataSpec) -> Recipe:
     """MNIST at its own 28 pixels, on a CPU; not tuned yet."""
     base = egan(spec)
-    model = EGANConfig(network="dcgan", width=16, latent=64, r1=1.0)
+    model = EGANConfig(network=DCGANConfig(width=16), latent=64, r1=1.0)
     optim = OptimConfig(lr=1e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
     return replace(base, model=model, train=replace(base.train, rounds=3_000, optim=pair(optim)))
 
@@ -56,8 +57,7 @@ def egan_cifar10(spec: DataSpec) -> Recipe:
         GENWERK_INCEPTION=WEIGHTS genwerk train egan-cifar10 --data hf:cifar10 --out run
     """
     model = EGANConfig(
-        network="dcgan",
-        width=128,
+        network=DCGANConfig(width=128),
         parents=8,
         prior="uniform",
         gamma=0.004,

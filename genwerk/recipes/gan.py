@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.gan import GANConfig
+from genwerk.nn.adversarial import DCGANConfig, MLPConfig, ResNetConfig
+from genwerk.nn.adversarial.objectives import Hinge, LeastSquares, Wasserstein
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
 
@@ -24,8 +27,9 @@ def fitted(spec: DataSpec, below: int = 16) -> GANConfig:
     """Networks for data of ``spec``: fully connected for tables and images ``below`` so many pixels, else DCGAN's."""
     if small(spec, below):
         table = spec.kind != "image"
-        return GANConfig(network="mlp", width=128 if table else 256, latent=max(2, min(64, spec.dims)), norm="none")
-    return GANConfig(network="dcgan", width=32 if max(spec.shape[1:]) <= 32 else 64, latent=100)
+        network = MLPConfig(width=128 if table else 256)
+        return GANConfig(network=network, latent=max(2, min(64, spec.dims)), norm="none")
+    return GANConfig(network=DCGANConfig(width=32 if max(spec.shape[1:]) <= 32 else 64), latent=100)
 
 
 def stable(spec: DataSpec) -> GANConfig:
@@ -38,9 +42,15 @@ def classic(spec: DataSpec) -> GANConfig:
     return replace(fitted(spec, 8), norm="none" if small(spec, 8) else "batch", prior="uniform")
 
 
+def published(spec: DataSpec, kernel: Literal[4, 5] = 4) -> GANConfig:
+    """The same with the paper's number of channels."""
+    network = MLPConfig(width=128) if small(spec, 8) else DCGANConfig(width=128, kernel=kernel)
+    return replace(classic(spec), network=network)
+
+
 def quick(spec: DataSpec) -> GANConfig:
     """The hinge objective on DCGAN's networks with batch normalisation, which bears ten times DCGAN's learning rate."""
-    return replace(classic(spec), objective="hinge", prior="normal")
+    return replace(classic(spec), objective=Hinge(), prior="normal")
 
 
 @register()
@@ -79,13 +89,13 @@ def dcgan(spec: DataSpec) -> Recipe:
 @register()
 def lsgan(spec: DataSpec) -> Recipe:
     """DCGAN with the least-squares objective, in its 0-1 coding (Mao et al., 2017)."""
-    return replace(dcgan(spec), model=replace(classic(spec), objective="least-squares"))
+    return replace(dcgan(spec), model=replace(classic(spec), objective=LeastSquares()))
 
 
 @register()
 def wgan(spec: DataSpec) -> Recipe:
     """Wasserstein GAN as published: clipped critic, 5 critic steps (100 at first), RMSProp 5e-5 (Arjovsky et al.)."""
-    config = replace(fitted(spec), objective="wasserstein", critic_steps=5, critic_warmup=100, clip=0.01)
+    config = replace(fitted(spec), objective=Wasserstein(), critic_steps=5, critic_warmup=100, clip=0.01)
     optim = OptimConfig(name="rmsprop", lr=5e-5, betas=(0.0, 0.99))
     return Recipe(model=config, train=TrainConfig(rounds=10_000, batch_size=64, optim=pair(optim)))
 
@@ -97,7 +107,7 @@ def wgan_gp(spec: DataSpec) -> Recipe:
     As published for images. Tables take the authors' weight for their toys, and a learning rate that falls from 2e-3
     with an averaged generator instead of 100,000 rounds at 1e-4.
     """
-    config = replace(fitted(spec), objective="wasserstein", critic_steps=5, gradient_penalty=10.0, norm="none")
+    config = replace(fitted(spec), objective=Wasserstein(), critic_steps=5, gradient_penalty=10.0, norm="none")
     if spec.kind == "table":
         fast = OptimConfig(lr=2e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
         train = TrainConfig(rounds=6_000, batch_size=256, optim=pair(fast), ema={"generator": 20_000.0})
@@ -109,7 +119,7 @@ def wgan_gp(spec: DataSpec) -> Recipe:
 @register()
 def hinge_gan(spec: DataSpec) -> Recipe:
     """A GAN with the hinge objective and spectral normalisation (Lim & Ye, 2017; Miyato et al., 2018)."""
-    config = replace(fitted(spec, 8), objective="hinge", spectral=True, norm="none")
+    config = replace(fitted(spec, 8), objective=Hinge(), spectral_norm=True, norm="none")
     optim = OptimConfig(lr=2e-4, betas=(0.0, 0.9))
     return Recipe(model=config, train=TrainConfig(rounds=10_000, batch_size=64, optim=pair(optim)))
 
@@ -156,12 +166,7 @@ def gan_2014(spec: DataSpec) -> Recipe:
     `genwerk train gan-2014 --data MNIST_FOLDER --out runs/gan-2014`.
     """
     config = GANConfig(
-        network="mlp",
-        width=1200,
-        layers=2,
-        pieces=5,
-        dropout=0.5,
-        discriminator_width=240,
+        network=MLPConfig(width=1200, layers=2, maxout_pieces=5, dropout=0.5, discriminator_width=240),
         norm="none",
         prior="uniform",
     )
@@ -179,7 +184,7 @@ def dcgan_lsun(spec: DataSpec) -> Recipe:
     every other size there are as many halvings as lead to about 4 pixels:
     `genwerk train dcgan-lsun --data BEDROOMS_FOLDER --data.size 64 --out runs/dcgan-lsun --device cuda`.
     """
-    return replace(dcgan(spec), model=replace(classic(spec), width=128, kernel=5))
+    return replace(dcgan(spec), model=published(spec, kernel=5))
 
 
 PROTOCOL = EvaluateConfig(reference="train", examples=50_000, samples=50_000)
@@ -196,7 +201,7 @@ def dcgan_cifar10(spec: DataSpec) -> Recipe:
     28.1 to 29.0 with 10,000 of each. Number of steps, batch and two steps of the critic are StudioGAN's:
     `GENWERK_INCEPTION=WEIGHTS genwerk train dcgan-cifar10 --data hf:cifar10 --out runs/dcgan-cifar10`.
     """
-    config = replace(classic(spec), width=128, critic_steps=2)
+    config = replace(published(spec), critic_steps=2)
     train = replace(dcgan(spec).train, rounds=42_000, batch_size=64)
     return Recipe(model=config, train=train, evaluate=PROTOCOL)
 
@@ -211,7 +216,7 @@ def lsgan_cifar10(spec: DataSpec) -> Recipe:
     `GENWERK_INCEPTION=WEIGHTS genwerk train lsgan-cifar10 --data hf:cifar10 --out runs/lsgan-cifar10`.
     """
     parent = dcgan_cifar10(spec)
-    config = replace(classic(spec), width=128, critic_steps=2, objective="least-squares")
+    config = replace(published(spec), critic_steps=2, objective=LeastSquares())
     return replace(parent, model=config, train=replace(parent.train, rounds=22_000))
 
 
@@ -226,11 +231,10 @@ def wgan_gp_cifar10(spec: DataSpec) -> Recipe:
     `GENWERK_INCEPTION=WEIGHTS genwerk train wgan-gp-cifar10 --data hf:cifar10 --out runs/wgan-gp-cifar10`.
     """
     config = GANConfig(
-        network="mlp" if small(spec) else "resnet",
-        width=128,
+        network=MLPConfig(width=128) if small(spec) else ResNetConfig(width=128),
         latent=128,
         norm="none",
-        objective="wasserstein",
+        objective=Wasserstein(),
         critic_steps=5,
         gradient_penalty=10.0,
     )

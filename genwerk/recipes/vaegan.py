@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.vaegan import VAEGANConfig
+from genwerk.nn.adversarial import DCGANConfig, MLPConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.began import BETAS, THUMBNAILS
 from genwerk.recipes.gan import small
@@ -25,8 +26,8 @@ def fitted(spec: DataSpec) -> VAEGANConfig:
     """
     if small(spec):
         latent = max(2, min(16, spec.dims // 4))
-        return VAEGANConfig(network="mlp", width=128, latent=latent, norm="layer", gamma=0.3, beta=0.05)
-    return VAEGANConfig(width=32 if max(spec.shape[1:]) <= 32 else 64, norm="layer", gamma=0.01)
+        return VAEGANConfig(network=MLPConfig(width=128), latent=latent, norm="layer", gamma=0.3, beta=0.05)
+    return VAEGANConfig(network=DCGANConfig(width=32 if max(spec.shape[1:]) <= 32 else 64), norm="layer", gamma=0.01)
 
 
 @register()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from genwerk import recipes
+from genwerk.core.component import Component
 from genwerk.core.spec import DataSpec
 from genwerk.data import Splits
 from genwerk.evaluation.report import Report
@@ -16,7 +18,9 @@ from genwerk.training.settings import Recipe, to_json
 
 def card(name: str, recipe: Recipe, splits: Splits, report: Report, origin: Origin) -> str:
     """The run's README."""
-    settings = "\n".join(f"| {k} | {v} |" for k, v in to_json(recipe.model).items() if k != "$type")
+    settings = "\n".join(
+        f"| {k.removesuffix('.$type')} | {v} |" for k, v in flat(to_json(recipe.model)).items() if k != "$type"
+    )
     notes = "\n".join(f"* {note}" for note in splits.notes)
     return f"""# {name}
 
@@ -63,45 +67,52 @@ def again(name: str, recipe: Recipe, spec: DataSpec, processes: int = 1) -> str 
     if name not in recipes.REGISTRY or not recipe.data.source:
         return None
     entry = recipes.find(name)
-    fitted, shown = to_json(entry.make(spec)), to_json(entry.make(entry.spec))
-    wanted = to_json(recipe)
-    source = wanted["data"].pop("source")
-    shown["data"].pop("source")
+    fitted, shown = entry.make(spec), replace(entry.make(entry.spec).data, source=recipe.data.source)
     try:
         options = [
-            *_options("data", shown["data"], wanted["data"]),
-            *(o for part in ("model", "train", "evaluate") for o in _options(part, fitted[part], wanted[part])),
+            *_options("data", shown, recipe.data),
+            *_options("model", fitted.model, recipe.model),
+            *_options("train", fitted.train, recipe.train),
+            *_options("evaluate", fitted.evaluate, recipe.evaluate),
         ]
     except LookupError:
         return None
     several = ["--devices", str(processes)] if processes > 1 else []
-    return shlex.join(["genwerk", "train", name, "--data", source, *options, *several])
+    return shlex.join(["genwerk", "train", name, "--data", recipe.data.source, *options, *several])
 
 
 def _options(path: str, default: Any, wanted: Any) -> Iterator[str]:
     """The options that turn ``default`` into ``wanted``; LookupError where no option could."""
     if default == wanted:
         return
-    if isinstance(wanted, dict) and not default:
+    if isinstance(wanted, Component) and isinstance(default, Component) and type(default) is not type(wanted):
+        if wanted.kinds is not default.kinds:
+            raise LookupError(path)
+        yield from (f"--{_dashed(path)}", wanted.kind)
+        default = type(wanted)()
+    if is_dataclass(wanted):
+        if type(default) is not type(wanted):
+            raise LookupError(path)
+        for field in fields(wanted):
+            yield from _options(f"{path}.{field.name}", getattr(default, field.name), getattr(wanted, field.name))
+    elif isinstance(wanted, Mapping) and not default:
         yield f"--{_dashed(path)}"
         yield from (text for k, v in wanted.items() for text in (k, _text(v)))
-    elif isinstance(wanted, dict):
-        if not isinstance(default, dict) or default.keys() != wanted.keys():
+    elif isinstance(wanted, Mapping):
+        if not isinstance(default, Mapping) or default.keys() != wanted.keys():
             raise LookupError(path)
         for key in wanted:
             yield from _options(f"{path}.{key}", default[key], wanted[key])
-    elif path.endswith("$type"):
-        raise LookupError(path)
     elif isinstance(wanted, bool):
         head, _, last = _dashed(path).rpartition(".")
         yield f"--{head}.{'' if wanted else 'no-'}{last}"
-    elif isinstance(wanted, list):
+    elif isinstance(wanted, (list, tuple)):
         yield f"--{_dashed(path)}"
         yield from map(_text, wanted)
+    elif _text(wanted).startswith("-"):
+        yield f"--{_dashed(path)}={_text(wanted)}"
     else:
-        yield f"--{_dashed(path)}={_text(wanted)}" if _text(wanted).startswith("-") else f"--{_dashed(path)}"
-        if not _text(wanted).startswith("-"):
-            yield _text(wanted)
+        yield from (f"--{_dashed(path)}", _text(wanted))
 
 
 def _dashed(path: str) -> str:
@@ -109,7 +120,7 @@ def _dashed(path: str) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, (dict, list)):
+    if isinstance(value, (Mapping, list, tuple)) or is_dataclass(value):
         raise LookupError(value)
     return str(value)
 

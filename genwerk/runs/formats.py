@@ -15,8 +15,39 @@ CONFIGS = {
 }
 """Families by the name of their settings in format 1."""
 
-FIELDS: dict[str, dict[str, str]] = {}
+Names = dict[str, str]
+
+
+def names(*kept: str, **renamed: str) -> Names:
+    """Names of fields by those of format 1."""
+    return {name: name for name in kept} | renamed
+
+
+FIELDS: dict[str, Names] = {
+    "GANConfig": names(spectral="spectral_norm"),
+}
 """Fields of settings of format 1 that have another name now, by the settings' name of today."""
+
+NETWORKS = {
+    "mlp": names("width", "discriminator_width", "layers", "dropout", pieces="maxout_pieces"),
+    "dcgan": names("width", "discriminator_width", "kernel"),
+    "resnet": names("width", "discriminator_width"),
+}
+OBJECTIVES = {
+    "minimax": names(),
+    "non-saturating": names(),
+    "least-squares": names("head", coding="lsgan_targets"),
+    "wasserstein": names(),
+    "hinge": names(),
+}
+PARTS: dict[str, dict[str, dict[str, Names]]] = {
+    "GANConfig": {"network": NETWORKS, "objective": OBJECTIVES},
+    "EGANConfig": {"network": NETWORKS},
+    "VAEGANConfig": {"network": NETWORKS},
+    "BEGANConfig": {"network": {"mlp": names("width", "layers"), "conv": names("width")}},
+}
+"""By the settings' name: fields of format 1 that named a kind of part, and are its settings now. By kind: the fields
+that are the part's now, by their name in format 1; those of other kinds were not read, and are left out."""
 
 
 def current(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,6 +64,19 @@ def _renamed(value: Any) -> Any:
         return value
     kind = value.get("$type")
     name = CONFIGS.get(kind, kind) if isinstance(kind, str) else kind
-    fields = FIELDS.get(name, {}) if isinstance(name, str) else {}
-    renamed = {fields.get(k, k): _renamed(v) for k, v in value.items()}
-    return renamed | ({"$type": name} if "$type" in value else {})
+    if not isinstance(name, str):
+        return {k: _renamed(v) for k, v in value.items()}
+    fields, nested = FIELDS.get(name, {}), dict(value) | {"$type": name}
+    for part, kinds in PARTS.get(name, {}).items():
+        nested = _nested(nested, part, kinds)
+    return {fields.get(k, k): _renamed(v) for k, v in nested.items()}
+
+
+def _nested(settings: dict[str, Any], part: str, kinds: Mapping[str, Names]) -> dict[str, Any]:
+    """``settings`` with the fields of the kind that the field ``part`` names inside it."""
+    kind = settings.get(part)
+    if not isinstance(kind, str) or kind not in kinds:
+        return settings
+    inner = {new: settings[old] for old, new in kinds[kind].items() if old in settings}
+    moved = {old for names in kinds.values() for old in names}
+    return {k: v for k, v in settings.items() if k not in moved} | {part: {"$type": kind, **inner}}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from genwerk.core.component import Component
 from genwerk.core.errors import BadInput, check_ranges
 from genwerk.core.model import Config, Model
 from genwerk.core.spec import DataSpec
@@ -216,9 +217,10 @@ def register(spec: DataSpec = DIGITS) -> Callable[[RecipeFunction], RecipeFuncti
 
 
 def to_json(value: Any) -> Any:
-    """Plain JSON of a settings object; a family's config carries its class name as ``$type``."""
+    """Plain JSON of a settings object; ``$type`` is a family's config's class name, or the kind of a component."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         tag = {"$type": type(value).__name__} if isinstance(value, Config) else {}
+        tag = {"$type": value.kind} if isinstance(value, Component) else tag
         return tag | {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(k): to_json(v) for k, v in value.items()}
@@ -246,6 +248,11 @@ def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
             if not issubclass(found, kind):
                 raise BadInput(f"{where} names the family {tag!r}; expected a {kind.__name__}")
             kind = found
+        elif isinstance(kind, type) and issubclass(kind, Component):
+            tag = value.pop("$type", None)
+            if not isinstance(tag, str) or tag not in kind.kinds:
+                raise BadInput(f"{where} is of the kind {tag!r}; expected one of {', '.join(kind.kinds)}")
+            kind = kind.kinds[tag]
         hints = get_type_hints(kind)
         if unknown := sorted(value.keys() - hints.keys()):
             raise BadInput(f"{where} has the unknown field {unknown[0]!r}")

@@ -39,8 +39,10 @@ def test_illegal_pairs(tmp_path: Path, refused: Genwerk, stopped: Genwerk) -> No
     data = folder(tmp_path / "data", 12)
     out = ("--data", data, "--out", tmp_path / "run", "--rounds", 1)
     assert "couples" in refused("train", "wgan-gp", *out, "--model.norm", "batch")
-    said = stopped("train", "wgan", *out, "--model.head", "sigmoid")  # refused while options are parsed, in a frame
-    assert "critic must be unbounded" in " ".join(said.split())
+    said = refused("train", "wgan", *out, "--model.objective.head", "sigmoid")
+    assert "--model.objective.head is a setting of least-squares, and --model.objective is wasserstein" in said
+    said = stopped("train", "wgan", *out, "--model.objective", "wassermann")  # refused by the parser, in a frame
+    assert "Expected one of" in " ".join(said.split())
     assert "labels" in refused("train", "cgan", *out)
     assert not (tmp_path / "run").exists()
 

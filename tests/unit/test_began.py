@@ -12,7 +12,7 @@ from torch import nn
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import DataConfig, Dataset
 from genwerk.families.began import BEGAN, BEGANConfig, m_global, next_k
-from genwerk.nn.adversarial.began import BEGANDecoder, BEGANEncoder, began_pair, sizes
+from genwerk.nn.adversarial.began import BEGANConvConfig, BEGANDecoder, BEGANEncoder, BEGANMLPConfig, sizes
 from genwerk.nn.adversarial.mlp import MLPDiscriminator
 from genwerk.runs import store
 from genwerk.training.events import RoundDone, Saved
@@ -20,7 +20,9 @@ from genwerk.training.settings import OptimConfig, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 TABLE = DataSpec(kind="table", shape=(4,))
-CONFIG = BEGANConfig(network="mlp", width=8, layers=1, latent=3, hidden=2, lambda_k=0.5, patience=5, slowest=0.2)
+CONFIG = BEGANConfig(
+    network=BEGANMLPConfig(width=8, layers=1), latent=3, hidden=2, lambda_k=0.5, patience=5, slowest=0.2
+)
 OPTIM = {"generator": OptimConfig(lr=1e-3), "discriminator": OptimConfig(lr=1e-3)}
 TRAIN = TrainConfig(rounds=40, batch_size=8, optim=OPTIM, sample_every=0, evaluate_every=0, save_every=0)
 DATA = Dataset(x=torch.randn(32, 4, generator=torch.Generator().manual_seed(0)), spec=TABLE)
@@ -75,7 +77,7 @@ def test_a_discriminator_that_reconstructs_nothing_is_refused() -> None:
 
 def test_images_are_not_squashed_but_shown_in_range() -> None:
     spec = DataSpec(kind="image", shape=(1, 4, 4))
-    model = BEGAN(replace(CONFIG, width=4), spec)
+    model = BEGAN(replace(CONFIG, network=BEGANMLPConfig(width=4, layers=1)), spec)
     raw = torch.tensor([-3.0, -0.5, 3.0])
     assert torch.equal(model.squash(raw), raw)
     assert torch.equal(model.outward(raw), torch.tensor([0.0, 0.25, 1.0]))
@@ -167,7 +169,7 @@ def test_k_and_rate_survive_a_resume(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 28, 28), (3, 17, 30), (1, 16, 16)])
 def test_networks_fit_any_image(shape: tuple[int, ...]) -> None:
-    generator, discriminator = began_pair("conv", shape=shape, latent=5, hidden=6, width=2)
+    generator, discriminator = BEGANConvConfig(width=2).build(shape, latent=5, hidden=6)
     x = generator(torch.randn(2, 5))
     verdict = discriminator(x)
     assert x.shape == (2, *shape)

@@ -15,6 +15,7 @@ from genwerk.core.model import Loss, Metrics
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.egan import EGAN, EGANConfig, mutation
+from genwerk.nn.adversarial import DCGANConfig, MLPConfig
 from genwerk.nn.adversarial.dcgan import DCGANGenerator
 from genwerk.nn.adversarial.population import Population, select_rows
 from genwerk.nn.mlp import MLPDecoder
@@ -24,7 +25,7 @@ from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="table", shape=(2,))
 IMAGE = DataSpec(kind="image", shape=(1, 12, 12), classes=("a", "b"))
-CONFIG = EGANConfig(network="mlp", width=8, layers=2, latent=3, parents=2, gamma=0.3)
+CONFIG = EGANConfig(network=MLPConfig(width=8, layers=2), latent=3, parents=2, gamma=0.3)
 PAPER: list[Callable[[Tensor], Tensor]] = [
     lambda d: 0.5 * (1 - d).log().mean(),
     lambda d: -0.5 * d.log().mean(),
@@ -117,7 +118,7 @@ def test_mutations_are_those_of_the_paper(name: str, paper: Callable[[Tensor], T
 
 @pytest.mark.parametrize(
     ("config", "spec"),
-    [(CONFIG, SPEC), (replace(CONFIG, network="dcgan", width=4, conditioning="concatenate", norm="layer"), IMAGE)],
+    [(CONFIG, SPEC), (replace(CONFIG, network=DCGANConfig(width=4), conditioning="concatenate", norm="layer"), IMAGE)],
 )
 def test_children_are_trained_as_if_alone(config: EGANConfig, spec: DataSpec) -> None:
     model, z = scrambled(EGAN(config, spec)), torch.randn(6, 3)
@@ -289,6 +290,7 @@ def test_samples_are_the_fittest_survivors() -> None:
     [
         ({"mutations": ()}, "1 or more, all different"),
         ({"mutations": ("minimax", "minimax")}, "1 or more, all different"),
+        ({"mutations": ("maximax",)}, "'maximax' is none of minimax, non-saturating"),
         ({"parents": 0}, "parents is 0; it counts from 1"),
         ({"fitness_batches": 0}, "it counts from 1"),
         ({"discriminator_steps": 0}, "it counts from 1"),
@@ -301,4 +303,4 @@ def test_mistakes_are_told(change: dict[str, object], sentence: str) -> None:
 
 def test_a_label_by_batch_normalisation_is_refused_where_there_is_none() -> None:
     with pytest.raises(ValueError, match="concatenate"):
-        EGAN(replace(CONFIG, network="dcgan", width=4, conditioning="project"), IMAGE)
+        EGAN(replace(CONFIG, network=DCGANConfig(width=4), conditioning="project"), IMAGE)

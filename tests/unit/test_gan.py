@@ -13,8 +13,10 @@ from genwerk.core.model import build
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.gan import GAN, GANConfig
+from genwerk.nn.adversarial import AdversarialNetwork, DCGANConfig, MLPConfig, ResNetConfig
 from genwerk.nn.adversarial.augment import DRAWS, augment
 from genwerk.nn.adversarial.dcgan import DCGANDiscriminator, DCGANGenerator
+from genwerk.nn.adversarial.objectives import Hinge, Wasserstein
 from genwerk.nn.adversarial.resnet import ResNetDiscriminator, ResNetGenerator
 from genwerk.recipes import recipe
 from genwerk.recipes.gan import pair
@@ -43,7 +45,7 @@ def trainer(config: GANConfig, data: Dataset, rounds: int = 3, **train: object) 
     return Trainer(build(config, data.spec), data, replace(settings, **train))  # type: ignore[arg-type]
 
 
-MLP = GANConfig(network="mlp", width=16, latent=2, norm="none")
+MLP = GANConfig(network=MLPConfig(width=16), latent=2, norm="none")
 
 
 # --- the schedule -----------------------------------------------------------------------------------------------------
@@ -51,7 +53,7 @@ MLP = GANConfig(network="mlp", width=16, latent=2, norm="none")
 
 def test_the_critic_takes_its_steps_and_its_weights_stay_clipped_after_each() -> None:
     """WGAN, algorithm 1: n_critic steps, each followed by clipping, then one step of the generator."""
-    play = trainer(replace(MLP, objective="wasserstein", critic_steps=5, clip=0.01), table())
+    play = trainer(replace(MLP, objective=Wasserstein(), critic_steps=5, clip=0.01), table())
     game, beyond = play.model, []
     assert isinstance(game, GAN)
     loss = game.generator_loss
@@ -69,7 +71,7 @@ def test_the_critic_takes_its_steps_and_its_weights_stay_clipped_after_each() ->
 
 def test_the_authors_critic_schedule() -> None:
     """WassersteinGAN, main.py: 100 critic steps in each of the first 25 rounds and in every 500th, else 5."""
-    game = GAN(replace(MLP, objective="wasserstein", critic_steps=5, critic_warmup=100), TABLE)
+    game = GAN(replace(MLP, objective=Wasserstein(), critic_steps=5, critic_warmup=100), TABLE)
     counts = Counter(game.critic_steps(g) for g in range(1501))
     assert counts == {100: 25 + 3, 5: 1501 - 28}
     assert [game.critic_steps(g) for g in (24, 25, 499, 500, 501)] == [100, 5, 5, 100, 5]
@@ -91,7 +93,7 @@ def test_lazy_r1_counts_as_much_as_it_is_rare() -> None:
 
 
 def test_r1_is_of_the_gradient_by_the_image_before_it_is_augmented() -> None:
-    config = GANConfig(network="dcgan", width=4, latent=3, norm="none", r1=1.0, augment="ada")
+    config = GANConfig(network=DCGANConfig(width=4), latent=3, norm="none", r1=1.0, augment="ada")
     game = GAN(config, IMAGE).double()
     game.p.fill_(0.9)
     x, u = torch.rand(5, *IMAGE.shape).double(), torch.rand(5, 2, DRAWS).double()
@@ -122,19 +124,17 @@ def test_each_loss_moves_its_own_player_alone() -> None:
     "config,reason",
     [
         (
-            {"network": "dcgan", "norm": "batch", "gradient_penalty": 10.0},
+            {"norm": "batch", "gradient_penalty": 10.0},
             "batch normalisation in the discriminator couples",
         ),
-        ({"network": "dcgan", "norm": "batch", "r1": 1.0}, "batch normalisation in the discriminator couples"),
-        ({"objective": "wasserstein", "head": "sigmoid"}, "critic must be unbounded"),
-        ({"objective": "minimax", "head": "sigmoid"}, "which has its own"),
+        ({"norm": "batch", "r1": 1.0}, "batch normalisation in the discriminator couples"),
         ({"critic_steps": 0}, "must be 1 or more"),
         ({"latent": 0}, "z needs 1 dimension"),
     ],
 )
 def test_illegal_pairs_are_refused_with_the_reason(config: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        GAN(GANConfig(width=8, **config), IMAGE)  # type: ignore[arg-type]
+        GAN(GANConfig(network=DCGANConfig(width=8), **config), IMAGE)  # type: ignore[arg-type]
 
 
 def test_labels_must_be_there_and_in_range() -> None:
@@ -199,9 +199,9 @@ def test_the_resnet_critic_is_the_paper_s_at_32_pixels() -> None:
 
 
 @pytest.mark.parametrize("conditioning", ["concatenate", "project"])
-@pytest.mark.parametrize("network", ["mlp", "dcgan", "resnet"])
-def test_the_label_reaches_both_networks(network: str, conditioning: str) -> None:
-    config = GANConfig(network=network, width=8, latent=4, norm="none", conditioning=conditioning)  # type: ignore[arg-type]
+@pytest.mark.parametrize("network", [MLPConfig(width=8), DCGANConfig(width=8), ResNetConfig(width=8)])
+def test_the_label_reaches_both_networks(network: AdversarialNetwork, conditioning: str) -> None:
+    config = GANConfig(network=network, latent=4, norm="none", conditioning=conditioning)  # type: ignore[arg-type]
     game = GAN(config, IMAGE).eval()
     for table_ in (m for m in game.modules() if isinstance(m, torch.nn.Embedding)):
         torch.nn.init.normal_(table_.weight)
@@ -224,7 +224,9 @@ def test_the_projection_head_is_an_inner_product() -> None:
 
 def test_spectral_normalisation_bounds_every_layer() -> None:
     spec = replace(TABLE, classes=("a", "b", "c"))
-    game = GAN(replace(MLP, objective="hinge", spectral=True, width=32, conditioning="project"), spec)
+    game = GAN(
+        replace(MLP, objective=Hinge(), spectral_norm=True, network=MLPConfig(width=32), conditioning="project"), spec
+    )
     for _ in range(30):
         game.discriminator(torch.randn(4, 2), torch.tensor([0, 1, 2, 0]))
     layers = [m for m in game.discriminator.modules() if isinstance(m, (torch.nn.Linear, torch.nn.Embedding))]
@@ -237,7 +239,7 @@ def test_spectral_normalisation_bounds_every_layer() -> None:
 
 
 def test_units_inside_and_outside() -> None:
-    game = GAN(GANConfig(width=8), IMAGE)
+    game = GAN(GANConfig(network=DCGANConfig(width=8)), IMAGE)
     x = torch.rand(3, 1, 16, 16)
     assert game.inward(x).amin() >= -1
     torch.testing.assert_close(game.outward(game.inward(x)), x)
@@ -250,7 +252,7 @@ def test_units_inside_and_outside() -> None:
 
 
 def test_a_batch_of_one_needs_no_batch_normalisation() -> None:
-    config = GANConfig(network="mlp", width=8, latent=2, norm="batch")
+    config = GANConfig(network=MLPConfig(width=8), latent=2, norm="batch")
     with pytest.raises(ValueError, match="two examples or more in a batch"):
         trainer(config, table(), batch_size=1).fit()
     trainer(replace(config, norm="layer"), table(), batch_size=1).fit()

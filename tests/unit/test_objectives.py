@@ -10,14 +10,13 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from genwerk.nn.adversarial.objectives import (
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
     Objective,
+    Wasserstein,
     accuracy,
-    hinge,
-    least_squares,
-    make_objective,
-    minimax,
-    non_saturating,
-    wasserstein,
 )
 
 REAL = torch.tensor([2.0, -0.5, 0.1], dtype=torch.float64)
@@ -30,50 +29,55 @@ def gradient(loss: Tensor, scores: Tensor) -> Tensor:
 
 def test_minimax_is_the_cross_entropy() -> None:
     d, g = REAL.sigmoid(), MADE.sigmoid()
-    torch.testing.assert_close(minimax().discriminator(REAL, MADE), -(d.log().mean() + (1 - g).log().mean()))
-    torch.testing.assert_close(minimax().generator(MADE), (1 - g).log().mean())
-    torch.testing.assert_close(non_saturating().generator(MADE), -g.log().mean())
+    torch.testing.assert_close(Minimax().discriminator(REAL, MADE), -(d.log().mean() + (1 - g).log().mean()))
+    torch.testing.assert_close(Minimax().generator(MADE), (1 - g).log().mean())
+    torch.testing.assert_close(NonSaturating().generator(MADE), -g.log().mean())
 
 
 def test_losses_stay_finite_and_exact_where_the_discriminator_is_sure() -> None:
     sure = torch.tensor([-200.0])
-    assert non_saturating().generator(sure) == 200
-    assert minimax().generator(sure) == 0
-    assert minimax().discriminator(-sure, sure) == 0
+    assert NonSaturating().generator(sure) == 200
+    assert Minimax().generator(sure) == 0
+    assert Minimax().discriminator(-sure, sure) == 0
 
 
 def test_the_saturating_gradient_vanishes_and_the_other_does_not() -> None:
     """Goodfellow et al., 2014, section 3: the reason for two generator losses."""
-    for objective, expected in ((minimax(), -torch.tensor(-10.0).sigmoid()), (non_saturating(), torch.tensor(-1.0))):
+    for objective, expected in ((Minimax(), -torch.tensor(-10.0).sigmoid()), (NonSaturating(), torch.tensor(-1.0))):
         score = torch.tensor([-10.0], requires_grad=True)
         torch.testing.assert_close(gradient(objective.generator(score), score)[0], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_least_squares_has_its_three_targets() -> None:
-    objective = least_squares(-1.0, 1.0, 0.0)
+    objective = LeastSquares(lsgan_targets=(-1.0, 1.0, 0.0))
     expected = 0.5 * (REAL - 1).square().mean() + 0.5 * (MADE + 1).square().mean()
     torch.testing.assert_close(objective.discriminator(REAL, MADE), expected)
     torch.testing.assert_close(objective.generator(MADE), 0.5 * MADE.square().mean())
     assert objective.boundary == 0
-    assert make_objective("least-squares").boundary == 0.5
+    assert LeastSquares().boundary == 0.5
 
 
 def test_wasserstein_is_a_difference_of_means_and_knows_no_zero() -> None:
-    torch.testing.assert_close(wasserstein().discriminator(REAL, MADE), MADE.mean() - REAL.mean())
-    torch.testing.assert_close(wasserstein().discriminator(REAL + 5, MADE + 5), MADE.mean() - REAL.mean())
-    assert wasserstein().boundary is None
+    torch.testing.assert_close(Wasserstein().discriminator(REAL, MADE), MADE.mean() - REAL.mean())
+    torch.testing.assert_close(Wasserstein().discriminator(REAL + 5, MADE + 5), MADE.mean() - REAL.mean())
+    assert Wasserstein().boundary is None
 
 
 def test_hinge_ignores_what_is_beyond_the_margin() -> None:
     real, made = torch.tensor([1.5, 0.0], requires_grad=True), torch.tensor([-2.0, 0.5], requires_grad=True)
-    loss = hinge().discriminator(real, made)
+    loss = Hinge().discriminator(real, made)
     torch.testing.assert_close(loss, torch.tensor(0.5 + 0.75))
     assert gradient(loss, real).tolist() == [0.0, -0.5]
 
 
 @pytest.mark.parametrize(
     "objective,divergence",
-    [(minimax(), 2 * log(2)), (least_squares(), 0.25), (least_squares(-1.0, 1.0, 0.0), 1.0), (hinge(), 2.0)],
+    [
+        (Minimax(), 2 * log(2)),
+        (LeastSquares(), 0.25),
+        (LeastSquares(lsgan_targets=(-1.0, 1.0, 0.0)), 1.0),
+        (Hinge(), 2.0),
+    ],
 )
 def test_the_best_loss_on_equal_distributions(objective: Objective, divergence: float) -> None:
     """Where real and made are alike the best constant score is the boundary, and its loss is known."""
@@ -85,16 +89,16 @@ def test_the_best_loss_on_equal_distributions(objective: Objective, divergence: 
     torch.testing.assert_close(at_boundary, losses.min(), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["minimax", "non-saturating", "least-squares", "wasserstein", "hinge"])
+@pytest.mark.parametrize("name", list(Objective.kinds))
 def test_gradients(name: str) -> None:
-    objective = make_objective(name)  # type: ignore[arg-type]
+    objective = Objective.of(name)()
     real, made = REAL.clone().requires_grad_(), MADE.clone().requires_grad_()
     assert gradcheck(objective.discriminator, (real, made))
     assert gradcheck(objective.generator, (made,))
 
 
 def test_figures_of_the_game() -> None:
-    figures = accuracy(minimax(), REAL, MADE)
+    figures = accuracy(Minimax(), REAL, MADE)
     torch.testing.assert_close(figures["score gap"], REAL.mean() - MADE.mean())
     torch.testing.assert_close(figures["accuracy"].double(), torch.tensor((2 / 3 + 1 / 3) / 2, dtype=torch.float64))
-    assert "accuracy" not in accuracy(wasserstein(), REAL, MADE)
+    assert "accuracy" not in accuracy(Wasserstein(), REAL, MADE)

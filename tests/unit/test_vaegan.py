@@ -13,13 +13,14 @@ from genwerk.core.model import Loss
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.vaegan import ROUTES, VAEGAN, VAEGANConfig
+from genwerk.nn.adversarial import DCGANConfig, MLPConfig
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 IMAGE = DataSpec(kind="image", shape=(1, 16, 16), classes=("a", "b"))
 TABLE = DataSpec(kind="table", shape=(5,))
-MLP = VAEGANConfig(network="mlp", width=16, layers=2, latent=3, norm="layer", gamma=0.2, beta=0.7)
-CONV = VAEGANConfig(network="dcgan", width=4, latent=3, norm="layer", gamma=0.2)
+MLP = VAEGANConfig(network=MLPConfig(width=16, layers=2), latent=3, norm="layer", gamma=0.2, beta=0.7)
+CONV = VAEGANConfig(network=DCGANConfig(width=4), latent=3, norm="layer", gamma=0.2)
 PLAYERS = ("encoder", "decoder", "discriminator")
 
 
@@ -120,7 +121,7 @@ def test_only_the_player_whose_turn_it_is_moves(mover: str) -> None:
 def test_likeness_is_summed_over_the_features_of_the_chosen_layer() -> None:
     for layer in (-3, -2, -1, 0, 1):
         torch.manual_seed(0)
-        model = VAEGAN(replace(MLP, layers=3, layer=layer), TABLE).double()
+        model = VAEGAN(replace(MLP, network=MLPConfig(width=16, layers=3), layer=layer), TABLE).double()
         x, y = torch.randn(2, 4, 5, dtype=torch.double)
         a, b = model.discriminator(x), model.discriminator(y)
         by_hand = sum(0.5 * ((a.features[layer][i] - b.features[layer][i]) ** 2).sum() for i in range(4)) / 4

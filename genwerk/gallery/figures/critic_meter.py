@@ -20,6 +20,7 @@ from genwerk.data import DataConfig, open_data
 from genwerk.families.gan import GAN, GANConfig
 from genwerk.gallery.figures import Figures, paper
 from genwerk.metrics.frechet import frechet_distance
+from genwerk.nn.adversarial import MLPConfig
 from genwerk.recipes import find
 from genwerk.training.events import RoundDone
 from genwerk.training.settings import Recipe
@@ -58,7 +59,7 @@ def recipe(name: str, spec: DataSpec, rounds: int) -> Recipe:
     """The recipe behind a name, at its rate in :data:`RATES`."""
     made = find(RECIPES[name]).make(spec)
     assert isinstance(made.model, GANConfig)
-    model = replace(made.model, network="mlp", width=256, latent=64, norm="none")
+    model = replace(made.model, network=MLPConfig(width=256), latent=64, norm="none")
     optim = {player: replace(o, lr=RATES[name]) for player, o in made.train.optim.items()}
     return replace(made, model=model, train=replace(made.train, rounds=rounds, batch_size=64, optim=optim, ema={}))
 

@@ -20,14 +20,16 @@ from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.gan import GAN, GANConfig
 from genwerk.gallery.figures import Figures, paper
+from genwerk.nn.adversarial import MLPConfig
+from genwerk.nn.adversarial.objectives import Minimax, Wasserstein
 from genwerk.training.settings import OptimConfig, TrainConfig
 
 PLAIN = GANConfig(
-    network="mlp", width=64, layers=2, latent=1, prior="uniform", norm="none", objective="minimax", critic_steps=10
+    network=MLPConfig(width=64, layers=2), latent=1, prior="uniform", norm="none", objective=Minimax(), critic_steps=10
 )
 CONFIGS = {
     "minimax GAN": PLAIN,
-    "WGAN-GP": replace(PLAIN, objective="wasserstein", gradient_penalty=10.0),
+    "WGAN-GP": replace(PLAIN, objective=Wasserstein(), gradient_penalty=10.0),
 }
 COLOURS = {"minimax GAN": paper.RED, "WGAN-GP": paper.BLUE}
 THETAS = (-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0)

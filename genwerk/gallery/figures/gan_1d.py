@@ -22,6 +22,7 @@ from genwerk.data.dataset import Dataset
 from genwerk.families.adversarial import AdversarialModel
 from genwerk.families.gan import GANConfig
 from genwerk.gallery.figures import Figures, paper
+from genwerk.nn.adversarial import MLPConfig
 from genwerk.training.events import RoundDone
 from genwerk.training.settings import OptimConfig, TrainConfig
 
@@ -36,7 +37,9 @@ STEP = 0.01
 """Bins in which samples are counted, and their width."""
 BLUR = 0.06
 """Standard deviation of the kernel that makes a density of the counts."""
-CONFIG = GANConfig(network="mlp", width=64, layers=2, latent=1, prior="uniform", norm="none", critic_steps=3, r1=0.05)
+CONFIG = GANConfig(
+    network=MLPConfig(width=64, layers=2), latent=1, prior="uniform", norm="none", critic_steps=3, r1=0.05
+)
 OPTIM = OptimConfig(lr=1e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
 ROUNDS, QUICK = 1500, 60
 

@@ -12,16 +12,72 @@ left out.
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from dataclasses import dataclass
 from math import log2, prod
-from typing import Literal
 
 from torch import Tensor, nn
 
+from genwerk.core.component import Component
+from genwerk.nn.adversarial.networks import check_image
 from genwerk.nn.adversarial.output import DiscriminatorOutput
 from genwerk.nn.conv import Crop, halvings
 from genwerk.nn.mlp import MLPDecoder, MLPEncoder
 
-Network = Literal["mlp", "conv"]
+
+@dataclass(frozen=True, kw_only=True)
+class BEGANNetwork(Component):
+    """Settings of a generator and of an autoencoder that judges it."""
+
+    def build(
+        self, shape: tuple[int, ...], latent: int, hidden: int, eta: int = 1
+    ) -> tuple[nn.Module, AutoencoderDiscriminator]:
+        """A generator of data of ``shape`` from z, called with (z, condition), and an autoencoder that judges them.
+
+        ``hidden`` is the number of dimensions of the autoencoder's code.
+        """
+        encoder, generator = self.encoder(shape, hidden), self.decoder(shape, latent)
+        return generator, AutoencoderDiscriminator(encoder, self.decoder(shape, hidden), eta)
+
+    @abstractmethod
+    def decoder(self, shape: tuple[int, ...], features: int) -> nn.Module:
+        """Codes with shape (n, features) to data with shape (n, *shape), called with (code, condition)."""
+
+    @abstractmethod
+    def encoder(self, shape: tuple[int, ...], features: int) -> nn.Module:
+        """Data with shape (n, *shape) to codes with shape (n, features)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BEGANMLPConfig(BEGANNetwork, kind="mlp"):
+    """Fully connected networks, for data of any shape."""
+
+    width: int = 64
+    """Units of each hidden layer."""
+    layers: int = 2
+    """Hidden layers."""
+
+    def decoder(self, shape: tuple[int, ...], features: int) -> nn.Module:
+        return MLPDecoder(shape, features, (self.width,) * self.layers, "elu")
+
+    def encoder(self, shape: tuple[int, ...], features: int) -> nn.Module:
+        return MLPEncoder(shape, features, (self.width,) * self.layers, "elu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BEGANConvConfig(BEGANNetwork, kind="conv"):
+    """The paper's convolutional networks, for images of any size."""
+
+    width: int = 64
+    """The paper's n, channels nearest to the image."""
+
+    def decoder(self, shape: tuple[int, ...], features: int) -> nn.Module:
+        check_image(self.kind, shape)
+        return BEGANDecoder(shape, features, self.width)
+
+    def encoder(self, shape: tuple[int, ...], features: int) -> nn.Module:
+        check_image(self.kind, shape)
+        return BEGANEncoder(shape, features, self.width)
 
 
 def sizes(shape: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -82,30 +138,3 @@ class AutoencoderDiscriminator(nn.Module):
         reconstruction = self.decoder(h).to(x.dtype)
         error = (x - reconstruction).abs().pow(self.eta).flatten(1).mean(1)
         return DiscriminatorOutput(-error, (h,), reconstruction)
-
-
-def began_pair(
-    network: Network,
-    *,
-    shape: tuple[int, ...],
-    latent: int,
-    hidden: int,
-    width: int,
-    layers: int = 2,
-    eta: int = 1,
-) -> tuple[nn.Module, AutoencoderDiscriminator]:
-    """A generator of data of ``shape`` from z, called with (z, condition), and an autoencoder that judges them.
-
-    ``hidden`` is the number of dimensions of the autoencoder's code; ``layers`` are of the fully connected networks.
-    """
-    if network == "mlp":
-        widths = (width,) * layers
-        encoder: nn.Module = MLPEncoder(shape, hidden, widths, "elu")
-        generator, decoder = (MLPDecoder(shape, d, widths, "elu") for d in (latent, hidden))
-        return generator, AutoencoderDiscriminator(encoder, decoder, eta)
-    if len(shape) != 3:
-        raise ValueError(f"the conv networks need images; for data of shape {shape} take --model.network mlp")
-    encoder = BEGANEncoder(shape, hidden, width)
-    return BEGANDecoder(shape, latent, width), AutoencoderDiscriminator(
-        encoder, BEGANDecoder(shape, hidden, width), eta
-    )

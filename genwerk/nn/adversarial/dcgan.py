@@ -12,12 +12,15 @@ which its family adds. Channels lie last in memory, which is faster.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log2, prod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
+from genwerk.nn.adversarial.networks import AdversarialNetwork, check_image
 from genwerk.nn.adversarial.output import (
     Conditioning,
     DiscriminatorOutput,
@@ -26,8 +29,44 @@ from genwerk.nn.adversarial.output import (
     Norm,
     normalisation,
 )
-from genwerk.nn.conv import Crop, halvings
+from genwerk.nn.conv import ConvEncoder, Crop, halvings
 from genwerk.nn.mlp import one_hot
+
+
+@dataclass(frozen=True, kw_only=True)
+class DCGANConfig(AdversarialNetwork, kind="dcgan"):
+    """DCGAN's convolutional networks, for images of any size."""
+
+    width: int = 64
+    """Channels nearest to the image; they double with each halving of its sides, three times."""
+    discriminator_width: int | None = None
+    """The discriminator's, where it differs."""
+    kernel: Literal[4, 5] = 4
+    """Side of the convolutions' kernels: 5 in the authors' code, 4 in most that came after."""
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        latent: int,
+        *,
+        norm: Norm = "batch",
+        generator_norm: Norm = "batch",
+        classes: int = 0,
+        conditioning: Conditioning = "none",
+    ) -> tuple[nn.Module, nn.Module]:
+        check_image(self.kind, shape)
+        wide = self.discriminator_width or self.width
+        return (
+            DCGANGenerator(shape, latent, self.width, classes, conditioning, generator_norm, self.kernel),
+            DCGANDiscriminator(shape, wide, norm, classes, conditioning, self.kernel),
+        )
+
+    def depth(self, shape: tuple[int, ...]) -> int:
+        return stages(shape)
+
+    def encoder(self, shape: tuple[int, ...], features: int, classes: int = 0) -> nn.Module:
+        check_image(self.kind, shape)
+        return ConvEncoder(shape, features, channels(self.width, stages(shape)), "relu", classes)
 
 
 def stages(shape: tuple[int, ...]) -> int:

@@ -9,6 +9,7 @@ Done differently: the number of blocks that double or halve follows the image's 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
 from genwerk.nn.adversarial.dcgan import stages
+from genwerk.nn.adversarial.networks import AdversarialNetwork, check_image
 from genwerk.nn.adversarial.output import (
     Conditioning,
     DiscriminatorOutput,
@@ -26,6 +28,39 @@ from genwerk.nn.adversarial.output import (
 )
 from genwerk.nn.conv import halvings
 from genwerk.nn.mlp import one_hot
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetConfig(AdversarialNetwork, kind="resnet"):
+    """WGAN-GP's residual networks, for images of any size."""
+
+    width: int = 64
+    """Channels of every block."""
+    discriminator_width: int | None = None
+    """The discriminator's, where it differs."""
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        latent: int,
+        *,
+        norm: Norm = "batch",
+        generator_norm: Norm = "batch",
+        classes: int = 0,
+        conditioning: Conditioning = "none",
+    ) -> tuple[nn.Module, nn.Module]:
+        """As :meth:`AdversarialNetwork.build`; the generator is always normalised by batch."""
+        check_image(self.kind, shape)
+        if generator_norm != "batch":
+            raise ValueError(f"resnet's generator has batch normalisation, not {generator_norm}; take mlp or dcgan")
+        wide = self.discriminator_width or self.width
+        return (
+            ResNetGenerator(shape, latent, self.width, classes, conditioning),
+            ResNetDiscriminator(shape, wide, norm, classes, conditioning),
+        )
+
+    def depth(self, shape: tuple[int, ...]) -> int:
+        return max(1, stages(shape) - 1) + 2
 
 
 def he_conv(channels: int, out: int, size: int = 3) -> nn.Conv2d:
