@@ -205,7 +205,7 @@ def follow(training: Training, again: str = "") -> None:
         if trainer.stopped_by is not None:
             sys.exit(128 + trainer.stopped_by)
         return
-    compared = training.recipe.evaluate.samples > 0 and training.splits.spec.kind == "image"
+    compared = training.recipe.evaluate.samples > 0 and training.splits.spec.modality.learned_features
     aside = " (features to compare samples in are trained once for these data, which may take a minute)"
     say("measuring" + (aside if compared else ""))
     training.conclude()

@@ -252,7 +252,7 @@ def entanglement(
     from genwerk.tasks import steering
 
     opened = open_run(run, machine)
-    classify = opened.classifier if opened.spec.kind == "image" and opened.spec.classes else None
+    classify = opened.classifier if opened.spec.modality.learned_features and opened.spec.classes else None
     found = steering.entanglement(
         opened.model,
         similarity=opened.similarity(similarity),

@@ -126,7 +126,7 @@ def reconstruct(
     batch = opened.examples(input, n, label)
     if noise > 0:
         noisy = batch.x + noise * SeededNoise(len(batch), seed, batch.x.device).normal(*opened.spec.shape)
-        batch = replace(batch, x=noisy.clamp(0, 1) if opened.spec.kind == "image" else noisy)
+        batch = replace(batch, x=opened.spec.modality.clamp(noisy))
     made = tasks.reconstruct(opened.model, batch)
     error = (made - batch.x).square().mean().item()
     opened.write(replace(batch, target=made), out, "reconstructions", seed=seed, input=input)
@@ -246,7 +246,7 @@ def complete(
         negative=denoising.away(opened),
     )
     shown = found.x
-    if opened.spec.kind == "image":
+    if opened.spec.modality.has_pixels:
         veiled = torch.where(mask, batch.x, 0.5).unsqueeze(1)
         shown = torch.cat([veiled, found.x, batch.x.unsqueeze(1)], 1)
     opened.write(Batch(shown.flatten(0, 1)), out, "completions", columns=shown.shape[1], seed=seed, known=known)

@@ -401,13 +401,13 @@ class OpenRun:
             return "values", path
         if end == ".csv":
             return "table", path
-        if end in pictures.WRITTEN or end in UNWRITTEN:
-            if end not in modality.endings:
-                raise BadInput(
-                    f"--out is {out}, and {end} is not what these examples can be written as; expected "
-                    f"{', '.join((*modality.endings, '.csv', '.npz'))}" + (", or a folder (NAME/)" if several else "")
-                )
+        if end in modality.endings:
             return "examples", path
+        if end in pictures.WRITTEN or end in UNWRITTEN:
+            raise BadInput(
+                f"--out is {out}, and {end} is not what these examples can be written as; expected "
+                f"{', '.join((*modality.endings, '.csv', '.npz'))}" + (", or a folder (NAME/)" if several else "")
+            )
         return ("folder" if several else "examples"), path
 
     def beside(self, out: str | None, what: str, end: str) -> Path:

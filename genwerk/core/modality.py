@@ -43,6 +43,8 @@ class Modality(ABC):
     """Whether every value is one of ``spec.levels`` equally spaced numbers from 0 to 1, with a probability."""
     has_columns: ClassVar[bool] = False
     """Whether every value has a meaning, a unit and often a name of its own, so that an average of examples is none."""
+    has_pixels: ClassVar[bool] = False
+    """Whether an example is a picture: 1 or 3 channels of pixels in [0, 1] on a grid."""
     is_grid: ClassVar[bool] = False
     """Whether an example has shape (c, h, w) with neighbours in two directions, for convolutional networks."""
     is_sequence: ClassVar[bool] = False
@@ -125,18 +127,15 @@ class Modality(ABC):
         """
         return None, f"nats of {scored or 'the density in the units of the data'}"
 
-    def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]] | None:
+    @property
+    def measured(self) -> bool:
+        """Whether distances between samples and data can be measured."""
+        return self.learned_features or type(self).features is not Modality.features
+
+    def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:
         """What distances are measured in, by all training examples ``x``: its name, the map from examples to rows of
-        features with shape (n, d), and the numbers it depends on. None where nobody knows or they are learned."""
-        return None
-
-    def scale(self, x: Tensor) -> Tensor | float:
-        """What differences are divided by before they are averaged, by all training examples ``x``."""
-        return 1.0
-
-    def noise_range(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Between what the uniform noise lies that knows nothing of the data: by default the range of ``x``."""
-        return x.amin(0), x.amax(0)
+        features with shape (n, d), and the numbers it depends on; a ValueError where nobody knows."""
+        raise ValueError(f"there are no features for {self.kind}; distances are measured on images and tables")
 
     # --- what a person types and gets ---------------------------------------------------------------------------------
 

@@ -226,10 +226,10 @@ def choose(found: Histogram, settings: DataConfig) -> tuple[Bytes, str]:
 
 def apply(splits: Splits) -> Splits:
     """``splits`` in the palette that their settings ask for, chosen on the training part."""
-    if splits.spec.kind != "image" or splits.spec.shape[0] != 3:
+    if not splits.spec.modality.has_pixels or splits.spec.shape[0] != 3:
         raise BadInput(
             f"--data.palette chooses among the colours of RGB images, and these data are {splits.spec}; leave it out"
-            + (", or read the images in colour by --data.colour rgb" if splits.spec.kind == "image" else "")
+            + (", or read the images in colour by --data.colour rgb" if splits.spec.modality.has_pixels else "")
         )
     found = histogram(splits.train.x)
     palette, how = choose(found, splits.settings)

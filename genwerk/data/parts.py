@@ -225,7 +225,7 @@ def _hashes(found: Found, name: str) -> Hashes:
     """A hash of each example of a part of ``found``, the same for copies."""
     data, origin = _own(found, name), found.origins.get(name, Origin())
     assert data is not None
-    if origin.keys is not None and data.spec.kind != "image":
+    if origin.keys is not None and not data.spec.modality.has_pixels:
         return origin.keys  # a file's, of which there may be several pieces; or a row's before it was given noise
     if found.mapped is None or name != "train":
         return hash_rows(data.x)
@@ -235,7 +235,7 @@ def _hashes(found: Found, name: str) -> Hashes:
 def _places(found: Found, settings: DataConfig, hashes: Hashes) -> tuple[NDArray[np.float64], int]:
     """Where in [0, 1) each training example stands for the choice, and how many values a table of few takes, or 0."""
     origin, few = found.origins.get("train", Origin()), 0
-    if found.train.spec.kind == "table" and (values := len(np.unique(hashes))) * FEW <= len(hashes):
+    if found.train.spec.modality.has_columns and (values := len(np.unique(hashes))) * FEW <= len(hashes):
         few, hashes = values, mixed(hashes, occurrences(hashes))
     keys = hashes if origin.keys is None or few else origin.keys
     together = [hashes] if origin.keys is None or few else [hashes, origin.keys]
@@ -261,7 +261,7 @@ def _copies(found: Found, hashes: Mapping[str, Hashes], parts: Mapping[str, Data
                 f"{len(again):,} of {len(parts[name]):,} {one} examples ({', '.join(shown)}{more}) are copies of "
                 "training examples, on which a model looks better than it is."
             )
-    if "train" in hashes and found.train.spec.kind == "image":
+    if "train" in hashes and found.train.spec.modality.has_pixels:
         repeated = len(hashes["train"]) - len(np.unique(hashes["train"]))
         if repeated:
             notes.append(f"{repeated:,} of {len(hashes['train']):,} images are copies of others, and stand by them.")
@@ -281,11 +281,11 @@ def _captions(data: Dataset) -> Hashes | int:
 
 def like(settings: DataConfig, spec: DataSpec) -> DataConfig:
     """``settings`` by which another source is read as examples of ``spec``, all but its palette."""
-    height, width = spec.shape[1:] if spec.kind == "image" else (None, None)
+    height, width = spec.shape[1:] if spec.modality.has_pixels else (None, None)
     return replace(
         settings,
         size=height if height == width else None,
-        colour="auto" if spec.kind != "image" else "grey" if spec.shape[0] == 1 else "rgb",
+        colour="auto" if not spec.modality.has_pixels else "grey" if spec.shape[0] == 1 else "rgb",
         palette=None,
         tolerance=0,
         rate=spec.sample_rate or None,

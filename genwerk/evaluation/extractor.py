@@ -22,7 +22,6 @@ from genwerk.metrics.features import (
     Classifier,
     ClassifierConfig,
     Extractor,
-    columns,
     is_labelled,
     oriented,
     weights_hash,
@@ -43,24 +42,21 @@ CLASSIFIER_TRAINING = TrainConfig(
 def extractor_for(splits: Splits, *, device: torch.device | str = "cpu") -> Extractor:
     """The extractor in which samples of these data are compared.
 
-    Tables: their standardised columns. Images: Inception where GENWERK_INCEPTION names a file of its weights, else the
-    penultimate layer of a classifier of the labels (of orientations where there are none), trained once on the training
-    part and kept in the user's cache folder.
+    What the modality says (of tables: their standardised columns). Images: Inception where GENWERK_INCEPTION names a
+    file of its weights, else the penultimate layer of a classifier of the labels (of orientations where there are
+    none), trained once on the training part and kept in the user's cache folder.
     """
     place = torch.device(device)
-    match splits.spec.kind:
-        case "table":
-            return columns(splits.train)
-        case "image":
-            path = os.environ.get(INCEPTION)
-            return inception(Path(path), place) if path else _trained(splits, place)
-        case kind:
-            raise ValueError(f"there are no features for {kind}; distances are measured on images and tables")
+    if splits.spec.modality.learned_features:
+        path = os.environ.get(INCEPTION)
+        return inception(Path(path), place) if path else _trained(splits, place)
+    name, network, numbers = splits.spec.modality.features(splits.train.batch().x)
+    return Extractor(name, network, None, weights_hash(numbers))
 
 
 def classifier_for(splits: Splits, *, device: torch.device | str = "cpu") -> Classifier:
     """The classifier of the data's own labels in whose features samples are compared; its output are logits."""
-    if splits.spec.kind != "image" or not is_labelled(splits.train):
+    if not splits.spec.modality.learned_features or not is_labelled(splits.train):
         raise ValueError(f"a classifier needs labelled images, and these data are {splits.spec}")
     return _classifier(splits.train, labelled=True).to(device)
 

@@ -125,14 +125,14 @@ def evaluate(
     Distances between samples and data are taken in the features of ``extractor``; None takes :func:`extractor_for`
     these data. No more samples are drawn than there are training examples, so that the floor has the model's size.
     """
-    able, kind = abilities(model), model.spec.kind
+    able = abilities(model)
     data = splits.test.subset(settings.examples, settings.seed)
     n = min(settings.samples, len(splits.train))
     toy = TOYS.get(splits.settings.source)
     figures: list[Figure] = []
     notes = list(told)
     sampled, rebuilt = "samples" in able and n > 0, rebuilds(able)
-    compared = (sampled or rebuilt) and settings.samples > 0 and kind in ("image", "table")
+    compared = (sampled or rebuilt) and settings.samples > 0 and model.spec.modality.measured
     few = compared and min(len(data), n) < FEWEST
     compared = compared and not few
     if compared and extractor is None:
@@ -387,7 +387,7 @@ def reconstruction_figures(data: Dataset, error: float) -> list[Figure]:
     """Mean squared error a value, and for images the peak signal-to-noise ratio that follows from it."""
     note = f"{len(data):,} held-out"
     figures = [Figure(name="reconstruction MSE", value=error, unit="per value", note=note)]
-    if data.spec.kind == "image":
+    if data.spec.modality.has_levels:
         ratio = -10 * log10(error) if error > 0 else float("inf")
         figures.append(Figure(name="PSNR", value=ratio, unit="dB", note="of that error"))
     return figures
@@ -480,11 +480,13 @@ def distance_figures(
 
 
 def noise(train: Dataset, n: int, seed: int) -> Iterator[Tensor]:
-    """``n`` examples of uniform noise, in parts: over [0, 1] for images, over each column's range for tables."""
-    shape, low, high = train.spec.shape, torch.tensor(0.0), torch.tensor(1.0)
-    if train.spec.kind != "image":
+    """``n`` examples of uniform noise, in parts: over the range of the data, or of each value where they have none."""
+    shape, span = train.spec.shape, train.spec.modality.range
+    if span is None:
         x = train.batch().x.cpu()
         low, high = x.amin(0), x.amax(0)
+    else:
+        low, high = map(torch.tensor, span)
 
     def uniform(rows: slice) -> Tensor:
         u = SeededNoise(rows.stop - rows.start, Seeds(seed, rows.start)).uniform(*shape)
@@ -495,7 +497,7 @@ def noise(train: Dataset, n: int, seed: int) -> Iterator[Tensor]:
 
 def column_scale(data: Dataset) -> Tensor | float:
     """Spread of each column of a table, 1 where it does not vary; 1 for what has one unit throughout."""
-    if data.spec.kind != "table":
+    if not data.spec.modality.has_columns:
         return 1.0
     spread = data.batch().x.cpu().double().std(0, correction=0)
     return spread.where(spread > 0, 1.0)

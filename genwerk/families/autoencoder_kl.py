@@ -99,7 +99,7 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
     def __init__(self, config: AutoencoderKLConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: AutoencoderKLConfig = config
-        if spec.kind != "image" or spec.nominal:
+        if not spec.modality.has_pixels or spec.nominal:
             raise ValueError(
                 f"an AutoencoderKL takes differences of pixels, so it takes images of intensities, not {spec}"
             )

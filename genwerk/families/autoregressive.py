@@ -125,7 +125,7 @@ class AutoregressiveModel(Model, Samples, HasLikelihood, Completes, Traces, Auto
             condition = self.spec.drawn_class(noise.uniform())
         state = network.begin(n, self.label(condition))
         sequence = torch.zeros(n, network.length, dtype=torch.int64, device=self.device)
-        part = network.length // (self.spec.shape[1] if self.spec.kind == "image" else 8) or network.length
+        part = network.length // (self.spec.shape[1] if self.spec.modality.is_grid else 8) or network.length
         for t, symbol in enumerate(generate(network, state, u, decoding)):
             sequence[:, t] = symbol
             if (t + 1) % part == 0 or t + 1 == network.length:

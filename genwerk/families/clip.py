@@ -95,7 +95,7 @@ class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
     def __init__(self, config: CLIPConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: CLIPConfig = config
-        if spec.kind != "image" or spec.vocabulary is None:
+        if not spec.modality.has_pixels or spec.vocabulary is None:
             raise ValueError(
                 f"CLIP learns from images with captions, and these data are {spec}; give a folder with a metadata.csv "
                 "of file_name and text, or the built-in scenes"

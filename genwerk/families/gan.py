@@ -84,7 +84,7 @@ class GAN(AdversarialModel, config=GANConfig):
                 "a gradient penalty is of single examples, which batch normalisation in the discriminator couples; "
                 "take --model.norm layer or none"
             )
-        if config.augment != "none" and spec.kind != "image":
+        if config.augment != "none" and not spec.modality.has_pixels:
             raise ValueError(f"augmentation is of images, and these data are a {spec.kind}; take --model.augment none")
         self.register_buffer("p", torch.tensor(0.0 if config.augment == "ada" else 1.0))
         self.p: Tensor

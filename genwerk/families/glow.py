@@ -56,7 +56,7 @@ class Glow(FlowModel, config=GlowConfig):
 
     def __init__(self, config: GlowConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        if spec.kind != "image":
+        if not spec.modality.has_pixels:
             raise ValueError(f"Glow describes images and these data are {spec}; take the recipe realnvp for tables")
         check_sides(spec, config.scales)
         monotone = make_monotone(config.coupling, bound=config.bound, tail_bound=config.tail_bound)

@@ -94,18 +94,18 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
     def __init__(self, config: MixtureConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: MixtureConfig = config
-        if spec.kind == "text":
+        if not spec.modality.numeric:
             raise ValueError("a mixture of Gaussians cannot describe text; it needs a table, images or audio")
         d, k = spec.dims, max(config.components)
-        image = spec.kind == "image"
-        self.blur = 1 / 12 if image else 0.0
-        self.unit = spec.levels - 1 if image else 1
-        self.scored = "the stored levels, blurred by uniform noise of one level" if image else ""
+        self.levelled = spec.modality.has_levels
+        self.blur = 1 / 12 if self.levelled else 0.0
+        self.unit = spec.levels - 1 if self.levelled else 1
+        self.scored = "the stored levels, blurred by uniform noise of one level" if self.levelled else ""
         for name in ("", "trial_"):
             for part, value in vars(standard(config.covariance, k, d, self.blur)).items():
                 if isinstance(value, Tensor):
                     self.register_buffer(name + part, value.clone())
-        self.register_buffer("offset", torch.full((d,), self.unit / 2 if image else 0.0, dtype=torch.float64))
+        self.register_buffer("offset", torch.full((d,), self.unit / 2 if self.levelled else 0.0, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(d, dtype=torch.float64))
         for name in ("log_p", "lowest"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
@@ -148,7 +148,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
         rows = torch.randperm(len(data), generator=generator)[:SURVEYED].to(data.device)
         x = data.batch(rows).x.to(self.device).flatten(1).double() * self.unit
         self.offset.copy_(x.mean(0))
-        if self.spec.kind != "image":
+        if not self.levelled:
             spread = (x - self.offset).square().mean(0).where(x.amin(0) < x.amax(0), 0.0)
             if self.config.covariance == "spherical":
                 spread = spread.mean().expand_as(spread)
@@ -317,10 +317,9 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
     def _outward(self, v: Tensor) -> Tensor:
         """Rows with shape (..., d) as examples; pixels are rounded to the nearest level."""
         x: Tensor = v * self.scale + self.offset
-        if self.spec.kind == "image":
+        if self.levelled:
             x = x.round().clamp(0, self.unit) / self.unit
-        x = x if self.spec.kind == "table" else x.to(torch.get_default_dtype())
-        return x.view(*x.shape[:-1], *self.spec.shape)
+        return x.to(self.spec.modality.dtype).view(*x.shape[:-1], *self.spec.shape)
 
     def _unconditional(self, condition: Tensor | None) -> None:
         if condition is not None:

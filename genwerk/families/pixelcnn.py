@@ -64,7 +64,7 @@ class PixelCNN(AutoregressiveModel, config=PixelCNNConfig):
 
     def __init__(self, config: PixelCNNConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        if spec.kind != "image":
+        if not spec.modality.has_pixels:
             raise ValueError(f"a PixelCNN makes images and the data are {spec}; for sound take the recipe wavenet")
         symbols = spec.modality.tokeniser(config.binarise)
         channels, height, width = symbols.shape

@@ -53,7 +53,7 @@ class PixelCNNPP(AutoregressiveModel, config=PixelCNNPPConfig):
 
     def __init__(self, config: PixelCNNPPConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        if spec.kind != "image":
+        if not spec.modality.has_pixels:
             raise ValueError(f"PixelCNN++ is for images and cannot take {spec}")
         if spec.palette or spec.nominal:
             raise ValueError(

@@ -53,7 +53,7 @@ class PixelRNN(AutoregressiveModel, config=PixelRNNConfig):
 
     def __init__(self, config: PixelRNNConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        if spec.kind != "image":
+        if not spec.modality.has_pixels:
             raise ValueError(f"a PixelRNN is a model of images and cannot take {spec}; for sound take wavenet")
         symbols = spec.modality.tokeniser(config.binarise)
         channels, height, width = symbols.shape

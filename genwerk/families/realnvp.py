@@ -73,12 +73,12 @@ class RealNVP(FlowModel, config=RealNVPConfig):
 
     def __init__(self, config: RealNVPConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        if spec.kind == "audio":
+        if spec.modality.is_sequence:
             raise ValueError(f"RealNVP describes tables and images and these data are {spec}; take the recipe wavenet")
         self.monotone = make_monotone(
             config.monotone, bound=config.bound, bins=config.bins, reach=config.reach, tail_bound=config.tail_bound
         )
-        if spec.kind == "table":
+        if spec.modality.has_columns:
             self.flows(self._columns())
         else:
             check_sides(spec, config.scales)

@@ -111,7 +111,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
     def __init__(self, config: StyleGANConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: StyleGANConfig = config
-        if spec.kind != "image":
+        if not spec.modality.has_pixels:
             raise ValueError(f"StyleGAN makes images, and these data are a {spec.kind}; the recipe gan makes tables")
         colours, height, width = spec.shape
         self.sizes = sizes(height, width)

@@ -72,7 +72,7 @@ class VariationalDequantisation(
     def __init__(self, config: VariationalDequantisationConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: VariationalDequantisationConfig = config
-        if spec.kind != "image":
+        if not spec.modality.has_pixels:
             raise ValueError(
                 f"dequantisation is of the levels of pixels and these data are {spec}; take the flow alone"
             )

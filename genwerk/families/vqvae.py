@@ -79,7 +79,7 @@ class VQVAE(Model, Encodes, Decodes, Diagnoses, config=VQVAEConfig):
     def __init__(self, config: VQVAEConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: VQVAEConfig = config
-        if spec.kind != "image" or spec.nominal:
+        if not spec.modality.has_pixels or spec.nominal:
             raise ValueError(f"a VQ-VAE squares errors of pixels, so it takes images of intensities, not {spec}")
         self.latent_shape = (1, *halvings(spec.shape[1], spec.shape[2], config.halve)[-1])
         parts = (spec.shape, config.dims, config.width, config.halve, config.blocks)

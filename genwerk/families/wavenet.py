@@ -73,7 +73,7 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
     def __init__(self, config: WaveNetConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: WaveNetConfig = config
-        if spec.kind != "audio":
+        if not spec.modality.is_sequence:
             raise ValueError(f"a WaveNet makes sound and cannot take {spec}; give it a folder of wav or flac files")
         symbols = MuLaw(spec)
         network = WaveNetNetwork(

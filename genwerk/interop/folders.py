@@ -30,7 +30,7 @@ def describe(path: Path) -> tuple[str, Recipe, DataSpec]:
     """Name of the class, recipe and spec of a folder, from its JSON files alone; ValueError if it cannot be opened."""
     name, kind = _kind(path)
     config, spec = kind.describe(path)
-    square = spec.kind == "image" and spec.shape[1] == spec.shape[2]
+    square = spec.modality.has_pixels and spec.shape[1] == spec.shape[2]
     data = DataConfig(size=spec.shape[1] if square else None, colour="rgb" if spec.shape[0] == 3 else "grey")
     return name, Recipe(model=config, data=data), spec
 

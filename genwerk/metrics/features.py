@@ -63,16 +63,6 @@ def weights_hash(tensors: Iterable[Tensor]) -> str:
     return digest.hexdigest()[:12]
 
 
-def columns(train: Dataset) -> Extractor:
-    """The columns of a table themselves, each shifted and scaled to mean 0 and standard deviation 1 over ``train``."""
-    x = train.batch().x.double().cpu()
-    mean, std = x.mean(0), x.std(0, correction=0)
-    std = std.where(std > 0, 1.0)
-    return Extractor(
-        f"{train.spec.dims} standardised columns", lambda x: (x - mean) / std, None, weights_hash((mean, std))
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig(Config):
     """The network whose penultimate layer gives features."""

@@ -32,7 +32,7 @@ class Image(Modality, kind="image"):
     """Float32 in [0, 1] with shape (c, h, w), stored as uint8 level numbers, 0 to ``levels`` - 1."""
 
     plural = "images"
-    has_levels = is_grid = learned_features = one_per_file = True
+    has_levels = has_pixels = is_grid = learned_features = one_per_file = True
     range = (0.0, 1.0)
     endings = IMAGES
 
@@ -75,9 +75,6 @@ class Image(Modality, kind="image"):
         """Nats are of the stored levels, so bits are nats / (dims ln 2) and nothing is corrected by hand."""
         bits = -nats / (self.spec.dims * log(2))
         return bits, f"{-nats:.4g} nats / ({self.spec.dims} dimensions x ln 2), of {scored or 'the stored pixels'}"
-
-    def noise_range(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.tensor(0.0), torch.tensor(1.0)
 
     def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
         """A half by its name, or a picture that is light where pixels are known."""

@@ -48,11 +48,6 @@ class Table(Modality, kind="table"):
         std = std.where(std > 0, 1.0)
         return f"{self.spec.dims} standardised columns", lambda x: (x - mean) / std, (mean, std)
 
-    def scale(self, x: Tensor) -> Tensor | float:
-        """Spread of each column, 1 where it does not vary; else the one in the smallest unit would decide."""
-        spread = x.cpu().double().std(0, correction=0)
-        return spread.where(spread > 0, 1.0)
-
     def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
         """Columns by name or number, joined by commas."""
         return column_mask(known, self.spec.columns or tuple(map(str, range(self.spec.dims))), self.spec.shape)

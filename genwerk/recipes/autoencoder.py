@@ -19,8 +19,8 @@ def conv_widths(spec: DataSpec) -> tuple[int, ...]:
 
 def fitted(spec: DataSpec) -> AutoencoderConfig:
     """Convolutional for images of 16 pixels and more, else fully connected; a code of 2 to 32 dimensions."""
-    conv = spec.kind == "image" and spec.side >= 16
-    grey = spec.kind == "image" and spec.shape[0] == 1
+    conv = spec.modality.has_pixels and spec.side >= 16
+    grey = spec.modality.has_pixels and spec.shape[0] == 1
     return AutoencoderConfig(
         network="conv" if conv else "mlp",
         widths=conv_widths(spec) if conv else (256, 128),
@@ -54,7 +54,7 @@ def denoising_autoencoder(spec: DataSpec) -> Recipe:
 
     Vincent et al., 2008, whose reference has 30 % masking noise and cross-entropy on MNIST.
     """
-    if spec.kind == "image":
+    if spec.modality.has_pixels:
         config = replace(fitted(spec), corruption="masking", amount=0.3)
     else:
         config = replace(fitted(spec), corruption="gaussian", amount=0.1)

@@ -24,7 +24,7 @@ def fitted(spec: DataSpec) -> MAFConfig:
 
 def tails(spec: DataSpec) -> float | None:
     """Columns of a table may be of any size, and have linear tails from 5 standard deviations on; pixels may not."""
-    return 5.0 if spec.kind == "table" else None
+    return 5.0 if spec.modality.has_columns else None
 
 
 def splines(spec: DataSpec) -> MAFConfig:
@@ -37,7 +37,7 @@ def maf(spec: DataSpec) -> Recipe:
     """A masked autoregressive flow: likelihoods in one pass (Papamakarios et al., 2017)."""
     narrow = spec.dims <= 4
     optim = OptimConfig(lr=2e-3 if narrow else 1e-3, schedule="cosine", warmup=100, clip_norm=10.0)
-    if spec.kind == "table" and not narrow:
+    if spec.modality.has_columns and not narrow:
         optim = replace(optim, name="adamw", weight_decay=DECAY)
     train = TrainConfig(rounds=7_000 if narrow else 5_000, batch_size=256 if narrow else 128, optim={"model": optim})
     return Recipe(model=fitted(spec), train=train)

@@ -18,7 +18,7 @@ LARGEST = 64
 
 def fitted(spec: DataSpec) -> CLIPConfig:
     """Convolutions down to 4 pixels for images of up to 64, else a vision transformer of large patches."""
-    if spec.kind != "image":
+    if not spec.modality.has_pixels:
         return CLIPConfig()
     side = max(spec.shape[1:])
     if side <= LARGEST:

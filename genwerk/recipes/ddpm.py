@@ -14,7 +14,7 @@ from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, Train
 
 def fitted(spec: DataSpec) -> DDPMConfig:
     """A small U-Net for a CPU: 2x2 pixels become one where the sides allow, and attention stands at 8 pixels or so."""
-    if spec.kind == "table":
+    if spec.modality.has_columns:
         return DDPMConfig(widths=(128, 128, 128), prediction="eps", schedule="linear")
     side = max(spec.shape[1:])
     patch = 2 if side >= 24 and not any(s % 2 for s in spec.shape[1:]) else 1
@@ -33,7 +33,7 @@ def fitted(spec: DataSpec) -> DDPMConfig:
 @register()
 def ddpm(spec: DataSpec) -> Recipe:
     """DDPM: a network learns to take noise away, step by step (Ho et al., 2020); the velocity on a cosine schedule."""
-    image = spec.kind == "image"
+    image = spec.modality.has_pixels
     optim = OptimConfig(lr=1e-3, schedule="cosine", warmup=200, clip_norm=1.0)
     train = TrainConfig(
         rounds=10_000,
@@ -57,7 +57,7 @@ def edm(spec: DataSpec) -> Recipe:
     """EDM: a diffusion model whose network is scaled alike at every level (Karras et al., 2022)."""
     base, config = ddpm(spec), fitted(spec)
     same = {name: getattr(config, name) for name in ("widths", "blocks", "attention", "patch")}
-    return replace(base, model=EDMConfig(sigma_data=0.5 if spec.kind == "image" else 1.0, **same))
+    return replace(base, model=EDMConfig(sigma_data=0.5 if spec.modality.has_pixels else 1.0, **same))
 
 
 @register()

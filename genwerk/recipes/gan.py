@@ -20,13 +20,13 @@ def pair(optim: OptimConfig, discriminator: OptimConfig | None = None) -> dict[s
 
 def small(spec: DataSpec, below: int = 16) -> bool:
     """Whether fully connected networks suit the data: tables, and images ``below`` so many pixels."""
-    return spec.kind != "image" or spec.side < below
+    return not spec.modality.has_pixels or spec.side < below
 
 
 def fitted(spec: DataSpec, below: int = 16) -> GANConfig:
     """Networks for data of ``spec``: fully connected for tables and images ``below`` so many pixels, else DCGAN's."""
     if small(spec, below):
-        table = spec.kind != "image"
+        table = not spec.modality.has_pixels
         network = MLPConfig(width=128 if table else 256)
         return GANConfig(network=network, latent=max(2, min(64, spec.dims)), norm="none")
     return GANConfig(network=DCGANConfig(width=32 if max(spec.shape[1:]) <= 32 else 64), latent=100)
@@ -34,7 +34,7 @@ def fitted(spec: DataSpec, below: int = 16) -> GANConfig:
 
 def stable(spec: DataSpec) -> GANConfig:
     """The non-saturating objective with the R1 penalty, which converges where data and samples do not overlap."""
-    return replace(fitted(spec), norm="none", r1=0.1 if spec.kind == "table" else 1.0)
+    return replace(fitted(spec), norm="none", r1=0.1 if spec.modality.has_columns else 1.0)
 
 
 def classic(spec: DataSpec) -> GANConfig:
@@ -108,7 +108,7 @@ def wgan_gp(spec: DataSpec) -> Recipe:
     with an averaged generator instead of 100,000 rounds at 1e-4.
     """
     config = replace(fitted(spec), objective=Wasserstein(), critic_steps=5, gradient_penalty=10.0, norm="none")
-    if spec.kind == "table":
+    if spec.modality.has_columns:
         fast = OptimConfig(lr=2e-3, betas=(0.5, 0.9), schedule="linear", final=0.05)
         train = TrainConfig(rounds=6_000, batch_size=256, optim=pair(fast), ema={"generator": 20_000.0})
         return Recipe(model=replace(config, gradient_penalty=0.1), train=train)

@@ -13,12 +13,12 @@ def fitted(spec: DataSpec) -> MixtureConfig:
     The more numbers an example has, the fewer candidates are tried. Images get a ridge of 1e-5 of the squared range, so
     that a pixel that never varies in training, as at the border of MNIST, may vary a little in new pictures.
     """
-    full = spec.kind != "image" and spec.dims <= 64
+    full = not spec.modality.has_levels and spec.dims <= 64
     return MixtureConfig(
         components=(1, 2, 4, 8, 16, 32) if full else (10, 20, 40, 80) if spec.dims <= 256 else (40,),
         covariance="full" if full else "diagonal",
         starts=3 if full else 1,
-        ridge=1e-5 * (spec.levels - 1) ** 2 if spec.kind == "image" else 1e-6,
+        ridge=1e-5 * (spec.levels - 1) ** 2 if spec.modality.has_levels else 1e-6,
     )
 
 

@@ -14,7 +14,7 @@ def fitted(spec: DataSpec) -> MixtureConfig:
     Pixels get a ridge of (range / 16)^2, which says what is the same for all classes: that a pixel which hardly varies
     in a class may do so in new pictures. Without it the posterior is sure of itself and wrong.
     """
-    image = spec.kind == "image"
+    image = spec.modality.has_levels
     return MixtureConfig(
         components=(1, 2, 4) if spec.dims <= 256 else (10,),
         covariance="full" if spec.dims <= 256 else "diagonal",

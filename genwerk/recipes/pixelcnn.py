@@ -14,7 +14,7 @@ BINARY = replace(DIGITS, levels=2)
 
 def fitted(spec: DataSpec) -> PixelCNNConfig:
     """A network as deep and wide as the images need: small ones are seen whole by few layers."""
-    if spec.kind != "image":
+    if not spec.modality.has_pixels:
         return PixelCNNConfig()
     side, rich = max(spec.shape[1:]), spec.shape[0] > 1 or spec.levels > 32
     return PixelCNNConfig(

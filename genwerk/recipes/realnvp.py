@@ -17,7 +17,7 @@ def fitted(spec: DataSpec) -> RealNVPConfig:
     Networks of wide tables are small, for larger ones learn a few hundred rows by heart within as many rounds; for
     many rows there is --model.couplings 10 --model.widths 128 128.
     """
-    if spec.kind != "image":
+    if not spec.modality.has_pixels:
         if spec.dims <= 4:
             return RealNVPConfig(couplings=20, widths=(64, 64), bound=1.5, tail_bound=tails(spec), normalise=False)
         return RealNVPConfig(couplings=6, widths=(64, 64), tail_bound=tails(spec))
@@ -29,9 +29,9 @@ def fitted(spec: DataSpec) -> RealNVPConfig:
 @register()
 def realnvp(spec: DataSpec) -> Recipe:
     """RealNVP: couplings that scale and shift, for tables, and at several scales for images (Dinh et al., 2017)."""
-    image, narrow = spec.kind == "image", spec.kind == "table" and spec.dims <= 4
+    image, narrow = spec.modality.has_pixels, spec.modality.has_columns and spec.dims <= 4
     optim = OptimConfig(lr=1e-3 if image else 2e-3, schedule="cosine", warmup=100, clip_norm=10.0)
-    if spec.kind == "table" and not narrow:
+    if spec.modality.has_columns and not narrow:
         optim = replace(optim, name="adamw", weight_decay=DECAY)
     train = TrainConfig(rounds=7_500 if narrow else 5_000, batch_size=64 if image else 256, optim={"model": optim})
     return Recipe(model=fitted(spec), train=train)
@@ -50,7 +50,7 @@ def spline_flow(spec: DataSpec) -> Recipe:
     Images are mixed by squares and channels instead, as in RealNVP, and get 4 bins.
     """
     config = replace(fitted(spec), monotone="spline", reach=5.0)
-    if spec.kind == "image":
+    if spec.modality.has_pixels:
         config = replace(config, bins=4)
     else:
         config = replace(config, couplings=4 if spec.dims <= 8 else 8, mix=True)

@@ -15,7 +15,7 @@ def fitted(spec: DataSpec) -> VAEConfig:
 
     Fully connected up to 28 pixels of grey, convolutional for larger and for coloured images.
     """
-    image = spec.kind == "image"
+    image = spec.modality.has_pixels
     grey = image and spec.shape[0] == 1
     conv = image and spec.side >= 16 and (not grey or max(spec.shape[1:]) > 28)
     return VAEConfig(

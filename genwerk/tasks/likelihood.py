@@ -102,15 +102,9 @@ def log_likelihood(
 
 
 def bits_per_dim(model: Model, nats: float) -> tuple[float | None, str]:
-    """Bits per dimension from mean nats an example, with its derivation; None for data that are not 8-bit images.
-
-    ``log_prob`` is in nats of the stored levels, so bits are nats / (dims ln 2) and nothing is corrected by hand.
-    """
+    """Bits per dimension from mean nats an example, with its derivation; None where the modality knows none."""
     scored = model.scored if isinstance(model, (HasLikelihood, BoundsLikelihood)) else ""
-    if model.spec.kind != "image":
-        return None, f"nats of {scored or 'the density in the units of the data'}"
-    bits = -nats / (model.spec.dims * log(2))
-    return bits, f"{-nats:.4g} nats / ({model.spec.dims} dimensions x ln 2), of {scored or 'the stored pixels'}"
+    return model.spec.modality.bits_per_dim(nats, scored)
 
 
 @dataclass(frozen=True)

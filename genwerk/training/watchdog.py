@@ -81,7 +81,7 @@ class Watchdog:
     def look(self, model: Model, metrics: Metrics, seed: int) -> dict[str, float]:
         """Figures of ``model``, on samples of fixed seeds if it makes any, and of its last round's ``metrics``."""
         known = {k: v.item() for k, v in metrics.items() if k == "accuracy" or k.endswith("gradient norm")}
-        if not isinstance(model, Samples) or (self.features is None and model.spec.kind == "text"):
+        if not isinstance(model, Samples) or (self.features is None and not model.spec.modality.numeric):
             return known
         real = self._examples(model)
         told, cost = self._condition, Cost(model.row_cost)

@@ -39,7 +39,7 @@ def needs(case: Case, *names: str) -> None:
 
 
 def in_range(x: torch.Tensor, spec: DataSpec) -> bool:
-    low, high = {"image": (0, 1), "audio": (-1, 1)}.get(spec.kind, (-torch.inf, torch.inf))
+    low, high = spec.modality.range or (-torch.inf, torch.inf)
     return bool(x.isfinite().all() and (x >= low).all() and (x <= high).all())
 
 
@@ -82,7 +82,7 @@ def test_samples(case: Case) -> None:
     condition = None if case.condition is None else case.condition[:5]
     x = case.model.sample(5, condition, seed=3)
     assert x.shape == (5, *case.entry.spec.shape)
-    assert x.dtype == (torch.float64 if case.entry.spec.kind == "table" else torch.float32)
+    assert x.dtype == (torch.float64 if case.entry.spec.modality.has_columns else torch.float32)
     assert in_range(x, case.entry.spec)
     assert torch.equal(x, case.model.sample(5, condition, seed=3))
     assert not torch.equal(x, case.model.sample(5, condition, seed=30))
@@ -151,7 +151,7 @@ def test_denoises(case: Case) -> None:
         assert not torch.equal(plain, led)
         away = last(model.denoise(3, c, sampling=replace(few, guidance=4.0), negative=c, seed=3))
         torch.testing.assert_close(away, plain, rtol=1e-3, atol=1e-4)  # away from what it is led to: nowhere
-    if spec.kind == "image":
+    if spec.modality.has_pixels:
         wide = (spec.shape[1], 2 * spec.shape[2])
         assert last(model.denoise(1, None if c is None else c[:1], sampling=few, size=wide, seed=3)).shape[2:] == wide
 
@@ -197,7 +197,7 @@ def test_observes(case: Case) -> None:
     assert drawn.shape == mean.shape == (5, *model.spec.shape)
     assert not torch.equal(drawn, mean)
     assert torch.equal(model.sample(5, condition, seed=3), drawn if model.observation == "draw" else mean)
-    assert model.observation == ("draw" if model.spec.kind == "table" else "mean")
+    assert model.observation == ("draw" if model.spec.modality.has_columns else "mean")
 
 
 def test_styles(case: Case) -> None:
@@ -255,8 +255,8 @@ def test_weighs(case: Case) -> None:
 def first_half(spec: DataSpec) -> torch.Tensor:
     """The mask of an image's upper half, or of the first half of anything else."""
     known = torch.zeros(spec.shape, dtype=torch.bool)
-    size = spec.shape[1] if spec.kind == "image" else spec.shape[-1]
-    known.movedim(1 if spec.kind == "image" else -1, 0)[: size // 2] = True
+    size = spec.shape[1] if spec.modality.has_pixels else spec.shape[-1]
+    known.movedim(1 if spec.modality.has_pixels else -1, 0)[: size // 2] = True
     return known
 
 
@@ -280,7 +280,7 @@ def test_completes(case: Case) -> None:
 def test_a_completion_is_as_likely_as_it_is_said_to_be(case: Case) -> None:
     """Of the k completions of one example, log-likelihoods differ as those of the whole examples do."""
     needs(case, "completes", "has-likelihood")
-    if case.model.spec.kind == "image" and "autoregressive" not in abilities(case.model):
+    if case.model.spec.modality.has_pixels and "autoregressive" not in abilities(case.model):
         pytest.skip("completions are rounded to levels after they are drawn")
     if "autoregressive" in abilities(case.model) and case.model.symbols.random:
         pytest.skip("what is known is binarised at random, together with what was drawn")

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import Dataset
+from genwerk.data.dataset import DataConfig, Dataset, Splits
+from genwerk.evaluation.extractor import extractor_for
 from genwerk.metrics.features import (
     Classifier,
     ClassifierConfig,
     Extractor,
-    columns,
     is_labelled,
     oriented,
     weights_hash,
@@ -52,7 +52,8 @@ def test_weights_hash_is_sha256_of_the_bytes():
 
 def test_columns_are_standardised_by_the_training_part():
     x = torch.randn(500, 3, generator=torch.Generator().manual_seed(1)) * torch.tensor([1.0, 50.0, 0.0]) + 7
-    extractor = columns(Dataset(x=x, spec=DataSpec(kind="table", shape=(3,))))
+    data = Dataset(x=x, spec=DataSpec(kind="table", shape=(3,)))
+    extractor = extractor_for(Splits(train=data, validation=data, test=data, settings=DataConfig()))
     features = extractor(x)
     assert torch.allclose(features.mean(0), torch.zeros(3), atol=1e-5)
     assert torch.allclose(features.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-5)

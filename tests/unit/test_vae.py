@@ -299,7 +299,7 @@ def test_recipes_fit_themselves_to_the_data(name: str, spec: DataSpec) -> None:
     assert isinstance(recipe.model, VAEConfig)
     model = VAE(recipe.model, spec)
     x = torch.randint(0, 256, (8, *spec.shape), dtype=torch.uint8)
-    data = Dataset(x=x if spec.kind == "image" else x / 255, spec=spec, condition=torch.arange(8))
+    data = Dataset(x=x if spec.modality.has_pixels else x / 255, spec=spec, condition=torch.arange(8))
     before = [p.clone() for p in model.parameters()]
     Trainer(model, data, replace(recipe.train, rounds=2, batch_size=4)).fit()
     assert all((p != q).any() for p, q in zip(model.parameters(), before, strict=True))

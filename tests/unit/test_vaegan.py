@@ -77,8 +77,8 @@ def weights(config: VAEGANConfig) -> dict[tuple[str, str], float]:
 def test_gradients_are_those_of_algorithm_1(config: VAEGANConfig, spec: DataSpec) -> None:
     """Against the formulas written out with torch.distributions and probabilities in place of scores."""
     model, batch, eps, z_p = setting(config, spec)
-    x = 2 * batch.x - 1 if spec.kind == "image" else batch.x
-    squash = torch.tanh if spec.kind == "image" else (lambda y: y)
+    x = 2 * batch.x - 1 if spec.modality.has_pixels else batch.x
+    squash = torch.tanh if spec.modality.has_pixels else (lambda y: y)
     mean, log_var = model.encoder(x).chunk(2, 1)
     posterior = torch.distributions.Normal(mean, (log_var / 2).exp())
     standard = torch.distributions.Normal(torch.zeros_like(mean), 1.0)
