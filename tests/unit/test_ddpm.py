@@ -190,7 +190,7 @@ def test_a_correlated_pair_is_completed_by_its_regression() -> None:
     given = torch.tensor([[1.5, 0.0]])
     known = torch.tensor([[True, False]])
     put_back, repainted = (
-        model.complete(given, known, 3000, sampling=Sampling(steps=20, resamples=n), seed=0).x[0, :, 1] for n in (1, 20)
+        model.complete(given, known, 500, sampling=Sampling(steps=20, resamples=n), seed=0).x[0, :, 1] for n in (1, 20)
     )
     assert repainted.mean().item() == pytest.approx(r * 1.5, abs=0.12)
     assert repainted.std().item() == pytest.approx((1 - r**2) ** 0.5, abs=0.1)
