@@ -3,7 +3,7 @@
     python benchmarks/gan_step.py [--rounds 10] [--repeats 12]
 
 The plain script is that of the collections of PyTorch GANs: the generator steps first, through a discriminator that is
-not frozen; the discriminator then sees the same made examples detached; torch's default Adam; binary cross-entropy of
+not frozen; the discriminator then sees the same fake examples detached; torch's default Adam; binary cross-entropy of
 labels of ones and zeros; each network one nn.Sequential. Blocks of rounds alternate, so that a drifting machine treats
 both alike.
 """

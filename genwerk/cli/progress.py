@@ -293,12 +293,12 @@ class Progress:
             case Collapsed(reason=reason, action=action):
                 self._line(event, f"collapsed: {reason}{CONSEQUENCE[action]}")
             case RolledBack(to_round=to_round, retry=retry):
-                watch = self.training.recipe.train.watch
+                watch = self.training.recipe.train.watchdog
                 self.bar.update(self.task, total=self.training.trainer.rounds)
                 self._line(
                     event,
                     f"back to round {to_round:,}, retry {retry} of {watch.retries}, "
-                    f"learning rates times {watch.slower**retry:.3g}",
+                    f"learning rates times {watch.lr_factor**retry:.3g}",
                 )
 
     def _starved(self) -> str:

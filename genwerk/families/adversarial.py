@@ -1,4 +1,4 @@
-"""What every family with a generator and a discriminator shares: units, labels, samples and verdicts."""
+"""What every family with a generator and a discriminator shares: units, labels, samples and scores."""
 
 from __future__ import annotations
 

@@ -176,8 +176,8 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
     def discriminator_loss(self, x: Tensor, eps: Tensor) -> Loss:
         """The hinge loss of the patches of x and of x' (VQGAN's equation 5 has the logarithm in its place)."""
         y = inward(x)
-        real, made = (self._judge(image)[0] for image in (y, self._rebuild(y, eps)[0]))
-        return Hinge().discriminator(real, made), accuracy(Hinge(), real, made)
+        real, fake = (self._judge(image)[0] for image in (y, self._rebuild(y, eps)[0]))
+        return Hinge().discriminator(real, fake), accuracy(Hinge(), real, fake)
 
     def pulls(self, x: Tensor, eps: Tensor) -> Loss:
         """Gradients by the weights of the decoder's last layer: of -log p(x | z), and of the game."""

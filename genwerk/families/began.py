@@ -49,7 +49,7 @@ class BEGANConfig(AdversarialConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.gamma <= 1:
-            raise ValueError(f"gamma is {self.gamma}; the balance of made and real losses lies from 0 to 1")
+            raise ValueError(f"gamma is {self.gamma}; the balance of fake and real losses lies from 0 to 1")
         if self.patience < 0 or not 0 < self.slowest <= 1:
             raise ValueError("patience counts rounds from 0, and slowest is a fraction above 0, at most 1")
         if self.conditioning != "none":
@@ -60,7 +60,7 @@ class BEGANConfig(AdversarialConfig):
 
 
 class BEGAN(AdversarialModel, config=BEGANConfig):
-    """D gives real examples back well and made ones badly, by as much as G's losses at balance allow."""
+    """D gives real examples back well and fake ones badly, by as much as G's losses at balance allow."""
 
     k: Tensor
     rate: Tensor
@@ -87,9 +87,9 @@ class BEGAN(AdversarialModel, config=BEGANConfig):
         for player in players.values():
             player.rate = float(self.rate)
         x, z_d, z_g = stream.next_batch().x, self.latents(stream), self.latents(stream)
-        made = yield Turn("generator", self.generator_loss, z_g)  # L_G
+        fake = yield Turn("generator", self.generator_loss, z_g)  # L_G
         real = yield Turn("discriminator", self.discriminator_loss, x, z_d, k=self.k)  # L_D
-        loss_x, loss_g = real["L(x)"], made["L(G(z))"]
+        loss_x, loss_g = real["L(x)"], fake["L(G(z))"]
         report = yield Turn(None, self.standing, loss_x=loss_x, loss_g=loss_g)
         self.k.copy_(next_k(self.k, loss_x, loss_g, self.config.gamma, self.config.lambda_k))
         if self.config.patience:
@@ -108,13 +108,13 @@ class BEGAN(AdversarialModel, config=BEGANConfig):
 
     def reconstruction_loss(self, v: Tensor) -> Tensor:
         """L(v), the mean error with which D gives ``v`` back; a scalar."""
-        verdict: DiscriminatorOutput = self.discriminator(v)
-        if verdict.reconstruction is None:
+        output: DiscriminatorOutput = self.discriminator(v)
+        if output.reconstruction is None:
             raise ValueError(
                 "BEGAN's losses are errors of reconstruction, and this discriminator reconstructs nothing; "
                 "give it an autoencoder (genwerk.nn.adversarial.began)"
             )
-        return -verdict.score.mean()
+        return -output.score.mean()
 
     def standing(self, loss_x: Tensor, loss_g: Tensor) -> Loss:
         """How the round stood: the convergence measure M, the weight k and the factor on the learning rate."""

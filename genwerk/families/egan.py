@@ -145,19 +145,19 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
     def variation(self, z: Tensor, condition: Tensor | None) -> Loss:
         """The sum over children, each with its own mutation, whose gradient is that of every child alone."""
         c = self.label(condition)
-        made = self.squash(self.generator(z, c))
-        verdict = self.discriminator(made.flatten(0, 1), None if c is None else c.repeat(len(made)))
-        scores = verdict.score.unflatten(0, made.shape[:2])
+        fake = self.squash(self.generator(z, c))
+        output = self.discriminator(fake.flatten(0, 1), None if c is None else c.repeat(len(fake)))
+        scores = output.score.unflatten(0, fake.shape[:2])
         return torch.stack([mutate(s) for mutate, s in zip(cycle(self.mutations), scores, strict=False)]).sum(), {}
 
     def evaluation(self, batch: Batch, z: Tensor) -> Loss:
         """By child: quality E D(G(z)), and the discriminator's loss with its gradient, of shape (children, weights)."""
         c = self.label(batch.condition)
         _, on_real, of_real = self._judged(self.inward(batch.x), c, lambda score: softplus(-score))  # -log D(x)
-        found = [self._judged(made, c, softplus) for made in self.squash(self.generator(z, c))]  # -log (1 - D(G(z)))
-        scores, on_made, of_made = zip(*found, strict=True)
-        quality, losses = torch.stack(scores).sigmoid().mean(1), on_real + torch.stack(on_made)
-        gradients = of_real + torch.stack(of_made)
+        found = [self._judged(fake, c, softplus) for fake in self.squash(self.generator(z, c))]  # -log (1 - D(G(z)))
+        scores, on_fake, of_fake = zip(*found, strict=True)
+        quality, losses = torch.stack(scores).sigmoid().mean(1), on_real + torch.stack(on_fake)
+        gradients = of_real + torch.stack(of_fake)
         return losses.mean(), {"quality": quality, "losses": losses, "gradients": gradients}
 
     def _judged(self, x: Tensor, c: Tensor | None, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -191,17 +191,17 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
         """The first GAN's loss, -E log D(x) - E log (1 - D(G(z))), and penalties; ``u`` is uniform of shape (n, 2)."""
         c = self.label(batch.condition)
         on_real = self.discriminator(self.inward(batch.x), c).score
-        on_made = self.discriminator(self._made_by_survivors(z, c, u), c).score
+        on_fake = self.discriminator(self._by_survivors(z, c, u), c).score
         penalty, metrics = self.penalty(batch, z, u)
-        return softplus(-on_real).mean() + softplus(on_made).mean() + penalty, figures | metrics
+        return softplus(-on_real).mean() + softplus(on_fake).mean() + penalty, figures | metrics
 
     def penalty(self, batch: Batch, z: Tensor, u: Tensor) -> Loss:
         """The weighted penalties on the discriminator."""
         c, x = self.label(batch.condition), self.inward(batch.x)
         total, metrics = x.new_zeros(()), Metrics()
         if self.config.gradient_penalty:
-            made = self._made_by_survivors(z, c, u)
-            metrics["penalty"] = gradient_penalty(lambda x: self.discriminator(x, c).score, x, made, u[:, 0])
+            fake = self._by_survivors(z, c, u)
+            metrics["penalty"] = gradient_penalty(lambda x: self.discriminator(x, c).score, x, fake, u[:, 0])
             total = total + self.config.gradient_penalty * metrics["penalty"]
         if self.config.r1:
             metrics["r1"] = r1(lambda x: self.discriminator(x, c).score, x)
@@ -209,11 +209,11 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
         return total, metrics
 
     @torch.no_grad()
-    def _made_by_survivors(self, z: Tensor, c: Tensor | None, u: Tensor) -> Tensor:
+    def _by_survivors(self, z: Tensor, c: Tensor | None, u: Tensor) -> Tensor:
         """One example for every z, each made by the survivor that ``u[:, 1]`` draws."""
-        made = self.squash(self.generator(z, c, rows=range(0, self.config.children, len(self.mutations))))
-        who = (u[:, 1] * len(made)).long().clamp_max(len(made) - 1)
-        return made[who, torch.arange(len(z), device=z.device)]
+        fake = self.squash(self.generator(z, c, rows=range(0, self.config.children, len(self.mutations))))
+        who = (u[:, 1] * len(fake)).long().clamp_max(len(fake) - 1)
+        return fake[who, torch.arange(len(z), device=z.device)]
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 

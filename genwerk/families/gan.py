@@ -9,7 +9,7 @@ WGAN-GP: Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:17
 R1: Mescheder, Geiger & Nowozin, 2018, arXiv:1801.04406. Spectral normalisation: Miyato et al., 2018, arXiv:1802.05957.
 
 Done differently: the discriminator's sigmoid lives in the objective, where it is exact; a conditional generator learns
-from the labels of the batch at hand; real and made examples pass through the discriminator apart, as in DCGAN.
+from the labels of the batch at hand; real and fake examples pass through the discriminator apart, as in DCGAN.
 """
 
 from __future__ import annotations
@@ -117,14 +117,14 @@ class GAN(AdversarialModel, config=GANConfig):
         """The discriminator's objective with its penalties; ``eps`` (n,) and ``u`` (n, 2, draws) are uniform."""
         c = self.label(batch.condition)
         real = self.inward(batch.x)
-        x, made = self._augmented(real, u, 0), self._augmented(self.generate(z, c), u, 1)
-        on_real, on_made = self.score(x, c), self.score(made, c)
-        loss = self.objective.discriminator(on_real, on_made)
-        metrics: Metrics = accuracy(self.objective, on_real, on_made)
+        x, fake = self._augmented(real, u, 0), self._augmented(self.generate(z, c), u, 1)
+        on_real, on_fake = self.score(x, c), self.score(fake, c)
+        loss = self.objective.discriminator(on_real, on_fake)
+        metrics: Metrics = accuracy(self.objective, on_real, on_fake)
         if self.config.augment == "ada":
             metrics["sign of real scores"] = on_real.sign().mean()
         if self.config.gradient_penalty:
-            metrics["penalty"] = gradient_penalty(lambda x: self.score(x, c), x, made, eps)
+            metrics["penalty"] = gradient_penalty(lambda x: self.score(x, c), x, fake, eps)
             loss = loss + self.config.gradient_penalty * metrics["penalty"]
         if self.config.r1 and penalised:
             metrics["r1"] = r1(lambda x: self.score(self._augmented(x, u, 0), c), real)

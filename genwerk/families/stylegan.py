@@ -206,15 +206,15 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
     ) -> Loss:
         """The discriminator's objective and the R1 penalty; ``u`` is uniform with shape (n, 2, draws)."""
         c = self.label(batch.condition)
-        real, (made, _) = self.shrunk(self.inward(batch.x), growth), self.make(z, crossover, noise, c, growth)
+        real, (fake, _) = self.shrunk(self.inward(batch.x), growth), self.make(z, crossover, noise, c, growth)
 
         def score(x: Tensor, i: int) -> Tensor:
-            verdict: DiscriminatorOutput = self.discriminator(self._augmented(x, u, i), c, growth)
-            return verdict.score
+            output: DiscriminatorOutput = self.discriminator(self._augmented(x, u, i), c, growth)
+            return output.score
 
-        on_real, on_made = score(real, 0), score(made, 1)
-        loss = self.objective.discriminator(on_real, on_made)
-        metrics: Metrics = accuracy(self.objective, on_real, on_made)
+        on_real, on_fake = score(real, 0), score(fake, 1)
+        loss = self.objective.discriminator(on_real, on_fake)
+        metrics: Metrics = accuracy(self.objective, on_real, on_fake)
         if self.config.augment == "ada":
             metrics["sign of real scores"] = on_real.sign().mean()
         if self.config.r1 and penalised:
@@ -235,10 +235,10 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         """The generator's objective, with the path length penalty where its directions ``y`` are given."""
         c = self.label(condition)
         with nullcontext() if y is None else differentiable_twice(z.device):
-            made, w = self.make(z, crossover, noise, c, growth)
-            lengths = None if y is None else path_lengths(made, w, y)
+            fake, w = self.make(z, crossover, noise, c, growth)
+            lengths = None if y is None else path_lengths(fake, w, y)
         metrics: Metrics = {"mean style": w[:, 0].to(self.style_mean.dtype).mean(0)}
-        loss = self.objective.generator(self.discriminator(self._augmented(made, u, 0), c, growth).score)
+        loss = self.objective.generator(self.discriminator(self._augmented(fake, u, 0), c, growth).score)
         if lengths is not None:
             metrics |= {"path length": lengths.mean(), "path penalty": (lengths - self.path_mean).square().mean()}
             loss = loss + self.config.path_every * self.config.path_length * metrics["path penalty"]
@@ -310,13 +310,13 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
 
     def synthesise(self, w: Tensor, noise: list[Tensor] | None = None) -> Tensor:
         growth = self.growth()
-        made = self.squash(self.generator.synthesis(w, noise, growth))
-        return self.outward(double(made, self.top - growth.level))
+        fake = self.squash(self.generator.synthesis(w, noise, growth))
+        return self.outward(double(fake, self.top - growth.level))
 
     @torch.no_grad()
     def judge(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The discriminator's raw score with shape (n,), higher for more real; examples are compared in their batch."""
         growth = self.growth()
-        verdict = self.discriminator(self.shrunk(self.inward(x), growth), self.label(condition), growth)
-        score: Tensor = verdict.score
+        output = self.discriminator(self.shrunk(self.inward(x), growth), self.label(condition), growth)
+        score: Tensor = output.score
         return score

@@ -104,38 +104,38 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
     def decoder_loss(self, batch: Batch, eps: Tensor, z_p: Tensor) -> Loss:
         """gamma L_llike - L_GAN."""
         x, c = self.inward(batch.x), self.label(batch.condition)
-        on_real, on_rebuilt, on_made = self._verdicts(x, c, eps, z_p)
+        on_real, on_rebuilt, on_fake = self._outputs(x, c, eps, z_p)
         similarity = self.similarity(on_real, on_rebuilt)
-        gan = softplus(-on_rebuilt.score).mean() + softplus(-on_made.score).mean()
+        gan = softplus(-on_rebuilt.score).mean() + softplus(-on_fake.score).mean()
         return self.config.gamma * similarity + gan, {"similarity": similarity, "gan": gan}
 
     def discriminator_loss(self, batch: Batch, eps: Tensor, z_p: Tensor) -> Loss:
         """L_GAN = -log D(X) - log(1 - D(X~)) - log(1 - D(X_p)), the cost that D descends."""
         x, c = self.inward(batch.x), self.label(batch.condition)
-        real, rebuilt, made = (verdict.score for verdict in self._verdicts(x, c, eps, z_p))
-        gan = softplus(-real).mean() + softplus(rebuilt).mean() + softplus(made).mean()
-        right = ((real > 0).float().mean() + ((rebuilt < 0).float().mean() + (made < 0).float().mean()) / 2) / 2
+        real, rebuilt, fake = (output.score for output in self._outputs(x, c, eps, z_p))
+        gan = softplus(-real).mean() + softplus(rebuilt).mean() + softplus(fake).mean()
+        right = ((real > 0).float().mean() + ((rebuilt < 0).float().mean() + (fake < 0).float().mean()) / 2) / 2
         return gan, {"gan": gan, "accuracy": right}
 
     def similarity(self, real: DiscriminatorOutput, rebuilt: DiscriminatorOutput) -> Tensor:
         """L_llike = -log N(D_l(X) | D_l(X~), I) less its constant: half the squared distance of features, summed over
         the features and averaged over examples, as in equation 7 (no division by their number)."""
-        a, b = (verdict.features[self.config.layer].flatten(1) for verdict in (real, rebuilt))
+        a, b = (output.features[self.config.layer].flatten(1) for output in (real, rebuilt))
         return 0.5 * (a - b).to(real.score.dtype).square().sum(1).mean()
 
-    def _verdicts(
+    def _outputs(
         self, x: Tensor, c: Tensor | None, eps: Tensor, z_p: Tensor
     ) -> tuple[DiscriminatorOutput, DiscriminatorOutput, DiscriminatorOutput]:
         """D of X, of its reconstruction X~ = Dec(Z) and of the sample X_p = Dec(Z_p)."""
         z = reparametrise(*self.posterior(x, c), eps)[:, 0]
-        real, rebuilt, made = self._together(c, x, self.generate(z, c), self.generate(z_p, c))
-        return real, rebuilt, made
+        real, rebuilt, fake = self._together(c, x, self.generate(z, c), self.generate(z_p, c))
+        return real, rebuilt, fake
 
     def _together(self, c: Tensor | None, *parts: Tensor) -> Iterator[DiscriminatorOutput]:
         """D of all ``parts``, sent through as one batch, so that batch normalisation brings all to one scale."""
-        verdict: DiscriminatorOutput = self.discriminator(torch.cat(parts), None if c is None else c.repeat(len(parts)))
-        features = zip(*(f.chunk(len(parts)) for f in verdict.features), strict=True)
-        return map(DiscriminatorOutput, verdict.score.chunk(len(parts)), features)
+        output: DiscriminatorOutput = self.discriminator(torch.cat(parts), None if c is None else c.repeat(len(parts)))
+        features = zip(*(f.chunk(len(parts)) for f in output.features), strict=True)
+        return map(DiscriminatorOutput, output.score.chunk(len(parts)), features)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 

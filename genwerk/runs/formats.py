@@ -28,6 +28,18 @@ FIELDS: dict[str, Names] = {
 }
 """Fields of settings of format 1 that have another name now, by the settings' name of today."""
 
+UNTYPED: dict[str, Names] = {
+    "train": names(watch="watchdog"),
+    "watchdog": names(
+        slower="lr_factor",
+        grace="warmup_rounds",
+        spread="min_diversity",
+        sure="max_discriminator_accuracy",
+        worse="max_metric_ratio",
+    ),
+}
+"""The same of settings that no ``$type`` names, by the field of today that they stand in."""
+
 NETWORKS = {
     "mlp": names("width", "discriminator_width", "layers", "dropout", pieces="maxout_pieces"),
     "dcgan": names("width", "discriminator_width", "kernel"),
@@ -57,19 +69,21 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(config) | {"format": FORMAT, "recipe": _renamed(config.get("recipe"))}
 
 
-def _renamed(value: Any) -> Any:
+def _renamed(value: Any, part: str = "") -> Any:
     if isinstance(value, list):
         return [_renamed(v) for v in value]
     if not isinstance(value, Mapping):
         return value
     kind = value.get("$type")
     name = CONFIGS.get(kind, kind) if isinstance(kind, str) else kind
-    if not isinstance(name, str):
-        return {k: _renamed(v) for k, v in value.items()}
-    fields, nested = FIELDS.get(name, {}), dict(value) | {"$type": name}
-    for part, kinds in PARTS.get(name, {}).items():
-        nested = _nested(nested, part, kinds)
-    return {fields.get(k, k): _renamed(v) for k, v in nested.items()}
+    if isinstance(name, str):
+        fields, nested = FIELDS.get(name, {}), dict(value) | {"$type": name}
+        for field, kinds in PARTS.get(name, {}).items():
+            nested = _nested(nested, field, kinds)
+    else:
+        fields, nested = UNTYPED.get(part, {}), dict(value)
+    current = {fields.get(k, k): v for k, v in nested.items()}
+    return {k: _renamed(v, k) for k, v in current.items()}
 
 
 def _nested(settings: dict[str, Any], part: str, kinds: Mapping[str, Names]) -> dict[str, Any]:

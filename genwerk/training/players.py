@@ -83,8 +83,8 @@ class PlayerState:
             self.optimizer.load_state_dict({"state": copy, "param_groups": groups})
 
 
-def seat_players(model: Model, settings: TrainConfig) -> dict[str, PlayerState]:
-    """A seat for each of ``model``'s players; a ValueError names a player in the settings that it does not have."""
+def player_states(model: Model, settings: TrainConfig) -> dict[str, PlayerState]:
+    """The state of each of ``model``'s players; a ValueError names a player in the settings that it does not have."""
     modules = model.players()
     for kind in ("optim", "ema"):
         if unknown := sorted(getattr(settings, kind).keys() - modules.keys()):
@@ -93,19 +93,21 @@ def seat_players(model: Model, settings: TrainConfig) -> dict[str, PlayerState]:
                 + (", ".join(modules) or "none")
             )
     names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
-    seats = {}
+    players = {}
     for name, module in modules.items():
-        seats[name] = seat = PlayerState(name, module, settings.optim.get(name, OptimConfig()), names)
+        players[name] = player = PlayerState(name, module, settings.optim.get(name, OptimConfig()), names)
         if half_life := settings.ema.get(name):
-            seat.half_life, seat.average = half_life, [p.detach().clone() for p in seat.parameters]
-            seat.warmup = settings.ema_warmup
-    return seats
+            player.half_life, player.average = half_life, [p.detach().clone() for p in player.parameters]
+            player.warmup = settings.ema_warmup
+    return players
 
 
 @contextmanager
-def averaged(seats: Iterable[PlayerState]) -> Iterator[None]:
+def averaged(players: Iterable[PlayerState]) -> Iterator[None]:
     """While inside, players that keep averaged weights have these as their weights."""
-    pairs = [pair for seat in seats if seat.average for pair in zip(seat.parameters, seat.average, strict=True)]
+    pairs = [
+        pair for player in players if player.average for pair in zip(player.parameters, player.average, strict=True)
+    ]
 
     def swap() -> None:
         for p, a in pairs:

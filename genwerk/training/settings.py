@@ -73,29 +73,40 @@ class WatchdogConfig:
     look nor tell. A loss or weight that is not finite ends training unless it can be rolled back."""
     retries: int = 3
     """Rollbacks in one training, after which it stops."""
-    slower: float = 0.5
+    lr_factor: float = 0.5
     """Factor on every learning rate, once for each rollback."""
     every: int = 250
     """Rounds between looks at a game; 0 never looks."""
     samples: int = 256
     """Samples, and training examples to compare them with, in a look."""
-    grace: int = 5000
+    warmup_rounds: int = 5000
     """Rounds of a stage after which a generator that has never made different things counts as collapsed."""
     patience: int = 3
     """Successive looks, or held-out evaluations, that must agree."""
-    spread: float = 0.1
+    min_diversity: float = 0.1
     """Mean distance between two samples, as a fraction of that between two training examples, below which the generator
     makes one and the same."""
-    sure: float = 0.999
+    max_discriminator_accuracy: float = 0.999
     """Accuracy from which the discriminator has won, if no other player learns or samples are nowhere near the data."""
     vanishing: float = 1e-5
     """Norm of the gradient below which a player no longer learns."""
-    worse: float = 10.0
+    max_metric_ratio: float = 10.0
     """Multiple of the best held-out figure beyond which a model whose samples are nowhere near the data is lost."""
 
     def __post_init__(self) -> None:
-        some = dict.fromkeys(("retries", "every", "grace", "spread", "sure", "vanishing", "worse"), NOUGHT)
-        check_ranges(self, "watch", slower=(1e-9, 1), **some, samples=TWO, patience=ONE)
+        some = dict.fromkeys(
+            (
+                "retries",
+                "every",
+                "warmup_rounds",
+                "min_diversity",
+                "max_discriminator_accuracy",
+                "vanishing",
+                "max_metric_ratio",
+            ),
+            NOUGHT,
+        )
+        check_ranges(self, "watchdog", lr_factor=(1e-9, 1), **some, samples=TWO, patience=ONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +144,7 @@ class TrainConfig:
     """Rounds between checkpoints; 0 saves only at the end."""
     keep: int = 2
     """Newest checkpoints to keep, beside the chosen one."""
-    watch: WatchdogConfig = field(default_factory=WatchdogConfig)
+    watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
     """How collapse is noticed, and what is done about it."""
     seed: int = 0
     """Seed of weights, order and noise."""

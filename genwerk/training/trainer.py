@@ -37,7 +37,7 @@ from genwerk.training.events import (
     Watched,
 )
 from genwerk.training.launcher import handling
-from genwerk.training.players import PlayerState, averaged, learning_rate, seat_players
+from genwerk.training.players import PlayerState, averaged, learning_rate, player_states
 from genwerk.training.runtime import Runtime
 from genwerk.training.settings import TrainConfig, from_json
 from genwerk.training.watchdog import Watchdog
@@ -119,10 +119,10 @@ class Trainer:
     None saves nothing, and training ends where it stands. Seeds, order and noise depend on ``settings.seed`` and the
     round alone, so a run that goes on from a checkpoint ends with the same bits as one that never stopped.
 
-    ``watchdog`` looks at games as ``settings.watch`` says. A rollback takes weights, averages, optimisers and position
-    back to the best checkpoint (the newest that was due, while none has been measured), lowers the learning rates and
-    draws other random numbers, and is itself saved at once: it is as exact a part of a run's history as any round.
-    Rounds that it undid stay counted. On several processes, give all of them ``checkpoints``: the first writes.
+    ``watchdog`` looks at games as ``settings.watchdog`` says. A rollback takes weights, averages, optimisers and
+    position back to the best checkpoint (the newest that was due, while none has been measured), lowers the learning
+    rates and draws other random numbers, and is itself saved at once: it is as exact a part of a run's history as any
+    round. Rounds that it undid stay counted. On several processes, give all of them ``checkpoints``: the first writes.
     """
 
     def __init__(
@@ -141,12 +141,12 @@ class Trainer:
         self.model = model.to(self.runtime.device)
         self.data, self.settings, self.evaluate, self.checkpoints = data, settings, evaluate, checkpoints
         self.judges = (data if validation is None else validation).subset(JUDGES)
-        self.watchdog = watchdog or Watchdog(settings.watch, data)
+        self.watchdog = watchdog or Watchdog(settings.watchdog, data)
         self.stages = model.stages(settings.rounds)
         self.position = Position()
         self.choice = Choice()
         self.runtime.share_batch_norm(model)
-        self.players = seat_players(model, settings)
+        self.players = player_states(model, settings)
         self._stop = False
         self.stopped_by: signal.Signals | None = None
         """The signal that asked this or another process to stop; None while none has."""
@@ -155,7 +155,7 @@ class Trainer:
         self._views: tuple[int, Dataset, Dataset] | None = None
         self._finished = False
         if settings.compile:
-            for module in {id(m): m for seat in self.players.values() for m in _networks(seat.module)}.values():
+            for module in {id(m): m for player in self.players.values() for m in _networks(player.module)}.values():
                 module.compile()
 
     @property
@@ -177,9 +177,9 @@ class Trainer:
         if not self._finished:
             kept, best = self.checkpoints, self._home() if self.position.measured else None
             with torch.no_grad():
-                for seat in self.players.values():
-                    if seat.average is not None:
-                        torch._foreach_copy_(seat.parameters, seat.average)
+                for player in self.players.values():
+                    if player.average is not None:
+                        torch._foreach_copy_(player.parameters, player.average)
             if kept is not None and best is not None and kept.round_of(best) != self.position.round:
                 self.model.load_state_dict(kept.load_weights(best))
             self._finished = True
@@ -223,8 +223,8 @@ class Trainer:
                 break
             self._hand_over()
             at.stage, at.stage_round, at.drawn, at.converged, at.impatient = at.stage + 1, 0, 0, False, False
-        for seat in self.players.values():
-            seat.freeze(False)
+        for player in self.players.values():
+            player.freeze(False)
         self.runtime.barrier()
 
     @property
@@ -291,21 +291,21 @@ class Trainer:
         return shown
 
     def _take(self, turn: Turn, stage: Stage) -> Metrics:
-        seat = None if turn.player is None else self.players[turn.player]
+        player = None if turn.player is None else self.players[turn.player]
         if len(self.players) > 1:
             for other in self.players.values():
-                other.freeze(seat not in (None, other))
-        if seat is not None:
-            for p in seat.parameters:
+                other.freeze(player not in (None, other))
+        if player is not None:
+            for p in player.parameters:
                 p.grad = None
-        total, means = (self._descend if turn.features is None else self._descend_whole)(turn, seat is not None)
+        total, means = (self._descend if turn.features is None else self._descend_whole)(turn, player is not None)
         of = "" if turn.player in (None, "model") else f"{turn.player} "
         means = {f"{of}loss": total, **means}
-        self._pool(seat, means, turn)
+        self._pool(player, means, turn)
         self._note_loss(turn.player or stage.name, total)
-        if seat is not None:
-            self._moved[seat.name] = "accuracy" in means
-            norm = self._step(seat, stage)
+        if player is not None:
+            self._moved[player.name] = "accuracy" in means
+            norm = self._step(player, stage)
             if norm is not None:
                 means[f"{of}gradient norm"] = norm
         return means
@@ -357,31 +357,31 @@ class Trainer:
                 torch.autograd.backward([now for now, _ in used], [grad / self._share for _, grad in used])
         return loss.detach(), {name: value.detach() for name, value in metrics.items()}
 
-    def _pool(self, seat: PlayerState | None, metrics: Metrics, turn: Turn) -> None:
+    def _pool(self, player: PlayerState | None, metrics: Metrics, turn: Turn) -> None:
         """Average gradients and figures over processes, by the examples each has seen."""
         if self.runtime.world == 1:
             return
-        gradients = [] if seat is None else [p.grad for p in seat.parameters if p.grad is not None]
+        gradients = [] if player is None else [p.grad for p in player.parameters if p.grad is not None]
         self.runtime.average([*gradients, *metrics.values()], self._share)
 
-    def _step(self, seat: PlayerState, stage: Stage) -> Tensor | None:
+    def _step(self, player: PlayerState, stage: Stage) -> Tensor | None:
         """The gradient's norm before clipping, in the rounds in which somebody asks for it."""
-        if seat.optimizer is None:
+        if player.optimizer is None:
             return None
         norm = None
         if self._watching or _due(self.position.round, self.settings.log_every):
-            norm = nn.utils.get_total_norm([p.grad for p in seat.parameters if p.grad is not None])
-        if seat.optim.clip_norm is not None:
-            nn.utils.clip_grad_norm_(seat.parameters, seat.optim.clip_norm)
+            norm = nn.utils.get_total_norm([p.grad for p in player.parameters if p.grad is not None])
+        if player.optim.clip_norm is not None:
+            nn.utils.clip_grad_norm_(player.parameters, player.optim.clip_norm)
         before, rounds = schedule(self.stages, self.position.stage)
-        lr = learning_rate(seat.optim, before + self.position.stage_round, rounds)
-        for group in seat.optimizer.param_groups:
-            group["lr"] = lr * seat.rate * self.settings.watch.slower**self.position.retries
-        seat.optimizer.step()
-        seat.steps += 1
-        if seat.average is not None:
+        lr = learning_rate(player.optim, before + self.position.stage_round, rounds)
+        for group in player.optimizer.param_groups:
+            group["lr"] = lr * player.rate * self.settings.watchdog.lr_factor**self.position.retries
+        player.optimizer.step()
+        player.steps += 1
+        if player.average is not None:
             with torch.no_grad():
-                torch._foreach_lerp_(seat.average, seat.parameters, seat.average_weight(self._batch_size))
+                torch._foreach_lerp_(player.average, player.parameters, player.average_weight(self._batch_size))
         return norm
 
     # --- collapse ----------------------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ class Trainer:
     @property
     def _watching(self) -> bool:
         """Whether this is a round to look at."""
-        watch = self.settings.watch
+        watch = self.settings.watchdog
         return watch.action != "off" and _due(self.position.round, watch.every)
 
     @property
@@ -411,7 +411,7 @@ class Trainer:
         if not self.runtime.any(reason is not None):
             return
         self._require_finite()
-        action = self.settings.watch.action
+        action = self.settings.watchdog.action
         if action == "stop" or (action == "rollback" and self._home() is not None):
             raise Collapse(reason)
         self.watchdog.forget()
@@ -420,7 +420,7 @@ class Trainer:
 
     def _recover(self, stage: Stage, fault: Diverged | Collapse) -> Generator[Event, None, bool]:
         """Go back to where all was well; False where training ends instead, and a Diverged is raised on."""
-        watch, at, main = self.settings.watch, self.position, self.runtime.main
+        watch, at, main = self.settings.watchdog, self.position, self.runtime.main
         home = self._home() if watch.action == "rollback" and at.retries < watch.retries else None
         after = f" (after {at.retries} rollback{'s' if at.retries > 1 else ''})" if at.retries else ""
         if home is None and isinstance(fault, Diverged):
@@ -472,8 +472,8 @@ class Trainer:
         """Raise Diverged, on all processes alike, unless losses, weights and optimisers' states so far are finite."""
         self._read_losses()
         kept = [(f"the weight {name!r}", w) for name, w in self.model.state_dict().items()]
-        for seat in self.players.values():
-            kept += [(f"the optimiser of {seat.name!r}", state) for state in seat.optimizer_tensors().values()]
+        for player in self.players.values():
+            kept += [(f"the optimiser of {player.name!r}", state) for state in player.optimizer_tensors().values()]
         bad = next((what for what, t in kept if t.is_floating_point() and not t.isfinite().all()), None)
         if self.runtime.any(bad is not None):
             which = bad or "a weight of another process"
@@ -557,13 +557,13 @@ class Trainer:
         """All that is needed to go on from here, beside the model's own weights."""
         averages: dict[str, Tensor] = {}
         tensors: dict[str, Tensor] = {}
-        for name, seat in self.players.items():
-            if seat.average is not None:
-                averages |= zip(seat.names, seat.average, strict=True)
-            tensors |= {f"optim.{name}.{key}": value for key, value in seat.optimizer_tensors().items()}
+        for name, player in self.players.items():
+            if player.average is not None:
+                averages |= zip(player.names, player.average, strict=True)
+            tensors |= {f"optim.{name}.{key}": value for key, value in player.optimizer_tensors().items()}
         figures = {
             "position": vars(self.position).copy(),
-            "steps": {name: seat.steps for name, seat in self.players.items()},
+            "steps": {name: player.steps for name, player in self.players.items()},
             "choice": self.choice.state(),
             "watchdog": self.watchdog.state(),
             "threads": torch.get_num_threads(),
@@ -599,20 +599,20 @@ class Trainer:
             raise BadFile(f"{where}: steps are {steps}; expected a number for each of {', '.join(self.players)}")
         optimizers: dict[str, dict[str, Tensor]] = {name: {} for name in self.players}
         for key, value in state.tensors.items():
-            player, _, entry = key.removeprefix("optim.").rpartition(".")[0].rpartition(".")
-            if not key.startswith("optim.") or player not in optimizers:
+            name, _, entry = key.removeprefix("optim.").rpartition(".")[0].rpartition(".")
+            if not key.startswith("optim.") or name not in optimizers:
                 raise BadFile(f"{where} has the surplus tensor {key!r}")
-            optimizers[player][f"{entry}.{key.rpartition('.')[2]}"] = value
-        averages = {name for seat in self.players.values() if seat.average is not None for name in seat.names}
+            optimizers[name][f"{entry}.{key.rpartition('.')[2]}"] = value
+        averages = {name for player in self.players.values() if player.average is not None for name in player.names}
         for name in sorted(averages ^ state.averages.keys()):
             raise BadFile(f"{where} {'lacks' if name in averages else 'has the surplus'} averaged weight {name!r}")
-        for name, seat in self.players.items():
-            seat.steps = steps[name]
-            if seat.average is not None:
-                for key, average in zip(seat.names, seat.average, strict=True):
+        for name, player in self.players.items():
+            player.steps = steps[name]
+            if player.average is not None:
+                for key, average in zip(player.names, player.average, strict=True):
                     check_tensor(state.averages[key], average, f"{where}: averaged weight {key!r}")
                     average.copy_(state.averages[key])
-            seat.load_optimizer(optimizers[name], f"{where}: optimiser of {name!r}")
+            player.load_optimizer(optimizers[name], f"{where}: optimiser of {name!r}")
 
     def _placed(self, at: Position, where: str) -> Position:
         """``at``, if training can go on from there; BadInput where fewer rounds are wanted than it has played."""
@@ -670,7 +670,7 @@ class Trainer:
             warnings.warn(f"{' and '.join(parts)} will see one {of} at a time, not the whole batch", stacklevel=2)
 
     def _where(self, stage: Stage) -> dict[str, Any]:
-        steps = {name: seat.steps for name, seat in self.players.items()}
+        steps = {name: player.steps for name, player in self.players.items()}
         return {"stage": stage.name, "round": self.position.round, "examples": self.position.examples, "steps": steps}
 
     def _note_loss(self, who: str, loss: Tensor) -> None:

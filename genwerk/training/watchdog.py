@@ -4,13 +4,14 @@ A look compares a few hundred samples of fixed seeds with as many training examp
 :class:`WatchdogConfig`; in all but the first, ``patience`` successive looks must agree:
 
 * samples hold values that are not finite;
-* the generator makes one thing: two samples are nearer to each other than ``spread`` of what two examples are. This
-  counts once they have been :data:`RISEN` times as far apart, for generators begin so, and after ``grace`` rounds;
+* the generator makes one thing: two samples are nearer to each other than ``min_diversity`` of what two examples are.
+  This counts once they have been :data:`RISEN` times as far apart, for generators begin so, and after
+  ``warmup_rounds``;
 * the discriminator has won: it is never wrong, and either nobody else's gradient is left or samples are somewhere else
   than the data. Only families that report an accuracy are judged by this; a Wasserstein critic, say, is never wrong and
   does no harm by it;
-* the held-out figure is more than ``worse`` times its best, and samples are somewhere else than the data (the second
-  because a good figure is near 0, and ten times that is still good).
+* the held-out figure is more than ``max_metric_ratio`` times its best, and samples are somewhere else than the data
+  (the second because a good figure is near 0, and ten times that is still good).
 
 Only games are watched, rounds in which several players move: a model with one loss has that loss to go by.
 """
@@ -36,7 +37,7 @@ from genwerk.training.settings import WatchdogConfig, from_json, to_json
 COMPONENTS = 32
 """Principal components of the data in which samples are compared unless other features are given."""
 RISEN = 3.0
-"""Multiple of ``WatchdogConfig.spread`` at which a generator has shown that it can make different things."""
+"""Multiple of ``WatchdogConfig.min_diversity`` at which a generator has shown that it can make different things."""
 ELSEWHERE = 0.4
 """Energy distance over the data's spread from which samples are somewhere else; a single point at the centre of normal
 data has sqrt(2) - 1."""
@@ -126,9 +127,9 @@ class Watchdog:
             return f"{figures[NOT_FINITE]:.1%} of the values in samples are not finite"
         spread, accuracy = figures.get(SPREAD, math.inf), figures.get("accuracy", 0.0)
         norm, elsewhere = max(learners.values(), default=math.inf), figures.get(DISTANCE, 0.0) > ELSEWHERE
-        self.risen |= SPREAD in figures and spread >= RISEN * watch.spread
-        self._count("alike", spread < watch.spread and (self.risen or stage_round > watch.grace))
-        self._count("won", accuracy >= watch.sure and (norm < watch.vanishing or elsewhere))
+        self.risen |= SPREAD in figures and spread >= RISEN * watch.min_diversity
+        self._count("alike", spread < watch.min_diversity and (self.risen or stage_round > watch.warmup_rounds))
+        self._count("won", accuracy >= watch.max_discriminator_accuracy and (norm < watch.vanishing or elsewhere))
         if self.counts["alike"] >= watch.patience:
             return f"samples are nearly the same: two differ by {spread:.1%} of what two training examples differ by"
         if self.counts["won"] >= watch.patience:
@@ -138,14 +139,13 @@ class Watchdog:
             return f"the discriminator tells {accuracy:.1%} apart and {left}"
         if self.counts["worse"] >= watch.patience and elsewhere:
             times = self.counts["worse"]
-            return (
-                f"the held-out figure has been over {watch.worse:g} times its best, {times} evaluations in succession"
-            )
+            ratio = f"{watch.max_metric_ratio:g} times its best"
+            return f"the held-out figure has been over {ratio}, {times} evaluations in succession"
         return None
 
     def evaluated(self, score: float, best: float) -> None:
         """Take note of a held-out figure and the best so far; figures without a scale, not above 0, do not count."""
-        self._count("worse", best > 0 and not score <= self.settings.worse * best)
+        self._count("worse", best > 0 and not score <= self.settings.max_metric_ratio * best)
 
     def _count(self, what: str, seen: bool) -> None:
         self.counts[what] = self.counts[what] + 1 if seen else 0

@@ -313,7 +313,7 @@ def test_a_finished_run_goes_on_to_more_rounds(genwerk: Genwerk, refused: Genwer
         ("--train.optim.model.warmup", -1, "optim.warmup is -1"),
         ("--train.ema", "model -1", "ema.model is -1"),
         ("--evaluate.draws", -1, "evaluate.draws is -1"),
-        ("--train.watch.worse", "inf", "watch.worse is inf"),
+        ("--train.watchdog.max-metric-ratio", "inf", "watchdog.max_metric_ratio is inf"),
         ("--train.micro-batch", 0, "train.micro_batch is 0"),
         ("--data.seconds", "-1", "data.seconds is -1"),
     ],

@@ -135,7 +135,7 @@ def test_a_game_that_stands_still_slows_down_in_both_optimisers() -> None:
     trainer = Trainer(model, DATA, still)
     trainer.fit()
     assert model.rate == pytest.approx(0.2)
-    assert {seat.rate for seat in trainer.players.values()} == {model.rate.item()}
+    assert {player.rate for player in trainer.players.values()} == {model.rate.item()}
 
 
 def test_patience_0_never_halves() -> None:
@@ -171,13 +171,13 @@ def test_k_and_rate_survive_a_resume(tmp_path: Path) -> None:
 def test_networks_fit_any_image(shape: tuple[int, ...]) -> None:
     generator, discriminator = BEGANConvConfig(width=2).build(shape, latent=5, hidden=6)
     x = generator(torch.randn(2, 5))
-    verdict = discriminator(x)
+    output = discriminator(x)
     assert x.shape == (2, *shape)
-    assert verdict.reconstruction is not None
-    assert verdict.reconstruction.shape == x.shape
-    assert verdict.score.shape == (2,)
-    assert verdict.features[0].shape == (2, 6)
-    torch.testing.assert_close(verdict.score, -(x - verdict.reconstruction).abs().mean((1, 2, 3)))
+    assert output.reconstruction is not None
+    assert output.reconstruction.shape == x.shape
+    assert output.score.shape == (2,)
+    assert output.features[0].shape == (2, 6)
+    torch.testing.assert_close(output.score, -(x - output.reconstruction).abs().mean((1, 2, 3)))
 
 
 def test_networks_are_the_paper_s() -> None:

@@ -185,10 +185,10 @@ def test_any_size_of_image(side: tuple[int, int], pair_of: tuple[type, type]) ->
     g, d = pair_of[0](shape, 5, 4), pair_of[1](shape, 4)
     x = g(torch.randn(3, 5))
     assert x.shape == (3, *shape)
-    verdict = d(x)
-    assert verdict.score.shape == (3,)
-    assert len(verdict.features) >= 2
-    assert all(len(f) == 3 for f in verdict.features)
+    output = d(x)
+    assert output.score.shape == (3,)
+    assert len(output.features) >= 2
+    assert all(len(f) == 3 for f in output.features)
 
 
 def test_the_resnet_critic_is_the_paper_s_at_32_pixels() -> None:
@@ -216,10 +216,10 @@ def test_the_projection_head_is_an_inner_product() -> None:
     d = DCGANDiscriminator((1, 16, 16), 4, "none", classes=3, conditioning="project").double()
     assert d.head.embedding is not None
     x, y = torch.randn(2, 1, 16, 16).double(), torch.tensor([2, 0])
-    verdict = d(x, y)
-    phi = verdict.features[-1].flatten(1)
+    output = d(x, y)
+    phi = output.features[-1].flatten(1)
     expected = phi @ d.head.linear.weight[0] + d.head.linear.bias + (d.head.embedding.weight[y] * phi).sum(1)
-    torch.testing.assert_close(verdict.score, expected)
+    torch.testing.assert_close(output.score, expected)
 
 
 def test_spectral_normalisation_bounds_every_layer() -> None:

@@ -184,7 +184,7 @@ def test_damaged_lines_of_the_log_are_dropped_and_said(run: Path, line: bytes) -
 
 def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "runs" / "run"
-    exploding = replace(CONSTANT, watch=WatchdogConfig(action="off"))
+    exploding = replace(CONSTANT, watchdog=WatchdogConfig(action="off"))
     for start in (
         lambda: training(path, config=DuelConfig(width=-1)),
         lambda: training(path, replace(CONSTANT, optim={"nobody": OptimConfig()})),
@@ -317,7 +317,7 @@ def test_a_player_may_have_dots_in_its_name(tmp_path: Path) -> None:
         trainer = run.trainer
     state = trainer.state()
     renamed = {"critic": "generator.critic", "generator": "generator"}
-    trainer.players = {renamed[name]: seat for name, seat in trainer.players.items()}
+    trainer.players = {renamed[name]: player for name, player in trainer.players.items()}
     state = trainer.state()
     trainer.resume(state)
     again = trainer.state()

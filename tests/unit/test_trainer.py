@@ -133,8 +133,8 @@ def test_averaged_weights_follow_the_half_life() -> None:
 
 
 def test_averages_forget_the_first_weights_quickly() -> None:
-    seat = trainer(settings=replace(SETTINGS, ema={"generator": 1e6})).players["generator"]
-    weights = [seat.average_weight(8) for seat.steps in (1, 2, 10, 10_000_000)]
+    player = trainer(settings=replace(SETTINGS, ema={"generator": 1e6})).players["generator"]
+    weights = [player.average_weight(8) for player.steps in (1, 2, 10, 10_000_000)]
     assert weights == pytest.approx([9 / 11, 9 / 12, 9 / 20, 1 - 0.5 ** (8 / 1e6)])
 
 
@@ -264,7 +264,7 @@ def test_a_stage_ends_when_its_algorithm_says_so() -> None:
 
 def test_a_loss_that_is_not_finite_names_player_round_and_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"critic.*round 5.*00000004"):
-        trainer(tmp_path, replace(SETTINGS, save_every=2, watch=WatchdogConfig(action="stop")), explode=4).fit()
+        trainer(tmp_path, replace(SETTINGS, save_every=2, watchdog=WatchdogConfig(action="stop")), explode=4).fit()
     assert store.Checkpoints(tmp_path, {}).newest().name == "00000004"
 
 
@@ -295,13 +295,13 @@ def test_learning_rate_schedules(schedule: str) -> None:
 def test_gains_and_biases_decay_only_where_all_do(decay: str, shrunk: set[str]) -> None:
     module = nn.Sequential(nn.LayerNorm(3, bias=False), nn.Linear(3, 1, bias=False))
     optim = OptimConfig(name="adamw", weight_decay=1.0, decay=decay)  # type: ignore[arg-type]
-    seat = PlayerState("model", module, optim, {p: name for name, p in module.named_parameters()})
+    player = PlayerState("model", module, optim, {p: name for name, p in module.named_parameters()})
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
-    for p in seat.parameters:
+    for p in player.parameters:
         p.grad = torch.zeros_like(p)
-    seat.optimizer.step()
+    player.optimizer.step()
     assert {name for name, p in module.named_parameters() if not torch.equal(p, before[name])} == shrunk
-    seat.load_optimizer(seat.optimizer_tensors(), "state")  # each parameter finds its own again
+    player.load_optimizer(player.optimizer_tensors(), "state")  # each parameter finds its own again
 
 
 def test_unknown_players_in_the_settings_are_named() -> None:

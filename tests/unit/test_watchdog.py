@@ -106,7 +106,7 @@ def distance(model: Model, *_: Dataset) -> Judged:
 
 
 SGD = OptimConfig(name="sgd", lr=0.1)
-WATCH = WatchdogConfig(every=2, patience=3, samples=64, grace=10_000)
+WATCH = WatchdogConfig(every=2, patience=3, samples=64, warmup_rounds=10_000)
 SETTINGS = TrainConfig(
     rounds=40,
     batch_size=8,
@@ -115,7 +115,7 @@ SETTINGS = TrainConfig(
     save_every=5,
     evaluate_every=5,
     sample_every=0,
-    watch=WATCH,
+    watchdog=WATCH,
 )
 UNLUCKY = GambleConfig(at=20, chance=0.5)
 
@@ -164,19 +164,19 @@ def test_a_collapse_is_seen_within_patience_rolled_back_and_survived(tmp_path: P
     run = gamble(tmp_path, settings=LOST)
     events = list(run)
     (collapsed,), (back,) = of(Collapsed, events), of(RolledBack, events)
-    below = next(e.round for e in of(Watched, events) if e.figures[SPREAD] < WATCH.spread)
+    below = next(e.round for e in of(Watched, events) if e.figures[SPREAD] < WATCH.min_diversity)
     assert collapsed.action == "rollback"
     assert collapsed.round == below + (WATCH.patience - 1) * WATCH.every
     assert "nearly the same" in collapsed.reason
     assert (back.to_round, back.retry) == (20, 1)
     assert run.rounds == run.position.round == 40 + collapsed.round - 20
     assert [e.round for e in of(RoundDone, events)] == list(range(1, run.rounds + 1))
-    assert run.players["generator"].optimizer.param_groups[0]["lr"] == 0.1 * WATCH.slower
+    assert run.players["generator"].optimizer.param_groups[0]["lr"] == 0.1 * WATCH.lr_factor
     torch.testing.assert_close(run.finished().generator.by, torch.ones(2), atol=0.01, rtol=0)
 
 
 def test_without_a_watchdog_the_same_game_ends_in_ruin(tmp_path: Path) -> None:
-    run = gamble(tmp_path, settings=replace(LOST, watch=replace(WATCH, action="off")), measured=False)
+    run = gamble(tmp_path, settings=replace(LOST, watchdog=replace(WATCH, action="off")), measured=False)
     events = list(run)
     assert not of(Watched, events)
     assert not of(Collapsed, events)
@@ -228,10 +228,10 @@ def test_a_collapse_that_comes_back_stops_after_the_retries(tmp_path: Path) -> N
 
 
 def test_stop_saves_and_ends_and_warn_goes_on(tmp_path: Path) -> None:
-    stopped = list(gamble(tmp_path / "a", settings=replace(LOST, watch=replace(WATCH, action="stop"))))
+    stopped = list(gamble(tmp_path / "a", settings=replace(LOST, watchdog=replace(WATCH, action="stop"))))
     assert [type(e) for e in stopped[-3:]] == [Collapsed, Saved, Stopped]
     assert stopped[-3].action == "stop"
-    warned = gamble(tmp_path / "b", settings=replace(LOST, watch=replace(WATCH, action="warn")))
+    warned = gamble(tmp_path / "b", settings=replace(LOST, watchdog=replace(WATCH, action="warn")))
     told = of(Collapsed, list(warned))
     assert {e.action for e in told} == {"warn"}
     assert warned.position.round == 40
@@ -373,13 +373,13 @@ def test_a_look_costs_one_batch_of_samples_and_the_data_are_read_once(monkeypatc
 
 
 def test_gradient_norms_are_reported_when_asked_for() -> None:
-    run = duel(settings=replace(SETTINGS, rounds=6, optim={}, ema={}, log_every=3, watch=WatchdogConfig(every=2)))
+    run = duel(settings=replace(SETTINGS, rounds=6, optim={}, ema={}, log_every=3, watchdog=WatchdogConfig(every=2)))
     told = []
     for event in run:
         if isinstance(event, RoundDone) and "critic gradient norm" in event.metrics:
             told.append(event.round)
-            for name, seat in run.players.items():
-                norm = torch.cat([p.grad.flatten() for p in seat.parameters]).norm()
+            for name, player in run.players.items():
+                norm = torch.cat([p.grad.flatten() for p in player.parameters]).norm()
                 torch.testing.assert_close(event.metrics[f"{name} gradient norm"], norm)
     assert told == [2, 3, 4, 6]
 
@@ -444,9 +444,9 @@ def test_a_model_with_one_player_is_not_watched() -> None:
     assert not of(Watched, list(Trainer(Alone(GambleConfig(), SPEC), made(), settings)))
 
 
-@pytest.mark.parametrize("wrong", [{"samples": 1}, {"patience": 0}, {"slower": 0.0}, {"slower": 2.0}])
+@pytest.mark.parametrize("wrong", [{"samples": 1}, {"patience": 0}, {"lr_factor": 0.0}, {"lr_factor": 2.0}])
 def test_settings_that_make_no_sense_are_named(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=f"watch.{next(iter(wrong))}"):
+    with pytest.raises(ValueError, match=f"watchdog.{next(iter(wrong))}"):
         WatchdogConfig(**wrong)  # type: ignore[arg-type]
 
 

@@ -46,9 +46,11 @@ def pairwise(x: Tensor) -> float:
 def outcome(gamma: float, seed: int, rounds: int) -> Outcome:
     """Train BEGAN with ``gamma`` on digits and measure its samples."""
     splits = open_data(DataConfig(source="digits"))
-    made = find("began").make(splits.spec)
-    assert isinstance(made.model, BEGANConfig)
-    trainer = paper.trainer(replace(made.model, gamma=gamma), splits.train, replace(made.train, rounds=rounds), seed)
+    recipe = find("began").make(splits.spec)
+    assert isinstance(recipe.model, BEGANConfig)
+    trainer = paper.trainer(
+        replace(recipe.model, gamma=gamma), splits.train, replace(recipe.train, rounds=rounds), seed
+    )
     model = trainer.fit()
     assert isinstance(model, BEGAN)
     x = model.sample(COMPARED, seed=seed)

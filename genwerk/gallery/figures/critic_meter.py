@@ -57,11 +57,11 @@ class Curve:
 
 def recipe(name: str, spec: DataSpec, rounds: int) -> Recipe:
     """The recipe behind a name, at its rate in :data:`RATES`."""
-    made = find(RECIPES[name]).make(spec)
-    assert isinstance(made.model, GANConfig)
-    model = replace(made.model, network=MLPConfig(width=256), latent=64, norm="none")
-    optim = {player: replace(o, lr=RATES[name]) for player, o in made.train.optim.items()}
-    return replace(made, model=model, train=replace(made.train, rounds=rounds, batch_size=64, optim=optim, ema={}))
+    recipe = find(RECIPES[name]).make(spec)
+    assert isinstance(recipe.model, GANConfig)
+    model = replace(recipe.model, network=MLPConfig(width=256), latent=64, norm="none")
+    optim = {player: replace(o, lr=RATES[name]) for player, o in recipe.train.optim.items()}
+    return replace(recipe, model=model, train=replace(recipe.train, rounds=rounds, batch_size=64, optim=optim, ema={}))
 
 
 def follow(name: str, rounds: int, seed: int) -> Curve:
@@ -80,10 +80,10 @@ def follow(name: str, rounds: int, seed: int) -> Curve:
         if event.round % max(1, rounds // POINTS) == 0:
             with trainer.averaged() as model:
                 assert isinstance(model, GAN)
-                made = model.sample(1000, seed=seed).flatten(1)
+                fake = model.sample(1000, seed=seed).flatten(1)
             curve.rounds.append(event.round)
             curve.estimate.append(torch.stack(since).mean().item())
-            curve.distance.append(frechet_distance(made, held_out))
+            curve.distance.append(frechet_distance(fake, held_out))
             since = []
     return curve
 

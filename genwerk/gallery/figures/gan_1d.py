@@ -49,9 +49,9 @@ class Snapshot:
     """What stands at one round, over :data:`MIDDLES`."""
 
     round: int
-    made: Tensor
+    fake: Tensor
     """p_g, blurred by :data:`BLUR`."""
-    verdict: Tensor
+    judged: Tensor
     """D(x)."""
     way: tuple[Tensor, Tensor]
     """Evenly spaced z in [-1, 1] and where each goes."""
@@ -59,17 +59,17 @@ class Snapshot:
     @property
     def variation(self) -> float:
         """Total variation of p_g from p_data, in [0, 1]."""
-        return 0.5 * (self.made - density(MIDDLES)).abs().sum().item() * STEP
+        return 0.5 * (self.fake - density(MIDDLES)).abs().sum().item() * STEP
 
     @property
     def best(self) -> Tensor:
         """D*(x)."""
-        return best_discriminator(density(MIDDLES), self.made)
+        return best_discriminator(density(MIDDLES), self.fake)
 
     @property
     def error(self) -> float:
         """Mean |D - D*| over data and samples alike."""
-        return 0.5 * ((self.verdict - self.best).abs() * (density(MIDDLES) + self.made)).sum().item() * STEP
+        return 0.5 * ((self.judged - self.best).abs() * (density(MIDDLES) + self.fake)).sum().item() * STEP
 
 
 def density(x: Tensor) -> Tensor:
@@ -79,9 +79,9 @@ def density(x: Tensor) -> Tensor:
     return mixed
 
 
-def best_discriminator(real: Tensor, made: Tensor) -> Tensor:
+def best_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """Proposition 1, from two densities; one half where there is neither."""
-    return (real + 1e-9) / (real + made + 2e-9)
+    return (real + 1e-9) / (real + fake + 2e-9)
 
 
 def examples(n: int, seed: int) -> Dataset:
@@ -98,9 +98,9 @@ def snapshot(model: AdversarialModel, round: int) -> Snapshot:
     z = (2 * torch.arange(100_000) + 1) / 100_000 - 1
     counts = torch.histc(model.decode(z[:, None])[:, 0].float(), len(MIDDLES), -4, 4) / (len(z) * STEP)
     kernel = torch.exp(-0.5 * (torch.arange(-24, 25) * STEP / BLUR).square())
-    made = conv1d(counts.view(1, 1, -1), (kernel / kernel.sum()).view(1, 1, -1), padding=24).flatten()
+    fake = conv1d(counts.view(1, 1, -1), (kernel / kernel.sum()).view(1, 1, -1), padding=24).flatten()
     few = torch.linspace(-0.98, 0.98, 33)
-    return Snapshot(round, made, model.judge(MIDDLES[:, None]).sigmoid(), (few, model.decode(few[:, None])[:, 0]))
+    return Snapshot(round, fake, model.judge(MIDDLES[:, None]).sigmoid(), (few, model.decode(few[:, None])[:, 0]))
 
 
 def draw(out: Path, seed: int, quick: bool) -> Iterator[str | Path | Figures]:
@@ -146,20 +146,20 @@ def draw(out: Path, seed: int, quick: bool) -> Iterator[str | Path | Figures]:
         "total variation at the end": last.variation,
         "mean |D - D*| at the start": first.error,
         "mean |D - D*| at the end": last.error,
-        "mean D at the end": float((last.verdict * last.made).sum() * STEP),
+        "mean D at the end": float((last.judged * last.fake).sum() * STEP),
     }
 
 
 def panel(axes: Axes, shot: Snapshot, side: int) -> None:
     """Densities and discriminators above (D* where there are examples), and below them the lines from z to x."""
     x = MIDDLES.numpy()
-    axes.fill_between(x, 0, shot.made.numpy(), color=paper.GREEN, alpha=0.15, linewidth=0)
+    axes.fill_between(x, 0, shot.fake.numpy(), color=paper.GREEN, alpha=0.15, linewidth=0)
     axes.plot(x, density(MIDDLES).numpy(), color=paper.BLACK, linestyle=":", label="data, $p_{data}$")
-    axes.plot(x, shot.made.numpy(), color=paper.GREEN, label="samples, $p_g$")
+    axes.plot(x, shot.fake.numpy(), color=paper.GREEN, label="samples, $p_g$")
     axes.plot(
         x, shot.best.numpy(), color=paper.ORANGE, linewidth=1.2, linestyle="--", label="best discriminator, $D^*$"
     )
-    axes.plot(x, shot.verdict.numpy(), color=paper.BLUE, label="discriminator, $D$")
+    axes.plot(x, shot.judged.numpy(), color=paper.BLUE, label="discriminator, $D$")
     upper, lower = -0.1, -0.5
     axes.hlines([upper, lower], -3, 3, color=paper.GREY, linewidth=0.8)
     z, to = (t.numpy() for t in shot.way)

@@ -3,7 +3,7 @@
 DiffAugment: Zhao et al., Differentiable Augmentation for Data-Efficient GAN Training, 2020, arXiv:2006.10738.
 ADA: Karras et al., Training Generative Adversarial Networks with Limited Data, 2020, arXiv:2006.06676, appendix B.
 
-Real and made images are changed alike and the generator learns through the change. ADA applies each change with
+Real and fake images are changed alike and the generator learns through the change. ADA applies each change with
 probability p alone, so that the distribution of changed images still tells that of the unchanged ones: while p stays
 below about 0.8, the changes do not leak into what the generator makes.
 

@@ -33,14 +33,14 @@ def score_gradient(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return gradient.flatten(1)
 
 
-def gradient_penalty(score: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, eps: Tensor) -> Tensor:
-    """Mean of (norm of the gradient - 1)^2 at points between real and made examples, one point a pair.
+def gradient_penalty(score: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, eps: Tensor) -> Tensor:
+    """Mean of (norm of the gradient - 1)^2 at points between real and fake examples, one point a pair.
 
     Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028, algorithm 1, lines 6 and 7; ``eps``
     is uniform on [0, 1) with shape (n,).
     """
     eps = eps.view(-1, *[1] * (real.dim() - 1))
-    gradient = score_gradient(score, eps * real + (1 - eps) * made)
+    gradient = score_gradient(score, eps * real + (1 - eps) * fake)
     return ((gradient.square().sum(1) + TINY).sqrt() - 1).square().mean()
 
 
@@ -54,15 +54,15 @@ def r1(score: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     return 0.5 * score_gradient(score, real).square().sum(1).mean()
 
 
-def path_lengths(made: Tensor, w: Tensor, y: Tensor) -> Tensor:
-    """Norm of J^T y for each example, J being the derivative of ``made`` (n, c, h, w) by styles ``w`` (n, layers, d).
+def path_lengths(fake: Tensor, w: Tensor, y: Tensor) -> Tensor:
+    """Norm of J^T y for each example, J being the derivative of ``fake`` (n, c, h, w) by styles ``w`` (n, layers, d).
 
     Karras et al., Analyzing and Improving the Image Quality of StyleGAN, 2020, arXiv:1912.04958, equation 4: ``y`` is
-    standard normal with the shape of ``made``, divided by the square root of its pixels here. The norm is over one
-    layer's styles, averaged (in the square) over layers. Compute it and ``made`` inside :func:`differentiable_twice`.
+    standard normal with the shape of ``fake``, divided by the square root of its pixels here. The norm is over one
+    layer's styles, averaged (in the square) over layers. Compute it and ``fake`` inside :func:`differentiable_twice`.
     """
-    y = y / (made.shape[2] * made.shape[3]) ** 0.5
-    (gradient,) = torch.autograd.grad((made * y).sum(), w, create_graph=True)
+    y = y / (fake.shape[2] * fake.shape[3]) ** 0.5
+    (gradient,) = torch.autograd.grad((fake * y).sum(), w, create_graph=True)
     return (gradient.square().sum(2).mean(1) + TINY).sqrt()
 
 

@@ -42,11 +42,11 @@ class Population(nn.Module):
     def forward(self, *data: Any, rows: Sequence[int] | None = None) -> Tensor:
         """What the individuals in ``rows`` (None: all) make of the same data, with shape (individuals, n, ...)."""
         stacks = {name: p.unbind(0) for name, p in self.body.named_parameters()}
-        made = [
+        outputs = [
             functional_call(self.body, {name: stack[row] for name, stack in stacks.items()}, data, tie_weights=False)
             for row in (range(self.size) if rows is None else rows)
         ]
-        return torch.stack(made)
+        return torch.stack(outputs)
 
 
 def select_rows(state: Any, rows: Tensor) -> Any:
