@@ -8,44 +8,19 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import tyro
 
-from genwerk.cli import denoising, machine, matching, scoring, steering, training, using
+from genwerk.cli import denoising, steering, using
 from genwerk.cli.options import checked
+from genwerk.cli.parsing import flag, parsed
 from genwerk.cli.progress import complain, outlets, say
+from genwerk.cli.rendering import Terminal
+from genwerk.commands.command import results
 from genwerk.core.errors import BadInput
+from genwerk.runs.session import Session
 from genwerk.training.launcher import may_speak
-
-COMMANDS: dict[str, Callable[..., None]] = {
-    "recipes": training.recipes,
-    "show": training.show,
-    "train": training.train,
-    "sample": using.sample,
-    "reconstruct": using.reconstruct,
-    "interpolate": steering.interpolate,
-    "traverse": using.traverse,
-    "encode": using.encode,
-    "complete": using.complete,
-    "image-to-image": denoising.image_to_image,
-    "watch": denoising.watch,
-    "zero-shot": matching.zero_shot,
-    "search": matching.search,
-    "nearest": using.nearest,
-    "classify": scoring.classify,
-    "outliers": scoring.outliers,
-    "project": steering.project,
-    "mix": steering.mix,
-    "truncate": steering.truncate,
-    "edit": steering.edit,
-    "entanglement": steering.entanglement,
-    "evaluate": using.evaluate,
-    "export": machine.export,
-    "data": machine.data,
-    "doctor": machine.doctor,
-    "demo": machine.demo,
-    "figure": machine.figure,
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -72,15 +47,26 @@ def _run(given: Sequence[str]) -> None:
         from genwerk import __version__
 
         say(f"genwerk {__version__}")
-    elif given[:1] == ["train"] and len(given) > 1 and given[1] not in ("-h", "--help"):
-        training.train_command(given[1:])
-    else:
-        tyro.extras.subcommand_cli_from_dict(
-            {name: checked(command) for name, command in COMMANDS.items()},
-            args=given or ["--help"],
-            prog="genwerk",
-            description="Every family of deep generative model: train, use and measure.",
-        )
+        return
+    if given and given[0] in OLD:
+        tyro.cli(checked(OLD[given[0]]), args=given[1:], prog=f"genwerk {given[0]}")
+        return
+    asked = parsed(given, OLD)
+    with Session(asked.machine, say) as session:
+        terminal = Terminal(asked.command, session, out=asked.out, as_json=asked.as_json, again=asked.again)
+        with closing(results(asked.command, session)) as found:
+            for result in found:
+                terminal.show(result)
+
+
+OLD: dict[str, Callable[..., None]] = {
+    "sample": using.sample,
+    "reconstruct": using.reconstruct,
+    "interpolate": steering.interpolate,
+    "complete": using.complete,
+    "image-to-image": denoising.image_to_image,
+    "watch": denoising.watch,
+}
 
 
 def _told_of_memory(error: Exception) -> Exception:
@@ -98,7 +84,8 @@ def _tell(error: Exception) -> None:
     users = _is_users(error)
     if not users or os.environ.get("GENWERK_DEBUG"):
         traceback.print_exception(error)
-    complain(str(error) if users else "this is a fault of Genwerk; please report it with the lines above")
+    said = error.sentence(flag) if isinstance(error, BadInput) else str(error)
+    complain(said if users else "this is a fault of Genwerk; please report it with the lines above")
 
 
 def _is_users(error: Exception) -> bool:

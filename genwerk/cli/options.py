@@ -22,9 +22,9 @@ from genwerk.diffusion.names import SamplerName, Spacing
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from genwerk.commands.inputs import OpenRun
     from genwerk.core.options import Decoding
     from genwerk.diffusion.sampling import Sampling
+    from genwerk.runs.opened import OpenRun
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -137,8 +137,8 @@ def as_size(size: str | None) -> tuple[int, int] | None:
 
 def open_run(run: Path, machine: Machine, data: str | None = None) -> OpenRun:
     """The trained model in a run folder, with what a command may ask of it."""
-    from genwerk.commands.inputs import OpenRun
     from genwerk.core import batching
+    from genwerk.runs.opened import OpenRun
     from genwerk.training.runtime import Runtime
 
     session.enter_context(batching.within(machine.memory))

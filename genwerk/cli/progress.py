@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from genwerk.data import Skipped
-    from genwerk.evaluation.report import Report
     from genwerk.runs.run import Training
     from genwerk.training.events import Event
 
@@ -143,18 +142,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console().print(sheet)
 
 
-def report_figures(report: Report) -> None:
-    """A report as a table and the sentences that go with it."""
-    table(*report.table())
-    for line in report.lines():
-        say(line)
-
-
-def tell_skipped(skipped: Sequence[Skipped], *, every: bool = False) -> None:
-    """How many files could not be used, and which."""
+def tell_skipped(skipped: Sequence[Skipped]) -> None:
+    """How many files could not be used, and which first."""
     if not skipped:
         return
-    shown = skipped if every else skipped[:5]
+    shown = skipped[:5]
     say(f"{len(skipped)} could not be used:")
     for s in shown:
         say(f"  {s.name}: {s.reason}")
@@ -163,7 +155,7 @@ def tell_skipped(skipped: Sequence[Skipped], *, every: bool = False) -> None:
 
 
 def follow(training: Training, again: str = "") -> None:
-    """Play a training to its end with a progress bar, and say what came of it.
+    """Play a training to its end with a progress bar.
 
     A signal that asks for an end, or a reader of the output who has gone, stops and saves it, and ends the command
     with the exit code of that signal; ``again`` is the command that goes on.
@@ -198,25 +190,10 @@ def follow(training: Training, again: str = "") -> None:
                 raise
             sys.exit(128 + trainer.stopped_by)  # the stop reached another process before it could play
     runtime.finish()  # all leave now: to measure takes the first alone, and may take longer than the others would wait
-    if not main:
-        return
-    if training.stopped:
+    if main and training.stopped:
         say(f"stopped and saved at round {trainer.position.round}; go on with {again or '--resume'}")
         if trainer.stopped_by is not None:
             sys.exit(128 + trainer.stopped_by)
-        return
-    compared = training.recipe.evaluate.samples > 0 and training.splits.spec.modality.learned_features
-    aside = " (features to compare samples in are trained once for these data, which may take a minute)"
-    say("measuring" + (aside if compared else ""))
-    training.conclude()
-    report = training.run.report
-    if report is not None:
-        report_figures(report)
-    pictures = sorted((training.path / "samples").glob("*")) if (training.path / "samples").is_dir() else []
-    say(f"run     {training.path}")
-    if pictures:
-        say(f"samples {pictures[-1]}")
-    say(f"card    {training.path / 'card.md'}")
 
 
 CONSEQUENCE = {"rollback": "", "stop": "; stopping here", "warn": "; training goes on"}

@@ -17,7 +17,6 @@ from genwerk.cli.options import (
     Json,
     Label,
     Noisy,
-    Number,
     On,
     Out,
     Prior,
@@ -33,7 +32,7 @@ from genwerk.cli.options import (
     print_json,
     tell_prior,
 )
-from genwerk.cli.progress import report_figures, say
+from genwerk.cli.progress import say
 
 
 def sample(
@@ -133,66 +132,6 @@ def reconstruct(
     say(f"mean squared error {error:.5f} per value over {len(batch)} examples")
 
 
-def traverse(
-    run: Run,
-    *,
-    dims: tuple[int, ...],
-    input: str = "0",
-    steps: Annotated[int, AtLeast(2)] = 9,
-    label: Label = None,
-    out: Out = None,
-    machine: On = HERE,
-) -> None:
-    """Vary some latent dimensions of one example and hold the others still: two make a grid, else a row each.
-
-    Args:
-        dims: Latent dimensions to vary, counted from 0.
-        input: The example: an image file, or a row of the run's test data (a number).
-        steps: Values a dimension takes, over the range that 98 % of the training data have.
-        out: File to write (default: RUN/out/traversal).
-    """
-    from genwerk import tasks
-    from genwerk.core.spec import Batch
-
-    opened = open_run(run, machine)
-    span = tasks.latent_span(opened.model, opened.splits.train)
-    plane = tasks.traverse(opened.model, opened.one(input, label), dims, steps=steps, span=span)
-    opened.write(Batch(plane.flatten(0, 1)), out, "traversal", columns=plane.shape[1], dims=str(dims))
-
-
-def encode(
-    run: Run,
-    *,
-    input: Input = "test",
-    n: Greatest = 2000,
-    label: Label = None,
-    out: Out = None,
-    machine: On = HERE,
-) -> None:
-    """Write the latent of each example as CSV, and draw a map of them in two dimensions.
-
-    Args:
-        out: CSV file to write (default: RUN/out/codes.csv); the map, in the plane of the first two principal
-            components, goes beside it.
-    """
-    from genwerk import tasks
-    from genwerk.modalities import pictures
-
-    opened = open_run(run, machine)
-    batch = opened.examples(input, n, label)
-    z = tasks.encode(opened.model, batch)
-    target = opened.beside(out, "codes", ".csv")
-    say(f"wrote {pictures.write_table(target, [z])}")
-    flat = tasks.plane(z)
-    groups = {"codes": flat}
-    if batch.condition is not None and opened.spec.classes:
-        groups = {name: flat[batch.condition == i] for i, name in enumerate(opened.spec.classes)}
-    picture = pictures.scatter(
-        pictures.named(target, ".map.png"), groups, {"run": opened.path.name}, title=opened.path.name
-    )
-    say(f"wrote {picture}")
-
-
 def complete(
     run: Run,
     *,
@@ -261,87 +200,3 @@ def complete(
         if ess and ancestors and found.particles > k:
             weighed = f"; {ess[i]:.1f} effective of {found.particles} particles, completions of {ancestors[i]} of them"
         say(f"{i}: log-likelihood {', '.join(f'{v:.1f}' for v in row)} nats{weighed}")
-
-
-def nearest(
-    run: Run,
-    *,
-    n: Number = 8,
-    k: Annotated[int, AtLeast(1), tyro.conf.arg(aliases=["-k"])] = 5,
-    seed: int = 0,
-    out: Out = None,
-    machine: On = HERE,
-    as_json: Json = False,
-) -> None:
-    """Show each sample beside the training examples nearest to it, and whether the model copies its data.
-
-    A model that is told what to make is told what held-out examples are.
-
-    Args:
-        n: Number of samples.
-        k: Neighbours a sample.
-        seed: Seed of the samples.
-        out: File to write (default: RUN/out/nearest).
-    """
-    import torch
-
-    from genwerk import tasks
-    from genwerk.core.spec import Batch
-    from genwerk.evaluation.report import draw, evaluating
-
-    opened = open_run(run, machine)
-    tasks.require(opened.model, "nearest", "samples")
-    train, test = opened.splits.train, opened.splits.test
-    with evaluating(opened.model):
-        made = draw(opened.model, n, test, seed)
-    found = tasks.nearest(made, train, k)
-    usual = tasks.nearest(test.batch(slice(200)).x, train).distances.median().item()
-    neighbours = train.batch(found.rows.flatten()).x.reshape(n, k, *opened.spec.shape)
-    sheet = torch.cat([made.cpu().unsqueeze(1), neighbours.cpu()], 1).flatten(0, 1)
-    figures = {
-        "samples_to_train_median": found.distances[:, 0].median().item(),
-        "test_to_train_median": usual,
-        "copies": int((found.distances[:, 0] < 0.1 * usual).sum()),
-    }
-    opened.write(Batch(sheet), out, "nearest", columns=k + 1, seed=seed)
-    if as_json:
-        print_json(figures)
-        return
-    say(
-        f"median distance to the nearest training example: {figures['samples_to_train_median']:.4g} for samples, "
-        f"{usual:.4g} for held-out examples; {figures['copies']} of {n} samples look like copies"
-    )
-
-
-def evaluate(
-    run: Run,
-    *,
-    data: str | None = None,
-    examples: int = 10_000,
-    samples: int = 10_000,
-    reference: Literal["test", "train"] = "test",
-    draws: int = 100,
-    seed: int = 0,
-    machine: On = HERE,
-    as_json: Json = False,
-) -> None:
-    """Measure a trained model on held-out data, with every figure it can honestly give.
-
-    Args:
-        data: Other data to measure on (default: the run's own).
-        examples: Greatest number of held-out examples.
-        samples: Number of samples for distances between distributions; 0 leaves these out.
-        reference: Part of the data that samples are compared with; published FIDs are against the training part.
-        draws: Importance draws an example, for likelihood bounds.
-        seed: Seed of samples and draws.
-    """
-    from genwerk.evaluation.report import evaluate as measure
-    from genwerk.training.settings import EvaluateConfig
-
-    opened = open_run(run, machine, data)
-    settings = EvaluateConfig(examples=examples, samples=samples, reference=reference, draws=draws, seed=seed)
-    report = measure(opened.model, opened.splits, settings, told=opened.told)
-    if as_json:
-        print_json(report.to_json())
-    else:
-        report_figures(report)

@@ -1,17 +1,61 @@
 """What is wrong with what came from outside, as types: all else that is raised is a fault of Genwerk and shows itself.
 
-Each message is one sentence that a user can act on: what was wrong, what was expected, what to type.
+Each message is one sentence that a user can act on: what was wrong, what was expected, what to do. A setting that it
+names is a :class:`Setting`, for which the face that shows the sentence puts its own word: a flag, or a control.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A setting or option that a sentence names, such as ``data.size``, with a value for it where one is proposed."""
+
+    name: str
+    value: Any = None
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name} {self.value}"
+
+
 class BadInput(ValueError):
-    """What a user named, typed or holds in a file cannot be used."""
+    """What a user named, typed or holds in a file cannot be used.
+
+    Its arguments are the parts of one sentence, each a text or a :class:`Setting`.
+    """
+
+    def __str__(self) -> str:
+        return self.sentence(str)
+
+    def sentence(self, name: Callable[[Setting], str]) -> str:
+        """What is wrong, with settings called what ``name`` calls them."""
+        return "".join(name(part) if isinstance(part, Setting) else str(part) for part in self.parts)
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """Texts and settings that make the sentence."""
+        return self.args
+
+
+class BadSetting(BadInput):
+    """A setting has a value that cannot be: its name, then why, as in ``BadSetting("steps", "is 1; expected more")``.
+
+    What follows the name may come in parts, as that of any :class:`BadInput`.
+    """
+
+    @property
+    def setting(self) -> str:
+        """The setting's name."""
+        return str(self.args[0])
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        return (Setting(self.setting), " ", *self.args[1:])
 
 
 class BadFile(BadInput):
@@ -20,6 +64,12 @@ class BadFile(BadInput):
 
 class Unwritable(OSError, BadInput):
     """A file cannot be written; what was there before is untouched."""
+
+    __str__ = BadInput.__str__
+
+
+class Unsupported(BadInput):
+    """A task was asked of a model that lacks an ability."""
 
 
 LARGEST = 1e300

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,24 +24,27 @@ RUNS = {
 """Rounds by recipe and built-in data of each run."""
 
 
-def play(out: Path, seed: int, *, say: Callable[[str], None], follow: Callable[[Training], None]) -> None:
-    """Train :data:`RUNS` into ``out`` (runs that are there already are used as they are) and write their pictures."""
+def play(out: Path, seed: int) -> Iterator[str | Training]:
+    """Train :data:`RUNS` into ``out`` (runs that are there already are used as they are) and write their pictures.
+
+    Yields lines to be said, and each training, which must have been played when the next is asked for.
+    """
     made: list[Path] = []
     for (name, source), rounds in RUNS.items():
         path = out / f"{name}-{source}"
         splits = open_data(DataConfig(source=source))
         recipe = recipes.find(name).make(splits.spec)
         recipe = replace(recipe, train=replace(recipe.train, seed=seed, rounds=rounds))
-        say(f"\n== {name} on {source} ==")
+        yield f"\n== {name} on {source} =="
         training = Training(name, recipe, splits, path, resume=True)
-        follow(training)
+        yield training
         made += show(training.run.model, training, out / "pictures", seed)
-    say("\nPictures to look at:")
+    yield "\nPictures to look at:"
     for picture in made:
-        say(f"  {picture}")
-    say("Runs to use (try `genwerk sample RUN -n 16`, `genwerk traverse RUN --dims 0 1`):")
+        yield f"  {picture}"
+    yield "Runs to use (try `genwerk sample RUN -n 16`, `genwerk traverse RUN --dims 0 1`):"
     for name, source in RUNS:
-        say(f"  {out / f'{name}-{source}'}")
+        yield f"  {out / f'{name}-{source}'}"
 
 
 def show(model: Model, training: Training, out: Path, seed: int) -> list[Path]:

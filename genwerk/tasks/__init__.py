@@ -1,7 +1,8 @@
 """What follows from the abilities: free functions over any model that has the primitives they need."""
 
 from genwerk.core.batching import in_batches
-from genwerk.tasks.conditioning import Unsupported, require
+from genwerk.core.errors import Unsupported
+from genwerk.tasks.conditioning import require
 from genwerk.tasks.latents import (
     LatentPath,
     Span,

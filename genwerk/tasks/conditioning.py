@@ -7,13 +7,10 @@ from torch import Tensor
 
 import genwerk.families  # noqa: F401  (registers who can do what)
 from genwerk.core.abilities import ABILITIES, abilities, condition_of, told_numbers, told_what
+from genwerk.core.errors import Unsupported
 from genwerk.core.model import Model
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch, Prior, numbers
-
-
-class Unsupported(ValueError):
-    """A verb was asked of a model that lacks a primitive."""
 
 
 def require(model: Model, verb: str, *needed: str) -> None:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from genwerk.core.abilities import Decodes, Encodes, abilities
 from genwerk.core.batching import in_batches
+from genwerk.core.errors import Unsupported
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.data.dataset import Dataset
-from genwerk.tasks.conditioning import Unsupported, condition_for, require
+from genwerk.tasks.conditioning import condition_for, require
 
 
 def encode(model: Model, batch: Batch) -> Tensor:

@@ -22,10 +22,10 @@ import pytest
 from PIL import Image
 
 from genwerk.cli import main
-from genwerk.commands import inputs
-from genwerk.commands.inputs import OpenRun
 from genwerk.core.errors import BadInput
 from genwerk.data import DataConfig, Splits
+from genwerk.runs import opened as opened_module
+from genwerk.runs.opened import OpenRun
 
 Genwerk = Callable[..., str]
 QUICK = ["--rounds", "40", "--evaluate.samples", "200", "--evaluate.draws", "5", "--train.save-every", "20"]
@@ -78,7 +78,7 @@ def test_what_a_run_folder_names_is_loaded_from_the_hub_where_one_says_so(
         asked.append(settings.source)
         raise BadInput("no such data")
 
-    monkeypatch.setattr(inputs, "open_data", open_data)
+    monkeypatch.setattr(opened_module, "open_data", open_data)
     with pytest.raises(BadInput, match=r"hf:somebody/something.*set GENWERK_HUB=1"):
         _ = opened.splits
     assert not asked

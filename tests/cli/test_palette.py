@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from genwerk.cli import main
-from genwerk.commands import inputs
 from genwerk.data import open_data
 from genwerk.runs import store
+from genwerk.runs.opened import OpenRun
 
 Genwerk = Callable[..., str]
 
@@ -54,7 +54,7 @@ def test_the_run_keeps_its_palette_and_its_data_have_it_again(run: Path) -> None
     assert len(stored.spec.palette) == 6
     assert again.spec == stored.spec
     said: list[str] = []
-    opened = inputs.OpenRun(run, "cpu", None, said.append)
+    opened = OpenRun(run, "cpu", None, said.append)
     assert torch.equal(opened.splits.train.x, again.train.x)
     assert torch.equal(opened.examples("test", 8, None).x, again.test.batch(slice(8)).x)
     assert said == []
@@ -68,7 +68,7 @@ def test_a_picture_takes_the_colours_of_the_run_and_is_told_of(run: Path, genwer
     near[0, :3] += np.where(near[0, :3] > 127, -2, 2)
     strange = picture(tmp_path / "near.png", near)
     assert "3 of 64 pixels" in genwerk("reconstruct", run, "--input", strange)
-    opened = inputs.OpenRun(run, "cpu", None, lambda _: None)
+    opened = OpenRun(run, "cpu", None, lambda _: None)
     x = opened.examples(str(strange), 1, None).x
     assert torch.equal((x[0].permute(1, 2, 0) * 255).round().int(), torch.from_numpy(pixels).int())
 
@@ -86,7 +86,7 @@ def test_other_data_are_measured_in_the_colours_of_the_run(run: Path, tmp_path: 
     for i in range(10):
         picture(tmp_path / f"{i}.png", rng.integers(0, 256, (8, 8, 3)))
     said: list[str] = []
-    splits = inputs.OpenRun(run, "cpu", str(tmp_path), said.append).splits
+    splits = OpenRun(run, "cpu", str(tmp_path), said.append).splits
     assert splits.spec.palette == tuple(map(tuple, colours.tolist()))
     for part in (splits.train, splits.test):
         shown = set(map(tuple, part.x.permute(0, 2, 3, 1).reshape(-1, 3).tolist()))

@@ -1,0 +1,138 @@
+"""What was typed as a command of Genwerk with its options, through tyro."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, make_dataclass
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from genwerk.commands import COMMANDS
+from genwerk.commands import command as data
+from genwerk.commands.command import Command, Option, summary
+from genwerk.commands.training import Changes, Train
+from genwerk.core.errors import BadInput, Setting
+from genwerk.runs.session import HERE, Machine
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command, and what concerns this terminal only."""
+
+    command: Command
+    machine: Machine = HERE
+    out: str | None = None
+    """Where to write examples."""
+    as_json: bool = False
+    """Whether figures are printed as JSON."""
+    again: str = ""
+    """The command that goes on with a training."""
+
+
+def flag(setting: Setting) -> str:
+    """What a setting, and a value for it, is called on the command line."""
+    name = f"-{setting.name}" if len(setting.name) == 1 else f"--{setting.name.replace('_', '-')}"
+    return name if setting.value is None else f"{name} {setting.value}"
+
+
+def _parser(command: type[Command]) -> type:
+    """A dataclass that tyro parses into the options of ``command``, with those of the terminal."""
+    found = [_field(option) for option in data.options(command)]
+    if command.output:
+        found.append(_field(Option("out", str | None, _where(command), None)))
+    if data.opens(command):
+        found.append(("machine", Annotated[Machine, tyro.conf.arg(name="")], field(default=HERE)))
+    if command.figures:
+        found.append(("as_json", Annotated[bool, tyro.conf.arg(name="json", help="Print JSON.")], field(default=False)))
+    made = make_dataclass(command.__name__, found, frozen=True, kw_only=True)
+    made.__doc__ = command.__doc__
+    return made
+
+
+def _where(command: type[Command]) -> str:
+    return (
+        "File to write (.png or .jpg a sheet, .wav or .flac sounds one after the other, NAME/ a file each, .csv or "
+        f".npz the values; default: RUN/out/{command.output})."
+    )
+
+
+def _field(option: Option) -> tuple[str, Any, Any]:
+    aliases = [f"-{each.letter}" for each in option.beside if isinstance(each, data.Short)]
+    how: list[Any] = [tyro.conf.arg(help=option.help, aliases=aliases)]
+    if option.has(data.Positional):
+        how.append(tyro.conf.Positional)
+    of_type = Annotated.__class_getitem__((option.type, *how))  # type: ignore[attr-defined]
+    return option.name, of_type, field() if option.default is MISSING else field(default=option.default)
+
+
+def parsed(given: Sequence[str], more: Mapping[str, Callable[..., None]]) -> Asked:
+    """What the words of a command line ask for; help and what cannot be understood end the program."""
+    name = given[0] if given else "--help"
+    if name not in COMMANDS:
+        listed = {each: _listed(command) for each, command in COMMANDS.items()} | dict(more)
+        about = "Every family of deep generative model: train, use and measure."
+        tyro.extras.subcommand_cli_from_dict(listed, args=[name], prog="genwerk", description=about)
+    command = COMMANDS[name]
+    if command is Train and len(given) > 1 and given[1] not in ("-h", "--help"):
+        return training(given[1:])
+    found: Any = tyro.cli(_parser(command), args=given[1:], prog=f"genwerk {name}", description=inspect.getdoc(command))
+    options = {option.name: getattr(found, option.name) for option in data.options(command)}
+    of_terminal = {name: getattr(found, name) for name in ("machine", "out", "as_json") if name in vars(found)}
+    return Asked(command(**options), **{k: v for k, v in of_terminal.items() if k not in options})
+
+
+def _listed(command: type[Command]) -> Callable[[], None]:
+    """Something of which tyro shows the name and the help of ``command``."""
+
+    def nothing() -> None: ...
+
+    nothing.__doc__ = summary(command)
+    return nothing
+
+
+# --- train ------------------------------------------------------------------------------------------------------------
+
+SHORTHANDS = {"--data": "--data.source", "--rounds": "--train.rounds", "--seed": "--train.seed"}
+"""Short names of the settings that are typed most."""
+
+
+def training(arguments: Sequence[str]) -> Asked:
+    """``genwerk train``: the settings on offer are those of the recipe fitted to the data that were named."""
+    from genwerk.cli import components
+    from genwerk.recipes import find
+    from genwerk.training import runtime
+    from genwerk.training.settings import Recipe
+
+    name = next((a for a in arguments if not a.startswith("-")), None)
+    if name is None or arguments[0].startswith("-"):
+        if "--help" in arguments or "-h" in arguments:
+            tyro.cli(_parser(Train), args=["--help"], prog="genwerk train")
+        raise BadInput("name a recipe first, as in `genwerk train vae --data photos/`; `genwerk recipes` lists them")
+    entry, prog = find(name), f"genwerk train {name}"
+    rest = [SHORTHANDS.get(head, head) + eq + tail for head, eq, tail in (a.partition("=") for a in arguments[1:])]
+
+    options = [option for option in data.options(Train) if option.name != "recipe"]
+    about = f"{inspect.getdoc(entry.make)}\n\nShort names: " + ", ".join(f"{k} = {v}" for k, v in SHORTHANDS.items())
+
+    def parse(default: Recipe, *, fitted: bool = True) -> Any:
+        chosen = components.chosen(default, rest, fitted=fitted)
+        parts = components.found(chosen)
+        kinds = [
+            (f"kind{i}", Annotated[Literal[tuple(part.kinds)], tyro.conf.arg(name=path, help=components.about(part))])
+            for i, (path, part) in enumerate(parts.items())
+        ]
+        settings = ("settings", Annotated[Recipe, tyro.conf.arg(name="")])
+        every = make_dataclass("Arguments", [*kinds, settings, *map(_field, options)], frozen=True)
+        whole = every(*(part.kind for part in parts.values()), chosen)
+        return tyro.cli(every, default=whole, args=rest, prog=prog, description=about)
+
+    found = parse(entry.make(entry.spec), fitted=False)
+    runtime.relaunch(found.devices, ["train", *arguments])
+    named = frozenset(argument.partition("=")[0].removeprefix("--") for argument in rest if argument.startswith("--"))
+    changes = Changes(lambda recipe, fitted: parse(recipe, fitted=fitted).settings, named)
+    again = shlex.join(["genwerk", "train", *(a for a in arguments if a != "--resume"), "--resume"])
+    train = Train(recipe=name, changes=changes, **{option.name: getattr(found, option.name) for option in options})
+    return Asked(train, again=again)

@@ -1,0 +1,168 @@
+"""What a command is: documented options, the abilities it needs of a model, and results that are values.
+
+Nothing here or in a command's module loads torch, so that help is quick: what a command computes with is imported in
+its ``run``.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from itertools import pairwise
+from math import inf, isfinite
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+
+from genwerk.core.errors import BadSetting
+
+if TYPE_CHECKING:
+    from genwerk.commands.results import Result
+    from genwerk.runs.session import Session
+
+COMMANDS: dict[str, type[Command]] = {}
+"""Every command by its name."""
+
+
+class Command(ABC):
+    """Something that can be asked for: a frozen dataclass of options, registered by being defined.
+
+    Its name is that of its class (``ImageToImage`` is ``image-to-image``), its help the docstring, and the help of an
+    option the docstring below the field, or the :class:`Help` beside its type.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Abilities that a model must have; of alternatives, joined by " or ", one."""
+    output: ClassVar[str] = ""
+    """What its files are called unless asked otherwise; empty where it yields nothing to be written."""
+    figures: ClassVar[bool] = False
+    """Whether it yields :class:`Figures`, which can be had as data."""
+
+    def __init_subclass__(cls) -> None:
+        COMMANDS[re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()] = cls
+
+    @abstractmethod
+    def run(self, session: Session) -> Iterator[Result]:
+        """Do it, and yield what is found as it is found."""
+
+
+def results(command: Command, session: Session) -> Generator[Result, None, None]:
+    """What ``command``, its options checked, finds as it finds it; closing the generator ends what it holds."""
+    check(command)
+    yield from command.run(session)
+
+
+# --- beside an option's type ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Help:
+    """What an option that several commands share is for."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """The least that a number may be."""
+
+    least: float
+
+
+@dataclass(frozen=True)
+class Short:
+    """Another name of the option, of one letter."""
+
+    letter: str
+
+
+@dataclass(frozen=True)
+class Positional:
+    """The option is known by its place."""
+
+
+@dataclass(frozen=True)
+class Opens:
+    """The option names a run that the session opens, so that where and how to compute is asked for too."""
+
+
+@dataclass(frozen=True)
+class Internal:
+    """Not an option: a program sets it."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a command."""
+
+    name: str
+    type: Any
+    """Its type, without what stands beside it."""
+    help: str
+    default: Any
+    """``dataclasses.MISSING`` where there is none."""
+    beside: tuple[object, ...] = ()
+    """What stands beside its type."""
+
+    def has(self, kind: type) -> bool:
+        """Whether something of ``kind`` stands beside its type."""
+        return any(isinstance(each, kind) for each in self.beside)
+
+
+@cache
+def options(kind: type) -> tuple[Option, ...]:
+    """The options of a command, or of another dataclass, as they are defined."""
+    found, hints, documented = [], get_type_hints(kind, include_extras=True), _documented(kind)
+    for f in fields(kind):
+        beside = getattr(hints[f.name], "__metadata__", ())
+        help = documented.get(f.name) or next((each.text for each in beside if isinstance(each, Help)), "")
+        of_type = hints[f.name].__origin__ if beside else hints[f.name]
+        if not any(isinstance(each, Internal) for each in beside):
+            default = f.default if f.default_factory is MISSING else f.default_factory()
+            found.append(Option(f.name, of_type, help, default, beside))
+    return tuple(found)
+
+
+def _documented(kind: type) -> dict[str, str]:
+    """The docstring below each field of ``kind`` and of its bases."""
+    found: dict[str, str] = {}
+    for cls in reversed([c for c in kind.__mro__ if is_dataclass(c)]):
+        body = ast.parse(dedent(inspect.getsource(cls))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for of, text in pairwise(body.body):
+            if isinstance(of, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found[ast.unparse(of.target)] = " ".join(str(text.value.value).split())
+    return found
+
+
+def summary(command: type[Command]) -> str:
+    """What a command does, in one line."""
+    return " ".join((inspect.getdoc(command) or "").partition("\n\n")[0].split())
+
+
+def opens(command: type[Command]) -> bool:
+    """Whether a command opens a run."""
+    return any(option.has(Opens) for option in options(command))
+
+
+def check(settings: object) -> None:
+    """Raise BadSetting unless all numbers among a dataclass of options can be: finite, and none below its least."""
+    kind: Any = type(settings)
+    for option in options(kind):
+        value = getattr(settings, option.name)
+        if is_dataclass(value):
+            check(value)
+        least = max((each.least for each in option.beside if isinstance(each, AtLeast)), default=-inf)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                continue
+            if not isfinite(number):
+                raise BadSetting(option.name, f"is {number}; expected a finite number")
+            if number < least:
+                raise BadSetting(option.name, f"is {number}; expected {least} or more")
+            if option.name == "seed" and not 0 <= number < 2**64:
+                raise BadSetting(option.name, f"is {number}; expected a whole number from 0 to 2^64 - 1")

@@ -1,0 +1,92 @@
+"""Commands that measure a run: evaluate, nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from genwerk.commands.command import Command
+from genwerk.commands.options import Count, Number, Run
+from genwerk.commands.results import Examples, Figures, Note
+from genwerk.runs.session import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nearest(Command):
+    """Show each sample beside the training examples nearest to it, and whether the model copies its data.
+
+    A model that is told what to make is told what held-out examples are.
+    """
+
+    needs = frozenset({"samples"})
+    output = "nearest"
+    figures = True
+
+    folder: Run
+    n: Number = 8
+    """Number of samples."""
+    k: Count = 5
+    """Neighbours a sample."""
+    seed: int = 0
+    """Seed of the samples."""
+
+    def run(self, session: Session) -> Iterator[Examples | Figures]:
+        import torch
+
+        from genwerk import tasks
+        from genwerk.core.spec import Batch
+        from genwerk.evaluation.report import draw, evaluating
+
+        opened = session.open(self.folder)
+        tasks.require(opened.model, "nearest", "samples")
+        train, test = opened.splits.train, opened.splits.test
+        with evaluating(opened.model):
+            made = draw(opened.model, self.n, test, self.seed)
+        found = tasks.nearest(made, train, self.k)
+        usual = tasks.nearest(test.batch(slice(200)).x, train).distances.median().item()
+        neighbours = train.batch(found.rows.flatten()).x.reshape(self.n, self.k, *opened.spec.shape)
+        sheet = torch.cat([made.cpu().unsqueeze(1), neighbours.cpu()], 1).flatten(0, 1)
+        yield Examples.of(opened, Batch(sheet), self.k + 1, seed=self.seed)
+        median, copies = found.distances[:, 0].median().item(), int((found.distances[:, 0] < 0.1 * usual).sum())
+        told = (
+            f"median distance to the nearest training example: {median:.4g} for samples, {usual:.4g} for held-out "
+            f"examples; {copies} of {self.n} samples look like copies"
+        )
+        values = {"samples_to_train_median": median, "test_to_train_median": usual, "copies": copies}
+        yield Figures(values, [Note(told)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Command):
+    """Measure a trained model on held-out data, with every figure it can honestly give."""
+
+    figures = True
+
+    folder: Run
+    data: str | None = None
+    """Other data to measure on (default: the run's own)."""
+    examples: int = 10_000
+    """Greatest number of held-out examples."""
+    samples: int = 10_000
+    """Number of samples for distances between distributions; 0 leaves these out."""
+    reference: Literal["test", "train"] = "test"
+    """Part of the data that samples are compared with; published FIDs are against the training part."""
+    draws: int = 100
+    """Importance draws an example, for likelihood bounds."""
+    seed: int = 0
+    """Seed of samples and draws."""
+
+    def run(self, session: Session) -> Iterator[Figures]:
+        from genwerk.evaluation.report import evaluate
+        from genwerk.training.settings import EvaluateConfig
+
+        opened = session.open(self.folder, self.data)
+        settings = EvaluateConfig(
+            examples=self.examples,
+            samples=self.samples,
+            reference=self.reference,
+            draws=self.draws,
+            seed=self.seed,
+        )
+        yield Figures.of(evaluate(opened.model, opened.splits, settings, told=opened.told))

@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from genwerk.commands.command import AtLeast, Help, Opens, Positional, Short
+
+Run = Annotated[Path, Positional(), Opens(), Help("Run folder.")]
+Input = Annotated[str, Help("Your own images or table (a path), or test or train for the run's own data.")]
+Number = Annotated[int, AtLeast(1), Short("n")]
+Greatest = Annotated[int, AtLeast(1), Short("n"), Help("Greatest number of examples.")]
+Count = Annotated[int, AtLeast(1), Short("k")]
+Label = Annotated[str | None, Help("Class of the examples, by name or number (conditional models).")]
+Space = Annotated[
+    Literal["z", "w", "w+"] | None,
+    Help("Latent space: z (the prior's), w (styles) or w+ (a style for each layer); default: w where there is one."),
+]
+Prior = Annotated[
+    Literal["train", "even"],
+    Help("Probability of the classes where none is named: as often as in the training data, or all the same."),
+]
+Likeness = Annotated[
+    Literal["pixels", "features"],
+    Help("Compare examples by their pixels at several scales, or by the features that samples are measured in."),
+]
+Show = Annotated[int, Help("Greatest number of rows to print; 0 prints all.")]

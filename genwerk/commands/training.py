@@ -1,0 +1,140 @@
+"""Commands that train: recipes, show, train, demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from genwerk.commands.command import Command, Internal, Positional
+from genwerk.commands.results import Figures, Note, Result, Table
+from genwerk.core.errors import BadInput
+from genwerk.runs.session import Device, Session
+
+if TYPE_CHECKING:
+    from genwerk.runs.run import Training
+    from genwerk.training.settings import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipes(Command):
+    """List every recipe with what it is."""
+
+    figures = True
+
+    def run(self, session: Session) -> Iterator[Figures]:
+        from genwerk.recipes import REGISTRY
+
+        found = {name: entry.summary for name, entry in sorted(REGISTRY.items())}
+        how = "\n`genwerk show RECIPE` prints one in full; `genwerk train RECIPE --data FOLDER` trains it."
+        yield Figures(found, [Table(("recipe", "what it is"), list(found.items())), Note(how)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show(Command):
+    """Print a recipe: what it is for, and every setting."""
+
+    figures = True
+
+    recipe: Annotated[str, Positional()]
+    """Name of a recipe, or a run folder."""
+
+    def run(self, session: Session) -> Iterator[Figures]:
+        from inspect import getdoc
+
+        from genwerk.recipes import find
+        from genwerk.runs import store
+        from genwerk.training.settings import to_json
+
+        if Path(self.recipe).is_dir():
+            stored = store.find(self.recipe)
+            text, settings = f"{self.recipe}: a run of {stored.name} on {stored.spec}", to_json(stored.recipe)
+        else:
+            entry = find(self.recipe)
+            text, settings = getdoc(entry.make) or "", to_json(entry.make(entry.spec))
+        yield Figures(settings, [Note(text + "\n"), Figures(settings)])
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a user wants otherwise than a recipe has it."""
+
+    apply: Callable[[Recipe, bool], Recipe]
+    """A recipe with them; the flag says whether it is fitted to the data already, or may still change by that."""
+    names: frozenset[str]
+    """The settings that they name, such as ``data.source``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Command):
+    """Train a recipe on your data into a run folder (`genwerk train RECIPE --help` lists its settings)."""
+
+    recipe: Annotated[str, Positional()]
+    """Name of a recipe; `genwerk recipes` lists them."""
+    out: Path | None = None
+    """Run folder to write (default: runs/RECIPE)."""
+    resume: bool = False
+    """Go on where the run folder stands (and start where there is none)."""
+    device: Device = "auto"
+    """Where to compute; auto is the first GPU, else the CPU."""
+    devices: int = 1
+    """Number of processes, one a GPU (or so many CPU processes)."""
+    tensorboard: bool = False
+    """Also write TensorBoard's log into the run folder."""
+    changes: Annotated[Any, Internal()] = Changes(lambda recipe, _: recipe, frozenset())
+
+    def run(self, session: Session) -> Iterator[Result]:
+        from genwerk.data import open_data
+        from genwerk.data.hub import allow
+        from genwerk.recipes import find
+        from genwerk.runs import store
+        from genwerk.runs.run import Training
+        from genwerk.training import runtime
+
+        entry, changed = find(self.recipe), self.changes.apply
+        out = self.out or Path("runs") / self.recipe
+        going_on = self.resume and (out / "config.json").exists()
+        start = store.read_config(out / "config.json")[1] if going_on else entry.make(entry.spec)
+        settings = changed(start, going_on)
+        if going_on and "data.source" not in self.changes.names:
+            allow(settings.data.source)
+        if not settings.data.source:
+            raise BadInput(
+                f"{self.recipe} has no data of its own; name some, as in `genwerk train {self.recipe} --data photos/`"
+            )
+        splits = open_data(settings.data)
+        if not going_on:
+            settings = changed(replace(entry.make(splits.spec), data=settings.data), True)
+        try:
+            with Training(
+                self.recipe,
+                settings,
+                splits,
+                out,
+                resume=self.resume,
+                device=self.device,
+                tensorboard=self.tensorboard,
+            ) as training:
+                yield from played(training)
+        finally:
+            runtime.finish(together=False)
+
+
+def played(training: Training) -> Iterator[Result]:
+    """A training to be played, then what came of it unless it was stopped."""
+    yield training
+    if training.stopped or not training.runtime.main:
+        return
+    compared = training.recipe.evaluate.samples > 0 and training.splits.spec.modality.learned_features
+    aside = " (features to compare samples in are trained once for these data, which may take a minute)"
+    yield Note("measuring" + (aside if compared else ""))
+    training.conclude()
+    report = training.run.report
+    if report is not None:
+        yield Figures.of(report)
+    pictures = sorted((training.path / "samples").glob("*")) if (training.path / "samples").is_dir() else []
+    yield Note(f"run     {training.path}")
+    if pictures:
+        yield Note(f"samples {pictures[-1]}")
+    yield Note(f"card    {training.path / 'card.md'}")
