@@ -109,7 +109,7 @@ class AutoregressiveModel(Model, Samples, HasLikelihood, Completes, Traces, Auto
     def row_cost(self) -> int:
         """Of what the network remembers of a sequence."""
         label = torch.zeros(1, dtype=torch.int64, device=self.device) if self.classes else None
-        return sum(t.nbytes for t in self.network.begin(1, label).tensors)
+        return self.network.begin(1, label).nbytes
 
     @torch.no_grad()
     def steps(

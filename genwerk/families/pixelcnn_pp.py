@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
-from genwerk.nn.autoregressive.pixelcnn_pp import PixelCNNPPNetwork
+from genwerk.nn.autoregressive.pixelcnn_pp.network import PixelCNNPPNetwork
 from genwerk.nn.autoregressive.tokeniser import Pixels
 
 PROBE = (4, 6)

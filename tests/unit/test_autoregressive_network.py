@@ -43,14 +43,14 @@ class Table(AutoregressiveNetwork):
         return torch.einsum("tlks,nks->nlt", weight, features) + self.bias[:, :length]
 
     def begin(self, n: int, condition: Tensor | None = None) -> Cache:
-        return Cache([torch.zeros(n, self.length, dtype=torch.int64)])
+        return Cache({"symbols": torch.zeros(n, self.length, dtype=torch.int64)})
 
-    def logits(self, state: Cache) -> Tensor:
-        return self(state.tensors[0])[:, :, state.position]
+    def logits(self, cache: Cache) -> Tensor:
+        return self(cache.tensors["symbols"])[:, :, cache.position]
 
-    def push(self, state: Cache, symbol: Tensor) -> None:
-        state.tensors[0][:, state.position] = symbol
-        state.position += 1
+    def push(self, cache: Cache, symbol: Tensor) -> None:
+        cache.tensors["symbols"][:, cache.position] = symbol
+        cache.position += 1
 
 
 def table(length: int = 5, levels: int = 3, slip: int = 0, seed: int = 0) -> Table:
@@ -123,9 +123,9 @@ def test_a_decoding_that_makes_no_sense_is_refused(setting: dict[str, float]) ->
 
 def test_what_is_emitted_has_the_model_s_probability_whatever_the_decoding() -> None:
     net = table()
-    state = net.begin(6)
+    cache = net.begin(6)
     given = torch.tensor([-1, 2, -1, 0, -1, 1])
-    symbol, log_p = emit(net, state, torch.rand(6), Decoding(top_k=1), given)
+    symbol, log_p = emit(net, cache, torch.rand(6), Decoding(top_k=1), given)
     expected = net(torch.zeros(6, 5, dtype=torch.int64))[:, :, 0].log_softmax(1)
     assert (symbol[given >= 0] == given[given >= 0]).all()
     assert (symbol[given < 0] == expected.argmax(1)[given < 0]).all()

@@ -12,7 +12,8 @@ from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
 from genwerk.families.pixelcnn_pp import PixelCNNPP, PixelCNNPPConfig
 from genwerk.nn.autoregressive.network import check_causality, dependence
-from genwerk.nn.autoregressive.pixelcnn_pp import Grow, PixelCNNPPNetwork, Shifted
+from genwerk.nn.autoregressive.pixelcnn_pp.layers import Grow, Shifted
+from genwerk.nn.autoregressive.pixelcnn_pp.network import PixelCNNPPNetwork
 from genwerk.recipes import recipe
 
 SHAPES = [
@@ -128,7 +129,7 @@ def test_dropout_drops_in_training_and_not_in_use() -> None:
 
 
 def test_the_memory_of_a_state_holds_a_few_rows_and_not_the_image() -> None:
-    small, tall = (network((3, rows, 8)).begin(2).tensors for rows in (8, 64))
+    small, tall = (network((3, rows, 8)).begin(2).tensors.values() for rows in (8, 64))
     assert [t.shape for t in small] == [t.shape for t in tall]
 
 

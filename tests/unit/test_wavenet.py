@@ -120,11 +120,11 @@ def test_what_stands_before_the_field_of_a_prompt_is_not_read() -> None:
     changed = symbols.clone()
     changed[:, : 100 - network.field] = 0
     one, other = network.prefill(symbols), network.prefill(changed)
-    assert all(torch.equal(a, b) for a, b in zip(one.tensors, other.tensors, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(one.tensors.values(), other.tensors.values(), strict=True))
 
 
 def test_a_ring_holds_as_many_vectors_as_its_layer_looks_back() -> None:
-    assert small_network(kernel=3).begin(2).tensors[0].shape == (2, 20, 5)
+    assert small_network(kernel=3).begin(2).tensors["rings"].shape == (2, 20, 5)
 
 
 # --- the family -------------------------------------------------------------------------------------------------------

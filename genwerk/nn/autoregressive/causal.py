@@ -7,9 +7,9 @@ compilation see the weights as they are. Rows below the pixel are dead in every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -103,9 +103,42 @@ def pointwise(incoming: int, outgoing: int, colours: int) -> CausalConv2d:
     return CausalConv2d("B", owners(incoming, colours), owners(outgoing, colours))
 
 
-@dataclass(frozen=True)
-class HeadWeights:
-    """What a :class:`Head` needs for one colour: its channels, those up to it, and weights with their biases."""
+class Stack:
+    """Convolutions of one shape, one a layer, as a step of one colour of a pixel needs them: L layers, ``o`` outputs.
+
+    What the pixels to the left and the earlier colours contribute is known before the first layer is computed, so it is
+    one product for all layers; only the product with the colour's own channels is left to the layers in turn. ``own``
+    has their weights.
+    """
+
+    def __init__(self, taps: Tensor, biases: Tensor, own: slice, outputs: slice | Tensor) -> None:
+        """``taps``: weights of the pixel's own row up to itself, with shape (L, columns, channels, outgoing)."""
+        taps, self.bias = taps[..., outputs], biases[:, None, outputs]
+        self.earlier = slice(own.start)
+        self.left = taps[:, :-1].flatten(1, 2).contiguous()
+        self.lower = taps[:, -1, self.earlier].contiguous()
+        self.own, self.biases = taps[:, -1, own].contiguous().unbind(), self.bias.unbind()
+
+    def known(self, pixels: Tensor, extra: Tensor | None = None) -> tuple[Tensor, ...]:
+        """All but what the own channels contribute, of each layer, with shape (n or 1, o).
+
+        ``pixels`` are the inputs, with shape (n, columns, L, channels); ``extra``, (L, n, o), stands in for the bias.
+        """
+        found = self.bias if extra is None else extra
+        if self.left.shape[1]:
+            found = found.baddbmm(pixels[:, :-1].permute(2, 0, 1, 3).flatten(2), self.left)
+        if self.earlier.stop:
+            found = found.baddbmm(pixels[:, -1, :, self.earlier].transpose(0, 1), self.lower)
+        return self.biases if found is self.bias else found.unbind()
+
+
+def own_row(layers: Sequence[CausalConv2d]) -> Tensor:
+    """The weights of ``layers`` that :class:`Stack` takes."""
+    return torch.stack([layer.taps()[-1, : layer.left + 1] for layer in layers])
+
+
+class HeadWeights(NamedTuple):
+    """What a :class:`Head` needs for one colour: its channels in the cache, and weights with their biases."""
 
     wide: slice
     hidden: slice
@@ -128,37 +161,26 @@ class Head(nn.Module):
         by_colour: Tensor = logits.unflatten(1, (self.colours, self.levels))
         return by_colour.transpose(1, 2)
 
-    def cell(self, like: Tensor, n: int) -> Tensor:
-        """What is remembered of a pixel whose later colours are still to come."""
-        return like.new_zeros(n, self.width + self.hidden)
-
-    def fill(self, cell: Tensor, x: Tensor) -> None:
-        """Write what stands of a pixel with features ``x``, (n, width)."""
-        cell[:, : self.width] = x.relu()
-        cell[:, self.width :] = self.first(x.relu()[:, :, None, None])[:, :, 0, 0].relu()
-
     def pack(self) -> list[HeadWeights]:
         """Weights for each colour."""
         first, second = self.first.taps()[0, 0], self.second.taps()[0, 0]
         b1, b2 = self.first.biases(), self.second.biases()
-        parts = zip(
-            shares(self.width, self.colours),
-            shares(self.hidden, self.colours),
-            shares(self.colours * self.levels, self.colours),
-            strict=True,
-        )
+        sizes = (self.width, self.hidden, self.colours * self.levels)
         return [
             HeadWeights(
-                slice(wide.start, wide.stop),
+                wide,
                 slice(self.width + hidden.start, self.width + hidden.stop),
                 (b1[hidden], first[: wide.stop, hidden].contiguous()),
                 (b2[out], second[: hidden.stop, out].contiguous()),
             )
-            for wide, hidden, out in parts
+            for wide, hidden, out in zip(*(shares(size, self.colours) for size in sizes), strict=True)
         ]
 
     def step(self, cell: Tensor, x: Tensor, weights: HeadWeights) -> Tensor:
-        """Logits with shape (n, levels) of the colour whose features, before the ReLU, are ``x``."""
+        """Logits with shape (n, levels) of the colour whose features are ``x``.
+
+        ``cell``, with shape (n, width + hidden), remembers the earlier colours of the pixel.
+        """
         x = x.relu()
         if self.colours > 1:
             cell[:, weights.wide] = x

@@ -10,7 +10,7 @@ Everything else here - drawing, completing around any hole, and the proof that n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import prod
@@ -26,19 +26,24 @@ from genwerk.core.options import PLAIN, Decoding
 class Cache:
     """What a network remembers between two symbols; it advances in place.
 
-    ``tensors`` have one row a sequence; ``packed`` is what all sequences share (weights brought into the order in which
-    they are needed, conditions aside), made once when the cache begins.
+    ``tensors``, by name or by the layer that needs them, have one row a sequence; ``packed`` is what all sequences
+    share (weights in the order in which steps need them); ``position`` counts the symbols that stand so far.
     """
 
     __slots__ = ("packed", "position", "tensors")
 
-    def __init__(self, tensors: Sequence[Tensor], packed: Any = None, position: int = 0) -> None:
-        self.tensors, self.packed, self.position = list(tensors), packed, position
-        """``position`` counts the symbols that stand so far."""
+    def __init__(self, tensors: Mapping[Any, Tensor], packed: Any = None, position: int = 0) -> None:
+        self.tensors: dict[Any, Tensor] = dict(tensors)
+        self.packed, self.position = packed, position
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what belongs to the sequences."""
+        return sum(t.nbytes for t in self.tensors.values())
 
     def fork(self, rows: Tensor) -> Cache:
         """A copy whose sequence i goes on from sequence ``rows[i]`` of this cache."""
-        return Cache([t.index_select(0, rows) for t in self.tensors], self.packed, self.position)
+        return Cache({k: t.index_select(0, rows) for k, t in self.tensors.items()}, self.packed, self.position)
 
 
 class AutoregressiveNetwork(nn.Module, ABC):

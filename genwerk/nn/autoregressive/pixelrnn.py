@@ -46,8 +46,8 @@ class Memory(NamedTuple):
     A row has one column more on its left, and where it says wide, one more on its right.
     """
 
-    window: Tensor
-    """Input features of this row and three above, three columns more to each side: (n, inputs, 4, columns + 6)."""
+    canvas: Tensor
+    """Input features, three rows more above and three columns more to each side: (n, rows + 3, columns + 6, inputs)."""
     x: Tensor
     """Features that enter each layer, and those that leave the last: (n, layers + 1, columns + 1, 2 h)."""
     above: Tensor
@@ -74,6 +74,7 @@ class Packed(NamedTuple):
     out: list[list[Affine]]
     skip: list[list[Affine]]
     head: list[list[Affine]]
+    symbols: Tensor
     back: tuple[Tensor, Tensor] | None
     """Matrices of the direction from right to left, with shapes (layers, 2 h, 4 h): of features, and of states."""
 
@@ -97,7 +98,7 @@ class PixelRNNNetwork(Raster):
         classes: int = 0,
     ) -> None:
         super().__init__(shape, levels, embedding)
-        self.groups, self.width = shape[0], width
+        self.groups, self.width, self.margin = shape[0], width, REACH
         if width % self.groups or head % self.groups:
             raise ValueError(
                 f"width {width} and head {head} must be multiples of {self.groups}, one group of features a colour"
@@ -132,27 +133,30 @@ class PixelRNNNetwork(Raster):
 
     # --- one by one ---------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def begin(self, n: int, condition: Tensor | None = None) -> Cache:
-        cells = [block.cell for block in self.blocks]
-        layers, columns, width = len(cells), self.shape[2] + self.past, self.width
+    @torch.inference_mode()
+    def read(self, symbols: Tensor, condition: Tensor | None) -> Cache:
+        features, cells = self.embed(symbols), [block.cell for block in self.blocks]
+        n, layers, columns, width = len(features), len(cells), self.shape[2] + self.past, self.width
         directions = [[gates for gates in (cell.gates, cell.back) if gates is not None] for cell in cells]
         h, c = (torch.stack([cell.gates.outside[k] for cell in cells])[:, None].expand(n, -1, -1, -1) for k in (0, 1))
         back = torch.stack([gates[-1].outside[0] for gates in directions])[:, None]
-        bias = torch.stack([torch.stack([g.bias(n, condition) for g in gates], 1) for gates in directions], 1)
         empty = h.new_zeros
         memory = Memory(
-            window=empty(n, self.groups * self.input.channels, REACH + 1, columns + 2 * REACH),
+            canvas=self.blank(features, self.past),
             x=empty(n, layers + 1, columns + 1, 2 * width),
             above=h.repeat(1, 1, columns + 2, 1),
             here=h.repeat(1, 1, columns + 2, 1),
             c=c.repeat(1, 1, columns + 1, 1),
             back=back.repeat(n, 1, columns, 1),
-            bias=bias,
+            bias=torch.stack([torch.stack([g.bias(n, condition) for g in gates], 1) for gates in directions], 1),
             top=empty(n, 2 * width),
             hidden=empty(n, self.head[0].out_features),
         )
-        return Cache(memory, self._pack())
+        if features.shape[2]:
+            h, other = torch.stack(self.run(features, condition)[1], 1).permute(0, 3, 1, 2, 4)
+            memory.above[:, :, 1 : columns + 1] = h
+            (memory.back if self.past else memory.c[:, :, 1:]).copy_(other)
+        return Cache(memory._asdict(), self._pack())
 
     def _backs(self) -> list[Gates]:
         return [block.cell.back for block in self.blocks if block.cell.back is not None]
@@ -161,13 +165,14 @@ class PixelRNNNetwork(Raster):
         blocks, backs = self.blocks, self._backs()
         assert self.stem.bias is not None
         biases = self.stem.bias.chunk(self.groups)
-        kernels = self.stem.taps().permute(2, 0, 1, 3).flatten(0, 2).chunk(self.groups, 1)
+        kernels = self.stem.taps().flatten(0, 2).chunk(self.groups, 1)
         return Packed(
             stem=list(zip(biases, kernels, strict=True)),
             gates=[block.cell.gates.pack() for block in blocks],
             out=[block.out.pack() for block in blocks],
             skip=[block.skip.pack() for block in blocks if block.skip is not None],
             head=[layer.pack() for layer in self.head],
+            symbols=self.vectors(),
             back=(
                 torch.stack([back.inputs.masked().mT for back in backs]),
                 torch.stack([back.states.weight.mT for back in backs]),
@@ -176,82 +181,54 @@ class PixelRNNNetwork(Raster):
             else None,
         )
 
-    @torch.no_grad()
-    def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> Cache:
-        """The state after all of ``sequence``: of whole rows by one parallel pass, of the begun one step by step."""
-        state = self.begin(len(sequence), condition)
-        rows = sequence.shape[1] // (self.groups * self.shape[2])
-        if rows:
-            features = self.embed(self.canvas(sequence)[:, :, :rows])
-            memory, columns = Memory(*state.tensors), self.shape[2] + self.past
-            kept = features[:, :, -REACH:]
-            memory.window[:, :, REACH - kept.shape[2] : REACH, REACH : REACH + kept.shape[3]] = kept
-            h, other = torch.stack(self.run(features, condition)[1], 1).permute(0, 3, 1, 2, 4)
-            memory.above[:, :, 1 : columns + 1] = h
-            (memory.back if self.past else memory.c[:, :, 1:]).copy_(other)
-            state.position = rows * self.groups * self.shape[2]
-        for symbol in sequence[:, state.position :].unbind(1):
-            self.logits(state)
-            self.push(state, symbol)
-        return state
-
-    @torch.no_grad()
-    def logits(self, state: Cache) -> Tensor:
-        _, j, k = self.place(state.position)
-        self._advance(state, j, k)
-        memory, (first, second) = Memory(*state.tensors), state.packed.head
+    @torch.inference_mode()
+    def logits(self, cache: Cache) -> Tensor:
+        i, j, k = self.place(cache.position)
+        self._advance(cache, i, j, k)
+        memory, (first, second) = Memory(**cache.tensors), cache.packed.head
         seen = memory.top[:, : (k + 1) * memory.top.shape[1] // self.groups]
         size = memory.hidden.shape[1] // self.groups
         memory.hidden[:, k * size : (k + 1) * size] = _affine(first[k], seen.relu()).relu()
         return _affine(second[k], memory.hidden[:, : (k + 1) * size])
 
-    @torch.no_grad()
-    def push(self, state: Cache, symbol: Tensor) -> None:
-        memory, (_, j, k), size = Memory(*state.tensors), self.place(state.position), self.input.channels
-        entered = self.input(symbol[:, None, None, None]).flatten(1)
-        memory.window[:, k * size : (k + 1) * size, REACH, REACH + j] = entered
-        state.position += 1
-        if (j, k) == (self.shape[2] - 1, self.groups - 1) and state.position < self.length:
-            self._end_row(state)
-
-    def _advance(self, state: Cache, j: int, k: int) -> None:
-        """Group ``k`` of the features and states of column ``j`` in the row in progress, through all layers."""
-        memory, packed = Memory(*state.tensors), state.packed
+    def _advance(self, cache: Cache, i: int, j: int, k: int) -> None:
+        """Group ``k`` of the features and states of row ``i``, column ``j``, through all layers."""
+        memory, packed = Memory(**cache.tensors), cache.packed
         size = self.width // self.groups
         known, new = slice((k + 1) * size), slice(k * size, (k + 1) * size)
         known2, new2 = slice(2 * (k + 1) * size), slice(2 * k * size, 2 * (k + 1) * size)
-        x = _affine(packed.stem[k], memory.window[:, :, :, j : j + 2 * REACH + 1].flatten(1))
+        x = _affine(packed.stem[k], memory.canvas[:, i : i + REACH + 1, j : j + 2 * REACH + 1].flatten(1))
         memory.x[:, 0, j + 1, new2] = x
         if packed.skip:
             memory.top[:, new2] = 0
-        for i, block in enumerate(self.blocks):
-            cell, here = block.cell, memory.here[:, i]
-            around = cell.around(memory.x[:, i], memory.above[:, i], here, j)
-            seen = torch.cat((*around, memory.x[:, i, j + 1, known2]), 1)
-            gates = torch.addmm(memory.bias[:, i, 0, 4 * k * size : 4 * (k + 1) * size], seen, packed.gates[i][k])
-            h, c = lstm(gates, memory.c[:, i, j + cell.carry, new])
-            here[:, j + 1, new], memory.c[:, i, j + 1, new] = h, c
+        for layer, block in enumerate(self.blocks):
+            cell, here = block.cell, memory.here[:, layer]
+            around = cell.around(memory.x[:, layer], memory.above[:, layer], here, j)
+            seen = torch.cat((*around, memory.x[:, layer, j + 1, known2]), 1)
+            gates = torch.addmm(
+                memory.bias[:, layer, 0, 4 * k * size : 4 * (k + 1) * size], seen, packed.gates[layer][k]
+            )
+            h, c = lstm(gates, memory.c[:, layer, j + cell.carry, new])
+            here[:, j + 1, new], memory.c[:, layer, j + 1, new] = h, c
             states = h if self.groups == 1 else here[:, j + 1, known]
             if packed.back is not None:
-                states = states + memory.back[:, i, j, known]
-            x = x + _affine(packed.out[i][k], states)
-            memory.x[:, i + 1, j + 1, new2] = x
+                states = states + memory.back[:, layer, j, known]
+            x = x + _affine(packed.out[layer][k], states)
+            memory.x[:, layer + 1, j + 1, new2] = x
             if packed.skip:
-                memory.top[:, new2] += _affine(packed.skip[i][k], memory.x[:, i + 1, j + 1, known2])
+                memory.top[:, new2] += _affine(packed.skip[layer][k], memory.x[:, layer + 1, j + 1, known2])
         if not packed.skip:
             memory.top[:, new2] = x
 
-    def _end_row(self, state: Cache) -> None:
-        """The row in progress becomes the row above."""
-        memory, packed, columns = Memory(*state.tensors), state.packed, self.shape[2]
+    @torch.inference_mode()
+    def enter(self, cache: Cache, i: int) -> None:
+        memory, packed, columns = Memory(**cache.tensors), cache.packed, self.shape[2]
         for j in range(columns, columns + self.past):
             for k in range(self.groups):
-                self._advance(state, j, k)
+                self._advance(cache, i - 1, j, k)
         if packed.back is not None:
             self._sweep(memory, *packed.back)
         memory.above[:, :, 1:-1] = memory.here[:, :, 1:-1]
-        memory.window[:, :, :REACH] = memory.window[:, :, 1:].clone()
-        memory.window[:, :, REACH] = 0
 
     def _sweep(self, memory: Memory, of_features: Tensor, of_states: Tensor) -> None:
         """States from right to left of the row in progress, in all layers at once."""

@@ -184,6 +184,7 @@ class DiagonalBiLSTM(Cell):
 
 
 @cache
+@torch.inference_mode(False)  # what is kept serves training as well
 def diagonals(rows: int, columns: int, device: torch.device) -> tuple[Tensor, Tensor, list[int]]:
     """Pixels by diagonal and therein by row: their order, its inverse, and how many each diagonal has.
 

@@ -45,7 +45,7 @@ class Stream(Iterator[Tensor]):
     @torch.no_grad()
     def read(self, samples: int) -> Tensor:
         """What follows, ``samples`` symbols of each sequence, in the units of the data."""
-        u = uniform(self.generators, samples).to(self.memory.tensors[0].device)
+        u = uniform(self.generators, samples).to(next(iter(self.memory.tensors.values())).device)
         symbols = torch.empty(u.shape, dtype=torch.int64, device=u.device)
         for t, symbol in enumerate(generate(self.network, self.memory, u, self.decoding)):
             symbols[:, t] = symbol
@@ -54,7 +54,7 @@ class Stream(Iterator[Tensor]):
     @property
     def state(self) -> StreamState:
         """A copy of where the stream stands."""
-        tensors = {f"memory.{i}": t.clone() for i, t in enumerate(self.memory.tensors)}
+        tensors = {f"memory.{i}": t.clone() for i, t in enumerate(self.memory.tensors.values())}
         tensors["position"] = torch.tensor(self.memory.position)
         tensors["random"] = torch.stack([g.get_state() for g in self.generators])
         return StreamState(tensors if self.label is None else tensors | {"label": self.label.clone()})
@@ -88,10 +88,10 @@ class StreamState:
         random = self.tensors["random"].cpu()
         memory = network.begin(len(random), label)
         names = sorted(name for name in self.tensors if name.startswith("memory."))
-        kept = [self.tensors[name].to(memory.tensors[0].device) for name in names]
-        if [t.shape for t in kept] != [t.shape for t in memory.tensors]:
+        kept, begun = [self.tensors[name] for name in names], list(memory.tensors.values())
+        if [t.shape for t in kept] != [t.shape for t in begun]:
             raise ValueError("this state belongs to a stream of another network; go on with the model that made it")
-        for own, t in zip(memory.tensors, kept, strict=True):
+        for own, t in zip(begun, kept, strict=True):
             own.copy_(t)
         memory.position = int(self.tensors["position"])
         generators = [torch.Generator() for _ in random]

@@ -126,20 +126,21 @@ class WaveNetNetwork(AutoregressiveNetwork):
 
     @torch.no_grad()
     def begin(self, n: int, condition: Tensor | None = None) -> Cache:
-        """Tensors of the cache: the rings of all layers side by side (n, sum of spans, residual), the last symbol (n,)
-        and, with labels, their biases (n, layers, 2 * gate)."""
+        """With the rings of all layers side by side (n, sum of spans, residual), the last symbol (n,) and, with labels,
+        their biases (n, layers, 2 * gate)."""
         weight, packed = self.table.weight, Packed(self)
         rings = weight.new_zeros(n, sum(self.spans), weight.shape[1])
         symbol = torch.full((n,), self.silence, dtype=torch.int64, device=weight.device)
         biases = self.biases(condition)
-        return Cache([rings, symbol] if biases is None else [rings, symbol, packed.halve(biases)], packed)
+        tensors = {"rings": rings, "symbol": symbol}
+        return Cache(tensors if biases is None else tensors | {"biases": packed.halve(biases)}, packed)
 
     def logits(self, cache: Cache) -> Tensor:
         logits: Tensor = cache.packed.logits(cache)
         return logits
 
     def push(self, cache: Cache, symbol: Tensor) -> None:
-        cache.tensors[1] = symbol.clone()
+        cache.tensors["symbol"] = symbol.clone()
         cache.position += 1
 
     @torch.no_grad()
@@ -151,10 +152,10 @@ class WaveNetNetwork(AutoregressiveNetwork):
             return cache
         window = F.pad(sequence, (1, 0), value=self.silence)[:, max(0, end - self.field + 1) : -1]
         inputs, _ = self.layers(self.table(window.t()), condition, window.shape[1])
-        for x, span, ring in zip(inputs, self.spans, cache.tensors[0].split(self.spans, 1), strict=True):
+        for x, span, ring in zip(inputs, self.spans, cache.tensors["rings"].split(self.spans, 1), strict=True):
             times = torch.arange(max(0, end - span), end, device=x.device)[-len(x) :]
             ring[:, times % span] = x[-len(times) :].transpose(0, 1)
-        cache.tensors[1] = sequence[:, -1].clone()
+        cache.tensors["symbol"] = sequence[:, -1].clone()
         cache.position = end
         return cache
 
@@ -193,7 +194,7 @@ class Packed:
     @torch.inference_mode()
     def logits(self, cache: Cache) -> Tensor:
         """One step: reads the rings, puts this time's inputs of all layers into them, returns (n, levels)."""
-        rings, symbol, *biases = cache.tensors
+        rings, symbol, *biases = cache.tensors.values()
         n = len(symbol)
         room = self.rooms.get(n) or self.rooms.setdefault(n, Room(self, n))
         slots = torch.remainder(self.phases + cache.position, self.spans).add_(self.offsets)
