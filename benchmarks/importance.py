@@ -84,7 +84,7 @@ def main() -> None:
             nats = float(peer.get_nll(block.batch().x, n_samples=arguments.draws))
         found["pythae"].append((nats, time.perf_counter() - start))
         start = time.perf_counter()
-        ours = log_likelihood(model, block, draws=arguments.draws, seed=repeat)
+        ours = log_likelihood(model, block, importance_samples=arguments.draws, seed=repeat)
         found["genwerk"].append((ours.nats, time.perf_counter() - start))
         error = max(error, abs(ours.nats - nats))
     for name, values in found.items():
@@ -95,7 +95,7 @@ def main() -> None:
     print(
         f"ratio    {statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f}); greatest gap {error:.3f} nats"
     )
-    spread = log_likelihood(model, test.select(torch.arange(arguments.images)), draws=arguments.draws)
+    spread = log_likelihood(model, test.select(torch.arange(arguments.images)), importance_samples=arguments.draws)
     print(f"standard error over images {spread.standard_error:.3f}, effective sample size {spread.ess:.1f}")
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
 

@@ -76,7 +76,7 @@ def play(name: str, game: Recipe, splits: Splits, minutes: float, seed: int, out
     course = [e.metrics["M_global"] for e in trainer if isinstance(e, RoundDone) and "M_global" in e.metrics]
     model = trainer.finished()
     seconds = {"seconds": time.perf_counter() - start, "processor seconds": time.process_time() - cpu}
-    report = evaluate(model, splits, EvaluateConfig(draws=1))
+    report = evaluate(model, splits, EvaluateConfig(importance_samples=1))
     origin = {"recipe": name, "rounds": rounds, "seed": seed}
     splits.spec.modality.write(out / f"{name}-{seed}.png", sample(model, 64, seed=0), origin)
     figures = {f.name: f.value for f in report.figures}

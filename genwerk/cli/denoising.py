@@ -19,6 +19,7 @@ from genwerk.cli.options import (
     Out,
     Prompt,
     Run,
+    given,
     open_run,
 )
 
@@ -47,8 +48,7 @@ def image_to_image(
 
     opened = open_run(run, machine)
     batch = opened.worded(opened.examples(input, n, label), prompt)
-    asked, away = denoising.sampling(opened), denoising.away(opened)
-    made = tasks.edit(opened.model, batch, strength, seed=seed, sampling=asked, negative=away)
+    made = tasks.sdedit(opened.model, batch, strength, given(vars(denoising)), seed=seed)
     told = "; ".join(prompt) or None
     shown = replace(batch, target=made)
     opened.write(shown, out, "image-to-image", seed=seed, strength=strength, prompt=told, label=label)
@@ -79,5 +79,5 @@ def watch(
 
     opened = open_run(run, machine)
     text, seeds = opened.texts(prompt, first + n), Seeds(seed, first)
-    shown = tasks.watch(opened.model, n, frames, label=opened.label(label), text=text, seed=seeds)
+    shown = tasks.trajectory(opened.model, n, frames, label=opened.label(label), text=text, seed=seeds)
     opened.write(Batch(shown.flatten(0, 1)), out, "watch", columns=shown.shape[1], seed=seed, first=first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
@@ -20,10 +20,6 @@ from genwerk.core.errors import BadInput
 from genwerk.diffusion.names import SamplerName, Spacing
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from genwerk.core.options import Decoding
-    from genwerk.diffusion.sampling import Sampling
     from genwerk.runs.opened import OpenRun
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -91,14 +87,11 @@ class Denoising:
     negative: str | None = None
     """A label or text to be led away from."""
 
-    def sampling(self, opened: OpenRun, **more: Any) -> Sampling | None:
-        """The model's own way with what was asked in its place; None where nothing was."""
-        asked = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "negative"} | more
-        return opened.sampling({name: value for name, value in asked.items() if value is not None})
 
-    def away(self, opened: OpenRun) -> Tensor | None:
-        """The condition to be led away from, with one row."""
-        return None if self.negative is None else opened.condition(self.negative)
+def given(*groups: Mapping[str, Any], **single: Any) -> dict[str, Any]:
+    """Those options that have been named, by name."""
+    named = {name: value for group in groups for name, value in group.items()} | single
+    return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,16 +118,6 @@ Size = Annotated[
 ]
 
 
-def as_size(size: str | None) -> tuple[int, int] | None:
-    """Height and width that ``size`` gives as WIDTHxHEIGHT, or as one number for both."""
-    if size is None:
-        return None
-    sides = size.lower().split("x")
-    if len(sides) > 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
-        raise ValueError(f"--size is {size!r}; expected WIDTHxHEIGHT in pixels, such as 96x64, or one number")
-    return int(sides[-1]), int(sides[0])
-
-
 def open_run(run: Path, machine: Machine, data: str | None = None) -> OpenRun:
     """The trained model in a run folder, with what a command may ask of it."""
     from genwerk.core import batching
@@ -146,15 +129,6 @@ def open_run(run: Path, machine: Machine, data: str | None = None) -> OpenRun:
     if not opened.foreign:  # a foreign folder's weights themselves are of that precision
         session.enter_context(Runtime(opened.model.device, machine.precision).autocast())
     return opened
-
-
-def as_decoding(temperature: float | None, top_k: int | None, top_p: float | None) -> Decoding | None:
-    """How symbols are drawn; None where nothing was asked."""
-    from genwerk.core.options import Decoding
-
-    asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    given = {name: value for name, value in asked.items() if value is not None}
-    return Decoding(**given) if given else None  # type: ignore[arg-type]
 
 
 def tell_prior(opened: OpenRun, prior: str) -> None:

@@ -56,7 +56,7 @@ def interpolate(
 
     opened = open_run(run, machine)
     if texts:
-        way = tasks.between(opened.model, opened.condition(a), opened.condition(b), steps, seed=seed)
+        way = tasks.interpolate_prompts(opened.model, opened.condition(a), opened.condition(b), steps, seed=seed)
         opened.write(Batch(way), out, "interpolation", columns=steps, a=a, b=b, seed=seed)
         return
     model, drawn = opened.model, opened.samples(a, b)

@@ -26,8 +26,7 @@ from genwerk.cli.options import (
     Temperature,
     TopK,
     TopP,
-    as_decoding,
-    as_size,
+    given,
     open_run,
     print_json,
     tell_prior,
@@ -41,7 +40,7 @@ def sample(
     n: Annotated[int | None, AtLeast(1), tyro.conf.arg(aliases=["-n"])] = None,
     label: str | None = None,
     prompt: Prompt = (),
-    given: str | None = None,
+    numbers: Annotated[str | None, tyro.conf.arg(name="given")] = None,
     denoising: Noisy = UNASKED,
     size: Size = None,
     temperature: Temperature = None,
@@ -63,7 +62,7 @@ def sample(
             with --prior even each in turn).
         observation: Models with a distribution p(x | z) of an example given its latent (VAEs): show a draw of it, or
             its mean (default: a draw for tables, the mean for images and sounds).
-        given: Models that are told numbers: those of every sample, joined by commas.
+        numbers: Models that are told numbers: those of every sample, joined by commas.
         seconds: Length of each sound (models that go on for as long as they are asked to; default: as in training).
         seed: Seed of all samples.
         out: File to write (.png or .jpg a sheet, .wav or .flac sounds one after the other, NAME/ a file each, .csv
@@ -71,10 +70,12 @@ def sample(
     """
     from genwerk import tasks
     from genwerk.core.noise import Seeds
+    from genwerk.core.options import Observation
 
     opened = open_run(run, machine)
     n = n or (1 if opened.foreign else 64)
-    shown = observation or getattr(opened.model, "observation", None)  # of what a VAE knows of an example
+    asked = given(vars(denoising), size=size, seconds=seconds, temperature=temperature, top_k=top_k, top_p=top_p)
+    options = opened.model.options.chosen(asked | given(observation=observation))
     if label is None:
         tell_prior(opened, prior)
     drawn = tasks.samples(
@@ -82,22 +83,17 @@ def sample(
         n,
         label=opened.label(label),
         text=opened.texts(prompt, first + n),
-        given=opened.numbers(given),
+        given=opened.numbers(numbers),
         seed=Seeds(seed, first),
-        decoding=as_decoding(temperature, top_k, top_p),
-        sampling=denoising.sampling(opened),
-        negative=denoising.away(opened),
-        picture=as_size(size),
-        seconds=seconds,
+        options=options,
         prior=prior,
-        observation=observation,
     )
-    asked: dict[str, Any] = {"seed": seed, "first": first, "label": label, "prompt": "; ".join(prompt) or None}
-    asked |= {"given": given, "size": size, "seconds": seconds, "temperature": temperature, "observation": shown}
-    opened.write(drawn, out, "samples", n=n, **asked, top_k=top_k, top_p=top_p, **vars(denoising))
-    if shown is not None:
-        what = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}[shown]
-        say(f"each sample is {what} (--observation draw or mean)")
+    told: dict[str, Any] = {"seed": seed, "first": first, "label": label, "given": numbers}
+    told["prompt"] = "; ".join(prompt) or None
+    opened.write(drawn, out, "samples", n=n, **told, **vars(options))
+    if isinstance(options, Observation):
+        what = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}
+        say(f"each sample is {what[options.observation]} (--observation draw or mean)")
 
 
 def reconstruct(
@@ -173,17 +169,8 @@ def complete(
     opened = open_run(run, machine)
     batch = opened.worded(opened.examples(input, n, label), prompt)
     mask = opened.mask(known)
-    found = tasks.complete(
-        opened.model,
-        batch,
-        mask,
-        k,
-        seed=seed,
-        decoding=as_decoding(temperature, top_k, top_p),
-        particles=particles,
-        sampling=denoising.sampling(opened, resamples=resamples),
-        negative=denoising.away(opened),
-    )
+    asked = given(vars(denoising), resamples=resamples, temperature=temperature, top_k=top_k, top_p=top_p)
+    found = tasks.complete(opened.model, batch, mask, k, asked | given(particles=particles), seed=seed)
     shown = found.x
     if opened.spec.modality.has_pixels:
         veiled = torch.where(mask, batch.x, 0.5).unsqueeze(1)

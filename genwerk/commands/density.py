@@ -71,11 +71,11 @@ class Outliers(Command):
     n: Greatest = 2000
     examples: int = 2000
     """Greatest number of held-out examples to compare with."""
-    draws: int = 100
-    """Importance draws an example, for likelihood bounds."""
+    importance_samples: int = 100
+    """Importance samples an example, for likelihood bounds."""
     show: Show = 20
     seed: int = 0
-    """Seed of the draws, and of the choice of held-out examples."""
+    """Seed of the importance samples, and of the choice of held-out examples."""
 
     def run(self, session: Session) -> Iterator[Figures]:
         from genwerk.tasks.outliers import out_of_distribution
@@ -83,7 +83,9 @@ class Outliers(Command):
         opened = session.open(self.folder)
         reference = some(held(opened, labels=False), self.examples, self.seed)
         batch = opened.examples(self.input, self.n, None)
-        found = out_of_distribution(opened.model, batch, reference, draws=self.draws, seed=self.seed)
+        found = out_of_distribution(
+            opened.model, batch, reference, importance_samples=self.importance_samples, seed=self.seed
+        )
         order = found.order.tolist()
         columns = {
             "log_prob": found.log_prob.tolist(),

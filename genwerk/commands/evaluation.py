@@ -72,10 +72,10 @@ class Evaluate(Command):
     """Number of samples for distances between distributions; 0 leaves these out."""
     reference: Literal["test", "train"] = "test"
     """Part of the data that samples are compared with; published FIDs are against the training part."""
-    draws: int = 100
-    """Importance draws an example, for likelihood bounds."""
+    importance_samples: int = 100
+    """Importance samples an example, for likelihood bounds."""
     seed: int = 0
-    """Seed of samples and draws."""
+    """Seed of samples and of importance samples."""
 
     def run(self, session: Session) -> Iterator[Figures]:
         from genwerk.evaluation.report import evaluate
@@ -86,7 +86,7 @@ class Evaluate(Command):
             examples=self.examples,
             samples=self.samples,
             reference=self.reference,
-            draws=self.draws,
+            importance_samples=self.importance_samples,
             seed=self.seed,
         )
         yield Figures.of(evaluate(opened.model, opened.splits, settings, told=opened.told))

@@ -61,7 +61,7 @@ class Encode(Command):
         batch = opened.examples(self.input, self.n, self.label)
         z = tasks.encode(opened.model, batch)
         yield Values(z)
-        flat = tasks.plane(z)
+        flat = tasks.pca_2d(z)
         groups = {"codes": flat}
         if batch.condition is not None and opened.spec.classes:
             groups = {name: flat[batch.condition == i] for i, name in enumerate(opened.spec.classes)}

@@ -15,25 +15,33 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from genwerk.core.noise import Noise, Seed
+from genwerk.core.noise import Seed
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch, numbers
-
-if TYPE_CHECKING:
-    from genwerk.diffusion.sampling import Sampling
-from genwerk.core.options import PLAIN, Decoding
 
 
 class Samples(ABC):
     """Draws new examples."""
 
+    phrase = "a way to sample"
+    options: SamplingOptions
+    """What may be asked when samples are drawn: the model's own defaults, of the model's own type."""
+
     @abstractmethod
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        """``n`` new examples with shape (n, *spec.shape)."""
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Tensor:
+        """``n`` new examples with shape (n, *spec.shape); ``options`` None are the model's own."""
 
     @property
     def row_cost(self) -> int | None:
@@ -41,12 +49,43 @@ class Samples(ABC):
         return None
 
 
+class Traces(Samples):
+    """Samples in steps, which can be watched."""
+
+    phrase = "samples that come about step by step"
+
+    @abstractmethod
+    def trace(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Iterator[Tensor]:
+        """Frames of ``n`` examples with shape (n, *spec.shape), the last of which is the sample."""
+
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Tensor:
+        """The last frame of :meth:`trace`."""
+        return last(self.trace(n, condition, options, seed=seed))
+
+
 class Encodes(ABC):
     """Maps data to a latent, deterministically."""
 
+    phrase = "an encoder"
     latent_shape: tuple[int, ...]
     discrete: bool = False
     """Whether a latent is made of names, between which there is nothing (entries of a codebook)."""
+    lossless: bool = False
+    """Whether decoding undoes encoding, but for rounding and for the steps of a sampler."""
 
     @abstractmethod
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -56,15 +95,12 @@ class Encodes(ABC):
 class Decodes(ABC):
     """Maps a latent to data, deterministically."""
 
+    phrase = "a decoder"
     latent_shape: tuple[int, ...]
 
     @abstractmethod
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """The example of each latent (the mean, where there is a distribution)."""
-
-
-class Inverts(Encodes, Decodes):
-    """Encodes and decodes without loss: each undoes the other, but for rounding."""
 
 
 class HasLatentPrior(Decodes):
@@ -73,16 +109,19 @@ class HasLatentPrior(Decodes):
     ``decode`` can be differentiated by z.
     """
 
+    phrase = "a latent of known prior"
+
     @abstractmethod
     def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         """``n`` latents with shape (n, *latent_shape); ``sample(n, c, seed=s)`` is ``decode(prior(n, seed=s), c)``, but
-        for the noise maps of :class:`Styles`, which samples have of their own, and for the draw of :class:`Observes`.
+        for the noise maps of :class:`Styles`, which samples have of their own, and for a draw of p(x | z).
         """
 
 
 class Styles(HasLatentPrior):
     """Decodes in two steps: a latent z is mapped to styles w, one a layer from coarse to fine, and these to data."""
 
+    phrase = "styles"
     style_sizes: tuple[int, ...]
     """Side in pixels of the image that each style acts on, from coarse to fine."""
 
@@ -103,36 +142,10 @@ class Styles(HasLatentPrior):
         """Data of styles with shape (n, layers, d), differentiable; ``noise`` None takes the model's fixed maps."""
 
 
-Observation = Literal["draw", "mean"]
-"""What is shown of p(x | z), the distribution of an example given its latent: a draw of it, or its mean."""
-
-
-class Observes(Samples, Decodes):
-    """Makes an example in two steps: a latent z, and x ~ p(x | z). ``decode`` is the mean of the second."""
-
-    observation: Observation | None
-    """What ``sample`` shows. A draw where x is a row of a table, for without the second step columns vary too little,
-    and one that depends on no other hardly at all; the mean where it is an image or a sound, to which the second step
-    adds noise, value by value. None where there is no p(x | z)."""
-
-    @abstractmethod
-    def observed(
-        self, n: int, observation: Observation, condition: Tensor | None = None, *, seed: Seed | None = None
-    ) -> Tensor:
-        """``n`` examples with shape (n, *spec.shape), of latents that are those of ``sample``."""
-
-    @abstractmethod
-    def sample_likelihood(self, z: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
-        """A draw of x ~ p(x | z) for each latent, with shape (n, *spec.shape)."""
-
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        """``n`` new examples, each a draw or the mean of p(x | z) as :attr:`observation` says."""
-        return self.observed(n, self.observation or "mean", condition, seed=seed)
-
-
 class HasLikelihood(ABC):
     """Knows its density exactly."""
 
+    phrase = "an exact likelihood"
     scored: str = ""
     """Which version of the data the likelihood is of, where it is not the data as stored (say, binarised pixels)."""
 
@@ -148,32 +161,36 @@ class HasLikelihood(ABC):
 class BoundsLikelihood(ABC):
     """Knows a lower bound of its density."""
 
+    phrase = "a bound on its likelihood"
     scored: str = ""
     """As in :class:`HasLikelihood`."""
 
     @abstractmethod
     def log_prob_bound(
-        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
+        self, x: Tensor, importance_samples: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
         """A lower bound on the log-likelihood, in nats per example with shape (n,), in the units of ``log_prob``.
 
-        ``draws`` is the number of Monte-Carlo draws an example.
+        ``importance_samples`` is the number of Monte-Carlo draws an example.
         """
 
 
 class ImportanceWeighted(BoundsLikelihood):
-    """Bounds its density by importance sampling: log p(x) >= E log mean_k w_k, with equality as draws grow."""
+    """Bounds its density by importance sampling: log p(x) >= E log mean_k w_k, with equality as their number grows."""
+
+    phrase = "importance weights"
 
     @abstractmethod
     def log_weights(
-        self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: Seed | None = None
+        self, x: Tensor, importance_samples: int, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
-        """Log importance weights log p(x, z_k) - log q(z_k | x) with shape (n, draws)."""
+        """Log importance weights log p(x, z_k) - log q(z_k | x) with shape (n, importance_samples)."""
 
     def log_prob_bound(
-        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
+        self, x: Tensor, importance_samples: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
-        return torch.logsumexp(self.log_weights(x, draws, condition, seed=seed), dim=1) - log(draws)
+        log_w = self.log_weights(x, importance_samples, condition, seed=seed)
+        return torch.logsumexp(log_w, dim=1) - log(importance_samples)
 
 
 @dataclass(frozen=True)
@@ -215,135 +232,62 @@ class Completion:
 class Completes(ABC):
     """Fills in what is missing."""
 
+    phrase = "a way to fill in what is missing"
+
     @abstractmethod
     def complete(
-        self, x: Tensor, known: Tensor, k: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
+        self,
+        x: Tensor,
+        known: Tensor,
+        k: int = 1,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
     ) -> Completion:
-        """``k`` completions of each example.
+        """``k`` completions of each example; ``options`` are those of samples, None the model's own.
 
         ``known`` is boolean, True where ``x`` is given, and broadcasts to ``x``; given values come back unchanged.
         """
 
 
-class Autoregressive(ABC):
-    """Emits its data symbol by symbol, so that every draw can be sharpened (:class:`Decoding`).
+class Denoises(Traces):
+    """Samples by taking noise away step by step, and so can begin at an example that is noised part of the way."""
 
-    ``complete``, where there is one, takes ``decoding`` and ``particles`` beside its other arguments.
-    """
-
-    @abstractmethod
-    def steps(
-        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: Seed | None = None
-    ) -> Iterator[Tensor]:
-        """Frames with shape (n, *spec.shape), the last of which is the sample; what does not stand yet is blank."""
-
-
-class Tempers(Samples):
-    """Draws examples that are likelier, and less varied, than the data."""
+    phrase = "noise that is taken away step by step"
 
     @abstractmethod
-    def tempered(
-        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: Seed | None = None
-    ) -> Tensor:
-        """``n`` examples with shape (n, *spec.shape): as ``sample`` at temperature 1, all of them the mode at 0."""
-
-
-class Denoises(Samples):
-    """Draws examples by taking noise away step by step, as a :class:`Sampling` says.
-
-    ``complete``, where there is one, takes ``sampling`` and ``negative`` beside its other arguments. ``sampling`` None
-    is the model's own; ``negative`` is what guidance leads away from, in the form of a condition (None: nothing).
-    """
-
-    @property
-    @abstractmethod
-    def sampling(self) -> Sampling:
-        """How the model draws its samples unless asked otherwise."""
-
-    @abstractmethod
-    def denoise(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
-        size: tuple[int, int] | None = None,
-        seed: Seed | None = None,
-    ) -> Iterator[Tensor]:
-        """Frames with shape (n, *spec.shape), or of another ``size`` (height, width); the last is the sample.
-
-        A frame shows what the model takes the finished example to be.
-        """
-
-    def drawn(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
-        size: tuple[int, int] | None = None,
-        seed: Seed | None = None,
-    ) -> Tensor:
-        """The last frame of :meth:`denoise`, where nobody looks at the others."""
-        return last(self.denoise(n, condition, sampling=sampling, negative=negative, size=size, seed=seed))
-
-    @abstractmethod
-    def edit(
+    def sdedit(
         self,
         x: Tensor,
         strength: float,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
         seed: Seed | None = None,
     ) -> Tensor:
         """Each example noised as far as ``strength`` (0 to 1) of the way, and brought back: 0 changes nothing."""
 
 
-class Blends(ABC):
-    """Is told something between two texts, so that one picture can turn into another."""
+class InterpolatesPrompts(Samples):
+    """Can be told something between two texts, so that one picture turns into another."""
+
+    phrase = "prompts between which there is something"
 
     @abstractmethod
-    def between(self, start: Tensor, end: Tensor, steps: int, *, seed: Seed | None = None) -> Tensor:
+    def interpolate_prompts(
+        self,
+        start: Tensor,
+        end: Tensor,
+        steps: int,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Tensor:
         """Examples of one noise on the way from one text to another, token ids with shape (1, l) each.
 
         What the model makes of the texts is mixed in equal strides, ends included: shape (steps, *spec.shape).
         """
-
-
-class Translates(ABC):
-    """Turns examples of one kind into another."""
-
-    @abstractmethod
-    def translate(self, x: Tensor) -> Tensor:
-        """The translation of each example."""
-
-
-class Traces(ABC):
-    """Samples in steps that can be watched."""
-
-    @abstractmethod
-    def trace(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Iterator[Tensor]:
-        """Frames with shape (n, *spec.shape), the last of which is the sample."""
-
-
-class Streams(ABC):
-    """Goes on for as long as it is asked to."""
-
-    @abstractmethod
-    def stream(
-        self,
-        n: int = 1,
-        condition: Tensor | None = None,
-        *,
-        block: int = 4000,
-        decoding: Decoding = PLAIN,
-        seed: Seed | None = None,
-    ) -> Iterator[Tensor]:
-        """Endless blocks with shape (n, channels, block), which in a row are the sample of ``seed`` that is as long."""
 
 
 Told = Literal["none", "label", "text", "vector"]
@@ -353,6 +297,7 @@ Told = Literal["none", "label", "text", "vector"]
 class Conditions(ABC):
     """May be told what to make."""
 
+    phrase = "a condition"
     condition: Told
     """What a condition is; "none" where this model's settings leave it unconditional."""
 
@@ -363,6 +308,17 @@ def told_what(model: object) -> Told:
     return kind
 
 
+def named_condition(model: Any, name: str) -> Tensor:
+    """What ``model`` is told by ``name``, a class or a text, with one row."""
+    match told_what(model):
+        case "label":
+            return torch.tensor([model.spec.class_index(name)])
+        case "text":
+            prompt: Tensor = model.spec.vocabulary.prompt(name)
+            return prompt
+    raise ValueError(f"this {type(model).__name__} is told no label and no text, so {name!r} means nothing to it")
+
+
 def condition_of(model: object, batch: Batch) -> Tensor | None:
     """What ``model`` would be told of the examples of ``batch``; None where it is told nothing, or they lack it."""
     return {"none": None, "text": batch.text}.get(told_what(model), batch.condition)
@@ -371,33 +327,25 @@ def condition_of(model: object, batch: Batch) -> Tensor | None:
 class Diagnoses(ABC):
     """Has figures of its own that say whether training went well."""
 
+    phrase = "figures of its own"
+
     @abstractmethod
     def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
         """Named figures over the examples of ``x``: scalars, or one value a latent dimension with shape (d,)."""
 
 
-class Embeds(ABC):
-    """Places examples in a space where distance means likeness."""
+class AlignsText(ABC):
+    """Places examples and texts in one space, so that it can be told which goes with which."""
+
+    phrase = "a common space of examples and texts"
 
     @abstractmethod
     def embed(self, x: Tensor) -> Tensor:
         """Unit vectors with shape (n, d)."""
 
-
-class AlignsText(Embeds):
-    """Places texts among the examples, so that it can be told which goes with which."""
-
     @abstractmethod
     def embed_text(self, text: Tensor) -> Tensor:
         """Unit vectors with shape (n, d) of token ids with shape (n, spec.vocabulary.length)."""
-
-
-class Critic(ABC):
-    """Tells real from made."""
-
-    @abstractmethod
-    def judge(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """A score an example with shape (n,), higher for more real."""
 
 
 def told(model: object, condition: Tensor | None, classes: int) -> Tensor | None:
@@ -428,32 +376,24 @@ def last(frames: Iterator[Frame]) -> Frame:
     return deque(frames, maxlen=1)[0]
 
 
-ABILITIES: dict[str, type] = {
+ABILITIES: dict[str, Any] = {
     re.sub(r"(?<!^)(?=[A-Z])", "-", c.__name__).lower(): c
     for c in (
         Samples,
+        Traces,
         Encodes,
         Decodes,
-        Inverts,
         HasLatentPrior,
         Styles,
-        Observes,
         HasLikelihood,
         BoundsLikelihood,
         ImportanceWeighted,
         Completes,
-        Translates,
-        Traces,
-        Autoregressive,
-        Tempers,
         Denoises,
-        Blends,
-        Streams,
+        InterpolatesPrompts,
         Conditions,
         Diagnoses,
-        Embeds,
         AlignsText,
-        Critic,
     )
 }
 
@@ -464,6 +404,4 @@ def abilities(model: object) -> frozenset[str]:
     names = {name for name, ability in ABILITIES.items() if issubclass(kind, ability)}
     if getattr(model, "condition", None) == "none":
         names.discard("conditions")
-    if getattr(model, "observation", "mean") is None:
-        names.discard("observes")
     return frozenset(names)

@@ -15,6 +15,7 @@ from torch.nn.modules import module as registration
 
 from genwerk.core.errors import BadFile
 from genwerk.core.noise import Noise
+from genwerk.core.options import Plain, SamplingOptions
 from genwerk.core.spec import Batch, DataSpec
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ class Model(nn.Module, ABC):
 
     config: Any
     spec: DataSpec
+    options: SamplingOptions = Plain()
+    """What may be asked when it samples or completes, with its own defaults."""
     registry: ClassVar[dict[str, tuple[type[Config], type[Model]]]] = {}
     """Config class and model class by the config's name: all that a stored run may name."""
 

@@ -1,16 +1,83 @@
-"""What a user may ask for when a model draws, as plain values."""
+"""What may be asked of a model when it samples: options of a type of its own, whose values are its own defaults.
+
+A family names its type once, as :attr:`Model.options`; whoever offers options (a command, a page) reads the fields of
+``type(model.options)``, and whoever passes them on need not know them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from genwerk.core.errors import Unsupported
+
 
 @dataclass(frozen=True, kw_only=True)
-class Decoding:
+class SamplingOptions:
+    """Base of them all: plain JSON values, each with a docstring of one line and a default."""
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """What the options are called."""
+        return tuple(f.name for f in fields(cls))
+
+    def chosen(self, asked: SamplingOptions | Mapping[str, Any] | None) -> Self:
+        """A model's own options with what is ``asked`` in their place: options of its type, or some by name.
+
+        Whatever it does not have is :class:`Unsupported`.
+        """
+        if asked is None:
+            return self
+        if isinstance(asked, SamplingOptions):
+            if not isinstance(self, type(asked)):
+                raise self._lack(f"options {type(asked).__name__}")
+            return replace(self, **vars(asked))
+        if unknown := [name for name in asked if name not in self.names()]:
+            raise self._lack(f"option {unknown[0]!r}")
+        return self.updated(asked) if asked else self
+
+    def updated(self, changes: Mapping[str, Any]) -> Self:
+        """These options with ``changes``, by name; a type overrides it where one option decides what suits another."""
+        return replace(self, **changes)
+
+    def _lack(self, what: str) -> Unsupported:
+        names = ", ".join(self.names())
+        return Unsupported(
+            f"this model's samples have no {what}; " + (f"they have {names}" if names else "nor any other")
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(SamplingOptions):
+    """Nothing to choose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation(SamplingOptions):
+    """What is shown of p(x | z), the distribution of an example given its latent."""
+
+    observation: Literal["draw", "mean"] = "mean"
+    """A draw of p(x | z), or its mean: draws add the noise of that distribution, value by value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tempered(SamplingOptions):
+    """How near to their mode latents are drawn."""
+
+    temperature: float = 1.0
+    """Scales the latent's distance from its mode: below 1 samples are likelier and less varied, and 0 is the mode."""
+
+    def __post_init__(self) -> None:
+        _check_temperature(self.temperature)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symbolwise(SamplingOptions):
     """How a symbol is drawn from its probabilities; as they stand, unless asked otherwise."""
 
     temperature: float = 1.0
@@ -19,14 +86,18 @@ class Decoding:
     """Draw from so many of the likeliest symbols only; 0 is all."""
     top_p: float = 1.0
     """Draw from the likeliest symbols that together have this probability (Holtzman et al., 2020, arXiv:1904.09751)."""
+    particles: int | None = None
+    """In a completion, sequences weighted against each other for each example where known values follow a hole (None:
+    32 for each completion)."""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise ValueError(f"the temperature is {self.temperature}; it must be 0 (the likeliest) or more")
+        _check_temperature(self.temperature)
         if self.top_k < 0:
             raise ValueError(f"top-k is {self.top_k}; it must be 0 (all symbols) or more")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top-p is {self.top_p}; it must be above 0 and at most 1 (all symbols)")
+        if self.particles is not None and self.particles < 1:
+            raise ValueError(f"asked for {self.particles} particles; ask for 1 or more")
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """What is drawn from, given logits with shape (n, levels); rows need not sum to 1."""
@@ -48,5 +119,18 @@ class Decoding:
         return (cumulative[..., :-1] <= u.unsqueeze(-1) * cumulative[..., -1:]).sum(-1)
 
 
-PLAIN = Decoding()
-"""Draws from the probabilities as they stand."""
+@dataclass(frozen=True, kw_only=True)
+class Streamed(Symbolwise):
+    """How samples that have no natural end are drawn."""
+
+    seconds: float | None = None
+    """Length of each sound; None is as in training."""
+
+
+def _check_temperature(temperature: float) -> None:
+    if temperature < 0:
+        raise ValueError(f"the temperature is {temperature}; it must be 0 (the likeliest) or more")
+
+
+AS_LEARNED = Symbolwise()
+"""Draws symbols from their probabilities as they stand."""

@@ -71,6 +71,17 @@ class DataSpec:
         edges = self.class_prior().cumsum(0)[:-1]
         return torch.bucketize(u.detach().cpu().double(), edges, right=True).to(u.device)
 
+    def class_index(self, name: str) -> int:
+        """Index of a class by its name, or by its number where no class has a number for a name."""
+        if name in self.classes:
+            return self.classes.index(name)
+        if name.isdecimal() and int(name) < len(self.classes) and not any(map(_is_number, self.classes)):
+            return int(name)
+        known = ", ".join(self.classes[:12]) + (", ..." if len(self.classes) > 12 else "")
+        raise ValueError(
+            f"there is no class {name!r}; " + (f"the classes are {known}" if self.classes else "there are none")
+        )
+
     @property
     def modality(self) -> Modality:
         """What is known of this kind of data; a BadInput where there is no such kind."""
@@ -139,3 +150,11 @@ def join(batches: Sequence[Batch]) -> Batch:
     """The examples of all ``batches``, which must carry the same things."""
     columns = zip(*(batch._parts for batch in batches), strict=True)
     return Batch(*(None if parts[0] is None else torch.cat(parts) for parts in columns))  # type: ignore[arg-type]
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from torch import Tensor
 
 from genwerk.core.noise import Noise
+from genwerk.core.options import SamplingOptions
 from genwerk.diffusion.names import Final, SamplerName, Spacing, Variance
 from genwerk.diffusion.samplers import SAMPLERS, UNSCALED, After, Frame, Predict, begin, denoise
 from genwerk.diffusion.schedule import Level, Process, path, repaint
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class Diffusion(SamplingOptions):
     """Sampler, levels and guidance."""
 
     sampler: SamplerName = "dpmpp2m"
@@ -37,6 +39,8 @@ class Sampling:
     meant for the whole chain."""
     guidance: float = 1.0
     """How far the network is led towards the condition: 1 takes it at its word, 2 to 8 exaggerate."""
+    negative: str | None = None
+    """A label or text that guidance leads away from; None is no condition at all."""
     rescale: float = 0.0
     """How far guided outputs are brought back to the contrast of unguided ones, from 0 to 1 (0.7 is usual)."""
     resamples: int = 5
@@ -44,6 +48,30 @@ class Sampling:
     values back after every step."""
     jump: int = 1
     """Steps of such a stretch."""
+    size: str | None = None
+    """Width and height in pixels of what is made, as 96x64 or one number for both; None is as in training."""
+
+    def __post_init__(self) -> None:
+        if self.sides is not None and min(self.sides) < 1:
+            raise ValueError(f"the size is {self.size}; a picture has 1 pixel or more each way")
+
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Height and width that ``size`` says."""
+        if self.size is None:
+            return None
+        sides = self.size.lower().split("x")
+        if len(sides) > 2 or not all(side.isdigit() for side in sides):
+            raise ValueError(
+                f"the size is {self.size!r}; expected WIDTHxHEIGHT in pixels, such as 96x64, or one number"
+            )
+        return int(sides[-1]), int(sides[0])
+
+    def updated(self, changes: Mapping[str, Any]) -> Self:
+        """What suits one sampler does not suit another, so that a change of it changes the levels too."""
+        if changes.get("sampler", self.sampler) == self.sampler:
+            return replace(self, **changes)
+        return replace(self, **{"spacing": None, "within": None, "offset": 0, "final": "clean", **changes})
 
     def levels(self, process: Process, strength: float = 1.0) -> list[Level]:
         """The path that an example takes, entered where ``strength`` of the steps are left.

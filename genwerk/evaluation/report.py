@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Diagnoses, Samples, abilities, condition_of, told_what
+from genwerk.core.abilities import Decodes, Diagnoses, Encodes, Samples, abilities, condition_of, told_what
 from genwerk.core.batching import Cost, batches
 from genwerk.core.model import Model
 from genwerk.core.noise import SeededNoise, Seeds
@@ -131,7 +131,7 @@ def evaluate(
     toy = TOYS.get(splits.settings.source)
     figures: list[Figure] = []
     notes = list(told)
-    sampled, rebuilt = "samples" in able and n > 0, rebuilds(able)
+    sampled, rebuilt = "samples" in able and n > 0, rebuilds(model)
     compared = (sampled or rebuilt) and settings.samples > 0 and model.spec.modality.measured
     few = compared and min(len(data), n) < FEWEST
     compared = compared and not few
@@ -141,7 +141,7 @@ def evaluate(
     of_samples = of_rebuilt = None
     with evaluating(model):
         if able & {"has-likelihood", "bounds-likelihood"}:
-            found = log_likelihood(model, data, draws=settings.draws, seed=settings.seed)
+            found = log_likelihood(model, data, importance_samples=settings.importance_samples, seed=settings.seed)
             figures += likelihood_figures(found, data)
             notes += likelihood_notes(found)
         if able & {"has-likelihood", "bounds-likelihood"} and told_what(model) == "label":
@@ -202,13 +202,13 @@ def quick(
         return figures
     with evaluating(model):
         if able & {"has-likelihood", "bounds-likelihood"}:
-            found = log_likelihood(model, data, draws=1, seed=seed)
+            found = log_likelihood(model, data, importance_samples=1, seed=seed)
             name = "nll" if found.exact else "nll_bound"
             name += "_given_label" if found.given == "label" else ""
             figures |= {f"clipped_{name}": clipped_mean(-found.each), name: -found.nats}
             if found.bits_per_dim is not None:
                 figures["bits_per_dim"] = found.bits_per_dim
-        elif rebuilds(able):
+        elif rebuilds(model):
             scale = column_scale(dataset if train is None else train)
             error = ((rebuild(model, data) - data.batch().x.cpu()).double() / scale).square().flatten(1).mean(1)
             figures |= {"clipped_reconstruction_mse": clipped_mean(error), "reconstruction_mse": error.mean().item()}
@@ -232,12 +232,9 @@ def evaluating(model: Model) -> Iterator[None]:
         model.train(training)
 
 
-def rebuilds(able: frozenset[str]) -> bool:
+def rebuilds(model: Model) -> bool:
     """Whether something is lost when examples are encoded and decoded, other than by rounding or too few steps."""
-    exact = (
-        "inverts" in able or {"has-latent-prior", "denoises"} <= able
-    )  # a flow; a diffusion model, whose code is its noise
-    return {"encodes", "decodes"} <= able and not exact
+    return isinstance(model, Encodes) and isinstance(model, Decodes) and not model.lossless
 
 
 def rebuild(model: Model, data: Dataset) -> Tensor:
@@ -303,7 +300,7 @@ def likelihood_figures(found: Likelihood, data: Dataset) -> list[Figure]:
     Figures given the label are named so, for beside them stands -log p(x), with the labels summed out.
     """
     sign, given = "" if found.exact else "≤ ", " given label" if found.given == "label" else ""
-    how = "exact" if found.exact else f"bound, K = {found.draws}"
+    how = "exact" if found.exact else f"bound, K = {found.importance_samples}"
     if found.ess is not None:
         how += f", effective sample size {found.ess:.3g}"
     if found.given:
@@ -360,11 +357,11 @@ def bayes_figures(model: Model, data: Dataset, settings: EvaluateConfig, example
     often = "as frequent as in training" if model.spec.counted else "all as likely"
     note = f"{n:,} of {len(data):,} held-out; classes {often}"
     if bound:
-        log_p = log_evidence(model, batch.x, draws=settings.draws, seed=settings.seed)
+        log_p = log_evidence(model, batch.x, importance_samples=settings.importance_samples, seed=settings.seed)
     else:
         by_class = classify(model, batch)
         log_p = by_class.log_evidence
-    how = f"bound, K = {settings.draws}" if bound else "exact"
+    how = f"bound, K = {settings.importance_samples}" if bound else "exact"
     nll = Figure(
         name="≤ NLL" if bound else "NLL",
         value=-log_p.mean().item(),

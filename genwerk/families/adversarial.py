@@ -9,9 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Conditions, Critic, HasLatentPrior, Samples, told
+from genwerk.core.abilities import Conditions, HasLatentPrior, Samples, told
 from genwerk.core.model import Config, Model, Stage
 from genwerk.core.noise import Noise, Seed, SeededNoise
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import DataSpec
 from genwerk.nn.adversarial.output import Conditioning
 
@@ -34,7 +35,7 @@ class AdversarialConfig(Config):
             raise ValueError(f"latent is {self.latent}; z needs 1 dimension or more")
 
 
-class AdversarialModel(Model, Samples, HasLatentPrior, Critic, Conditions):
+class AdversarialModel(Model, Samples, HasLatentPrior, Conditions):
     """A generator from z ~ prior to data and a discriminator of data, each of which may be told the label.
 
     A subclass sets ``generator``, called with (z, condition) for raw output, and ``discriminator``, called with
@@ -94,9 +95,17 @@ class AdversarialModel(Model, Samples, HasLatentPrior, Critic, Conditions):
         return self.latents(SeededNoise(n, seed, self.device))
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Tensor:
         """``n`` new examples; a conditional model that is told no label draws one for each, as often
         as in the training data."""
+        self.options.chosen(options)
         noise = SeededNoise(n, seed, self.device)
         z = self.latents(noise)
         if self.classes and condition is None:

@@ -14,20 +14,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import (
-    Autoregressive,
-    Completes,
-    Completion,
-    Conditions,
-    HasLikelihood,
-    Samples,
-    Traces,
-    last,
-    told,
-)
+from genwerk.core.abilities import Completes, Completion, Conditions, HasLikelihood, Traces, told
 from genwerk.core.model import Config, Loss, Model, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise, Seeds
-from genwerk.core.options import PLAIN, Decoding
+from genwerk.core.options import SamplingOptions, Symbolwise
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Filled, check_causality, fill, generate
 from genwerk.nn.autoregressive.tokeniser import Tokeniser
@@ -35,7 +25,7 @@ from genwerk.nn.autoregressive.tokeniser import Tokeniser
 ROWS = 1024
 """Sequences advanced side by side in a completion, which bounds the memory."""
 PARTICLES = 32
-"""Particles for each completion, where known values follow a hole."""
+"""Particles for each completion, where known values follow a hole, unless options say how many there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +36,7 @@ class AutoregressiveConfig(Config):
     """Whether the network is told the label."""
 
 
-class AutoregressiveModel(Model, Samples, HasLikelihood, Completes, Traces, Autoregressive, Conditions):
+class AutoregressiveModel(Model, Traces, HasLikelihood, Completes, Conditions):
     """Symbols of the data, and a network that predicts each from those before it.
 
     A subclass builds both and hands them to :meth:`emits`.
@@ -54,6 +44,7 @@ class AutoregressiveModel(Model, Samples, HasLikelihood, Completes, Traces, Auto
 
     symbols: Tokeniser
     network: AutoregressiveNetwork
+    options: Symbolwise = Symbolwise()
 
     def __init__(self, config: AutoregressiveConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
@@ -99,12 +90,6 @@ class AutoregressiveModel(Model, Samples, HasLikelihood, Completes, Traces, Auto
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.network.log_prob(self.symbols.encode(x), self.label(condition)).flatten(1).sum(1)
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        return last(self.steps(n, condition, seed=seed))
-
-    def trace(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Iterator[Tensor]:
-        return self.steps(n, condition, seed=seed)
-
     @property
     def row_cost(self) -> int:
         """Of what the network remembers of a sequence."""
@@ -112,21 +97,26 @@ class AutoregressiveModel(Model, Samples, HasLikelihood, Completes, Traces, Auto
         return self.network.begin(1, label).nbytes
 
     @torch.no_grad()
-    def steps(
-        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: Seed | None = None
+    def trace(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
     ) -> Iterator[Tensor]:
         """A frame after every row of pixels, or after every eighth of a sound.
 
         A conditional model that is told no label draws one for each example, as often as in the training data.
         """
-        network, noise = self.network, SeededNoise(n, seed, self.device)
+        network, noise, options = self.network, SeededNoise(n, seed, self.device), self.options.chosen(options)
         u = noise.uniform(network.length)
         if self.classes and condition is None:
             condition = self.spec.drawn_class(noise.uniform())
         state = network.begin(n, self.label(condition))
         sequence = torch.zeros(n, network.length, dtype=torch.int64, device=self.device)
         part = network.length // (self.spec.shape[1] if self.spec.modality.is_grid else 8) or network.length
-        for t, symbol in enumerate(generate(network, state, u, decoding)):
+        for t, symbol in enumerate(generate(network, state, u, options)):
             sequence[:, t] = symbol
             if (t + 1) % part == 0 or t + 1 == network.length:
                 yield self.symbols.decode(network.arrange(sequence))
@@ -138,16 +128,13 @@ class AutoregressiveModel(Model, Samples, HasLikelihood, Completes, Traces, Auto
         known: Tensor,
         k: int = 1,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
         seed: Seed | None = None,
-        decoding: Decoding = PLAIN,
-        particles: int | None = None,
     ) -> Completion:
-        """``k`` completions of each example around any hole (:func:`fill`).
-
-        ``particles`` of an example are shared by its completions; None is :data:`PARTICLES` for each of them.
-        """
-        particles = PARTICLES * k if particles is None else particles
+        """``k`` completions of each example around any hole (:func:`fill`), which share their particles."""
+        options = self.options.chosen(options)
+        particles = options.particles or PARTICLES * k
         if known.dtype != torch.bool:
             raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
         network, seeds, known = self.network, Seeds.of(seed), known.expand_as(x)
@@ -159,7 +146,7 @@ class AutoregressiveModel(Model, Samples, HasLikelihood, Completes, Traces, Auto
             rows = slice(i, i + size)
             c = None if label is None else label[rows]
             u = SeededNoise(len(given[rows]), seeds + i, self.device).uniform
-            found.append(fill(network, given[rows], k, u, decoding, particles, c))
+            found.append(fill(network, given[rows], k, u, options, particles, c))
         sequence = torch.cat([f.sequence for f in found]).flatten(0, 1)
         made = self.symbols.decode(network.arrange(sequence)).unflatten(0, (len(x), k)).to(x.dtype)
         return Completion(

@@ -90,9 +90,9 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
 
     @torch.no_grad()
     def log_prob_bound(
-        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
+        self, x: Tensor, importance_samples: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
-        """Equation 5 with the smaller variances of section 3.2; ``draws`` of the T - 1 middle terms are estimated.
+        """Equation 5 with the smaller variances of section 3.2, from so many of its T - 1 middle terms.
 
         The first and the last term are taken once each, the former by one draw of x_1.
         """
@@ -103,11 +103,11 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
         bound = -last_term
         # middle terms: half the difference of the signal-to-noise ratios times the squared error of the data
         snr = (alpha / sigma).square()
-        lot = noise.uniform(draws)
-        for k in range(draws if steps > 1 else 0):
-            t = 1 + ((k + lot[:, k]) / draws * (steps - 1)).long().clamp(max=steps - 2)
+        lot = noise.uniform(importance_samples)
+        for k in range(importance_samples if steps > 1 else 0):
+            t = 1 + ((k + lot[:, k]) / importance_samples * (steps - 1)).long().clamp(max=steps - 2)
             error = (y - self._guess(y, t, noise.normal(*y.shape[1:]), told)).square().flatten(1).sum(1)
-            bound = bound - 0.5 * (snr[t - 1] - snr[t]) * error * (steps - 1) / draws
+            bound = bound - 0.5 * (snr[t - 1] - snr[t]) * error * (steps - 1) / importance_samples
         first = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         guess = self._guess(y, first, noise.normal(*y.shape[1:]), told)
         volume = 0.0 if self.spec.modality.has_levels else self.centred.log_det()

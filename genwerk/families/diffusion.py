@@ -23,18 +23,20 @@ from genwerk.core.abilities import (
     Denoises,
     Encodes,
     HasLatentPrior,
-    Traces,
     last,
+    named_condition,
     told,
 )
 from genwerk.core.batching import Cost, bounded
+from genwerk.core.errors import Unsupported
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.diffusion.guidance import guide
 from genwerk.diffusion.parameterisation import Estimate, clamped, noised
 from genwerk.diffusion.samplers import Predict, invert
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.diffusion.schedule import Level, Process
 from genwerk.nn.diffusion.dense_denoiser import DenseDenoiser
 from genwerk.nn.diffusion.unet import UNet
@@ -78,7 +80,7 @@ class DiffusionConfig(Config):
     """Side in pixels of the squares that become one pixel inside the network."""
     dropout: float = 0.0
     """Share of the features that each residual block leaves out in training."""
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Diffusion = field(default_factory=Diffusion)
     """How samples are drawn unless asked otherwise."""
 
     def __post_init__(self) -> None:
@@ -91,9 +93,11 @@ class DiffusionConfig(Config):
             )
 
 
-class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces, Conditions):
+class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Conditions):
     """x_t = alpha x_0 + sigma eps, and a network that says what x_t is made of."""
 
+    options: Diffusion
+    lossless = True
     process: Process
     """How noise is added in training."""
 
@@ -106,7 +110,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
             raise ValueError("a class-conditional model needs labels and the data carry none; see `genwerk data check`")
         self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
         self.classes = len(spec.classes) if config.conditional else 0
-        self.latent_shape = spec.shape
+        self.options, self.latent_shape = config.sampling, spec.shape
         self.centred = Centred(spec)
         self.network = self._dense() if spec.modality.has_columns else self._unet()
 
@@ -170,19 +174,19 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
     def predictor(
         self,
         condition: Tensor | None,
-        sampling: Sampling,
+        options: Diffusion,
         negative: Tensor | None = None,
         beside: Tensor | None = None,
     ) -> Predict:
-        """What x is made of at a level, guided as ``sampling`` says: towards the condition, away from ``negative``.
+        """What x is made of at a level, guided as ``options`` say: towards the condition, away from ``negative``.
 
         ``beside`` is what a network with ``extra`` channels sees beside x, with shape (n, extra, ...).
         """
         network = self._seeing(beside, Cost())
         output: Callable[[Tensor, Level], Tensor] = lambda x, level: network(x, level, condition)  # noqa: E731
-        if condition is not None and sampling.guidance > 1:
+        if condition is not None and options.guidance > 1:
             away = self.nothing(condition) if negative is None else negative.expand_as(condition)
-            output = guide(network, condition, away, sampling.guidance, sampling.rescale)
+            output = guide(network, condition, away, options.guidance, options.rescale)
 
         def predict(x: Tensor, level: Level) -> Estimate:
             found = self.estimate(output(x, level), x, level)
@@ -217,50 +221,47 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     @property
-    def sampling(self) -> Sampling:
-        return self.config.sampling
-
-    @property
     def row_cost(self) -> int:
         """Of the frames that a sampler looks back on; what the network takes is bounded at every call of it."""
         return 64 * self.spec.dims
 
     @torch.no_grad()
-    def denoise(
+    def trace(
         self,
         n: int,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
-        size: tuple[int, int] | None = None,
         seed: Seed | None = None,
     ) -> Iterator[Tensor]:
-        noise = SeededNoise(n, seed, self.device)
-        shape = self.spec.shape if size is None else (self.spec.shape[0], *size)
-        yield from self.walk(noise.normal(*shape), noise, condition, sampling, negative)
+        noise, options = SeededNoise(n, seed, self.device), self.options.chosen(options)
+        yield from self.walk(self.first_noise(noise, options.sides), noise, condition, options, self.away(options))
+
+    def first_noise(self, noise: Noise, sides: tuple[int, int] | None = None) -> Tensor:
+        """What samples begin as, of the data's size or with other ``sides`` (height, width)."""
+        if sides is not None and len(self.spec.shape) != 3:
+            raise Unsupported(f"only images have a size that can be chosen, and these data are {self.spec}")
+        return noise.normal(*(self.spec.shape if sides is None else (self.spec.shape[0], *sides)))
+
+    def away(self, options: Diffusion) -> Tensor | None:
+        """The condition to be led away from, with one row."""
+        return None if options.negative is None else named_condition(self, options.negative).to(self.device)
 
     def walk(
         self,
         z: Tensor,
         noise: Noise,
         condition: Tensor | None = None,
-        sampling: Sampling | None = None,
+        options: Diffusion | None = None,
         negative: Tensor | None = None,
         beside: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Frames of what comes of the noise ``z``: what each step takes the example to be, and then the example."""
-        sampling = sampling or self.config.sampling
-        predict = self.predictor(self.told(condition), sampling, negative, beside)
-        levels = sampling.levels(self.process)
-        for frame in sampling.walk(predict, sampling.start(z, levels), levels, noise):
+        options = options or self.options
+        predict = self.predictor(self.told(condition), options, negative, beside)
+        levels = options.levels(self.process)
+        for frame in options.walk(predict, options.start(z, levels), levels, noise):
             yield self.centred.inverse(frame.x if frame.level is levels[-1] else frame.x0)
-
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        return last(self.denoise(n, condition, seed=seed))
-
-    def trace(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Iterator[Tensor]:
-        return self.denoise(n, condition, seed=seed)
 
     def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         return SeededNoise(n, seed, self.device).normal(*self.spec.shape)
@@ -271,41 +272,41 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
     @torch.no_grad()
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The noise from which the model's own sampler, unguided, comes to ``x``, as nearly as ``invert`` finds it."""
-        sampling = replace(self.config.sampling, guidance=1.0)
-        predict, levels = self.predictor(self.told(condition), sampling), sampling.levels(self.process)
-        start = invert(predict, self.centred(x), levels, sampling.sampler)
-        return start / sampling.start(start.new_ones(()), levels)
+        options = replace(self.options, guidance=1.0)
+        predict, levels = self.predictor(self.told(condition), options), options.levels(self.process)
+        start = invert(predict, self.centred(x), levels, options.sampler)
+        return start / options.start(start.new_ones(()), levels)
 
     @torch.no_grad()
-    def edit(
+    def sdedit(
         self,
         x: Tensor,
         strength: float,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
         seed: Seed | None = None,
     ) -> Tensor:
-        return self.rework(x, strength, SeededNoise(len(x), seed, self.device), condition, sampling, negative)
+        noise, options = SeededNoise(len(x), seed, self.device), self.options.chosen(options)
+        return self.denoise_from(x, strength, noise, condition, options, self.away(options))
 
-    def rework(
+    def denoise_from(
         self,
         x: Tensor,
         strength: float,
         noise: Noise,
         condition: Tensor | None = None,
-        sampling: Sampling | None = None,
+        options: Diffusion | None = None,
         negative: Tensor | None = None,
     ) -> Tensor:
-        """:meth:`edit` with the numbers that ``noise`` has next."""
-        sampling = sampling or self.config.sampling
-        levels = sampling.levels(self.process, strength)
+        """:meth:`sdedit` with the numbers that ``noise`` has next."""
+        options = options or self.options
+        levels = options.levels(self.process, strength)
         if len(levels) == 1:
             return x.clone()
         start = noised(self.centred(x), noise.normal(*x.shape[1:]), levels[0].alpha, levels[0].sigma)
-        predict = self.predictor(self.told(condition), sampling, negative)
-        return self.centred.inverse(last(sampling.walk(predict, start, levels, noise)).x)
+        predict = self.predictor(self.told(condition), options, negative)
+        return self.centred.inverse(last(options.walk(predict, start, levels, noise)).x)
 
     @torch.no_grad()
     def complete(
@@ -314,16 +315,14 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
         known: Tensor,
         k: int = 1,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
         seed: Seed | None = None,
     ) -> Completion:
         """Completions of which nobody knows how likely they are; the known values are put back at the end."""
         given, mask, condition = repeated(x, known, k, condition)
-        made = self.fill(
-            given, mask, SeededNoise(len(given), Seeds.of(seed) * k, self.device), condition, sampling, negative
-        )
+        noise, options = SeededNoise(len(given), Seeds.of(seed) * k, self.device), self.options.chosen(options)
+        made = self.fill(given, mask, noise, condition, options, self.away(options))
         filled = torch.where(mask, given, made.to(x.dtype))
         return Completion(filled.unflatten(0, (len(x), k)), None)
 
@@ -333,25 +332,24 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Traces
         known: Tensor,
         noise: Noise,
         condition: Tensor | None = None,
-        sampling: Sampling | None = None,
+        options: Diffusion | None = None,
         negative: Tensor | None = None,
     ) -> Tensor:
         """Examples that are nearly ``x`` where ``known``, which has its shape, by the numbers that ``noise`` has next.
 
         After every step the known part is put back, as noisy as the rest.
         """
-        sampling = sampling or self.config.sampling
+        options = options or self.options
         y, eps = self.centred(x), noise.normal(*x.shape[1:])
-
-        levels, predict = sampling.completing(self.process), self.predictor(self.told(condition), sampling, negative)
+        levels, predict = options.completing(self.process), self.predictor(self.told(condition), options, negative)
 
         def held(z: Tensor, level: Level) -> Tensor:
             if level is levels[-1]:
                 return torch.where(known, y, z)
-            fresh = eps if sampling.resamples == 1 else noise.normal(*x.shape[1:])
+            fresh = eps if options.resamples == 1 else noise.normal(*x.shape[1:])
             return torch.where(known, noised(y, fresh, level.alpha, level.sigma), z)
 
-        return self.centred.inverse(last(sampling.walk(predict, sampling.start(eps, levels), levels, noise, held)).x)
+        return self.centred.inverse(last(options.walk(predict, options.start(eps, levels), levels, noise, held)).x)
 
     def led(self, condition: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """Context and label for the network, of which there is at most one."""

@@ -18,7 +18,7 @@ from genwerk.core.model import Loss
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.diffusion.edm import Preconditioning, from_preserving
 from genwerk.diffusion.parameterisation import Estimate
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.diffusion.schedule import Level, Process
 from genwerk.families.diffusion import DiffusionConfig, DiffusionModel
 
@@ -40,7 +40,7 @@ class EDMConfig(DiffusionConfig):
     """Standard deviation of the noise at which sampling ends."""
     most: float = 80.0
     """Standard deviation of the noise from which it starts."""
-    sampling: Sampling = field(default_factory=lambda: Sampling(sampler="heun", steps=18, spacing="karras"))
+    sampling: Diffusion = field(default_factory=lambda: Diffusion(sampler="heun", steps=18, spacing="karras"))
     """How samples are drawn unless asked otherwise."""
 
 

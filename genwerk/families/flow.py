@@ -21,16 +21,17 @@ from torch.nn.functional import one_hot
 from genwerk.core.abilities import (
     Conditions,
     Diagnoses,
+    Encodes,
     HasLatentPrior,
     HasLikelihood,
-    Inverts,
-    Tempers,
+    Samples,
     Told,
     told,
     told_numbers,
 )
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise
+from genwerk.core.options import SamplingOptions, Tempered
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.flows.actnorm import fitting
@@ -63,12 +64,14 @@ class FlowConfig(Config):
     """Whether the flow is told what goes with an example: its label, or the numbers in a table's given columns."""
 
 
-class FlowModel(Model, Tempers, Inverts, HasLatentPrior, HasLikelihood, Conditions, Diagnoses):
+class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Conditions, Diagnoses):
     """A transform from data to a latent of simple density.
 
     A subclass builds the transform, from examples to rows with shape (n, dims), and hands it to :meth:`flows`.
     """
 
+    options: Tempered = Tempered()
+    lossless = True
     transform: Transform
     base: Base
     begun: Tensor
@@ -139,18 +142,20 @@ class FlowModel(Model, Tempers, Inverts, HasLatentPrior, HasLikelihood, Conditio
     def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         return self.base.draw(SeededNoise(n, seed, self.device))
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        return self.tempered(n, 1.0, condition, seed=seed)
-
     @torch.no_grad()
-    def tempered(
-        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: Seed | None = None
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
     ) -> Tensor:
-        """Examples of latents drawn nearer to their mode, at temperatures below 1 (Glow, section 5).
+        """Examples of latents drawn from the prior, at temperatures below 1 nearer to their mode (Glow, section 5).
 
         A conditional model that is told no label draws one for each example, as often as in the training data.
         """
-        noise = SeededNoise(n, seed, self.device)
+        noise, temperature = SeededNoise(n, seed, self.device), self.options.chosen(options).temperature
         z = self.base.draw(noise)
         if self.condition == "label" and condition is None:
             condition = self.spec.drawn_class(noise.uniform())

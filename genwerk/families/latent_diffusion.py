@@ -21,13 +21,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genwerk.core.abilities import Blends, Completes, Completion, Denoises, Traces, last
+from genwerk.core.abilities import Completes, Completion, Denoises, InterpolatesPrompts, last, named_condition
 from genwerk.core.batching import batches, bounded, in_batches
 from genwerk.core.model import Config, Model, Player, Stage, TrainingStream, Turns, build
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.families.autoencoder_kl import AutoencoderKL
 from genwerk.families.diffusion import DiffusionModel, repeated
 from genwerk.families.two_stage import TwoStage, TwoStageConfig, sized
@@ -51,8 +52,16 @@ class LatentDiffusionConfig(TwoStageConfig):
             raise ValueError(f"drop is {self.drop}; it is a share of the captions, at least 0 and below 1")
 
 
-GLANCED = 1024
-"""Examples to which the glance at a picture on its way is fitted."""
+@dataclass(frozen=True, kw_only=True)
+class LatentDiffusionOptions(Diffusion):
+    """As of any diffusion model, and what is shown on the way."""
+
+    preview: bool = False
+    """Whether frames on the way are rough, by one linear map a place of the code, and the sample alone is decoded."""
+
+
+PREVIEWED = 1024
+"""Examples to which the preview of a picture on its way is fitted."""
 Turning = Callable[[TrainingStream, Mapping[str, Player]], Turns]
 
 
@@ -70,9 +79,10 @@ class Reads(Protocol):
         ...
 
 
-class LatentDiffusion(TwoStage, Denoises, Completes, Traces, Blends, config=LatentDiffusionConfig):
+class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config=LatentDiffusionConfig):
     """x = decode(z), where z comes of noise that is taken away step by step, as a text says."""
 
+    options: LatentDiffusionOptions
     prior: DiffusionModel
     preview: Tensor
 
@@ -84,6 +94,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, Traces, Blends, config=Late
                 "latent diffusion is an AutoencoderKL and a diffusion model of its codes; for "
                 f"{type(self.autoencoder).__name__} and {type(self.prior).__name__} take a LatentConfig"
             )
+        self.options = LatentDiffusionOptions(**vars(self.prior.options))
         self.text = None if config.text is None else build(config.text, spec)
         if self.text is not None:
             self.condition = "text"
@@ -119,9 +130,9 @@ class LatentDiffusion(TwoStage, Denoises, Completes, Traces, Blends, config=Late
 
     @torch.no_grad()
     def codes(self, data: Dataset) -> Dataset:
-        """The codes of ``data``; the glance that :meth:`denoise` gives is fitted to them and their pictures."""
+        """The codes of ``data``; the map of :meth:`previewed` is fitted to them and their pictures."""
         made = super().codes(data)
-        some = data.subset(GLANCED)
+        some = data.subset(PREVIEWED)
 
         def both(rows: slice) -> Tensor:
             x = some.batch(rows).x.to(self.device)
@@ -152,66 +163,57 @@ class LatentDiffusion(TwoStage, Denoises, Completes, Traces, Blends, config=Late
         assert self.spec.vocabulary is not None
         return self.spec.vocabulary.encode([""]).to(self.device)
 
-    def _conditions(self, condition: Tensor | None, negative: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """What the denoiser is led to, and away from; of texts that is what the text part makes of them."""
+    def _led_to(self, condition: Tensor | None) -> Tensor | None:
+        """What the denoiser is led to: of texts that is what the text part makes of them."""
         if self.text is None:
-            return condition, negative
+            return condition
         if condition is None:
             raise ValueError("this model is told what to make; give a text with --prompt ('' for anything)")
-        return self.context(condition), self.context(self._empty() if negative is None else negative)
+        return self.context(condition)
+
+    def _away(self, options: Diffusion) -> Tensor | None:
+        """What it is led away from, with one row: a text without words, unless ``options`` name another."""
+        negative = None if options.negative is None else named_condition(self, options.negative).to(self.device)
+        if self.text is None:
+            return negative
+        return self.context(self._empty() if negative is None else negative)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
-
-    @property
-    def sampling(self) -> Sampling:
-        return self.prior.sampling
 
     @property
     def row_cost(self) -> int:
         """Of the codes and of the finished picture; what the networks take is bounded at every call of them."""
         return self.prior.row_cost + 12 * self.spec.dims
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        return self.drawn(n, condition, seed=seed)
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Tensor:
+        """The last of :meth:`latents`, decoded."""
+        return self.decode(last(self.latents(n, condition, options, seed=seed)))
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """As many codes at once as memory allows, unless gradients are asked for."""
         return bounded(super().decode, z)
 
     @torch.no_grad()
-    def drawn(
+    def trace(
         self,
         n: int,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
-        size: tuple[int, int] | None = None,
-        seed: Seed | None = None,
-    ) -> Tensor:
-        z = last(self.latents(n, condition, sampling=sampling, negative=negative, size=size, seed=seed))
-        return self.decode(z)
-
-    @torch.no_grad()
-    def trace(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Iterator[Tensor]:
-        """Every frame decoded, where :meth:`denoise` gives a glance."""
-        yield from map(self.decode, self.latents(n, condition, seed=seed))
-
-    @torch.no_grad()
-    def denoise(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
-        size: tuple[int, int] | None = None,
         seed: Seed | None = None,
     ) -> Iterator[Tensor]:
-        z = None
-        for frame in self.latents(n, condition, sampling=sampling, negative=negative, size=size, seed=seed):
+        """Every frame decoded, or a preview of all but the last where ``options`` say so."""
+        chosen, z = self.options.chosen(options), None
+        for frame in self.latents(n, condition, chosen, seed=seed):
             if z is not None:
-                yield self.glance(z)
+                yield self.previewed(z) if chosen.preview else self.decode(z)
             z = frame
         assert z is not None
         yield self.decode(z)
@@ -221,30 +223,37 @@ class LatentDiffusion(TwoStage, Denoises, Completes, Traces, Blends, config=Late
         self,
         n: int,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
-        size: tuple[int, int] | None = None,
         seed: Seed | None = None,
     ) -> Iterator[Tensor]:
-        """The codes of :meth:`denoise`, unscaled."""
-        told, away = self._conditions(condition, negative)
-        noise, sides = SeededNoise(n, seed, self.device), self._code_size(size) or self.latent_shape[1:]
+        """The codes of :meth:`trace`, unscaled."""
+        chosen = self.options.chosen(options)
+        noise, sides = SeededNoise(n, seed, self.device), self._code_size(chosen.sides) or self.latent_shape[1:]
         eps = noise.normal(self.latent_shape[0], *sides)
-        yield from self.prior.walk(eps, noise, told, sampling, away, self._nothing_known(eps))
+        nothing = self._nothing_known(eps)
+        yield from self.prior.walk(eps, noise, self._led_to(condition), chosen, self._away(chosen), nothing)
 
     @torch.no_grad()
-    def between(self, start: Tensor, end: Tensor, steps: int, *, seed: Seed | None = None) -> Tensor:
+    def interpolate_prompts(
+        self,
+        start: Tensor,
+        end: Tensor,
+        steps: int,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Tensor:
         if self.text is None:
             raise ValueError("this model is told no text, so there is nothing between two of them")
         share = torch.linspace(0, 1, steps, device=self.device).view(-1, 1, 1)
-        told = self.context(start).lerp(self.context(end), share)
-        noise = SeededNoise(1, seed, self.device)
-        eps = noise.normal(*self.latent_shape).expand(steps, -1, -1, -1)
-        away = self.context(self._empty())
-        return self.decode(last(self.prior.walk(eps, noise, told, None, away)))
+        mixed = self.context(start).lerp(self.context(end), share)
+        noise, chosen = SeededNoise(1, seed, self.device), self.options.chosen(options)
+        sides = self._code_size(chosen.sides) or self.latent_shape[1:]
+        eps = noise.normal(self.latent_shape[0], *sides).expand(steps, -1, -1, -1)
+        return self.decode(last(self.prior.walk(eps, noise, mixed, chosen, self._away(chosen))))
 
-    def glance(self, z: Tensor) -> Tensor:
+    def previewed(self, z: Tensor) -> Tensor:
         """Roughly the pictures of codes, by one linear map a place; decoded where no such map was fitted."""
         if not self.preview.any():
             return self.decode(z)
@@ -252,21 +261,20 @@ class LatentDiffusion(TwoStage, Denoises, Completes, Traces, Blends, config=Late
         return F.interpolate(small, scale_factor=self._factor, mode="nearest").clamp(0, 1)
 
     @torch.no_grad()
-    def edit(
+    def sdedit(
         self,
         x: Tensor,
         strength: float,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
         seed: Seed | None = None,
     ) -> Tensor:
-        """As any edit; strength 0 is the picture as the autoencoder has it."""
-        noise = SeededNoise(len(x), seed, self.device)
-        told, away = self._conditions(condition, negative)
+        """As of any model; strength 0 is the picture as the autoencoder has it."""
+        noise, chosen = SeededNoise(len(x), seed, self.device), self.options.chosen(options)
+        context, away = self._led_to(condition), self._away(chosen)
         z = self._draw_code(x, noise)
-        return self.decode(self.prior.rework(z, strength, noise, told, sampling, away))
+        return self.decode(self.prior.denoise_from(z, strength, noise, context, chosen, away))
 
     @torch.no_grad()
     def complete(
@@ -275,21 +283,20 @@ class LatentDiffusion(TwoStage, Denoises, Completes, Traces, Blends, config=Late
         known: Tensor,
         k: int = 1,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
-        sampling: Sampling | None = None,
-        negative: Tensor | None = None,
         seed: Seed | None = None,
     ) -> Completion:
         """A place of the code is known where all of its pixels are; known pixels are put back at the end."""
         given, mask, condition = repeated(x, known, k, condition)
-        noise = SeededNoise(len(given), Seeds.of(seed) * k, self.device)
-        told, away = self._conditions(condition, negative)
+        noise, chosen = SeededNoise(len(given), Seeds.of(seed) * k, self.device), self.options.chosen(options)
+        context, away = self._led_to(condition), self._away(chosen)
         if self.prior.config.extra:
             eps = noise.normal(*self.latent_shape)
-            z = last(self.prior.walk(eps, noise, told, sampling, away, self._seen(given, mask, noise)))
+            z = last(self.prior.walk(eps, noise, context, chosen, away, self._seen(given, mask, noise)))
         else:
             z = self._draw_code(given, noise)
-            z = self.prior.fill(z, (self._hidden(mask) == 0).expand_as(z), noise, told, sampling, away)
+            z = self.prior.fill(z, (self._hidden(mask) == 0).expand_as(z), noise, context, chosen, away)
         filled = torch.where(mask, given, self.decode(z).to(x.dtype))
         return Completion(filled.unflatten(0, (len(x), k)), None)
 

@@ -27,6 +27,7 @@ from torch import Tensor
 from genwerk.core.abilities import Completes, Completion, HasLikelihood, Samples
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise, mix
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.gaussians import Covariance, Gaussians, choose, factor_shape, factorise, free_parameters, standard
@@ -218,7 +219,15 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Tensor:
+        self.options.chosen(options)
         self._unconditional(condition)
         noise, gaussians = SeededNoise(n, seed, self.device), self._read()
         component = choose(gaussians.weight.log()[None], noise.uniform().double()[None])[0]
@@ -240,12 +249,20 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
 
     @torch.no_grad()
     def complete(
-        self, x: Tensor, known: Tensor, k: int = 1, condition: Tensor | None = None, *, seed: Seed | None = None
+        self,
+        x: Tensor,
+        known: Tensor,
+        k: int = 1,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
     ) -> Completion:
         """``k`` draws from the mixture given what is known of each example.
 
         Entries of ``x`` that are not known may hold anything. Examples with the same mask are computed together.
         """
+        self.options.chosen(options)
         self._unconditional(condition)
         if known.dtype != torch.bool:
             raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from genwerk.core.abilities import Conditions, HasLikelihood, Samples, Told, told
 from genwerk.core.model import Config, Model, Stage, build
 from genwerk.core.noise import Seed, SeededNoise, Seeds
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 
@@ -37,7 +38,14 @@ class PerClassConfig(Config):
 class Density(Protocol):
     """What is asked of a class's model."""
 
-    def sample(self, n: int, *, seed: Seed | None = None) -> Tensor: ...
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Tensor: ...
 
     def log_prob(self, x: Tensor) -> Tensor: ...
 
@@ -53,6 +61,7 @@ class PerClass(Model, Samples, HasLikelihood, Conditions, config=PerClassConfig)
         self.condition: Told = "label"
         alone = replace(spec, classes=())
         self.models = nn.ModuleList(_checked(build(config.model, alone)) for _ in spec.classes)
+        self.options = cast(Model, self.models[0]).options
         self.scored = cast(HasLikelihood, self.models[0]).scored
 
     # --- training -----------------------------------------------------------------------------------------------------
@@ -105,7 +114,14 @@ class PerClass(Model, Samples, HasLikelihood, Conditions, config=PerClassConfig)
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Tensor:
         """``n`` new examples; without ``condition`` each is of a class drawn as often as in the training data.
 
         A class is sampled from its first place in ``condition`` to its last, and what stands between is dropped: where
@@ -118,7 +134,7 @@ class PerClass(Model, Samples, HasLikelihood, Conditions, config=PerClassConfig)
 
         def draw(model: Density, places: Tensor) -> Tensor:
             start, stop = int(places[0]), int(places[-1]) + 1
-            return model.sample(stop - start, seed=seeds + start)[places - start]
+            return model.sample(stop - start, None, options, seed=seeds + start)[places - start]
 
         return self._by_class(condition, draw)
 

@@ -27,14 +27,13 @@ from genwerk.core.abilities import (
     Diagnoses,
     Encodes,
     HasLikelihood,
-    Observation,
-    Observes,
     Samples,
     told_what,
 )
 from genwerk.core.batching import batches, in_batches
 from genwerk.core.model import Config, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
+from genwerk.core.options import Observation, SamplingOptions
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 
@@ -62,7 +61,18 @@ class DescribesCodes(Protocol):
         ...
 
 
-class TwoStage(Model, Observes, Encodes, Conditions, Diagnoses, config=TwoStageConfig):
+@runtime_checkable
+class DrawsExamples(Protocol):
+    """An autoencoder with a distribution p(x | z), of which ``decode`` is the mean."""
+
+    options: Observation
+
+    def sample_likelihood(self, z: Tensor, noise: Noise) -> Tensor:
+        """A draw of x ~ p(x | z) for each latent, with shape (n, *spec.shape)."""
+        ...
+
+
+class TwoStage(Model, Samples, Decodes, Encodes, Conditions, Diagnoses, config=TwoStageConfig):
     """x = decode(z), or x ~ p(x | z) where the autoencoder has one, with z ~ prior."""
 
     def __init__(self, config: TwoStageConfig, spec: DataSpec) -> None:
@@ -94,7 +104,8 @@ class TwoStage(Model, Observes, Encodes, Conditions, Diagnoses, config=TwoStageC
                 f"{type(self.prior).__name__} does not sample; the prior of a Latent must be a family that does"
             )
         self.condition = told_what(self.prior)
-        self.observation = self.autoencoder.observation if isinstance(self.autoencoder, Observes) else None
+        if isinstance(self.autoencoder, DrawsExamples):
+            self.options = self.autoencoder.options
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -163,19 +174,22 @@ class TwoStage(Model, Observes, Encodes, Conditions, Diagnoses, config=TwoStageC
         return self.prior.row_cost if isinstance(self.prior, Samples) else None
 
     @torch.no_grad()
-    def observed(
-        self, n: int, observation: Observation, condition: Tensor | None = None, *, seed: Seed | None = None
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
     ) -> Tensor:
+        """``n`` new examples: the mean of p(x | z), or a draw where the autoencoder's options say so."""
         assert isinstance(self.prior, Samples)
-        seeds = Seeds.of(seed)
+        seeds, chosen = Seeds.of(seed), self.options.chosen(options)
         z = self.prior.sample(n, condition, seed=seeds).reshape(n, *self.latent_shape)
-        if observation == "mean":
-            return in_batches(self.decode, z)
-        return self.sample_likelihood(z, SeededNoise(n, seeds.beside(), self.device))
-
-    def sample_likelihood(self, z: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
-        assert isinstance(self.autoencoder, Observes)
-        return self.autoencoder.sample_likelihood(self._like_weights(z), noise)
+        if isinstance(self.autoencoder, DrawsExamples) and chosen == Observation(observation="draw"):
+            noise = SeededNoise(n, seeds.beside(), self.device)
+            return self.autoencoder.sample_likelihood(self._like_weights(z), noise)
+        return in_batches(self.decode, z)
 
     def _like_weights(self, z: Tensor) -> Tensor:
         """Codes where the autoencoder's weights are, and no finer: a prior of tables makes them in float64."""

@@ -1,10 +1,10 @@
 """Variational autoencoders, with their importance-weighted, class-conditional and MMD variants.
 
 Kingma & Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114.
-beta: Higgins et al., beta-VAE, ICLR 2017. draws > 1: Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders,
-2016, arXiv:1509.00519. conditional: Sohn, Lee & Yan, Learning Structured Output Representation using Deep Conditional
-Generative Models, 2015. mmd: Zhao, Song & Ermon, InfoVAE, 2017, arXiv:1706.02262. posterior "iaf": Kingma, Salimans,
-Jozefowicz, Chen, Sutskever & Welling, Improved Variational Inference with Inverse Autoregressive Flow, 2016,
+beta: Higgins et al., beta-VAE, ICLR 2017. importance_samples > 1: Burda, Grosse & Salakhutdinov, Importance Weighted
+Autoencoders, 2016, arXiv:1509.00519. conditional: Sohn, Lee & Yan, Learning Structured Output Representation using Deep
+Conditional Generative Models, 2015. mmd: Zhao, Song & Ermon, InfoVAE, 2017, arXiv:1706.02262. posterior "iaf": Kingma,
+Salimans, Jozefowicz, Chen, Sutskever & Welling, Improved Variational Inference with Inverse Autoregressive Flow, 2016,
 arXiv:1606.04934.
 
 Done differently: beta is relative to the true bound, in nats of the data, whatever the likelihood, so that beta = 1 is
@@ -29,11 +29,11 @@ from genwerk.core.abilities import (
     Encodes,
     HasLatentPrior,
     ImportanceWeighted,
-    Observation,
-    Observes,
+    Samples,
 )
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
+from genwerk.core.options import Observation, SamplingOptions
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.nn.coder import Network, coders
 from genwerk.nn.flows.autoregressive import Autoregressive
@@ -89,7 +89,7 @@ class VAEConfig(Config):
     """Weight of the squared MMD between codes and their prior; InfoVAE's alpha + lambda - 1."""
     kernel: Kernel = "imq"
     """Kernel of the MMD: inverse multiquadratic, or Gaussian."""
-    draws: int = 1
+    importance_samples: int = 1
     """Codes drawn an example; above 1 the objective is the importance-weighted bound."""
     conditional: bool = False
     """Whether encoder and decoder are told the label."""
@@ -99,12 +99,22 @@ class VAEConfig(Config):
             raise ValueError(f"latent is {self.latent}; a code needs 1 dimension or more")
         if self.posterior == "iaf" and min(self.steps, self.step_width) < 1:
             raise ValueError(f"steps is {self.steps} and step_width {self.step_width}; a flow needs 1 of each or more")
-        if self.draws < 1 or (self.draws > 1 and (self.beta, self.mmd) != (1, 0)):
-            raise ValueError(f"draws is {self.draws}; it must be 1 or more, and above 1 only with beta 1 and mmd 0")
+        if self.importance_samples < 1 or (self.importance_samples > 1 and (self.beta, self.mmd) != (1, 0)):
+            raise ValueError(
+                f"importance_samples is {self.importance_samples}; it must be 1 or more, and above 1 only "
+                "with beta 1 and mmd 0"
+            )
 
 
-class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditions, Diagnoses, config=VAEConfig):
-    """p(x) = E p(x | z) over z ~ N(0, I), trained on a lower bound by an encoder q(z | x)."""
+class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Conditions, Diagnoses, config=VAEConfig):
+    """p(x) = E p(x | z) over z ~ N(0, I), trained on a lower bound by an encoder q(z | x).
+
+    A sample is a draw of p(x | z) where x is a row of a table, for without the second step columns vary too little, and
+    one that depends on no other hardly at all; and the mean where it is an image or a sound, to which the second step
+    adds noise, value by value.
+    """
+
+    options: Observation
 
     def __init__(self, config: VAEConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
@@ -112,7 +122,7 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
         if config.conditional and not spec.classes:
             raise ValueError("a class-conditional VAE needs labels and the data carry none; see `genwerk data check`")
         self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
-        self.observation = "draw" if spec.modality.has_columns else "mean"
+        self.options = Observation(observation="draw" if spec.modality.has_columns else "mean")
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units(centred=False)
         self.likelihood = make_likelihood(config.likelihood, spec, config.sigma)
@@ -140,7 +150,7 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
     def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         batch = stream.next_batch()
         u = stream.uniform(*self.spec.shape)
-        eps = stream.normal(self.config.draws, self.config.latent)
+        eps = stream.normal(self.config.importance_samples, self.config.latent)
         prior = stream.normal(self.config.latent) if self.config.mmd else None
         yield Turn("model", self.objective, batch, u, eps, prior)
 
@@ -150,8 +160,8 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
     def objective(self, batch: Batch, u: Tensor, eps: Tensor, prior: Tensor | None = None) -> Loss:
         """What is descended, in nats an example, and beside it the plain ELBO with its two parts.
 
-        ``u`` is uniform with the shape of x, ``eps`` normal with shape (n, draws, d), ``prior`` (for the MMD) normal
-        with shape (n, d). The MMD is of the examples at hand: of a micro-batch, where batches are cut.
+        ``u`` is uniform with the shape of x, ``eps`` normal with shape (n, k, d) for k samples, ``prior`` (for the MMD)
+        normal with shape (n, d). The MMD is of the examples at hand: of a micro-batch, where batches are cut.
         """
         x = self.observe(batch.x, u)
         condition = batch.condition if self.config.conditional else None
@@ -168,8 +178,8 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
         }
         if self.flow is None:
             metrics["kl by dimension"] = by_dimension.mean(0)
-        if self.config.draws > 1:
-            bound = (log_p_x_given_z + log_ratio).logsumexp(1) - log(self.config.draws)
+        if self.config.importance_samples > 1:
+            bound = (log_p_x_given_z + log_ratio).logsumexp(1) - log(self.config.importance_samples)
             return -bound.mean(), metrics
         loss = -log_p_x_given_z.mean() + self.config.beta * kl.mean()
         if prior is not None:
@@ -183,8 +193,13 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
         return SeededNoise(n, seed, self.device).normal(self.config.latent)
 
     @torch.no_grad()
-    def observed(
-        self, n: int, observation: Observation, condition: Tensor | None = None, *, seed: Seed | None = None
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
     ) -> Tensor:
         """``n`` new examples: a draw, or the mean, of p(x | z) for z ~ N(0, I).
 
@@ -192,11 +207,11 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
         """
         if condition is not None and not self.config.conditional:
             raise ValueError("this VAE was trained without labels and cannot be asked for one; train the recipe cvae")
-        noise = SeededNoise(n, seed, self.device)
+        noise, shown = SeededNoise(n, seed, self.device), self.options.chosen(options).observation
         z = noise.normal(self.config.latent)
         if condition is None and self.config.conditional:
             condition = self.spec.drawn_class(noise.uniform())
-        return self.decode(z, condition) if observation == "mean" else self.sample_likelihood(z, noise, condition)
+        return self.decode(z, condition) if shown == "mean" else self.sample_likelihood(z, noise, condition)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The mean of q(z | x), or where an inverse autoregressive flow takes it."""
@@ -207,6 +222,7 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
         return self.standardise.inverse(self.likelihood.mean(self._likelihood_of(z, condition)))
 
     def sample_likelihood(self, z: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
+        """A draw of x ~ p(x | z) for each latent; ``decode`` is its mean."""
         return self.standardise.inverse(self.likelihood.sample(self._likelihood_of(z, condition), noise))
 
     def sample_posterior(self, x: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
@@ -216,12 +232,14 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
 
     @torch.no_grad()
     def log_weights(
-        self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: Seed | None = None
+        self, x: Tensor, importance_samples: int, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
         seeds = Seeds.of(seed)
-        batch, at_once = Batch(x, self._label(condition)), max(1, ROWS // draws)
+        batch, at_once = Batch(x, self._label(condition)), max(1, ROWS // importance_samples)
         parts = [(start, batch[slice(start, start + at_once)]) for start in range(0, len(x), at_once)]
-        return torch.cat([self._log_weights(b, draws, SeededNoise(len(b), seeds + i, x.device)) for i, b in parts])
+        return torch.cat(
+            [self._log_weights(b, importance_samples, SeededNoise(len(b), seeds + i, x.device)) for i, b in parts]
+        )
 
     @torch.no_grad()
     def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
@@ -282,11 +300,11 @@ class VAE(Model, Observes, Encodes, HasLatentPrior, ImportanceWeighted, Conditio
         parameters = self.decoder(z.flatten(0, 1), condition).to(x.dtype).unflatten(0, (n, k))
         return self.likelihood.log_prob(parameters, x[:, None]) + self.standardise.log_det()
 
-    def _log_weights(self, batch: Batch, draws: int, noise: Noise) -> Tensor:
+    def _log_weights(self, batch: Batch, importance_samples: int, noise: Noise) -> Tensor:
         x = self.observe(batch.x, noise.uniform(*self.spec.shape))
         encoded = self._encode(x, batch.condition)
         log_w = []
-        for eps in noise.normal(draws, self.config.latent).split(max(1, ROWS // len(x)), dim=1):
+        for eps in noise.normal(importance_samples, self.config.latent).split(max(1, ROWS // len(x)), dim=1):
             z, log_ratio = self._draw(*encoded, eps)
             log_w.append(self._log_likelihood(x, z, batch.condition) + log_ratio)
         return torch.cat(log_w, dim=1)

@@ -27,10 +27,11 @@ from math import log
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Conditions, Diagnoses, HasLatentPrior, ImportanceWeighted, Inverts, Tempers
+from genwerk.core.abilities import Conditions, Diagnoses, Encodes, HasLatentPrior, ImportanceWeighted, Samples
 from genwerk.core.batching import batches
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import Seed, SeededNoise, Seeds
+from genwerk.core.options import SamplingOptions, Tempered
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.nn.flows.dequantise import Dequantiser
@@ -57,8 +58,8 @@ class VariationalDequantisationConfig(Config):
 
 class VariationalDequantisation(
     Model,
-    Tempers,
-    Inverts,
+    Samples,
+    Encodes,
     HasLatentPrior,
     ImportanceWeighted,
     Conditions,
@@ -67,6 +68,8 @@ class VariationalDequantisation(
 ):
     """log P(x) >= E_q[log p(x + u) - log q(u | x)] with p and q trained together, as one player."""
 
+    options: Tempered = Tempered()
+    lossless = True
     scored = "the stored levels (variational dequantisation)"
 
     def __init__(self, config: VariationalDequantisationConfig, spec: DataSpec) -> None:
@@ -107,13 +110,17 @@ class VariationalDequantisation(
 
     @torch.no_grad()
     def log_weights(
-        self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: Seed | None = None
+        self, x: Tensor, importance_samples: int, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
         seeds = Seeds.of(seed)
 
         def weights(rows: slice) -> Tensor:
             part, told = x[rows], None if condition is None else condition[rows]
-            e = SeededNoise(len(part), seeds + rows.start, x.device).uniform(draws, *self.spec.shape).to(x.dtype)
+            e = (
+                SeededNoise(len(part), seeds + rows.start, x.device)
+                .uniform(importance_samples, *self.spec.shape)
+                .to(x.dtype)
+            )
             return torch.stack([self._log_weight(part, one, told) for one in e.unbind(1)], 1)
 
         return torch.cat(list(batches(weights, len(x), x.device)))
@@ -121,13 +128,15 @@ class VariationalDequantisation(
     def prior(self, n: int, *, seed: Seed | None = None) -> Tensor:
         return self.flow.prior(n, seed=seed)
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        return self.flow.sample(n, condition, seed=seed)
-
-    def tempered(
-        self, n: int, temperature: float, condition: Tensor | None = None, *, seed: Seed | None = None
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
     ) -> Tensor:
-        return self.flow.tempered(n, temperature, condition, seed=seed)
+        return self.flow.sample(n, condition, options, seed=seed)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.flow.encode(x, condition)

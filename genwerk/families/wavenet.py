@@ -14,15 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil, log
+from math import ceil, isfinite, log
 
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Diagnoses, Streams
+from genwerk.core.abilities import Diagnoses
 from genwerk.core.model import Loss, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise
-from genwerk.core.options import PLAIN, Decoding
+from genwerk.core.options import SamplingOptions, Streamed, Symbolwise
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
 from genwerk.nn.autoregressive.stream import Stream, StreamState, uniform
@@ -65,10 +65,11 @@ class WaveNetConfig(AutoregressiveConfig):
         return tuple(2**i for i in range(self.layers)) * self.stacks
 
 
-class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
+class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
     """p(x) = prod_t p(x_t | x_{t-field} .. x_{t-1}) over mu-law samples of mono sound."""
 
     network: WaveNetNetwork
+    options: Streamed = Streamed()
 
     def __init__(self, config: WaveNetConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
@@ -136,17 +137,16 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
         self,
         n: int,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
         seed: Seed | None = None,
-        length: int | None = None,
         prompt: Tensor | None = None,
-        decoding: Decoding = PLAIN,
     ) -> Tensor:
-        """``n`` sounds with shape (n, 1, length): as long as the data's, unless told otherwise.
+        """``n`` sounds with shape (n, 1, length): as long as the data's, unless ``options`` say otherwise.
 
         ``prompt``, with shape (1 or n, 1, t), is how they begin; see :meth:`stream`.
         """
-        length = self.network.length if length is None else length
+        length = self.length(options)
         known = torch.empty(n, 1, 0) if prompt is None else prompt.expand(n, -1, -1)
         missing = length - known.shape[2]
         if missing < 0:
@@ -154,17 +154,32 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
                 f"the prompt has {known.shape[2]} samples and the whole sound {length}; give a shorter prompt or a "
                 "greater length"
             )
-        made = self.stream(n, condition, decoding=decoding, seed=seed, prompt=prompt).read(missing)
+        made = self.stream(n, condition, options, seed=seed, prompt=prompt).read(missing)
         return torch.cat([known.to(made), made], 2)
 
-    def steps(
-        self, n: int, condition: Tensor | None = None, *, decoding: Decoding = PLAIN, seed: Seed | None = None
+    def length(self, options: SamplingOptions | None = None) -> int:
+        """Samples of a sound that is drawn with ``options``."""
+        seconds = self.options.chosen(options).seconds
+        if seconds is None:
+            return self.network.length
+        length = round(seconds * self.spec.sample_rate) if isfinite(seconds) else 0
+        if length < 1:
+            raise ValueError(f"{seconds:g} seconds hold no sample at {self.spec.sample_rate:,} a second; ask for more")
+        return length
+
+    def trace(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
     ) -> Iterator[Tensor]:
         """A frame after every eighth of the sound; what does not stand yet is silent."""
-        length = self.network.length
+        length = self.length(options)
         part = max(1, length // 8)
-        stream = self.stream(n, condition, decoding=decoding, seed=seed)
-        x = torch.zeros(n, *self.spec.shape, device=self.device)
+        stream = self.stream(n, condition, options, seed=seed)
+        x = torch.zeros(n, self.spec.shape[0], length, device=self.device)
         for start in range(0, length, part):
             x[..., start : start + part] = stream.read(min(part, length - start))
             yield x.clone()
@@ -173,9 +188,9 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
         self,
         n: int = 1,
         condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
         *,
         block: int = 4000,
-        decoding: Decoding = PLAIN,
         seed: Seed | None = None,
         prompt: Tensor | None = None,
         state: StreamState | None = None,
@@ -187,10 +202,11 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
         what to begin with, goes on where an earlier stream stood (:attr:`Stream.state`). A conditional model that is
         told no label draws one at random for each sound.
         """
+        decoding: Symbolwise = self.options.chosen(options)
         if state is not None:
             label = self.label(state.label)
             memory, generators = state.resume(self.network, label)
-            return Stream(self.network, self.symbols, memory, generators, label, block=block, decoding=decoding)
+            return Stream(self.network, self.symbols, memory, generators, label, block=block, options=decoding)
         if prompt is not None and (prompt.dim() != 3 or prompt.shape[1] != 1 or len(prompt) not in (1, n)):
             raise ValueError(f"the prompt has shape {tuple(prompt.shape)}; expected (1, 1, t), or ({n}, 1, t)")
         generators = SeededNoise(n, seed).generators
@@ -199,7 +215,7 @@ class WaveNet(AutoregressiveModel, Streams, Diagnoses, config=WaveNetConfig):
         label = self.label(condition)
         heard = torch.empty(1, 1, 0) if prompt is None else prompt
         memory = self.network.prefill(self.symbols.encode(heard.to(self.device)).expand(n, -1), label)
-        return Stream(self.network, self.symbols, memory, generators, label, block=block, decoding=decoding)
+        return Stream(self.network, self.symbols, memory, generators, label, block=block, options=decoding)
 
     @torch.no_grad()
     def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from genwerk.diffusion.names import Final, SamplerName, Schedule, Spacing
 from genwerk.diffusion.parameterisation import Prediction
 from genwerk.diffusion.samplers import SAMPLERS
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.diffusion.schedule import Process
 from genwerk.interop.networks import Json, check, typed
 
@@ -26,7 +26,7 @@ SCHEDULES: Mapping[str, Schedule] = {
     "squaredcos_cap_v2": "cosine",
 }
 PREDICTIONS: Mapping[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
-DEFAULT = Sampling(sampler="dpmpp2m", spacing="even", steps=50, guidance=7.5, resamples=1)
+DEFAULT = Diffusion(sampler="dpmpp2m", spacing="even", steps=50, guidance=7.5, resamples=1)
 """How a pipeline is sampled where its scheduler has no counterpart: in the steps, and with the guidance, of
 diffusers."""
 
@@ -170,7 +170,7 @@ def read_process(config: Json) -> tuple[Process, Prediction]:
     return process, PREDICTIONS[prediction]
 
 
-def read_sampling(config: Json) -> Sampling:
+def read_sampling(config: Json) -> Diffusion:
     """How a pipeline with this scheduler draws a picture: in 50 steps with guidance 7.5, unless it is asked otherwise.
 
     Warns where the scheduler has no counterpart, and takes ``DEFAULT``; and where diffusers' own way with it is at odds
@@ -222,7 +222,7 @@ def _fault(name: str, c: Json) -> str | None:
     return None
 
 
-def scheduler_json(process: Process, prediction: Prediction, sampling: Sampling) -> dict[str, Any]:
+def scheduler_json(process: Process, prediction: Prediction, sampling: Diffusion) -> dict[str, Any]:
     """The scheduler_config.json that draws as ``sampling`` does, every key of its class given.
 
     Warns where the class of the sampler in diffusers does not spread its levels so, and writes its usual spacing.

@@ -42,7 +42,7 @@ def ddpm(spec: DataSpec) -> Recipe:
         ema={"model": 20_000.0 if image else 50_000.0},
         evaluate_every=1_000 if image else 500,
     )
-    return Recipe(model=fitted(spec), train=train, evaluate=EvaluateConfig(draws=10))
+    return Recipe(model=fitted(spec), train=train, evaluate=EvaluateConfig(importance_samples=10))
 
 
 @register()

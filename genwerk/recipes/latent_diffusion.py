@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import gcd
 
 from genwerk.core.spec import DataSpec
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusionConfig
@@ -40,7 +40,7 @@ def fitted(spec: DataSpec) -> LatentDiffusionConfig:
         start=0.00085,
         end=0.012,
         prediction="v",
-        sampling=Sampling(guidance=3.0 if captions else 1.0),
+        sampling=Diffusion(guidance=3.0 if captions else 1.0),
     )
     return LatentDiffusionConfig(autoencoder=autoencoder, text=clip, prior=prior)
 

@@ -43,8 +43,8 @@ def cvae(spec: DataSpec) -> Recipe:
 
 @register()
 def iwae(spec: DataSpec) -> Recipe:
-    """A VAE trained on the importance-weighted bound of 5 draws an example (Burda et al., 2016)."""
-    return replace(vae(spec), model=replace(fitted(spec), draws=5))
+    """A VAE trained on the importance-weighted bound of 5 samples an example (Burda et al., 2016)."""
+    return replace(vae(spec), model=replace(fitted(spec), importance_samples=5))
 
 
 @register()
@@ -67,9 +67,10 @@ def infovae(spec: DataSpec) -> Recipe:
 def vae_mnist(spec: DataSpec) -> Recipe:
     """Reference: the likelihood of dynamically binarised MNIST under a 784-400-400-40 VAE, for 2 CPU cores.
 
-    Burda et al., 2016, table 1, one stochastic layer, 5000 importance draws: 86.76 nats (k = 1) and 84.78 (k = 50), in
-    3,280 epochs of batches of 20; these are the values to reach on a GPU with more rounds (--model.draws 50 for the
-    second). Here at most 92 nats, with 500 draws, are to be reached within 15 minutes on 2 cores:
+    Burda et al., 2016, table 1, one stochastic layer, 5000 importance samples: 86.76 nats (k = 1) and 84.78 (k = 50),
+    in 3,280 epochs of batches of 20; these are the values to reach on a GPU with more rounds (for the second
+    --model.importance-samples 50). Here at most 92 nats, with 500 of them, are to be reached within 15 minutes on 2
+    cores:
     `genwerk train vae-mnist --data MNIST_FOLDER --out runs/vae-mnist`.
     """
     return replace(
@@ -84,5 +85,5 @@ def vae_mnist(spec: DataSpec) -> Recipe:
             evaluate_every=10_000,
             save_every=10_000,
         ),
-        evaluate=EvaluateConfig(draws=500),
+        evaluate=EvaluateConfig(importance_samples=500),
     )

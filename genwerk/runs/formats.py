@@ -25,6 +25,7 @@ def names(*kept: str, **renamed: str) -> Names:
 
 FIELDS: dict[str, Names] = {
     "GANConfig": names(spectral="spectral_norm"),
+    "VAEConfig": names(draws="importance_samples"),
 }
 """Fields of settings of format 1 that have another name now, by the settings' name of today."""
 
@@ -66,7 +67,10 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a ``config.json`` of format 1 or 2, as format 2 has it."""
     if config.get("format") != 1:
         return dict(config)
-    return dict(config) | {"format": FORMAT, "recipe": _renamed(config.get("recipe"))}
+    recipe = _renamed(config.get("recipe"))
+    if isinstance(recipe, dict) and isinstance(measured := recipe.get("evaluate"), dict) and "draws" in measured:
+        measured["importance_samples"] = measured.pop("draws")
+    return dict(config) | {"format": FORMAT, "recipe": recipe}
 
 
 def _renamed(value: Any, part: str = "") -> Any:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from genwerk import interop, tasks
-from genwerk.core.abilities import abilities, told_what
+from genwerk.core.abilities import abilities, named_condition, told_what
 from genwerk.core.errors import BadInput
 from genwerk.core.files import open_regular
 from genwerk.core.spec import Batch, numbers
@@ -26,7 +26,6 @@ from genwerk.data.hub import allow
 from genwerk.data.images import SUFFIXES, Picture, decode, probe, white
 from genwerk.data.parts import arranged, changed, like
 from genwerk.data.reading import Unusable
-from genwerk.diffusion.sampling import Sampling
 from genwerk.evaluation.extractor import classifier_for, extractor_for
 from genwerk.metrics.features import Classifier
 from genwerk.metrics.ppl import Similarity, in_features, pixels
@@ -177,26 +176,7 @@ class OpenRun:
 
     def condition(self, name: str) -> Tensor:
         """What the model is told by ``name``, a class or a text, with one row."""
-        match told_what(self.model):
-            case "label":
-                return torch.tensor([self.label(name)])
-            case "text":
-                assert self.spec.vocabulary is not None
-                return self.spec.vocabulary.prompt(name)
-        raise ValueError(
-            f"this {type(self.model).__name__} is told no label and no text, so {name!r} means nothing to it"
-        )
-
-    def sampling(self, asked: Mapping[str, Any]) -> Sampling | None:
-        """The model's own sampling with what was ``asked`` in its place; None where nothing was."""
-        if not asked:
-            return None
-        tasks.require(self.model, f"--{next(iter(asked))}", "denoises")
-        capable: Any = self.model
-        sampling: Sampling = capable.sampling
-        if asked.get("sampler", sampling.sampler) != sampling.sampler:  # what suits one does not suit another
-            sampling = replace(sampling, spacing=None, within=None, offset=0, final="clean")
-        return replace(sampling, **asked)
+        return named_condition(self.model, name)
 
     def examples(self, source: str, n: int, label: str | None, *, exact: bool = False) -> Batch:
         """At most ``n`` examples of a part of the run's own data (by its name), or of any source fitted to the model.
@@ -337,15 +317,7 @@ class OpenRun:
         """Index of a class by its name, or by its number where no class has a number for a name."""
         if name is None:
             return None
-        classes = self.spec.classes
-        if name in classes:
-            return classes.index(name)
-        if name.isdecimal() and int(name) < len(classes) and not any(map(_is_number, classes)):
-            return int(name)
-        known = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
-        raise ValueError(
-            f"there is no class {name!r}; " + (f"the classes are {known}" if classes else "there are none")
-        )
+        return self.spec.class_index(name)
 
     def mask(self, known: str) -> Tensor:
         """The mask with shape (1, *spec.shape) that ``known`` describes: a half, a mask image, seconds, or columns."""
@@ -417,11 +389,3 @@ class OpenRun:
         if Path(out).suffix.lower() in UNWRITTEN:
             raise BadInput(f"--out is {out}, and {Path(out).suffix} cannot be written; expected .csv")
         return pictures.named(Path(out) / what if out.endswith(("/", os.sep)) else Path(out), end)
-
-
-def _is_number(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True

@@ -19,7 +19,7 @@ def require(model: Model, verb: str, *needed: str) -> None:
         if ability not in abilities(model):
             able = sorted(cls.__name__ for _, cls in Model.registry.values() if issubclass(cls, ABILITIES[ability]))
             raise Unsupported(
-                f"{verb} needs a model with the ability {ability}, which {type(model).__name__} lacks"
+                f"{verb} needs a model with {ABILITIES[ability].phrase}, which {type(model).__name__} lacks"
                 + (f"; these have it: {', '.join(able)}" if able else "")
             )
 

@@ -24,7 +24,7 @@ def encode(model: Model, batch: Batch) -> Tensor:
     return in_batches(model.encode, batch.x, condition_for(model, batch))
 
 
-def plane(z: Tensor) -> Tensor:
+def pca_2d(z: Tensor) -> Tensor:
     """Latents with shape (n, ...) in the plane of their first two principal components, with shape (n, 2)."""
     flat = z.flatten(1)
     if flat.shape[1] > 2:
@@ -48,7 +48,7 @@ LatentPath = Literal["line", "sphere"]
 
 
 def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: LatentPath = "line") -> Tensor:
-    """The examples on the way from each of ``start`` to each of ``end`` in latent space, as :func:`way` shows it.
+    """The examples on the way from each of ``start`` to each of ``end`` in latent space (:func:`interpolate_latents`).
 
     A model that decodes latents of a prior and does not encode is steered instead (:mod:`genwerk.tasks.steering`): it
     interpolates between samples by their numbers, or between the projections of examples.
@@ -63,10 +63,10 @@ def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: La
     assert isinstance(model, Decodes)
     c, d = condition_for(model, start), condition_for(model, end)
     a, b = in_batches(model.encode, start.x, c), in_batches(model.encode, end.x, d)
-    return way(model.decode, a, b, steps, path, c, d)
+    return interpolate_latents(model.decode, a, b, steps, path, c, d)
 
 
-def way(
+def interpolate_latents(
     decode: Callable[..., Tensor],
     a: Tensor,
     b: Tensor,

@@ -29,10 +29,10 @@ class Likelihood:
     """False where the figure is a lower bound."""
     given: str = ""
     """What goes with an example and the model is told: label, text or numbers. Empty where this is log p(x) itself."""
-    draws: int | None = None
-    """Importance draws an example, for a bound."""
+    importance_samples: int | None = None
+    """Importance samples an example, for a bound."""
     ess: float | None = None
-    """Mean effective sample size of the importance weights, of ``draws``."""
+    """Mean effective sample size of the importance weights, of ``importance_samples``."""
     bits_per_dim: float | None = None
     """The same figure in bits per dimension of the 8-bit data; None where that has no meaning."""
     derivation: str = ""
@@ -46,14 +46,14 @@ GIVEN: Mapping[Told, str] = {"none": "", "label": "label", "text": "text", "vect
 
 
 def log_likelihood(
-    model: Model, data: Dataset, *, draws: int = 100, examples: int | None = None, seed: int = 0
+    model: Model, data: Dataset, *, importance_samples: int = 100, examples: int | None = None, seed: int = 0
 ) -> Likelihood:
     """Mean log-likelihood of at most ``examples`` of ``data``: exact where the model knows it, else a lower bound.
 
     Of a model that is told something it is that of an example given its own: :attr:`Likelihood.given` says what.
 
-    For importance-weighted bounds the draws are taken in one batched pass a chunk of examples; the effective sample
-    size (sum w)^2 / sum w^2 says how much a bound of K draws can be trusted (Burda et al., 2015, arXiv:1509.00519).
+    Importance-weighted bounds take all samples of a chunk of examples in one batched pass; the effective sample size
+    (sum w)^2 / sum w^2 says how much a bound of K samples can be trusted (Burda et al., 2015, arXiv:1509.00519).
     """
     if not isinstance(model, (HasLikelihood, BoundsLikelihood)):
         require(
@@ -61,8 +61,8 @@ def log_likelihood(
             "log-likelihood",
             "has-likelihood" if "bounds-likelihood" in abilities(model) else "bounds-likelihood",
         )
-    if draws < 1:
-        raise ValueError(f"{draws} draws cannot estimate a bound; ask for 1 or more")
+    if importance_samples < 1:
+        raise ValueError(f"{importance_samples} importance samples cannot estimate a bound; ask for 1 or more")
     values: list[Tensor] = []
     sizes: list[Tensor] = []
     data = data if examples is None else data.subset(examples, seed)
@@ -74,14 +74,14 @@ def log_likelihood(
         if isinstance(model, HasLikelihood):
             return model.log_prob(x, c)
         if isinstance(model, ImportanceWeighted):
-            return model.log_weights(x, draws, c, seed=seeds)
+            return model.log_weights(x, importance_samples, c, seed=seeds)
         assert isinstance(model, BoundsLikelihood)
-        return model.log_prob_bound(x, draws, c, seed=seeds)
+        return model.log_prob_bound(x, importance_samples, c, seed=seeds)
 
     with torch.no_grad():
         for found in batches(scored, n, model.device):
             if isinstance(model, ImportanceWeighted):
-                values.append(torch.logsumexp(found, 1) - log(draws))
+                values.append(torch.logsumexp(found, 1) - log(importance_samples))
                 sizes.append(torch.exp(2 * torch.logsumexp(found, 1) - torch.logsumexp(2 * found, 1)))
             else:
                 values.append(found)
@@ -93,7 +93,7 @@ def log_likelihood(
         standard_error=nats.std().item() / sqrt(len(nats)) if len(nats) > 1 else float("nan"),
         exact=isinstance(model, HasLikelihood),
         given=GIVEN[told_what(model)],
-        draws=None if isinstance(model, HasLikelihood) else draws,
+        importance_samples=None if isinstance(model, HasLikelihood) else importance_samples,
         ess=torch.cat(sizes).double().mean().item() if sizes else None,
         bits_per_dim=bits,
         derivation=derivation,

@@ -108,14 +108,14 @@ def out_of_distribution(
     reference: Dataset,
     *,
     prior: Tensor | Prior = "train",
-    draws: int = 100,
+    importance_samples: int = 100,
     seed: int = 0,
 ) -> Outliers:
     """How unusual each example of ``batch`` is under ``model``, among those of ``reference``.
 
     ``reference`` must be held out: p-values of new examples among training examples are too small. A model that is told
     a label scores the mixture of its classes, log p(x) = log sum_c p(x | c) p(c), with ``prior`` as in
-    :func:`classify`; one that is told numbers scores an example given its own. ``draws`` an
+    :func:`classify`; one that is told numbers scores an example given its own. ``importance_samples`` an
     example and ``seed`` are for models that only bound log p(x).
     """
     able = abilities(model)
@@ -125,10 +125,11 @@ def out_of_distribution(
         raise ValueError("there are no held-out examples to compare with; hold some out (--data.holdout 0.1)")
     if not len(batch):
         raise ValueError("there are no examples to score")
-    if draws < 1:
-        raise ValueError(f"{draws} draws cannot estimate a bound; ask for 1 or more")
+    if importance_samples < 1:
+        raise ValueError(f"{importance_samples} importance samples cannot estimate a bound; ask for 1 or more")
     usual, found = (
-        log_evidence(model, b.x, b.condition, prior=prior, draws=draws, seed=seed) for b in (reference.batch(), batch)
+        log_evidence(model, b.x, b.condition, prior=prior, importance_samples=importance_samples, seed=seed)
+        for b in (reference.batch(), batch)
     )
     for which, values in (("example", found), ("held-out example", usual)):
         if values.isnan().any():
@@ -145,7 +146,7 @@ def log_evidence(
     numbers: Tensor | None = None,
     *,
     prior: Tensor | Prior = "train",
-    draws: int = 100,
+    importance_samples: int = 100,
     seed: int = 0,
 ) -> Tensor:
     """log p(x) in nats with shape (n,), float64 on the CPU, or a lower bound of it: exact where the model scores.
@@ -163,7 +164,7 @@ def log_evidence(
         if isinstance(model, HasLikelihood):
             return model.log_prob(part, condition).double().cpu()
         assert isinstance(model, BoundsLikelihood)
-        return model.log_prob_bound(part, draws, condition, seed=Seeds(seed, rows.start)).double().cpu()
+        return model.log_prob_bound(part, importance_samples, condition, seed=Seeds(seed, rows.start)).double().cpu()
 
     def whole(c: int | None = None) -> Tensor:
         return torch.cat(list(batches(lambda rows: score(rows, c), len(x), x.device)))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from genwerk.core.abilities import AlignsText, Embeds
+from genwerk.core.abilities import AlignsText
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.metrics.recall import alike, chance, recall
@@ -22,8 +22,8 @@ from genwerk.tasks import in_batches, require
 
 def embed(model: Model, x: Tensor) -> Tensor:
     """Unit vectors of the examples ``x``, with shape (n, d)."""
-    require(model, "embed", "embeds")
-    assert isinstance(model, Embeds)
+    require(model, "embed", "aligns-text")
+    assert isinstance(model, AlignsText)
     return in_batches(model.embed, x)
 
 

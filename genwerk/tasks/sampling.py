@@ -1,35 +1,31 @@
-"""What a model makes: samples, the missing part of examples, changed examples, and how they come about."""
+"""What a model draws: samples, the missing part of examples, changed examples, and how they come about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from math import isfinite
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ParamSpec
 
 import torch
 from torch import Tensor
 
 from genwerk.core.abilities import (
-    Autoregressive,
-    Blends,
+    Completes,
     Completion,
     Denoises,
-    Observation,
-    Observes,
+    InterpolatesPrompts,
     Samples,
-    Streams,
-    Tempers,
     Traces,
-    last,
     told_what,
 )
 from genwerk.core.batching import Cost, batches
 from genwerk.core.model import Model
 from genwerk.core.noise import Seed, Seeds
-from genwerk.core.options import PLAIN, Decoding
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch, Prior
-from genwerk.diffusion.sampling import Sampling
 from genwerk.tasks.conditioning import asked, condition_for, require
+
+Options = SamplingOptions | Mapping[str, Any]
+"""Options of the model's own type, or some of them by name (:meth:`SamplingOptions.chosen`)."""
 
 
 def samples(
@@ -37,70 +33,31 @@ def samples(
     n: int,
     *,
     label: int | None = None,
-    seed: Seed | None = None,
-    size: int | None = None,
     text: Tensor | None = None,
     given: Tensor | None = None,
-    decoding: Decoding | None = None,
-    sampling: Sampling | None = None,
-    negative: Tensor | None = None,
-    picture: tuple[int, int] | None = None,
-    seconds: float | None = None,
     prior: Prior = "train",
-    observation: Observation | None = None,
+    options: Options | None = None,
+    seed: Seed | None = None,
+    size: int | None = None,
 ) -> Iterator[Batch]:
     """``n`` samples, as many at a time as memory allows (and at most ``size``).
 
     A conditional model gets ``label``, or its classes as ``prior`` says: "train" draws them as often as they are in the
     training data, "even" takes each in turn. A model that is told texts gets the rows of ``text``, token ids with shape
     (m, l), in turn, and one that is told numbers those of ``given``, with shape (m, len(spec.given)). Sample i of a
-    seed is the same however many are drawn at a time. ``decoding`` is for models that emit symbols (and its temperature
-    alone for those whose latents can be drawn nearer to the mode); ``sampling``, ``negative`` (a condition to be led
-    away from, with one row) and ``picture``, the height and width of each, are for those that take noise away;
-    ``seconds``, the length of each sound, is for those that go on for as long as they are asked to. ``observation`` is
-    for models that have a p(x | z) and shows a draw or the mean of it; None is what the model shows by itself
-    (:attr:`Observes.observation`).
+    seed is the same however many are drawn at a time.
     """
     require(model, "sample", "samples")
     assert isinstance(model, Samples)
-    colder = decoding is not None and isinstance(model, Tempers)
-    if decoding is not None and not (colder and decoding == Decoding(temperature=decoding.temperature)):
-        require(
-            model, "sampling with a temperature, top-k or top-p" if not colder else "top-k or top-p", "autoregressive"
-        )
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
-    length = None
-    if seconds is not None:
-        require(model, "a sound of another length", "streams")
-        length = round(seconds * model.spec.sample_rate) if isfinite(seconds) else 0
-        if length < 1:
-            raise ValueError(f"{seconds:g} seconds hold no sample at {model.spec.sample_rate:,} a second; ask for more")
-    if sampling is not None or negative is not None or picture is not None:
-        require(model, "sampling with a sampler, steps, guidance or another size", "denoises")
-    if observation is not None:
-        require(model, "choosing between a draw and the mean of p(x | z)", "observes")
-    seeds = Seeds.of(seed)
+    seeds, chosen = Seeds.of(seed), model.options.chosen(options)
     condition = asked(model, n, label, text, given, prior=prior, seeds=seeds)
-    away = None if negative is None else negative.to(model.device)
 
+    @torch.no_grad()
     def drawn(rows: slice) -> Tensor:
-        c, count, here = None if condition is None else condition[rows], rows.stop - rows.start, seeds + rows.start
-        with torch.no_grad():
-            if length is not None:
-                assert isinstance(model, Streams)
-                return next(model.stream(count, c, block=length, decoding=decoding or PLAIN, seed=here))
-            if isinstance(model, Denoises):
-                return model.drawn(count, c, sampling=sampling, negative=away, size=picture, seed=here)
-            if isinstance(model, Tempers) and decoding is not None:
-                return model.tempered(count, decoding.temperature, c, seed=here)
-            if observation is not None:
-                assert isinstance(model, Observes)
-                return model.observed(count, observation, c, seed=here)
-            if decoding is not None:
-                assert isinstance(model, Autoregressive)
-                return last(model.steps(count, c, decoding=decoding, seed=here))
-            return model.sample(count, c, seed=here)
+        c = None if condition is None else condition[rows]
+        return model.sample(rows.stop - rows.start, c, chosen, seed=seeds + rows.start)
 
     def told(x: Tensor, start: int) -> Batch:
         c = None if condition is None else condition[start : start + len(x)]
@@ -146,32 +103,16 @@ def complete(
     batch: Batch,
     known: Tensor,
     k: int = 1,
+    options: Options | None = None,
     *,
     seed: Seed | None = None,
-    decoding: Decoding | None = None,
-    particles: int | None = None,
-    sampling: Sampling | None = None,
-    negative: Tensor | None = None,
 ) -> Completion:
-    """``k`` completions of each example where ``known`` is False.
-
-    ``decoding`` and ``particles`` are for models that go through an example symbol by symbol, ``sampling`` and
-    ``negative`` for those that take noise away.
-    """
+    """``k`` completions of each example where ``known`` is False."""
     require(model, "complete", "completes")
-    capable: Any = model
+    assert isinstance(model, Completes)
     if k < 1:
         raise ValueError(f"asked for {k} completions; ask for 1 or more")
-    if particles is not None and particles < 1:
-        raise ValueError(f"asked for {particles} particles; ask for 1 or more")
-    options: dict[str, Any] = {
-        name: v for name, v in (("decoding", decoding), ("particles", particles)) if v is not None
-    }
-    if options:
-        require(model, f"{' and '.join(options)} in a completion", "autoregressive")
-    if sampling is not None or negative is not None:
-        require(model, "a sampler, steps or guidance in a completion", "denoises")
-        options |= {"sampling": sampling, "negative": None if negative is None else negative.to(model.device)}
+    chosen = model.options.chosen(options)
     try:
         mask = known.expand(batch.x.shape).to(model.device)
     except RuntimeError:
@@ -180,11 +121,10 @@ def complete(
         ) from None
     seeds, condition, x = Seeds.of(seed), condition_for(model, batch), batch.x.to(model.device)
 
+    @torch.no_grad()
     def completed(rows: slice) -> Completion:
         c = None if condition is None else condition[rows]
-        with torch.no_grad():
-            made: Completion = capable.complete(x[rows], mask[rows], k, c, seed=seeds + rows.start, **options)
-        return made
+        return model.complete(x[rows], mask[rows], k, c, chosen, seed=seeds + rows.start)
 
     cost = model.row_cost if isinstance(model, Samples) else None
     return Completion.joined(
@@ -192,14 +132,8 @@ def complete(
     )
 
 
-def edit(
-    model: Model,
-    batch: Batch,
-    strength: float,
-    *,
-    seed: Seed | None = None,
-    sampling: Sampling | None = None,
-    negative: Tensor | None = None,
+def sdedit(
+    model: Model, batch: Batch, strength: float, options: Options | None = None, *, seed: Seed | None = None
 ) -> Tensor:
     """Each example noised as far as ``strength`` (0 to 1) of the way and brought back, with shape (n, *spec.shape).
 
@@ -207,23 +141,24 @@ def edit(
     """
     require(model, "image to image", "denoises")
     assert isinstance(model, Denoises)
-    away = None if negative is None else negative.to(model.device)
     if not 0 <= strength <= 1:
         raise ValueError(f"the strength is {strength}; it lies from 0 (nothing changes) to 1 (nothing is left)")
     condition, seeds, x = condition_for(model, batch), Seeds.of(seed), batch.x.to(model.device)
+    chosen = model.options.chosen(options)
 
+    @torch.no_grad()
     def edited(rows: slice) -> Tensor:
         c = None if condition is None else condition[rows]
-        return model.edit(x[rows], strength, c, sampling=sampling, negative=away, seed=seeds + rows.start)
+        return model.sdedit(x[rows], strength, c, chosen, seed=seeds + rows.start)
 
-    with torch.no_grad():
-        return torch.cat(list(batches(edited, len(x), model.device, cost=Cost(model.row_cost))))
+    return torch.cat(list(batches(edited, len(x), model.device, cost=Cost(model.row_cost))))
 
 
-def watch(
+def trajectory(
     model: Model,
     n: int,
     frames: int = 8,
+    options: Options | None = None,
     *,
     label: int | None = None,
     text: Tensor | None = None,
@@ -234,17 +169,26 @@ def watch(
     assert isinstance(model, Traces)
     if n < 1 or frames < 2:
         raise ValueError(f"asked for {frames} frames of {n} samples; ask for 2 or more of 1 or more")
-    seeds = Seeds.of(seed)
+    seeds, chosen = Seeds.of(seed), model.options.chosen(options)
     with torch.no_grad():
-        states = list(model.trace(n, asked(model, n, label, text, seeds=seeds), seed=seeds))
-    chosen = torch.linspace(0, len(states) - 1, min(frames, len(states))).round().long()
-    return torch.stack([states[i] for i in chosen.tolist()], 1)
+        states = list(model.trace(n, asked(model, n, label, text, seeds=seeds), chosen, seed=seeds))
+    picked = torch.linspace(0, len(states) - 1, min(frames, len(states))).round().long()
+    return torch.stack([states[i] for i in picked.tolist()], 1)
 
 
-def between(model: Model, start: Tensor, end: Tensor, steps: int = 9, *, seed: Seed | None = None) -> Tensor:
+def interpolate_prompts(
+    model: Model,
+    start: Tensor,
+    end: Tensor,
+    steps: int = 9,
+    options: Options | None = None,
+    *,
+    seed: Seed | None = None,
+) -> Tensor:
     """Pictures on the way from one text to another, token ids with shape (1, l) each: shape (steps, *spec.shape)."""
-    require(model, "a way between texts", "blends")
-    assert isinstance(model, Blends)
+    require(model, "interpolation between prompts", "interpolates-prompts")
+    assert isinstance(model, InterpolatesPrompts)
     if steps < 2:
         raise ValueError(f"an interpolation of {steps} steps has no two ends; ask for 2 or more")
-    return model.between(start.to(model.device), end.to(model.device), steps, seed=seed)
+    chosen = model.options.chosen(options)
+    return model.interpolate_prompts(start.to(model.device), end.to(model.device), steps, chosen, seed=seed)

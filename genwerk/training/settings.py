@@ -167,13 +167,13 @@ class EvaluateConfig:
     """Number of samples for Fréchet distance, KID, precision, recall, density and coverage; 0 leaves these out."""
     reference: Literal["test", "train"] = "test"
     """Part of the data that samples are compared with; published FIDs are against the training part."""
-    draws: int = 100
-    """Importance draws an example for likelihood bounds."""
+    importance_samples: int = 100
+    """Importance samples an example for likelihood bounds."""
     seed: int = 0
-    """Seed of samples and draws."""
+    """Seed of samples and of importance samples."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, "evaluate", examples=ONE, samples=NOUGHT, draws=ONE, seed=SEEDS)
+        check_ranges(self, "evaluate", examples=ONE, samples=NOUGHT, importance_samples=ONE, seed=SEEDS)
 
 
 @dataclass(frozen=True, kw_only=True)

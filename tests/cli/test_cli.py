@@ -28,7 +28,16 @@ from genwerk.runs import opened as opened_module
 from genwerk.runs.opened import OpenRun
 
 Genwerk = Callable[..., str]
-QUICK = ["--rounds", "40", "--evaluate.samples", "200", "--evaluate.draws", "5", "--train.save-every", "20"]
+QUICK = [
+    "--rounds",
+    "40",
+    "--evaluate.samples",
+    "200",
+    "--evaluate.importance-samples",
+    "5",
+    "--train.save-every",
+    "20",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -136,7 +145,7 @@ def test_every_verb_writes_what_it_says(vae: Path, genwerk: Genwerk, tmp_path: P
 
 
 def test_evaluate_reports_the_same_as_the_end_of_training(vae: Path, genwerk: Genwerk) -> None:
-    again = json.loads(genwerk("evaluate", vae, "--samples", 200, "--draws", 5, "--json"))
+    again = json.loads(genwerk("evaluate", vae, "--samples", 200, "--importance-samples", 5, "--json"))
     assert again == json.loads((vae / "report.json").read_text())
 
 
@@ -295,7 +304,10 @@ def test_the_card_trains_the_same_run_again(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_finished_run_goes_on_to_more_rounds(genwerk: Genwerk, refused: Genwerk, tmp_path: Path) -> None:
-    out, quick = tmp_path / "run", ["--evaluate.examples", 20, "--evaluate.draws", 2, "--evaluate.samples", 0]
+    out, quick = (
+        tmp_path / "run",
+        ["--evaluate.examples", 20, "--evaluate.importance-samples", 2, "--evaluate.samples", 0],
+    )
     genwerk("train", "vae", "--data", "digits", "--rounds", 3, "--train.log-every", 0, "--out", out, *quick)
     assert "asked" not in refused("train", "vae", "--resume", "--out", out, "--train.batch-size", 4)
     said = genwerk("train", "vae", "--resume", "--out", out, "--rounds", 5)
@@ -312,7 +324,7 @@ def test_a_finished_run_goes_on_to_more_rounds(genwerk: Genwerk, refused: Genwer
         ("--train.optim.model.lr", "nan", "optim.lr is nan"),
         ("--train.optim.model.warmup", -1, "optim.warmup is -1"),
         ("--train.ema", "model -1", "ema.model is -1"),
-        ("--evaluate.draws", -1, "evaluate.draws is -1"),
+        ("--evaluate.importance-samples", -1, "evaluate.importance_samples is -1"),
         ("--train.watchdog.max-metric-ratio", "inf", "watchdog.max_metric_ratio is inf"),
         ("--train.micro-batch", 0, "train.micro_batch is 0"),
         ("--data.seconds", "-1", "data.seconds is -1"),

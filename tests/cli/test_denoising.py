@@ -13,7 +13,16 @@ from PIL import Image
 from genwerk.cli import main
 
 Genwerk = Callable[..., str]
-QUICK = ["--evaluate.samples", "0", "--evaluate.examples", "20", "--evaluate.draws", "1", "--train.evaluate-every", "0"]
+QUICK = [
+    "--evaluate.samples",
+    "0",
+    "--evaluate.examples",
+    "20",
+    "--evaluate.importance-samples",
+    "1",
+    "--train.evaluate-every",
+    "0",
+]
 SCENES = ["--data", "scenes", "--data.size", "16", "--data.limit", "64"]
 TINY = ["--model.autoencoder.widths", "8", "16", "--model.prior.widths", "16", "32"]
 ROUNDS = ["--rounds", "2", "--model.text-rounds", "2", "--model.prior-rounds", "2"]
@@ -119,8 +128,8 @@ def test_mistakes_are_told_in_a_sentence(ddpm: Path, words: Path, clip: Path, re
     assert "leave out --prompt" in refused("sample", ddpm, "--prompt", "a star")
     assert "there is no class '3'; there are none" in refused("sample", words, "--label", 3, "--prompt", "a star")
     assert "there is no class 'cat'" in refused("sample", ddpm, "--negative", "cat")
-    assert "needs a model with the ability samples" in refused("sample", clip)
-    assert "needs a model with the ability embeds" in refused("search", ddpm, "a star")
+    assert "needs a model with a way to sample" in refused("sample", clip)
+    assert "needs a model with a common space of examples and texts" in refused("search", ddpm, "a star")
     mask = tmp_path / "mask.png"
     Image.new("L", (5, 7)).save(mask)
     refused("train", "latent-diffusion", "--data", str(tmp_path / "nothing"))

@@ -19,7 +19,7 @@ from genwerk.runs.opened import OpenRun
 Genwerk = Callable[..., str]
 
 ASKED = ["--data", "sprites", "--data.limit", "64", "--data.size", "8"]
-QUICK = ["--rounds", "4", "--evaluate.samples", "0", "--evaluate.draws", "2", "--evaluate.examples", "20"]
+QUICK = ["--rounds", "4", "--evaluate.samples", "0", "--evaluate.importance-samples", "2", "--evaluate.examples", "20"]
 
 
 @pytest.fixture(scope="module")

@@ -99,22 +99,20 @@ def test_outliers_come_first(run: Path, mine: Path, genwerk: Genwerk) -> None:
 
 
 def test_a_bound_is_said_to_be_one(vae: Path, mine: Path, genwerk: Genwerk) -> None:
-    asked = ("outliers", vae, "--input", mine / "bare", "--examples", 20, "--draws", 3)
+    asked = ("outliers", vae, "--input", mine / "bare", "--examples", 20, "--importance-samples", 3)
     assert not json.loads(genwerk(*asked, "--json"))["exact"]
     assert "log p(x) ≥" in genwerk(*asked)
 
 
 def test_a_model_that_cannot_is_one_sentence(vae: Path, mine: Path, refused: Genwerk) -> None:
-    assert "classify needs a model with the ability has-likelihood" in refused(
-        "classify", vae, "--input", mine / "bare"
-    )
+    assert "classify needs a model with an exact likelihood" in refused("classify", vae, "--input", mine / "bare")
 
 
 def test_a_model_without_classes_is_one_sentence(tmp_path: Path, genwerk: Genwerk, refused: Genwerk) -> None:
     genwerk("train", "mixture", "--data", "ring", *QUICK, "--rounds", 2, "--out", tmp_path / "ring")
     assert "classify needs a density of each class" in refused("classify", tmp_path / "ring")
     genwerk("train", "autoencoder", "--data", "digits", *QUICK, "--rounds", 2, "--out", tmp_path / "plain")
-    assert "scoring outliers needs a model with the ability has-likelihood" in refused(
+    assert "scoring outliers needs a model with an exact likelihood" in refused(
         "outliers", tmp_path / "plain", "--input", "test"
     )
 
@@ -127,7 +125,7 @@ def test_a_model_without_classes_is_one_sentence(tmp_path: Path, genwerk: Genwer
         (["classify", "-n", "1"], "cannot be halved"),
         (["classify", "-n", "0"], "-n is 0; expected 1 or more"),
         (["classify", "--input", "nowhere"], "nowhere"),
-        (["outliers", "--input", "bare", "--draws", "0"], "0 draws"),
+        (["outliers", "--input", "bare", "--importance-samples", "0"], "0 importance samples"),
         (["outliers", "--input", "bare", "--examples", "0"], "asked for 0 examples"),
     ],
 )

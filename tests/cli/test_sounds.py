@@ -18,7 +18,16 @@ Genwerk = Callable[..., str]
 RATE, LENGTH = 1000, 40
 LOW, HIGH = 50, 200
 PATTERN = r"^(\d)_"
-QUIET = ("--train.sample-every", 0, "--train.evaluate-every", 0, "--evaluate.samples", 0, "--evaluate.draws", 1)
+QUIET = (
+    "--train.sample-every",
+    0,
+    "--train.evaluate-every",
+    0,
+    "--evaluate.samples",
+    0,
+    "--evaluate.importance-samples",
+    1,
+)
 
 
 def tone(hertz: int, loud: float, samples: int = LENGTH) -> NDArray[np.float64]:

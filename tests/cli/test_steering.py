@@ -161,14 +161,14 @@ def test_what_cannot_be_steered_is_said(
     assert "number of the first example is -2" in refused("mix", styles, "--rows", -2, "--columns", 0)
     assert "number of the first example is -1" in refused("interpolate", gan, -1, 2)
     assert "no class 'eleven'" in refused("edit", gan, "--attribute", "eleven")
-    assert "mixing styles needs a model with the ability styles, which GAN lacks" in refused(
+    assert "mixing styles needs a model with styles, which GAN lacks" in refused(
         "mix", gan, "--rows", 0, "--columns", 1
     )
     assert "truncation needs" in refused("truncate", gan)
     assert "--project" in refused("interpolate", gan, tmp_path / "large.png", 3)
     assert "the path is a line" in refused("interpolate", styles, 1, 2, "--path", "sphere")
     assert "give one with --label" in refused("interpolate", cgan, 1, 2)
-    assert "needs a model with the ability styles" in refused("interpolate", gan, 1, 2, "--space", "w")
+    assert "needs a model with styles" in refused("interpolate", gan, 1, 2, "--space", "w")
 
 
 def test_an_image_of_another_size_is_fitted_when_asked(gan: Path, genwerk: Genwerk, tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ import subprocess
 import sys
 import traceback
 from copy import deepcopy
-from dataclasses import replace
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,14 @@ import torch
 from cases import Case, double_precision, fresh, unmagnified
 from stepping import assert_log_prob_is_that_of_the_logits, assert_steps_equal_the_pass
 
-from genwerk.core.abilities import ABILITIES, abilities, last
+from genwerk.core.abilities import ABILITIES, abilities
+from genwerk.core.errors import Unsupported
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seeds
-from genwerk.core.options import Decoding
+from genwerk.core.options import Observation, SamplingOptions, Streamed, Symbolwise, Tempered
 from genwerk.core.spec import DataSpec
 from genwerk.diffusion.samplers import SAMPLERS
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.recipes import REGISTRY
 from genwerk.runs import store
 from genwerk.training.events import RoundDone, Saved
@@ -36,6 +36,11 @@ from genwerk.training.trainer import Trainer
 def needs(case: Case, *names: str) -> None:
     if not set(names) <= abilities(case.model):
         pytest.skip(f"does not claim {' and '.join(names)}")
+
+
+def chosen(case: Case, options: type[SamplingOptions]) -> None:
+    if not isinstance(case.model.options, options):
+        pytest.skip(f"is not sampled with options like {options.__name__}")
 
 
 def in_range(x: torch.Tensor, spec: DataSpec) -> bool:
@@ -73,7 +78,7 @@ def test_abilities_tell_the_truth(case: Case) -> None:
     assert claimed
     for name, ability in ABILITIES.items():
         methods = [name for name, m in vars(ability).items() if getattr(m, "__isabstractmethod__", False)]
-        if name not in claimed and name not in ("conditions", "observes"):  # which depend on the settings
+        if name not in claimed and name != "conditions":  # which depend on the settings
             assert not any(hasattr(type(case.model), m) for m in methods), f"has the methods of {name} but hides them"
 
 
@@ -111,17 +116,34 @@ def test_encodes_and_decodes(case: Case) -> None:
 
 
 def test_inverts(case: Case) -> None:
-    needs(case, "inverts")
+    needs(case, "encodes", "decodes")
+    if not case.model.lossless or "denoises" in abilities(case.model):  # of those the steps are too few
+        pytest.skip("loses something")
     x, c = case.batch.x, case.condition
     there = case.model.encode(x, c)
     torch.testing.assert_close(case.model.decode(there, c), x, rtol=0, atol=1e-4)
 
 
 def test_tempers(case: Case) -> None:
-    needs(case, "tempers")
+    chosen(case, Tempered)
     c = None if case.condition is None else case.condition[:5]
-    assert torch.equal(case.model.tempered(5, 1.0, c, seed=3), case.model.sample(5, c, seed=3))
-    assert in_range(case.model.tempered(5, 0.7, c, seed=3), case.entry.spec)
+    assert torch.equal(case.model.sample(5, c, Tempered(temperature=1.0), seed=3), case.model.sample(5, c, seed=3))
+    cold = case.model.sample(5, c, Tempered(temperature=0.7), seed=3)
+    assert in_range(cold, case.entry.spec)
+    assert not torch.equal(cold, case.model.sample(5, c, seed=3))
+
+
+def test_options_are_of_the_models_own_type(case: Case) -> None:
+    needs(case, "samples")
+    model, c = case.model, None if case.condition is None else case.condition[:2]
+    assert model.options.chosen(None) == model.options
+    assert type(model.options)(**json.loads(json.dumps(asdict(model.options)))) == model.options
+    with pytest.raises(Unsupported, match="hue"):
+        model.options.chosen({"hue": 1})
+    other = Diffusion() if isinstance(model.options, Symbolwise) else Symbolwise()
+    with pytest.raises(Unsupported, match=type(other).__name__):
+        model.sample(2, c, other, seed=3)
+    torch.testing.assert_close(model.sample(2, c, model.options, seed=3), model.sample(2, c, seed=3))
 
 
 def test_denoises(case: Case) -> None:
@@ -129,31 +151,30 @@ def test_denoises(case: Case) -> None:
     model, spec = case.model, case.entry.spec
     c = None if case.condition is None else case.condition[:3]
     for sampler in SAMPLERS:
-        frames = list(model.denoise(3, c, sampling=Sampling(sampler=sampler, steps=4, spacing="trailing"), seed=3))
+        options = Diffusion(sampler=sampler, steps=4, spacing="trailing")
+        frames = list(model.trace(3, c, options, seed=3))
         assert len(frames) == 4
         assert all(frame.shape == (3, *spec.shape) and in_range(frame, spec) for frame in frames)
-        alone = model.denoise(
-            1,
-            None if c is None else c[2:],
-            sampling=Sampling(sampler=sampler, steps=4, spacing="trailing"),
-            seed=Seeds(3, 2),
-        )
-        torch.testing.assert_close(last(alone)[0], frames[-1][2], rtol=1e-4, atol=1e-5)
-    x, few = case.batch.x[:3], Sampling(steps=4)
+        alone = model.sample(1, None if c is None else c[2:], options, seed=Seeds(3, 2))
+        torch.testing.assert_close(alone[0], frames[-1][2], rtol=1e-4, atol=1e-5)
+    x, few = case.batch.x[:3], Diffusion(steps=4)
     with pytest.raises(ValueError, match=r"strength is 1\.5"):
-        model.edit(x, 1.5, c, sampling=few)
-    same, near, far = (model.edit(x, strength, c, sampling=Sampling(steps=20), seed=4) for strength in (0.0, 0.1, 1.0))
+        model.sdedit(x, 1.5, c, few)
+    same, near, far = (model.sdedit(x, strength, c, Diffusion(steps=20), seed=4) for strength in (0.0, 0.1, 1.0))
     if "has-latent-prior" in abilities(model):  # with an autoencoder in between, it is that one's picture
         assert torch.equal(same, x)
     assert (near - same).abs().mean() < (far - same).abs().mean()
     if c is not None:
-        plain, led = (last(model.denoise(3, c, sampling=replace(few, guidance=g), seed=3)) for g in (1.0, 4.0))
+        name = case.data.captions[0] if case.model.condition == "text" else spec.classes[int(c[0])]
+        c = c[:1].expand(3, *c.shape[1:])
+        plain, led = (model.sample(3, c, replace(few, guidance=g), seed=3) for g in (1.0, 4.0))
         assert not torch.equal(plain, led)
-        away = last(model.denoise(3, c, sampling=replace(few, guidance=4.0), negative=c, seed=3))
+        away = model.sample(3, c, replace(few, guidance=4.0, negative=name), seed=3)
         torch.testing.assert_close(away, plain, rtol=1e-3, atol=1e-4)  # away from what it is led to: nowhere
     if spec.modality.has_pixels:
         wide = (spec.shape[1], 2 * spec.shape[2])
-        assert last(model.denoise(1, None if c is None else c[:1], sampling=few, size=wide, seed=3)).shape[2:] == wide
+        size = f"{wide[1]}x{wide[0]}"
+        assert model.sample(1, None if c is None else c[:1], replace(few, size=size), seed=3).shape[2:] == wide
 
 
 def test_steers(case: Case) -> None:
@@ -169,12 +190,8 @@ def test_steers(case: Case) -> None:
     if "samples" in abilities(case.model):
         if "styles" in abilities(case.model):
             x = case.model.synthesise(case.model.map(z, condition), case.model.draw_noise(5, seed=3))
-        mean = (
-            partial(case.model.observed, observation="mean")
-            if "observes" in abilities(case.model)
-            else case.model.sample
-        )
-        torch.testing.assert_close(mean(5, condition=condition, seed=3), x.detach(), rtol=1e-4, atol=1e-5)
+        mean = Observation(observation="mean") if isinstance(case.model.options, Observation) else None
+        torch.testing.assert_close(case.model.sample(5, condition, mean, seed=3), x.detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_class_that_is_not_named_is_drawn_as_often_as_in_training(
@@ -191,13 +208,13 @@ def test_a_class_that_is_not_named_is_drawn_as_often_as_in_training(
 
 
 def test_observes(case: Case) -> None:
-    needs(case, "observes")
+    chosen(case, Observation)
     model, condition = case.model, None if case.condition is None else case.condition[:5]
-    drawn, mean = (model.observed(5, how, condition, seed=3) for how in ("draw", "mean"))
+    drawn, mean = (model.sample(5, condition, Observation(observation=how), seed=3) for how in ("draw", "mean"))
     assert drawn.shape == mean.shape == (5, *model.spec.shape)
     assert not torch.equal(drawn, mean)
-    assert torch.equal(model.sample(5, condition, seed=3), drawn if model.observation == "draw" else mean)
-    assert model.observation == ("draw" if model.spec.modality.has_columns else "mean")
+    assert torch.equal(model.sample(5, condition, seed=3), drawn if model.options.observation == "draw" else mean)
+    assert model.options.observation == ("draw" if model.spec.modality.has_columns else "mean")
 
 
 def test_styles(case: Case) -> None:
@@ -280,9 +297,9 @@ def test_completes(case: Case) -> None:
 def test_a_completion_is_as_likely_as_it_is_said_to_be(case: Case) -> None:
     """Of the k completions of one example, log-likelihoods differ as those of the whole examples do."""
     needs(case, "completes", "has-likelihood")
-    if case.model.spec.modality.has_pixels and "autoregressive" not in abilities(case.model):
+    if case.model.spec.modality.has_pixels and not isinstance(case.model.options, Symbolwise):
         pytest.skip("completions are rounded to levels after they are drawn")
-    if "autoregressive" in abilities(case.model) and case.model.symbols.random:
+    if isinstance(case.model.options, Symbolwise) and case.model.symbols.random:
         pytest.skip("what is known is binarised at random, together with what was drawn")
     known = first_half(case.entry.spec)
     c = None if case.condition is None else case.condition[:1]
@@ -292,21 +309,26 @@ def test_a_completion_is_as_likely_as_it_is_said_to_be(case: Case) -> None:
     torch.testing.assert_close(told - told[0], log_p - log_p[0], rtol=1e-3, atol=1e-2)
 
 
-def test_steps(case: Case) -> None:
-    needs(case, "autoregressive")
+def test_traces(case: Case) -> None:
+    needs(case, "traces")
     c = None if case.condition is None else case.condition[:3]
-    frames = list(case.model.steps(3, c, seed=4))
+    frames = list(case.model.trace(3, c, seed=4))
     assert all(frame.shape == (3, *case.entry.spec.shape) and in_range(frame, case.entry.spec) for frame in frames)
     assert len(frames) > 1
     assert torch.equal(frames[-1], case.model.sample(3, c, seed=4))
-    likeliest = Decoding(temperature=0)
-    one, other = (last(case.model.steps(3, c, decoding=likeliest, seed=s)) for s in (4, 40))
+
+
+def test_symbols(case: Case) -> None:
+    chosen(case, Symbolwise)
+    c = None if case.condition is None else case.condition[:3]
+    likeliest = replace(case.model.options, temperature=0.0)
+    one, other = (case.model.sample(3, c, likeliest, seed=s) for s in (4, 40))
     if c is not None or getattr(case.model, "condition", "none") == "none":
         assert torch.equal(one, other), "the likeliest symbols do not depend on the seed"
 
 
 def test_streams(case: Case) -> None:
-    needs(case, "streams")
+    chosen(case, Streamed)
     c, length = None if case.condition is None else case.condition[:2], case.entry.spec.shape[-1]
     whole = next(case.model.stream(2, c, block=length + 10, seed=4))
     assert in_range(whole, case.entry.spec)
@@ -316,7 +338,7 @@ def test_streams(case: Case) -> None:
 
 
 def test_cached_steps_are_the_parallel_pass(case: Case) -> None:
-    needs(case, "autoregressive")
+    chosen(case, Symbolwise)
     network = deepcopy(case.model.network).double()
     assert_steps_equal_the_pass(network, None if case.condition is None else case.condition[:3])
     assert_log_prob_is_that_of_the_logits(network, None if case.condition is None else case.condition[:3])

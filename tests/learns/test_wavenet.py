@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.model import build
+from genwerk.core.options import Streamed
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.wavenet import WaveNet, WaveNetConfig
@@ -69,7 +70,9 @@ def test_without_a_label_the_pitch_is_told_by_what_was_heard() -> None:
     held_out = tones(64, seed=1).batch()
     entropy = log(2) + (log(16) + log(8)) / 2
     assert entropy - 0.05 < -model.log_prob(held_out.x).mean() < entropy + 0.7
-    long = model.sample(64, seed=0, length=256, prompt=held_out.x[:, :, :24])
+    long = model.sample(
+        64, options=Streamed(seconds=256 / model.spec.sample_rate), seed=0, prompt=held_out.x[:, :, :24]
+    )
     assert (period(long) == torch.tensor(PERIODS)[held_out.condition]).float().mean() >= 0.9
 
 

@@ -12,6 +12,7 @@ from genwerk.core.abilities import Conditions, HasLatentPrior, Samples, Styles
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import DataSpec
 
 TABLE = DataSpec(kind="table", shape=(5,))
@@ -33,7 +34,14 @@ class Linear(Model, Samples, HasLatentPrior):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return z @ self.a.T.to(z)
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Tensor:
         return self.decode(self.prior(n, seed=seed)).detach()
 
 
@@ -105,7 +113,14 @@ class TwoStyles(Model, Samples, Styles, config=TwoStylesConfig):
         return self.synthesise(self.map(z, condition))
 
     @torch.no_grad()
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Tensor:
         return self.decode(self.prior(n, seed=seed))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genwerk.core.noise import SeededNoise, Seeds
-from genwerk.core.options import Decoding
+from genwerk.core.options import Symbolwise
 from genwerk.nn.autoregressive.network import (
     AutoregressiveNetwork,
     Cache,
@@ -93,17 +93,17 @@ def test_samples_have_the_model_s_frequencies() -> None:
 @pytest.mark.parametrize(
     ("decoding", "expected"),
     [
-        (Decoding(), [0.5, 0.3, 0.15, 0.05]),
-        (Decoding(temperature=0), [1, 0, 0, 0]),
-        (Decoding(temperature=0.5), [0.25, 0.09, 0.0225, 0.0025]),
-        (Decoding(top_k=2), [0.5, 0.3, 0, 0]),
-        (Decoding(top_k=9), [0.5, 0.3, 0.15, 0.05]),
-        (Decoding(top_p=0.5), [1, 0, 0, 0]),
-        (Decoding(top_p=0.6), [0.5, 0.3, 0, 0]),
-        (Decoding(top_p=0.81), [0.5, 0.3, 0.15, 0]),
+        (Symbolwise(), [0.5, 0.3, 0.15, 0.05]),
+        (Symbolwise(temperature=0), [1, 0, 0, 0]),
+        (Symbolwise(temperature=0.5), [0.25, 0.09, 0.0225, 0.0025]),
+        (Symbolwise(top_k=2), [0.5, 0.3, 0, 0]),
+        (Symbolwise(top_k=9), [0.5, 0.3, 0.15, 0.05]),
+        (Symbolwise(top_p=0.5), [1, 0, 0, 0]),
+        (Symbolwise(top_p=0.6), [0.5, 0.3, 0, 0]),
+        (Symbolwise(top_p=0.81), [0.5, 0.3, 0.15, 0]),
     ],
 )
-def test_decoding_shapes_the_probabilities(decoding: Decoding, expected: list[float]) -> None:
+def test_decoding_shapes_the_probabilities(decoding: Symbolwise, expected: list[float]) -> None:
     order = [2, 0, 3, 1]
     p = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
     wanted = torch.tensor(expected, dtype=torch.float64)
@@ -118,14 +118,14 @@ def test_decoding_shapes_the_probabilities(decoding: Decoding, expected: list[fl
 @pytest.mark.parametrize("setting", [{"temperature": -1.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}])
 def test_a_decoding_that_makes_no_sense_is_refused(setting: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        Decoding(**setting)  # type: ignore[arg-type]
+        Symbolwise(**setting)  # type: ignore[arg-type]
 
 
 def test_what_is_emitted_has_the_model_s_probability_whatever_the_decoding() -> None:
     net = table()
     cache = net.begin(6)
     given = torch.tensor([-1, 2, -1, 0, -1, 1])
-    symbol, log_p = emit(net, cache, torch.rand(6), Decoding(top_k=1), given)
+    symbol, log_p = emit(net, cache, torch.rand(6), Symbolwise(top_k=1), given)
     expected = net(torch.zeros(6, 5, dtype=torch.int64))[:, :, 0].log_softmax(1)
     assert (symbol[given >= 0] == given[given >= 0]).all()
     assert (symbol[given < 0] == expected.argmax(1)[given < 0]).all()

@@ -17,8 +17,9 @@ from genwerk.core.batching import Cost, Meter, as_bytes, batches, in_batches, wi
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seed, SeededNoise
+from genwerk.core.options import SamplingOptions
 from genwerk.data import DataConfig, Splits, open_data
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.evaluation.report import evaluate
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.ddpm import DDPMConfig
@@ -135,24 +136,27 @@ def ceiling(do: Callable[[], Tensor], most: int, *, atol: float = 1e-4) -> None:
 
 def test_noise_is_taken_away_within_bounds(splits: Splits) -> None:
     model = made(DIFFUSION, splits)
-    few = Sampling(steps=2)
-    ceiling(lambda: tasks.sample(model, 48, seed=0, sampling=few).x, 6 * MB)
-    ceiling(lambda: tasks.edit(model, splits.train.batch(slice(48)), 0.5, seed=0, sampling=few), 6 * MB)
+    few = Diffusion(steps=2)
+    ceiling(lambda: tasks.sample(model, 48, seed=0, options=few).x, 6 * MB)
+    ceiling(lambda: tasks.sdedit(model, splits.train.batch(slice(48)), 0.5, seed=0, options=few), 6 * MB)
 
 
 def test_codes_are_made_and_decoded_within_bounds(splits: Splits) -> None:
     model = latent_diffusion(splits)
-    few = Sampling(steps=2)
+    few = Diffusion(steps=2)
     ceiling(lambda: model.codes(splits.train).x, 6 * MB)
-    ceiling(lambda: tasks.sample(model, 48, seed=0, sampling=few).x, 6 * MB)
-    ceiling(lambda: tasks.edit(model, splits.train.batch(slice(48)), 0.5, seed=0, sampling=few), 6 * MB)
+    ceiling(lambda: tasks.sample(model, 48, seed=0, options=few).x, 6 * MB)
+    ceiling(lambda: tasks.sdedit(model, splits.train.batch(slice(48)), 0.5, seed=0, options=few), 6 * MB)
 
 
 def test_likelihoods_are_found_within_bounds(splits: Splits) -> None:
     flow = RealNVPConfig(blocks=1, channels=16)
     for config, draws in ((VAEConfig(latent=4), 20), (VariationalDequantisationConfig(flow=flow), 3)):
         model = made(config, splits)
-        ceiling(lambda m=model, d=draws: torch.tensor(tasks.log_likelihood(m, splits.train, draws=d).nats), 8 * MB)  # type: ignore[misc]
+        ceiling(
+            lambda m=model, d=draws: torch.tensor(tasks.log_likelihood(m, splits.train, importance_samples=d).nats),
+            8 * MB,
+        )  # type: ignore[misc]
 
 
 def test_symbols_are_emitted_and_filled_in_within_bounds() -> None:
@@ -164,7 +168,14 @@ def test_symbols_are_emitted_and_filled_in_within_bounds() -> None:
 class Copies(Model, Samples, Encodes, Decodes):
     """Draws noise, and gives back what it is shown, a little dimmed."""
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: Seed | None = None,
+    ) -> Tensor:
         return SeededNoise(n, seed).uniform(*self.spec.shape)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:

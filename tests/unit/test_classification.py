@@ -74,7 +74,7 @@ class Bounded(Model, BoundsLikelihood, Conditions):
     condition = "label"
 
     def log_prob_bound(
-        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+        self, x: Tensor, importance_samples: int = 1, condition: Tensor | None = None, *, seed: int | None = None
     ) -> Tensor:
         raise AssertionError("a bound is no likelihood")
 
@@ -276,7 +276,7 @@ def test_a_report_has_the_figures_where_there_are_labels() -> None:
 
 def test_models_that_cannot_classify_say_why() -> None:
     x = Batch(torch.zeros(1, 3))
-    with pytest.raises(Unsupported, match="classify needs a model with the ability has-likelihood"):
+    with pytest.raises(Unsupported, match="classify needs a model with an exact likelihood"):
         classify(Bounded(Config(), SPEC), x)
     with pytest.raises(Unsupported, match=r"classify needs a density of each class.*cmixture"):
         classify(Unlabelled(Config(), SPEC), x)

@@ -191,7 +191,7 @@ def test_the_whole_equals_transformers() -> None:
 
 
 def test_embeddings_are_unit_vectors_that_do_not_depend_on_the_batch(model: CLIP) -> None:
-    assert abilities(model) == {"embeds", "aligns-text", "diagnoses"}
+    assert abilities(model) == {"aligns-text", "diagnoses"}
     given = batch()
     for embedded, alone in (
         (model.embed(given.x), model.embed(given.x[1:2])),
@@ -303,5 +303,7 @@ def test_verbs_refuse_in_a_sentence(model: CLIP) -> None:
         retrieve(model, Batch(batch().x))
     with pytest.raises(ValueError, match="take 1 to 4"):
         retrieve(model, batch(), 5)
-    with pytest.raises(Unsupported, match="aligns-text, which Autoencoder lacks; these have it: CLIP"):
+    with pytest.raises(
+        Unsupported, match="a common space of examples and texts, which Autoencoder lacks; these have it: CLIP"
+    ):
         embed_texts(Autoencoder(AutoencoderConfig(), SPEC), ["a ring"])

@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import last
 from genwerk.core.model import build
 from genwerk.core.noise import SeededNoise
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.families.ddpm import DDPM, DDPMConfig
 from genwerk.recipes import recipe
 
@@ -60,11 +59,11 @@ def expected_bound(model: DDPM, std: float) -> float:
 def test_the_bound_is_that_of_the_chain_of_gaussians(std: float) -> None:
     model = exact(std, steps=40, start=1e-3, end=0.2)
     x = std * torch.randn(4000, 3, generator=torch.Generator().manual_seed(0))
-    bound = model.log_prob_bound(x, draws=39, seed=1) / 3
+    bound = model.log_prob_bound(x, importance_samples=39, seed=1) / 3
     assert bound.mean().item() == pytest.approx(expected_bound(model, std), abs=4 * bound.std().item() / 4000**0.5)
     truth = -torch.distributions.Normal(0.0, std).entropy().item()
     assert expected_bound(model, std) < truth
-    few = model.log_prob_bound(x, draws=3, seed=2) / 3
+    few = model.log_prob_bound(x, importance_samples=3, seed=2) / 3
     assert few.mean().item() == pytest.approx(bound.mean().item(), abs=4 * few.std().item() / 4000**0.5)
 
 
@@ -116,11 +115,11 @@ def test_a_right_network_samples_the_right_spread_whatever_it_predicts(predictio
             x0 = (x - level.sigma * eps) / level.alpha
             return {"eps": eps, "x0": x0, "v": level.alpha * eps - level.sigma * x0}[prediction]
 
-    many = Sampling(steps=100)
+    many = Diffusion(steps=100)
     other = build(replace(SMALL, prediction=prediction, sampling=many), TABLE)  # type: ignore[arg-type]
     assert isinstance(other, DDPM)
     other.network = As()  # type: ignore[assignment]
-    x = last(other.denoise(4000, seed=0))
+    x = other.sample(4000, seed=0)
     assert x.std().item() == pytest.approx(0.6, rel=0.03)
     z = other.encode(x[:200])
     torch.testing.assert_close(z, other.prior(200, seed=0), rtol=0.05, atol=0.05)
@@ -152,7 +151,7 @@ def test_guidance_leads_from_nothing_to_the_label() -> None:
             nn.init.normal_(weight)
     x, level, c = torch.randn(4, 1, 8, 8), model.process.level(400), torch.tensor([0, 1, 0, 1])
     with torch.no_grad():
-        led = model.predictor(c, Sampling(guidance=3.0))(x, level).eps
+        led = model.predictor(c, Diffusion(guidance=3.0))(x, level).eps
         label, nothing = model.output(x, level, c), model.output(x, level, None)
         found = model.estimate(nothing + 3 * (label - nothing), x, level)
     torch.testing.assert_close(led, (x - level.alpha * found.x0.clamp(-1, 1)) / level.sigma, rtol=1e-4, atol=1e-4)
@@ -163,11 +162,11 @@ def test_what_is_known_is_as_noisy_as_the_rest_on_the_way_and_itself_in_the_end(
     model = exact(0.6)
     x, known = torch.randn(3, 3), torch.tensor([[True, False, True]])
     for resamples in (1, 4):
-        sampling = Sampling(steps=10, resamples=resamples)
-        found = model.complete(x, known, 2, sampling=sampling, seed=0)
+        sampling = Diffusion(steps=10, resamples=resamples)
+        found = model.complete(x, known, 2, options=sampling, seed=0)
         assert found.log_prob is None
         assert torch.equal(found.x[:, :, [0, 2]], x[:, None, [0, 2]].expand(-1, 2, -1))
-        raw = model.fill(x, known.expand_as(x), SeededNoise(3, 0), sampling=sampling)
+        raw = model.fill(x, known.expand_as(x), SeededNoise(3, 0), options=sampling)
         torch.testing.assert_close(raw[:, [0, 2]], x[:, [0, 2]].double())
     with pytest.raises(ValueError, match="expected booleans"):
         model.complete(x, torch.ones(3, 3))
@@ -190,7 +189,7 @@ def test_a_correlated_pair_is_completed_by_its_regression() -> None:
     given = torch.tensor([[1.5, 0.0]])
     known = torch.tensor([[True, False]])
     put_back, repainted = (
-        model.complete(given, known, 500, sampling=Sampling(steps=20, resamples=n), seed=0).x[0, :, 1] for n in (1, 20)
+        model.complete(given, known, 500, options=Diffusion(steps=20, resamples=n), seed=0).x[0, :, 1] for n in (1, 20)
     )
     assert repainted.mean().item() == pytest.approx(r * 1.5, abs=0.12)
     assert repainted.std().item() == pytest.approx((1 - r**2) ** 0.5, abs=0.1)
@@ -202,7 +201,7 @@ def test_an_edit_keeps_more_of_what_is_noised_less() -> None:
     x = torch.randn(2000, 3, generator=torch.Generator().manual_seed(3))
     kept = []
     for strength in (0.2, 0.5, 1.0):
-        made = model.edit(x, strength, seed=5)
+        made = model.sdedit(x, strength, seed=5)
         assert made.std().item() == pytest.approx(1, abs=0.05)
         kept.append(torch.corrcoef(torch.stack([x.flatten(), made.flatten()]))[0, 1].item())
     assert kept[0] > kept[1] > kept[2]
@@ -223,6 +222,6 @@ def test_what_cannot_be_is_said() -> None:
     with pytest.raises(ValueError, match=r"drop is 1\.0"):
         replace(SMALL, drop=1.0)
     with pytest.raises(ValueError, match="depends on the first noise alone"):
-        replace(SMALL, sampling=Sampling(sampler="ddpm"))
+        replace(SMALL, sampling=Diffusion(sampler="ddpm"))
     with pytest.raises(ValueError, match="from 1 to 1000"):
-        exact().edit(torch.zeros(1, 3), 0.5, sampling=Sampling(steps=1001))
+        exact().sdedit(torch.zeros(1, 3), 0.5, options=Diffusion(steps=1001))

@@ -15,7 +15,7 @@ from torch import Tensor
 from genwerk.core.noise import BatchNoise, SeededNoise, Seeds
 from genwerk.diffusion.parameterisation import Estimate, estimate, noised
 from genwerk.diffusion.samplers import SAMPLERS, Frame, Predict, SamplerName, begin, denoise, invert, renoised
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.diffusion.schedule import CLEAN, Level, Process, Spacing, path, repaint
 
 LINEAR = Process()
@@ -77,56 +77,56 @@ STABLE_BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_e
 LINEAR_BETAS = {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02}
 PNDM = {"skip_prk_steps": True, "set_alpha_to_one": False}
 CASES = [
-    ("DDIMScheduler", {"clip_sample": False}, Sampling(sampler="ddim", spacing="leading"), network),
+    ("DDIMScheduler", {"clip_sample": False}, Diffusion(sampler="ddim", spacing="leading"), network),
     (
         "DDIMScheduler",
         {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1},
-        Sampling(sampler="ddim", spacing="leading", offset=1, final="first"),
+        Diffusion(sampler="ddim", spacing="leading", offset=1, final="first"),
         network,
     ),
     (
         "DDIMScheduler",
         {"clip_sample": False, "timestep_spacing": "trailing"},
-        Sampling(sampler="ddim", spacing="trailing"),
+        Diffusion(sampler="ddim", spacing="trailing"),
         network,
     ),
-    ("PNDMScheduler", PNDM, Sampling(sampler="pndm", spacing="leading", final="first"), network),
+    ("PNDMScheduler", PNDM, Diffusion(sampler="pndm", spacing="leading", final="first"), network),
     (
         "PNDMScheduler",
         PNDM | {"steps_offset": 1},
-        Sampling(sampler="pndm", spacing="leading", offset=1, final="first"),
+        Diffusion(sampler="pndm", spacing="leading", offset=1, final="first"),
         network,
     ),
-    ("EulerDiscreteScheduler", {}, Sampling(sampler="euler", spacing="linspace"), network),
+    ("EulerDiscreteScheduler", {}, Diffusion(sampler="euler", spacing="linspace"), network),
     (
         "EulerDiscreteScheduler",
         {"timestep_spacing": "leading", "steps_offset": 1},
-        Sampling(sampler="euler", spacing="leading", offset=1),
+        Diffusion(sampler="euler", spacing="leading", offset=1),
         network,
     ),
-    ("EulerDiscreteScheduler", {"use_karras_sigmas": True}, Sampling(sampler="euler", spacing="karras"), network),
-    ("HeunDiscreteScheduler", {}, Sampling(sampler="heun", spacing="linspace"), network),
+    ("EulerDiscreteScheduler", {"use_karras_sigmas": True}, Diffusion(sampler="euler", spacing="karras"), network),
+    ("HeunDiscreteScheduler", {}, Diffusion(sampler="heun", spacing="linspace"), network),
     (
         "HeunDiscreteScheduler",
         {"timestep_spacing": "leading", "steps_offset": 1},
-        Sampling(sampler="heun", spacing="leading", offset=1),
+        Diffusion(sampler="heun", spacing="leading", offset=1),
         network,
     ),
-    ("HeunDiscreteScheduler", {"use_karras_sigmas": True}, Sampling(sampler="heun", spacing="karras"), network),
-    ("DPMSolverMultistepScheduler", {}, Sampling(sampler="dpmpp2m", spacing="even"), network),
+    ("HeunDiscreteScheduler", {"use_karras_sigmas": True}, Diffusion(sampler="heun", spacing="karras"), network),
+    ("DPMSolverMultistepScheduler", {}, Diffusion(sampler="dpmpp2m", spacing="even"), network),
     (
         "DPMSolverMultistepScheduler",
         {"use_karras_sigmas": True},
-        Sampling(sampler="dpmpp2m", spacing="karras"),
+        Diffusion(sampler="dpmpp2m", spacing="karras"),
         rounded,
     ),
     (
         "DPMSolverMultistepScheduler",
         {"use_lu_lambdas": True},
-        Sampling(sampler="dpmpp2m", spacing="log-snr"),
+        Diffusion(sampler="dpmpp2m", spacing="log-snr"),
         rounded,
     ),
-    ("UniPCMultistepScheduler", {}, Sampling(sampler="unipc", spacing="even"), network),
+    ("UniPCMultistepScheduler", {}, Diffusion(sampler="unipc", spacing="even"), network),
 ]
 
 
@@ -149,7 +149,7 @@ def label(case: object) -> str | None:
 )
 def test_a_sampler_is_that_of_diffusers(
     steps: int,
-    case: tuple[str, dict[str, object], Sampling, Predict],
+    case: tuple[str, dict[str, object], Diffusion, Predict],
     process: Process,
     betas: dict[str, object],
 ) -> None:

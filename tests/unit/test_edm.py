@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import last
 from genwerk.core.model import build
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.diffusion.schedule import Process
 from genwerk.families.edm import EDM, EDMConfig
 
@@ -23,9 +22,9 @@ def model(**settings: object) -> EDM:
 def test_a_silent_network_samples_the_gaussian_it_was_scaled_for() -> None:
     """Of N(0, 0.7^2), D is c_skip x: nothing is left for F to say, and samples have the right spread."""
     edm = model(sigma_data=0.7)
-    x = last(edm.denoise(5000, sampling=Sampling(sampler="heun", steps=40, spacing="karras"), seed=0))
+    x = edm.sample(5000, options=Diffusion(sampler="heun", steps=40, spacing="karras"), seed=0)
     assert x.std().item() == pytest.approx(0.7, rel=0.03)
-    slow = model(sigma_data=0.7, sampling=Sampling(sampler="ddim", steps=200))
+    slow = model(sigma_data=0.7, sampling=Diffusion(sampler="ddim", steps=200))
     torch.testing.assert_close(slow.decode(slow.encode(x[:100])), x[:100], rtol=0.02, atol=0.02)
 
 
@@ -62,7 +61,7 @@ def test_the_network_sees_the_level_that_it_was_trained_at() -> None:
 
 
 def test_sampling_starts_from_the_most_noise_asked_for() -> None:
-    levels = Sampling(sampler="heun", steps=8, spacing="karras").levels(Process("geometric", 1000, 0.002, 500.0))
+    levels = Diffusion(sampler="heun", steps=8, spacing="karras").levels(Process("geometric", 1000, 0.002, 500.0))
     assert levels[0].ratio == pytest.approx(500)
     assert levels[-2].ratio == pytest.approx(0.002)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from genwerk.core.abilities import BoundsLikelihood, Conditions, Decodes, Encodes, HasLikelihood, Samples
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seeds
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import DataSpec
 from genwerk.data import open_data
 from genwerk.data.dataset import DataConfig, Dataset, Splits
@@ -41,7 +42,14 @@ class Truth(Model, HasLikelihood, Samples):
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.toy.log_prob(x)
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Tensor:
         first = Seeds.of(seed or 0).first
         return self.toy.sample(10_000, 1_000_000)[first : first + n]
 
@@ -69,7 +77,14 @@ class Replayer(Model, Samples, Conditions):
         self.data, self.condition = data, condition
         self.asked: list[int] = []
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Tensor:
         if condition is not None:
             self.asked += condition.tolist()
         start = Seeds.of(seed or 0).first
@@ -88,7 +103,7 @@ class Bounded(Model, BoundsLikelihood, Encodes, Decodes):
         return z[..., None, None].expand(-1, *self.spec.shape)
 
     def log_prob_bound(
-        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+        self, x: Tensor, importance_samples: int = 1, condition: Tensor | None = None, *, seed: int | None = None
     ) -> Tensor:
         return torch.full((len(x),), -10.0)
 
@@ -175,7 +190,7 @@ def test_inceptions_last_layer_gives_the_inception_score(digits):
 
 
 def test_bounds_are_marked_as_bounds(digits):
-    report = evaluate(Bounded(Config(), digits.spec), digits, replace(SETTINGS, draws=7), extractor=PIXELS)
+    report = evaluate(Bounded(Config(), digits.spec), digits, replace(SETTINGS, importance_samples=7), extractor=PIXELS)
     assert report["≤ NLL"].value == 10
     assert "bound, K = 7" in report["≤ NLL"].note
     assert report["≤ bits/dim"].value == pytest.approx(10 / (64 * torch.tensor(2.0).log().item()))

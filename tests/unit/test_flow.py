@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genwerk.core.model import Config, build
 from genwerk.core.noise import SeededNoise, own_uniform
+from genwerk.core.options import Tempered
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.flow import FlowConfig
@@ -365,7 +366,7 @@ def test_an_identity_flow_is_its_base() -> None:
 def test_a_colder_sample_is_nearer_to_the_mode() -> None:
     spec = DataSpec(kind="table", shape=(4,))
     model = NICE(NICEConfig(widths=(8,), base="normal"), spec)
-    one, half, none = (model.tempered(50, t, seed=3) for t in (1.0, 0.5, 0.0))
+    one, half, none = (model.sample(50, options=Tempered(temperature=t), seed=3) for t in (1.0, 0.5, 0.0))
     torch.testing.assert_close(half, 0.5 * one)
     assert (none == none[0]).all()
     assert (model.log_prob(half) >= model.log_prob(one)).all()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from genwerk.core.model import build
+from genwerk.core.options import Tempered
 from genwerk.core.spec import DataSpec
 from genwerk.families.glow import Glow, GlowConfig
 from genwerk.nn.flows.check import check_transform
@@ -76,7 +77,7 @@ def test_the_class_moves_the_prior_of_the_last_level() -> None:
     with torch.no_grad():
         last.body.weight.normal_()
     label = torch.tensor([0, 1, 2])
-    modes = model.tempered(3, 0.0, label, seed=0)
+    modes = model.sample(3, label, Tempered(temperature=0.0), seed=0)
     assert not torch.allclose(modes[0], modes[1])
     x = modes[:1].expand(3, -1, -1, -1)
     assert (model.log_prob(x, label).diff().abs() > 1e-3).all()
@@ -87,11 +88,13 @@ def test_the_class_moves_the_prior_of_the_last_level() -> None:
 def test_at_temperature_0_all_samples_are_one() -> None:
     torch.manual_seed(0)
     model = moved(Glow(SMALL, DIGITS))
-    x = model.tempered(3, 0.0, seed=1)
+    x = model.sample(3, options=Tempered(temperature=0.0), seed=1)
     assert torch.equal(x, x[:1].expand(3, -1, -1, -1))
-    assert torch.equal(model.tempered(3, 1.0, seed=1), model.sample(3, seed=1))
+    assert torch.equal(model.sample(3, options=Tempered(temperature=1.0), seed=1), model.sample(3, seed=1))
     z = model.prior(3, seed=1)
-    torch.testing.assert_close(model.tempered(3, 0.7, seed=1), model.decode(0.7 * z), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        model.sample(3, options=Tempered(temperature=0.7), seed=1), model.decode(0.7 * z), rtol=0, atol=1e-5
+    )
 
 
 def test_images_of_32_pixels_come_back_in_single_precision() -> None:

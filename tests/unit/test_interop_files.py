@@ -22,7 +22,7 @@ from genwerk import interop
 from genwerk.core.noise import BatchNoise
 from genwerk.core.tokens import Vocabulary
 from genwerk.diffusion.parameterisation import Estimate, Prediction, estimate
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.diffusion.schedule import Level, Process
 from genwerk.interop import scheduler, weights
 from genwerk.interop.tokenizer import read_vocabulary, write_vocabulary
@@ -307,7 +307,7 @@ def test_noise_that_is_not_understood_is_refused(config: dict[str, Any]) -> None
 
 def test_a_sampler_without_a_class_is_refused() -> None:
     with pytest.raises(ValueError, match="the sampler ddpm is not exported; take one of ddim"):
-        scheduler.scheduler_json(Process(), "eps", Sampling(sampler="ddpm"))
+        scheduler.scheduler_json(Process(), "eps", Diffusion(sampler="ddpm"))
 
 
 # --- folders ----------------------------------------------------------------------------------------------------------

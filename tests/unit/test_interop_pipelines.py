@@ -31,7 +31,7 @@ from genwerk.core.model import build
 from genwerk.core.noise import SeededNoise
 from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import learn
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.ddpm import DDPMConfig
@@ -87,11 +87,10 @@ def known(side: int) -> Tensor:
     return mask
 
 
-def told(model: LatentDiffusion, name: str, **settings: Any) -> dict[str, Any]:
+def asked(name: str, **settings: Any) -> dict[str, Any]:
     """What our verbs are to be asked, so that they do as diffusers' scheduler ``name``."""
-    assert model.spec.vocabulary is not None
-    sampling = replace(read_sampling(config_of(SCHEDULERS[name]())), **settings)
-    return {"sampling": sampling, "negative": model.spec.vocabulary.encode([NEGATIVE]), "seed": SEED}
+    options = replace(read_sampling(config_of(SCHEDULERS[name]())), negative=NEGATIVE, **settings)
+    return {"options": options, "seed": SEED}
 
 
 def config_of(scheduler: Any) -> dict[str, Any]:
@@ -113,7 +112,7 @@ def ids(model: LatentDiffusion, n: int = 1) -> Tensor:
 
 
 def drawn(model: LatentDiffusion, name: str, n: int = 1, **settings: Any) -> Tensor:
-    return model.decode(last(model.latents(n, ids(model, n), **told(model, name, **settings)))).detach()
+    return model.decode(last(model.latents(n, ids(model, n), **asked(name, **settings)))).detach()
 
 
 # --- the same folder, the same seed, the same picture -----------------------------------------------------------------
@@ -137,7 +136,7 @@ def test_an_image_gives_the_same_picture(folder: Path, name: str, strength: floa
     """With PNDM at strength 1 only: below, diffusers cuts into a list in which one time stands twice, and from then on
     tells the network the time of the next step."""
     model, x = load(folder), photograph(1, 16)
-    ours = model.edit(x, strength, ids(model), **told(model, name))
+    ours = model.sdedit(x, strength, ids(model), **asked(name))
     same = theirs(folder, name, StableDiffusionImg2ImgPipeline, image=pictures(x), strength=strength)
     torch.testing.assert_close(ours, same, rtol=0, atol=1e-4)
 
@@ -156,7 +155,7 @@ def test_a_network_that_sees_the_rest_fills_in_the_same(filling: Path, name: str
 
 def compare_filling(folder: Path, name: str) -> None:
     model, x, mask = load(folder), photograph(1, 16), known(16)
-    ours = model.complete(x, mask, 1, ids(model), **told(model, name)).x[:, 0]
+    ours = model.complete(x, mask, 1, ids(model), **asked(name)).x[:, 0]
     image, hole = pictures(x)[0], Image.fromarray(np.uint8(255 * ~mask[0].numpy()))
     same = theirs(folder, name, StableDiffusionInpaintPipeline, image=image, mask_image=hole, height=16, width=16)
     missing = ~mask.expand_as(x[0])
@@ -169,7 +168,7 @@ def test_a_network_that_sees_the_rest_makes_a_picture_of_nothing_and_edits_none(
     model = load(filling)
     assert drawn(model, "dpmpp2m", steps=3).shape == (1, 3, 16, 16)
     with pytest.raises(ValueError, match="sees 5 channels beside what it makes"):
-        model.edit(photograph(1, 16), 0.5, ids(model))
+        model.sdedit(photograph(1, 16), 0.5, ids(model))
 
 
 @pytest.mark.parametrize("name", [name for name in SCHEDULERS if name not in NAMES])
@@ -189,10 +188,10 @@ def test_four_levels_make_the_same_pictures(four: Path, name: str) -> None:
     model, x, mask = load(four), photograph(1, 64), known(64)
     torch.testing.assert_close(drawn(model, name), theirs(four, name), rtol=0, atol=1e-4)
     strength = 1.0 if name == "pndm" else 0.6
-    ours = model.edit(x, strength, ids(model), **told(model, name))
+    ours = model.sdedit(x, strength, ids(model), **asked(name))
     same = theirs(four, name, StableDiffusionImg2ImgPipeline, image=pictures(x), strength=strength)
     torch.testing.assert_close(ours, same, rtol=0, atol=1e-4)
-    ours = model.complete(x, mask, 1, ids(model), **told(model, name)).x[:, 0]
+    ours = model.complete(x, mask, 1, ids(model), **asked(name)).x[:, 0]
     hole = Image.fromarray(np.uint8(255 * ~mask[0].numpy()))
     arguments = {"image": pictures(x)[0], "mask_image": hole, "height": 64, "width": 64}
     same = theirs(four, name, StableDiffusionInpaintPipeline, **arguments)
@@ -202,7 +201,7 @@ def test_four_levels_make_the_same_pictures(four: Path, name: str) -> None:
 # --- what we write ----------------------------------------------------------------------------------------------------
 
 
-def of_our_own(sampling: Sampling, tower: str = "text") -> LatentDiffusion:
+def of_our_own(sampling: Diffusion, tower: str = "text") -> LatentDiffusion:
     """A latent diffusion model as our recipes make it, with random weights, read by CLIP or by a text encoder."""
     torch.manual_seed(1)
     vocabulary = learn(["a small red ring on the left side", "a large blue square on the right side"] * 2)
@@ -227,15 +226,15 @@ def of_our_own(sampling: Sampling, tower: str = "text") -> LatentDiffusion:
 
 
 WAYS = [
-    ("clip", Sampling(sampler="dpmpp2m", spacing="even", steps=20, guidance=7.5)),
-    ("text", Sampling(sampler="ddim", spacing="leading", offset=1, final="first", steps=20, guidance=7.5)),
-    ("text", Sampling(sampler="euler", spacing="trailing", steps=20, guidance=3.0)),
+    ("clip", Diffusion(sampler="dpmpp2m", spacing="even", steps=20, guidance=7.5)),
+    ("text", Diffusion(sampler="ddim", spacing="leading", offset=1, final="first", steps=20, guidance=7.5)),
+    ("text", Diffusion(sampler="euler", spacing="trailing", steps=20, guidance=3.0)),
 ]
 
 
 @pytest.mark.parametrize("tower, sampling", WAYS)
 def test_diffusers_opens_what_we_write_and_makes_the_same_picture(
-    tmp_path: Path, tower: str, sampling: Sampling
+    tmp_path: Path, tower: str, sampling: Diffusion
 ) -> None:
     model, prompt = of_our_own(sampling, tower), "A small  red square!"
     folder = interop.save(model, tmp_path / "exported")
@@ -248,7 +247,7 @@ def test_diffusers_opens_what_we_write_and_makes_the_same_picture(
 
 
 @pytest.mark.parametrize("tower, sampling", WAYS)
-def test_what_we_write_comes_back(tmp_path: Path, tower: str, sampling: Sampling) -> None:
+def test_what_we_write_comes_back(tmp_path: Path, tower: str, sampling: Diffusion) -> None:
     model = of_our_own(sampling, tower)
     again = interop.load(interop.save(model, tmp_path / "exported"))
     assert again.spec == model.spec
@@ -310,11 +309,11 @@ def test_a_model_in_bfloat16_makes_nearly_the_same_picture(folder: Path) -> None
     [
         ({"text": None, "prior": {"context": 0}}, "told no text"),
         ({"prior": {"patch": 2}}, "patches of 2 pixels"),
-        ({"prior": {"sampling": Sampling(sampler="ddim", spacing="karras")}}, None),
+        ({"prior": {"sampling": Diffusion(sampler="ddim", spacing="karras")}}, None),
     ],
 )
 def test_what_has_no_counterpart_is_named(tmp_path: Path, change: dict[str, Any], says: str | None) -> None:
-    whole = of_our_own(Sampling())
+    whole = of_our_own(Diffusion())
     prior = replace(whole.config.prior, **change.get("prior", {}))
     model = build(replace(whole.config, **{**change, "prior": prior}), whole.spec)
     if says is None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from genwerk.core.abilities import Conditions, HasLikelihood, Samples
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation.report import judge
@@ -80,7 +81,14 @@ class Rivals(Model, Samples, Conditions):
         self.seen.append(data)
         return data
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Tensor:
         z = self.mean.expand(n, -1)
         return z if condition is None else z + condition[:, None]
 
@@ -106,7 +114,14 @@ class Dice(Model, Samples, HasLikelihood):
     def stages(self, rounds: int) -> Sequence[Stage]:
         return [Stage("throw", rounds, self.turns, lambda data: self.seen.append(data) or data, converged=lambda: True)]
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Tensor:
         u = SeededNoise(n, seed).uniform(*self.spec.shape)
         return (u * self.spec.levels).floor() / (self.spec.levels - 1)
 

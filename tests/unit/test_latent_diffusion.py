@@ -13,11 +13,11 @@ from genwerk.core.model import build
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.ddpm import DDPMConfig
-from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, Told
+from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, LatentDiffusionOptions, Told
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
@@ -32,7 +32,7 @@ SMALL = LatentDiffusionConfig(
     text_rounds=2,
     prior_rounds=3,
 )
-FEW = Sampling(steps=4, guidance=2.0)
+FEW = Diffusion(steps=4, guidance=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,11 @@ def test_the_scale_of_codes_is_measured(trained: LatentDiffusion, splits: Splits
     torch.testing.assert_close(trained.prior.centred.scale, 1 / std, rtol=1e-3, atol=1e-4)
 
 
-def test_a_glance_is_the_best_linear_map_of_a_code(trained: LatentDiffusion, splits: Splits) -> None:
+def test_a_preview_is_the_best_linear_map_of_a_code(trained: LatentDiffusion, splits: Splits) -> None:
     x = splits.train.batch().x
     with torch.no_grad():
         z = trained.encode(x)
-        small = F.interpolate(trained.glance(z), scale_factor=0.5, mode="nearest")
+        small = F.interpolate(trained.previewed(z), scale_factor=0.5, mode="nearest")
     rows, wanted = (a.movedim(1, 3).flatten(0, 2).numpy() for a in (z, F.avg_pool2d(x, 2)))
     expected = LinearRegression().fit(rows, wanted).predict(rows)
     torch.testing.assert_close(
@@ -119,24 +119,28 @@ class _Bare(SeededNoise):
 
 def test_a_picture_is_its_decoded_code_and_guidance_leads_from_the_empty_text(trained: LatentDiffusion) -> None:
     text = words(trained, "a small red ring", "a large blue star")
-    frames = list(trained.denoise(2, text, sampling=FEW, seed=3))
-    z = last(trained.latents(2, text, sampling=FEW, seed=3))
+    frames = list(trained.trace(2, text, FEW, seed=3))
+    z = last(trained.latents(2, text, FEW, seed=3))
     assert len(frames) == 4
     torch.testing.assert_close(frames[-1], trained.decode(z))
+    rough = list(trained.trace(2, text, LatentDiffusionOptions(**vars(FEW), preview=True), seed=3))
+    assert torch.equal(rough[-1], frames[-1])
+    assert not torch.allclose(rough[0], frames[0])
     context, empty = trained.context(text), trained.context(trained._empty()).expand(2, -1, -1)
-    by_hand = last(trained.prior.denoise(2, context, sampling=FEW, negative=empty, seed=3))
+    noise = SeededNoise(2, 3)
+    by_hand = last(trained.prior.walk(noise.normal(*trained.latent_shape), noise, context, FEW, empty))
     assert torch.equal(z, by_hand)
-    away = last(trained.latents(2, text, sampling=FEW, negative=words(trained, "a star"), seed=3))
+    away = last(trained.latents(2, text, replace(FEW, negative="a star"), seed=3))
     assert not torch.equal(away, z)
-    alone = last(trained.latents(1, text[1:], sampling=FEW, seed=Seeds(3, 1)))
+    alone = last(trained.latents(1, text[1:], FEW, seed=Seeds(3, 1)))
     torch.testing.assert_close(alone[0], z[1], rtol=1e-4, atol=1e-5)
-    wide = last(trained.denoise(1, text[:1], sampling=FEW, size=(16, 24), seed=3))
+    wide = trained.sample(1, text[:1], replace(FEW, size="24x16"), seed=3)
     assert wide.shape == (1, 3, 16, 24)
 
 
 def test_the_way_between_texts_begins_and_ends_with_their_pictures(trained: LatentDiffusion) -> None:
     a, b = words(trained, "a small red ring"), words(trained, "a large blue star")
-    way = trained.between(a, b, 3, seed=7)
+    way = trained.interpolate_prompts(a, b, 3, seed=7)
     for picture, text in ((way[0], a), (way[2], b)):
         torch.testing.assert_close(picture, trained.sample(1, text, seed=7)[0], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(way[1], way[0])
@@ -145,7 +149,7 @@ def test_the_way_between_texts_begins_and_ends_with_their_pictures(trained: Late
 
 def test_an_edit_of_nothing_is_the_autoencoders_picture(trained: LatentDiffusion, splits: Splits) -> None:
     batch = splits.test.batch(slice(2))
-    same = trained.edit(batch.x, 0.0, batch.text, sampling=FEW, seed=5)
+    same = trained.sdedit(batch.x, 0.0, batch.text, FEW, seed=5)
     with torch.no_grad():
         drawn = trained.autoencoder.sample_posterior(batch.x, SeededNoise(2, 5))  # type: ignore[union-attr, operator]
         assert torch.equal(same, trained.decode(drawn))
@@ -164,7 +168,7 @@ def test_a_place_of_the_code_is_known_where_all_its_pixels_are(
     monkeypatch.setattr(trained.prior, "fill", spied)
     known = torch.ones(1, 3, 16, 16, dtype=torch.bool)
     known[..., 5, 6] = False
-    found = trained.complete(batch.x, known, 2, batch.text, sampling=FEW, seed=1)
+    found = trained.complete(batch.x, known, 2, batch.text, FEW, seed=1)
     assert torch.equal(found.x[:, 1][known.expand_as(batch.x)], batch.x[known.expand_as(batch.x)])
     unknown = (~seen[0][0, 0]).nonzero().tolist()
     assert unknown == [[2, 3]]
@@ -180,4 +184,4 @@ def test_what_does_not_fit_together_is_said(splits: Splits) -> None:
     with pytest.raises(ValueError, match="give a text with --prompt"):
         model.sample(1)
     with pytest.raises(ValueError, match="take multiples of 2"):
-        list(model.denoise(1, words(model, "a"), sampling=FEW, size=(15, 16)))
+        model.sample(1, words(model, "a"), replace(FEW, size="16x15"))

@@ -50,5 +50,8 @@ def test_an_offset_changes_nothing(name: str) -> None:
         again, plain = (m.decode(m.encode(v)) for m, v in ((far, x + OFFSET), (near, x)))  # type: ignore[operator]
         assert ((again - OFFSET - plain).abs() <= FINENESS).all()
     if {"has-likelihood", "bounds-likelihood"} & abilities(near):
-        a, b = (log_likelihood(m, Dataset(x=v, spec=SPEC), draws=2).nats for m, v in ((near, x), (far, x + OFFSET)))
+        a, b = (
+            log_likelihood(m, Dataset(x=v, spec=SPEC), importance_samples=2).nats
+            for m, v in ((near, x), (far, x + OFFSET))
+        )
         assert a == pytest.approx(b, abs=1e-3)

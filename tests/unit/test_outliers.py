@@ -14,6 +14,7 @@ from torch import Tensor
 from genwerk.core.abilities import BoundsLikelihood, Conditions, HasLikelihood, Samples
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.tasks import Unsupported
@@ -45,16 +46,23 @@ class Noisy(Model, BoundsLikelihood):
     """A bound that lies below by a random amount of the example's own seed."""
 
     def log_prob_bound(
-        self, x: Tensor, draws: int = 1, condition: Tensor | None = None, *, seed: int | None = None
+        self, x: Tensor, importance_samples: int = 1, condition: Tensor | None = None, *, seed: int | None = None
     ) -> Tensor:
-        assert len(x) * draws <= 25_600
-        return x[:, 0] - SeededNoise(len(x), seed).uniform(draws).mean(1)
+        assert len(x) * importance_samples <= 25_600
+        return x[:, 0] - SeededNoise(len(x), seed).uniform(importance_samples).mean(1)
 
 
 class Sampler(Model, Samples):
     """A model that knows no density."""
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Tensor:
         raise AssertionError("not asked for")
 
 
@@ -172,7 +180,7 @@ def test_bounds_are_said_to_be_such_and_belong_to_their_seeds(monkeypatch: pytes
     monkeypatch.setattr("genwerk.core.batching.FULL", 0)
     model, x = Noisy(Config(), SPEC), torch.zeros(700, D)
     reference = Dataset(x=torch.zeros(10, D), spec=SPEC)
-    found = out_of_distribution(model, Batch(x), reference, draws=50, seed=7)
+    found = out_of_distribution(model, Batch(x), reference, importance_samples=50, seed=7)
     assert not found.exact
     own = [SeededNoise(1, Seeds(7, i)).uniform(50).mean() for i in (0, 511, 512, 699)]
     torch.testing.assert_close(-found.log_prob[[0, 511, 512, 699]], torch.stack(own).double())
@@ -180,14 +188,14 @@ def test_bounds_are_said_to_be_such_and_belong_to_their_seeds(monkeypatch: pytes
 
 def test_mistakes_are_one_sentence() -> None:
     model, some = Normal(Config(), SPEC), gaussian(3)
-    with pytest.raises(Unsupported, match="scoring outliers needs a model with the ability has-likelihood"):
+    with pytest.raises(Unsupported, match="scoring outliers needs a model with an exact likelihood"):
         out_of_distribution(Sampler(Config(), SPEC), some.batch(), some)
     with pytest.raises(ValueError, match="no held-out examples"):
         out_of_distribution(model, some.batch(), some.select(torch.arange(0)))
     with pytest.raises(ValueError, match="no examples to score"):
         out_of_distribution(model, some.batch(slice(0)), some)
-    with pytest.raises(ValueError, match="0 draws"):
-        out_of_distribution(model, some.batch(), some, draws=0)
+    with pytest.raises(ValueError, match="0 importance samples"):
+        out_of_distribution(model, some.batch(), some, importance_samples=0)
     lost = Batch(torch.full((1, D), torch.nan))
     with pytest.raises(ValueError, match="example 0 has no log-likelihood"):
         out_of_distribution(model, lost, some)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from genwerk.core.model import build
+from genwerk.core.options import Tempered
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.flow import FlowModel
@@ -232,10 +233,10 @@ def test_normalisation_is_fitted_once_and_never_again(tmp_path: Path) -> None:
 def test_at_temperature_0_all_samples_are_one() -> None:
     torch.manual_seed(0)
     model = perturbed(RealNVP(SMALL, TABLE))
-    x = model.tempered(4, 0.0, seed=1)
+    x = model.sample(4, options=Tempered(temperature=0.0), seed=1)
     assert torch.equal(x, x[:1].expand(4, -1))
-    assert torch.equal(model.tempered(4, 1.0, seed=1), model.sample(4, seed=1))
-    spread = [float(model.tempered(200, t, seed=0).std(0).mean()) for t in (0.3, 0.7, 1.0)]
+    assert torch.equal(model.sample(4, options=Tempered(temperature=1.0), seed=1), model.sample(4, seed=1))
+    spread = [float(model.sample(200, options=Tempered(temperature=t), seed=0).std(0).mean()) for t in (0.3, 0.7, 1.0)]
     assert spread == sorted(spread)
 
 

@@ -13,6 +13,7 @@ from genwerk import tasks
 from genwerk.core.abilities import Completes, Conditions, Decodes, Encodes, HasLikelihood, ImportanceWeighted, Samples
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.modalities.pictures import grid
@@ -39,12 +40,21 @@ class Doubling(Model, Encodes, Decodes):
 class Linear(Model, ImportanceWeighted, Samples):
     """x | z ~ N(z, 1), z ~ N(0, 1) in one dimension; q(z | x) = N(x / 2, 1), so that log p(x) is known exactly."""
 
-    def log_weights(self, x: Tensor, draws: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
-        eps = SeededNoise(len(x), seed).normal(draws).double()
+    def log_weights(
+        self, x: Tensor, importance_samples: int, condition: Tensor | None = None, *, seed: int | None = None
+    ) -> Tensor:
+        eps = SeededNoise(len(x), seed).normal(importance_samples).double()
         z = x / 2 + eps
         return -0.5 * (log(2 * torch.pi) + (x - z) ** 2 + z**2 - eps**2)
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Tensor:
         noise = SeededNoise(n, seed)
         return noise.normal(1) + noise.normal(1)
 
@@ -59,13 +69,20 @@ class Uniform(Model, HasLikelihood):
 class Labelled(Model, Samples, Conditions):
     condition = "label"
 
-    def sample(self, n: int, condition: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        options: SamplingOptions | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Tensor:
         assert condition is not None
         return condition.float()[:, None].expand(n, 3) + 0.1 * SeededNoise(n, seed).normal(3)
 
 
 class Half(Model, Completes):
-    def complete(self, x: Tensor, known: Tensor, k: int = 1, *, seed: int | None = None) -> Tensor:
+    def complete(self, x: Tensor, known: Tensor, k: int = 1, *_: object, seed: int | None = None) -> Tensor:
         return torch.where(known, x, 0.5).unsqueeze(1).repeat(1, k, 1)
 
 
@@ -108,7 +125,7 @@ def test_importance_sampling_finds_the_known_likelihood() -> None:
     model = Linear(Config(), DataSpec(kind="table", shape=(1,)))
     data = Dataset(x=torch.linspace(-3, 3, 200, dtype=torch.float64)[:, None], spec=model.spec)
     truth = torch.distributions.Normal(0.0, sqrt(2.0)).log_prob(data.x).mean().item()
-    few, many = (tasks.log_likelihood(model, data, draws=k) for k in (1, 4000))
+    few, many = (tasks.log_likelihood(model, data, importance_samples=k) for k in (1, 4000))
     assert few.nats < many.nats
     assert many.nats == pytest.approx(truth, abs=5e-3)
     assert many.exact is False
@@ -169,11 +186,11 @@ def test_samples_take_classes_in_turn_and_do_not_depend_on_the_batch() -> None:
 def test_the_plane_is_that_of_greatest_variance() -> None:
     g = torch.Generator().manual_seed(0)
     z = torch.randn(500, 5, generator=g) * torch.tensor([0.1, 5.0, 0.1, 2.0, 0.1])
-    flat = tasks.plane(z)
+    flat = tasks.pca_2d(z)
     assert flat.shape == (500, 2)
     torch.testing.assert_close(flat.var(0), torch.tensor([25.0, 4.0]), rtol=0.2, atol=0.0)
-    assert torch.equal(tasks.plane(z[:, :2]), z[:, :2])
-    assert torch.equal(tasks.plane(z[:1]), torch.zeros(1, 2)), "one example has no spread"
+    assert torch.equal(tasks.pca_2d(z[:, :2]), z[:, :2])
+    assert torch.equal(tasks.pca_2d(z[:1]), torch.zeros(1, 2)), "one example has no spread"
 
 
 def test_a_grid_places_every_image() -> None:
@@ -187,10 +204,10 @@ def test_a_grid_places_every_image() -> None:
 def test_what_is_missing_is_named_with_who_has_it() -> None:
     with pytest.raises(
         tasks.Unsupported,
-        match=r"sample needs a model with the ability samples, which Doubling lacks; these have it: .*VAE",
+        match=r"sample needs a model with a way to sample, which Doubling lacks; these have it: .*VAE",
     ):
         tasks.sample(Doubling(TABLE), 1)
-    with pytest.raises(tasks.Unsupported, match="completes"):
+    with pytest.raises(tasks.Unsupported, match="complete needs a model with a way to fill in what is missing"):
         tasks.complete(Doubling(TABLE), Batch(torch.zeros(1, 3)), torch.ones(3, dtype=torch.bool))
 
 

@@ -14,6 +14,7 @@ from torch.distributions import MultivariateNormal
 from genwerk import tasks
 from genwerk.core.abilities import abilities
 from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.options import Observation
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families import vae as family
@@ -125,7 +126,7 @@ def test_objective_is_the_bound_with_its_parts() -> None:
 
 
 def test_gradient_of_many_draws_is_weighted_by_normalised_weights() -> None:
-    model = VAE(replace(SMALL, draws=6), DIGIT).double()
+    model = VAE(replace(SMALL, importance_samples=6), DIGIT).double()
     batch, u = batch_of(DIGIT, 4, torch.float64)
     eps = torch.randn(4, 6, 3, dtype=torch.float64)
     loss, metrics = model.objective(batch, u, eps)
@@ -311,13 +312,13 @@ def test_recipes_fit_themselves_to_the_data(name: str, spec: DataSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"likelihood": "gaussian"}, {"likelihood": "logistic", "network": "conv"}, {"draws": 3}]
+    "change", [{"likelihood": "gaussian"}, {"likelihood": "logistic", "network": "conv"}, {"importance_samples": 3}]
 )
 def test_micro_batches_give_the_gradient_of_the_whole(change: dict[str, Any]) -> None:
     config = replace(SMALL, **{"network": "mlp", **change})
     model = VAE(config, DIGIT).double().eval()  # batch normalisation couples examples while training
     batch, u = batch_of(DIGIT, 6, torch.float64)
-    eps = torch.randn(6, config.draws, 3, dtype=torch.float64)
+    eps = torch.randn(6, config.importance_samples, 3, dtype=torch.float64)
     whole = torch.autograd.grad(model.objective(batch, u, eps)[0], list(model.parameters()))
     parts = [model.objective(batch[r], u[r], eps[r])[0] for r in (slice(0, 2), slice(2, 6))]
     cut = torch.autograd.grad(parts[0] / 3 + 2 * parts[1] / 3, list(model.parameters()))
@@ -342,8 +343,12 @@ def test_settings_that_cannot_work_say_so() -> None:
         VAE(SMALL, TABLE)
     with pytest.raises(ValueError, match="steps is 0"):
         replace(IAF, steps=0)
-    for wrong in ({"draws": 0}, {"draws": 5, "beta": 2.0}, {"draws": 5, "mmd": 1.0}):
-        with pytest.raises(ValueError, match="draws is"):
+    for wrong in (
+        {"importance_samples": 0},
+        {"importance_samples": 5, "beta": 2.0},
+        {"importance_samples": 5, "mmd": 1.0},
+    ):
+        with pytest.raises(ValueError, match="importance_samples is"):
             VAEConfig(**wrong)
 
 
@@ -353,7 +358,7 @@ def test_rows_of_a_table_are_draws_and_their_mean_is_an_option(sigma: Sigma) -> 
     spec = DataSpec(kind="table", shape=(3,))
     model = VAE(VAEConfig(widths=(8,), latent=2, likelihood="gaussian", sigma=sigma), spec).eval()
     model.standardise.fit(torch.randn(500, 3, dtype=torch.float64) * torch.tensor([1e-3, 1.0, 1e3]) + 7)
-    drawn, mean = model.sample(6_000, seed=0), model.observed(6_000, "mean", seed=0)
+    drawn, mean = model.sample(6_000, seed=0), model.sample(6_000, options=Observation(observation="mean"), seed=0)
     assert torch.equal(mean, model.decode(model.prior(6_000, seed=0)))
     noise = (drawn - mean) / model.standardise.std
     with torch.no_grad():
@@ -363,14 +368,14 @@ def test_rows_of_a_table_are_draws_and_their_mean_is_an_option(sigma: Sigma) -> 
     assert not noise[:, 0].equal(noise[:, 1])
     torch.testing.assert_close(model.sample(1, seed=Seeds(0, 11)), drawn[11:12])
     torch.testing.assert_close(tasks.sample(model, 5, seed=0).x, drawn[:5])
-    torch.testing.assert_close(tasks.sample(model, 5, seed=0, observation="mean").x, mean[:5])
+    torch.testing.assert_close(tasks.sample(model, 5, seed=0, options={"observation": "mean"}).x, mean[:5])
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "logistic", "gaussian"])
 def test_pictures_are_means_and_draws_an_option(likelihood: LikelihoodName) -> None:
     model = VAE(replace(SMALL, likelihood=likelihood), DIGIT).eval()
-    mean, drawn = model.sample(2_000, seed=0), model.observed(2_000, "draw", seed=0)
-    assert torch.equal(mean, model.observed(2_000, "mean", seed=0))
+    mean, drawn = model.sample(2_000, seed=0), model.sample(2_000, options=Observation(observation="draw"), seed=0)
+    assert torch.equal(mean, model.sample(2_000, options=Observation(observation="mean"), seed=0))
     assert drawn.min() >= 0
     assert drawn.max() <= 1
     if likelihood != "gaussian":

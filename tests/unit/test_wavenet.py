@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.model import build
-from genwerk.core.options import Decoding
+from genwerk.core.options import Streamed
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.wavenet import WaveNet, WaveNetConfig
 from genwerk.nn.autoregressive.network import dependence
@@ -160,11 +160,15 @@ def test_parts_of_a_sound_tell_its_likelihood() -> None:
     assert {wavenet(crop=45).crop(step) for step in range(9)} == {(0, 45), (15, 60)}
 
 
+def lasting(samples: int) -> Streamed:
+    return Streamed(seconds=samples / SPEC.sample_rate)
+
+
 @pytest.mark.parametrize("conditional", [False, True])
 def test_blocks_are_one_long_sound_and_so_is_what_follows_an_interruption(conditional: bool, tmp_path: Path) -> None:
     model, condition = wavenet(conditional), torch.tensor([2, 0]) if conditional else None
     for c in [None, condition][: 1 + conditional]:  # a label drawn, and a label told
-        whole = model.sample(2, c, seed=5, length=150)
+        whole = model.sample(2, c, options=lasting(150), seed=5)
         assert whole.shape == (2, 1, 150)
         stream = model.stream(2, c, seed=5, block=50)
         assert isinstance(stream, Stream)
@@ -179,7 +183,7 @@ def test_blocks_are_one_long_sound_and_so_is_what_follows_an_interruption(condit
 
 def test_a_sound_of_the_data_s_length_is_the_beginning_of_a_longer_one() -> None:
     model = wavenet()
-    assert torch.equal(model.sample(2, seed=1), model.sample(2, seed=1, length=90)[..., :60])
+    assert torch.equal(model.sample(2, seed=1), model.sample(2, options=lasting(90), seed=1)[..., :60])
 
 
 def test_a_prompt_is_gone_on_from() -> None:
@@ -191,12 +195,12 @@ def test_a_prompt_is_gone_on_from() -> None:
     recent = model.stream(3, seed=2, prompt=prompt[..., -FIELD:]).read(20)
     assert torch.equal(sound[..., 40:], recent), "only the last field of a prompt counts"
     assert not torch.equal(sound[..., 40:], model.sample(3, seed=2)[..., :20])
-    assert torch.equal(model.sample(1, prompt=prompt, length=40), prompt)
+    assert torch.equal(model.sample(1, options=lasting(40), prompt=prompt), prompt)
 
 
 def test_the_likeliest_sound_does_not_depend_on_the_seed() -> None:
     model = wavenet()
-    one, other = (model.sample(1, seed=s, decoding=Decoding(temperature=0)) for s in (0, 9))
+    one, other = (model.sample(1, seed=s, options=Streamed(temperature=0)) for s in (0, 9))
     assert torch.equal(one, other)
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genwerk.core.options import PLAIN, Decoding
+from genwerk.core.options import AS_LEARNED, Symbolwise
 
 
 class Cache:
@@ -122,24 +122,30 @@ class AutoregressiveNetwork(nn.Module, ABC):
 
 
 def emit(
-    network: AutoregressiveNetwork, cache: Cache, u: Tensor, decoding: Decoding = PLAIN, given: Tensor | None = None
+    network: AutoregressiveNetwork,
+    cache: Cache,
+    u: Tensor,
+    options: Symbolwise = AS_LEARNED,
+    given: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The next symbol of each sequence, and its log-probability under the model (whatever the decoding), each (n,).
+    """The next symbol of each sequence, and its log-probability under the model (whatever the options), each (n,).
 
     ``given``, int64 with shape (n,), holds symbols that are known, and -1 where one is to be drawn.
     """
     logits = network.logits(cache)
-    symbol = decoding.draw(logits, u)
+    symbol = options.draw(logits, u)
     if given is not None:
         symbol = torch.where(given < 0, symbol, given)
     network.push(cache, symbol)
     return symbol, -F.cross_entropy(logits.float(), symbol, reduction="none")
 
 
-def generate(network: AutoregressiveNetwork, cache: Cache, u: Tensor, decoding: Decoding = PLAIN) -> Iterator[Tensor]:
+def generate(
+    network: AutoregressiveNetwork, cache: Cache, u: Tensor, options: Symbolwise = AS_LEARNED
+) -> Iterator[Tensor]:
     """The symbols that follow ``cache``, one at a time with shape (n,), a column of ``u`` (n, steps) for each."""
     for column in u.unbind(1):
-        symbol = decoding.draw(network.logits(cache), column)
+        symbol = options.draw(network.logits(cache), column)
         network.push(cache, symbol)
         yield symbol
 
@@ -169,7 +175,7 @@ def fill(
     given: Tensor,
     k: int,
     u: Callable[[int, int], Tensor],
-    decoding: Decoding = PLAIN,
+    options: Symbolwise = AS_LEARNED,
     particles: int = 32,
     condition: Tensor | None = None,
 ) -> Filled:
@@ -201,7 +207,7 @@ def fill(
     log_prob = torch.zeros(n, size, device=given.device)
     log_w, ess = torch.zeros_like(log_prob), torch.full((n,), float(size), device=given.device)
     for t in range(start, length):
-        symbol, log_p = emit(network, cache, draws[:, :, t].flatten(), decoding, sequence[:, t])
+        symbol, log_p = emit(network, cache, draws[:, :, t].flatten(), options, sequence[:, t])
         sequence[:, t] = symbol
         counted = log_p.view(n, size) * (t >= first)[:, None]
         log_prob += counted

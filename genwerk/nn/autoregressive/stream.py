@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genwerk.core.options import PLAIN, Decoding
+from genwerk.core.options import AS_LEARNED, Symbolwise
 from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Cache, generate
 from genwerk.nn.autoregressive.tokeniser import Tokeniser
 
@@ -32,12 +32,12 @@ class Stream(Iterator[Tensor]):
         label: Tensor | None = None,
         *,
         block: int,
-        decoding: Decoding = PLAIN,
+        options: Symbolwise = AS_LEARNED,
     ) -> None:
         if block < 1:
             raise ValueError(f"the block is {block} samples; it must be 1 or more")
         self.network, self.symbols, self.memory, self.label = network, symbols, memory, label
-        self.generators, self.block, self.decoding = generators, block, decoding
+        self.generators, self.block, self.options = generators, block, options
 
     def __next__(self) -> Tensor:
         return self.read(self.block)
@@ -47,7 +47,7 @@ class Stream(Iterator[Tensor]):
         """What follows, ``samples`` symbols of each sequence, in the units of the data."""
         u = uniform(self.generators, samples).to(next(iter(self.memory.tensors.values())).device)
         symbols = torch.empty(u.shape, dtype=torch.int64, device=u.device)
-        for t, symbol in enumerate(generate(self.network, self.memory, u, self.decoding)):
+        for t, symbol in enumerate(generate(self.network, self.memory, u, self.options)):
             symbols[:, t] = symbol
         return self.symbols.decode(symbols)
 

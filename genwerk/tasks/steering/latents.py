@@ -16,7 +16,7 @@ from torch import Tensor
 from genwerk.core.abilities import Conditions, HasLatentPrior, Styles, abilities
 from genwerk.core.model import Model
 from genwerk.core.noise import Seed, Seeds
-from genwerk.tasks import LatentPath, in_batches, require, way
+from genwerk.tasks import LatentPath, in_batches, interpolate_latents, require
 
 Space = Literal["z", "w", "w+"]
 
@@ -127,4 +127,5 @@ def interpolate(
     if space != "z" and path == "sphere":
         raise ValueError(f"styles have no sphere to keep to: in {space} the path is a line")
     with steady(model):
-        return way(decoder(model, space), start, end, steps, path or ("sphere" if space == "z" else "line"), condition)
+        usual: LatentPath = "sphere" if space == "z" else "line"
+        return interpolate_latents(decoder(model, space), start, end, steps, path or usual, condition)
