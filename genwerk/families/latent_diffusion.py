@@ -185,6 +185,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         """Of the codes and of the finished picture; what the networks take is bounded at every call of them."""
         return self.prior.row_cost + 12 * self.spec.dims
 
+    @torch.no_grad()
     def sample(
         self,
         n: int,
