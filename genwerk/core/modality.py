@@ -101,6 +101,10 @@ class Modality(ABC):
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` examples at random as a data set stores them, neighbouring values alike: for tests."""
 
+    def read_as(self) -> dict[str, Any]:
+        """Fields of a :class:`DataConfig` by which another source is read as data of this spec."""
+        return {}
+
     # --- networks -----------------------------------------------------------------------------------------------------
 
     @abstractmethod

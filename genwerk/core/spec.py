@@ -17,10 +17,6 @@ Prior = Literal["train", "even"]
 """Probability of the classes beforehand: as often as in the training data, or all the same."""
 
 
-FULL_SCALE = 32_767
-"""The stored sample of 16 bits that stands for a sound's greatest value, 1."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
     """Shape, range and meaning of one example, fixed when a source is opened and stored with every run.

@@ -281,18 +281,8 @@ def _captions(data: Dataset) -> Hashes | int:
 
 def like(settings: DataConfig, spec: DataSpec) -> DataConfig:
     """``settings`` by which another source is read as examples of ``spec``, all but its palette."""
-    height, width = spec.shape[1:] if spec.modality.has_pixels else (None, None)
-    return replace(
-        settings,
-        size=height if height == width else None,
-        colour="auto" if not spec.modality.has_pixels else "grey" if spec.shape[0] == 1 else "rgb",
-        palette=None,
-        tolerance=0,
-        rate=spec.sample_rate or None,
-        seconds=spec.shape[-1] / spec.sample_rate if spec.sample_rate else None,
-        test="",
-        limit=None,
-    )
+    read = {"size": None, "colour": "auto", "rate": None, "seconds": None} | spec.modality.read_as()
+    return replace(settings, palette=None, tolerance=0, test="", limit=None, **read)
 
 
 def tested_on(found: Found, other: Found, name: str) -> Found:

@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genwerk.core.errors import BadInput
-from genwerk.core.spec import FULL_SCALE, DataSpec
+from genwerk.core.spec import DataSpec
 from genwerk.data import cache
 from genwerk.data.dataset import DataConfig, Skipped
 from genwerk.data.images import Listing, by_part, described, origins, usable_parts
 from genwerk.data.images import Picture as File
 from genwerk.data.parts import Found
 from genwerk.data.reading import Unusable, decoding
+from genwerk.modalities.pictures import FULL_SCALE
 
 if TYPE_CHECKING:
     from soundfile import SoundFile

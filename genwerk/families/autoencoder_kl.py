@@ -103,6 +103,7 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
             raise ValueError(
                 f"an AutoencoderKL takes differences of pixels, so it takes images of intensities, not {spec}"
             )
+        self.units = spec.modality.units()
         channels, height, width = spec.shape
         self.network = Network(
             channels=channels,
@@ -160,14 +161,14 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
 
         ``x`` has values in [0, 1], ``eps`` is standard normal with shape (n, *latent_shape).
         """
-        y = inward(x)
+        y = self.units(x)
         rebuilt, kl = self._rebuild(y, eps)
         nll = self.scale(self._error(y, rebuilt))
         return nll + self.config.kl * kl, self._figures(y, rebuilt, nll, kl)
 
     def autoencoder_loss(self, x: Tensor, eps: Tensor, weight: Tensor) -> Loss:
         """The same, with likeness in D's features among the errors, and less ``weight`` times the score of x'."""
-        y = inward(x)
+        y = self.units(x)
         rebuilt, kl = self._rebuild(y, eps)
         nll, game, likeness = self._terms(y, rebuilt)
         figures = {"likeness": likeness, "game": game, "weight of the game": weight}
@@ -175,13 +176,13 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
 
     def discriminator_loss(self, x: Tensor, eps: Tensor) -> Loss:
         """The hinge loss of the patches of x and of x' (VQGAN's equation 5 has the logarithm in its place)."""
-        y = inward(x)
+        y = self.units(x)
         real, fake = (self._judge(image)[0] for image in (y, self._rebuild(y, eps)[0]))
         return Hinge().discriminator(real, fake), accuracy(Hinge(), real, fake)
 
     def pulls(self, x: Tensor, eps: Tensor) -> Loss:
         """Gradients by the weights of the decoder's last layer: of -log p(x | z), and of the game."""
-        y, last = inward(x), self.network.decoder.conv_out.weight
+        y, last = self.units(x), self.network.decoder.conv_out.weight
         with torch.enable_grad():
             nll, game, _ = self._terms(y, self._rebuild(y, eps)[0])
             nll_pull, game_pull = (torch.autograd.grad(term, last, retain_graph=True)[0] for term in (nll, game))
@@ -194,11 +195,11 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
         return self.posterior(x)[0]
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return (self.network.decode(z).clamp(-1, 1) + 1) / 2
+        return self.units.inverse(self.network.decode(z))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each with shape (n, *latent_shape)."""
-        both = bounded(lambda x: torch.cat(self.network.encode(inward(x)), 1), x)
+        both = bounded(lambda x: torch.cat(self.network.encode(self.units(x)), 1), x)
         mean, log_var = both.chunk(2, 1)
         return mean, log_var
 
@@ -261,11 +262,6 @@ class Scale(nn.Module):
     def forward(self, error: Tensor) -> Tensor:
         """Summed over the values of an example, averaged over examples; a scalar."""
         return (error * (-self.log_scale).exp() + self.log_scale).flatten(1).sum(1).mean()
-
-
-def inward(x: Tensor) -> Tensor:
-    """Images in [0, 1], as data are, in the network's [-1, 1]."""
-    return 2 * x - 1
 
 
 def drawn(mean: Tensor, log_var: Tensor, eps: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
         x = noised(y, eps, alpha, sigma)
         output = self.network(x, t, *self.led(condition))
         found = estimate(self.config.prediction, output, x, alpha, sigma)
-        return clamped(found, x, alpha, sigma).x0 if self.spec.modality.range else found.x0
+        return clamped(found, x, alpha, sigma).x0 if self.centred.columns.range else found.x0
 
     def _first_term(self, y: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """log p(x_0 | x_1) with shape (n,): of the stored levels (equation 13), or the density of what has none."""

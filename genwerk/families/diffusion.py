@@ -190,7 +190,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
 
         def predict(x: Tensor, level: Level) -> Estimate:
             found = self.estimate(output(x, level), x, level)
-            return clamped(found, x, level.alpha, level.sigma) if self.spec.modality.range else found
+            return clamped(found, x, level.alpha, level.sigma) if self.centred.columns.range else found
 
         return predict
 

@@ -12,8 +12,18 @@ from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.core.modality import Modality
-from genwerk.core.spec import FULL_SCALE, Batch
-from genwerk.modalities.pictures import SOUNDS, ending, in_turn, named, sheet, waves, write_image, write_sound
+from genwerk.core.spec import Batch
+from genwerk.modalities.pictures import (
+    FULL_SCALE,
+    SOUNDS,
+    ending,
+    in_turn,
+    named,
+    sheet,
+    waves,
+    write_image,
+    write_sound,
+)
 from genwerk.nn.autoregressive.tokeniser import Binarise, MuLaw, Tokeniser
 from genwerk.nn.flows.preprocessing import Preprocessing, Sounds, Squash
 from genwerk.nn.units import NetworkUnits, SoundUnits
@@ -43,6 +53,10 @@ class Audio(Modality, kind="audio"):
     def to_stored(self, x: Tensor) -> Tensor:
         return x.clamp(-1, 1).mul(FULL_SCALE).round().to(torch.int16)
 
+    def read_as(self) -> dict[str, Any]:
+        rate = self.spec.sample_rate
+        return {"rate": rate, "seconds": self.spec.shape[-1] / rate} if rate else {}
+
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, *self.spec.shape, generator=generator).cumsum(-1)
         return noise / noise.abs().amax()
@@ -71,12 +85,13 @@ class Audio(Modality, kind="audio"):
             start, stop = SPANS[known]
             return slice(round(start * length), round(stop * length))
         if not (seconds := re.fullmatch(r"(\d*\.?\d+)s", known)):
-            raise BadInput(f"--known is {known!r}; expected {', '.join(SPANS)}, or the first seconds, such as 0.25s")
+            raise BadInput(
+                f"there is no part {known!r} of a sound; expected {', '.join(SPANS)}, or its first seconds, as in 0.25s"
+            )
         stop = round(float(seconds[1]) * rate)
         if not 0 < stop < length:
             raise BadInput(
-                f"--known {known} is {stop:,} samples of {length:,} ({length / rate:.3g} s); some must be known and "
-                "some not"
+                f"{known} is {stop:,} samples of {length:,} ({length / rate:.3g} s); some must be known and some not"
             )
         return slice(stop)
 

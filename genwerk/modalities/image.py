@@ -53,6 +53,10 @@ class Image(Modality, kind="image"):
     def to_stored(self, x: Tensor) -> Tensor:
         return (x * (self.spec.levels - 1)).round().to(torch.uint8)
 
+    def read_as(self) -> dict[str, Any]:
+        channels, height, width = self.spec.shape
+        return {"size": height if height == width else None, "colour": "grey" if channels == 1 else "rgb"}
+
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, *self.spec.shape, generator=generator).cumsum(-1)
         level = noise.sub(noise.amin()).div(noise.amax() - noise.amin()).mul(self.spec.levels - 1)
@@ -81,7 +85,7 @@ class Image(Modality, kind="image"):
         if Path(known).is_file():
             return (read(Path(known)) > 0.5).unsqueeze(0)
         if known not in HALVES:
-            raise BadInput(f"--known is {known!r}; expected {', '.join(HALVES)} or a mask image")
+            raise BadInput(f"there is no part {known!r} of an image; expected {', '.join(HALVES)} or a mask image")
         mask = torch.zeros(1, *self.spec.shape, dtype=torch.bool)
         rows, columns = (
             slice(round(start * size), round(stop * size))

@@ -18,8 +18,10 @@ from torch.nn.functional import adaptive_max_pool1d
 
 from genwerk.core.files import write_atomically, writing
 from genwerk.core.printable import printable
-from genwerk.core.spec import FULL_SCALE, Batch, DataSpec
+from genwerk.core.spec import Batch, DataSpec
 
+FULL_SCALE = 32_767
+"""The stored sample of 16 bits that stands for a sound's greatest value, 1."""
 SOUNDS = (".wav", ".flac")
 """Ends of the names of sound files that can be written."""
 IMAGES = (".png", ".jpg", ".jpeg")

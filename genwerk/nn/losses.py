@@ -41,7 +41,7 @@ class Likelihood(nn.Module, ABC):
         super().__init__()
         if not spec.modality.numeric:
             raise ValueError("these likelihoods are of numbers, not of text; choose a family made for text")
-        self.spec = spec
+        self.spec, self.range = spec, spec.modality.units(centred=False).range
         self.parameters_shape = (parameters_per_value * spec.shape[0], *spec.shape[1:])
         """Shape of the decoder's output for one example."""
 
@@ -65,7 +65,7 @@ class Likelihood(nn.Module, ABC):
         return by_value.flatten(-len(self.spec.shape)).sum(-1)
 
     def _in_range(self, x: Tensor) -> Tensor:
-        return self.spec.modality.clamp(x)
+        return x if self.range is None else x.clamp(*self.range)
 
 
 class Bernoulli(Likelihood):

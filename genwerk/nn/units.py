@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 class NetworkUnits(nn.Module):
     """y of x and x of y: here the same, in the subclasses what each kind of data takes."""
 
+    range: tuple[float, float] | None = None
+    """Least and greatest y of data; None where there is no bound."""
+
     def fit(self, x: Tensor) -> None:
         """Take what is needed from all training examples as they are stored."""
 
@@ -37,6 +40,10 @@ class NetworkUnits(nn.Module):
         """A network's raw output brought into the range that y has, where there is one."""
         return raw
 
+    def clamp(self, y: Tensor) -> Tensor:
+        """``y`` cut off where its range ends."""
+        return y if self.range is None else y.clamp(*self.range)
+
     def log_det(self) -> Tensor | float:
         """log |dy/dx|, the same for every example: log p(x) = log p(y) + log_det."""
         return 0.0
@@ -45,12 +52,16 @@ class NetworkUnits(nn.Module):
 class PixelUnits(NetworkUnits):
     """Pixels in [0, 1], as they are; an output is their logit."""
 
+    range = (0.0, 1.0)
+
     def squash(self, raw: Tensor) -> Tensor:
         return raw.sigmoid()
 
 
 class CentredPixels(NetworkUnits):
     """Pixels from [0, 1] to [-1, 1]; ``dims`` of them are in an example."""
+
+    range = (-1.0, 1.0)
 
     def __init__(self, dims: int) -> None:
         super().__init__()
@@ -60,7 +71,7 @@ class CentredPixels(NetworkUnits):
         return 2 * x - 1
 
     def inverse(self, y: Tensor) -> Tensor:
-        return (y.clamp(-1, 1) + 1) / 2
+        return (self.clamp(y) + 1) / 2
 
     def squash(self, raw: Tensor) -> Tensor:
         return raw.tanh()
@@ -72,8 +83,10 @@ class CentredPixels(NetworkUnits):
 class SoundUnits(NetworkUnits):
     """Sound as it is, in [-1, 1]."""
 
+    range = (-1.0, 1.0)
+
     def inverse(self, y: Tensor) -> Tensor:
-        return y.clamp(-1, 1)
+        return self.clamp(y)
 
     def squash(self, raw: Tensor) -> Tensor:
         return raw.tanh()

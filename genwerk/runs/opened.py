@@ -187,7 +187,7 @@ class OpenRun:
             raise ValueError(f"asked for {n} examples; ask for 1 or more")
         if source in PARTS:
             part = self.splits.part(source)
-        elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.modality.has_levels:
+        elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.modality.has_pixels:
             batch = Batch(self._image(Path(source), exact).unsqueeze(0))
             return self._placed(self._painted(batch, source), label)
         else:
