@@ -23,11 +23,12 @@ from genwerk.data import phases
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.vae import VAEConfig
 from genwerk.modalities.pictures import grid, write_image
+from genwerk.nn.coder import MLPCoder
 
 WIDTHS, CODE = (256, 64), 2
 CONFIGS: dict[str, Config] = {
-    "autoencoder": AutoencoderConfig(widths=WIDTHS, activation="relu", latent=CODE, loss="cross-entropy"),
-    "vae": VAEConfig(widths=WIDTHS, activation="relu", latent=CODE),
+    "autoencoder": AutoencoderConfig(network=MLPCoder(widths=WIDTHS), latent=CODE, loss="cross-entropy"),
+    "vae": VAEConfig(network=MLPCoder(widths=WIDTHS), latent=CODE),
 }
 
 

@@ -27,6 +27,8 @@ from genwerk.families.vae import VAEConfig
 from genwerk.families.vaegan import VAEGANConfig
 from genwerk.modalities.pictures import grid, write_image
 from genwerk.nn.adversarial.dcgan import DCGANConfig, channels, stages
+from genwerk.nn.coder import ConvCoder
+from genwerk.nn.losses import BernoulliConfig, LogisticConfig
 from genwerk.recipes import recipe
 
 SHOWN = 12
@@ -39,10 +41,9 @@ def settings(spec: DataSpec, latent: int, rounds: int, seed: int) -> dict[str, t
     assert isinstance(config, VAEGANConfig)
     assert isinstance(config.network, DCGANConfig)
     vae = VAEConfig(
-        network="conv",
-        widths=tuple(channels(config.network.width, stages(spec.shape))),
+        network=ConvCoder(widths=tuple(channels(config.network.width, stages(spec.shape)))),
         latent=latent,
-        likelihood="bernoulli" if spec.shape[0] == 1 else "logistic",
+        likelihood=BernoulliConfig() if spec.shape[0] == 1 else LogisticConfig(),
     )
     train = replace(gan.train, rounds=rounds, seed=seed, sample_every=0, evaluate_every=0, save_every=0)
     alone = replace(train, optim={"model": OptimConfig(lr=1e-3, schedule="cosine")}, ema={})

@@ -12,7 +12,7 @@ column. A plain autoencoder has no distribution over its codes and does not samp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor
@@ -21,8 +21,7 @@ from torch.nn import functional as F
 from genwerk.core.abilities import Decodes, Encodes
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import DataSpec
-from genwerk.nn.coder import Network, coders
-from genwerk.nn.mlp import Activation
+from genwerk.nn.coder import Coder, MLPCoder
 
 Corruption = Literal["none", "masking", "gaussian"]
 
@@ -31,12 +30,8 @@ Corruption = Literal["none", "masking", "gaussian"]
 class AutoencoderConfig(Config):
     """Settings of an autoencoder."""
 
-    network: Network = "mlp"
-    """Fully connected (mlp) or convolutional (conv) encoder and decoder."""
-    widths: tuple[int, ...] = (128, 64, 12)
-    """Units (mlp) or channels (conv) of the layers from the data to the code; the decoder mirrors them."""
-    activation: Activation = "tanh"
-    """Function between layers."""
+    network: Coder = field(default_factory=lambda: MLPCoder(widths=(128, 64, 12), activation="tanh"))
+    """Layers of the encoder and of the decoder."""
     latent: int = 3
     """Number of dimensions of the code."""
     loss: Literal["squared", "cross-entropy"] = "squared"
@@ -78,15 +73,7 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
             raise ValueError(f"the cross-entropy of this {spec.kind} is not defined; take --model.loss squared")
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units(centred=False)
-        self.encoder, self.decoder = coders(
-            config.network,
-            shape=spec.shape,
-            features=config.latent,
-            latent=config.latent,
-            output=spec.shape,
-            widths=config.widths,
-            activation=config.activation,
-        )
+        self.encoder, self.decoder = config.network.build(spec.shape, config.latent, config.latent, spec.shape)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         z: Tensor = self.encoder(self.standardise(x))

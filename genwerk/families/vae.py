@@ -16,7 +16,7 @@ a bound on s, which begins as the identity; the published sigmoid(s) z + (1 - si
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 from typing import Literal
 
@@ -31,23 +31,23 @@ from genwerk.core.abilities import (
     ImportanceWeighted,
     Samples,
 )
+from genwerk.core.component import Component
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.options import Observation, SamplingOptions
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.nn.coder import Network, coders
+from genwerk.nn.coder import Coder, MLPCoder
 from genwerk.nn.flows.autoregressive import Autoregressive
 from genwerk.nn.flows.made import MADE
 from genwerk.nn.flows.monotone import Affine
 from genwerk.nn.flows.transform import Chain
 from genwerk.nn.losses import (
+    BernoulliConfig,
     Kernel,
-    LikelihoodName,
-    Sigma,
+    LikelihoodConfig,
     bounded_log_var,
     gaussian_kl,
     log_prior_ratio,
-    make_likelihood,
     mmd,
     reparametrise,
 )
@@ -60,29 +60,68 @@ ACTIVE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
+class Posterior(Component):
+    """Settings of q(z | x): independent normal values, which a flow may move on."""
+
+    @property
+    def context(self) -> int:
+        """Numbers that the encoder tells the flow."""
+        return 0
+
+    def flow(self, latent: int) -> Chain | None:
+        """The flow from z_0 to z_T with shape (n, latent), called with (z, context); None where there is none."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianPosterior(Posterior, kind="gaussian"):
+    """Independent normal values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IAFPosterior(Posterior, kind="iaf"):
+    """Normal values moved on by an inverse autoregressive flow, so that they depend on each other.
+
+    Each step is one pass (Kingma et al., 2016, section 3 and algorithm 1), and the order turns round from step to step.
+    """
+
+    steps: int = 2
+    """Steps of the flow."""
+    width: int = 320
+    """Units of the hidden layer of each step, and numbers that the encoder tells all of them."""
+    activation: Activation = "relu"
+    """Function behind the hidden layer."""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.width) < 1:
+            raise ValueError(f"steps is {self.steps} and width {self.width}; a flow needs 1 of each or more")
+
+    @property
+    def context(self) -> int:
+        return self.width
+
+    def flow(self, latent: int) -> Chain:
+        order = list(range(latent))
+        networks = [
+            MADE(latent, Affine.size, (self.width,), self.activation, context=self.width) for _ in range(self.steps)
+        ]
+        return Chain(
+            [Autoregressive(made, Affine(), order[::-1] if i % 2 else order) for i, made in enumerate(networks)]
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class VAEConfig(Config):
     """Settings of a variational autoencoder."""
 
-    network: Network = "mlp"
-    """Fully connected (mlp) or convolutional (conv) encoder and decoder."""
-    widths: tuple[int, ...] = (400,)
-    """Units (mlp) or channels (conv) of the layers from the data to the code; the decoder mirrors them."""
-    activation: Activation = "relu"
-    """Function between layers."""
+    network: Coder = field(default_factory=MLPCoder)
+    """Layers of the encoder and of the decoder."""
     latent: int = 20
     """Number of dimensions of the code."""
-    posterior: Literal["gaussian", "iaf"] = "gaussian"
-    """Distribution of an example's codes: independent normal values, or these moved on by an inverse autoregressive
-    flow, so that they depend on each other."""
-    steps: int = 2
-    """Steps of the inverse autoregressive flow."""
-    step_width: int = 320
-    """Units of the hidden layer of each step, and numbers that the encoder tells all of them."""
-    likelihood: LikelihoodName = "bernoulli"
-    """Distribution of the data given a code; logistic is the discretised one, of stored pixel levels."""
-    sigma: Sigma = "learned"
-    """Standard deviation of the Gaussian: a number (1 is black to white, or a table column's standard deviation), one
-    learned for all values, or one for each value from the decoder."""
+    posterior: Posterior = field(default_factory=GaussianPosterior)
+    """Distribution of an example's codes."""
+    likelihood: LikelihoodConfig = field(default_factory=BernoulliConfig)
+    """Distribution of the data given a code."""
     beta: float = 1.0
     """Weight of the KL divergence; 1 is the ELBO, InfoVAE's 1 - alpha."""
     mmd: float = 0.0
@@ -97,8 +136,6 @@ class VAEConfig(Config):
     def __post_init__(self) -> None:
         if self.latent < 1:
             raise ValueError(f"latent is {self.latent}; a code needs 1 dimension or more")
-        if self.posterior == "iaf" and min(self.steps, self.step_width) < 1:
-            raise ValueError(f"steps is {self.steps} and step_width {self.step_width}; a flow needs 1 of each or more")
         if self.importance_samples < 1 or (self.importance_samples > 1 and (self.beta, self.mmd) != (1, 0)):
             raise ValueError(
                 f"importance_samples is {self.importance_samples}; it must be 1 or more, and above 1 only "
@@ -125,21 +162,17 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Condition
         self.options = Observation(observation="draw" if spec.modality.has_columns else "mean")
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units(centred=False)
-        self.likelihood = make_likelihood(config.likelihood, spec, config.sigma)
+        self.likelihood = config.likelihood.build(spec)
         self.scored = self.likelihood.scored
-        iaf = config.posterior == "iaf"
-        self.told = config.step_width if iaf else 0
-        self.encoder, self.decoder = coders(
-            config.network,
-            shape=spec.shape,
-            features=2 * config.latent + self.told,
-            latent=config.latent,
-            output=self.likelihood.parameters_shape,
-            widths=config.widths,
-            activation=config.activation,
-            classes=len(spec.classes) if config.conditional else 0,
+        self.told = config.posterior.context
+        self.encoder, self.decoder = config.network.build(
+            spec.shape,
+            2 * config.latent + self.told,
+            config.latent,
+            self.likelihood.parameters_shape,
+            len(spec.classes) if config.conditional else 0,
         )
-        self.flow = inverse_steps(config.latent, config.steps, config.step_width, config.activation) if iaf else None
+        self.flow = config.posterior.flow(config.latent)
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -317,13 +350,3 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Condition
         if condition is None or condition.min() < 0 or condition.max() >= classes:
             raise ValueError(f"this VAE is told the class: pass condition, a class index from 0 to {classes - 1} each")
         return condition
-
-
-def inverse_steps(dims: int, steps: int, width: int, activation: Activation) -> Chain:
-    """An inverse autoregressive flow from z_0 to z_T with shape (n, dims), told ``width`` numbers an example.
-
-    Each step is one pass (Kingma et al., 2016, section 3 and algorithm 1), and the order turns round from step to step.
-    """
-    order = list(range(dims))
-    networks = [MADE(dims, Affine.size, (width,), activation, context=width) for _ in range(steps)]
-    return Chain([Autoregressive(made, Affine(), order[::-1] if i % 2 else order) for i, made in enumerate(networks)])

@@ -7,6 +7,7 @@ dimensions, so that likelihoods, bounds and bits per dimension of different fami
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from math import log, pi
 from typing import Literal
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genwerk.core.component import Component
 from genwerk.core.noise import Noise
 from genwerk.core.spec import DataSpec
 
@@ -108,8 +110,6 @@ class Gaussian(Likelihood):
 
     def __init__(self, spec: DataSpec, sigma: Sigma = "learned") -> None:
         super().__init__(spec, 2 if sigma == "each" else 1)
-        if not isinstance(sigma, str) and not sigma > 0:
-            raise ValueError(f"--model.sigma is {sigma}; it must be above 0, or one of learned, each")
         self.sigma = sigma
         if sigma == "learned":
             self.raw_sigma = nn.Parameter(torch.tensor(log(0.25) if spec.modality.has_levels else 0.0))
@@ -179,18 +179,45 @@ class DiscretisedLogistic(Likelihood):
         return self._in_range((x * most).round() / most)
 
 
-LikelihoodName = Literal["bernoulli", "gaussian", "logistic"]
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodConfig(Component):
+    """Settings of a distribution of the data given a code."""
+
+    @abstractmethod
+    def build(self, spec: DataSpec) -> Likelihood:
+        """The likelihood of data of ``spec``."""
 
 
-def make_likelihood(name: LikelihoodName, spec: DataSpec, sigma: Sigma = "learned") -> Likelihood:
-    """The likelihood called ``name`` for data of ``spec``; ``sigma`` is the Gaussian's."""
-    match name:
-        case "bernoulli":
-            return Bernoulli(spec)
-        case "gaussian":
-            return Gaussian(spec, sigma)
-        case "logistic":
-            return DiscretisedLogistic(spec)
+@dataclass(frozen=True, kw_only=True)
+class BernoulliConfig(LikelihoodConfig, kind="bernoulli"):
+    """Black or white pixels, drawn from grey ones anew at every look."""
+
+    def build(self, spec: DataSpec) -> Likelihood:
+        return Bernoulli(spec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianConfig(LikelihoodConfig, kind="gaussian"):
+    """Independent normal values around the decoder's output."""
+
+    sigma: Sigma = "learned"
+    """Standard deviation: a number (1 is black to white, or a table column's standard deviation), one learned for all
+    values, or one for each value from the decoder."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sigma, str) and not self.sigma > 0:
+            raise ValueError(f"sigma is {self.sigma}; it must be above 0, or one of learned, each")
+
+    def build(self, spec: DataSpec) -> Likelihood:
+        return Gaussian(spec, self.sigma)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogisticConfig(LikelihoodConfig, kind="logistic"):
+    """A logistic density cut into the stored levels of a pixel."""
+
+    def build(self, spec: DataSpec) -> Likelihood:
+        return DiscretisedLogistic(spec)
 
 
 def floored(raw: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder import AutoencoderConfig
+from genwerk.nn.coder import ConvCoder, MLPCoder
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 MNIST = DataSpec(kind="image", shape=(1, 28, 28), classes=tuple("0123456789"))
@@ -22,9 +23,7 @@ def fitted(spec: DataSpec) -> AutoencoderConfig:
     conv = spec.modality.has_pixels and spec.side >= 16
     grey = spec.modality.has_pixels and spec.shape[0] == 1
     return AutoencoderConfig(
-        network="conv" if conv else "mlp",
-        widths=conv_widths(spec) if conv else (256, 128),
-        activation="relu",
+        network=ConvCoder(widths=conv_widths(spec)) if conv else MLPCoder(widths=(256, 128)),
         latent=min(32, max(2, spec.dims // 4)),
         loss="cross-entropy" if grey else "squared",
     )
@@ -44,7 +43,7 @@ def autoencoder(spec: DataSpec) -> Recipe:
 def autoencoder_codes(spec: DataSpec) -> Recipe:
     """Codes to look at: 128-64-12-3 tanh units and back, for a map of the data by `genwerk encode`."""
     base = autoencoder(spec)
-    shape = AutoencoderConfig(network="mlp", widths=(128, 64, 12), activation="tanh", latent=3)
+    shape = AutoencoderConfig(network=MLPCoder(widths=(128, 64, 12), activation="tanh"), latent=3)
     return replace(base, model=replace(shape, loss=fitted(spec).loss), train=replace(base.train, rounds=10_000))
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
-from genwerk.families.vae import VAEConfig
+from genwerk.families.vae import IAFPosterior, VAEConfig
+from genwerk.nn.coder import ConvCoder, MLPCoder
+from genwerk.nn.losses import BernoulliConfig, GaussianConfig, LogisticConfig
+from genwerk.nn.mlp import Activation
 from genwerk.recipes.autoencoder import MNIST, conv_widths
 from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
 
@@ -19,12 +22,9 @@ def fitted(spec: DataSpec) -> VAEConfig:
     grey = image and spec.shape[0] == 1
     conv = image and spec.side >= 16 and (not grey or max(spec.shape[1:]) > 28)
     return VAEConfig(
-        network="conv" if conv else "mlp",
-        widths=conv_widths(spec) if conv else (400,),
-        activation="relu" if conv else "silu",
+        network=ConvCoder(widths=conv_widths(spec)) if conv else MLPCoder(activation="silu"),
         latent=min(64 if conv else 20, max(2, spec.dims // 4)),
-        likelihood="bernoulli" if grey else "logistic" if image else "gaussian",
-        sigma="each",
+        likelihood=BernoulliConfig() if grey else LogisticConfig() if image else GaussianConfig(sigma="each"),
     )
 
 
@@ -50,8 +50,10 @@ def iwae(spec: DataSpec) -> Recipe:
 @register()
 def vae_iaf(spec: DataSpec) -> Recipe:
     """A VAE whose posterior is an inverse autoregressive flow, so that codes may be curved (Kingma et al., 2016)."""
-    width = 64 if spec.dims <= 128 else 320
-    return replace(vae(spec), model=replace(fitted(spec), posterior="iaf", step_width=width))
+    model = fitted(spec)
+    activation: Activation = "silu" if isinstance(model.network, MLPCoder) else "relu"
+    posterior = IAFPosterior(width=64 if spec.dims <= 128 else 320, activation=activation)
+    return replace(vae(spec), model=replace(model, posterior=posterior))
 
 
 @register()
@@ -75,7 +77,7 @@ def vae_mnist(spec: DataSpec) -> Recipe:
     """
     return replace(
         vae(spec),
-        model=VAEConfig(widths=(400, 400), activation="silu", latent=40),
+        model=VAEConfig(network=MLPCoder(widths=(400, 400), activation="silu"), latent=40),
         train=TrainConfig(
             rounds=40_000,
             batch_size=128,

@@ -46,6 +46,7 @@ NETWORKS = {
     "dcgan": names("width", "discriminator_width", "kernel"),
     "resnet": names("width", "discriminator_width"),
 }
+CODERS = {"mlp": names("widths", "activation"), "conv": names("widths", "activation")}
 OBJECTIVES = {
     "minimax": names(),
     "non-saturating": names(),
@@ -57,6 +58,12 @@ PARTS: dict[str, dict[str, dict[str, Names]]] = {
     "GANConfig": {"network": NETWORKS, "objective": OBJECTIVES},
     "EGANConfig": {"network": NETWORKS},
     "VAEGANConfig": {"network": NETWORKS},
+    "AutoencoderConfig": {"network": CODERS},
+    "VAEConfig": {
+        "network": CODERS,
+        "posterior": {"gaussian": names(), "iaf": names("steps", "activation", step_width="width")},
+        "likelihood": {"bernoulli": names(), "gaussian": names("sigma"), "logistic": names()},
+    },
     "BEGANConfig": {"network": {"mlp": names("width", "layers"), "conv": names("width")}},
 }
 """By the settings' name: fields of format 1 that named a kind of part, and are its settings now. By kind: the fields
@@ -80,21 +87,19 @@ def _renamed(value: Any, part: str = "") -> Any:
         return value
     kind = value.get("$type")
     name = CONFIGS.get(kind, kind) if isinstance(kind, str) else kind
-    if isinstance(name, str):
-        fields, nested = FIELDS.get(name, {}), dict(value) | {"$type": name}
-        for field, kinds in PARTS.get(name, {}).items():
-            nested = _nested(nested, field, kinds)
-    else:
+    if not isinstance(name, str):
         fields, nested = UNTYPED.get(part, {}), dict(value)
+    else:
+        fields, nested = FIELDS.get(name, {}), _nested(value, PARTS.get(name, {})) | {"$type": name}
     current = {fields.get(k, k): v for k, v in nested.items()}
     return {k: _renamed(v, k) for k, v in current.items()}
 
 
-def _nested(settings: dict[str, Any], part: str, kinds: Mapping[str, Names]) -> dict[str, Any]:
-    """``settings`` with the fields of the kind that the field ``part`` names inside it."""
-    kind = settings.get(part)
-    if not isinstance(kind, str) or kind not in kinds:
-        return settings
-    inner = {new: settings[old] for old, new in kinds[kind].items() if old in settings}
-    moved = {old for names in kinds.values() for old in names}
-    return {k: v for k, v in settings.items() if k not in moved} | {part: {"$type": kind, **inner}}
+def _nested(settings: Mapping[str, Any], parts: Mapping[str, Mapping[str, Names]]) -> dict[str, Any]:
+    """``settings`` with each of ``parts`` as settings of its own."""
+    inner, moved = {}, set[str]()
+    for part, kinds in parts.items():
+        if isinstance(kind := settings.get(part), str) and kind in kinds:
+            inner[part] = {"$type": kind} | {new: settings[old] for old, new in kinds[kind].items() if old in settings}
+            moved |= {old for names in kinds.values() for old in names}
+    return {k: v for k, v in settings.items() if k not in moved} | inner

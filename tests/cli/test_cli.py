@@ -291,7 +291,16 @@ def test_the_card_trains_the_same_run_again(tmp_path: Path, monkeypatch: pytest.
         "None",
     ]
     flow += ["--train.ema", "model", "50", "--train.no-ema-warmup", "--evaluate.examples", "7"]
-    latent = ["--data", "digits", "--data.limit", "40", "--model.autoencoder.widths", "9", "--model.prior-rounds", "2"]
+    latent = [
+        "--data",
+        "digits",
+        "--data.limit",
+        "40",
+        "--model.autoencoder.network.widths",
+        "9",
+        "--model.prior-rounds",
+        "2",
+    ]
     latent += ["--evaluate.samples", "0", "--train.optim.autoencoder.lr", "0.01"]
     for name, options in (("realnvp", flow), ("vae-flow", latent)):
         first, second = Path(name), Path(f"{name} again")

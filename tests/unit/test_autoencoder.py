@@ -14,6 +14,7 @@ from genwerk.core.abilities import abilities
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.autoencoder import Autoencoder, AutoencoderConfig, corrupt
+from genwerk.nn.coder import ConvCoder, MLPCoder
 from genwerk.nn.conv import ConvDecoder, ConvEncoder, halvings
 from genwerk.nn.mlp import ACTIVATIONS, MLPDecoder, MLPEncoder
 from genwerk.nn.units import Standardise
@@ -152,7 +153,7 @@ def test_tables_are_standardised_whatever_their_units() -> None:
     torch.testing.assert_close(scale.inverse(y), x.double(), rtol=1e-5, atol=1e-2)
     jacobian = torch.autograd.functional.jacobian(scale, x[0])
     torch.testing.assert_close(torch.as_tensor(scale.log_det()), jacobian.diagonal().log().sum())
-    model = Autoencoder(AutoencoderConfig(widths=(32,), latent=4), TABLE)
+    model = Autoencoder(AutoencoderConfig(network=MLPCoder(widths=(32,)), latent=4), TABLE)
     Trainer(model, Dataset(x=x, spec=TABLE), TrainConfig(rounds=400, batch_size=100)).fit()
     error = (model.decode(model.encode(x)) - x).std(0)
     assert (error[:4] < 0.3 * x.std(0)[:4]).all()
@@ -186,9 +187,9 @@ def test_settings_that_cannot_work_say_so() -> None:
     with pytest.raises(ValueError, match="squared"):
         Autoencoder(AutoencoderConfig(loss="cross-entropy"), TABLE)
     with pytest.raises(ValueError, match="network mlp"):
-        Autoencoder(AutoencoderConfig(network="conv"), TABLE)
+        Autoencoder(AutoencoderConfig(network=ConvCoder()), TABLE)
     with pytest.raises(ValueError, match="at least one width"):
-        Autoencoder(AutoencoderConfig(network="conv", widths=()), DIGIT)
+        Autoencoder(AutoencoderConfig(network=ConvCoder(widths=())), DIGIT)
     with pytest.raises(ValueError, match="not text"):
         Autoencoder(AutoencoderConfig(), DataSpec(kind="text", shape=(9,)))
     with pytest.raises(ValueError, match="fraction"):

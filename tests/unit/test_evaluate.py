@@ -25,6 +25,8 @@ from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.vae import VAEConfig
 from genwerk.metrics.features import Extractor, weights_hash
 from genwerk.metrics.robust import clipped_mean, trimmed_mean
+from genwerk.nn.coder import MLPCoder
+from genwerk.nn.losses import GaussianConfig
 from genwerk.training.choice import Judged
 from genwerk.training.settings import EvaluateConfig
 
@@ -314,7 +316,10 @@ def test_one_held_out_example_has_no_spread():
     assert report["NLL"].spread is None
     data = Dataset(x=torch.randn(20, 3), spec=DataSpec(kind="table", shape=(3,)))
     few = Splits(train=data, validation=data, test=data.select(torch.arange(1)), settings=DataConfig())
-    for config in (MAFConfig(layers=1, widths=(4,)), VAEConfig(widths=(4,), latent=2, likelihood="gaussian")):
+    for config in (
+        MAFConfig(layers=1, widths=(4,)),
+        VAEConfig(network=MLPCoder(widths=(4,)), latent=2, likelihood=GaussianConfig()),
+    ):
         report = evaluate(build(config, data.spec), few, SETTINGS)
         assert "nan" not in report.markdown()
         assert not {"latent variance", "active units"} & {f.name for f in report.figures}

@@ -26,6 +26,7 @@ from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.families.nice import NICEConfig
 from genwerk.families.realnvp import RealNVPConfig
 from genwerk.families.two_stage import TwoStageConfig
+from genwerk.nn.coder import MLPCoder
 from genwerk.nn.flows.check import mass
 from genwerk.runs import store
 from genwerk.tasks.classification import classify
@@ -281,7 +282,10 @@ def test_an_evaluation_tells_samples_what_training_rows_were_told() -> None:
 
 def test_the_prior_of_codes_is_told_too() -> None:
     config = TwoStageConfig(
-        autoencoder=AutoencoderConfig(latent=2, widths=(8,)), prior=CONFIGS[0], prior_rounds=2, prior_batch=8
+        autoencoder=AutoencoderConfig(latent=2, network=MLPCoder(widths=(8,))),
+        prior=CONFIGS[0],
+        prior_rounds=2,
+        prior_batch=8,
     )
     optim = {"autoencoder": OptimConfig(), "prior": OptimConfig()}
     train = TrainConfig(rounds=2, batch_size=8, optim=optim, sample_every=0, evaluate_every=0, save_every=0)

@@ -24,6 +24,8 @@ from genwerk.families.mixture import MixtureConfig
 from genwerk.families.two_stage import TwoStage, TwoStageConfig
 from genwerk.families.vae import VAE, VAEConfig
 from genwerk.families.vqvae import VQVAE, VQVAEConfig
+from genwerk.nn.coder import ConvCoder, MLPCoder
+from genwerk.nn.losses import GaussianConfig
 from genwerk.recipes import find
 from genwerk.runs import store
 from genwerk.training.events import Evaluated, StageDone
@@ -31,9 +33,9 @@ from genwerk.training.settings import Recipe, TrainConfig, from_json, to_json
 from genwerk.training.trainer import Trainer
 
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
-AUTOENCODER = AutoencoderConfig(widths=(16,), latent=3)
+AUTOENCODER = AutoencoderConfig(network=MLPCoder(widths=(16,)), latent=3)
 DISCRETE = VQVAEConfig(entries=16, dims=4, width=8, halve=1, blocks=1)
-TABLE_VAE = VAEConfig(widths=(16,), latent=2, likelihood="gaussian")
+TABLE_VAE = VAEConfig(network=MLPCoder(widths=(16,)), latent=2, likelihood=GaussianConfig())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +194,7 @@ def test_what_chooses_by_itself_or_cannot_be_judged_counts_by_its_end(data: Data
 
 
 def test_codes_are_made_without_gradient_in_evaluation_mode(data: Dataset) -> None:
-    conv = replace(AUTOENCODER, network="conv", widths=(4, 8))
+    conv = replace(AUTOENCODER, network=ConvCoder(widths=(4, 8)))
     model = TwoStage(TwoStageConfig(autoencoder=conv, prior=RivalsConfig(), prior_rounds=1), DIGIT)
     for event in Trainer(model, data, TrainConfig(rounds=3, batch_size=64, optim={})):
         if event.stage == "prior play":
@@ -256,7 +258,11 @@ def test_parts_that_do_not_fit_say_so() -> None:
 
 
 def test_settings_go_to_json_and_back() -> None:
-    config = TwoStageConfig(autoencoder=VAEConfig(sigma="each"), prior=MixtureConfig(components=(3,)), prior_rounds=5)
+    config = TwoStageConfig(
+        autoencoder=VAEConfig(likelihood=GaussianConfig(sigma="each")),
+        prior=MixtureConfig(components=(3,)),
+        prior_rounds=5,
+    )
     assert from_json(TwoStageConfig, to_json(config)) == config
 
 

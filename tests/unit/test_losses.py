@@ -16,6 +16,7 @@ from genwerk.nn.losses import (
     Bernoulli,
     DiscretisedLogistic,
     Gaussian,
+    GaussianConfig,
     Likelihood,
     bounded_log_var,
     floored,
@@ -133,7 +134,7 @@ def test_likelihoods_refuse_data_they_are_not_of() -> None:
     with pytest.raises(ValueError, match="text"):
         Gaussian(DataSpec(kind="text", shape=(20,)))
     with pytest.raises(ValueError, match="above 0"):
-        Gaussian(TABLE, 0.0)
+        GaussianConfig(sigma=0.0)
 
 
 def test_kl_equals_torch_distributions() -> None:

@@ -20,6 +20,7 @@ from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.mixture import Mixture, MixtureConfig
 from genwerk.families.per_class import PerClass, PerClassConfig
 from genwerk.families.pixelcnn import PixelCNNConfig
+from genwerk.nn.coder import MLPCoder
 from genwerk.training.events import StageDone
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
@@ -196,7 +197,7 @@ def test_data_without_labels_are_refused(pairs: PerClass) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (AutoencoderConfig(widths=(8,), latent=2), "Autoencoder does not both sample and score"),
+        (AutoencoderConfig(network=MLPCoder(widths=(8,)), latent=2), "Autoencoder does not both sample and score"),
         (PixelCNNConfig(conditional=True), "carry none"),
         (PerClassConfig(model=MixtureConfig()), "carry none"),
     ],

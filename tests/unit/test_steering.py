@@ -14,6 +14,7 @@ from genwerk.core.noise import Seeds
 from genwerk.core.spec import Batch
 from genwerk.families.vae import VAE, VAEConfig
 from genwerk.metrics.ppl import pixels, trimmed_mean
+from genwerk.nn.coder import MLPCoder
 from genwerk.tasks import steering
 from genwerk.tasks.steering.projection import Projection, Search, autocorrelation, project
 
@@ -278,7 +279,7 @@ def test_samples_are_labelled_by_a_classifier() -> None:
 
 def test_codes_are_labelled_by_the_data() -> None:
     torch.manual_seed(0)
-    model = VAE(VAEConfig(latent=3, widths=(8,)), IMAGE).eval()
+    model = VAE(VAEConfig(latent=3, network=MLPCoder(widths=(8,))), IMAGE).eval()
     batch = Batch(torch.rand(20, 1, 8, 8), torch.arange(20) % 10)
     known = steering.labelled_codes(model, batch, 4)
     assert torch.equal(known.latents, tasks.encode(model, batch))

@@ -18,8 +18,19 @@ from genwerk.core.options import Observation
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families import vae as family
-from genwerk.families.vae import VAE, VAEConfig
-from genwerk.nn.losses import LikelihoodName, Sigma, gaussian_kl, log_prior_ratio, mmd, reparametrise
+from genwerk.families.vae import VAE, GaussianPosterior, IAFPosterior, VAEConfig
+from genwerk.nn.coder import ConvCoder, MLPCoder
+from genwerk.nn.losses import (
+    BernoulliConfig,
+    GaussianConfig,
+    LikelihoodConfig,
+    LogisticConfig,
+    Sigma,
+    gaussian_kl,
+    log_prior_ratio,
+    mmd,
+    reparametrise,
+)
 from genwerk.recipes import find
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
@@ -27,8 +38,8 @@ from genwerk.training.trainer import Trainer
 DIGIT = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("0123456789"))
 COLOUR = DataSpec(kind="image", shape=(3, 20, 17))
 TABLE = DataSpec(kind="table", shape=(4,))
-LINEAR = VAEConfig(widths=(), latent=2, likelihood="gaussian", sigma=0.5)
-SMALL = VAEConfig(widths=(16,), latent=3)
+LINEAR = VAEConfig(network=MLPCoder(widths=()), latent=2, likelihood=GaussianConfig(sigma=0.5))
+SMALL = VAEConfig(network=MLPCoder(widths=(16,)), latent=3)
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +185,9 @@ def test_posterior_is_sampled_by_name_and_encode_is_its_mean() -> None:
 
 # --- posterior "iaf" --------------------------------------------------------------------------------------------------
 
-IAF = VAEConfig(widths=(), latent=2, likelihood="gaussian", sigma=0.5, posterior="iaf", step_width=8)
+IAF = VAEConfig(
+    network=MLPCoder(widths=()), latent=2, likelihood=GaussianConfig(sigma=0.5), posterior=IAFPosterior(width=8)
+)
 
 
 def stirred(model: VAE, deviation: float = 0.5) -> VAE:
@@ -186,7 +199,12 @@ def stirred(model: VAE, deviation: float = 0.5) -> VAE:
 
 
 def test_density_of_a_flowing_posterior_is_the_change_of_variables() -> None:
-    model = stirred(VAE(replace(IAF, latent=3, steps=3, conditional=True), replace(TABLE, classes=("a", "b"))).double())
+    model = stirred(
+        VAE(
+            replace(IAF, latent=3, posterior=IAFPosterior(steps=3, width=8), conditional=True),
+            replace(TABLE, classes=("a", "b")),
+        ).double()
+    )
     x, label = torch.randn(2, 4, dtype=torch.float64), torch.tensor([0, 1])
     mean, log_var, told = model._encode(x, label)
     assert told.shape == (2, 8)
@@ -237,19 +255,19 @@ def test_a_flow_fits_codes_that_lie_on_a_parabola_better_than_a_gaussian() -> No
     residual = z[:, 1] - z[:, 0] ** 2
     log_p = -0.5 * (z**2).sum(1) - 0.5 * (residual / 0.3) ** 2 - log(0.3) - 1.5 * log(2 * torch.pi)
     exact = log_p.logsumexp(0) + 2 * log(12 / 600)
-    for posterior in ("gaussian", "iaf"):
+    for posterior in (GaussianPosterior(), IAFPosterior(width=16, activation="tanh")):
         torch.manual_seed(0)
-        model = VAE(replace(IAF, sigma=0.3, posterior=posterior, step_width=16, activation="tanh"), spec)
+        model = VAE(replace(IAF, likelihood=GaussianConfig(sigma=0.3), posterior=posterior), spec)
         model.decoder = Bent()
         optim = {"model": OptimConfig(lr=3e-2, schedule="cosine")}
         Trainer(model, Dataset(x=x, spec=spec), TrainConfig(rounds=400, batch_size=64, optim=optim)).fit()
-        gaps[posterior] = (exact - model.log_weights(x, 200, seed=0).mean()).item()
+        gaps[posterior.kind] = (exact - model.log_weights(x, 200, seed=0).mean()).item()
     assert gaps["gaussian"] > 0.15
     assert -0.02 < gaps["iaf"] < 0.5 * gaps["gaussian"]
 
 
 def test_objective_of_a_flow_is_the_bound_of_its_draws() -> None:
-    model = stirred(VAE(replace(SMALL, posterior="iaf", step_width=8), DIGIT).double())
+    model = stirred(VAE(replace(SMALL, posterior=IAFPosterior(width=8)), DIGIT).double())
     batch, u = batch_of(DIGIT, 5, torch.float64)
     eps = torch.randn(5, 1, 3, dtype=torch.float64)
     x = model.observe(batch.x, u)
@@ -312,10 +330,15 @@ def test_recipes_fit_themselves_to_the_data(name: str, spec: DataSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"likelihood": "gaussian"}, {"likelihood": "logistic", "network": "conv"}, {"importance_samples": 3}]
+    "change",
+    [
+        {"likelihood": GaussianConfig()},
+        {"likelihood": LogisticConfig(), "network": ConvCoder(widths=(16,))},
+        {"importance_samples": 3},
+    ],
 )
 def test_micro_batches_give_the_gradient_of_the_whole(change: dict[str, Any]) -> None:
-    config = replace(SMALL, **{"network": "mlp", **change})
+    config = replace(SMALL, **change)
     model = VAE(config, DIGIT).double().eval()  # batch normalisation couples examples while training
     batch, u = batch_of(DIGIT, 6, torch.float64)
     eps = torch.randn(6, config.importance_samples, 3, dtype=torch.float64)
@@ -329,7 +352,7 @@ def test_micro_batches_give_the_gradient_of_the_whole(change: dict[str, Any]) ->
 def test_a_table_is_learned_in_its_own_units() -> None:
     x = (torch.randn(4_000, 2) @ torch.tensor([[30.0, 0.0], [20.0, 1.0]]) + torch.tensor([1e4, -5.0])).double()
     spec = DataSpec(kind="table", shape=(2,))
-    model = VAE(VAEConfig(widths=(32,), latent=2, likelihood="gaussian", sigma="each"), spec)
+    model = VAE(VAEConfig(network=MLPCoder(widths=(32,)), latent=2, likelihood=GaussianConfig(sigma="each")), spec)
     Trainer(model, Dataset(x=x, spec=spec), TrainConfig(rounds=300, batch_size=200)).fit()
     sample = model.sample(4_000, seed=0)
     torch.testing.assert_close(sample.mean(0), x.mean(0), rtol=0, atol=8.0)
@@ -342,7 +365,9 @@ def test_settings_that_cannot_work_say_so() -> None:
     with pytest.raises(ValueError, match="gaussian"):
         VAE(SMALL, TABLE)
     with pytest.raises(ValueError, match="steps is 0"):
-        replace(IAF, steps=0)
+        IAFPosterior(steps=0)
+    with pytest.raises(ValueError, match="sigma is 0"):
+        GaussianConfig(sigma=0.0)
     for wrong in (
         {"importance_samples": 0},
         {"importance_samples": 5, "beta": 2.0},
@@ -356,7 +381,7 @@ def test_settings_that_cannot_work_say_so() -> None:
 def test_rows_of_a_table_are_draws_and_their_mean_is_an_option(sigma: Sigma) -> None:
     """By the law of total variance a column varies by what its mean varies and by the sigma of p(x | z)."""
     spec = DataSpec(kind="table", shape=(3,))
-    model = VAE(VAEConfig(widths=(8,), latent=2, likelihood="gaussian", sigma=sigma), spec).eval()
+    model = VAE(VAEConfig(network=MLPCoder(widths=(8,)), latent=2, likelihood=GaussianConfig(sigma=sigma)), spec).eval()
     model.standardise.fit(torch.randn(500, 3, dtype=torch.float64) * torch.tensor([1e-3, 1.0, 1e3]) + 7)
     drawn, mean = model.sample(6_000, seed=0), model.sample(6_000, options=Observation(observation="mean"), seed=0)
     assert torch.equal(mean, model.decode(model.prior(6_000, seed=0)))
@@ -371,14 +396,14 @@ def test_rows_of_a_table_are_draws_and_their_mean_is_an_option(sigma: Sigma) -> 
     torch.testing.assert_close(tasks.sample(model, 5, seed=0, options={"observation": "mean"}).x, mean[:5])
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "logistic", "gaussian"])
-def test_pictures_are_means_and_draws_an_option(likelihood: LikelihoodName) -> None:
+@pytest.mark.parametrize("likelihood", [BernoulliConfig(), LogisticConfig(), GaussianConfig()])
+def test_pictures_are_means_and_draws_an_option(likelihood: LikelihoodConfig) -> None:
     model = VAE(replace(SMALL, likelihood=likelihood), DIGIT).eval()
     mean, drawn = model.sample(2_000, seed=0), model.sample(2_000, options=Observation(observation="draw"), seed=0)
     assert torch.equal(mean, model.sample(2_000, options=Observation(observation="mean"), seed=0))
     assert drawn.min() >= 0
     assert drawn.max() <= 1
-    if likelihood != "gaussian":
-        levels = 1 if likelihood == "bernoulli" else DIGIT.levels - 1
+    if likelihood.kind != "gaussian":
+        levels = 1 if likelihood.kind == "bernoulli" else DIGIT.levels - 1
         torch.testing.assert_close(drawn * levels, (drawn * levels).round(), rtol=0, atol=1e-5)
         torch.testing.assert_close(drawn.mean(0), mean.mean(0), rtol=0, atol=0.06)
