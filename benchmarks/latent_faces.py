@@ -22,6 +22,7 @@ from torch.nn import functional as F
 import genwerk
 from genwerk import tasks
 from genwerk.core.abilities import Denoises
+from genwerk.core.condition import Text
 from genwerk.core.spec import Batch
 from genwerk.core.tokens import Vocabulary
 from genwerk.data import DataConfig, open_data
@@ -55,9 +56,9 @@ def learn(train: Dataset, vocabulary: Vocabulary, rounds: int, seed: int) -> nn.
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, rounds)
     for _ in range(rounds):
         batch = train.batch(torch.randint(len(train), (64,), generator=generator))
-        assert batch.text is not None
+        assert batch.condition is not None
         x = torch.cat([batch.x[::2], batch.x[1::2].flip(3)])
-        wanted = hair(torch.cat([batch.text[::2], batch.text[1::2]]), vocabulary)
+        wanted = hair(torch.cat([batch.condition[::2], batch.condition[1::2]]), vocabulary)
         loss = F.cross_entropy(net(2 * x - 1), wanted, label_smoothing=0.1)
         optimiser.zero_grad()
         loss.backward()
@@ -86,15 +87,18 @@ def main() -> None:
     vocabulary = splits.spec.vocabulary
     assert vocabulary is not None
     assert isinstance(model, Denoises)
-    net, test = learn(splits.train, vocabulary, options.rounds, options.seed), splits.test.batch()
-    assert test.text is not None
-    known = right(net, test.x, hair(test.text, vocabulary)).float().mean().item()
+    net, test = (
+        learn(splits.train.under(Text(vocabulary)), vocabulary, options.rounds, options.seed),
+        splits.test.under(Text(vocabulary)).batch(),
+    )
+    assert test.condition is not None
+    known = right(net, test.x, hair(test.condition, vocabulary)).float().mean().item()
     print(f"classifier: {known:.3f} of {len(test)} held-out pictures, by chance {1 / len(HAIR):.3f}", flush=True)
     texts = vocabulary.encode([caption for caption in CAPTIONS for _ in range(options.each)])
     figures: dict[str, object] = {"classifier": known}
     for guidance in options.guidance or [model.sampling.guidance]:
         start, sampling = time.process_time(), replace(model.sampling, guidance=guidance)
-        x = tasks.sample(model, len(texts), text=texts, seed=options.seed, sampling=sampling, size=60).x
+        x = tasks.sample(model, len(texts), condition=texts, seed=options.seed, sampling=sampling, size=60).x
         found = right(net, x, hair(texts, vocabulary)).float()
         by_hair = dict(zip(HAIR, found.view(len(HAIR), -1).mean(1).tolist(), strict=True))
         seconds = time.process_time() - start

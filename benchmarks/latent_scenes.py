@@ -105,7 +105,7 @@ def main() -> None:
     assert model.spec.vocabulary is not None
     start = time.perf_counter()
     x = tasks.sample(
-        model, len(texts), text=model.spec.vocabulary.encode(texts), seed=options.seed, sampling=sampling, size=96
+        model, len(texts), condition=model.spec.vocabulary.encode(texts), seed=options.seed, sampling=sampling, size=96
     ).x
     seconds = time.perf_counter() - start
     found, new = right(net, x, texts, values), torch.tensor([held_out(t) for t in texts])

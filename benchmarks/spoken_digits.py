@@ -168,7 +168,10 @@ def main() -> None:
         tell(name, judged(listener, batch.x, batch.condition), classes)
     if model is not None:
         start = time.perf_counter()
-        made = [sample(model, options.each, label=i, seed=options.seed + i * options.each) for i in range(len(classes))]
+        made = [
+            sample(model, options.each, condition=torch.tensor([i]), seed=options.seed + i * options.each)
+            for i in range(len(classes))
+        ]
         print(f"generated {options.each * len(classes):,} recordings in {time.perf_counter() - start:.0f} s")
         label = torch.arange(len(classes)).repeat_interleave(options.each)
         tell("generated recordings", judged(listener, torch.cat([m.x for m in made]), label), classes)

@@ -47,11 +47,10 @@ def image_to_image(
     from genwerk import tasks
 
     opened = open_run(run, machine)
-    batch = opened.worded(opened.examples(input, n, label), prompt)
+    batch = opened.examples(input, n, label, prompt)
     made = tasks.sdedit(opened.model, batch, strength, given(vars(denoising)), seed=seed)
-    told = "; ".join(prompt) or None
-    shown = replace(batch, target=made)
-    opened.write(shown, out, "image-to-image", seed=seed, strength=strength, prompt=told, label=label)
+    shown, typed = replace(batch, target=made), "; ".join(prompt) or None
+    opened.write(shown, out, "image-to-image", seed=seed, strength=strength, prompt=typed, label=label)
 
 
 def watch(
@@ -78,6 +77,6 @@ def watch(
     from genwerk.core.spec import Batch
 
     opened = open_run(run, machine)
-    text, seeds = opened.texts(prompt, first + n), Seeds(seed, first)
-    shown = tasks.trajectory(opened.model, n, frames, label=opened.label(label), text=text, seed=seeds)
+    condition, seeds = opened.conditions(label, prompt, borrow=first + n), Seeds(seed, first)
+    shown = tasks.trajectory(opened.model, n, frames, condition=condition, seed=seeds)
     opened.write(Batch(shown.flatten(0, 1)), out, "watch", columns=shown.shape[1], seed=seed, first=first)

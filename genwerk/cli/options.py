@@ -63,7 +63,7 @@ TopK = Annotated[int | None, arg(help="Draw each symbol from so many of the like
 TopP = Annotated[float | None, arg(help="Draw each symbol from the likeliest that together have this probability.")]
 Prompt = Annotated[
     tuple[str, ...],
-    arg(help="Models that are told a text: what to make; of several, each sample takes the next in turn."),
+    arg(help="Models with a text as condition: what to generate; of several, each sample takes the next in turn."),
 ]
 Json = Annotated[bool, arg(name="json", help="Print JSON.")]
 
@@ -133,8 +133,7 @@ def open_run(run: Path, machine: Machine, data: str | None = None) -> OpenRun:
 
 def tell_prior(opened: OpenRun, prior: str) -> None:
     """Say where the classes would be as often as in training, and nobody counted them."""
-    told_classes = getattr(opened.model, "condition", "none") == "label"
-    if prior == "train" and told_classes and not opened.spec.counted:
+    if prior == "train" and opened.model.condition.classes and not opened.spec.counted:
         say("this run does not know how often each class was in its training data; all are taken for equally likely")
 
 

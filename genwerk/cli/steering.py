@@ -56,7 +56,8 @@ def interpolate(
 
     opened = open_run(run, machine)
     if texts:
-        way = tasks.interpolate_prompts(opened.model, opened.condition(a), opened.condition(b), steps, seed=seed)
+        start, end = (opened.model.condition.parse([text]) for text in (a, b))
+        way = tasks.interpolate_prompts(opened.model, start, end, steps, seed=seed)
         opened.write(Batch(way), out, "interpolation", columns=steps, a=a, b=b, seed=seed)
         return
     model, drawn = opened.model, opened.samples(a, b)
@@ -66,7 +67,7 @@ def interpolate(
     chosen: Any = path if path != "auto" else "sphere" if arc else "line"
     if "has-latent-prior" in abilities(model) and (project or space or drawn):
         start, end = (opened.latent(source, label, place, search=project, seed=seed) for source in (a, b))
-        c = steering.told(model, 1, opened.label(label)) if place == "z" else None
+        c = steering.same(model, 1, opened.conditions(label)) if place == "z" else None
         way = steering.interpolate(model, start, end, steps, space=place, path=chosen, condition=c)
     else:
         way = tasks.interpolate(model, opened.one(a, label), opened.one(b, label), steps, chosen)

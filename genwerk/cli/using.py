@@ -40,7 +40,7 @@ def sample(
     n: Annotated[int | None, AtLeast(1), tyro.conf.arg(aliases=["-n"])] = None,
     label: str | None = None,
     prompt: Prompt = (),
-    numbers: Annotated[str | None, tyro.conf.arg(name="given")] = None,
+    covariates: str | None = None,
     denoising: Noisy = UNASKED,
     size: Size = None,
     temperature: Temperature = None,
@@ -62,7 +62,7 @@ def sample(
             with --prior even each in turn).
         observation: Models with a distribution p(x | z) of an example given its latent (VAEs): show a draw of it, or
             its mean (default: a draw for tables, the mean for images and sounds).
-        numbers: Models that are told numbers: those of every sample, joined by commas.
+        covariates: Models with covariates: those of every sample, joined by commas.
         seconds: Length of each sound (models that go on for as long as they are asked to; default: as in training).
         seed: Seed of all samples.
         out: File to write (.png or .jpg a sheet, .wav or .flac sounds one after the other, NAME/ a file each, .csv
@@ -81,16 +81,14 @@ def sample(
     drawn = tasks.samples(
         opened.model,
         n,
-        label=opened.label(label),
-        text=opened.texts(prompt, first + n),
-        given=opened.numbers(numbers),
+        condition=opened.conditions(label, prompt, covariates, borrow=first + n),
         seed=Seeds(seed, first),
         options=options,
         prior=prior,
     )
-    told: dict[str, Any] = {"seed": seed, "first": first, "label": label, "given": numbers}
-    told["prompt"] = "; ".join(prompt) or None
-    opened.write(drawn, out, "samples", n=n, **told, **vars(options))
+    typed: dict[str, Any] = {"seed": seed, "first": first, "label": label, "covariates": covariates}
+    typed["prompt"] = "; ".join(prompt) or None
+    opened.write(drawn, out, "samples", n=n, **typed, **vars(options))
     if isinstance(options, Observation):
         what = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}
         say(f"each sample is {what[options.observation]} (--observation draw or mean)")
@@ -167,7 +165,7 @@ def complete(
     from genwerk.core.spec import Batch
 
     opened = open_run(run, machine)
-    batch = opened.worded(opened.examples(input, n, label), prompt)
+    batch = opened.examples(input, n, label, prompt)
     mask = opened.mask(known)
     asked = given(vars(denoising), resamples=resamples, temperature=temperature, top_k=top_k, top_p=top_p)
     found = tasks.complete(opened.model, batch, mask, k, asked | given(particles=particles), seed=seed)

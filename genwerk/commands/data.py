@@ -35,8 +35,8 @@ class Data(Command):
     """Greatest number of colours that RGB images are brought to."""
     tolerance: int = 0
     """Largest difference a channel by which colours count as one when a palette is made."""
-    given: str = ""
-    """Columns of a table that a model is told and does not make, by name or number, joined by commas."""
+    covariates: str = ""
+    """Columns of a table that a model is conditioned on, by name or number, joined by commas."""
     jitter: bool = False
     """Whether noise is added to a table's columns of few values."""
     rate: int | None = None
@@ -81,7 +81,7 @@ def _found(source: str, splits: Splits) -> dict[str, object]:
         "validation": len(splits.validation),
         "test": len(splits.test),
         "classes": splits.spec.classes,
-        "given": splits.spec.given,
+        "covariates": splits.spec.covariates,
         "notes": splits.notes,
         "skipped": [{"name": s.name, "reason": s.reason} for s in splits.skipped],
     }

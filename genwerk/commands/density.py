@@ -135,7 +135,7 @@ def held(opened: OpenRun, part: Literal["train", "validation", "test"] = "test",
 
 def uncounted(opened: OpenRun, prior: str) -> list[Note]:
     """What to say where the classes would be as often as in training, and nobody counted them."""
-    if prior != "train" or not opened.conditional or opened.spec.counted:
+    if prior != "train" or not opened.model.condition.classes or opened.spec.counted:
         return []
     lacking = "this run does not know how often each class was in its training data"
     return [Note(f"{lacking}; all are taken for equally likely")]

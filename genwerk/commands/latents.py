@@ -63,6 +63,6 @@ class Encode(Command):
         yield Values(z)
         flat = tasks.pca_2d(z)
         groups = {"codes": flat}
-        if batch.condition is not None and opened.spec.classes:
-            groups = {name: flat[batch.condition == i] for i, name in enumerate(opened.spec.classes)}
+        if opened.spec.classes and (labels := opened.model.condition.labels(batch)) is not None:
+            groups = {name: flat[labels == i] for i, name in enumerate(opened.spec.classes)}
         yield Scatter(groups, opened.path.name, {"run": opened.path.name})

@@ -84,11 +84,11 @@ class Mix(Command):
         from genwerk.tasks import steering
 
         opened = session.open(self.folder)
-        model, label = opened.model, opened.label(self.label)
+        model, condition = opened.model, opened.conditions(self.label)
         sizes = steering.styled(model, "mixing styles").style_sizes
         levels = self.layers or tuple(level for level in get_args(Level) if steering.layers_of(level, sizes))
         sheets = [
-            steering.mix(model, self.rows, self.columns, level, label, seed=self.seed).sheet() for level in levels
+            steering.mix(model, self.rows, self.columns, level, condition, seed=self.seed).sheet() for level in levels
         ]
         sheet = torch.cat([sheets[0], *(s[1:] for s in sheets[1:])])
         sources = f"{self.rows} x {self.columns}"
@@ -118,7 +118,7 @@ class Truncate(Command):
         from genwerk.tasks import steering
 
         opened = session.open(self.folder)
-        made = steering.truncate(opened.model, self.rows, self.psi, opened.label(self.label), seed=self.seed)
+        made = steering.truncate(opened.model, self.rows, self.psi, opened.conditions(self.label), seed=self.seed)
         yield Examples.of(
             opened, Batch(made.flatten(0, 1)), len(self.psi), psi=self.psi, rows=self.rows, seed=self.seed
         )
@@ -156,17 +156,17 @@ class Edit(Command):
 
         opened = session.open(self.folder)
         model, wanted = opened.model, opened.label(self.attribute)
-        assert wanted is not None
         place: Any = self.space or steering.home(model)
         encodes = "encodes" in abilities(model)
         if encodes and place == "z":
-            some = opened.splits.train.subset(self.n, self.seed).batch()
-            known = steering.labelled_codes(model, Batch(some.x.to(model.device), some.condition), wanted)
+            some = opened.splits.train.subset(self.n, self.seed)
+            batch = some.under(model.condition).batch().to(model.device)
+            known = steering.labelled_codes(model, batch, some.condition, wanted)
         else:
             known = steering.labelled_draws(model, opened.classifier, wanted, n=self.n, space=place, seed=self.seed)
         direction = steering.attribute_direction(known, self.by or ("means" if encodes else "svm"))
         latent = opened.latent(self.input, self.label, place, search=True, seed=self.seed)
-        c = steering.told(model, 1, opened.label(self.label)) if place == "z" else None
+        c = steering.same(model, 1, opened.conditions(self.label)) if place == "z" else None
         made = steering.edit(model, latent, direction, self.amounts, space=place, condition=c)
         origin: dict[str, Any] = {"attribute": self.attribute, "input": self.input, "amounts": self.amounts}
         yield Examples.of(opened, Batch(made.flatten(0, 1)), len(self.amounts), **origin, seed=self.seed)

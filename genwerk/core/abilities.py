@@ -1,9 +1,8 @@
 """What a model can honestly do: one abstract base class an ability, inherited only where it is true.
 
 Everywhere: ``x`` is data with shape (n, *spec.shape) in the units of :class:`DataSpec`, ``z`` a latent
-with shape (n, *model.latent_shape), ``condition`` is None, class indices (int64) with shape (n,), token ids of texts
-(int64) with shape (n, spec.vocabulary.length) or numbers (float64) with shape (n, len(spec.given)), and seeds follow
-:class:`SeededNoise`: example i of a seed is the same in every batch, ``Seeds(seed, i)`` asks for those
+with shape (n, *model.latent_shape), ``condition`` is None or what :attr:`Model.condition` describes, a row an example,
+and seeds follow :class:`SeededNoise`: example i of a seed is the same in every batch, ``Seeds(seed, i)`` asks for those
 from number i on, and None is a fresh seed.
 """
 
@@ -15,14 +14,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from genwerk.core.noise import Seed
 from genwerk.core.options import SamplingOptions
-from genwerk.core.spec import Batch, numbers
 
 
 class Samples(ABC):
@@ -290,40 +288,6 @@ class InterpolatesPrompts(Samples):
         """
 
 
-Told = Literal["none", "label", "text", "vector"]
-"""Kinds of condition: nothing, a class, a text, or numbers that go with an example."""
-
-
-class Conditions(ABC):
-    """May be told what to make."""
-
-    phrase = "a condition"
-    condition: Told
-    """What a condition is; "none" where this model's settings leave it unconditional."""
-
-
-def told_what(model: object) -> Told:
-    """What kind of condition ``model`` takes."""
-    kind: Told = getattr(model, "condition", "none")
-    return kind
-
-
-def named_condition(model: Any, name: str) -> Tensor:
-    """What ``model`` is told by ``name``, a class or a text, with one row."""
-    match told_what(model):
-        case "label":
-            return torch.tensor([model.spec.class_index(name)])
-        case "text":
-            prompt: Tensor = model.spec.vocabulary.prompt(name)
-            return prompt
-    raise ValueError(f"this {type(model).__name__} is told no label and no text, so {name!r} means nothing to it")
-
-
-def condition_of(model: object, batch: Batch) -> Tensor | None:
-    """What ``model`` would be told of the examples of ``batch``; None where it is told nothing, or they lack it."""
-    return {"none": None, "text": batch.text}.get(told_what(model), batch.condition)
-
-
 class Diagnoses(ABC):
     """Has figures of its own that say whether training went well."""
 
@@ -346,26 +310,6 @@ class AlignsText(ABC):
     @abstractmethod
     def embed_text(self, text: Tensor) -> Tensor:
         """Unit vectors with shape (n, d) of token ids with shape (n, spec.vocabulary.length)."""
-
-
-def told(model: object, condition: Tensor | None, classes: int) -> Tensor | None:
-    """``condition``, checked, where ``model`` is told one of ``classes``; None where it is told nothing (0 classes)."""
-    if not classes:
-        return None
-    if condition is None or condition.min() < 0 or condition.max() >= classes:
-        raise ValueError(
-            f"this {type(model).__name__} is told the class: pass condition, a class index from 0 to {classes - 1} each"
-        )
-    return condition
-
-
-def told_numbers(model: object, condition: Tensor | None, given: Sequence[str]) -> Tensor:
-    """``condition``, checked, where ``model`` is told the numbers called ``given``."""
-    if condition is None or condition.shape[1:] != (len(given),) or not condition.isfinite().all():
-        raise ValueError(
-            f"this {type(model).__name__} is told {numbers(given)}: pass condition, as many finite numbers each"
-        )
-    return condition
 
 
 Frame = TypeVar("Frame")
@@ -391,7 +335,6 @@ ABILITIES: dict[str, Any] = {
         Completes,
         Denoises,
         InterpolatesPrompts,
-        Conditions,
         Diagnoses,
         AlignsText,
     )
@@ -402,6 +345,4 @@ def abilities(model: object) -> frozenset[str]:
     """Names of what ``model`` (an instance, or a class for what it may do) can do: the one source for everything."""
     kind = model if isinstance(model, type) else type(model)
     names = {name for name, ability in ABILITIES.items() if issubclass(kind, ability)}
-    if getattr(model, "condition", None) == "none":
-        names.discard("conditions")
     return frozenset(names)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as registration
 
+from genwerk.core.condition import Condition, NoCondition
 from genwerk.core.errors import BadFile
 from genwerk.core.noise import Noise
 from genwerk.core.options import Plain, SamplingOptions
@@ -134,13 +135,15 @@ class Model(nn.Module, ABC):
     """A generative model of data described by ``spec``, set up by ``config``.
 
     A family is a subclass ``class VAE(Model, Samples, ..., config=VAEConfig)``; naming its config class registers it,
-    so that a run folder can name it. ``condition`` says what a sample may be conditioned on.
+    so that a run folder can name it.
     """
 
     config: Any
     spec: DataSpec
     options: SamplingOptions = Plain()
     """What may be asked when it samples or completes, with its own defaults."""
+    condition: Condition = NoCondition()
+    """What the model is told of an example."""
     registry: ClassVar[dict[str, tuple[type[Config], type[Model]]]] = {}
     """Config class and model class by the config's name: all that a stored run may name."""
 

@@ -47,36 +47,13 @@ class DataSpec:
     """How texts become token ids, learned from the captions of the training examples; None where there are none."""
     columns: tuple[str, ...] = ()
     """Names of a table's columns; empty when they have none."""
-    given: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
     """Names of the numbers that go with every row and that a model may be told; empty where there are none."""
 
     @property
     def counted(self) -> bool:
         """Whether it is known how often each class is in the training data."""
         return bool(self.classes) and len(self.class_counts) == len(self.classes) and sum(self.class_counts) > 0
-
-    def class_prior(self, kind: Prior = "train") -> Tensor:
-        """Probability of each class with shape (k,), float64; even where nobody counted the training examples."""
-        weight = torch.tensor(
-            self.class_counts if kind == "train" and self.counted else [1] * len(self.classes), dtype=torch.float64
-        )
-        return weight / weight.sum()
-
-    def drawn_class(self, u: Tensor) -> Tensor:
-        """Class indices, int64, of numbers uniform on [0, 1): each class as often as in the training data."""
-        edges = self.class_prior().cumsum(0)[:-1]
-        return torch.bucketize(u.detach().cpu().double(), edges, right=True).to(u.device)
-
-    def class_index(self, name: str) -> int:
-        """Index of a class by its name, or by its number where no class has a number for a name."""
-        if name in self.classes:
-            return self.classes.index(name)
-        if name.isdecimal() and int(name) < len(self.classes) and not any(map(_is_number, self.classes)):
-            return int(name)
-        known = ", ".join(self.classes[:12]) + (", ..." if len(self.classes) > 12 else "")
-        raise ValueError(
-            f"there is no class {name!r}; " + (f"the classes are {known}" if self.classes else "there are none")
-        )
 
     @property
     def modality(self) -> Modality:
@@ -96,7 +73,7 @@ class DataSpec:
     def __str__(self) -> str:
         extras = [f"{len(self.classes)} classes"] if self.classes else []
         extras += ["captions"] if self.captions else []
-        extras += [f"told {numbers(self.given)}"] if self.given else []
+        extras += [f"told {numbers(self.covariates)}"] if self.covariates else []
         return ", ".join([*self.modality.describe(), *extras])
 
 
@@ -110,16 +87,14 @@ def numbers(names: Sequence[str], most: int = 5) -> str:
 class Batch:
     """Examples with what goes with them.
 
-    ``x`` has shape (n, *spec.shape) in the units of :class:`DataSpec`; ``condition`` is None or one entry an example:
-    class indices, int64 with shape (n,), or numbers, float64 with shape (n, len(spec.given)); ``target`` is None or
-    what the example should be turned into; ``text`` is None or the token ids of each example's caption, int64 with
-    shape (n, spec.vocabulary.length).
+    ``x`` has shape (n, *spec.shape) in the units of :class:`DataSpec`; ``condition`` is None or one row an example:
+    what a model is told of it, or its label where the model is told nothing; ``target`` is None or what the example
+    should be turned into.
     """
 
     x: Tensor
     condition: Tensor | None = None
     target: Tensor | None = None
-    text: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -139,7 +114,7 @@ class Batch:
 
     @property
     def _parts(self) -> tuple[Tensor | None, ...]:
-        return self.x, self.condition, self.target, self.text
+        return self.x, self.condition, self.target
 
 
 def join(batches: Sequence[Batch]) -> Batch:

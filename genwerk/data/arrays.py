@@ -117,8 +117,8 @@ def table_found(
 ) -> Found:
     """A table of ``columns`` from arrays of shape (n, d), in float64; a value above :data:`GREATEST` is an error.
 
-    The columns that ``settings.given`` names become what a model is told of a row. What stands in the way of a density
-    of the others is noted, and mended where ``settings.jitter`` asks for it.
+    The columns that ``settings.covariates`` names become conditions. What stands in the way of a density of the others
+    is noted, and mended where ``settings.jitter`` asks for it.
     """
     values = [_convert(len(x), (len(columns),), np.float64, key, settings, _finite(x, columns, name))]
     if test_x is not None:
@@ -126,9 +126,9 @@ def table_found(
             _convert(len(test_x), (len(columns),), np.float64, None, settings, _finite(test_x, columns, name))
         )
     whole, groups = columns, None
-    if key is not None and (settings.jitter or settings.given or settings.group):
-        option, cure = ("jitter", "add noise to it") if settings.jitter else ("given", "take fewer rows")
-        option = option if settings.jitter or settings.given else "group"
+    if key is not None and (settings.jitter or settings.covariates or settings.group):
+        option, cure = ("jitter", "add noise to it") if settings.jitter else ("covariates", "take fewer rows")
+        option = option if settings.jitter or settings.covariates else "group"
         raise BadInput(f"the table in {name} is too large for memory, where --data.{option} works; {cure}")
     values[0], y, said = _labelled(values[0], y)
     notes += said
@@ -144,22 +144,22 @@ def table_found(
     classes, conditions = index_labels(y, test_y)
     if y is not None and len(y) >= 2 * FEW and 2 * len(classes) > len(y):
         notes += (f"There are {len(classes):,} classes for {len(y):,} rows; does {settings.label!r} name classes?",)
-    told, made = apart(columns, settings.given, name)
-    if told and classes:
+    beside, modelled = apart(columns, settings.covariates, name)
+    if beside and classes:
         raise BadInput(
-            f"the rows of {name} have labels in {settings.label!r} and --data.given names numbers; a model is told one "
-            "or the other: leave out --data.given, or take the labels out of the table"
+            f"the rows of {name} have labels in {settings.label!r} and --data.covariates names numbers; a model is "
+            "told one or the other: leave out --data.covariates, or take the labels out of the table"
         )
     hashes = [hash_rows(part, columns) for part in values]
     if settings.jitter:
-        notes += _jittered(values, columns, made, settings.seed)
-    notes += _rounded(x, whole) + table_notes(values[0], columns, made)
-    given, columns = tuple(columns[i] for i in told), tuple(columns[i] for i in made)
-    if given:
-        conditions = [torch.from_numpy(part[:, told]) for part in values]
-        values = [part[:, made] for part in values]
-        notes += (f"A model may be told {numbers(given)}; the other columns it makes.",)
-    spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns, given=given)
+        notes += _jittered(values, columns, modelled, settings.seed)
+    notes += _rounded(x, whole) + table_notes(values[0], columns, modelled)
+    covariates, columns = tuple(columns[i] for i in beside), tuple(columns[i] for i in modelled)
+    if covariates:
+        conditions = [torch.from_numpy(part[:, beside]) for part in values]
+        values = [part[:, modelled] for part in values]
+        notes += (f"A model may be told {numbers(covariates)}; the other columns it generates.",)
+    spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns, covariates=covariates)
     parts = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
     return Found(
         train=parts[0],
@@ -173,23 +173,23 @@ def table_found(
     )
 
 
-def apart(columns: Sequence[str], given: str, name: str) -> tuple[list[int], list[int]]:
-    """Indices of the columns that ``given`` names (by name or number, joined by commas), and those of the others."""
-    told: list[int] = []
-    for each in filter(None, (part.strip() for part in given.split(","))):
+def apart(columns: Sequence[str], covariates: str, name: str) -> tuple[list[int], list[int]]:
+    """Indices of the columns that ``covariates`` names (by name or number, with commas), and those of the others."""
+    chosen: list[int] = []
+    for each in filter(None, (part.strip() for part in covariates.split(","))):
         if each in columns:
-            told.append(columns.index(each))
+            chosen.append(columns.index(each))
         elif each.isdecimal() and int(each) < len(columns):
-            told.append(int(each))
+            chosen.append(int(each))
         else:
             raise BadInput(
-                f"there is no column {each!r} for --data.given in {name}; its columns are {_listed(columns)}"
+                f"there is no column {each!r} for --data.covariates in {name}; its columns are {_listed(columns)}"
             )
-    told = list(dict.fromkeys(told))
-    made = [i for i in range(len(columns)) if i not in told]
-    if not made:
-        raise BadInput(f"--data.given names all columns of {name}, so that nothing is left to make; name fewer")
-    return told, made
+    chosen = list(dict.fromkeys(chosen))
+    others = [i for i in range(len(columns)) if i not in chosen]
+    if not others:
+        raise BadInput(f"--data.covariates names all columns of {name}, so that nothing is left to make; name fewer")
+    return chosen, others
 
 
 def _finite(x: Array, columns: tuple[str, ...], name: str) -> Callable[[Any], NDArray[np.float64]]:

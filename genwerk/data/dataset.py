@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
+from genwerk.core.condition import Condition
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.core.tokens import Vocabulary
 
@@ -45,8 +46,8 @@ class DataConfig:
     """Name of the column or array that holds the labels, where the source has one."""
     label_pattern: str | None = None
     """Regular expression whose first group, found in a file's name, is its label: ^([0-9])_ for 7_ann.wav."""
-    given: str = ""
-    """Columns of a table that a model is told and does not make, by name or by number (from 0), joined by commas."""
+    covariates: str = ""
+    """Columns of a table that a model is conditioned on, by name or by number (from 0), joined by commas."""
     jitter: bool = False
     """Whether uniform noise as wide as the step of their grid is added, once, to columns of a table that take few
     values: densities stay bounded, and are those of the data with the noise."""
@@ -105,7 +106,7 @@ class Dataset:
     """Examples in memory, on a device, or mapped from a file (then ``x`` may be the :class:`Rows` of a part).
 
     ``x`` holds one example a row, as the modality of the spec stores it.
-    ``condition`` is None, class indices (int64), or numbers to be told (float64) with shape (n, len(spec.given));
+    ``condition`` is None, class indices (int64), or covariates (float64) with shape (n, len(spec.covariates));
     ``captions`` None or one text a row, and ``text`` their token ids
     with shape (n, spec.vocabulary.length).
     """
@@ -127,11 +128,16 @@ class Dataset:
 
     def batch(self, rows: Tensor | slice = slice(None)) -> Batch:
         """The examples of ``rows`` in the units of the spec."""
-        return Batch(
-            self.spec.modality.from_stored(self.x[rows]),
-            None if self.condition is None else self.condition[rows],
-            text=None if self.text is None else self.text[rows].long(),
-        )
+        return Batch(self.spec.modality.from_stored(self.x[rows]), self.conditions(rows))
+
+    def conditions(self, rows: Tensor | slice) -> Tensor | None:
+        """What a batch of ``rows`` has as its condition: float64, or int64."""
+        found = None if self.condition is None else self.condition[rows]
+        return found if found is None or found.is_floating_point() else found.long()
+
+    def under(self, condition: Condition) -> Dataset:
+        """The same examples, whose batches have that as their condition which ``condition`` describes."""
+        return replace(self, condition=condition.column(self))
 
     def select(self, rows: Tensor, *, mapped: bool = False) -> Dataset:
         """The data set of ``rows`` alone, in memory, or left where it is ``mapped`` from."""

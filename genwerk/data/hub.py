@@ -119,7 +119,7 @@ def tables_found(
         if settings.label != "label":
             raise BadInput(
                 f"the column {settings.label!r} of {name} holds measured numbers, which are no classes; leave out "
-                "--data.label, or tell a model the number with --data.given"
+                "--data.label, or tell a model the number with --data.covariates"
             )
         notes += ("The column 'label' holds measured numbers and no classes, so it is a column like the others.",)
         labels = [None for _ in tables]

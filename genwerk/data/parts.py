@@ -290,14 +290,19 @@ def tested_on(found: Found, other: Found, name: str) -> Found:
     part = "train" if other.test is None else "test"
     test = arranged(other.train if other.test is None else other.test, found.train.spec, name)
     wanted, has = found.train.spec, test.spec
-    if (has.kind, has.shape, has.levels, has.given) != (wanted.kind, wanted.shape, wanted.levels, wanted.given):
+    if (has.kind, has.shape, has.levels, has.covariates) != (
+        wanted.kind,
+        wanted.shape,
+        wanted.levels,
+        wanted.covariates,
+    ):
         raise BadInput(f"--data.test {name} holds {has}, and the training data are {wanted}; expected the same")
     if test.condition is not None and has.classes != wanted.classes and wanted.classes:
         new = next(c for c in has.classes if c not in wanted.classes)
         raise BadInput(f"--data.test {name} has the class {new!r}, which the training data lack")
     return replace(
         found,
-        test=test if wanted.classes or wanted.given else replace(test, condition=None, spec=wanted),
+        test=test if wanted.classes or wanted.covariates else replace(test, condition=None, spec=wanted),
         origins={k: v for k, v in found.origins.items() if k != "test"} | {"test": other.origins.get(part, Origin())},
         skipped=(*found.skipped, *other.skipped),
         notes=(*found.notes, f"{name} is the test part."),
@@ -314,8 +319,8 @@ def arranged(data: Dataset, wanted: DataSpec, source: str) -> Dataset:
     if (order := _order(found.columns, wanted.columns, source)) is not None:
         spec = replace(data.spec, columns=wanted.columns, shape=(len(order),))
         data = replace(data, x=data.x[:, order], spec=spec)
-    if data.condition is not None and (order := _order(found.given, wanted.given, source)) is not None:
-        data = replace(data, condition=data.condition[:, order], spec=replace(data.spec, given=wanted.given))
+    if data.condition is not None and (order := _order(found.covariates, wanted.covariates, source)) is not None:
+        data = replace(data, condition=data.condition[:, order], spec=replace(data.spec, covariates=wanted.covariates))
     has, needs = data.spec.classes, wanted.classes
     if data.condition is not None and has and has != needs and set(has) <= set(needs):
         index = torch.tensor([needs.index(name) for name in has], device=data.condition.device)

@@ -45,8 +45,8 @@ def open_data(settings: DataConfig) -> Splits:
         other = like(replace(settings, source=settings.test), found.train.spec)
         found = tested_on(found, _found(other)[0], settings.test)
     splits = replace(split(found, settings), path=path)
-    if settings.given and not splits.spec.given:
-        raise ValueError(f"--data.given names columns of a table, and these data are {splits.spec}; leave it out")
+    if settings.covariates and not splits.spec.covariates:
+        raise ValueError(f"--data.covariates names columns of a table, and these data are {splits.spec}; leave it out")
     return splits if settings.palette is None else palette.apply(splits)
 
 

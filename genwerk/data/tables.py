@@ -154,7 +154,7 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
         if label != "label":
             raise BadInput(
                 f"the column {label!r} of {path} holds {len(set(texts[target])):,} different numbers in {len(lines):,} "
-                "rows, which are no classes; leave out --data.label, or tell a model the number with --data.given"
+                "rows, which are no classes; leave out --data.label, or tell a model the number with --data.covariates"
             )
         columns[target] = _numbers(path, label, lines, texts[target])
         notes.append(f"The column {label!r} holds measured numbers and no classes, so it is a column like the others.")

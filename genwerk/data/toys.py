@@ -172,13 +172,13 @@ TOYS: dict[str, Toy] = {
 def open_toy(name: str, settings: DataConfig) -> Found:
     """20,000 training and 5,000 test points of the toy ``name``, drawn with the seed of ``settings``.
 
-    Where one column is told, the entropy is that of the other given it: H(x | y) = H(x, y) - H(y).
+    Where one column is a covariate, the entropy is that of the other given it: H(x | y) = H(x, y) - H(y).
     """
     toy = TOYS[name]
     x = toy.sample(25_000, settings.seed).numpy()
     note = f"Points of the toy density {name}, drawn with seed {settings.seed}; entropy {toy.entropy:.4f} nats."
     found = table_found(x[:20_000], x[20_000:], None, None, ("x", "y"), settings, name=name, notes=(note,))
     assert found.test is not None
-    told = [toy.entropy_of(column) for column in found.train.spec.given]
-    entropy = None if None in told else toy.entropy - sum(h for h in told if h is not None)
+    own = [toy.entropy_of(column) for column in found.train.spec.covariates]
+    entropy = None if None in own else toy.entropy - sum(h for h in own if h is not None)
     return replace(found, train=replace(found.train, entropy=entropy), test=replace(found.test, entropy=entropy))

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Decodes, Diagnoses, Encodes, Samples, abilities, condition_of, told_what
+from genwerk.core.abilities import Decodes, Diagnoses, Encodes, Samples, abilities
 from genwerk.core.batching import Cost, batches
 from genwerk.core.model import Model
 from genwerk.core.noise import SeededNoise, Seeds
@@ -126,7 +126,7 @@ def evaluate(
     these data. No more samples are drawn than there are training examples, so that the floor has the model's size.
     """
     able = abilities(model)
-    data = splits.test.subset(settings.examples, settings.seed)
+    data = splits.test.subset(settings.examples, settings.seed).under(model.condition)
     n = min(settings.samples, len(splits.train))
     toy = TOYS.get(splits.settings.source)
     figures: list[Figure] = []
@@ -142,9 +142,9 @@ def evaluate(
     with evaluating(model):
         if able & {"has-likelihood", "bounds-likelihood"}:
             found = log_likelihood(model, data, importance_samples=settings.importance_samples, seed=settings.seed)
-            figures += likelihood_figures(found, data)
+            figures += likelihood_figures(found, data, summed=model.condition.classes > 0)
             notes += likelihood_notes(found)
-        if able & {"has-likelihood", "bounds-likelihood"} and told_what(model) == "label":
+        if able & {"has-likelihood", "bounds-likelihood"} and model.condition.classes:
             try:
                 figures += bayes_figures(model, data, settings)
             except ValueError as error:  # no class finds an example possible
@@ -154,7 +154,7 @@ def evaluate(
             figures += reconstruction_figures(data, squared_error)
         if isinstance(model, Diagnoses):
             figures += diagnosis_figures(model, data)
-        if sampled and isinstance(toy, Gaussians) and not model.spec.given:
+        if sampled and isinstance(toy, Gaussians) and not model.spec.covariates:
             figures += mode_figures(draw(model, n, splits.train, settings.seed), toy)
         if sampled and describe is not None:
             of_samples = torch.cat([describe(x) for x in drawn(model, n, splits.train, settings.seed)])
@@ -196,7 +196,7 @@ def quick(
     of their spread in ``train`` (None: in ``dataset``), for else the one in the smallest unit would decide.
     """
     able, game = abilities(model), len(model.players()) > 1
-    data = dataset.subset(examples, seed)
+    data = dataset.subset(examples, seed).under(model.condition)
     figures: dict[str, float] = {}
     if len(data) == 0:
         return figures
@@ -204,7 +204,7 @@ def quick(
         if able & {"has-likelihood", "bounds-likelihood"}:
             found = log_likelihood(model, data, importance_samples=1, seed=seed)
             name = "nll" if found.exact else "nll_bound"
-            name += "_given_label" if found.given == "label" else ""
+            name += f"_given_{found.given}" if model.condition.classes else ""
             figures |= {f"clipped_{name}": clipped_mean(-found.each), name: -found.nats}
             if found.bits_per_dim is not None:
                 figures["bits_per_dim"] = found.bits_per_dim
@@ -266,18 +266,14 @@ def features_of(describe: Extractor, data: Dataset) -> Tensor:
 def drawn(model: Model, n: int, data: Dataset, seed: int) -> Iterator[Tensor]:
     """``n`` samples on the CPU, as many at a time as memory allows.
 
-    A model that is told something gets what examples of ``data`` are told.
+    A conditional model gets the conditions of examples of ``data``.
     """
     assert isinstance(model, Samples)
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
-    condition: Tensor | None = None
-    if (kind := told_what(model)) != "none":
-        given = data.text if kind == "text" else data.condition
-        if given is None:
-            raise ValueError(f"this model is told a {kind}, and these data have none to take it from")
-        rows = torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(seed))
-        condition = given[rows.to(data.device)].to(model.device, torch.float64 if kind == "vector" else torch.int64)
+    rows = torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(seed))
+    values = data.under(model.condition).conditions(rows.to(data.device))
+    condition = None if (c := model.condition.check(values, model)) is None else c.to(model.device)
 
     def sampled(rows: slice) -> Tensor:
         c = None if condition is None else condition[rows]
@@ -294,12 +290,12 @@ def draw(model: Model, n: int, data: Dataset, seed: int) -> Tensor:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def likelihood_figures(found: Likelihood, data: Dataset) -> list[Figure]:
+def likelihood_figures(found: Likelihood, data: Dataset, *, summed: bool = False) -> list[Figure]:
     """Negative log-likelihood, bits per dimension, and divergence from the truth where its entropy is known.
 
-    Figures given the label are named so, for beside them stands -log p(x), with the labels summed out.
+    Figures of a condition that can be ``summed`` out are said to be given it, for beside them stands -log p(x).
     """
-    sign, given = "" if found.exact else "≤ ", " given label" if found.given == "label" else ""
+    sign, given = "" if found.exact else "≤ ", f" given {found.given}" if summed else ""
     how = "exact" if found.exact else f"bound, K = {found.importance_samples}"
     if found.ess is not None:
         how += f", effective sample size {found.ess:.3g}"
@@ -352,7 +348,7 @@ def bayes_figures(model: Model, data: Dataset, settings: EvaluateConfig, example
     Bounds find no classes; and data without labels, or with others, do not tell whether they were found.
     """
     bound = "has-likelihood" not in abilities(model)
-    few = data.subset(max(FEWEST, min(examples, len(data) // len(model.spec.classes))) if bound else examples)
+    few = data.subset(max(FEWEST, min(examples, len(data) // model.condition.classes)) if bound else examples)
     batch, n = few.batch(), len(few)
     often = "as frequent as in training" if model.spec.counted else "all as likely"
     note = f"{n:,} of {len(data):,} held-out; classes {often}"
@@ -395,7 +391,7 @@ def diagnosis_figures(model: Diagnoses, data: Dataset, examples: int = 2000) -> 
     assert isinstance(model, Model)
     batch = data.subset(examples).batch().to(model.device)
     figures = []
-    for name, values in model.diagnose(batch.x, condition_of(model, batch)).items():
+    for name, values in model.diagnose(batch.x, model.condition.of(batch)).items():
         each = sorted(values.flatten().tolist(), reverse=True)
         shown = [f"{v:.2g}" for v in each if v >= 0.01]
         rest = [f"and {len(each) - len(shown)} below 0.01"] if len(shown) < len(each) else []

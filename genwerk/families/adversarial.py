@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Conditions, HasLatentPrior, Samples, told
+from genwerk.core.abilities import HasLatentPrior, Samples
+from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model, Stage
 from genwerk.core.noise import Noise, Seed, SeededNoise
 from genwerk.core.options import SamplingOptions
@@ -35,8 +36,8 @@ class AdversarialConfig(Config):
             raise ValueError(f"latent is {self.latent}; z needs 1 dimension or more")
 
 
-class AdversarialModel(Model, Samples, HasLatentPrior, Conditions):
-    """A generator from z ~ prior to data and a discriminator of data, each of which may be told the label.
+class AdversarialModel(Model, Samples, HasLatentPrior):
+    """A generator from z ~ prior to data and a discriminator of data, each of which may be conditioned on the label.
 
     A subclass sets ``generator``, called with (z, condition) for raw output, and ``discriminator``, called with
     (x, condition) for a :class:`DiscriminatorOutput`. Inside, images are in [-1, 1] and tables standardised by
@@ -51,10 +52,7 @@ class AdversarialModel(Model, Samples, HasLatentPrior, Conditions):
         self.config: AdversarialConfig = config
         if not (spec.modality.has_levels or spec.modality.has_columns):
             raise ValueError(f"{type(self).__name__} makes images and tables, not {spec.kind}")
-        if config.conditioning != "none" and not spec.classes:
-            raise ValueError("a class-conditional GAN needs labels and the data carry none; see `genwerk data check`")
-        self.condition: Literal["none", "label"] = "none" if config.conditioning == "none" else "label"
-        self.classes = len(spec.classes) if self.condition == "label" else 0
+        self.condition = choose(config.conditioning != "none", spec, self, Label)
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units()
 
@@ -103,13 +101,10 @@ class AdversarialModel(Model, Samples, HasLatentPrior, Conditions):
         *,
         seed: Seed | None = None,
     ) -> Tensor:
-        """``n`` new examples; a conditional model that is told no label draws one for each, as often
-        as in the training data."""
         self.options.chosen(options)
         noise = SeededNoise(n, seed, self.device)
         z = self.latents(noise)
-        if self.classes and condition is None:
-            condition = self.spec.drawn_class(noise.uniform())
+        condition = self.condition.or_drawn(condition, noise.uniform, self)
         return self.realise(z, condition, noise)
 
     def realise(self, z: Tensor, condition: Tensor | None, noise: Noise) -> Tensor:
@@ -117,14 +112,10 @@ class AdversarialModel(Model, Samples, HasLatentPrior, Conditions):
         return self.decode(z, condition)
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.outward(self.generate(z, self.label(condition)))
+        return self.outward(self.generate(z, self.condition.check(condition, self)))
 
     @torch.no_grad()
     def judge(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The discriminator's raw score with shape (n,), higher for more real."""
-        score: Tensor = self.discriminator(self.inward(x), self.label(condition)).score
+        score: Tensor = self.discriminator(self.inward(x), self.condition.check(condition, self)).score
         return score
-
-    def label(self, condition: Tensor | None) -> Tensor | None:
-        """``condition``, checked, where this model is conditional; None where it is not and none is asked for."""
-        return told(self, condition, self.classes)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import log
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Completes, Completion, Conditions, HasLikelihood, Traces, told
+from genwerk.core.abilities import Completes, Completion, HasLikelihood, Traces
+from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Loss, Model, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise, Seeds
 from genwerk.core.options import SamplingOptions, Symbolwise
@@ -33,10 +33,10 @@ class AutoregressiveConfig(Config):
     """Settings that every autoregressive family has."""
 
     conditional: bool = False
-    """Whether the network is told the label."""
+    """Whether the network is conditioned on the label."""
 
 
-class AutoregressiveModel(Model, Traces, HasLikelihood, Completes, Conditions):
+class AutoregressiveModel(Model, Traces, HasLikelihood, Completes):
     """Symbols of the data, and a network that predicts each from those before it.
 
     A subclass builds both and hands them to :meth:`emits`.
@@ -49,10 +49,7 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes, Conditions):
     def __init__(self, config: AutoregressiveConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: AutoregressiveConfig = config
-        if config.conditional and not spec.classes:
-            raise ValueError("a class-conditional model needs labels and the data carry none; see `genwerk data check`")
-        self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
-        self.classes = len(spec.classes) if config.conditional else 0
+        self.condition = choose(config.conditional, spec, self, Label)
 
     def emits(
         self,
@@ -69,7 +66,7 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes, Conditions):
         self.symbols, self.network, self.scored = symbols, network, symbols.scored
         with torch.device("cpu"), torch.random.fork_rng(devices=[]):
             narrow = twin()
-            label = torch.zeros(1, dtype=torch.int64) if self.classes else None
+            label = torch.zeros(1, dtype=torch.int64) if self.condition.classes else None
             self.coverage = check_causality(narrow, narrow.shape, positions or range(narrow.length), label)
 
     # --- training -----------------------------------------------------------------------------------------------------
@@ -82,18 +79,18 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes, Conditions):
     def objective(self, batch: Batch, u: Tensor | None = None) -> Loss:
         """Negative log-likelihood in nats an example; ``u`` is uniform with the shape of x, where symbols are drawn."""
         symbols = self.symbols.encode(batch.x, u)
-        log_p = self.network.log_prob(symbols, self.label(batch.condition)).flatten(1).sum(1).mean()
+        log_p = self.network.log_prob(symbols, self.condition.check(batch.condition, self)).flatten(1).sum(1).mean()
         return -log_p, {"nll": -log_p, "bits per symbol": -log_p / (self.network.length * log(2))}
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.network.log_prob(self.symbols.encode(x), self.label(condition)).flatten(1).sum(1)
+        return self.network.log_prob(self.symbols.encode(x), self.condition.check(condition, self)).flatten(1).sum(1)
 
     @property
     def row_cost(self) -> int:
         """Of what the network remembers of a sequence."""
-        label = torch.zeros(1, dtype=torch.int64, device=self.device) if self.classes else None
+        label = torch.zeros(1, dtype=torch.int64, device=self.device) if self.condition.classes else None
         return self.network.begin(1, label).nbytes
 
     @torch.no_grad()
@@ -105,15 +102,11 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes, Conditions):
         *,
         seed: Seed | None = None,
     ) -> Iterator[Tensor]:
-        """A frame after every row of pixels, or after every eighth of a sound.
-
-        A conditional model that is told no label draws one for each example, as often as in the training data.
-        """
+        """A frame after every row of pixels, or after every eighth of a sound."""
         network, noise, options = self.network, SeededNoise(n, seed, self.device), self.options.chosen(options)
         u = noise.uniform(network.length)
-        if self.classes and condition is None:
-            condition = self.spec.drawn_class(noise.uniform())
-        state = network.begin(n, self.label(condition))
+        condition = self.condition.or_drawn(condition, noise.uniform, self)
+        state = network.begin(n, condition)
         sequence = torch.zeros(n, network.length, dtype=torch.int64, device=self.device)
         part = network.length // (self.spec.shape[1] if self.spec.modality.is_grid else 8) or network.length
         for t, symbol in enumerate(generate(network, state, u, options)):
@@ -140,7 +133,7 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes, Conditions):
         network, seeds, known = self.network, Seeds.of(seed), known.expand_as(x)
         symbols = self.symbols.encode(x)
         given = network.sequence(symbols.masked_fill(~self.symbols.known(known), -1))
-        label, found = self.label(condition), list[Filled]()
+        label, found = self.condition.check(condition, self), list[Filled]()
         size = max(1, ROWS // max(k, particles))
         for i in range(0, len(x), size):
             rows = slice(i, i + size)
@@ -156,7 +149,3 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes, Conditions):
             max(f.particles for f in found),
             torch.cat([f.ancestors for f in found]),
         )
-
-    def label(self, condition: Tensor | None) -> Tensor | None:
-        """``condition``, checked, where this model is conditional; None where it is not."""
-        return told(self, condition, self.classes)

@@ -75,7 +75,7 @@ class MAF(FlowModel, config=MAFConfig):
 
     def __init__(self, config: MAFConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.flows(stack(config, spec, self.context_size))
+        self.flows(stack(config, spec, self.condition.width))
 
 
 class IAF(FlowModel, config=IAFConfig):
@@ -85,7 +85,7 @@ class IAF(FlowModel, config=IAFConfig):
 
     def __init__(self, config: IAFConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.flows(stack(config, spec, self.context_size, inverse=True))
+        self.flows(stack(config, spec, self.condition.width, inverse=True))
 
 
 def stack(config: MAFConfig, spec: DataSpec, context: int, *, inverse: bool = False) -> Chain:

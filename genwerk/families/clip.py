@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genwerk.core.abilities import AlignsText, Diagnoses
+from genwerk.core.condition import Text, choose
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
@@ -100,7 +101,7 @@ class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
                 f"CLIP learns from images with captions, and these data are {spec}; give a folder with a metadata.csv "
                 "of file_name and text, or the built-in scenes"
             )
-        self.condition: Literal["text"] = "text"
+        self.condition = choose(True, spec, self, Text)
         self.vision_model = image_tower(config, spec.shape)
         self.text_model = TextTower(
             spec.vocabulary.size,
@@ -133,8 +134,9 @@ class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
 
     def features(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Unit vectors of the images and of the texts, each with shape (n, d), and the texts."""
-        assert batch.text is not None
-        return self.embed(batch.x), self.embed_text(batch.text), batch.text
+        text = self.condition.check(batch.condition, self)
+        assert text is not None
+        return self.embed(batch.x), self.embed_text(text), text
 
     def contrast(self, images: Tensor, texts: Tensor, text: Tensor) -> Loss:
         """InfoNCE among all whose :meth:`features` are given."""
@@ -173,12 +175,10 @@ class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
     @torch.no_grad()
     def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
         """How often, among all of ``x``, the nearest text to an image is its own or an equal one, and the reverse."""
-        if condition is None:
-            raise ValueError(
-                "CLIP is judged by images with their captions, and these have none; see `genwerk data check`"
-            )
-        cosines = self.embed(x) @ self.embed_text(condition).T
-        right = alike(condition)
+        text = self.condition.check(condition, self)
+        assert text is not None
+        cosines = self.embed(x) @ self.embed_text(text).T
+        right = alike(text)
         return {
             "text found": recall(cosines, right, 1),
             "image found": recall(cosines.T, right, 1),

@@ -70,7 +70,7 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
         t = (u * self.config.steps).long()
         alpha, sigma = self.process.alpha_sigma(t, x0.dim())
         x = noised(x0, eps, alpha, sigma)
-        output = self.network(x, t, *self.led(batch.condition))
+        output = self.network(x, t, *self.network_condition(batch.condition))
         kind = self.config.prediction
         error = (output - target(kind, x0, eps, alpha, sigma)).square()
         weight = loss_weight(self.config.weighting, kind, alpha, sigma)
@@ -80,7 +80,7 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
 
     def output(self, x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
         t = torch.full((len(x),), level.t, device=x.device)
-        output: Tensor = self.network(x, t, *self.led(condition))
+        output: Tensor = self.network(x, t, *self.network_condition(condition))
         return output
 
     def estimate(self, output: Tensor, x: Tensor, level: Level) -> Estimate:
@@ -97,7 +97,7 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
         The first and the last term are taken once each, the former by one draw of x_1.
         """
         noise, y = SeededNoise(len(x), seed, x.device), self.centred(x)
-        told, steps = self.told(condition), self.config.steps
+        c, steps = self.optional(condition), self.config.steps
         alpha, sigma = (values.flatten() for values in self.process.alpha_sigma(torch.arange(steps, device=x.device)))
         last_term = 0.5 * (sigma[-1] ** 2 - 1 - 2 * sigma[-1].log() + (alpha[-1] * y).square()).flatten(1).sum(1)
         bound = -last_term
@@ -106,10 +106,10 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
         lot = noise.uniform(importance_samples)
         for k in range(importance_samples if steps > 1 else 0):
             t = 1 + ((k + lot[:, k]) / importance_samples * (steps - 1)).long().clamp(max=steps - 2)
-            error = (y - self._guess(y, t, noise.normal(*y.shape[1:]), told)).square().flatten(1).sum(1)
+            error = (y - self._guess(y, t, noise.normal(*y.shape[1:]), c)).square().flatten(1).sum(1)
             bound = bound - 0.5 * (snr[t - 1] - snr[t]) * error * (steps - 1) / importance_samples
         first = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        guess = self._guess(y, first, noise.normal(*y.shape[1:]), told)
+        guess = self._guess(y, first, noise.normal(*y.shape[1:]), c)
         volume = 0.0 if self.spec.modality.has_levels else self.centred.log_det()
         nats: Tensor = bound + self._first_term(y, guess, sigma[0]) + volume
         return nats
@@ -118,7 +118,7 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
         """What the network takes the data ``y`` to be, noised to times ``t`` with shape (n,)."""
         alpha, sigma = self.process.alpha_sigma(t, y.dim())
         x = noised(y, eps, alpha, sigma)
-        output = self.network(x, t, *self.led(condition))
+        output = self.network(x, t, *self.network_condition(condition))
         found = estimate(self.config.prediction, output, x, alpha, sigma)
         return clamped(found, x, alpha, sigma).x0 if self.centred.columns.range else found.x0
 

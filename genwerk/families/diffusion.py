@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,15 +18,13 @@ from torch import Tensor
 from genwerk.core.abilities import (
     Completes,
     Completion,
-    Conditions,
     Denoises,
     Encodes,
     HasLatentPrior,
     last,
-    named_condition,
-    told,
 )
 from genwerk.core.batching import Cost, bounded
+from genwerk.core.condition import Condition, Label, choose
 from genwerk.core.errors import Unsupported
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
@@ -48,11 +45,11 @@ class DiffusionConfig(Config):
     """Settings of a diffusion model's network, and of how samples are drawn unless asked otherwise."""
 
     conditional: bool = False
-    """Whether the network is told the label."""
+    """Whether the network is conditioned on the label."""
     context: int = 0
     """Channels of the vectors that the network attends to, where a larger model gives it such; 0 for none."""
-    drop: float = 0.1
-    """Share of the training examples whose label is left out, so that samples can be guided."""
+    condition_dropout: float = 0.1
+    """Share of the training examples whose condition is left out, so that samples can be guided."""
     widths: tuple[int, ...] = (64, 128, 128)
     """Channels of the U-Net's levels, finest first; for tables, units of the hidden layers."""
     blocks: int = 2
@@ -84,8 +81,10 @@ class DiffusionConfig(Config):
     """How samples are drawn unless asked otherwise."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.drop < 1:
-            raise ValueError(f"drop is {self.drop}; it is a share of the examples, at least 0 and below 1")
+        if not 0 <= self.condition_dropout < 1:
+            raise ValueError(
+                f"condition_dropout is {self.condition_dropout}; it is a share of the examples, at least 0 and below 1"
+            )
         if self.sampling.stochastic and not self.context:
             raise ValueError(
                 "a model's own sampling depends on the first noise alone, so that samples can be found again; take "
@@ -93,7 +92,40 @@ class DiffusionConfig(Config):
             )
 
 
-class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Conditions):
+@dataclass(frozen=True, eq=False)
+class Context(Condition):
+    """Vectors that a network attends to: floats with shape (n, l, channels), or what a larger model encodes as such."""
+
+    name = "context"
+    channels: int
+    of_encoder: Condition | None = None
+    """What ``encoder`` encodes."""
+    encoder: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def noun(self) -> str:
+        return self.name if self.of_encoder is None else self.of_encoder.noun
+
+    @property
+    def expected(self) -> str:
+        return f"vectors with shape (n, l, {self.channels})"
+
+    def valid(self, values: Tensor) -> bool:
+        if values.is_floating_point() or self.of_encoder is None:
+            return values.dim() == 3 and values.shape[2] == self.channels
+        return self.of_encoder.valid(values)
+
+    def encoded(self, values: Tensor) -> Tensor:
+        return values if values.is_floating_point() or self.encoder is None else self.encoder(values)
+
+    def parse(self, typed: Sequence[str]) -> Tensor:
+        return super().parse(typed) if self.of_encoder is None else self.of_encoder.parse(typed)
+
+    def null(self, values: Tensor) -> Tensor:
+        return super().null(values) if self.of_encoder is None else self.of_encoder.null(values)
+
+
+class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
     """x_t = alpha x_0 + sigma eps, and a network that says what x_t is made of."""
 
     options: Diffusion
@@ -106,16 +138,13 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
         self.config: DiffusionConfig = config
         if not (spec.modality.is_grid or spec.modality.has_columns) or spec.nominal:
             raise ValueError(f"a diffusion model describes images and tables of numbers, and these data are {spec}")
-        if config.conditional and not spec.classes:
-            raise ValueError("a class-conditional model needs labels and the data carry none; see `genwerk data check`")
-        self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
-        self.classes = len(spec.classes) if config.conditional else 0
+        self.condition = Context(config.context) if config.context else choose(config.conditional, spec, self, Label)
         self.options, self.latent_shape = config.sampling, spec.shape
         self.centred = Centred(spec)
         self.network = self._dense() if spec.modality.has_columns else self._unet()
 
     def _dense(self) -> DenseDenoiser:
-        return DenseDenoiser(self.spec.dims, self.config.widths, self.classes)
+        return DenseDenoiser(self.spec.dims, self.config.widths, self.condition.classes)
 
     def _unet(self) -> UNet:
         config = self.config
@@ -128,7 +157,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
             heads=config.heads[0] if len(config.heads) == 1 else config.heads,
             context=config.context,
             linear_projection=config.linear_projection,
-            classes=self.classes,
+            classes=self.condition.classes,
             groups=config.groups,
             eps=config.eps,
             symmetric=config.symmetric,
@@ -150,15 +179,16 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
 
     def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         batch = stream.next_batch()
-        if self.classes and batch.condition is not None:
-            batch = replace(batch, condition=batch.condition.where(stream.uniform() >= self.config.drop, self.classes))
+        if (condition := self.condition.of(batch)) is not None:
+            dropped = self.condition.dropped(condition, stream.uniform(), self.config.condition_dropout)
+            batch = replace(batch, condition=self.condition.encoded(dropped))
         yield Turn("model", self.objective, batch, stream.normal(*batch.x.shape[1:]), stream.uniform())
 
     @abstractmethod
     def objective(self, batch: Batch, eps: Tensor, u: Tensor) -> Loss:
         """The loss where the data are noised by ``eps``, at levels chosen by ``u``, uniform with shape (n,).
 
-        The label is ``classes`` where it was dropped.
+        The condition is the null condition where it was dropped.
         """
 
     # --- what the network says ----------------------------------------------------------------------------------------
@@ -183,10 +213,11 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
         ``beside`` is what a network with ``extra`` channels sees beside x, with shape (n, extra, ...).
         """
         network = self._seeing(beside, Cost())
-        output: Callable[[Tensor, Level], Tensor] = lambda x, level: network(x, level, condition)  # noqa: E731
-        if condition is not None and options.guidance > 1:
-            away = self.nothing(condition) if negative is None else negative.expand_as(condition)
-            output = guide(network, condition, away, options.guidance, options.rescale)
+        c = None if condition is None else self.condition.encoded(condition)
+        output: Callable[[Tensor, Level], Tensor] = lambda x, level: network(x, level, c)  # noqa: E731
+        if condition is not None and c is not None and options.guidance > 1:
+            away = self.condition.encoded(self.condition.null(condition[:1]) if negative is None else negative)
+            output = guide(network, c, away.expand_as(c), options.guidance, options.rescale)
 
         def predict(x: Tensor, level: Level) -> Estimate:
             found = self.estimate(output(x, level), x, level)
@@ -211,12 +242,6 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
             return bounded(lambda x, condition: self.output(x, level, condition), x, condition, cost=cost)
 
         return output
-
-    def nothing(self, condition: Tensor) -> Tensor:
-        """What the network was told where the condition was dropped, one for each of ``condition``."""
-        if not self.classes:
-            raise ValueError("this model can be guided only away from something: pass negative, or guidance 1")
-        return torch.full_like(condition, self.classes)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
@@ -245,7 +270,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
 
     def away(self, options: Diffusion) -> Tensor | None:
         """The condition to be led away from, with one row."""
-        return None if options.negative is None else named_condition(self, options.negative).to(self.device)
+        return None if options.negative is None else self.condition.parse([options.negative]).to(self.device)
 
     def walk(
         self,
@@ -258,7 +283,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
     ) -> Iterator[Tensor]:
         """Frames of what comes of the noise ``z``: what each step takes the example to be, and then the example."""
         options = options or self.options
-        predict = self.predictor(self.told(condition), options, negative, beside)
+        predict = self.predictor(self.optional(condition), options, negative, beside)
         levels = options.levels(self.process)
         for frame in options.walk(predict, options.start(z, levels), levels, noise):
             yield self.centred.inverse(frame.x if frame.level is levels[-1] else frame.x0)
@@ -273,7 +298,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The noise from which the model's own sampler, unguided, comes to ``x``, as nearly as ``invert`` finds it."""
         options = replace(self.options, guidance=1.0)
-        predict, levels = self.predictor(self.told(condition), options), options.levels(self.process)
+        predict, levels = self.predictor(self.optional(condition), options), options.levels(self.process)
         start = invert(predict, self.centred(x), levels, options.sampler)
         return start / options.start(start.new_ones(()), levels)
 
@@ -305,7 +330,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
         if len(levels) == 1:
             return x.clone()
         start = noised(self.centred(x), noise.normal(*x.shape[1:]), levels[0].alpha, levels[0].sigma)
-        predict = self.predictor(self.told(condition), options, negative)
+        predict = self.predictor(self.optional(condition), options, negative)
         return self.centred.inverse(last(options.walk(predict, start, levels, noise)).x)
 
     @torch.no_grad()
@@ -341,7 +366,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
         """
         options = options or self.options
         y, eps = self.centred(x), noise.normal(*x.shape[1:])
-        levels, predict = options.completing(self.process), self.predictor(self.told(condition), options, negative)
+        levels, predict = options.completing(self.process), self.predictor(self.optional(condition), options, negative)
 
         def held(z: Tensor, level: Level) -> Tensor:
             if level is levels[-1]:
@@ -351,20 +376,18 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes, Condit
 
         return self.centred.inverse(last(options.walk(predict, options.start(eps, levels), levels, noise, held)).x)
 
-    def led(self, condition: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    def network_condition(self, condition: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """Context and label for the network, of which there is at most one."""
-        return (condition, None) if self.config.context else (None, condition if self.classes else None)
+        return (condition, None) if self.config.context else (None, condition if self.condition.classes else None)
 
-    def told(self, condition: Tensor | None) -> Tensor | None:
-        """``condition``, checked, where this model is told one."""
-        if condition is None or self.config.context:
-            return condition
-        return told(self, condition, self.classes)
+    def optional(self, condition: Tensor | None) -> Tensor | None:
+        """``condition``, checked; None samples unconditionally, where the network can."""
+        return None if condition is None and not self.config.context else self.condition.check(condition, self)
 
 
 def repeated(x: Tensor, known: Tensor, k: int, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Examples, mask and condition with each row ``k`` times; a ValueError unless the mask is of booleans."""
     if known.dtype != torch.bool:
         raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
-    told = None if condition is None else condition.repeat_interleave(k, 0)
-    return x.repeat_interleave(k, 0), known.expand_as(x).repeat_interleave(k, 0), told
+    c = None if condition is None else condition.repeat_interleave(k, 0)
+    return x.repeat_interleave(k, 0), known.expand_as(x).repeat_interleave(k, 0), c

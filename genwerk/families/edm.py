@@ -67,7 +67,7 @@ class EDM(DiffusionModel, config=EDMConfig):
         span = torch.tensor([self.config.least, self.config.most]).log().tolist()
         place = (sigma.log() - span[0]) / (span[1] - span[0]) * (STEPS - 1)
         t = place.expand(len(x), *place.shape[1:]).flatten()
-        output: Tensor = self.network(self.scaled.c_in(sigma) * x, t, *self.led(condition))
+        output: Tensor = self.network(self.scaled.c_in(sigma) * x, t, *self.network_condition(condition))
         return output.to(x.dtype)
 
     def output(self, x: Tensor, level: Level, condition: Tensor | None) -> Tensor:

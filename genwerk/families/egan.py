@@ -113,7 +113,7 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
                 config.latent,
                 norm=config.norm,
                 generator_norm="none",
-                classes=self.classes,
+                classes=self.condition.classes,
                 conditioning=config.conditioning,
             )
             for _ in range(config.parents)
@@ -144,7 +144,7 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
 
     def variation(self, z: Tensor, condition: Tensor | None) -> Loss:
         """The sum over children, each with its own mutation, whose gradient is that of every child alone."""
-        c = self.label(condition)
+        c = self.condition.check(condition, self)
         fake = self.squash(self.generator(z, c))
         output = self.discriminator(fake.flatten(0, 1), None if c is None else c.repeat(len(fake)))
         scores = output.score.unflatten(0, fake.shape[:2])
@@ -152,7 +152,7 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
 
     def evaluation(self, batch: Batch, z: Tensor) -> Loss:
         """By child: quality E D(G(z)), and the discriminator's loss with its gradient, of shape (children, weights)."""
-        c = self.label(batch.condition)
+        c = self.condition.check(batch.condition, self)
         _, on_real, of_real = self._judged(self.inward(batch.x), c, lambda score: softplus(-score))  # -log D(x)
         found = [self._judged(fake, c, softplus) for fake in self.squash(self.generator(z, c))]  # -log (1 - D(G(z)))
         scores, on_fake, of_fake = zip(*found, strict=True)
@@ -189,7 +189,7 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
 
     def discriminator_loss(self, batch: Batch, z: Tensor, u: Tensor, figures: Metrics) -> Loss:
         """The first GAN's loss, -E log D(x) - E log (1 - D(G(z))), and penalties; ``u`` is uniform of shape (n, 2)."""
-        c = self.label(batch.condition)
+        c = self.condition.check(batch.condition, self)
         on_real = self.discriminator(self.inward(batch.x), c).score
         on_fake = self.discriminator(self._by_survivors(z, c, u), c).score
         penalty, metrics = self.penalty(batch, z, u)
@@ -197,7 +197,7 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
 
     def penalty(self, batch: Batch, z: Tensor, u: Tensor) -> Loss:
         """The weighted penalties on the discriminator."""
-        c, x = self.label(batch.condition), self.inward(batch.x)
+        c, x = self.condition.check(batch.condition, self), self.inward(batch.x)
         total, metrics = x.new_zeros(()), Metrics()
         if self.config.gradient_penalty:
             fake = self._by_survivors(z, c, u)

@@ -16,19 +16,9 @@ from math import log
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
-from genwerk.core.abilities import (
-    Conditions,
-    Diagnoses,
-    Encodes,
-    HasLatentPrior,
-    HasLikelihood,
-    Samples,
-    Told,
-    told,
-    told_numbers,
-)
+from genwerk.core.abilities import Diagnoses, Encodes, HasLatentPrior, HasLikelihood, Samples
+from genwerk.core.condition import choose
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise
 from genwerk.core.options import SamplingOptions, Tempered
@@ -57,14 +47,13 @@ class FlowConfig(Config):
     edge: float = 0.05
     """How far the logit keeps from black and white, as a fraction of the range."""
     tail_bound: float | None = None
-    """Where linear tails of affine and additive transforms begin, in standard deviations of a column (the numbers that
-    the flow is told are cut there, too); None lets them extrapolate, as in runs stored before this field. Splines have
-    their own (reach)."""
+    """Where linear tails of affine and additive transforms begin, in standard deviations of a column (covariates are
+    cut there, too); None lets them extrapolate, as in runs stored before this field. Splines have their own (reach)."""
     conditional: bool = False
-    """Whether the flow is told what goes with an example: its label, or the numbers in a table's given columns."""
+    """Whether the flow is conditioned on what goes with an example: its label, or a table's covariates."""
 
 
-class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Conditions, Diagnoses):
+class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Diagnoses):
     """A transform from data to a latent of simple density.
 
     A subclass builds the transform, from examples to rows with shape (n, dims), and hands it to :meth:`flows`.
@@ -75,21 +64,12 @@ class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Conditio
     transform: Transform
     base: Base
     begun: Tensor
-    context_size: int
-    """Numbers that the networks are told of an example; 0 where they are told nothing."""
 
     def __init__(self, config: FlowConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: FlowConfig = config
-        said = spec.classes or spec.given
-        if config.conditional and not said:
-            raise ValueError(
-                "a conditional flow needs labels, or numbers that --data.given names, and the data carry neither; see "
-                "`genwerk data check`"
-            )
-        self.context_size = len(said) if config.conditional else 0
-        self.condition: Told = "none" if not config.conditional else "label" if spec.classes else "vector"
-        self.numbers = Standardise((len(spec.given),)) if self.condition == "vector" else NetworkUnits()
+        self.condition = choose(config.conditional, spec, self)
+        self.numbers = Standardise((self.condition.width,)) if self.condition.continuous else NetworkUnits()
         self.latent_shape = (spec.dims,)
         self.surface = spec.modality.preprocessing(config.squash, config.edge)
         self.scored = self.surface.scored
@@ -110,14 +90,11 @@ class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Conditio
         """Fit the surface and the first normalisation, once; ``data`` comes back as it is."""
         if not self.begun:
             self.surface.fit(data.x)
-            if self.condition == "vector":
-                assert data.condition is not None
-                self.numbers.fit(data.condition)
-            batch = data.subset(FIRST).batch()
-            x = batch.x.to(self.device)
-            condition = None if batch.condition is None else batch.condition.to(self.device)
+            if self.condition.continuous and (values := self.condition.check(data.condition, self)) is not None:
+                self.numbers.fit(self.condition.features(values))
+            batch = data.subset(FIRST).batch().to(self.device)
             with fitting(self.transform):
-                self.transform(self.surface(x)[0], self.context(condition))
+                self.transform(self.surface(batch.x)[0], self.context(batch.condition))
             self.begun.fill_(True)
         return data
 
@@ -151,14 +128,10 @@ class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Conditio
         *,
         seed: Seed | None = None,
     ) -> Tensor:
-        """Examples of latents drawn from the prior, at temperatures below 1 nearer to their mode (Glow, section 5).
-
-        A conditional model that is told no label draws one for each example, as often as in the training data.
-        """
+        """Examples of latents drawn from the prior, at temperatures below 1 nearer to their mode (Glow, section 5)."""
         noise, temperature = SeededNoise(n, seed, self.device), self.options.chosen(options).temperature
         z = self.base.draw(noise)
-        if self.condition == "label" and condition is None:
-            condition = self.spec.drawn_class(noise.uniform())
+        condition = self.condition.or_drawn(condition, noise.uniform, self)
         if temperature != 1:
             centre = self.base.centre(z)
             z = centre + temperature * (z - centre)
@@ -188,13 +161,12 @@ class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Conditio
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def context(self, condition: Tensor | None) -> Tensor | None:
-        """What the networks are told, with shape (n, context_size): a label one-hot, or numbers standardised."""
-        if self.condition == "vector":
-            standardised: Tensor = self.numbers(told_numbers(self, condition, self.spec.given))
-            far = self.config.tail_bound
-            return standardised if far is None else standardised.clamp(-far, far)
-        label = told(self, condition, self.context_size)
-        return None if label is None else one_hot(label, self.context_size)
+        """What the networks see of a condition, with shape (n, condition.width): its features, numbers standardised."""
+        if (values := self.condition.check(condition, self)) is None:
+            return None
+        features: Tensor = self.numbers(self.condition.features(values))
+        far = self.config.tail_bound
+        return features if far is None or not self.condition.continuous else features.clamp(-far, far)
 
     def log_prob_at(self, x: Tensor, u: Tensor | None, condition: Tensor | None = None) -> Tensor:
         """log p of x with the noise ``u`` in [0, 1] within its levels; None takes the pixels' own uniform noise."""

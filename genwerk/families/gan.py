@@ -73,7 +73,11 @@ class GAN(AdversarialModel, config=GANConfig):
         self.config: GANConfig = config
         self.objective = config.objective
         self.generator, self.discriminator = config.network.build(
-            spec.shape, config.latent, norm=config.norm, classes=self.classes, conditioning=config.conditioning
+            spec.shape,
+            config.latent,
+            norm=config.norm,
+            classes=self.condition.classes,
+            conditioning=config.conditioning,
         )
         if config.spectral_norm:
             for layer in self.discriminator.modules():
@@ -115,7 +119,7 @@ class GAN(AdversarialModel, config=GANConfig):
 
     def discriminator_loss(self, batch: Batch, z: Tensor, eps: Tensor, u: Tensor | None, penalised: bool) -> Loss:
         """The discriminator's objective with its penalties; ``eps`` (n,) and ``u`` (n, 2, draws) are uniform."""
-        c = self.label(batch.condition)
+        c = self.condition.check(batch.condition, self)
         real = self.inward(batch.x)
         x, fake = self._augmented(real, u, 0), self._augmented(self.generate(z, c), u, 1)
         on_real, on_fake = self.score(x, c), self.score(fake, c)
@@ -133,7 +137,7 @@ class GAN(AdversarialModel, config=GANConfig):
 
     def generator_loss(self, z: Tensor, condition: Tensor | None, u: Tensor | None) -> Loss:
         """The generator's objective; ``u`` is uniform with shape (n, 1, draws)."""
-        c = self.label(condition)
+        c = self.condition.check(condition, self)
         return self.objective.generator(self.score(self._augmented(self.generate(z, c), u, 0), c)), {}
 
     def score(self, x: Tensor, condition: Tensor | None) -> Tensor:

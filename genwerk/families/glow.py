@@ -60,7 +60,7 @@ class Glow(FlowModel, config=GlowConfig):
             raise ValueError(f"Glow describes images and these data are {spec}; take the recipe realnvp for tables")
         check_sides(spec, config.scales)
         monotone = make_monotone(config.coupling, bound=config.bound, tail_bound=config.tail_bound)
-        build = partial(GlowConditioner, channels=config.channels, context=self.context_size)
+        build = partial(GlowConditioner, channels=config.channels, context=self.condition.width)
         shape: Shape = spec.shape
         scales, shapes = [], []
         for i in range(config.scales):
@@ -71,7 +71,7 @@ class Glow(FlowModel, config=GlowConfig):
             if i < config.scales - 1:
                 parts.append(Coupling(shape, Halves(), Affine(config.bound), PriorConditioner))
             else:
-                parts.append(ContextAffine(shape, self.context_size) if self.context_size else ActNorm(shape))
+                parts.append(ContextAffine(shape, self.condition.width) if self.condition.width else ActNorm(shape))
             scales.append(Chain(parts))
             shapes.append(shape)
             shape = shape[0] // 2, *shape[1:]

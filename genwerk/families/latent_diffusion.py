@@ -4,7 +4,7 @@ R. Rombach, A. Blattmann, D. Lorenz, P. Esser, B. Ommer: High-Resolution Image S
 2022, arXiv:2112.10752. Image to image: Meng et al., SDEdit, 2022, arXiv:2108.01073.
 
 Three parts are trained one after the other: the autoencoder, which alone sees pixels; CLIP, whose text tower reads the
-captions; and the denoiser of the codes. Without a text part it is told the label, or nothing.
+captions; and the denoiser of the codes. Without a text part the condition is the label, or there is none.
 
 Done differently: the text tower is trained on the user's own pictures and captions, unless it is loaded; the denoiser
 learns from the means of the codes and not from draws of them; what is known of a picture comes back unchanged to the
@@ -13,7 +13,7 @@ pixel; and a glance at a picture on its way is one linear map of its code, fitte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -21,16 +21,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genwerk.core.abilities import Completes, Completion, Denoises, InterpolatesPrompts, last, named_condition
+from genwerk.core.abilities import Completes, Completion, Denoises, InterpolatesPrompts, last
 from genwerk.core.batching import batches, bounded, in_batches
-from genwerk.core.model import Config, Model, Player, Stage, TrainingStream, Turns, build
+from genwerk.core.condition import Text, choose
+from genwerk.core.model import Config, Model, Stage, build
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.options import SamplingOptions
-from genwerk.core.spec import Batch, DataSpec
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Diffusion
 from genwerk.families.autoencoder_kl import AutoencoderKL
-from genwerk.families.diffusion import DiffusionModel, repeated
+from genwerk.families.diffusion import Context, DiffusionModel, repeated
 from genwerk.families.two_stage import TwoStage, TwoStageConfig, sized
 
 
@@ -44,12 +45,6 @@ class LatentDiffusionConfig(TwoStageConfig):
     """Rounds of CLIP's training; None is as many as the autoencoder's."""
     text_batch: int | None = None
     """Examples a batch of CLIP's training; None is the run's."""
-    drop: float = 0.1
-    """Share of the captions that are left out when the denoiser is trained, so that pictures can be guided."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.drop < 1:
-            raise ValueError(f"drop is {self.drop}; it is a share of the captions, at least 0 and below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +57,6 @@ class LatentDiffusionOptions(Diffusion):
 
 PREVIEWED = 1024
 """Examples to which the preview of a picture on its way is fitted."""
-Turning = Callable[[TrainingStream, Mapping[str, Player]], Turns]
 
 
 @runtime_checkable
@@ -97,7 +91,8 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         self.options = LatentDiffusionOptions(**vars(self.prior.options))
         self.text = None if config.text is None else build(config.text, spec)
         if self.text is not None:
-            self.condition = "text"
+            self.condition = choose(True, spec, self, Text)
+            self.prior.condition = Context(self.prior.config.context, self.condition, self.context)
             width = self._reader().context_width
             if width != self.prior.config.context:
                 raise ValueError(
@@ -121,12 +116,8 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         if self.text is not None:
             reading = [sized(s, self.config.text_batch) for s in self.text.stages(text_rounds)]
             first += [self._stage("text", self.text, s) for s in reading]
-            then = [replace(s, turns=self._told(s.turns), judged=False) for s in then]  # the prior alone reads no text
+            then = [replace(s, judged=False) for s in then]  # the prior alone reads no text
         return [*first, *then]
-
-    def _told(self, turns: Turning) -> Turning:
-        """``turns`` whose batches carry what the text part makes of their captions, or of none, as the condition."""
-        return lambda stream, players: turns(Told(stream, self.context, self._empty(), self.config.drop), players)
 
     @torch.no_grad()
     def codes(self, data: Dataset) -> Dataset:
@@ -150,33 +141,13 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
 
     @torch.no_grad()
     def context(self, text: Tensor) -> Tensor:
-        """What the denoiser is told of token ids with shape (n, l): vectors with shape (n, l, width)."""
+        """What the denoiser attends to, of token ids with shape (n, l): vectors with shape (n, l, width)."""
         return in_batches(self._reader().context, text)
 
     def _reader(self) -> Reads:
         if not isinstance(self.text, Reads):
             raise ValueError(f"{type(self.text).__name__} reads no text; take CLIP or a TextEncoder")
         return self.text
-
-    def _empty(self) -> Tensor:
-        """The token ids of a text without words, with shape (1, l)."""
-        assert self.spec.vocabulary is not None
-        return self.spec.vocabulary.encode([""]).to(self.device)
-
-    def _led_to(self, condition: Tensor | None) -> Tensor | None:
-        """What the denoiser is led to: of texts that is what the text part makes of them."""
-        if self.text is None:
-            return condition
-        if condition is None:
-            raise ValueError("this model is told what to make; give a text with --prompt ('' for anything)")
-        return self.context(condition)
-
-    def _away(self, options: Diffusion) -> Tensor | None:
-        """What it is led away from, with one row: a text without words, unless ``options`` name another."""
-        negative = None if options.negative is None else named_condition(self, options.negative).to(self.device)
-        if self.text is None:
-            return negative
-        return self.context(self._empty() if negative is None else negative)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
@@ -233,7 +204,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         noise, sides = SeededNoise(n, seed, self.device), self._code_size(chosen.sides) or self.latent_shape[1:]
         eps = noise.normal(self.latent_shape[0], *sides)
         nothing = self._nothing_known(eps)
-        yield from self.prior.walk(eps, noise, self._led_to(condition), chosen, self._away(chosen), nothing)
+        yield from self.prior.walk(eps, noise, condition, chosen, self.prior.away(chosen), nothing)
 
     @torch.no_grad()
     def interpolate_prompts(
@@ -246,13 +217,13 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         seed: Seed | None = None,
     ) -> Tensor:
         if self.text is None:
-            raise ValueError("this model is told no text, so there is nothing between two of them")
+            raise ValueError("this model has no text part, so there is nothing between two texts")
         share = torch.linspace(0, 1, steps, device=self.device).view(-1, 1, 1)
         mixed = self.context(start).lerp(self.context(end), share)
         noise, chosen = SeededNoise(1, seed, self.device), self.options.chosen(options)
         sides = self._code_size(chosen.sides) or self.latent_shape[1:]
         eps = noise.normal(self.latent_shape[0], *sides).expand(steps, -1, -1, -1)
-        return self.decode(last(self.prior.walk(eps, noise, mixed, chosen, self._away(chosen))))
+        return self.decode(last(self.prior.walk(eps, noise, mixed, chosen, self.prior.away(chosen))))
 
     def previewed(self, z: Tensor) -> Tensor:
         """Roughly the pictures of codes, by one linear map a place; decoded where no such map was fitted."""
@@ -273,9 +244,8 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
     ) -> Tensor:
         """As of any model; strength 0 is the picture as the autoencoder has it."""
         noise, chosen = SeededNoise(len(x), seed, self.device), self.options.chosen(options)
-        context, away = self._led_to(condition), self._away(chosen)
         z = self._draw_code(x, noise)
-        return self.decode(self.prior.denoise_from(z, strength, noise, context, chosen, away))
+        return self.decode(self.prior.denoise_from(z, strength, noise, condition, chosen, self.prior.away(chosen)))
 
     @torch.no_grad()
     def complete(
@@ -291,13 +261,13 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         """A place of the code is known where all of its pixels are; known pixels are put back at the end."""
         given, mask, condition = repeated(x, known, k, condition)
         noise, chosen = SeededNoise(len(given), Seeds.of(seed) * k, self.device), self.options.chosen(options)
-        context, away = self._led_to(condition), self._away(chosen)
+        away = self.prior.away(chosen)
         if self.prior.config.extra:
             eps = noise.normal(*self.latent_shape)
-            z = last(self.prior.walk(eps, noise, context, chosen, away, self._seen(given, mask, noise)))
+            z = last(self.prior.walk(eps, noise, condition, chosen, away, self._seen(given, mask, noise)))
         else:
             z = self._draw_code(given, noise)
-            z = self.prior.fill(z, (self._hidden(mask) == 0).expand_as(z), noise, context, chosen, away)
+            z = self.prior.fill(z, (self._hidden(mask) == 0).expand_as(z), noise, condition, chosen, away)
         filled = torch.where(mask, given, self.decode(z).to(x.dtype))
         return Completion(filled.unflatten(0, (len(x), k)), None)
 
@@ -335,24 +305,3 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         if any(side < 1 or side % self._factor for side in size):
             raise ValueError(f"a picture of {size[1]}x{size[0]} pixels has no code; take multiples of {self._factor}")
         return size[0] // self._factor, size[1] // self._factor
-
-
-class Told:
-    """A training stream whose batches carry the features of their captions, some left out, as the condition."""
-
-    def __init__(self, stream: TrainingStream, context: Callable[[Tensor], Tensor], empty: Tensor, drop: float) -> None:
-        self.stream, self.context, self.empty, self.drop = stream, context, empty, drop
-        self.batch_size = stream.batch_size
-
-    def next_batch(self) -> Batch:
-        batch = self.stream.next_batch()
-        if batch.text is None:
-            raise ValueError("this model learns from captions, and these data have none; see `genwerk data check`")
-        kept = (self.stream.uniform() >= self.drop).unsqueeze(1)
-        return replace(batch, condition=self.context(batch.text.where(kept, self.empty)))
-
-    def normal(self, *shape: int) -> Tensor:
-        return self.stream.normal(*shape)
-
-    def uniform(self, *shape: int) -> Tensor:
-        return self.stream.uniform(*shape)

@@ -55,7 +55,7 @@ class NICE(FlowModel, config=NICEConfig):
         d = spec.dims
 
         def network(shape: Sequence[int], output: Sequence[int]) -> DenseConditioner:
-            return DenseConditioner(shape, output, config.widths, config.activation, self.context_size)
+            return DenseConditioner(shape, output, config.widths, config.activation, self.condition.width)
 
         additive = Additive(config.tail_bound)
         couplings = [

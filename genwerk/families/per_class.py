@@ -19,7 +19,8 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Conditions, HasLikelihood, Samples, Told, told
+from genwerk.core.abilities import HasLikelihood, Samples
+from genwerk.core.condition import Label, NoCondition, choose
 from genwerk.core.model import Config, Model, Stage, build
 from genwerk.core.noise import Seed, SeededNoise, Seeds
 from genwerk.core.options import SamplingOptions
@@ -50,15 +51,13 @@ class Density(Protocol):
     def log_prob(self, x: Tensor) -> Tensor: ...
 
 
-class PerClass(Model, Samples, HasLikelihood, Conditions, config=PerClassConfig):
+class PerClass(Model, Samples, HasLikelihood, config=PerClassConfig):
     """p(x | c) = p_c(x), where the model p_c has seen the examples of class c alone."""
 
     def __init__(self, config: PerClassConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: PerClassConfig = config
-        if not spec.classes:
-            raise ValueError("a model for each class needs labels and the data carry none; see `genwerk data check`")
-        self.condition: Told = "label"
+        self.condition = choose(True, spec, self, Label)
         alone = replace(spec, classes=())
         self.models = nn.ModuleList(_checked(build(config.model, alone)) for _ in spec.classes)
         self.options = cast(Model, self.models[0]).options
@@ -92,9 +91,9 @@ class PerClass(Model, Samples, HasLikelihood, Conditions, config=PerClassConfig)
 
         A class of which there is no example is an error before the first class has been learned.
         """
-        if data.condition is None:
-            raise ValueError("a model for each class learns from labels, and these data carry none")
-        counts = torch.bincount(data.condition, minlength=len(self.spec.classes))
+        labels = self.condition.check(data.condition, self)
+        assert labels is not None
+        counts = torch.bincount(labels, minlength=self.condition.classes)
         if missing := [self.spec.classes[i] for i in (counts == 0).nonzero().flatten().tolist()]:
             raise ValueError(
                 f"class {missing[0]!r} has no training example"
@@ -128,9 +127,10 @@ class PerClass(Model, Samples, HasLikelihood, Conditions, config=PerClassConfig)
         samples are costly, put equal classes side by side.
         """
         seeds = Seeds.of(seed)
-        if condition is None:  # not from the numbers that the class's own model draws first
-            u = SeededNoise(n, seeds.beside()).uniform()
-            condition = self.spec.drawn_class(u).to(self.device)
+        # not by the numbers that the class's own model draws first
+        condition = self.condition.or_drawn(
+            condition, lambda: SeededNoise(n, seeds.beside(), self.device).uniform(), self
+        )
 
         def draw(model: Density, places: Tensor) -> Tensor:
             start, stop = int(places[0]), int(places[-1]) + 1
@@ -143,7 +143,7 @@ class PerClass(Model, Samples, HasLikelihood, Conditions, config=PerClassConfig)
 
     def _by_class(self, condition: Tensor | None, of: Callable[[Density, Tensor], Tensor]) -> Tensor:
         """``of`` each class's model and its places in ``condition``, brought back to the order of ``condition``."""
-        label = told(self, condition, len(self.spec.classes))
+        label = self.condition.check(condition, self)
         assert label is not None
         places = [(label == c).nonzero().squeeze(1) for c in range(len(self.models))]
         parts = [of(cast(Density, self.models[c]), rows) for c, rows in enumerate(places) if len(rows)]
@@ -155,10 +155,8 @@ def _checked(model: Model) -> Model:
     name = type(model).__name__
     if not (isinstance(model, Samples) and isinstance(model, HasLikelihood)):
         raise ValueError(f"{name} does not both sample and score; a ByClass needs a family that does, such as Mixture")
-    if getattr(model, "condition", "none") != "none":
-        raise ValueError(
-            f"the {name} of a ByClass must be unconditional; it is told the class by having one of its own"
-        )
+    if not isinstance(model.condition, NoCondition):
+        raise ValueError(f"the {name} of a ByClass must be unconditional; the class enters by having one of its own")
     if others := sorted(model.players().keys() - {"model"}):
         raise ValueError(f"{name} has the player {others[0]!r}; a ByClass needs a family with the one player 'model'")
     return model

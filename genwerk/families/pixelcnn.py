@@ -84,7 +84,7 @@ class PixelCNN(AutoregressiveModel, config=PixelCNNConfig):
                 kernel=config.kernel,
                 head=min(config.head, widest),
                 embedding=config.embedding or (0 if symbols.ordered else min(32, symbols.levels)),
-                classes=self.classes,
+                classes=self.condition.classes,
             )
 
         self.emits(

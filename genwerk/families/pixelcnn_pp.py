@@ -71,7 +71,7 @@ class PixelCNNPP(AutoregressiveModel, config=PixelCNNPPConfig):
                 resolutions=config.resolutions,
                 components=config.components,
                 dropout=config.dropout,
-                classes=self.classes,
+                classes=self.condition.classes,
             )
 
         self.emits(symbols, network(height, width, symbols.levels, config.filters), lambda: network(*PROBE, 2, 4))

@@ -68,7 +68,7 @@ class PixelRNN(AutoregressiveModel, config=PixelRNNConfig):
                 config.skip,
                 min(config.head, widest),
                 embedding=0 if symbols.ordered else config.embedding,
-                classes=self.classes,
+                classes=self.condition.classes,
             )
 
         self.emits(

@@ -87,7 +87,9 @@ class RealNVP(FlowModel, config=RealNVPConfig):
     def _columns(self) -> Transform:
         shape, config = self.spec.shape, self.config
         split = Interleaved() if config.split == "interleaved" else Halves()
-        build = partial(DenseConditioner, widths=config.widths, activation=config.activation, context=self.context_size)
+        build = partial(
+            DenseConditioner, widths=config.widths, activation=config.activation, context=self.condition.width
+        )
         parts: list[Transform] = []
         for i in range(config.couplings):
             if config.mix:
@@ -105,7 +107,7 @@ class RealNVP(FlowModel, config=RealNVPConfig):
                 ResNetConditioner,
                 channels=self.config.channels * 2**i,
                 blocks=self.config.blocks,
-                context=self.context_size,
+                context=self.condition.width,
             )
             parts: list[Transform] = []
             for k in range(4 if last else 3):

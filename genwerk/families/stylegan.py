@@ -120,11 +120,11 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         self.first = large[0] if config.progressive and large else self.top
         widths = [min(config.cap, config.width * 2**i) for i in reversed(range(len(self.sizes)))]
         self.generator: StyleGenerator = StyleGenerator(
-            MappingNetwork(config.latent, config.style, config.mapping, self.classes),
+            MappingNetwork(config.latent, config.style, config.mapping, self.condition.classes),
             SynthesisNetwork(colours, self.sizes, widths, config.style, self.first),
         )
         self.discriminator: StyleDiscriminator = StyleDiscriminator(
-            colours, self.sizes, widths, self.first, config.group, self.classes
+            colours, self.sizes, widths, self.first, config.group, self.condition.classes
         )
         self.objective = NonSaturating()
         self.style_sizes = tuple(min(size) for size in self.generator.synthesis.layer_sizes)
@@ -205,7 +205,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         growth: Growth,
     ) -> Loss:
         """The discriminator's objective and the R1 penalty; ``u`` is uniform with shape (n, 2, draws)."""
-        c = self.label(batch.condition)
+        c = self.condition.check(batch.condition, self)
         real, (fake, _) = self.shrunk(self.inward(batch.x), growth), self.make(z, crossover, noise, c, growth)
 
         def score(x: Tensor, i: int) -> Tensor:
@@ -233,7 +233,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         growth: Growth,
     ) -> Loss:
         """The generator's objective, with the path length penalty where its directions ``y`` are given."""
-        c = self.label(condition)
+        c = self.condition.check(condition, self)
         with nullcontext() if y is None else differentiable_twice(z.device):
             fake, w = self.make(z, crossover, noise, c, growth)
             lengths = None if y is None else path_lengths(fake, w, y)
@@ -289,7 +289,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         return self.synthesise(self.map(z, condition), self._maps(noise))
 
     def map(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        w: Tensor = self.generator.mapping(z, self.label(condition))
+        w: Tensor = self.generator.mapping(z, self.condition.check(condition, self))
         if self.config.truncation != 1:
             w = torch.lerp(self.mean_style(), w, self.config.truncation)
         return self.generator.spread(w)
@@ -317,6 +317,6 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
     def judge(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The discriminator's raw score with shape (n,), higher for more real; examples are compared in their batch."""
         growth = self.growth()
-        output = self.discriminator(self.shrunk(self.inward(x), growth), self.label(condition), growth)
+        output = self.discriminator(self.shrunk(self.inward(x), growth), self.condition.check(condition, self), growth)
         score: Tensor = output.score
         return score

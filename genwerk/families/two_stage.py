@@ -22,15 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from genwerk.core.abilities import (
-    Conditions,
     Decodes,
     Diagnoses,
     Encodes,
     HasLikelihood,
     Samples,
-    told_what,
 )
 from genwerk.core.batching import batches, in_batches
+from genwerk.core.condition import NoCondition
 from genwerk.core.model import Config, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.options import Observation, SamplingOptions
@@ -72,7 +71,7 @@ class DrawsExamples(Protocol):
         ...
 
 
-class TwoStage(Model, Samples, Decodes, Encodes, Conditions, Diagnoses, config=TwoStageConfig):
+class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfig):
     """x = decode(z), or x ~ p(x | z) where the autoencoder has one, with z ~ prior."""
 
     def __init__(self, config: TwoStageConfig, spec: DataSpec) -> None:
@@ -83,27 +82,27 @@ class TwoStage(Model, Samples, Decodes, Encodes, Conditions, Diagnoses, config=T
             raise ValueError(
                 f"{type(self.autoencoder).__name__} does not both encode and decode; a Latent needs a family that does"
             )
-        if getattr(self.autoencoder, "condition", "none") != "none":
+        if not isinstance(self.autoencoder.condition, NoCondition):
             raise ValueError("the autoencoder of a Latent must be unconditional; make its prior conditional instead")
         self.latent_shape, self.discrete = self.autoencoder.latent_shape, self.autoencoder.discrete
         if isinstance(self.autoencoder, DescribesCodes):
             codes = self.autoencoder.code_spec()
         else:
             codes = DataSpec(kind="table", shape=(prod(self.latent_shape),))
-        told = replace(
+        described = replace(
             codes,
             classes=spec.classes,
             class_counts=spec.class_counts,
             captions=spec.captions,
             vocabulary=spec.vocabulary,
-            given=spec.given,
+            covariates=spec.covariates,
         )
-        self.prior = build(config.prior, told)
+        self.prior = build(config.prior, described)
         if not isinstance(self.prior, Samples):
             raise ValueError(
                 f"{type(self.prior).__name__} does not sample; the prior of a Latent must be a family that does"
             )
-        self.condition = told_what(self.prior)
+        self.condition = self.prior.condition
         if isinstance(self.autoencoder, DrawsExamples):
             self.options = self.autoencoder.options
 
@@ -213,8 +212,9 @@ class TwoStage(Model, Samples, Decodes, Encodes, Conditions, Diagnoses, config=T
         """
         found = self.autoencoder.diagnose(x) if isinstance(self.autoencoder, Diagnoses) else {}
         if isinstance(self.prior, HasLikelihood):
-            told = condition if self.condition != "none" else None
-            found = found | {"NLL of codes": -self.prior.log_prob(self._code(x), told).mean()}
+            found = found | {
+                "NLL of codes": -self.prior.log_prob(self._code(x), self.condition.check(condition, self)).mean()
+            }
         return found
 
 

@@ -18,13 +18,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from genwerk.core.abilities import (
-    Conditions,
     Diagnoses,
     Encodes,
     HasLatentPrior,
@@ -32,6 +30,7 @@ from genwerk.core.abilities import (
     Samples,
 )
 from genwerk.core.component import Component
+from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.options import Observation, SamplingOptions
@@ -131,7 +130,7 @@ class VAEConfig(Config):
     importance_samples: int = 1
     """Codes drawn an example; above 1 the objective is the importance-weighted bound."""
     conditional: bool = False
-    """Whether encoder and decoder are told the label."""
+    """Whether encoder and decoder are conditioned on the label."""
 
     def __post_init__(self) -> None:
         if self.latent < 1:
@@ -143,7 +142,7 @@ class VAEConfig(Config):
             )
 
 
-class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Conditions, Diagnoses, config=VAEConfig):
+class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Diagnoses, config=VAEConfig):
     """p(x) = E p(x | z) over z ~ N(0, I), trained on a lower bound by an encoder q(z | x).
 
     A sample is a draw of p(x | z) where x is a row of a table, for without the second step columns vary too little, and
@@ -156,21 +155,19 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Condition
     def __init__(self, config: VAEConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: VAEConfig = config
-        if config.conditional and not spec.classes:
-            raise ValueError("a class-conditional VAE needs labels and the data carry none; see `genwerk data check`")
-        self.condition: Literal["none", "label"] = "label" if config.conditional else "none"
+        self.condition = choose(config.conditional, spec, self, Label)
         self.options = Observation(observation="draw" if spec.modality.has_columns else "mean")
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units(centred=False)
         self.likelihood = config.likelihood.build(spec)
         self.scored = self.likelihood.scored
-        self.told = config.posterior.context
+        self.extra_features = config.posterior.context
         self.encoder, self.decoder = config.network.build(
             spec.shape,
-            2 * config.latent + self.told,
+            2 * config.latent + self.extra_features,
             config.latent,
             self.likelihood.parameters_shape,
-            len(spec.classes) if config.conditional else 0,
+            self.condition.classes,
         )
         self.flow = config.posterior.flow(config.latent)
 
@@ -197,9 +194,9 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Condition
         normal with shape (n, d). The MMD is of the examples at hand: of a micro-batch, where batches are cut.
         """
         x = self.observe(batch.x, u)
-        condition = batch.condition if self.config.conditional else None
-        mean, log_var, told = self._encode(x, condition)
-        z, log_ratio = self._draw(mean, log_var, told, eps)
+        condition = self.condition.check(batch.condition, self)
+        mean, log_var, context = self._encode(x, condition)
+        z, log_ratio = self._draw(mean, log_var, context, eps)
         log_p_x_given_z = self._log_likelihood(x, z, condition)
         by_dimension = gaussian_kl(mean, log_var)
         kl = by_dimension.sum(1) if self.flow is None else -log_ratio.mean(1)
@@ -234,22 +231,16 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Condition
         *,
         seed: Seed | None = None,
     ) -> Tensor:
-        """``n`` new examples: a draw, or the mean, of p(x | z) for z ~ N(0, I).
-
-        A conditional model that is told no label draws one for each example, as often as in the training data.
-        """
-        if condition is not None and not self.config.conditional:
-            raise ValueError("this VAE was trained without labels and cannot be asked for one; train the recipe cvae")
+        """``n`` new examples: a draw, or the mean, of p(x | z) for z ~ N(0, I)."""
         noise, shown = SeededNoise(n, seed, self.device), self.options.chosen(options).observation
         z = noise.normal(self.config.latent)
-        if condition is None and self.config.conditional:
-            condition = self.spec.drawn_class(noise.uniform())
+        condition = self.condition.or_drawn(condition, noise.uniform, self)
         return self.decode(z, condition) if shown == "mean" else self.sample_likelihood(z, noise, condition)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The mean of q(z | x), or where an inverse autoregressive flow takes it."""
-        mean, log_var, told = self._encode(self.standardise(x), self._label(condition))
-        return self._draw(mean, log_var, told, torch.zeros_like(mean)[:, None])[0][:, 0]
+        mean, log_var, context = self._encode(self.standardise(x), self.condition.check(condition, self))
+        return self._draw(mean, log_var, context, torch.zeros_like(mean)[:, None])[0][:, 0]
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.standardise.inverse(self.likelihood.mean(self._likelihood_of(z, condition)))
@@ -260,7 +251,7 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Condition
 
     def sample_posterior(self, x: Tensor, noise: Noise, condition: Tensor | None = None) -> Tensor:
         """A draw of z ~ q(z | x) for each example, with shape (n, d); ``encode`` gives the mean."""
-        encoded = self._encode(self.standardise(x), self._label(condition))
+        encoded = self._encode(self.standardise(x), self.condition.check(condition, self))
         return self._draw(*encoded, noise.normal(1, self.config.latent))[0][:, 0]
 
     @torch.no_grad()
@@ -268,7 +259,7 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Condition
         self, x: Tensor, importance_samples: int, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
         seeds = Seeds.of(seed)
-        batch, at_once = Batch(x, self._label(condition)), max(1, ROWS // importance_samples)
+        batch, at_once = Batch(x, self.condition.check(condition, self)), max(1, ROWS // importance_samples)
         parts = [(start, batch[slice(start, start + at_once)]) for start in range(0, len(x), at_once)]
         return torch.cat(
             [self._log_weights(b, importance_samples, SeededNoise(len(b), seeds + i, x.device)) for i, b in parts]
@@ -282,11 +273,11 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Condition
         which one example cannot tell.
         Behind a flow only the whole divergence is known, estimated by a draw an example.
         """
-        mean, log_var, told = self._encode(self.standardise(x), self._label(condition))
+        mean, log_var, context = self._encode(self.standardise(x), self.condition.check(condition, self))
         if self.flow is None:
             kl = gaussian_kl(mean, log_var).mean(0)
         else:
-            kl = -self._draw(mean, log_var, told, SeededNoise(len(x), 0, x.device).normal(1, self.config.latent))[
+            kl = -self._draw(mean, log_var, context, SeededNoise(len(x), 0, x.device).normal(1, self.config.latent))[
                 1
             ].mean()
         if len(x) < 2:
@@ -306,22 +297,22 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Condition
 
     def _likelihood_of(self, z: Tensor, condition: Tensor | None) -> Tensor:
         """Parameters of p(x | z), with shape (n, *likelihood.parameters_shape)."""
-        found: Tensor = self.decoder(z, self._label(condition)).to(z.dtype)
+        found: Tensor = self.decoder(z, self.condition.check(condition, self)).to(z.dtype)
         return found
 
     def _encode(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean, log variance, and what the flow is told of an observed ``x``."""
+        """Mean and log variance, and the context of the flow, of an observed ``x``."""
         d = self.config.latent
-        mean, log_var, told = self.encoder(x, condition).to(x.dtype).split([d, d, self.told], dim=1)
-        return mean, bounded_log_var(log_var), told
+        mean, log_var, context = self.encoder(x, condition).to(x.dtype).split([d, d, self.extra_features], dim=1)
+        return mean, bounded_log_var(log_var), context
 
-    def _draw(self, mean: Tensor, log_var: Tensor, told: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+    def _draw(self, mean: Tensor, log_var: Tensor, context: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         """z ~ q(z | x) with shape (n, k, d) for ``eps`` like it, and log p(z) - log q(z | x) with shape (n, k)."""
         z = reparametrise(mean, log_var, eps)
         if self.flow is None:
             return z, log_prior_ratio(z, log_var, eps)
         n, k, _ = z.shape
-        moved, log_det = self.flow(z.flatten(0, 1), told.repeat_interleave(k, 0))
+        moved, log_det = self.flow(z.flatten(0, 1), context.repeat_interleave(k, 0))
         z = moved.unflatten(0, (n, k))
         return z, log_prior_ratio(z, log_var, eps) + log_det.unflatten(0, (n, k))
 
@@ -341,12 +332,3 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Condition
             z, log_ratio = self._draw(*encoded, eps)
             log_w.append(self._log_likelihood(x, z, batch.condition) + log_ratio)
         return torch.cat(log_w, dim=1)
-
-    def _label(self, condition: Tensor | None) -> Tensor | None:
-        """``condition``, checked, where this model is conditional; None where it is not and has no use for labels."""
-        if not self.config.conditional:
-            return None
-        classes = len(self.spec.classes)
-        if condition is None or condition.min() < 0 or condition.max() >= classes:
-            raise ValueError(f"this VAE is told the class: pass condition, a class index from 0 to {classes - 1} each")
-        return condition

@@ -68,9 +68,13 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
         super().__init__(config, spec)
         self.config: VAEGANConfig = config
         self.generator, self.discriminator = config.network.build(
-            spec.shape, config.latent, norm=config.norm, classes=self.classes, conditioning=config.conditioning
+            spec.shape,
+            config.latent,
+            norm=config.norm,
+            classes=self.condition.classes,
+            conditioning=config.conditioning,
         )
-        self.encoder = config.network.encoder(spec.shape, 2 * config.latent, self.classes)
+        self.encoder = config.network.encoder(spec.shape, 2 * config.latent, self.condition.classes)
         depth = config.network.depth(spec.shape)
         if not -depth <= config.layer < depth:
             raise ValueError(
@@ -94,7 +98,7 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
 
     def encoder_loss(self, batch: Batch, eps: Tensor) -> Loss:
         """L_prior + L_llike."""
-        x, c = self.inward(batch.x), self.label(batch.condition)
+        x, c = self.inward(batch.x), self.condition.check(batch.condition, self)
         mean, log_var = self.posterior(x, c)
         prior = gaussian_kl(mean, log_var).sum(1).mean()
         rebuilt = self.generate(reparametrise(mean, log_var, eps)[:, 0], c)
@@ -103,7 +107,7 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
 
     def decoder_loss(self, batch: Batch, eps: Tensor, z_p: Tensor) -> Loss:
         """gamma L_llike - L_GAN."""
-        x, c = self.inward(batch.x), self.label(batch.condition)
+        x, c = self.inward(batch.x), self.condition.check(batch.condition, self)
         on_real, on_rebuilt, on_fake = self._outputs(x, c, eps, z_p)
         similarity = self.similarity(on_real, on_rebuilt)
         gan = softplus(-on_rebuilt.score).mean() + softplus(-on_fake.score).mean()
@@ -111,7 +115,7 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
 
     def discriminator_loss(self, batch: Batch, eps: Tensor, z_p: Tensor) -> Loss:
         """L_GAN = -log D(X) - log(1 - D(X~)) - log(1 - D(X_p)), the cost that D descends."""
-        x, c = self.inward(batch.x), self.label(batch.condition)
+        x, c = self.inward(batch.x), self.condition.check(batch.condition, self)
         real, rebuilt, fake = (output.score for output in self._outputs(x, c, eps, z_p))
         gan = softplus(-real).mean() + softplus(rebuilt).mean() + softplus(fake).mean()
         right = ((real > 0).float().mean() + ((rebuilt < 0).float().mean() + (fake < 0).float().mean()) / 2) / 2
@@ -140,7 +144,7 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
     # --- abilities ----------------------------------------------------------------------------------------------------
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.posterior(self.inward(x), self.label(condition))[0]
+        return self.posterior(self.inward(x), self.condition.check(condition, self))[0]
 
     def posterior(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z | x) for ``x`` in the networks' units, each with shape (n, d)."""

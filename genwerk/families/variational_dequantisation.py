@@ -27,7 +27,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Conditions, Diagnoses, Encodes, HasLatentPrior, ImportanceWeighted, Samples
+from genwerk.core.abilities import Diagnoses, Encodes, HasLatentPrior, ImportanceWeighted, Samples
 from genwerk.core.batching import batches
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import Seed, SeededNoise, Seeds
@@ -62,7 +62,6 @@ class VariationalDequantisation(
     Encodes,
     HasLatentPrior,
     ImportanceWeighted,
-    Conditions,
     Diagnoses,
     config=VariationalDequantisationConfig,
 ):
@@ -115,13 +114,13 @@ class VariationalDequantisation(
         seeds = Seeds.of(seed)
 
         def weights(rows: slice) -> Tensor:
-            part, told = x[rows], None if condition is None else condition[rows]
+            part, c = x[rows], None if condition is None else condition[rows]
             e = (
                 SeededNoise(len(part), seeds + rows.start, x.device)
                 .uniform(importance_samples, *self.spec.shape)
                 .to(x.dtype)
             )
-            return torch.stack([self._log_weight(part, one, told) for one in e.unbind(1)], 1)
+            return torch.stack([self._log_weight(part, one, c) for one in e.unbind(1)], 1)
 
         return torch.cat(list(batches(weights, len(x), x.device)))
 

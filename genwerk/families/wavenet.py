@@ -86,7 +86,7 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
             gate=config.gate,
             skip=config.skip,
             head=config.head,
-            classes=self.classes,
+            classes=self.condition.classes,
         )
         length = network.field + 3
         positions = (length // 2, length - 2, length - 1)
@@ -98,7 +98,7 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
     def _narrow(self, length: int) -> WaveNetNetwork:
         """A network of the same dilations, as narrow as can be, for sounds of two levels."""
         config = self.config
-        narrow = {"residual": 2, "gate": 2, "skip": 32, "head": 32, "classes": self.classes}
+        narrow = {"residual": 2, "gate": 2, "skip": 32, "head": 32, "classes": self.condition.classes}
         return WaveNetNetwork(length, 2, dilations=config.dilations, kernel=config.kernel, **narrow)
 
     @property
@@ -127,7 +127,7 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
         """Negative log-likelihood in nats an example, as samples ``first`` to ``stop`` - 1 of their field tell it."""
         start = max(0, first - self.receptive_field)
         symbols = self.symbols.encode(batch.x[..., start:stop])
-        log_p = self.network.log_prob(symbols, self.label(batch.condition), first - start).mean()
+        log_p = self.network.log_prob(symbols, self.condition.check(batch.condition, self), first - start).mean()
         nll = -log_p * self.network.length
         return nll, {"nll": nll, "bits per symbol": -log_p / log(2)}
 
@@ -199,20 +199,17 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
 
         ``prompt``, with shape (1 or n, 1, t), is what they go on from; it is not given back, and of one longer than the
         receptive field only the last field is read, for no prediction sees more. ``state``, in place of all that says
-        what to begin with, goes on where an earlier stream stood (:attr:`Stream.state`). A conditional model that is
-        told no label draws one at random for each sound.
+        what to begin with, goes on where an earlier stream stood (:attr:`Stream.state`).
         """
         decoding: Symbolwise = self.options.chosen(options)
         if state is not None:
-            label = self.label(state.label)
+            label = self.condition.check(state.label, self)
             memory, generators = state.resume(self.network, label)
             return Stream(self.network, self.symbols, memory, generators, label, block=block, options=decoding)
         if prompt is not None and (prompt.dim() != 3 or prompt.shape[1] != 1 or len(prompt) not in (1, n)):
             raise ValueError(f"the prompt has shape {tuple(prompt.shape)}; expected (1, 1, t), or ({n}, 1, t)")
         generators = SeededNoise(n, seed).generators
-        if self.classes and condition is None:
-            condition = self.spec.drawn_class(uniform(generators, 1)[:, 0]).to(self.device)
-        label = self.label(condition)
+        label = self.condition.or_drawn(condition, lambda: uniform(generators, 1)[:, 0].to(self.device), self)
         heard = torch.empty(1, 1, 0) if prompt is None else prompt
         memory = self.network.prefill(self.symbols.encode(heard.to(self.device)).expand(n, -1), label)
         return Stream(self.network, self.symbols, memory, generators, label, block=block, options=decoding)

@@ -11,7 +11,7 @@ from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 POWER = DataSpec(kind="table", shape=(6,))
 DECAY = 1.0
 """Weight decay of flows of wide tables, without which a few hundred rows are learned by heart (docs/choosing.md)."""
-SIMULATION = DataSpec(kind="table", shape=(3,), columns=("a", "b", "c"), given=("x", "y"))
+SIMULATION = DataSpec(kind="table", shape=(3,), columns=("a", "b", "c"), covariates=("x", "y"))
 
 
 def fitted(spec: DataSpec) -> MAFConfig:
@@ -45,7 +45,7 @@ def maf(spec: DataSpec) -> Recipe:
 
 @register()
 def cmaf(spec: DataSpec) -> Recipe:
-    """A masked autoregressive flow that is told the label, or numbers (--data.given), and can be asked for them."""
+    """A masked autoregressive flow conditioned on the label, or on covariates (--data.covariates)."""
     return replace(maf(spec), model=replace(fitted(spec), conditional=True))
 
 
@@ -63,7 +63,7 @@ def spline_maf(spec: DataSpec) -> Recipe:
 
 @register(SIMULATION)
 def cspline_maf(spec: DataSpec) -> Recipe:
-    """A spline MAF that is told the label, or numbers: columns of a table given others (--data.given).
+    """A spline MAF conditioned on the label, or on covariates: columns of a table given others (--data.covariates).
 
     Trained on parameters of a simulator, told what it made of them, it is the posterior of the parameters: neural
     posterior estimation, in one round (Papamakarios & Murray, 2016, arXiv:1605.06376; Greenberg et al., 2019,

@@ -39,7 +39,7 @@ def realnvp(spec: DataSpec) -> Recipe:
 
 @register()
 def crealnvp(spec: DataSpec) -> Recipe:
-    """A RealNVP that is told the label, or numbers (--data.given), and can be asked for them."""
+    """A RealNVP conditioned on the label, or on covariates (--data.covariates)."""
     return replace(realnvp(spec), model=replace(fitted(spec), conditional=True))
 
 

@@ -24,12 +24,16 @@ def names(*kept: str, **renamed: str) -> Names:
 
 
 FIELDS: dict[str, Names] = {
+    "DDPMConfig": {"drop": "condition_dropout"},
+    "EDMConfig": {"drop": "condition_dropout"},
     "GANConfig": names(spectral="spectral_norm"),
     "VAEConfig": names(draws="importance_samples"),
 }
 """Fields of settings of format 1 that have another name now, by the settings' name of today."""
 
 UNTYPED: dict[str, Names] = {
+    "data": names(given="covariates"),
+    "spec": names(given="covariates"),
     "train": names(watch="watchdog"),
     "watchdog": names(
         slower="lr_factor",
@@ -74,10 +78,11 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a ``config.json`` of format 1 or 2, as format 2 has it."""
     if config.get("format") != 1:
         return dict(config)
-    recipe = _renamed(config.get("recipe"))
+    renamed = {part: _renamed(config.get(part), part) for part in ("recipe", "spec")}
+    recipe = renamed["recipe"]
     if isinstance(recipe, dict) and isinstance(measured := recipe.get("evaluate"), dict) and "draws" in measured:
         measured["importance_samples"] = measured.pop("draws")
-    return dict(config) | {"format": FORMAT, "recipe": recipe}
+    return dict(config) | {"format": FORMAT, **renamed}
 
 
 def _renamed(value: Any, part: str = "") -> Any:
@@ -91,6 +96,8 @@ def _renamed(value: Any, part: str = "") -> Any:
         fields, nested = UNTYPED.get(part, {}), dict(value)
     else:
         fields, nested = FIELDS.get(name, {}), _nested(value, PARTS.get(name, {})) | {"$type": name}
+        if name == "LatentDiffusionConfig" and "drop" in nested:
+            nested["prior"] = _with_dropout(nested.get("prior"), nested.pop("drop"), nested.get("text"))
     current = {fields.get(k, k): v for k, v in nested.items()}
     return {k: _renamed(v, k) for k, v in current.items()}
 
@@ -103,3 +110,8 @@ def _nested(settings: Mapping[str, Any], parts: Mapping[str, Mapping[str, Names]
             inner[part] = {"$type": kind} | {new: settings[old] for old, new in kinds[kind].items() if old in settings}
             moved |= {old for names in kinds.values() for old in names}
     return {k: v for k, v in settings.items() if k not in moved} | inner
+
+
+def _with_dropout(prior: Any, share: Any, text: Any) -> Any:
+    """``prior`` with the share of captions to leave out, which latent diffusion from a text had beside it."""
+    return prior if text is None or not isinstance(prior, Mapping) else {**prior, "drop": share}

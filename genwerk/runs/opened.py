@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from genwerk import interop, tasks
-from genwerk.core.abilities import abilities, named_condition, told_what
-from genwerk.core.errors import BadInput
+from genwerk.core.abilities import abilities
+from genwerk.core.condition import Label
+from genwerk.core.errors import BadInput, Setting
 from genwerk.core.files import open_regular
-from genwerk.core.spec import Batch, numbers
+from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data, palette
-from genwerk.data.dataset import PARTS
+from genwerk.data.dataset import PARTS, Dataset
 from genwerk.data.hub import allow
 from genwerk.data.images import SUFFIXES, Picture, decode, probe, white
 from genwerk.data.parts import arranged, changed, like
@@ -76,8 +77,10 @@ class OpenRun:
             self.origin = {"recipe": stored.name, "run": self.path.name, "round": stored.round}
             self.told = stored.told
         own, self._source = recipe.data, recipe.data.source
-        if self.spec.given and not any("," in name for name in self.spec.given):
-            own = replace(own, given=",".join(self.spec.given))  # by name, whatever their place in another table
+        if self.spec.covariates and not any("," in name for name in self.spec.covariates):
+            own = replace(
+                own, covariates=",".join(self.spec.covariates)
+            )  # by name, whatever their place in another table
         self.own = data is None or data == own.source
         """Whether ``splits`` are the data that the run was trained on."""
         self.settings = (
@@ -134,54 +137,38 @@ class OpenRun:
         if what:
             warnings.warn(what, stacklevel=2)
 
-    def texts(self, prompts: Sequence[str], n: int) -> Tensor | None:
-        """Token ids with shape (m, l) of ``prompts``, or of the captions of ``n`` held-out examples.
+    def conditions(
+        self, label: str | None = None, prompts: Sequence[str] = (), covariates: str | None = None, *, borrow: int = 0
+    ) -> Tensor | None:
+        """What a person typed as conditions of the model, one a row; None where nothing was typed.
 
-        None for a model that is told no text; a ValueError for a prompt that is too long.
+        Of a model for which people would have to type much, the conditions of ``borrow`` held-out examples stand in.
         """
-        if told_what(self.model) != "text":
-            if prompts:
-                raise ValueError(f"this {type(self.model).__name__} is not told a text; leave out --prompt")
+        kind, condition = type(self.model).__name__, self.model.condition
+        typed: dict[str, Sequence[str]] = {
+            "label": [] if label is None else [label],
+            "prompt": prompts,
+            "covariates": [] if covariates is None else [covariates],
+        }
+        if label is not None:
+            self.label(label)
+        for option, values in typed.items():
+            if values and option != condition.option:
+                raise BadInput(f"this {kind} takes no {option}; leave out ", Setting(option))
+        if typed.get(condition.option):
+            return condition.parse(typed[condition.option])
+        if not borrow or not condition.borrowed or not self.settings.source:
             return None
-        vocabulary = self.spec.vocabulary
-        assert vocabulary is not None
-        if prompts:
-            return torch.cat([vocabulary.prompt(text) for text in prompts])
-        captions = self.splits.test.captions if self.settings.source else None
-        if captions is None:
-            raise ValueError(f"this {type(self.model).__name__} is told what to make; give a text with --prompt")
-        self.say("no --prompt: the captions of held-out examples, in turn")
-        return vocabulary.encode(captions[:n])
+        self.say(f"no --{condition.option}: the {condition.plural} of held-out examples, in turn")
+        return self.splits.test.under(condition).conditions(slice(borrow))
 
-    def numbers(self, given: str | None) -> Tensor | None:
-        """Numbers joined by commas as what the model is told, float64 with shape (1, k); None where none are given."""
-        if given is None:
-            return None
-        told = numbers(self.spec.given) if told_what(self.model) == "vector" else ""
-        try:
-            values = torch.tensor([[float(v) for v in given.split(",")]], dtype=torch.float64)
-        except ValueError:
-            values = torch.tensor([[torch.nan]])
-        if not values.isfinite().all() or (told and values.shape[1] != len(self.spec.given)):
-            raise ValueError(f"--given is {given!r}; expected {told or 'numbers'}, finite and joined by commas")
-        return values
-
-    def worded(self, batch: Batch, prompts: Sequence[str]) -> Batch:
-        """``batch`` with ``prompts``, in turn, in place of the captions of its examples."""
-        if not prompts:
-            return batch
-        text = self.texts(prompts, len(batch))
-        assert text is not None
-        return replace(batch, text=text[torch.arange(len(batch)) % len(text)].to(batch.x.device))
-
-    def condition(self, name: str) -> Tensor:
-        """What the model is told by ``name``, a class or a text, with one row."""
-        return named_condition(self.model, name)
-
-    def examples(self, source: str, n: int, label: str | None, *, exact: bool = False) -> Batch:
+    def examples(
+        self, source: str, n: int, label: str | None, prompts: Sequence[str] = (), *, exact: bool = False
+    ) -> Batch:
         """At most ``n`` examples of a part of the run's own data (by its name), or of any source fitted to the model.
 
-        ``exact`` refuses an image file of another size instead of fitting it.
+        Their conditions are their own, or what is typed as ``label`` or as ``prompts``, in turn. ``exact`` refuses an
+        image file of another size instead of fitting it.
         """
         if n < 1:
             raise ValueError(f"asked for {n} examples; ask for 1 or more")
@@ -189,7 +176,7 @@ class OpenRun:
             part = self.splits.part(source)
         elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.modality.has_pixels:
             batch = Batch(self._image(Path(source), exact).unsqueeze(0))
-            return self._placed(self._painted(batch, source), label)
+            return self._placed(self._painted(batch, source), label, prompts)
         else:
             pattern = self._pattern(source) if label is None else None
             whole = replace(self.settings, source=source, label_pattern=pattern, holdout=0)
@@ -197,8 +184,8 @@ class OpenRun:
             part = self._matched(splits, source).train
             if part.spec.classes != self.spec.classes:
                 part = replace(part, condition=None)
-            return self._placed(self._painted(part.batch(slice(n)), source), label)
-        return self._placed(part.batch(slice(n)), label)
+            return self._placed(self._painted(self._batch(part, slice(n)), source), label, prompts)
+        return self._placed(self._batch(part, slice(n)), label, prompts)
 
     def captions(self, source: str, n: int) -> list[str]:
         """The captions of :meth:`examples`; a ValueError where they have none."""
@@ -217,12 +204,7 @@ class OpenRun:
         row, test = int(source), self.splits.test
         if row >= len(test):
             raise ValueError(f"the test data have rows 0 to {len(test) - 1}, not {row}")
-        return self._placed(test.batch(slice(row, row + 1)), label)
-
-    @property
-    def conditional(self) -> bool:
-        """Whether the model is told the class of what it makes."""
-        return getattr(self.model, "condition", "none") == "label"
+        return self._placed(self._batch(test, slice(row, row + 1)), label)
 
     def samples(self, *sources: str) -> bool:
         """Whether all of ``sources`` name samples: numbers, for a model that has no encoder."""
@@ -238,7 +220,7 @@ class OpenRun:
         z); ``search`` allows to project it where there is no encoder, or in another space.
         """
         if self.samples(source):
-            return steering.latents(self.model, [int(source)], space, self.label(label), seed=seed)
+            return steering.latents(self.model, [int(source)], space, self.conditions(label), seed=seed)
         batch = self.one(source, label)
         if "encodes" in abilities(self.model) and space == "z":
             return tasks.encode(self.model, batch)
@@ -292,15 +274,18 @@ class OpenRun:
                 f"{len(colours)}; they take the nearest"
             )
 
-    def _placed(self, batch: Batch, label: str | None) -> Batch:
-        if (index := self.label(label)) is not None:
-            batch = replace(batch, condition=torch.full((len(batch),), index))
+    def _batch(self, part: Dataset, rows: slice) -> Batch:
+        return part.under(self.model.condition).batch(rows)
+
+    def _placed(self, batch: Batch, label: str | None, prompts: Sequence[str] = ()) -> Batch:
+        if (typed := self.conditions(label, prompts)) is not None:
+            batch = replace(batch, condition=typed[torch.arange(len(batch)) % len(typed)])
         return batch.to(self.model.device)
 
     def _pattern(self, source: str) -> str | None:
         """The pattern that gave the run its labels, where the model needs labels and names in ``source`` match it."""
         pattern, path = self.settings.label_pattern, Path(source)
-        if pattern is None or not self.conditional:
+        if pattern is None or not self.model.condition.classes:
             return None
         files = path.rglob("*") if path.is_dir() else [path]
         return pattern if any(re.search(pattern, file.name) for file in files) else None
@@ -309,15 +294,13 @@ class OpenRun:
         """``splits`` with columns and classes as the model counts them, by name; a BadInput where that cannot be."""
         splits = splits.each(lambda part: arranged(part, self.spec, source))
         found, wanted = splits.spec, self.spec
-        if (found.kind, found.shape, len(found.given)) != (wanted.kind, wanted.shape, len(wanted.given)):
+        if (found.kind, found.shape, len(found.covariates)) != (wanted.kind, wanted.shape, len(wanted.covariates)):
             raise BadInput(f"{source} holds {found}, and this model was trained on {wanted}")
         return splits
 
-    def label(self, name: str | None) -> int | None:
-        """Index of a class by its name, or by its number where no class has a number for a name."""
-        if name is None:
-            return None
-        return self.spec.class_index(name)
+    def label(self, name: str) -> int:
+        """Index of a class of the data by its name, or by its number where no class has a number for a name."""
+        return int(Label(self.spec.classes).parse([name]))
 
     def mask(self, known: str) -> Tensor:
         """The mask with shape (1, *spec.shape) that ``known`` describes: a half, a mask image, seconds, or columns."""

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.abilities import HasLikelihood
+from genwerk.core.condition import Label
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch, DataSpec, Prior
 from genwerk.tasks import Unsupported, in_batches, require
@@ -74,7 +75,7 @@ class Classification:
 
 
 def classify(model: Model, batch: Batch, prior: Tensor | Prior = "train", temperature: float = 1.0) -> Classification:
-    """p(c | x) for each example of ``batch`` and every class that ``model`` is told, by Bayes' rule.
+    """p(c | x) for each example of ``batch`` and every class of ``model``, by Bayes' rule.
 
     ``prior`` is "train" (as often as in the training data), "even", or probabilities (or weights) of the classes with
     shape (k,). The densities are evaluated k times, in batches.
@@ -93,30 +94,34 @@ def classify(model: Model, batch: Batch, prior: Tensor | Prior = "train", temper
 def classes_of(model: Model) -> int:
     """Number of classes that ``model`` tells apart; :class:`Unsupported` says why where it cannot classify."""
     require(model, "classify", "has-likelihood")
-    if getattr(model, "condition", "none") != "label":
+    if not model.condition.classes:
         raise Unsupported(
             f"classify needs a density of each class, and this {type(model).__name__} is not told the label; train one "
             "that is, such as cmixture, cmaf, crealnvp or cpixelcnn"
         )
-    return len(model.spec.classes)
+    return model.condition.classes
 
 
 def log_likelihoods(model: Model, x: Tensor) -> Tensor:
     """log p(x | c) in nats of every class with shape (n, k), float64 on the CPU."""
     assert isinstance(model, HasLikelihood)
     x, score = x.to(model.device), model.log_prob
-    labels = torch.arange(len(model.spec.classes), device=x.device)
+    labels = torch.arange(model.condition.classes, device=x.device)
     return torch.stack([in_batches(score, x, label.expand(len(x))).double().cpu() for label in labels], 1)
 
 
 def log_prior(prior: Tensor | Prior, spec: DataSpec) -> Tensor:
     """log p(c) in nats with shape (k,), float64, of what ``prior`` names, or of its probabilities or weights."""
-    classes = len(spec.classes)
-    weights = (spec.class_prior(prior) if isinstance(prior, str) else prior).detach().cpu().double()
-    if weights.shape != (classes,) or not bool((weights >= 0).all()) or not 0 < weights.sum().item() < float("inf"):
+    label = Label(spec.classes, spec.class_counts if spec.counted else ())
+    weights = (label.frequencies(prior) if isinstance(prior, str) else prior).detach().cpu().double()
+    if (
+        weights.shape != (label.classes,)
+        or not bool((weights >= 0).all())
+        or not 0 < weights.sum().item() < float("inf")
+    ):
         raise ValueError(
             f"the prior has shape {tuple(weights.shape)} and the values {weights.flatten()[:4].tolist()} ...; expected "
-            f"{classes} numbers that are not negative nor all zero, one a class"
+            f"{label.classes} numbers that are not negative nor all zero, one a class"
         )
     return (weights / weights.sum()).log()
 

@@ -14,14 +14,14 @@ from genwerk.core.errors import Unsupported
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.data.dataset import Dataset
-from genwerk.tasks.conditioning import condition_for, require
+from genwerk.tasks.conditioning import conditions, require
 
 
 def encode(model: Model, batch: Batch) -> Tensor:
     """The latent of each example, with shape (n, *model.latent_shape)."""
     require(model, "encode", "encodes")
     assert isinstance(model, Encodes)
-    return in_batches(model.encode, batch.x, condition_for(model, batch))
+    return in_batches(model.encode, batch.x, conditions(model, batch))
 
 
 def pca_2d(z: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def reconstruct(model: Model, batch: Batch) -> Tensor:
     assert isinstance(model, Decodes)
     decode = model.decode
     encode = model.encode
-    return in_batches(lambda x, c: decode(encode(x, c), c), batch.x, condition_for(model, batch))
+    return in_batches(lambda x, c: decode(encode(x, c), c), batch.x, conditions(model, batch))
 
 
 LatentPath = Literal["line", "sphere"]
@@ -61,9 +61,11 @@ def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: La
     _require_continuous(model, "interpolate", "decodes")
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
-    c, d = condition_for(model, start), condition_for(model, end)
+    c, d = conditions(model, start), conditions(model, end)
     a, b = in_batches(model.encode, start.x, c), in_batches(model.encode, end.x, d)
-    return interpolate_latents(model.decode, a, b, steps, path, c, d)
+    return interpolate_latents(
+        model.decode, a, b, steps, path, lambda t: None if c is None or d is None else model.condition.blend(c, d, t)
+    )
 
 
 def interpolate_latents(
@@ -72,25 +74,20 @@ def interpolate_latents(
     b: Tensor,
     steps: int,
     path: LatentPath,
-    condition: Tensor | None = None,
-    until: Tensor | None = None,
+    condition: Callable[[float], Tensor | None] = lambda t: None,  # noqa: ARG005
 ) -> Tensor:
     """``decode`` along the way from each latent of ``a`` to each of ``b``, with shape (n, steps, *spec.shape).
 
     Both ends are included. ``path`` is a straight line, or an arc that keeps the latent's length (spherical
-    interpolation: White, 2016, arXiv:1609.04468), which suits a Gaussian prior. A condition that is numbers goes in a
-    line to ``until``; any other stays what it is at the beginning.
+    interpolation: White, 2016, arXiv:1609.04468), which suits a Gaussian prior. ``condition`` is that at a fraction of
+    the way.
     """
     if steps < 2:
         raise ValueError(f"an interpolation of {steps} steps has no two ends; ask for 2 or more")
     move, places = lerp if path == "line" else slerp, torch.linspace(0, 1, steps).tolist()
     z = torch.stack([move(a, b, t) for t in places], 1)
-    told = None
-    if condition is not None:
-        end = condition if until is None else until
-        led = condition.is_floating_point()
-        told = torch.stack([lerp(condition, end, t) if led else condition for t in places], 1).flatten(0, 1)
-    flat = in_batches(decode, z.flatten(0, 1), told)
+    each = [c for t in places if (c := condition(t)) is not None]
+    flat = in_batches(decode, z.flatten(0, 1), torch.stack(each, 1).flatten(0, 1) if each else None)
     return flat.reshape(len(a), steps, *flat.shape[1:])
 
 
@@ -131,7 +128,7 @@ def traverse(model: Model, example: Batch, dims: Sequence[int], *, steps: int = 
     _require_continuous(model, "traverse", "decodes")
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
-    c = condition_for(model, example)
+    c = conditions(model, example)
     z = in_batches(model.encode, example.x[:1], None if c is None else c[:1]).flatten(1)
     size = z.shape[1]
     if not dims or any(not 0 <= d < size for d in dims):
@@ -158,8 +155,8 @@ def latent_span(model: Model, data: Dataset, *, examples: int = 2000, outside: f
     """The range of each latent dimension over data, with a fraction ``outside`` of the examples left outside it."""
     _require_continuous(model, "traverse")
     assert isinstance(model, Encodes)
-    batch = data.subset(examples).batch()
-    z = in_batches(model.encode, batch.x.to(model.device), condition_for(model, batch)).flatten(1)
+    batch = data.subset(examples).under(model.condition).batch()
+    z = in_batches(model.encode, batch.x.to(model.device), conditions(model, batch)).flatten(1)
     return z.quantile(outside / 2, 0), z.quantile(1 - outside / 2, 0)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import log, sqrt
 
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, ImportanceWeighted, Told, abilities, told_what
+from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, ImportanceWeighted, abilities
 from genwerk.core.batching import batches
 from genwerk.core.model import Model
 from genwerk.core.noise import Seeds
 from genwerk.data.dataset import Dataset
-from genwerk.tasks.conditioning import condition_for, require
+from genwerk.tasks.conditioning import conditions, require
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Likelihood:
     exact: bool
     """False where the figure is a lower bound."""
     given: str = ""
-    """What goes with an example and the model is told: label, text or numbers. Empty where this is log p(x) itself."""
+    """Name of the condition that the likelihood is given (label, covariates); empty where this is log p(x) itself."""
     importance_samples: int | None = None
     """Importance samples an example, for a bound."""
     ess: float | None = None
@@ -41,16 +40,12 @@ class Likelihood:
     """The examples' own, in nats with shape (n,)."""
 
 
-GIVEN: Mapping[Told, str] = {"none": "", "label": "label", "text": "text", "vector": "numbers"}
-"""What a likelihood is given, by what the model is told."""
-
-
 def log_likelihood(
     model: Model, data: Dataset, *, importance_samples: int = 100, examples: int | None = None, seed: int = 0
 ) -> Likelihood:
     """Mean log-likelihood of at most ``examples`` of ``data``: exact where the model knows it, else a lower bound.
 
-    Of a model that is told something it is that of an example given its own: :attr:`Likelihood.given` says what.
+    Of a conditional model it is that of an example given its own condition: :attr:`Likelihood.given` says what.
 
     Importance-weighted bounds take all samples of a chunk of examples in one batched pass; the effective sample size
     (sum w)^2 / sum w^2 says how much a bound of K samples can be trusted (Burda et al., 2015, arXiv:1509.00519).
@@ -65,12 +60,12 @@ def log_likelihood(
         raise ValueError(f"{importance_samples} importance samples cannot estimate a bound; ask for 1 or more")
     values: list[Tensor] = []
     sizes: list[Tensor] = []
-    data = data if examples is None else data.subset(examples, seed)
+    data = (data if examples is None else data.subset(examples, seed)).under(model.condition)
     n = len(data)
 
     def scored(rows: slice) -> Tensor:
         batch, seeds = data.batch(rows), Seeds(seed, rows.start)
-        x, c = batch.x.to(model.device), condition_for(model, batch)
+        x, c = batch.x.to(model.device), conditions(model, batch)
         if isinstance(model, HasLikelihood):
             return model.log_prob(x, c)
         if isinstance(model, ImportanceWeighted):
@@ -92,7 +87,7 @@ def log_likelihood(
         nats=mean,
         standard_error=nats.std().item() / sqrt(len(nats)) if len(nats) > 1 else float("nan"),
         exact=isinstance(model, HasLikelihood),
-        given=GIVEN[told_what(model)],
+        given=model.condition.name,
         importance_samples=None if isinstance(model, HasLikelihood) else importance_samples,
         ess=torch.cat(sizes).double().mean().item() if sizes else None,
         bits_per_dim=bits,

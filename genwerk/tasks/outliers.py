@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, abilities, told_what
+from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, abilities
 from genwerk.core.batching import batches
 from genwerk.core.model import Model
 from genwerk.core.noise import Seeds
@@ -33,6 +33,7 @@ from genwerk.core.spec import Batch, Prior
 from genwerk.data.dataset import Dataset
 from genwerk.tasks import require
 from genwerk.tasks.classification import log_prior
+from genwerk.tasks.conditioning import conditions
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,10 @@ def out_of_distribution(
 ) -> Outliers:
     """How unusual each example of ``batch`` is under ``model``, among those of ``reference``.
 
-    ``reference`` must be held out: p-values of new examples among training examples are too small. A model that is told
-    a label scores the mixture of its classes, log p(x) = log sum_c p(x | c) p(c), with ``prior`` as in
-    :func:`classify`; one that is told numbers scores an example given its own. ``importance_samples`` an
-    example and ``seed`` are for models that only bound log p(x).
+    ``reference`` must be held out: p-values of new examples among training examples are too small. A model of classes
+    scores their mixture, log p(x) = log sum_c p(x | c) p(c), with ``prior`` as in :func:`classify`; any other
+    conditional one scores an example given its own condition. ``importance_samples`` an example and ``seed`` are
+    for models that only bound log p(x).
     """
     able = abilities(model)
     if not able & {"has-likelihood", "bounds-likelihood"}:
@@ -129,7 +130,7 @@ def out_of_distribution(
         raise ValueError(f"{importance_samples} importance samples cannot estimate a bound; ask for 1 or more")
     usual, found = (
         log_evidence(model, b.x, b.condition, prior=prior, importance_samples=importance_samples, seed=seed)
-        for b in (reference.batch(), batch)
+        for b in (reference.under(model.condition).batch(), batch)
     )
     for which, values in (("example", found), ("held-out example", usual)):
         if values.isnan().any():
@@ -143,7 +144,7 @@ def out_of_distribution(
 def log_evidence(
     model: Model,
     x: Tensor,
-    numbers: Tensor | None = None,
+    condition: Tensor | None = None,
     *,
     prior: Tensor | Prior = "train",
     importance_samples: int = 100,
@@ -151,29 +152,26 @@ def log_evidence(
 ) -> Tensor:
     """log p(x) in nats with shape (n,), float64 on the CPU, or a lower bound of it: exact where the model scores.
 
-    Where the model is told a label, that of the mixture of its classes; where it is told numbers, log p(x | numbers).
+    Where the condition is a class, that of the mixture of the classes; where it is another, log p(x | ``condition``).
     """
     x = x.to(model.device)
-    told = numbers.to(x.device) if numbers is not None and told_what(model) == "vector" else None
 
-    def score(rows: slice, c: int | None) -> Tensor:
-        part = x[rows]
-        condition = None if told is None else told[rows]
-        if c is not None:
-            condition = torch.full((len(part),), c, device=x.device)
+    def score(rows: slice, condition: Tensor | None) -> Tensor:
+        part, c = x[rows], None if condition is None else condition[rows]
         if isinstance(model, HasLikelihood):
-            return model.log_prob(part, condition).double().cpu()
+            return model.log_prob(part, c).double().cpu()
         assert isinstance(model, BoundsLikelihood)
-        return model.log_prob_bound(part, importance_samples, condition, seed=Seeds(seed, rows.start)).double().cpu()
+        return model.log_prob_bound(part, importance_samples, c, seed=Seeds(seed, rows.start)).double().cpu()
 
-    def whole(c: int | None = None) -> Tensor:
-        return torch.cat(list(batches(lambda rows: score(rows, c), len(x), x.device)))
+    def whole(condition: Tensor | None) -> Tensor:
+        return torch.cat(list(batches(lambda rows: score(rows, condition), len(x), x.device)))
 
     with torch.no_grad():
-        if told_what(model) != "label":
-            return whole()
+        if not model.condition.classes:
+            return whole(conditions(model, Batch(x, condition)))
+        classes = torch.arange(model.condition.classes, device=x.device)
         weight = log_prior(prior, model.spec)
-        return torch.stack([whole(c) + w for c, w in enumerate(weight)]).logsumexp(0)
+        return torch.stack([whole(c.expand(len(x))) + w for c, w in zip(classes, weight, strict=True)]).logsumexp(0)
 
 
 def rank_p(score: Tensor, reference: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.metrics.recall import alike, chance, recall
 from genwerk.tasks import in_batches, require
+from genwerk.tasks.conditioning import conditions
 
 
 def embed(model: Model, x: Tensor) -> Tensor:
@@ -76,11 +77,9 @@ def retrieve(model: Model, batch: Batch, k: int = 1) -> Retrieval:
     """Captions sought by their examples, and examples by their captions, among all of ``batch``."""
     require(model, "retrieve", "aligns-text")
     assert isinstance(model, AlignsText)
-    if batch.text is None:
-        raise ValueError(
-            "retrieval is measured on examples with captions, and these have none; see `genwerk data check`"
-        )
-    cosines = embed(model, batch.x) @ in_batches(model.embed_text, batch.text).T
-    right = alike(batch.text)
+    text = conditions(model, batch)
+    assert text is not None
+    cosines = embed(model, batch.x) @ in_batches(model.embed_text, text).T
+    right = alike(text)
     found = (recall(cosines, right, k), recall(cosines.T, right, k), chance(right, k))
     return Retrieval(k, *(share.item() for share in found))

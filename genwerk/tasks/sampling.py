@@ -15,14 +15,13 @@ from genwerk.core.abilities import (
     InterpolatesPrompts,
     Samples,
     Traces,
-    told_what,
 )
 from genwerk.core.batching import Cost, batches
 from genwerk.core.model import Model
 from genwerk.core.noise import Seed, Seeds
 from genwerk.core.options import SamplingOptions
-from genwerk.core.spec import Batch, Prior
-from genwerk.tasks.conditioning import asked, condition_for, require
+from genwerk.core.spec import Batch, Prior, join
+from genwerk.tasks.conditioning import conditions, require
 
 Options = SamplingOptions | Mapping[str, Any]
 """Options of the model's own type, or some of them by name (:meth:`SamplingOptions.chosen`)."""
@@ -32,9 +31,7 @@ def samples(
     model: Model,
     n: int,
     *,
-    label: int | None = None,
-    text: Tensor | None = None,
-    given: Tensor | None = None,
+    condition: Tensor | None = None,
     prior: Prior = "train",
     options: Options | None = None,
     seed: Seed | None = None,
@@ -42,34 +39,37 @@ def samples(
 ) -> Iterator[Batch]:
     """``n`` samples, as many at a time as memory allows (and at most ``size``).
 
-    A conditional model gets ``label``, or its classes as ``prior`` says: "train" draws them as often as they are in the
-    training data, "even" takes each in turn. A model that is told texts gets the rows of ``text``, token ids with shape
-    (m, l), in turn, and one that is told numbers those of ``given``, with shape (m, len(spec.given)). Sample i of a
-    seed is the same however many are drawn at a time.
+    A conditional model gets the rows of ``condition`` (:attr:`Model.condition`) in turn. Without any, classes are drawn
+    as ``prior`` says: "train" as often as they are in the training data, "even" each in turn. Sample i of a seed is the
+    same however many are drawn at a time.
     """
     require(model, "sample", "samples")
     assert isinstance(model, Samples)
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
     seeds, chosen = Seeds.of(seed), model.options.chosen(options)
-    condition = asked(model, n, label, text, given, prior=prior, seeds=seeds)
+    condition = _drawn_conditions(model, n, seeds, condition, prior)
 
     @torch.no_grad()
     def drawn(rows: slice) -> Tensor:
         c = None if condition is None else condition[rows]
         return model.sample(rows.stop - rows.start, c, chosen, seed=seeds + rows.start)
 
-    def told(x: Tensor, start: int) -> Batch:
-        c = None if condition is None else condition[start : start + len(x)]
-        return Batch(x, text=c) if told_what(model) == "text" else Batch(x, c)
-
     def parts() -> Iterator[Batch]:
         start = 0
         for x in batches(drawn, n, model.device, cost=Cost(model.row_cost), most=size):
-            yield told(x, start)
+            yield Batch(x, None if condition is None else condition[start : start + len(x)])
             start += len(x)
 
     return parts()
+
+
+def _drawn_conditions(
+    model: Model, n: int, seeds: Seeds, condition: Tensor | None, prior: Prior = "train"
+) -> Tensor | None:
+    """The condition of each of the ``n`` samples that ``seeds`` name (:meth:`Condition.draw`)."""
+    found = model.condition.draw(n, seeds, model, condition, prior=prior)
+    return None if found is None else found.to(model.device)
 
 
 P = ParamSpec("P")
@@ -89,13 +89,9 @@ sample = _whole(samples)
 
 
 def joined(parts: Iterable[Batch]) -> Batch:
-    """The examples of ``parts``, and what they were told, as one batch."""
+    """The examples of ``parts``, and their conditions, as one batch."""
     found = list(parts)
-    if len(found) == 1:
-        return found[0]
-    told = ((getattr(found[0], name), [getattr(part, name) for part in found]) for name in ("condition", "text"))
-    condition, text = (None if first is None else torch.cat(each) for first, each in told)
-    return Batch(torch.cat([part.x for part in found]), condition, text=text)
+    return found[0] if len(found) == 1 else join(found)
 
 
 def complete(
@@ -119,7 +115,7 @@ def complete(
         raise ValueError(
             f"the mask has shape {tuple(known.shape)}, the examples {tuple(batch.x.shape)}; they must match"
         ) from None
-    seeds, condition, x = Seeds.of(seed), condition_for(model, batch), batch.x.to(model.device)
+    seeds, condition, x = Seeds.of(seed), conditions(model, batch), batch.x.to(model.device)
 
     @torch.no_grad()
     def completed(rows: slice) -> Completion:
@@ -143,7 +139,7 @@ def sdedit(
     assert isinstance(model, Denoises)
     if not 0 <= strength <= 1:
         raise ValueError(f"the strength is {strength}; it lies from 0 (nothing changes) to 1 (nothing is left)")
-    condition, seeds, x = condition_for(model, batch), Seeds.of(seed), batch.x.to(model.device)
+    condition, seeds, x = conditions(model, batch), Seeds.of(seed), batch.x.to(model.device)
     chosen = model.options.chosen(options)
 
     @torch.no_grad()
@@ -160,8 +156,7 @@ def trajectory(
     frames: int = 8,
     options: Options | None = None,
     *,
-    label: int | None = None,
-    text: Tensor | None = None,
+    condition: Tensor | None = None,
     seed: Seed | None = None,
 ) -> Tensor:
     """How ``n`` samples come about: ``frames`` states of each, spread evenly, with shape (n, frames, *spec.shape)."""
@@ -171,7 +166,7 @@ def trajectory(
         raise ValueError(f"asked for {frames} frames of {n} samples; ask for 2 or more of 1 or more")
     seeds, chosen = Seeds.of(seed), model.options.chosen(options)
     with torch.no_grad():
-        states = list(model.trace(n, asked(model, n, label, text, seeds=seeds), chosen, seed=seeds))
+        states = list(model.trace(n, _drawn_conditions(model, n, seeds, condition), chosen, seed=seeds))
     picked = torch.linspace(0, len(states) - 1, min(frames, len(states))).round().long()
     return torch.stack([states[i] for i in picked.tolist()], 1)
 

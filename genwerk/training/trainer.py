@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from genwerk.core.abilities import Decodes, Encodes, Samples, condition_of, told_what
+from genwerk.core.abilities import Decodes, Encodes, Samples
 from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.model import Loss, Metrics, Model, Rows, Stage, Turn, schedule
 from genwerk.core.noise import mix
@@ -139,8 +139,9 @@ class Trainer:
     ) -> None:
         self.runtime = runtime or Runtime(torch.device("cpu"), settings.precision)
         self.model = model.to(self.runtime.device)
-        self.data, self.settings, self.evaluate, self.checkpoints = data, settings, evaluate, checkpoints
-        self.judges = (data if validation is None else validation).subset(JUDGES)
+        self.settings, self.evaluate, self.checkpoints = settings, evaluate, checkpoints
+        self.data = data.under(model.condition)
+        self.judges = (data if validation is None else validation).under(model.condition).subset(JUDGES)
         self.watchdog = watchdog or Watchdog(settings.watchdog, data)
         self.stages = model.stages(settings.rounds)
         self.position = Position()
@@ -496,11 +497,8 @@ class Trainer:
         rows = torch.arange(min(SHOWN, len(self.data)), device=self.data.device)
         with self.averaged() as model:
             if isinstance(model, Samples):
-                condition = None
-                if (kind := told_what(model)) == "label":
-                    condition = torch.arange(SHOWN, device=model.device) % len(model.spec.classes)
-                elif kind != "none":
-                    condition = condition_of(model, self.data.batch(rows).to(model.device))
+                condition = model.condition.shown(SHOWN, self.data.batch(rows))
+                condition = None if condition is None else condition.to(model.device)
                 shown = SHOWN if condition is None else len(condition)
                 batch = Batch(model.sample(shown, condition, seed=self.settings.seed), condition)
                 yield Sampled(**self._where(stage), what="samples", batch=batch)

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Samples, condition_of
+from genwerk.core.abilities import Samples
 from genwerk.core.batching import Cost, batches
 from genwerk.core.model import Metrics, Model
 from genwerk.core.noise import Seeds
@@ -85,11 +85,11 @@ class Watchdog:
         if not isinstance(model, Samples) or (self.features is None and not model.spec.modality.numeric):
             return known
         real = self._examples(model)
-        told, cost = self._condition, Cost(model.row_cost)
+        condition, cost = self._condition, Cost(model.row_cost)
 
         def sampled(rows: slice) -> Tensor:
             return model.sample(
-                rows.stop - rows.start, None if told is None else told[rows], seed=Seeds(seed, rows.start)
+                rows.stop - rows.start, None if condition is None else condition[rows], seed=Seeds(seed, rows.start)
             )
 
         x = torch.cat(list(batches(sampled, len(real), model.device, cost=cost)))
@@ -107,12 +107,12 @@ class Watchdog:
         return figures | known
 
     def _examples(self, model: Model) -> Tensor:
-        """Features of the training examples that samples are compared with; a model is told what goes with them."""
+        """Features of the training examples that samples are compared with, and their conditions."""
         if self._real is None:
-            batch = self.data.subset(self.settings.samples).batch()
+            batch = self.data.subset(self.settings.samples).under(model.condition).batch()
             self.features = self.features or components(batch.x.to(model.device))
             self._real = self.features(batch.x.to(model.device)).float().cpu()
-            self._condition = condition_of(model, batch.to(model.device))
+            self._condition = model.condition.of(batch.to(model.device))
         return self._real
 
     # --- rules --------------------------------------------------------------------------------------------------------

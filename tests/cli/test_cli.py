@@ -280,7 +280,16 @@ def test_the_card_trains_the_same_run_again(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     rows = np.random.default_rng(0).normal(size=(60, 3))
     np.savetxt("my table's.csv", rows, delimiter=",", header="a,b,c", comments="")
-    flow = ["--data", "my table's.csv", "--data.limit", "30", "--data.jitter", "--data.given", "b", "--model.widths"]
+    flow = [
+        "--data",
+        "my table's.csv",
+        "--data.limit",
+        "30",
+        "--data.jitter",
+        "--data.covariates",
+        "b",
+        "--model.widths",
+    ]
     flow += [
         "7",
         "5",

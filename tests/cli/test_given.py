@@ -12,7 +12,7 @@ import pytest
 from genwerk.cli import main
 
 Genwerk = Callable[..., str]
-GIVEN = ["--data.given", "height,weight"]
+GIVEN = ["--data.covariates", "height,weight"]
 QUICK = ["--rounds", "80", "--evaluate.samples", "0", "--model.layers", "2"]
 
 
@@ -36,15 +36,17 @@ def run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_check_says_what_is_told(table: Path, genwerk: Genwerk) -> None:
-    assert "table 2, told 2 numbers (height, weight)" in genwerk("data", "check", table, "--given", "height,weight")
-    found = json.loads(genwerk("data", "check", table, "--given", "1", "--json"))
-    assert (found["given"], found["shape"]) == (["height"], [3])
+    assert "table 2, told 2 numbers (height, weight)" in genwerk(
+        "data", "check", table, "--covariates", "height,weight"
+    )
+    found = json.loads(genwerk("data", "check", table, "--covariates", "1", "--json"))
+    assert (found["covariates"], found["shape"]) == (["height"], [3])
 
 
 def test_samples_are_asked_for_by_numbers(run: Path, tmp_path: Path, genwerk: Genwerk) -> None:
     means = []
     for given in ("1.55,51", "1.95,99"):
-        genwerk("sample", run, "-n", 200, "--given", given, "--out", tmp_path / "made.csv")
+        genwerk("sample", run, "-n", 200, "--covariates", given, "--out", tmp_path / "made.csv")
         lines = (tmp_path / "made.csv").read_text().splitlines()
         assert (lines[0], len(lines)) == ("a,b", 201)
         means.append(np.loadtxt(lines[1:], delimiter=",").mean(0))
@@ -69,11 +71,11 @@ def test_commands_tell_rows_their_own_numbers(run: Path, table: Path, genwerk: G
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "told 2 numbers (height, weight); give them with --given"),
-        (["--given", "1.8"], "expected 2 numbers (height, weight)"),
-        (["--given", "1.8,75,3"], "expected 2 numbers (height, weight)"),
-        (["--given", "1.8,nan"], "expected 2 numbers (height, weight)"),
-        (["--given", "tall,75"], "expected 2 numbers (height, weight), finite and joined by commas"),
+        ([], "told 2 numbers (height, weight): pass condition, as many finite numbers each (--covariates)"),
+        (["--covariates", "1.8"], "expected 2 numbers (height, weight)"),
+        (["--covariates", "1.8,75,3"], "expected 2 numbers (height, weight)"),
+        (["--covariates", "1.8,nan"], "expected 2 numbers (height, weight)"),
+        (["--covariates", "tall,75"], "expected 2 numbers (height, weight), finite and joined by commas"),
         (["--prompt", "tall"], "leave out --prompt"),
     ],
 )
@@ -89,7 +91,7 @@ def test_what_numbers_cannot_do_is_one_sentence(run: Path, refused: Genwerk) -> 
 
 def test_what_cannot_be_told_is_one_sentence(table: Path, tmp_path: Path, refused: Genwerk) -> None:
     train = ["train", "cmaf", "--data", table, "--out", tmp_path / "run"]
-    assert "no column 'size'" in refused(*train, "--data.given", "size")
-    assert "nothing is left" in refused(*train, "--data.given", "a,b,height,weight")
-    assert "--data.given" in refused(*train)
+    assert "no column 'size'" in refused(*train, "--data.covariates", "size")
+    assert "nothing is left" in refused(*train, "--data.covariates", "a,b,height,weight")
+    assert "--data.covariates" in refused(*train)
     assert "needs labels" in refused("train", "cvae", *train[2:], *GIVEN)

@@ -13,7 +13,6 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from genwerk.core.abilities import condition_of
 from genwerk.core.model import Config, Model, build
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
@@ -29,8 +28,8 @@ def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
     generator = torch.Generator().manual_seed(seed)
     x = spec.modality.made_up(n, generator)
     condition = torch.arange(n) % len(spec.classes) if spec.classes else None
-    if spec.given:
-        condition = torch.randn(n, len(spec.given), generator=generator)
+    if spec.covariates:
+        condition = torch.randn(n, len(spec.covariates), generator=generator)
     data = Dataset(x=x, spec=spec, condition=condition)
     if spec.vocabulary is None:
         return data
@@ -49,7 +48,7 @@ class Case:
 
     @property
     def batch(self) -> Batch:
-        return self.data.batch(slice(8))
+        return self.data.under(self.model.condition).batch(slice(8))
 
     @property
     def double(self) -> Dataset:
@@ -58,7 +57,7 @@ class Case:
 
     @property
     def condition(self) -> torch.Tensor | None:
-        return condition_of(self.model, self.batch)
+        return self.model.condition.of(self.batch)
 
     @property
     def couples_over_processes(self) -> bool:

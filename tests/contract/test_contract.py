@@ -18,6 +18,7 @@ from cases import Case, double_precision, fresh, unmagnified
 from stepping import assert_log_prob_is_that_of_the_logits, assert_steps_equal_the_pass
 
 from genwerk.core.abilities import ABILITIES, abilities
+from genwerk.core.condition import Label
 from genwerk.core.errors import Unsupported
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seeds
@@ -66,7 +67,9 @@ def test_data_of_any_kind_are_taken_or_refused_in_words(name: str) -> None:
         except NotImplementedError:  # a buffer that is computed has no place on "meta"; until there nothing was refused
             pass
         except ValueError as refusal:
-            if not str(traceback.extract_tb(refusal.__traceback__)[-1].line).startswith("raise ValueError("):
+            if not str(traceback.extract_tb(refusal.__traceback__)[-1].line).startswith(
+                ("raise ValueError(", "raise BadInput(")
+            ):
                 raise
 
 
@@ -78,7 +81,7 @@ def test_abilities_tell_the_truth(case: Case) -> None:
     assert claimed
     for name, ability in ABILITIES.items():
         methods = [name for name, m in vars(ability).items() if getattr(m, "__isabstractmethod__", False)]
-        if name not in claimed and name != "conditions":  # which depend on the settings
+        if name not in claimed:
             assert not any(hasattr(type(case.model), m) for m in methods), f"has the methods of {name} but hides them"
 
 
@@ -197,14 +200,14 @@ def test_steers(case: Case) -> None:
 def test_a_class_that_is_not_named_is_drawn_as_often_as_in_training(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needs(case, "samples", "conditions")
-    if case.model.condition != "label" or "denoises" in abilities(case.model):  # those leave the label out
+    needs(case, "samples")
+    if not case.model.condition.classes or "denoises" in abilities(case.model):  # those leave the label out
         pytest.skip("draws no class")
-    asked: list[DataSpec] = []
-    real = DataSpec.drawn_class
-    monkeypatch.setattr(DataSpec, "drawn_class", lambda spec, u: asked.append(spec) or real(spec, u))
+    drawn: list[Label] = []
+    real = Label.drawn
+    monkeypatch.setattr(Label, "drawn", lambda label, u: drawn.append(label) or real(label, u))
     case.model.sample(2, seed=3)
-    assert len(asked) == 1
+    assert len(drawn) == 1
 
 
 def test_observes(case: Case) -> None:
@@ -323,7 +326,7 @@ def test_symbols(case: Case) -> None:
     c = None if case.condition is None else case.condition[:3]
     likeliest = replace(case.model.options, temperature=0.0)
     one, other = (case.model.sample(3, c, likeliest, seed=s) for s in (4, 40))
-    if c is not None or getattr(case.model, "condition", "none") == "none":
+    if c is not None or not case.model.condition.classes:
         assert torch.equal(one, other), "the likeliest symbols do not depend on the seed"
 
 

@@ -42,7 +42,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Splits:
     path: Path = tmp_path_factory.mktemp("simulator") / "table.csv"
     spec = DataSpec(kind="table", shape=(4,), columns=("x1", "t1", "x2", "t2"))
     write_table(path, [torch.stack([1e4 * x[:, 0], theta[:, 0], x[:, 1], theta[:, 1]], 1)], spec)
-    return open_data(DataConfig(source=str(path), given="x1,x2"))
+    return open_data(DataConfig(source=str(path), covariates="x1,x2"))
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_a_posterior_is_learned(simulated: Splits, config: FlowConfig) -> None:
     assert batch.condition is not None
     truth = posterior(batch.condition * units).log_prob(batch.x)
     assert -0.01 < (truth - model.log_prob(batch.x, batch.condition)).mean() < 0.03
-    told = torch.tensor([[8_000.0, -0.5]], dtype=torch.float64)
-    drawn, wanted = tasks.sample(model, 4_000, given=told, seed=0).x, posterior(told * units)
+    observed = torch.tensor([[8_000.0, -0.5]], dtype=torch.float64)
+    drawn, wanted = tasks.sample(model, 4_000, condition=observed, seed=0).x, posterior(observed * units)
     torch.testing.assert_close(drawn.mean(0), wanted.mean[0], rtol=0, atol=0.06)
     torch.testing.assert_close(drawn.T.cov(), wanted.covariance_matrix.squeeze(), rtol=0, atol=0.04)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Conditions, HasLatentPrior, Samples, Styles
+from genwerk.core.abilities import HasLatentPrior, Samples, Styles
+from genwerk.core.condition import Label
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise
@@ -53,10 +53,10 @@ class Bumpy(Linear):
         return torch.cat([x, x[:, :2]], 1)
 
 
-class Told(Linear, Conditions):
+class Told(Linear):
     """x = A z + the class, of two."""
 
-    condition: Literal["none", "label"] = "label"
+    condition = Label(("a", "b"))
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,10 +124,10 @@ class TwoStyles(Model, Samples, Styles, config=TwoStylesConfig):
         return self.decode(self.prior(n, seed=seed))
 
 
-class ToldStyles(TwoStyles, Conditions):
+class ToldStyles(TwoStyles):
     """As above, and a tenth of the class is added to every style."""
 
-    condition: Literal["none", "label"] = "label"
+    condition = Label(("a", "b", "c", "d"))
 
     def map(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         assert condition is not None

@@ -13,7 +13,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 from sklearn.naive_bayes import GaussianNB
 from torch import Tensor
 
-from genwerk.core.abilities import BoundsLikelihood, Conditions, HasLikelihood
+from genwerk.core.abilities import BoundsLikelihood, HasLikelihood
+from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import DataConfig, Dataset, Splits
@@ -57,10 +58,12 @@ def placed(means: np.ndarray, covariances: list[np.ndarray], spec: DataSpec = SP
     return model
 
 
-class Far(Model, HasLikelihood, Conditions):
+class Far(Model, HasLikelihood):
     """A Gaussian of unit variance for each class c, with mean 2c."""
 
-    condition = "label"
+    def __init__(self, config: Config, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.condition = choose(True, spec, self, Label)
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         assert condition is not None
@@ -68,10 +71,12 @@ class Far(Model, HasLikelihood, Conditions):
         return -(x - 2 * condition[:, None]).square().sum(1) / 2
 
 
-class Bounded(Model, BoundsLikelihood, Conditions):
+class Bounded(Model, BoundsLikelihood):
     """A model that only knows a bound."""
 
-    condition = "label"
+    def __init__(self, config: Config, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.condition = choose(True, spec, self, Label)
 
     def log_prob_bound(
         self, x: Tensor, importance_samples: int = 1, condition: Tensor | None = None, *, seed: int | None = None
@@ -108,7 +113,7 @@ def test_quadratic_discriminant_analysis_is_one_gaussian_a_class() -> None:
     x, y = data.x.double().numpy(), data.condition.numpy()
     qda = QuadraticDiscriminantAnalysis(store_covariance=True).fit(x, y)
     assert data.counted().spec.class_counts == (50, 100, 150)
-    np.testing.assert_allclose(data.counted().spec.class_prior().numpy(), qda.priors_)
+    np.testing.assert_allclose(Label.from_spec(data.counted().spec).frequencies().numpy(), qda.priors_)
     model = placed(qda.means_, qda.covariance_, data.counted().spec)
     found = classify(model, data.batch())
     np.testing.assert_allclose(found.probabilities.numpy(), qda.predict_proba(x), atol=1e-9)

@@ -34,7 +34,7 @@ SMALL = CLIPConfig(channels=(8, 8), image_width=16, text_width=16, text_layers=2
 
 def batch(seed: int = 0) -> Batch:
     x = torch.rand(4, 3, 12, 12, generator=torch.Generator().manual_seed(seed))
-    return Batch(x, text=SPEC.vocabulary.encode(TEXTS))
+    return Batch(x, SPEC.vocabulary.encode(TEXTS))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_loss_is_chance_where_nothing_is_known_and_the_floor_where_all_is() -> N
 def test_the_model_descends_that_loss(model: CLIP) -> None:
     given = batch()
     loss, metrics = model.loss(given)
-    expected = slow_contrast(model.embed(given.x), model.embed_text(given.text), "abac", 1 / 0.07)
+    expected = slow_contrast(model.embed(given.x), model.embed_text(given.condition), "abac", 1 / 0.07)
     torch.testing.assert_close(loss, expected)
     assert metrics["scale"].item() == pytest.approx(1 / 0.07, rel=1e-5)
 
@@ -183,10 +183,10 @@ def test_the_whole_equals_transformers() -> None:
     ours.deviation.fill_(1)
     given = batch()
     with torch.no_grad():
-        expected = reference(input_ids=given.text, pixel_values=given.x)
+        expected = reference(input_ids=given.condition, pixel_values=given.x)
         assert (ours.embed(given.x) - expected.image_embeds).abs().max() < 1e-5
-        assert (ours.embed_text(given.text) - expected.text_embeds).abs().max() < 1e-5
-        logits = ours.logit_scale.exp() * ours.embed(given.x) @ ours.embed_text(given.text).T
+        assert (ours.embed_text(given.condition) - expected.text_embeds).abs().max() < 1e-5
+        logits = ours.logit_scale.exp() * ours.embed(given.x) @ ours.embed_text(given.condition).T
         assert (logits - expected.logits_per_image).abs().max() < 1e-4
 
 
@@ -195,7 +195,7 @@ def test_embeddings_are_unit_vectors_that_do_not_depend_on_the_batch(model: CLIP
     given = batch()
     for embedded, alone in (
         (model.embed(given.x), model.embed(given.x[1:2])),
-        (model.embed_text(given.text), model.embed_text(given.text[1:2])),
+        (model.embed_text(given.condition), model.embed_text(given.condition[1:2])),
     ):
         assert embedded.shape == (4, 6)
         torch.testing.assert_close(embedded.norm(dim=1), torch.ones(4))
@@ -204,7 +204,7 @@ def test_embeddings_are_unit_vectors_that_do_not_depend_on_the_batch(model: CLIP
 
 def test_what_fills_a_text_up_does_not_matter(model: CLIP) -> None:
     zeros = replace(SPEC.vocabulary, pad="zero").encode(TEXTS)
-    torch.testing.assert_close(model.embed_text(zeros), model.embed_text(batch().text))
+    torch.testing.assert_close(model.embed_text(zeros), model.embed_text(batch().condition))
 
 
 def test_pixels_are_standardised_by_the_channels_of_the_training_data() -> None:
@@ -281,13 +281,13 @@ def test_classes_are_the_nearest_prompts(model: CLIP) -> None:
 
 def test_search_and_retrieval_put_the_nearest_first(model: CLIP) -> None:
     given = batch()
-    cosines = model.embed(given.x) @ model.embed_text(given.text).T
+    cosines = model.embed(given.x) @ model.embed_text(given.condition).T
     assert search(model, given.x, TEXTS[1], 3).tolist() == cosines[:, 1].argsort(descending=True)[:3].tolist()
     found = retrieve(model, given)
     nearest = [TEXTS[j] for j in cosines.argmax(1)]
     assert found.texts == sum(a == b for a, b in zip(nearest, TEXTS, strict=True)) / 4
     assert found.chance == pytest.approx((2 / 4 + 1 / 4 + 2 / 4 + 1 / 4) / 4)
-    diagnosed = model.diagnose(given.x, given.text)
+    diagnosed = model.diagnose(given.x, given.condition)
     assert {k: v.item() for k, v in diagnosed.items()} == pytest.approx(
         {"text found": found.texts, "image found": found.examples, "found by chance": found.chance}
     )
@@ -299,7 +299,7 @@ def test_verbs_refuse_in_a_sentence(model: CLIP) -> None:
         embed_texts(model, ["ring " * 100])
     with pytest.raises(ValueError, match="give one or more"):
         embed_texts(model, [])
-    with pytest.raises(ValueError, match="have none"):
+    with pytest.raises(ValueError, match="told a text"):
         retrieve(model, Batch(batch().x))
     with pytest.raises(ValueError, match="take 1 to 4"):
         retrieve(model, batch(), 5)

@@ -183,7 +183,7 @@ def test_labels_that_are_all_missing_or_all_different_are_said(tmp_path):
         (lines("1,5;2,5"), "'1,5'.*with a point"),
         ('a,b\n"1,234.5",2\n', "'1,234.5'.*without separators"),
         ("a,b\n1,NA\n", "'NA'.*fill the gap"),
-        ("a,price\n" + lines(), "'price'.*no classes.*--data.given"),
+        ("a,price\n" + lines(), "'price'.*no classes.*--data.covariates"),
     ],
 )
 def test_a_table_that_would_be_misread_is_refused(tmp_path, text, words):

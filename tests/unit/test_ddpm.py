@@ -126,7 +126,7 @@ def test_a_right_network_samples_the_right_spread_whatever_it_predicts(predictio
 
 
 def test_labels_are_left_out_as_often_as_asked() -> None:
-    model = build(replace(SMALL, conditional=True, drop=0.25), IMAGE)
+    model = build(replace(SMALL, conditional=True, condition_dropout=0.25), IMAGE)
     assert isinstance(model, DDPM)
 
     class Stream(SeededNoise):
@@ -219,8 +219,8 @@ def test_what_cannot_be_is_said() -> None:
         build(replace(SMALL, conditional=True), TABLE)
     with pytest.raises(ValueError, match="describes images and tables"):
         build(SMALL, DataSpec(kind="audio", shape=(1, 100), sample_rate=8000))
-    with pytest.raises(ValueError, match=r"drop is 1\.0"):
-        replace(SMALL, drop=1.0)
+    with pytest.raises(ValueError, match=r"dropout is 1\.0"):
+        replace(SMALL, condition_dropout=1.0)
     with pytest.raises(ValueError, match="depends on the first noise alone"):
         replace(SMALL, sampling=Diffusion(sampler="ddpm"))
     with pytest.raises(ValueError, match="from 1 to 1000"):

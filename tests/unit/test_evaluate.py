@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import BoundsLikelihood, Conditions, Decodes, Encodes, HasLikelihood, Samples
+from genwerk.core.abilities import BoundsLikelihood, Decodes, Encodes, HasLikelihood, Samples
+from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seeds
 from genwerk.core.options import SamplingOptions
@@ -71,12 +72,12 @@ class Dimmer(Model, Encodes, Decodes):
         return z + self.offset
 
 
-class Replayer(Model, Samples, Conditions):
+class Replayer(Model, Samples):
     """Returns stored examples, of the class asked for where there is one."""
 
-    def __init__(self, data: Dataset, condition: str = "none") -> None:
+    def __init__(self, data: Dataset, *, conditional: bool = False) -> None:
         super().__init__(Config(), data.spec)
-        self.data, self.condition = data, condition
+        self.data, self.condition = data, choose(conditional, data.spec, self, Label)
         self.asked: list[int] = []
 
     def sample(
@@ -199,13 +200,13 @@ def test_bounds_are_marked_as_bounds(digits):
 
 
 def test_conditional_samples_follow_the_labels(digits):
-    model = Replayer(digits.train, "label")
+    model = Replayer(digits.train, conditional=True)
     evaluate(model, digits, SETTINGS, extractor=PIXELS)
     asked, held = Counter(model.asked), Counter(digits.train.condition.tolist())
     assert sum(asked.values()) == len(digits.train)
     assert all(abs(asked[c] - held[c]) < 6 * held[c] ** 0.5 for c in range(10))
     unlabelled = replace(digits.train, condition=None)
-    with pytest.raises(ValueError, match="these data have none to take it from"):
+    with pytest.raises(ValueError, match="told the class"):
         quick(model, unlabelled)
 
 

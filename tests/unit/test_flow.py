@@ -72,10 +72,10 @@ def test_far_values_have_linear_tails(name: str) -> None:
 
     Without a tail bound the slopes of layers multiply, and each sees what the one before it blew up.
     """
-    spec = DataSpec(kind="table", shape=(4,), given=("a",) if name.startswith("c") else ())
+    spec = DataSpec(kind="table", shape=(4,), covariates=("a",) if name.startswith("c") else ())
     recipe, far = find(name).make(spec).model, 1e4 * examples(4, n=8).sign()
     assert recipe.tail_bound == 5
-    condition = 1e6 * examples(1, n=8).float() if spec.given else None
+    condition = 1e6 * examples(1, n=8).float() if spec.covariates else None
 
     def moved(config: Config) -> Tensor:
         torch.manual_seed(0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genwerk import tasks
-from genwerk.core.abilities import told_what
+from genwerk.core.condition import Covariates
 from genwerk.core.model import Model, build
 from genwerk.core.noise import Seeds
 from genwerk.core.spec import Batch, DataSpec
@@ -35,7 +35,7 @@ from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, Train
 from genwerk.training.trainer import Trainer
 
 TABLE = "a,height,b,weight\n" + "\n".join(f"{i},{i % 7 + 0.5},{i * i},{-i}" for i in range(50))
-SPEC = DataSpec(kind="table", shape=(2,), columns=("a", "b"), given=("height", "weight"))
+SPEC = DataSpec(kind="table", shape=(2,), columns=("a", "b"), covariates=("height", "weight"))
 CONFIGS: list[FlowConfig] = [
     MAFConfig(layers=2, widths=(16,), activation="tanh", conditional=True),
     IAFConfig(layers=2, widths=(16,), activation="tanh", conditional=True),
@@ -80,9 +80,9 @@ def table(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("given", ["height,weight", "1,3", "height, 3", "height,height,weight"])
 def test_columns_are_taken_out_by_name_or_number_and_go_with_their_rows(table: Path, given: str) -> None:
-    splits = open_data(DataConfig(source=str(table), given=given))
+    splits = open_data(DataConfig(source=str(table), covariates=given))
     spec = splits.spec
-    assert (spec.shape, spec.columns, spec.given) == ((2,), ("a", "b"), ("height", "weight"))
+    assert (spec.shape, spec.columns, spec.covariates) == ((2,), ("a", "b"), ("height", "weight"))
     assert str(spec) == "table 2, told 2 numbers (height, weight)"
     for part in (splits.train, splits.test):
         batch = part.batch()
@@ -94,27 +94,27 @@ def test_columns_are_taken_out_by_name_or_number_and_go_with_their_rows(table: P
 
 
 def test_the_order_of_what_is_told_is_that_of_the_option(table: Path) -> None:
-    assert open_data(DataConfig(source=str(table), given="weight,a")).spec.given == ("weight", "a")
+    assert open_data(DataConfig(source=str(table), covariates="weight,a")).spec.covariates == ("weight", "a")
 
 
 def test_arrays_and_toys_can_be_told_too(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(30, 3))
     np.save(tmp_path / "x.npy", x)
-    splits = open_data(DataConfig(source=str(tmp_path / "x.npy"), given="2", holdout=0))
-    assert splits.spec.given == ("column 3",)
+    splits = open_data(DataConfig(source=str(tmp_path / "x.npy"), covariates="2", holdout=0))
+    assert splits.spec.covariates == ("column 3",)
     assert splits.train.condition is not None
     np.testing.assert_allclose(splits.train.condition[:, 0], x[:, 2])
-    toy, whole = open_data(DataConfig(source="parabola", given="y")), open_data(DataConfig(source="parabola"))
+    toy, whole = open_data(DataConfig(source="parabola", covariates="y")), open_data(DataConfig(source="parabola"))
     assert toy.train.condition is not None
     assert torch.equal(torch.cat([toy.train.x, toy.train.condition], 1), whole.train.x)
     assert toy.test.entropy == pytest.approx(0.5 * np.log(2 * pi * np.e))  # x is y^2/4 and standard normal noise
-    assert open_data(DataConfig(source="ring", given="y")).train.entropy is None
+    assert open_data(DataConfig(source="ring", covariates="y")).train.entropy is None
 
 
 def test_noise_is_added_to_what_is_made_and_not_to_what_is_told(tmp_path: Path) -> None:
     rows = "\n".join(f"{i % 3},{i % 2}" for i in range(90))
     (tmp_path / "t.csv").write_text(f"a,b\n{rows}")
-    train = open_data(DataConfig(source=str(tmp_path / "t.csv"), given="b", jitter=True)).train
+    train = open_data(DataConfig(source=str(tmp_path / "t.csv"), covariates="b", jitter=True)).train
     assert train.condition is not None
     assert set(train.condition.flatten().tolist()) == {0.0, 1.0}
     assert len(train.x.unique()) > 60
@@ -123,7 +123,7 @@ def test_noise_is_added_to_what_is_made_and_not_to_what_is_told(tmp_path: Path) 
 def test_only_columns_that_are_made_are_warned_of_and_rows_are_whole(tmp_path: Path) -> None:
     rows = "\n".join(f"{i % 2},7,{i}" for i in range(90))
     (tmp_path / "t.csv").write_text(f"a,b,c\n{rows}")
-    notes = " ".join(open_data(DataConfig(source=str(tmp_path / "t.csv"), given="b,c")).notes)
+    notes = " ".join(open_data(DataConfig(source=str(tmp_path / "t.csv"), covariates="b,c")).notes)
     assert "told 2 numbers (b, c)" in notes
     assert "few values in 90 rows: 'a' 2" in notes
     assert "never changes" not in notes
@@ -136,21 +136,21 @@ def test_only_columns_that_are_made_are_warned_of_and_rows_are_whole(tmp_path: P
 )
 def test_columns_that_cannot_be_told_are_refused(table: Path, given: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        open_data(DataConfig(source=str(table), given=given))
+        open_data(DataConfig(source=str(table), covariates=given))
 
 
 def test_labels_and_numbers_together_and_numbers_of_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b,label\n1,2,x\n3,4,y\n5,6,x\n")
     with pytest.raises(ValueError, match="one or the other"):
-        open_data(DataConfig(source=str(tmp_path / "t.csv"), given="b"))
+        open_data(DataConfig(source=str(tmp_path / "t.csv"), covariates="b"))
     with pytest.raises(ValueError, match="columns of a table"):
-        open_data(DataConfig(source="digits", given="b"))
+        open_data(DataConfig(source="digits", covariates="b"))
 
 
 def test_a_cell_that_is_no_number_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,nan\n")
     with pytest.raises(ValueError, match=r"column .b. .* holds .nan"):
-        open_data(DataConfig(source=str(tmp_path / "t.csv"), given="b"))
+        open_data(DataConfig(source=str(tmp_path / "t.csv"), covariates="b"))
 
 
 # --- densities --------------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_the_density_given_any_numbers_integrates_to_one_and_depends_on_them(con
 
 
 def test_the_density_of_one_column_given_another_integrates_to_one() -> None:
-    splits = open_data(DataConfig(source="parabola", given="y", limit=500))
+    splits = open_data(DataConfig(source="parabola", covariates="y", limit=500))
     model = moved(MAFConfig(layers=3, widths=(16,), activation="tanh", conditional=True), splits.train).double()
     line = torch.linspace(-60, 60, 40_001, dtype=torch.float64)[:, None]
     for c in (-3.0, 0.5):
@@ -210,8 +210,8 @@ def test_a_flow_that_is_told_numbers_insists_on_them(condition: Tensor | None) -
 
 
 def test_a_flow_that_can_be_told_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"--data\.given"):
-        build(CONFIGS[0], replace(SPEC, given=()))
+    with pytest.raises(ValueError, match="covariates and the data carry none"):
+        build(CONFIGS[0], replace(SPEC, covariates=()))
 
 
 def test_a_flow_that_is_not_told_disregards_the_numbers() -> None:
@@ -219,8 +219,8 @@ def test_a_flow_that_is_not_told_disregards_the_numbers() -> None:
     model = moved(MAFConfig(layers=2, widths=(16,), activation="tanh"), data)
     model.objective(data.batch())
     assert tasks.sample(model, 3, seed=0).condition is None
-    with pytest.raises(ValueError, match="leave out --given"):
-        tasks.sample(model, 3, given=torch.zeros(1, 2))
+    with pytest.raises(ValueError, match="takes none"):
+        tasks.sample(model, 3, condition=torch.zeros(1, 2))
 
 
 # --- verbs ------------------------------------------------------------------------------------------------------------
@@ -233,17 +233,17 @@ def model() -> Model:
 
 def test_samples_are_told_rows_of_numbers_in_turn(model: Model) -> None:
     given = torch.tensor([[1.75, 1e4], [1.76, 1.1e4]])
-    batch = tasks.sample(model, 5, given=given, seed=7, size=2)
+    batch = tasks.sample(model, 5, condition=given, seed=7, size=2)
     assert batch.condition is not None
     assert torch.equal(batch.condition, given[[0, 1, 0, 1, 0]])
-    alone = tasks.sample(model, 1, given=given, seed=Seeds(7, 3)).x
+    alone = tasks.sample(model, 1, condition=given, seed=Seeds(7, 3)).x
     torch.testing.assert_close(alone[0], batch.x[3])
-    with pytest.raises(ValueError, match=r"told 2 numbers \(height, weight\); give them with --given"):
+    with pytest.raises(ValueError, match=r"told 2 numbers \(height, weight\): pass condition"):
         tasks.sample(model, 5)
     with pytest.raises(ValueError, match="told 2 numbers"):
-        tasks.sample(model, 5, given=torch.zeros(1, 3))
-    with pytest.raises(ValueError, match="leave out --label"):
-        tasks.sample(model, 5, label=1)
+        tasks.sample(model, 5, condition=torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="told 2 numbers"):
+        tasks.sample(model, 5, condition=torch.tensor([1]))
 
 
 def test_rows_are_told_their_own_numbers(model: Model) -> None:
@@ -254,7 +254,7 @@ def test_rows_are_told_their_own_numbers(model: Model) -> None:
     torch.testing.assert_close(way[:, 0], batch.x[:3], rtol=0, atol=1e-4)
     torch.testing.assert_close(way[:, -1], batch.x[3:], rtol=0, atol=1e-4)
     assert tasks.traverse(model, batch[:1], [0, 1], steps=3).shape == (3, 3, 2)
-    with pytest.raises(ValueError, match="the examples lack them"):
+    with pytest.raises(ValueError, match="told 2 numbers"):
         tasks.reconstruct(model, Batch(batch.x))
     assert isinstance(model, FlowModel)
     mean = model.log_prob(batch.x, batch.condition).mean().item()
@@ -273,7 +273,7 @@ def test_numbers_make_no_classes_and_are_scored_as_given(model: Model) -> None:
 
 
 def test_an_evaluation_tells_samples_what_training_rows_were_told() -> None:
-    splits = open_data(DataConfig(source="parabola", given="y", limit=300))
+    splits = open_data(DataConfig(source="parabola", covariates="y", limit=300))
     model = moved(MAFConfig(layers=2, widths=(16,), activation="tanh", conditional=True), splits.train)
     report = evaluate(model, splits, EvaluateConfig(examples=100, samples=100))
     assert report["KL to truth"].value == pytest.approx(report["NLL"].value - 1.4189, abs=1e-4)
@@ -290,8 +290,8 @@ def test_the_prior_of_codes_is_told_too() -> None:
     optim = {"autoencoder": OptimConfig(), "prior": OptimConfig()}
     train = TrainConfig(rounds=2, batch_size=8, optim=optim, sample_every=0, evaluate_every=0, save_every=0)
     trained = Trainer(build(config, SPEC), pairs(), train).fit()
-    assert told_what(trained) == "vector"
-    assert tasks.sample(trained, 3, given=torch.tensor([[1.75, 1e4]]), seed=0).x.shape == (3, 2)
+    assert trained.condition == Covariates(("height", "weight"))
+    assert tasks.sample(trained, 3, condition=torch.tensor([[1.75, 1e4]]), seed=0).x.shape == (3, 2)
 
 
 def test_the_parabola_is_known_given_its_height() -> None:

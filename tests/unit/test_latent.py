@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Conditions, HasLikelihood, Samples
+from genwerk.core.abilities import HasLikelihood, Samples
+from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.options import SamplingOptions
@@ -46,14 +47,14 @@ class RivalsConfig(Config):
     """Whether it is conditional."""
 
 
-class Rivals(Model, Samples, Conditions):
+class Rivals(Model, Samples):
     """A prior with two players, two stages, and a sample that is the mean of the codes it has seen, plus the label."""
 
     mean: Tensor
 
     def __init__(self, config: RivalsConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.condition = "label" if config.labels else "none"
+        self.condition = choose(config.labels, spec, self, Label)
         self.one, self.two = nn.Linear(1, 1), nn.Linear(1, 1)
         self.register_buffer("mean", torch.zeros(*spec.shape))
         self.seen: list[Dataset] = []
@@ -241,9 +242,9 @@ def test_a_sample_is_the_decoded_sample_of_the_prior() -> None:
 
 def test_the_prior_decides_what_a_sample_is_conditioned_on() -> None:
     model = TwoStage(TwoStageConfig(autoencoder=AUTOENCODER, prior=RivalsConfig(labels=True)), DIGIT).eval()
-    assert model.condition == "label"
+    assert model.condition == Label.from_spec(DIGIT)
     assert not torch.allclose(model.sample(1, torch.tensor([1])), model.sample(1, torch.tensor([9])))
-    assert TwoStage(TwoStageConfig(autoencoder=AUTOENCODER, prior=RivalsConfig()), DIGIT).condition == "none"
+    assert TwoStage(TwoStageConfig(autoencoder=AUTOENCODER, prior=RivalsConfig()), DIGIT).condition.classes == 0
 
 
 def test_parts_that_do_not_fit_say_so() -> None:

@@ -17,7 +17,8 @@ from genwerk.diffusion.sampling import Diffusion
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.ddpm import DDPMConfig
-from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, LatentDiffusionOptions, Told
+from genwerk.families.diffusion import Context
+from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, LatentDiffusionOptions
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
@@ -92,29 +93,22 @@ def test_a_preview_is_the_best_linear_map_of_a_code(trained: LatentDiffusion, sp
     )
 
 
-def test_captions_are_left_out_as_often_as_asked(trained: LatentDiffusion) -> None:
-    text, empty = words(trained, "a red ring"), trained._empty()
+def test_captions_are_left_out_as_often_as_set(trained: LatentDiffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, empty = words(trained, "a red ring"), words(trained, "")
+    monkeypatch.setattr(trained.prior, "config", replace(trained.prior.config, condition_dropout=0.2))
+    plain = Context(1, trained.condition, lambda tokens: tokens.float().unsqueeze(2))
+    monkeypatch.setattr(trained.prior, "condition", plain)
 
     class Stream(SeededNoise):
         batch_size = 4000
 
         def next_batch(self) -> Batch:
-            return Batch(torch.zeros(4000, 1), text=text.expand(4000, -1))
+            return Batch(torch.zeros(4000, 1), text.expand(4000, -1))
 
-    told = Told(Stream(4000, 0), lambda tokens: tokens.float().unsqueeze(2), empty, 0.2).next_batch()
-    assert told.condition is not None
-    left_out = (told.condition[..., 0] == empty).all(1)
+    learned = next(trained.prior.turns(Stream(4000, 0), {})).rows[0].condition
+    left_out = (learned[..., 0] == empty).all(1)
     assert left_out.float().mean().item() == pytest.approx(0.2, abs=0.03)
-    assert (told.condition[~left_out][..., 0] == text).all()
-    with pytest.raises(ValueError, match="learns from captions"):
-        Told(_Bare(4, 0), trained.context, empty, 0.1).next_batch()
-
-
-class _Bare(SeededNoise):
-    batch_size = 4
-
-    def next_batch(self) -> Batch:
-        return Batch(torch.zeros(4, 1))
+    assert (learned[~left_out][..., 0] == text).all()
 
 
 def test_a_picture_is_its_decoded_code_and_guidance_leads_from_the_empty_text(trained: LatentDiffusion) -> None:
@@ -126,7 +120,7 @@ def test_a_picture_is_its_decoded_code_and_guidance_leads_from_the_empty_text(tr
     rough = list(trained.trace(2, text, LatentDiffusionOptions(**vars(FEW), preview=True), seed=3))
     assert torch.equal(rough[-1], frames[-1])
     assert not torch.allclose(rough[0], frames[0])
-    context, empty = trained.context(text), trained.context(trained._empty()).expand(2, -1, -1)
+    context, empty = trained.context(text), trained.context(words(trained, "")).expand(2, -1, -1)
     noise = SeededNoise(2, 3)
     with torch.no_grad():
         by_hand = last(trained.prior.walk(noise.normal(*trained.latent_shape), noise, context, FEW, empty))
@@ -149,8 +143,8 @@ def test_the_way_between_texts_begins_and_ends_with_their_pictures(trained: Late
 
 
 def test_an_edit_of_nothing_is_the_autoencoders_picture(trained: LatentDiffusion, splits: Splits) -> None:
-    batch = splits.test.batch(slice(2))
-    same = trained.sdedit(batch.x, 0.0, batch.text, FEW, seed=5)
+    batch = splits.test.under(trained.condition).batch(slice(2))
+    same = trained.sdedit(batch.x, 0.0, batch.condition, FEW, seed=5)
     with torch.no_grad():
         drawn = trained.autoencoder.sample_posterior(batch.x, SeededNoise(2, 5))  # type: ignore[union-attr, operator]
         assert torch.equal(same, trained.decode(drawn))
@@ -159,7 +153,7 @@ def test_an_edit_of_nothing_is_the_autoencoders_picture(trained: LatentDiffusion
 def test_a_place_of_the_code_is_known_where_all_its_pixels_are(
     trained: LatentDiffusion, splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch, seen = splits.test.batch(slice(2)), list[Tensor]()
+    batch, seen = splits.test.under(trained.condition).batch(slice(2)), list[Tensor]()
     fill = trained.prior.fill
 
     def spied(x: Tensor, known: Tensor, *more: object) -> Tensor:
@@ -169,7 +163,7 @@ def test_a_place_of_the_code_is_known_where_all_its_pixels_are(
     monkeypatch.setattr(trained.prior, "fill", spied)
     known = torch.ones(1, 3, 16, 16, dtype=torch.bool)
     known[..., 5, 6] = False
-    found = trained.complete(batch.x, known, 2, batch.text, FEW, seed=1)
+    found = trained.complete(batch.x, known, 2, batch.condition, FEW, seed=1)
     assert torch.equal(found.x[:, 1][known.expand_as(batch.x)], batch.x[known.expand_as(batch.x)])
     unknown = (~seen[0][0, 0]).nonzero().tolist()
     assert unknown == [[2, 3]]
@@ -182,7 +176,7 @@ def test_what_does_not_fit_together_is_said(splits: Splits) -> None:
         build(replace(SMALL, text=TextEncoderConfig(width=16, heads=2)), replace(splits.spec, vocabulary=None))
     model = build(SMALL, splits.spec)
     assert isinstance(model, LatentDiffusion)
-    with pytest.raises(ValueError, match="give a text with --prompt"):
+    with pytest.raises(ValueError, match="told a text"):
         model.sample(1)
     with pytest.raises(ValueError, match="take multiples of 2"):
         model.sample(1, words(model, "a"), replace(FEW, size="16x15"))

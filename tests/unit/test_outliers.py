@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from genwerk.core.abilities import BoundsLikelihood, Conditions, HasLikelihood, Samples
+from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, Samples
+from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.options import SamplingOptions
@@ -32,10 +33,12 @@ class Normal(Model, HasLikelihood):
         return -(x.square() + log(2 * pi)).sum(1) / 2
 
 
-class Autoregressive(Model, HasLikelihood, Conditions):
+class Autoregressive(Model, HasLikelihood):
     """A Gaussian of unit variance for each class c, with mean 3c."""
 
-    condition = "label"
+    def __init__(self, config: Config, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.condition = choose(True, spec, self, Label)
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         assert condition is not None

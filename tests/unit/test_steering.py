@@ -157,7 +157,7 @@ def test_the_class_is_told_to_a_model_that_takes_one() -> None:
     c = torch.tensor([1, 0, 1])
     found = project(model, Batch(model.decode(z, c).detach(), c), QUICK)
     torch.testing.assert_close(found.latent, z, atol=1e-3, rtol=0.0)
-    with pytest.raises(ValueError, match="--label"):
+    with pytest.raises(ValueError, match="told the class"):
         project(model, Batch(torch.zeros(1, 5)))
 
 
@@ -281,14 +281,14 @@ def test_codes_are_labelled_by_the_data() -> None:
     torch.manual_seed(0)
     model = VAE(VAEConfig(latent=3, network=MLPCoder(widths=(8,))), IMAGE).eval()
     batch = Batch(torch.rand(20, 1, 8, 8), torch.arange(20) % 10)
-    known = steering.labelled_codes(model, batch, 4)
+    known = steering.labelled_codes(model, batch, batch.condition, 4)
     assert torch.equal(known.latents, tasks.encode(model, batch))
     assert known.present.nonzero().flatten().tolist() == [4, 14]
     direction = steering.attribute_direction(known)
     rest = [i for i in range(20) if i % 10 != 4]
     torch.testing.assert_close(direction, known.latents[[4, 14]].mean(0) - known.latents[rest].mean(0))
     with pytest.raises(ValueError, match="no labels"):
-        steering.labelled_codes(model, Batch(batch.x), 4)
+        steering.labelled_codes(model, batch, None, 4)
 
 
 # --- entanglement -----------------------------------------------------------------------------------------------------
@@ -353,8 +353,8 @@ def test_mistakes_are_one_sentence() -> None:
         steering.mix(styled, [0], [1], "middle")
     with pytest.raises(ValueError, match="layers 0 to 1"):
         steering.mix(styled, [0], [1], [2])
-    with pytest.raises(ValueError, match="leave out --label"):
-        steering.mix(styled, [0], [1], label=1)
+    with pytest.raises(ValueError, match="takes none"):
+        steering.mix(styled, [0], [1], condition=torch.tensor([1]))
     with pytest.raises(ValueError, match="choose the space w"):
         Search(noise_maps=True)
     with pytest.raises(ValueError, match="as many candidates as starts"):

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from genwerk import tasks
-from genwerk.core.abilities import Completes, Conditions, Decodes, Encodes, HasLikelihood, ImportanceWeighted, Samples
+from genwerk.core.abilities import Completes, Decodes, Encodes, HasLikelihood, ImportanceWeighted, Samples
+from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.options import SamplingOptions
@@ -66,8 +67,10 @@ class Uniform(Model, HasLikelihood):
         return torch.full((len(x),), -self.spec.dims * log(256))
 
 
-class Labelled(Model, Samples, Conditions):
-    condition = "label"
+class Labelled(Model, Samples):
+    def __init__(self, config: Config, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.condition = choose(True, spec, self, Label)
 
     def sample(
         self,
@@ -168,10 +171,12 @@ def test_classes_are_drawn_as_often_as_in_training_unless_asked_for_evenly() -> 
     assert tasks.sample(model, 4, seed=5, prior="even").condition.tolist() == [0, 1, 2, 0]
     restored = from_json(DataSpec, to_json(spec))
     assert restored.class_counts == spec.class_counts
-    torch.testing.assert_close(spec.class_prior(), torch.tensor([0.97, 0.03, 0.0], dtype=torch.float64))
+    torch.testing.assert_close(
+        Label.from_spec(spec).frequencies(), torch.tensor([0.97, 0.03, 0.0], dtype=torch.float64)
+    )
     for unknown in (replace(spec, class_counts=()), replace(spec, classes=("a", "b"))):
         assert not unknown.counted
-        assert unknown.class_prior().unique().numel() == 1
+        assert Label.from_spec(unknown).frequencies().unique().numel() == 1
 
 
 def test_samples_take_classes_in_turn_and_do_not_depend_on_the_batch() -> None:
@@ -180,7 +185,7 @@ def test_samples_take_classes_in_turn_and_do_not_depend_on_the_batch() -> None:
     assert whole.condition is not None
     assert whole.condition.tolist() == [0, 1, 0, 1, 0, 1, 0]
     assert torch.equal(whole.x, tasks.sample(model, 7, seed=5, size=2).x)
-    assert tasks.sample(model, 3, label=1, seed=0).x.mean() == pytest.approx(1, abs=0.2)
+    assert tasks.sample(model, 3, condition=torch.tensor([1]), seed=0).x.mean() == pytest.approx(1, abs=0.2)
 
 
 def test_the_plane_is_that_of_greatest_variance() -> None:
@@ -222,14 +227,14 @@ def test_bad_requests_are_one_sentence() -> None:
         tasks.complete(half, batch, torch.ones(2, dtype=torch.bool))
     with pytest.raises(ValueError, match="1 or more"):
         tasks.complete(half, batch, torch.ones(3, dtype=torch.bool), 0)
-    with pytest.raises(ValueError, match="leave out --label"):
-        tasks.sample(Linear(Config(), DataSpec(kind="table", shape=(1,))), 2, label=1)
-    with pytest.raises(ValueError, match="--label"):
+    with pytest.raises(ValueError, match="takes none"):
+        tasks.sample(Linear(Config(), DataSpec(kind="table", shape=(1,))), 2, condition=torch.tensor([1]))
+    with pytest.raises(ValueError, match="told the class"):
         tasks.encode(ConditionalDoubling(DataSpec(kind="table", shape=(3,), classes=("a",))), batch)
 
 
-class ConditionalDoubling(Doubling, Conditions):
-    condition = "label"
+class ConditionalDoubling(Doubling):
+    condition = Label(("a",))
 
 
 class Named(Doubling):

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genwerk.core.condition import Text
 from genwerk.core.tokens import Vocabulary, _bytes, learn
 from genwerk.data import DataConfig, open_data
 
@@ -77,9 +78,9 @@ def test_captions_of_a_folder_become_tokens(tmp_path: Path) -> None:
     assert splits.test.spec == splits.spec
     for part in (splits.train, splits.test, splits.train.select(torch.tensor([3, 1]))):
         assert part.captions is not None
-        batch = part.batch(slice(2))
-        assert batch.text is not None
-        assert torch.equal(batch.text, vocabulary.encode(part.captions[:2]))
-        assert batch[1:2].text is not None
-        assert torch.equal(batch[1:2].text, batch.text[1:])
+        batch = part.under(Text(vocabulary)).batch(slice(2))
+        assert batch.condition is not None
+        assert torch.equal(batch.condition, vocabulary.encode(part.captions[:2]))
+        assert batch[1:2].condition is not None
+        assert torch.equal(batch[1:2].condition, batch.condition[1:])
     assert any("learned from the training part" in note for note in splits.notes)

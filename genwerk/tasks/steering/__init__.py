@@ -2,7 +2,7 @@
 
 from genwerk.tasks.steering.directions import Labelled, attribute_direction, edit, labelled_codes, labelled_draws
 from genwerk.tasks.steering.entanglement import Entanglement, entanglement, path_length, separability
-from genwerk.tasks.steering.latents import Space, decoder, home, interpolate, latents, styled, told
+from genwerk.tasks.steering.latents import Space, decoder, home, interpolate, latents, same, styled
 from genwerk.tasks.steering.projection import Projected, Search, project
 from genwerk.tasks.steering.styles import Level, Mixing, layers_of, mix, truncate
 
@@ -27,8 +27,8 @@ __all__ = [
     "mix",
     "path_length",
     "project",
+    "same",
     "separability",
     "styled",
-    "told",
     "truncate",
 ]

@@ -20,7 +20,7 @@ from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.metrics.separability import linear_svm
 from genwerk.tasks import encode, in_batches
-from genwerk.tasks.steering.latents import Space, decoder, latents_of_prior, steady, usual_classes
+from genwerk.tasks.steering.latents import Space, decoder, latents_of_prior, steady, usual_conditions
 
 By = Literal["means", "svm"]
 
@@ -35,11 +35,11 @@ class Labelled:
     """Boolean, with shape (n,)."""
 
 
-def labelled_codes(model: Model, batch: Batch, label: int) -> Labelled:
-    """Latents of labelled examples, and whether each is of the class ``label``, for a model that encodes."""
-    if batch.condition is None:
+def labelled_codes(model: Model, batch: Batch, labels: Tensor | None, label: int) -> Labelled:
+    """Latents of examples with ``labels``, and whether each is of the class ``label``, for a model that encodes."""
+    if labels is None:
         raise ValueError("the data carry no labels, so that no example is known to have the attribute")
-    return Labelled(encode(model, batch), batch.condition == label)
+    return Labelled(encode(model, batch), labels == label)
 
 
 def labelled_draws(
@@ -53,13 +53,13 @@ def labelled_draws(
 ) -> Labelled:
     """Latents of the prior, and whether ``classify`` (examples to class logits) finds the class ``label`` in each.
 
-    A model that is told classes makes each as often as it is in the training data. In w and w+ the latents are one
+    A model of classes makes each as often as it is in the training data. In w and w+ the latents are one
     style each, with shape (n, d).
     """
     z = latents_of_prior(model, n, space, seed=seed)
     decode = decoder(model, space)
     with steady(model):
-        found = in_batches(lambda z, c: classify(decode(z, c)), z, usual_classes(model, n)).argmax(1)
+        found = in_batches(lambda z, c: classify(decode(z, c)), z, usual_conditions(model, n)).argmax(1)
     return Labelled(z if space == "z" else z[:, 0], found == label)
 
 

@@ -18,7 +18,7 @@ from genwerk.core.noise import Seeds
 from genwerk.metrics.ppl import PathLength, Similarity, path_lengths, pixels, trimmed_mean
 from genwerk.metrics.separability import Separability, linear_separability, one_against_rest
 from genwerk.tasks import in_batches, lerp, slerp
-from genwerk.tasks.steering.latents import Space, decoder, latents_of_prior, steady, usual_classes
+from genwerk.tasks.steering.latents import Space, decoder, latents_of_prior, steady, usual_conditions
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def entanglement(
     """The figures of z, along arcs, and of w, along lines, where the model has styles.
 
     ``pairs`` paths are measured (the paper: 100,000), and ``classify``, from examples to class logits, judges
-    ``samples`` (200,000). A model that is told classes has one a path, as often as in training. Both
+    ``samples`` (200,000). A model of classes has one a path, as often as in training. Both
     spaces see the same draws.
     """
     if pairs < 1 or samples < 1:
@@ -76,7 +76,7 @@ def path_length(
         return path_lengths(lambda z: decode(z, c), start, end, t, similarity, move)
 
     with steady(model):
-        return trimmed_mean(in_batches(lengths, starts, stops, t.to(starts.device), usual_classes(model, pairs)))
+        return trimmed_mean(in_batches(lengths, starts, stops, t.to(starts.device), usual_conditions(model, pairs)))
 
 
 def separability(
@@ -86,5 +86,5 @@ def separability(
     z = latents_of_prior(model, samples, space, seed=seed)
     decode = decoder(model, space)
     with steady(model):
-        logits = in_batches(lambda z, c: classify(decode(z, c)), z, usual_classes(model, samples))
+        logits = in_batches(lambda z, c: classify(decode(z, c)), z, usual_conditions(model, samples))
     return linear_separability((z if space == "z" else z[:, 0]).flatten(1), one_against_rest(logits))

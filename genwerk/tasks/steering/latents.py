@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Conditions, HasLatentPrior, Styles, abilities
+from genwerk.core.abilities import HasLatentPrior, Styles, abilities
 from genwerk.core.model import Model
 from genwerk.core.noise import Seed, Seeds
 from genwerk.tasks import LatentPath, in_batches, interpolate_latents, require
@@ -25,7 +25,7 @@ Decode = Callable[[Tensor, Tensor | None], Tensor]
 
 
 def latents(
-    model: Model, numbers: Sequence[int], space: Space = "z", label: int | None = None, *, seed: int = 0
+    model: Model, numbers: Sequence[int], space: Space = "z", condition: Tensor | None = None, *, seed: int = 0
 ) -> Tensor:
     """The latents of the samples of ``seed`` with these ``numbers``: those that ``sample`` draws, counted from 0.
 
@@ -37,22 +37,21 @@ def latents(
         raise ValueError("name one sample or more by its number")
     with torch.no_grad():
         z = torch.cat([model.prior(1, seed=Seeds(seed, i)) for i in numbers])
-        return z if space == "z" else styled(model, f"the space {space}").map(z, told(model, len(z), label))
+        return z if space == "z" else styled(model, f"the space {space}").map(z, same(model, len(z), condition))
 
 
 def latents_of_prior(model: Model, n: int, space: Space = "z", *, seed: Seed = 0) -> Tensor:
-    """``n`` latents of the prior, drawn by ``seed``; a model that is told classes has usual ones."""
+    """``n`` latents of the prior, drawn by ``seed``; styles are those of usual conditions."""
     require(model, "steering", "has-latent-prior")
     assert isinstance(model, HasLatentPrior)
     z = model.prior(n, seed=seed)
-    return z if space == "z" else in_batches(styled(model, f"the space {space}").map, z, usual_classes(model, n))
+    return z if space == "z" else in_batches(styled(model, f"the space {space}").map, z, usual_conditions(model, n))
 
 
-def usual_classes(model: Model, n: int) -> Tensor | None:
-    """``n`` classes, the same whenever asked, as often as in the training data; None for a model that is told none."""
-    if not isinstance(model, Conditions) or model.condition != "label":
-        return None
-    return model.spec.drawn_class(torch.rand(n, generator=torch.Generator().manual_seed(0))).to(model.device)
+def usual_conditions(model: Model, n: int) -> Tensor | None:
+    """``n`` conditions, the same at every call, as often as in the training data; None for an unconditional model."""
+    found = model.condition.or_drawn(None, lambda: torch.rand(n, generator=torch.Generator().manual_seed(0)), model)
+    return None if found is None else found.to(model.device)
 
 
 def decoder(model: Model, space: Space) -> Decode:
@@ -69,17 +68,12 @@ def decoder(model: Model, space: Space) -> Decode:
     return decode
 
 
-def told(model: Model, n: int, label: int | None) -> Tensor | None:
-    """``n`` times the class ``label`` for a model that is told classes, None for one that is not."""
-    conditional = isinstance(model, Conditions) and model.condition == "label"
-    if conditional != (label is not None):
-        kind = type(model).__name__
-        raise ValueError(
-            f"this {kind} was trained with a label; give one with --label"
-            if conditional
-            else f"this {kind} is not conditional; leave out --label"
-        )
-    return None if label is None else torch.full((n,), label, device=model.device)
+def same(model: Model, n: int, condition: Tensor | None) -> Tensor | None:
+    """``n`` times the ``condition``, with one row, which must be given to a conditional model and to no other."""
+    if condition is None:
+        return model.condition.check(None, model)
+    found = model.condition.draw(n, Seeds(0), model, condition)
+    return None if found is None else found.to(model.device)
 
 
 def home(model: Model) -> Space:
@@ -128,4 +122,4 @@ def interpolate(
         raise ValueError(f"styles have no sphere to keep to: in {space} the path is a line")
     with steady(model):
         usual: LatentPath = "sphere" if space == "z" else "line"
-        return interpolate_latents(decoder(model, space), start, end, steps, path or usual, condition)
+        return interpolate_latents(decoder(model, space), start, end, steps, path or usual, lambda _: condition)

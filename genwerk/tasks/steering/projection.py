@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from genwerk.core.abilities import HasLatentPrior, told_what
+from genwerk.core.abilities import HasLatentPrior
 from genwerk.core.batching import Cost, Meter, batches, in_batches
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import SeededNoise
@@ -24,6 +24,7 @@ from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.metrics.ppl import Similarity, pixels
 from genwerk.tasks import Unsupported, require
+from genwerk.tasks.conditioning import conditions
 from genwerk.tasks.steering.latents import Space, home, steady, styled
 from genwerk.training.runtime import Runtime
 from genwerk.training.settings import OptimConfig, TrainConfig
@@ -102,18 +103,13 @@ def project(
     """
     require(model, "project", "has-latent-prior")
     search = search or Search(space=home(model))
-    x, condition = batch.x.to(model.device), batch.condition
+    x = batch.x.to(model.device)
     if x.shape[1:] != model.spec.shape:
         found, wanted = ("x".join(map(str, shape)) for shape in (x.shape[1:], model.spec.shape))
         raise ValueError(f"the examples to project are {found} and this model makes {wanted}; bring them to that size")
-    if (kind := told_what(model)) == "vector":
-        raise Unsupported(f"project searches by class, and this {type(model).__name__} is told numbers; encode instead")
-    if kind == "label":
-        if condition is None:
-            raise ValueError(f"this {type(model).__name__} was trained with a label; give one with --label")
-        condition = condition.to(model.device)
-    else:
-        condition = None
+    if model.condition.continuous:
+        raise Unsupported(f"project searches by class, and {type(model).__name__} has covariates; encode instead")
+    condition = conditions(model, batch)
     with steady(model), torch.random.fork_rng():
         cost = Cost(_cost(model, Batch(x, condition)[slice(1)], search, similarity, seed))
         parts = list(
@@ -237,8 +233,8 @@ def _in_z(model: Model, batch: Batch, search: Search, similarity: Similarity, se
     decode, k = model.decode, search.starts
     z = model.prior(search.candidates, seed=seed)
     start = z.new_empty(len(batch), k, *model.latent_shape)
-    for rows, told in _by_class(batch.condition, len(batch)):
-        start[rows] = _most_alike(decode, z, told, batch.x[rows], k, similarity)
+    for rows, c in _by_class(batch.condition, len(batch)):
+        start[rows] = _most_alike(decode, z, c, batch.x[rows], k, similarity)
     c = None if batch.condition is None else batch.condition.repeat_interleave(k)
     return Projection(search, model.spec, lambda z, _: decode(z, c), similarity, start.flatten(0, 1))
 
@@ -250,8 +246,8 @@ def _among_styles(model: Model, batch: Batch, search: Search, similarity: Simila
     z = steered.prior(max(search.draws, search.candidates), seed=seed)
     starts: dict[int, Tensor] = {}
     spreads: dict[int, Tensor] = {}
-    for rows, told in _by_class(batch.condition, n):
-        w = in_batches(steered.map, z, None if told is None else told.expand(len(z)))
+    for rows, c in _by_class(batch.condition, n):
+        w = in_batches(steered.map, z, None if c is None else c.expand(len(z)))
         mean = w[: search.draws].mean(0)
         near = w[: search.candidates if k > 1 else 1]
         near = _most_alike(lambda w, _: steered.synthesise(w), near, None, batch.x[rows], k - 1, similarity)
@@ -273,7 +269,7 @@ def _among_styles(model: Model, batch: Batch, search: Search, similarity: Simila
 
 
 def _by_class(condition: Tensor | None, n: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """The rows of each class among ``n`` examples, with the class; all rows and None where no class is told."""
+    """The rows of each class among ``n`` examples, with the class; all rows and None where there is no condition."""
     if condition is None:
         yield torch.arange(n), None
         return

@@ -59,7 +59,7 @@ def mix(
     rows: Sequence[int],
     columns: Sequence[int],
     layers: Level | Sequence[int] = "coarse",
-    label: int | None = None,
+    condition: Tensor | None = None,
     *,
     seed: int = 0,
 ) -> Mixing:
@@ -71,7 +71,7 @@ def mix(
         raise ValueError(f"this model has {len(sizes)} styles, none of them {layers}; name layers by number instead")
     if any(not 0 <= i < len(sizes) for i in chosen):
         raise ValueError(f"this model has layers 0 to {len(sizes) - 1}; asked for {', '.join(map(str, chosen))}")
-    kept, given = (latents(model, numbers, "w", label, seed=seed) for numbers in (rows, columns))
+    kept, given = (latents(model, numbers, "w", condition, seed=seed) for numbers in (rows, columns))
     mixed = kept.unsqueeze(1).repeat(1, len(given), 1, 1)
     mixed[:, :, chosen] = given[:, chosen]
     with steady(model):
@@ -80,7 +80,7 @@ def mix(
 
 
 def truncate(
-    model: Model, numbers: Sequence[int], psis: Sequence[float], label: int | None = None, *, seed: int = 0
+    model: Model, numbers: Sequence[int], psis: Sequence[float], condition: Tensor | None = None, *, seed: int = 0
 ) -> Tensor:
     """The samples of ``seed`` with these ``numbers``, their styles nearer to the mean: w' = mean + psi (w - mean).
 
@@ -91,7 +91,7 @@ def truncate(
     if not psis:
         raise ValueError("name one psi or more, as in --psi 0 0.5 1")
     mean = steered.mean_style()
-    w = latents(model, numbers, "w", label, seed=seed)
+    w = latents(model, numbers, "w", condition, seed=seed)
     moved = torch.stack([mean + psi * (w - mean) for psi in psis], 1)
     with steady(model):
         made = in_batches(steered.synthesise, moved.flatten(0, 1))
