@@ -22,7 +22,7 @@ from genwerk.core.abilities import Decodes, Encodes
 from genwerk.data import phases
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.vae import VAEConfig
-from genwerk.modalities.pictures import grid, write_image
+from genwerk.modalities.writers import grid, write_image
 from genwerk.nn.coder import MLPCoder
 
 WIDTHS, CODE = (256, 64), 2

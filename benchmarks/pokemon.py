@@ -24,7 +24,7 @@ from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data
 from genwerk.families.autoregressive import AutoregressiveModel
 from genwerk.families.pixelrnn import PixelRNNConfig
-from genwerk.modalities.pictures import grid, write_image
+from genwerk.modalities.writers import grid, write_image
 from genwerk.recipes import recipe
 from genwerk.training.events import RoundDone
 from genwerk.training.settings import Recipe

@@ -25,7 +25,7 @@ from genwerk.data.dataset import Splits
 from genwerk.evaluation.report import rebuild
 from genwerk.families.vae import VAEConfig
 from genwerk.families.vaegan import VAEGANConfig
-from genwerk.modalities.pictures import grid, write_image
+from genwerk.modalities.writers import grid, write_image
 from genwerk.nn.adversarial.dcgan import DCGANConfig, channels, stages
 from genwerk.nn.coder import ConvCoder
 from genwerk.nn.losses import BernoulliConfig, LogisticConfig

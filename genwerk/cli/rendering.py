@@ -33,7 +33,7 @@ class Terminal:
 
     def show(self, result: Result) -> None:
         """Print what ``result`` says, or write it to a file and print where."""
-        from genwerk.modalities import pictures
+        from genwerk.modalities import writers
 
         match result:
             case Note(text):
@@ -54,10 +54,10 @@ class Terminal:
                 )
             case Values(rows, end):
                 target = self.opened.beside(self.out, self.command.output, end)
-                say(f"wrote {pictures.write_table(target, [rows])}")
+                say(f"wrote {writers.write_table(target, [rows])}")
             case Scatter(groups, title, origin, end):
-                target = pictures.named(self.opened.beside(self.out, self.command.output, ".csv"), end)
-                say(f"wrote {pictures.scatter(target, groups, origin, title=title)}")
+                target = writers.named(self.opened.beside(self.out, self.command.output, ".csv"), end)
+                say(f"wrote {writers.scatter(target, groups, origin, title=title)}")
             case training:
                 follow(training, self.again)
 

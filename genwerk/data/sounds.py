@@ -23,7 +23,7 @@ from genwerk.data.images import Listing, by_part, described, origins, usable_par
 from genwerk.data.images import Picture as File
 from genwerk.data.parts import Found
 from genwerk.data.reading import Unusable, decoding
-from genwerk.modalities.pictures import FULL_SCALE
+from genwerk.modalities.writers import FULL_SCALE
 
 if TYPE_CHECKING:
     from soundfile import SoundFile

@@ -12,7 +12,7 @@ from genwerk import recipes, tasks
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, open_data, phases
-from genwerk.modalities.pictures import scatter
+from genwerk.modalities.writers import scatter
 from genwerk.runs.run import Training
 
 RUNS = {

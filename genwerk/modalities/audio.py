@@ -13,7 +13,7 @@ from torch import Tensor
 from genwerk.core.errors import BadInput
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch
-from genwerk.modalities.pictures import (
+from genwerk.modalities.writers import (
     FULL_SCALE,
     SOUNDS,
     ending,
@@ -25,7 +25,7 @@ from genwerk.modalities.pictures import (
     write_sound,
 )
 from genwerk.nn.autoregressive.tokeniser import Binarise, MuLaw, Tokeniser
-from genwerk.nn.flows.preprocessing import Preprocessing, Sounds, Squash
+from genwerk.nn.flows.preprocessing import Continuous, Preprocessing, Squash
 from genwerk.nn.units import NetworkUnits, SoundUnits
 
 SPANS = {"first-half": (0.0, 0.5), "last-half": (0.5, 1.0)}
@@ -70,7 +70,7 @@ class Audio(Modality, kind="audio"):
         return MuLaw(self.spec)
 
     def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
-        return Sounds()
+        return Continuous(self.units(), scored="the density of samples in [-1, 1]")
 
     def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
         """A half, or the first seconds."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from genwerk.core.errors import BadInput
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch
-from genwerk.modalities.pictures import IMAGES, ending, plain, sheet, write_image
+from genwerk.modalities.writers import IMAGES, ending, plain, sheet, write_image
 from genwerk.nn.autoregressive.tokeniser import Binarise, Colours, Tokeniser
 from genwerk.nn.autoregressive.tokeniser import Pixels as PixelTokeniser
 from genwerk.nn.flows.preprocessing import Pixels, Preprocessing, Squash

@@ -12,8 +12,8 @@ from torch import Tensor
 from genwerk.core.errors import BadInput
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.modalities.pictures import ending, scatter, write_table
-from genwerk.nn.flows.preprocessing import Columns, Preprocessing, Squash
+from genwerk.modalities.writers import ending, scatter, write_table
+from genwerk.nn.flows.preprocessing import Continuous, Preprocessing, Squash
 from genwerk.nn.units import NetworkUnits, Standardise
 
 
@@ -39,7 +39,7 @@ class Table(Modality, kind="table"):
         return Standardise(self.spec.shape)
 
     def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
-        return Columns(self.spec)
+        return Continuous(self.units(), self.spec.columns)
 
     def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:
         """The columns themselves, each shifted and scaled to mean 0 and standard deviation 1 over ``x``."""

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch
-from genwerk.modalities.pictures import ending, write_table
 from genwerk.modalities.table import column_mask
+from genwerk.modalities.writers import ending, write_table
 from genwerk.nn.units import NetworkUnits
 
 

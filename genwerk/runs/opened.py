@@ -30,7 +30,7 @@ from genwerk.data.reading import Unusable
 from genwerk.evaluation.extractor import classifier_for, extractor_for
 from genwerk.metrics.features import Classifier
 from genwerk.metrics.ppl import Similarity, in_features, pixels
-from genwerk.modalities import pictures
+from genwerk.modalities import writers
 from genwerk.runs import store
 from genwerk.tasks import steering
 from genwerk.training import runtime
@@ -325,9 +325,9 @@ class OpenRun:
         (form, path), modality = self._target(out, what), self.spec.modality
         shown = (part.x if part.target is None else part.target for part in parts)
         if form == "values":
-            self.say(f"wrote {pictures.write_values(path, shown, count)}")
+            self.say(f"wrote {writers.write_values(path, shown, count)}")
         elif form == "table":
-            self.say(f"wrote {pictures.write_table(path, shown, self.spec)}")
+            self.say(f"wrote {writers.write_table(path, shown, self.spec)}")
         elif form == "folder":
             i = first = origin.pop("first", 0)
             for one in (one for part in shown for one in part):
@@ -335,9 +335,9 @@ class OpenRun:
                 i += 1
             self.say(f"wrote {i - first} {modality.plural} into {path}")
         else:
-            if count > pictures.LARGEST_SHEET and modality.one_per_file:
+            if count > writers.LARGEST_SHEET and modality.one_per_file:
                 raise BadInput(
-                    f"{count:,} are too many for one file, which holds {pictures.LARGEST_SHEET:,}; have them as a "
+                    f"{count:,} are too many for one file, which holds {writers.LARGEST_SHEET:,}; have them as a "
                     f"folder (--out {what}/) or as values (--out {what}.npz)"
                 )
             whole = examples if isinstance(examples, Batch) else tasks.joined(parts)
@@ -358,7 +358,7 @@ class OpenRun:
             return "table", path
         if end in modality.endings:
             return "examples", path
-        if end in pictures.WRITTEN or end in UNWRITTEN:
+        if end in writers.WRITTEN or end in UNWRITTEN:
             raise BadInput(
                 f"--out is {out}, and {end} is not what these examples can be written as; expected "
                 f"{', '.join((*modality.endings, '.csv', '.npz'))}" + (", or a folder (NAME/)" if several else "")
@@ -368,7 +368,7 @@ class OpenRun:
     def beside(self, out: str | None, what: str, end: str) -> Path:
         """Where a table or picture goes that a command writes beside its examples, or in their place."""
         if out is None:
-            return pictures.named(self.outputs / what, end)
+            return writers.named(self.outputs / what, end)
         if Path(out).suffix.lower() in UNWRITTEN:
             raise BadInput(f"--out is {out}, and {Path(out).suffix} cannot be written; expected .csv")
-        return pictures.named(Path(out) / what if out.endswith(("/", os.sep)) else Path(out), end)
+        return writers.named(Path(out) / what if out.endswith(("/", os.sep)) else Path(out), end)

@@ -17,7 +17,7 @@ from genwerk.data import DataConfig, Splits, open_data
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.families.realnvp import RealNVPConfig
-from genwerk.modalities.pictures import write_table
+from genwerk.modalities.writers import write_table
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 

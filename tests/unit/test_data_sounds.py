@@ -22,7 +22,7 @@ from PIL import Image
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import DataConfig, Splits, open_data, sounds
 from genwerk.data.dataset import PARTS
-from genwerk.modalities.pictures import in_turn, waves, write_sound
+from genwerk.modalities.writers import in_turn, waves, write_sound
 
 RATE = 8000
 RNG = np.random.default_rng(0)

@@ -23,7 +23,7 @@ from genwerk.nn.flows.check import Broken, check_transform, mass
 from genwerk.nn.flows.conditioner import ContextAffine, DenseConditioner
 from genwerk.nn.flows.coupling import Checkerboard, Coupling, Halves, Interleaved, Split
 from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
-from genwerk.nn.flows.preprocessing import Columns, Pixels
+from genwerk.nn.flows.preprocessing import Pixels
 from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Transform
 from genwerk.recipes import find
 from genwerk.training.settings import from_json, to_json
@@ -326,7 +326,7 @@ def test_a_column_that_never_changes_is_refused() -> None:
     x = torch.randn(20, 3)
     x[:, 1] = 4
     with pytest.raises(ValueError, match="column 'b' never changes"):
-        Columns(spec).fit(x)
+        spec.modality.preprocessing().fit(x)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from genwerk.cli.progress import say, table
 from genwerk.core.printable import printable
-from genwerk.modalities.pictures import scatter, write_image
+from genwerk.modalities.writers import scatter, write_image
 
 NAME = "a\x1b]0;owned\x07\u202eb" + os.fsdecode(b"\xe9")
 SHOWN = r"a\x1b]0;owned\x07\u202eb\xe9"

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 import genwerk
-from genwerk.commands.inputs import OpenRun
 from genwerk.core.errors import BadInput
 from genwerk.core.modality import MODALITIES, Modality
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import BUILT_INS, DataConfig, Dataset
 from genwerk.data.parts import Found
-from genwerk.nn.flows.preprocessing import Columns, Preprocessing, Squash
+from genwerk.nn.flows.preprocessing import Continuous, Preprocessing, Squash
 from genwerk.nn.units import NetworkUnits, Standardise
 from genwerk.runs import store
+from genwerk.runs.opened import OpenRun
 
 
 class Graph(Modality):
@@ -49,7 +49,7 @@ class Graph(Modality):
         return Standardise(self.spec.shape)
 
     def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
-        return Columns(self.spec)
+        return Continuous(self.units())
 
     def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:
         return "degrees of the nodes", lambda x: x.sum(-1), ()

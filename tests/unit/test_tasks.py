@@ -17,7 +17,7 @@ from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.modalities.pictures import grid
+from genwerk.modalities.writers import grid
 from genwerk.training.settings import from_json, to_json
 
 TABLE = DataSpec(kind="table", shape=(3,))

@@ -17,7 +17,7 @@ from torch import Tensor
 from genwerk.data import DataConfig, open_data
 from genwerk.families.began import BEGAN, BEGANConfig
 from genwerk.gallery.figures import Figures, paper
-from genwerk.modalities.pictures import grid
+from genwerk.modalities.writers import grid
 from genwerk.recipes import find
 
 GAMMAS = (0.3, 0.5, 0.7, 0.9)

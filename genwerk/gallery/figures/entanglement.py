@@ -18,7 +18,7 @@ from genwerk.data import DataConfig, open_data
 from genwerk.evaluation.extractor import classifier_for
 from genwerk.families.stylegan import StyleGAN
 from genwerk.gallery.figures import Figures, paper
-from genwerk.modalities.pictures import grid
+from genwerk.modalities.writers import grid
 from genwerk.recipes import recipe
 from genwerk.tasks import steering
 from genwerk.tasks.steering import Entanglement, Space

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import log
 from typing import Literal
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from genwerk.core.noise import own_uniform
 from genwerk.core.spec import DataSpec
 from genwerk.nn.flows.transform import Transformed, summed
-from genwerk.nn.units import Standardise
+from genwerk.nn.units import NetworkUnits
 
 Squash = Literal["none", "logit"]
 
@@ -41,18 +42,17 @@ class Preprocessing(nn.Module, ABC):
         """Take what is needed from all training examples as they are stored."""
 
 
-class Columns(Preprocessing):
-    """A table, each column brought to zero mean and unit variance; the density is in the table's own units."""
+class Continuous(Preprocessing):
+    """Values that are continuous already, in the ``units`` of networks; the density is in the data's own units."""
 
-    scored, random = "", False
+    random = False
 
-    def __init__(self, spec: DataSpec) -> None:
+    def __init__(self, units: NetworkUnits, names: Sequence[str] = (), scored: str = "") -> None:
         super().__init__()
-        self.spec = spec
-        self.standardise = Standardise(spec.shape)
+        self.standardise, self.names, self.scored = units, names, scored
 
     def forward(self, x: Tensor, u: Tensor | None = None) -> Transformed:
-        return self.standardise(x), torch.as_tensor(self.standardise.log_det()).expand(len(x))
+        return self.standardise(x), torch.as_tensor(self.standardise.log_det(), device=x.device).expand(len(x))
 
     def place(self, x: Tensor) -> Tensor:
         y: Tensor = self.standardise(x)
@@ -62,10 +62,10 @@ class Columns(Preprocessing):
         return self.standardise.inverse(y)
 
     def fit(self, x: Tensor) -> None:
-        """Mean and standard deviation; a ValueError names a column that never changes, for it has no density."""
-        still = (x.amin(0) == x.amax(0)).nonzero().flatten().tolist()
+        """Fit the units; without a range, a ValueError names a column that never changes, for it has no density."""
+        still = [] if self.standardise.range else (x.amin(0) == x.amax(0)).flatten().nonzero().flatten().tolist()
         if still:
-            name = repr(self.spec.columns[still[0]]) if self.spec.columns else f"{still[0] + 1}"
+            name = repr(self.names[still[0]]) if self.names else f"{still[0] + 1}"
             more = f" (and {len(still) - 1} more)" if len(still) > 1 else ""
             raise ValueError(f"the column {name}{more} never changes, so it has no density; leave it out of the table")
         self.standardise.fit(x)
@@ -109,18 +109,3 @@ class Pixels(Preprocessing):
         below, above = self.edge + (1 - 2 * self.edge) * v, self.edge + (1 - 2 * self.edge) * rest
         log_below, log_above = below.log(), above.log()
         return log_below - log_above, summed(log(1 - 2 * self.edge) - log_below - log_above)
-
-
-class Sounds(Preprocessing):
-    """Sound as it is, in [-1, 1]; 16 bits are fine enough to be taken for continuous."""
-
-    scored, random = "the density of samples in [-1, 1]", False
-
-    def forward(self, x: Tensor, u: Tensor | None = None) -> Transformed:
-        return x, x.new_zeros(len(x))
-
-    def place(self, x: Tensor) -> Tensor:
-        return x
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return y.clamp(-1, 1)
