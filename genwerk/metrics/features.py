@@ -1,8 +1,8 @@
 """Named extractors: what turns examples into the features in which samples are compared.
 
-A distance between features means nothing without the name of what made them, so an :class:`Extractor` carries its name,
-how good it is at its own task, and a hash of its weights. Only Inception's features give figures named FID and KID as
-published ones are; see :mod:`genwerk.metrics.inception`.
+A distance between features means nothing without the network that they come from, so an :class:`Extractor` carries its
+name, how good it is at its own task, and a hash of its weights. Only figures in Inception's features are called FID and
+KID; see :mod:`genwerk.metrics.inception`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Extractor:
     def __call__(self, x: Tensor) -> Tensor:
         """Float32 features with shape (n, d), on the CPU, of examples with shape (n, *spec.shape)."""
         place = torch.device(self.device)
-        made = batches(lambda rows: self.network(x[rows].to(place)).float().cpu(), len(x), place, most=self.batch)
-        return torch.cat(list(made))
+        parts = batches(lambda rows: self.network(x[rows].to(place)).float().cpu(), len(x), place, most=self.batch)
+        return torch.cat(list(parts))
 
     def describe(self) -> str:
         """One line for reports."""
@@ -128,7 +128,7 @@ def is_labelled(dataset: Dataset) -> bool:
 
 
 def oriented(dataset: Dataset, seed: int = 0) -> Dataset:
-    """Images to be classified by how they were turned, for data without labels.
+    """Images labelled by how they were turned, for data without labels.
 
     Each image takes one of four orientations at random: quarter turns when it is square (Gidaris et al., 2018,
     arXiv:1803.07728), else the two flips and both together.

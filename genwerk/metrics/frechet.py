@@ -22,16 +22,21 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, centred.T @ centred / (len(x) - 1)
 
 
+def check_comparable(a: Tensor, b: Tensor) -> None:
+    """Features of two sets must have the same dimensions."""
+    if a.shape[1:] != b.shape[1:]:
+        raise ValueError(
+            f"features of {a.shape[-1]} and of {b.shape[-1]} dimensions cannot be compared; use one extractor"
+        )
+
+
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared 2-Wasserstein distance of the Gaussians fitted to ``a`` with shape (n, d) and ``b`` with shape (m, d).
 
     ``|mean_a - mean_b|^2 + tr(cov_a) + tr(cov_b) - 2 tr (cov_a cov_b)^(1/2)``, in squared units of the features.
     It is biased upwards, the more so the fewer the examples, so compare figures of equal n and m only.
     """
-    if a.shape[1:] != b.shape[1:]:
-        raise ValueError(
-            f"features of {a.shape[-1]} and of {b.shape[-1]} dimensions cannot be compared; use one extractor"
-        )
+    check_comparable(a, b)
     (mean_a, cov_a), (mean_b, cov_b) = moments(a), moments(b)
     cross = trace_of_root(cov_a, cov_b)
     distance = (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * cross

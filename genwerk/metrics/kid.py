@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genwerk.metrics.frechet import check_comparable
+
 
 @dataclass(frozen=True)
 class KernelDistance:
@@ -48,10 +50,7 @@ def kernel_distance(
     (exact for a statistic that is a mean of rows; an overestimate when both distributions are equal).
     """
     n = min(len(a), len(b))
-    if a.shape[1:] != b.shape[1:]:
-        raise ValueError(
-            f"features of {a.shape[-1]} and of {b.shape[-1]} dimensions cannot be compared; use one extractor"
-        )
+    check_comparable(a, b)
     if n < 4 or subsets < 2:
         raise ValueError(f"a kernel distance needs 4 rows and 2 subsets or more; there are {n} and {subsets}")
     size = min(subset_size, n // 2)

@@ -1,4 +1,4 @@
-"""Which modes of a known mixture the samples reach.
+"""Mode coverage: which modes of a known mixture the samples reach.
 
 The protocol of Srivastava et al., "VEEGAN", 2017, arXiv:1705.07761, section 4.1, and Lin et al., "PacGAN", 2018,
 arXiv:1712.04086, section 4.1.
@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ModeCoverage:
-    """What became of the modes of a mixture of equal Gaussians."""
+    """Which modes of a mixture of equal Gaussians the samples cover."""
 
     modes: int
     """Modes with at least one sample of high quality."""

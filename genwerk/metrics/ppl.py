@@ -1,12 +1,12 @@
 """Perceptual path length, and the similarities in which it is measured.
 
 Karras, Laine & Aila, A Style-Based Generator Architecture for Generative Adversarial Networks, 2019, arXiv:1812.04948,
-section 4.1: how much a generated image changes along a short piece of the way between two latents. Drastic change says
-that factors of variation are entangled.
+section 4.1: how much a generated image changes along a short piece of the path between two latents. Drastic changes
+mean that factors of variation are entangled.
 
-Done differently: the similarity is given by the caller (the paper's is LPIPS, whose weights are a download), and a
-figure means nothing without its name; the short step is taken in double precision, for 1e-4 of a single-precision
-latent is hardly more than its rounding.
+Done differently: the caller gives the similarity (the paper's is LPIPS, whose weights are a download), without whose
+name a figure means nothing; the short step is taken in double precision, for 1e-4 of a single-precision latent is
+hardly more than its rounding.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Similarity = Callable[[Tensor, Tensor], Tensor]
 """Distance with shape (n,) between two batches of examples with shape (n, ...): 0 for equal ones, differentiable."""
 
 Move = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""The point a fraction t, with shape (n,), of the way from a to b, both with shape (n, ...)."""
+"""The point at fraction t, with shape (n,), of the path from a to b, both with shape (n, ...)."""
 
 EPSILON = 1e-4
-"""Length of the piece, as a fraction of the way between two latents."""
+"""Length of the piece, as a fraction of the path between two latents."""
 SMALLEST = 4
 """Side in pixels of the smallest image in the pyramid of :func:`pixels`."""
 

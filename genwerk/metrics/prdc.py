@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage of made examples among real ones, from nearest neighbours in feature space.
+"""Precision, recall, density and coverage of generated examples, from nearest neighbours in feature space.
 
 Precision and recall: Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", 2019,
 arXiv:1904.06991, eq. 1 and 2. Density and coverage: Naeem et al., "Reliable Fidelity and Diversity Metrics for
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genwerk.metrics.frechet import check_comparable
+
 CHUNK_BYTES = 128 * 2**20
 """Memory that one block of distances may take."""
 
@@ -22,40 +24,37 @@ class PRDC:
     """Four fractions; all but density lie in [0, 1], and density is 1 in expectation for a perfect model."""
 
     precision: float
-    """Fraction of made examples inside the ball of some real example."""
+    """Fraction of fake examples inside the ball of some real example."""
     recall: float
-    """Fraction of real examples inside the ball of some made example."""
+    """Fraction of real examples inside the ball of some fake example."""
     density: float
-    """How many real balls a made example lies in, divided by k."""
+    """How many real balls a fake example lies in, divided by k."""
     coverage: float
-    """Fraction of real examples whose ball holds some made example."""
+    """Fraction of real examples whose ball holds some fake example."""
 
 
-def prdc(real: Tensor, made: Tensor, k: int = 5) -> PRDC:
-    """The four figures for features ``real`` with shape (n, d) and ``made`` with shape (m, d).
+def prdc(real: Tensor, fake: Tensor, k: int = 5) -> PRDC:
+    """The four figures for features ``real`` with shape (n, d) and ``fake`` with shape (m, d).
 
     The ball of an example reaches up to and including its ``k``-th nearest other example of the same set.
     """
-    if real.shape[1:] != made.shape[1:]:
+    check_comparable(real, fake)
+    if not 1 <= k < min(len(real), len(fake)):
         raise ValueError(
-            f"features of {real.shape[-1]} and of {made.shape[-1]} dimensions cannot be compared; use one extractor"
-        )
-    if not 1 <= k < min(len(real), len(made)):
-        raise ValueError(
-            f"k is {k} for {len(real)} real and {len(made)} made examples; it must be 1 or more, and less than either"
+            f"k is {k} for {len(real)} real and {len(fake)} fake examples; it must be 1 or more, and less than either"
         )
     centre = real.double().mean(0)
-    real, made = real.double() - centre, made.double() - centre
-    real_radius, made_radius = _radii(real, k), _radii(made, k)
-    precise = torch.zeros(len(made), dtype=torch.bool, device=made.device)
+    real, fake = real.double() - centre, fake.double() - centre
+    real_radius, fake_radius = _radii(real, k), _radii(fake, k)
+    precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
     recalled = covered = inside = 0
-    for rows, distances in _blocks(real, made):
+    for rows, distances in _blocks(real, fake):
         in_real = distances <= real_radius[rows, None]
         precise |= in_real.any(0)
         covered += int(in_real.any(1).sum())
         inside += int(in_real.sum())
-        recalled += int((distances <= made_radius).any(1).sum())
-    n, m = len(real), len(made)
+        recalled += int((distances <= fake_radius).any(1).sum())
+    n, m = len(real), len(fake)
     return PRDC(int(precise.sum()) / m, recalled / n, inside / (k * m), covered / n)
 
 

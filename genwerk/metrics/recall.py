@@ -1,4 +1,4 @@
-"""Retrieval: how often what is sought is among the nearest."""
+"""Recall at k: how often a right answer is among the k most similar."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ def alike(text: Tensor) -> Tensor:
     return which[:, None] == which
 
 
-def recall(likeness: Tensor, right: Tensor, k: int) -> Tensor:
-    """The share of n queries of whose ``k`` likeliest answers at least one is right, a scalar in [0, 1].
+def recall(similarity: Tensor, right: Tensor, k: int) -> Tensor:
+    """The fraction of n queries that have a right answer among the ``k`` most similar, a scalar in [0, 1].
 
-    The ``likeness`` of each query to each of m answers and whether that answer is ``right``, boolean, have shape
+    The ``similarity`` of each query to each of m answers and whether that answer is ``right``, boolean, have shape
     (n, m). A query to which no answer is right counts as missed.
     """
     _check(k, right)
-    return right.gather(1, likeness.topk(k, dim=1).indices).any(1).float().mean()
+    return right.gather(1, similarity.topk(k, dim=1).indices).any(1).float().mean()
 
 
 def chance(right: Tensor, k: int) -> Tensor:
-    """The recall that is expected of answers in random order, a scalar in [0, 1]; ``right`` has shape (n, m)."""
+    """The expected recall of answers in random order, a scalar in [0, 1]; ``right`` has shape (n, m)."""
     _check(k, right)
     answers, drawn = right.shape[1], torch.arange(k, device=right.device)
     wrong = answers - right.sum(1, keepdim=True)
@@ -32,4 +32,4 @@ def chance(right: Tensor, k: int) -> Tensor:
 
 def _check(k: int, right: Tensor) -> None:
     if not 1 <= k <= right.shape[1]:
-        raise ValueError(f"recall is of the likeliest {k} of {right.shape[1]} answers; take 1 to {right.shape[1]}")
+        raise ValueError(f"recall at {k} needs more than {right.shape[1]} answers; take k from 1 to {right.shape[1]}")

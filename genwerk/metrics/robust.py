@@ -1,4 +1,4 @@
-"""Means of which no single example makes the most: for choosing weights, and beside a mean that one example made."""
+"""Robust means, which no single example dominates: to choose weights by, and to report beside a mean with outliers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FAR = 3.0
 
 
 def clipped_mean(values: Tensor) -> float:
-    """Mean of ``values`` with shape (n,), of which those far out count as if they lay where that begins.
+    """Mean of ``values`` with shape (n,), clipped to Tukey's outer fences.
 
-    Every example counts, but none without bound, which needs five of them.
+    Every example counts, but none without bound; this needs five of them.
     """
     values = values.double()
     low, high = values.quantile(values.new_tensor([0.25, 0.75]))

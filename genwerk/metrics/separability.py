@@ -1,11 +1,11 @@
 """Linear separability of a latent space.
 
 Karras, Laine & Aila, A Style-Based Generator Architecture for Generative Adversarial Networks, 2019, arXiv:1812.04948,
-section 4.2: if attributes of an image lie along directions of a latent space, a hyperplane parts the latents with an
-attribute from those without.
+section 4.2: if attributes of an image lie along directions of a latent space, a hyperplane separates the latents with
+an attribute from those without.
 
-Done differently: latents are standardised by column before the hyperplane is sought, so that spaces of another scale
-are regularised alike; the attributes come from any classifier, of which the classes of one count as one attribute each.
+Done differently: latents are standardised by column before the hyperplane is fitted, so that spaces of another scale
+are regularised alike; the attributes come from any classifier, each of whose classes counts as one attribute.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Hyperplane:
 
 @dataclass(frozen=True)
 class Separability:
-    """How well hyperplanes tell attributes of examples from their latents."""
+    """How well hyperplanes predict attributes of examples from their latents."""
 
     score: float
-    """Two to the power of the summed entropies: 1 where every attribute is told, and smaller is better."""
+    """Two to the power of the summed entropies: 1 where every attribute is predicted; smaller is better."""
     entropies: tuple[float, ...]
     """Bits by which the side of the plane leaves each attribute unknown, H(attribute | side)."""
 
@@ -65,19 +65,21 @@ def linear_svm(latents: Tensor, present: Tensor) -> Hyperplane:
 def linear_separability(latents: Tensor, log_odds: Tensor, *, keep: float = 0.5) -> Separability:
     """2^(sum of H(attribute | side of its plane) in bits) over attributes.
 
-    ``latents`` has shape (n, d); ``log_odds`` with shape (n, attributes) is a classifier's verdict, positive where an
+    ``latents`` has shape (n, d); ``log_odds`` with shape (n, attributes) are a classifier's, positive where an
     attribute is present. For each attribute the ``keep`` most confident fraction of the examples counts (the paper's
     half of 200,000), on which the plane is also fitted, so n should be many times d. An attribute that all or none of
     these have leaves nothing unknown: 0 bits.
     """
     if len(latents) != len(log_odds):
-        raise ValueError(f"there are {len(latents)} latents and {len(log_odds)} verdicts; give one verdict a latent")
+        raise ValueError(
+            f"there are {len(latents)} latents and {len(log_odds)} rows of log-odds; give one row a latent"
+        )
     entropies = []
     for odds in log_odds.cpu().T:
         sure = odds.abs().argsort(descending=True, stable=True)[: max(1, round(keep * len(odds)))]
         z, present = latents.cpu()[sure], odds[sure] > 0
-        told = present if present.all() or not present.any() else linear_svm(z, present).side(z) > 0
-        entropies.append(conditional_entropy(present.numpy(), told.numpy()))
+        predicted = present if present.all() or not present.any() else linear_svm(z, present).side(z) > 0
+        entropies.append(conditional_entropy(present.numpy(), predicted.numpy()))
     return Separability(2.0 ** sum(entropies), tuple(entropies))
 
 

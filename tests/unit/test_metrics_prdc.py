@@ -65,7 +65,7 @@ def test_blocks_do_not_change_the_figures(monkeypatch):
 
 def test_bad_k_is_named():
     assert module_function is prdc
-    with pytest.raises(ValueError, match="k is 5 for 5 real and 9 made"):
+    with pytest.raises(ValueError, match="k is 5 for 5 real and 9 fake"):
         prdc(torch.zeros(5, 2), torch.zeros(9, 2))
     with pytest.raises(ValueError, match="of 2 and of 3 dimensions"):
         prdc(torch.zeros(9, 2), torch.zeros(9, 3))

@@ -79,5 +79,5 @@ def test_classes_against_the_rest():
 def test_mistakes_are_one_sentence():
     with pytest.raises(ValueError, match="some with and some without"):
         linear_svm(normal(5, 2), torch.ones(5, dtype=torch.bool))
-    with pytest.raises(ValueError, match="5 latents and 4 verdicts"):
+    with pytest.raises(ValueError, match="5 latents and 4 rows of log-odds"):
         linear_separability(normal(5, 2), normal(4, 1))
