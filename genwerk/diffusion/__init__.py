@@ -1,1 +1,1 @@
-"""What diffusion models share beside networks: noising processes, parameterisations, samplers and guidance."""
+"""What diffusion models share besides networks: noise schedules, parameterisations, samplers and guidance."""

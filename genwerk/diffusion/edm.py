@@ -1,4 +1,4 @@
-"""The preconditioning of EDM: a network sees inputs, and is asked for outputs, of unit variance at every noise level.
+"""The preconditioning of EDM: inputs and targets of the network have unit variance at every noise level.
 
 Karras, Aittala, Aila & Laine, Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
 arXiv:2206.00364, table 1. Here x = x0 + sigma eps, unscaled; ``sigma`` is a number or a tensor that broadcasts to x.
@@ -47,7 +47,7 @@ class Preconditioning:
         return self.c_skip(sigma) * x + self.c_out(sigma) * output
 
     def target(self, x0: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
-        """What F should put out."""
+        """What F should return."""
         return (x0 - self.c_skip(sigma) * x) / self.c_out(sigma)
 
     def _variance(self, sigma: Tensor) -> Tensor:

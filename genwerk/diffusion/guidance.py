@@ -1,4 +1,4 @@
-"""Classifier-free guidance: away from what the network would make of no, or of the wrong, condition.
+"""Classifier-free guidance: away from the network's output for the null condition, or for a negative prompt.
 
 Ho & Salimans 2022, arXiv:2207.12598; rescaling: Lin et al. 2024, arXiv:2305.08891, equations 15 and 16.
 """
@@ -17,10 +17,10 @@ Network = Callable[[Tensor, Level, Tensor], Tensor]
 
 
 def guided(conditional: Tensor, unconditional: Tensor, scale: float, rescale: float = 0.0) -> Tensor:
-    """The ``unconditional`` output moved by ``scale`` times its difference to the ``conditional`` one.
+    """The ``unconditional`` output plus ``scale`` times its difference from the ``conditional`` one.
 
-    Scale 1 is the conditional output. ``rescale`` above 0 moves the standard deviation of each example towards that of
-    its conditional output, all the way at 1, against colours that guidance saturates (0.7 is usual).
+    Scale 1 is the conditional output. ``rescale`` moves the standard deviation of each example towards that of its
+    conditional output, fully at 1, because guidance saturates colours (0.7 is usual).
     """
     output = unconditional + scale * (conditional - unconditional)
     if not rescale:
@@ -32,10 +32,10 @@ def guided(conditional: Tensor, unconditional: Tensor, scale: float, rescale: fl
 def guide(
     network: Network, condition: Tensor, unconditional: Tensor, scale: float, rescale: float = 0.0
 ) -> Callable[[Tensor, Level], Tensor]:
-    """``network`` under ``condition``, guided away from ``unconditional`` (nothing, or a negative prompt).
+    """``network`` under ``condition``, guided away from ``unconditional`` (the null condition, or a negative prompt).
 
-    Both branches run as one batch, the unconditional half first; a scale of 1 or less takes the conditional branch
-    alone and costs no second pass.
+    Both branches run as one batch, the unconditional half first; a scale of 1 or less needs the conditional branch
+    alone.
     """
 
     def output(x: Tensor, level: Level) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a network predicts - the noise, the data or their velocity - as conversions, and how its errors are weighed.
+"""What a network predicts (the noise, the data or their velocity), conversions between these, and loss weights.
 
 Noise: Ho et al. 2020, arXiv:2006.11239. Velocity: Salimans & Ho 2022, arXiv:2202.00512. min-SNR: Hang et al. 2023,
 arXiv:2303.09556. ``alpha`` and ``sigma`` are numbers, or tensors that broadcast to x.
@@ -16,11 +16,11 @@ Weighting = Literal["uniform", "min-snr"]
 Factor = TypeVar("Factor", float, Tensor)
 
 GAMMA = 5.0
-"""Signal-to-noise ratio from which min-SNR no longer weighs an error of the data more."""
+"""Signal-to-noise ratio at which min-SNR clips the weight of an error of the data."""
 
 
 class Estimate(NamedTuple):
-    """What a network takes x = alpha x0 + sigma eps to be made of; both parts have the shape of x."""
+    """A network's estimate of both parts of x = alpha x0 + sigma eps, each with the shape of x."""
 
     x0: Tensor
     eps: Tensor
@@ -32,7 +32,7 @@ def noised(x0: Tensor, eps: Tensor, alpha: Factor, sigma: Factor) -> Tensor:
 
 
 def target(kind: Prediction, x0: Tensor, eps: Tensor, alpha: Factor, sigma: Factor) -> Tensor:
-    """What the network should put out."""
+    """What the network should return."""
     if kind == "eps":
         return eps
     return x0 if kind == "x0" else alpha * eps - sigma * x0
@@ -49,7 +49,7 @@ def estimate(kind: Prediction, output: Tensor, x: Tensor, alpha: Factor, sigma: 
 
 
 def clamped(estimated: Estimate, x: Tensor, alpha: Factor, sigma: Factor, bound: float = 1.0) -> Estimate:
-    """The estimate with its data held to [-``bound``, ``bound``] and its noise made to fit: for pixels, not latents."""
+    """The estimate with its data clamped to [-``bound``, ``bound``] and consistent noise: for pixels, not latents."""
     x0 = estimated.x0.clamp(-bound, bound)
     return Estimate(x0, (x - alpha * x0) / sigma)
 

@@ -26,20 +26,20 @@ from genwerk.diffusion.parameterisation import Estimate
 from genwerk.diffusion.schedule import Level
 
 Predict = Callable[[Tensor, Level], Estimate]
-"""What x is made of at a level (never asked at a level without noise)."""
+"""The estimate of x at a level, which has some noise."""
 After = Callable[[Tensor, Level], Tensor]
-"""A change to x once it has come to a level, such as putting back what is known of it."""
+"""A change to x once it has reached a level, such as restoring the pixels that are known."""
 
 ADAMS_BASHFORTH = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 """Weights of the last estimates, newest first, by how many there are."""
 STIFF = 10.0
-"""Factor by which sigma / alpha may fall in a step of Heun's: beyond, the mean of its ends is not its middle."""
+"""Factor by which sigma / alpha may fall in a step of Heun's: beyond, the mean of its ends is far from its middle."""
 
 SHORT = 15
-"""Steps of a path below which DPM-Solver++ takes the last in first order, as diffusers does, whatever it leads to."""
+"""Steps of a path below which DPM-Solver++ takes the last in first order, as diffusers does."""
 LONGEST = 10
-"""Training steps in a stride from which DDPM's large variance makes noise: on CIFAR-10, strides of 10 give an FID of 46
-instead of 11."""
+"""Training steps in a stride from which DDPM's large variance leaves noise: on CIFAR-10, strides of 10 give an FID of
+46 instead of 11."""
 
 
 class Frame(NamedTuple):
@@ -48,13 +48,13 @@ class Frame(NamedTuple):
     x: Tensor
     """The example at ``level``."""
     x0: Tensor
-    """What the last estimate took the finished example to be: worth watching long before x is."""
+    """The last estimate of the finished example: recognisable long before x is."""
     level: Level
     """How noisy x is."""
 
 
 class Seen(NamedTuple):
-    """A level that was come to, and what was estimated there."""
+    """A level that was reached, and the estimate there."""
 
     x: Tensor
     level: Level
@@ -62,7 +62,7 @@ class Seen(NamedTuple):
 
 
 class Step(NamedTuple):
-    """All that a step may use: what was seen, newest first, where it leads, and where estimates and noise come from."""
+    """All that a step may use: what was seen, newest first, the next level, and the sources of estimates and noise."""
 
     seen: Sequence[Seen]
     there: Level
@@ -77,7 +77,7 @@ class Step(NamedTuple):
 
 
 class Sampler(NamedTuple):
-    """A step function, with what the loop must know of it."""
+    """A step function, with what the loop must know about it."""
 
     step: Callable[[Step], Tensor]
     spacing: Spacing
@@ -85,7 +85,7 @@ class Sampler(NamedTuple):
     memory: int = 1
     """How many estimates it uses."""
     correct: Callable[[Sequence[Seen]], Tensor] | None = None
-    """What the newest of the things seen should have been, now that an estimate was made there."""
+    """The corrector: where the newest x should have been, given the estimate there."""
     stochastic: bool = False
     """Whether every step adds fresh noise."""
 
@@ -97,7 +97,7 @@ def along(x: Tensor, eps: Tensor, here: Level, there: Level) -> Tensor:
 
 
 def renoised(x: Tensor, here: Level, there: Level, noise: Noise) -> Tensor:
-    """``x`` at ``here`` with noise added until it stands at the noisier ``there``."""
+    """``x`` at ``here`` with noise added up to the noisier level ``there``."""
     kept = there.alpha / here.alpha
     return kept * x + sqrt(max(there.sigma**2 - (kept * here.sigma) ** 2, 0)) * _normal(noise, x)
 
@@ -141,8 +141,8 @@ def euler(s: Step) -> Tensor:
 
 
 def euler_ancestral(s: Step) -> Tensor:
-    """Euler's step to less noise than there is to be, and the rest of it made up by fresh noise: DDIM's with eta 1, if
-    in x / alpha."""
+    """Euler's step to less noise than the next level has, and fresh noise for the rest: DDIM with eta 1, but in
+    x / alpha."""
     x, here, (_, eps) = s.seen[0]
     below = s.there.ratio**2 / here.ratio
     x = along(x, eps, here, Level(s.there.t, s.there.alpha, s.there.alpha * below))
@@ -243,10 +243,10 @@ UNSCALED = frozenset[SamplerName]({"euler", "euler-ancestral", "heun"})
 
 
 def begin(sampler: SamplerName, eps: Tensor, level: Level, spacing: Spacing | None = None) -> Tensor:
-    """What stands at ``level``, the first of a path, where nothing but its noise ``eps`` is known.
+    """x at ``level``, the first of a path, of nothing but the noise ``eps``.
 
-    As in diffusers, so that a seed gives the same picture: Euler's and Heun's samplers, unless their spacing is
-    leading, take the noise to lie on data that are zero; all others take it for the whole.
+    As in diffusers, so that a seed gives the same picture: for Euler's and Heun's samplers, unless their spacing is
+    leading, it is the noise on data that are zero; for all others the noise itself.
     """
     return level.sigma * eps if sampler in UNSCALED and spacing != "leading" else eps
 
@@ -262,11 +262,11 @@ def denoise(
     variance: Variance = "small",
     after: After | None = None,
 ) -> Iterator[Frame]:
-    """Walk ``x``, which stands at the first level of ``path``, to the last, with a frame after every step.
+    """Take ``x`` from the first level of ``path`` to the last, with a frame after every step.
 
-    Where the next level is the noisier one (:func:`repaint`), noise is added instead, and a
-    sampler that remembers begins anew. ``noise`` is needed by those steps, by stochastic samplers, and by "ddim" with
-    ``eta`` above 0, and asked by nobody else. Steps are computed in float32, or in float64 where ``x`` is.
+    Where the next level is the noisier one (:func:`repaint`), noise is added instead, and multistep samplers begin
+    anew. ``noise`` is used by those steps, by stochastic samplers, and by "ddim" with ``eta`` above 0 alone. Steps are
+    computed in float32, or in float64 where ``x`` is.
     """
     step, memory, correct = SAMPLERS[sampler].step, SAMPLERS[sampler].memory, SAMPLERS[sampler].correct
     if eta and sampler != "ddim":
@@ -279,14 +279,10 @@ def denoise(
             f"leaves noise; take variance small, or more steps"
         )
     x = x if x.dtype == torch.float64 else x.float()
-    seen: deque[Seen] = deque(maxlen=memory)
-
-    def asked(x: Tensor, level: Level) -> Estimate:
-        x0, eps = predict(x, level)
-        return Estimate(x0.to(x.dtype), eps.to(x.dtype))
+    seen, estimate = deque[Seen](maxlen=memory), _in_precision(predict)
 
     def ahead(x: Tensor, level: Level) -> Estimate:
-        return asked(x if after is None else after(x, level), level)
+        return estimate(x if after is None else after(x, level), level)
 
     x0, of = x, len(path) - 1
     for i, (here, there) in enumerate(pairwise(path)):
@@ -295,7 +291,7 @@ def denoise(
             x = renoised(x, here, there, noise)
             seen.clear()
         else:
-            seen.appendleft(Seen(x, here, asked(x, here)))
+            seen.appendleft(Seen(x, here, estimate(x, here)))
             if correct is not None and len(seen) > 1:
                 seen[0] = seen[0]._replace(x=correct(seen))
             x0 = seen[0].estimate.x0
@@ -312,36 +308,44 @@ SIGMA_DATA = 0.5
 def invert(
     predict: Predict, x: Tensor, path: Sequence[Level], sampler: SamplerName = "ddim", rounds: int = 4
 ) -> Tensor:
-    """The noise from which a deterministic ``sampler`` comes to ``x`` over ``path``, which leads down to ``x``'s level.
+    """The noise from which a deterministic ``sampler`` reaches ``x`` over ``path``, which ends at ``x``'s level.
 
-    All levels are guessed, at first by the usual DDIM inversion, which takes the noise of the noisier level to be that
-    seen at the less noisy. The guess is improved ``rounds`` times: every step is taken from where it is thought to
-    begin, and then begun from where it would have led to the beginning of the next, what it does being linear for
-    Gaussian data and the rest being taken not to change. UniPC is inverted without its corrector.
+    x at all levels is guessed, at first by the usual DDIM inversion, which takes the noise of the noisier level to be
+    that estimated at the less noisy. The guess is improved ``rounds`` times: every step is taken from the guess at its
+    beginning, which is then corrected by how far the step missed the guess at its end, scaled as for Gaussian data, for
+    which steps are linear. UniPC is inverted without its corrector.
     """
     x = x if x.dtype == torch.float64 else x.float()
     step, _, memory, _, stochastic = SAMPLERS[sampler]
     assert not stochastic, "what adds fresh noise cannot be inverted"
 
-    def asked(x: Tensor, level: Level) -> Estimate:
-        x0, eps = predict(x, level)
-        return Estimate(x0.to(x.dtype), eps.to(x.dtype))
+    estimate = _in_precision(predict)
 
     def spread(level: Level) -> float:
         return sqrt((SIGMA_DATA * level.alpha) ** 2 + level.sigma**2)
 
     stops = [x]
     for here, there in pairwise(reversed(path)):
-        stops.insert(0, along(stops[0], asked(stops[0], there).eps, here, there))
+        stops.insert(0, along(stops[0], estimate(stops[0], there).eps, here, there))
     for _ in range(rounds):
         seen: deque[Seen] = deque(maxlen=memory)
         came = []
         for i, (here, there) in enumerate(pairwise(path)):
-            seen.appendleft(Seen(stops[i], here, asked(stops[i], here)))
-            came.append(step(Step(seen, there, asked, left=len(path) - 2 - i, of=len(path) - 1)))
+            seen.appendleft(Seen(stops[i], here, estimate(stops[i], here)))
+            came.append(step(Step(seen, there, estimate, left=len(path) - 2 - i, of=len(path) - 1)))
         for i in reversed(range(len(came))):
             stops[i] = stops[i] + (stops[i + 1] - came[i]) * (spread(path[i]) / spread(path[i + 1]))
     return stops[0]
+
+
+def _in_precision(predict: Predict) -> Predict:
+    """``predict`` with its estimates in the precision of x."""
+
+    def estimate(x: Tensor, level: Level) -> Estimate:
+        x0, eps = predict(x, level)
+        return Estimate(x0.to(x.dtype), eps.to(x.dtype))
+
+    return estimate
 
 
 def _normal(noise: Noise | None, x: Tensor) -> Tensor:

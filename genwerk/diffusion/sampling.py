@@ -38,18 +38,18 @@ class Diffusion(SamplingOptions):
     """Variance of ddpm's fresh noise: that of the posterior (small), or of the step of the process (large), which is
     meant for the whole chain."""
     guidance: float = 1.0
-    """How far the network is led towards the condition: 1 takes it at its word, 2 to 8 exaggerate."""
+    """Classifier-free guidance scale: 1 is the conditional output itself, 2 to 8 exaggerate the condition."""
     negative: str | None = None
-    """A label or text that guidance leads away from; None is no condition at all."""
+    """Negative prompt: a label or text to guide away from; None is the null condition."""
     rescale: float = 0.0
     """How far guided outputs are brought back to the contrast of unguided ones, from 0 to 1 (0.7 is usual)."""
     resamples: int = 5
-    """In a completion, how often each stretch of the path is gone through, so that parts agree; 1 only puts the known
-    values back after every step."""
+    """RePaint's resamplings in a completion: how often each jump is repeated, so that parts agree; 1 only restores the
+    known values after every step."""
     jump: int = 1
-    """Steps of such a stretch."""
+    """RePaint's jump length in steps."""
     size: str | None = None
-    """Width and height in pixels of what is made, as 96x64 or one number for both; None is as in training."""
+    """Width and height in pixels of the samples, as 96x64 or one number for both; None is as in training."""
 
     def __post_init__(self) -> None:
         if self.sides is not None and min(self.sides) < 1:
@@ -68,7 +68,7 @@ class Diffusion(SamplingOptions):
         return int(sides[-1]), int(sides[0])
 
     def updated(self, changes: Mapping[str, Any]) -> Self:
-        """What suits one sampler does not suit another, so that a change of it changes the levels too."""
+        """A copy with ``changes``; another sampler also resets the levels, for what suits one does not suit another."""
         if changes.get("sampler", self.sampler) == self.sampler:
             return replace(self, **changes)
         return replace(self, **{"spacing": None, "within": None, "offset": 0, "final": "clean", **changes})
@@ -76,8 +76,8 @@ class Diffusion(SamplingOptions):
     def levels(self, process: Process, strength: float = 1.0) -> list[Level]:
         """The path that an example takes, entered where ``strength`` of the steps are left.
 
-        As in diffusers: DPM-Solver++ and UniPC are told whole times, the only ones that a network has seen; Euler's
-        and Heun's samplers hand over x / alpha where some noise is left.
+        As in diffusers: DPM-Solver++ and UniPC round times to whole ones, as in training; Euler's and Heun's samplers
+        return x / alpha where some noise is left.
         """
         spacing = self.spacing or SAMPLERS[self.sampler].spacing
         *levels, end = path(
@@ -95,7 +95,7 @@ class Diffusion(SamplingOptions):
         return SAMPLERS[self.sampler].stochastic or self.eta > 0
 
     def start(self, eps: Tensor, levels: Sequence[Level]) -> Tensor:
-        """What stands at the first of ``levels`` where nothing but its noise ``eps`` is known."""
+        """x at the first of ``levels``, which is all noise, ``eps``."""
         return begin(self.sampler, eps, levels[0], self.within or self.spacing)
 
     def walk(

@@ -1,7 +1,7 @@
-"""Noise as a list of levels: the process that training adds it by, and the paths on which sampling takes it away.
+"""Noise schedules: the forward process of training, and the paths of noise levels on which sampling goes back.
 
-At a level, x_t = alpha x0 + sigma eps with alpha² + sigma² = 1 (variance preserving). Whatever a sampler needs to know
-of a step stands in the two levels it leads between; no step guesses the time of its neighbour from a stride.
+At a level, x_t = alpha x0 + sigma eps with alpha² + sigma² = 1 (variance preserving). All that a sampler needs to know
+about a step is in its two levels; no step guesses the time of its neighbour from a stride.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from torch import Tensor
 from genwerk.diffusion.names import Final, Schedule, Spacing
 
 BETA_MAX = 0.999
-"""Greatest share of variance that a step of the cosine schedule replaces (Nichol & Dhariwal 2021)."""
+"""Greatest beta of the cosine schedule (Nichol & Dhariwal 2021)."""
 RHO = 7.0
 """Exponent of Karras et al. 2022, equation 5."""
 NOISIEST = -5.1
-"""Log signal-to-noise below which nothing of the data is left to see, and no step placed by it is spent (the clipping
-that Lu et al. 2022, arXiv:2211.01095, advise for the cosine schedule, which goes down to -10)."""
+"""Log signal-to-noise ratio at which paths spaced by it begin, for below it nothing of the data is visible (the
+clipping that Lu et al. 2022, arXiv:2211.01095, advise for the cosine schedule, which goes down to -10)."""
 
 
 class Level(NamedTuple):
@@ -50,7 +50,7 @@ class Level(NamedTuple):
 
 
 CLEAN = Level(-1.0, 1.0, 0.0)
-"""The end of every path that takes all noise away."""
+"""The end of every path that removes all noise."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,10 @@ def path(
 
 
 def repaint(levels: list[Level], jump: int, resamples: int) -> list[Level]:
-    """The path that goes through every ``jump`` steps of ``levels`` in turn ``resamples`` times, up again in between.
+    """The path that repeats every ``jump`` steps of ``levels`` ``resamples`` times, adding the noise back in between.
 
-    What is filled in so gets time to agree with what is known (Lugmayr et al., RePaint, 2022, arXiv:2201.09865). Noise
-    is put back in one go, which is the same in distribution as step by step.
+    What is filled in thus comes to agree with what is known (Lugmayr et al., RePaint, 2022, arXiv:2201.09865). Noise is
+    added back at once, which has the same distribution as step by step.
     """
     if min(jump, resamples) < 1:
         raise ValueError(f"jump is {jump} and resamples {resamples}; RePaint needs 1 of each or more")
@@ -201,7 +201,7 @@ def _times(training: int, steps: int, spacing: Spacing, offset: int) -> list[flo
 
 
 def _log_snrs(process: Process, steps: int, spacing: Spacing, ends: list[float] | None) -> list[float]:
-    """Log signal-to-noise ratios, rising, from the noisiest worth a step to the first of training, or between the
+    """Log signal-to-noise ratios, rising, from :data:`NOISIEST` or training's last level to its first, or between the
     times ``ends``."""
     low, high = (process.level(t).log_snr for t in ((process.steps - 1, 0) if ends is None else (ends[0], ends[-1])))
     if process.schedule != "geometric":  # whose ends were asked for
