@@ -1,0 +1,129 @@
+"""What each kind of data knows of itself: wording, storage, units of networks, masks and made-up examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from genwerk.core.errors import BadInput
+from genwerk.core.spec import DataSpec
+from genwerk.core.tokens import Vocabulary
+from genwerk.data import Dataset
+from genwerk.nn.units import Centred
+
+SPECS = {
+    "image": DataSpec(kind="image", shape=(3, 4, 6), levels=32),
+    "audio": DataSpec(kind="audio", shape=(1, 40), sample_rate=80),
+    "table": DataSpec(kind="table", shape=(3,), columns=("a", "b", "c")),
+    "latent": DataSpec(kind="latent", shape=(2, 4, 3)),
+    "text": DataSpec(kind="text", shape=(7,), vocabulary=Vocabulary(length=7)),
+}
+NUMERIC = [kind for kind in SPECS if kind != "text"]
+
+
+def stored(kind: str, n: int = 20) -> Tensor:
+    return SPECS[kind].modality.made_up(n, torch.Generator().manual_seed(0))
+
+
+def nothing(path: Path) -> Tensor:
+    raise AssertionError(f"{path} was read")
+
+
+@pytest.mark.parametrize(
+    "kind,said",
+    [
+        ("image", "image 4x6x3"),
+        ("audio", "audio 1x40, 80 Hz"),
+        ("table", "table 3"),
+        ("latent", "latent 4x3x2"),
+        ("text", "text 7"),
+    ],
+)
+def test_it_is_called_by_its_size(kind: str, said: str) -> None:
+    assert str(SPECS[kind]) == said
+
+
+def test_one_that_nobody_knows_is_refused_by_name() -> None:
+    with pytest.raises(BadInput, match="no kind of data 'smell'; there are audio, image, latent, table, text"):
+        str(DataSpec(kind="smell", shape=(3,)))
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_what_is_stored_comes_back_in_its_units_and_range(kind: str) -> None:
+    modality, x = SPECS[kind].modality, Dataset(x=stored(kind), spec=SPECS[kind]).batch().x
+    assert x.dtype == modality.dtype
+    assert torch.equal(modality.clamp(x), x)
+    again = modality.to_stored(x)
+    assert torch.equal(modality.from_stored(again), x) or kind == "audio"  # made up between the stored samples
+    torch.testing.assert_close(modality.from_stored(again), x, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("kind", NUMERIC)
+def test_units_of_networks_are_undone_and_know_their_volume(kind: str, centred: bool) -> None:
+    data = Dataset(x=stored(kind), spec=SPECS[kind])
+    units = Centred(SPECS[kind]) if centred else SPECS[kind].modality.units(centred=False)
+    assert units.fitted(data) is data
+    x = data.batch().x
+    torch.testing.assert_close(units.inverse(units(x)), x, atol=1e-6, rtol=1e-6)
+    jacobian = torch.autograd.functional.jacobian(lambda row: units(row.view_as(x[:1])).flatten(), x[0].flatten())
+    volume = torch.linalg.slogdet(jacobian.double())[1]
+    torch.testing.assert_close(torch.as_tensor(units.log_det()).double(), volume, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", NUMERIC)
+def test_raw_outputs_are_brought_into_the_range_of_the_units(kind: str) -> None:
+    for centred in (True, False):
+        units = SPECS[kind].modality.units(centred=centred)
+        raw = torch.linspace(-9, 9, 50).view(-1, *[1] * len(SPECS[kind].shape)).expand(-1, *SPECS[kind].shape)
+        y = units.squash(raw)
+        assert torch.equal(units.clamp(y), y)
+        x = SPECS[kind].modality.clamp(units.inverse(y))
+        torch.testing.assert_close(x, units.inverse(y))
+
+
+@pytest.mark.parametrize(
+    "kind,known,count",
+    [
+        ("image", "top-half", 3 * 2 * 6),
+        ("image", "left-half", 3 * 4 * 3),
+        ("audio", "first-half", 20),
+        ("audio", "0.25s", 20),
+        ("audio", "last-half", 20),
+        ("table", "a,2", 2),
+        ("latent", "0", 8),
+        ("text", "0,1", 2),
+    ],
+)
+def test_what_is_known_is_named_in_words(kind: str, known: str, count: int) -> None:
+    mask = SPECS[kind].modality.mask(known, nothing)
+    assert mask.dtype == torch.bool
+    assert mask.shape == (1, *SPECS[kind].shape)
+    assert int(mask.sum()) == count
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_other_words_are_refused(kind: str) -> None:
+    with pytest.raises(BadInput, match="there is no"):
+        SPECS[kind].modality.mask("sideways", nothing)
+
+
+def test_a_mask_picture_is_light_where_pixels_are_known(tmp_path: Path) -> None:
+    (tmp_path / "mask.png").touch()
+    half = torch.zeros(3, 4, 6)
+    half[:, :, 3:] = 1
+    assert torch.equal(SPECS["image"].modality.mask(str(tmp_path / "mask.png"), lambda path: half)[0], half > 0.5)
+
+
+def test_bits_are_counted_where_there_are_levels() -> None:
+    bits, how = SPECS["image"].modality.bits_per_dim(-72 * torch.log(torch.tensor(2.0)).item())
+    assert bits == pytest.approx(1)
+    assert "the stored pixels" in how
+    assert SPECS["table"].modality.bits_per_dim(-3.0) == (None, "nats of the density in the units of the data")
+
+
+def test_only_some_can_be_measured() -> None:
+    assert {kind for kind, spec in SPECS.items() if spec.modality.measured} == {"image", "table"}
