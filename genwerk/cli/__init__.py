@@ -12,7 +12,7 @@ from contextlib import closing
 
 import tyro
 
-from genwerk.cli import denoising, steering, using
+from genwerk.cli import steering, using
 from genwerk.cli.options import checked
 from genwerk.cli.parsing import flag, parsed
 from genwerk.cli.progress import complain, outlets, say
@@ -60,12 +60,8 @@ def _run(given: Sequence[str]) -> None:
 
 
 OLD: dict[str, Callable[..., None]] = {
-    "sample": using.sample,
     "reconstruct": using.reconstruct,
     "interpolate": steering.interpolate,
-    "complete": using.complete,
-    "image-to-image": denoising.image_to_image,
-    "watch": denoising.watch,
 }
 
 

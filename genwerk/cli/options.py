@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
@@ -17,7 +16,6 @@ from tyro.conf import Positional, arg
 
 from genwerk.cli.progress import say
 from genwerk.core.errors import BadInput
-from genwerk.diffusion.names import SamplerName, Spacing
 
 if TYPE_CHECKING:
     from genwerk.runs.opened import OpenRun
@@ -35,7 +33,6 @@ class AtLeast:
     least: int
 
 
-Number = Annotated[int, AtLeast(1), arg(aliases=["-n"])]
 Greatest = Annotated[int, AtLeast(1), arg(aliases=["-n"], help="Greatest number of examples.")]
 First = Annotated[
     int, AtLeast(0), arg(help="Number of the first sample: sample i of a seed is the same in any batch, on any device.")
@@ -47,51 +44,6 @@ Space = Annotated[
     ),
 ]
 Label = Annotated[str | None, arg(help="Class of the examples, by name or number (conditional models).")]
-Prior = Annotated[
-    Literal["train", "even"],
-    arg(help="Probability of the classes where none is named: as often as in the training data, or all the same."),
-]
-Likeness = Annotated[
-    Literal["pixels", "features"],
-    arg(help="Compare examples by their pixels at several scales, or by the features that samples are measured in."),
-]
-Temperature = Annotated[
-    float | None,
-    arg(help="Models that emit symbols, and flows: below 1 what is likelier gains, 0 takes the likeliest."),
-]
-TopK = Annotated[int | None, arg(help="Draw each symbol from so many of the likeliest only.")]
-TopP = Annotated[float | None, arg(help="Draw each symbol from the likeliest that together have this probability.")]
-Prompt = Annotated[
-    tuple[str, ...],
-    arg(help="Models with a text as condition: what to generate; of several, each sample takes the next in turn."),
-]
-Json = Annotated[bool, arg(name="json", help="Print JSON.")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Denoising:
-    """How models that take noise away step by step are to do it; None is what the model would do."""
-
-    sampler: SamplerName | None = None
-    """Models that take noise away: how a step is taken."""
-    steps: int | None = None
-    """Number of such steps."""
-    spacing: Spacing | None = None
-    """How the noise levels between them are spread."""
-    eta: float | None = None
-    """Share of fresh noise at each step of ddim, from 0 to 1."""
-    guidance: float | None = None
-    """How far samples are led towards the label or text: 1 as learned, 2 to 8 exaggerate."""
-    rescale: float | None = None
-    """How far guided samples are brought back to the contrast of others, from 0 to 1."""
-    negative: str | None = None
-    """A label or text to be led away from."""
-
-
-def given(*groups: Mapping[str, Any], **single: Any) -> dict[str, Any]:
-    """Those options that have been named, by name."""
-    named = {name: value for group in groups for name, value in group.items()} | single
-    return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,11 +63,6 @@ HERE = Machine()
 Out = str | None
 session = ExitStack()
 """What holds until a command ends: its precision and its bound on memory."""
-Noisy = Annotated[Denoising, tyro.conf.arg(name="")]
-UNASKED = Denoising()
-Size = Annotated[
-    str | None, arg(help="Width and height in pixels of what is made, as 96x64 or one number (models that can).")
-]
 
 
 def open_run(run: Path, machine: Machine, data: str | None = None) -> OpenRun:
@@ -129,12 +76,6 @@ def open_run(run: Path, machine: Machine, data: str | None = None) -> OpenRun:
     if not opened.foreign:  # a foreign folder's weights themselves are of that precision
         session.enter_context(Runtime(opened.model.device, machine.precision).autocast())
     return opened
-
-
-def tell_prior(opened: OpenRun, prior: str) -> None:
-    """Say where the classes would be as often as in training, and nobody counted them."""
-    if prior == "train" and opened.model.condition.classes and not opened.spec.counted:
-        say("this run does not know how often each class was in its training data; all are taken for equally likely")
 
 
 def checked(command: Callable[..., None]) -> Callable[..., None]:
@@ -166,8 +107,3 @@ def _check(name: str, value: Any, about: Sequence[Any] = ()) -> None:
             raise BadInput(f"{option} is {number}; expected {least} or more")
         if name == "seed" and not 0 <= number < 2**64:
             raise BadInput(f"{option} is {number}; expected a whole number from 0 to 2^64 - 1")
-
-
-def print_json(value: Any) -> None:
-    """``value`` as JSON, and nothing else."""
-    print(json.dumps(value, indent=1))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, make_dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import MISSING, dataclass, field, make_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -16,6 +17,9 @@ from genwerk.commands.command import Command, Option, summary
 from genwerk.commands.training import Changes, Train
 from genwerk.core.errors import BadInput, Setting
 from genwerk.runs.session import HERE, Machine
+
+if TYPE_CHECKING:
+    from genwerk.core.options import SamplingOptions
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,13 @@ def flag(setting: Setting) -> str:
     return name if setting.value is None else f"{name} {setting.value}"
 
 
-def _parser(command: type[Command]) -> type:
-    """A dataclass that tyro parses into the options of ``command``, with those of the terminal."""
-    found = [_field(option) for option in data.options(command)]
+def _parser(command: type[Command], own: SamplingOptions | None = None) -> type:
+    """A dataclass that tyro parses into the options of ``command``, ``own`` of a model, and those of the terminal."""
+    found = [_field(option) for option in data.options(command) if not option.has(data.OfModel)]
+    if own is not None and own.names():
+        asked = make_dataclass(type(own).__name__, [_field(option) for option in _of_model(own)], frozen=True)
+        asked.__doc__ = type(own).__doc__
+        found.append(("of_model", Annotated[asked, tyro.conf.arg(name="")], field(default=asked())))
     if command.output:
         found.append(_field(Option("out", str | None, _where(command), None)))
     if data.opens(command):
@@ -78,10 +86,48 @@ def parsed(given: Sequence[str], more: Mapping[str, Callable[..., None]]) -> Ask
     command = COMMANDS[name]
     if command is Train and len(given) > 1 and given[1] not in ("-h", "--help"):
         return training(given[1:])
-    found: Any = tyro.cli(_parser(command), args=given[1:], prog=f"genwerk {name}", description=inspect.getdoc(command))
-    options = {option.name: getattr(found, option.name) for option in data.options(command)}
+    about, own = inspect.getdoc(command) or "", None
+    if data.samples(command):
+        own = _own_options(given[1:])
+        if own is None:
+            about = f"{about}\n\nWhat more can be asked depends on the model: `genwerk {name} RUN --help` lists it."
+    found: Any = tyro.cli(_parser(command, own), args=given[1:], prog=f"genwerk {name}", description=about)
+    options = {o.name: getattr(found, o.name) for o in data.options(command) if not o.has(data.OfModel)}
+    if own is not None:
+        named = _named(given[1:])
+        values = {name: getattr(found.of_model, name) for name in own.names() if {name, f"no_{name}"} & named}
+        options |= {o.name: values for o in data.options(command) if o.has(data.OfModel)}
     of_terminal = {name: getattr(found, name) for name in ("machine", "out", "as_json") if name in vars(found)}
     return Asked(command(**options), **{k: v for k, v in of_terminal.items() if k not in options})
+
+
+def _own_options(given: Sequence[str]) -> SamplingOptions | None:
+    """What may be asked of the model of the run that is named among ``given``; None where none is named yet.
+
+    Options that models of other runs have are refused here, in the words that tell what this one has.
+    """
+    from genwerk.core.options import kinds
+    from genwerk.runs.opened import is_model, options_of
+
+    words = [Path(each) for each in given if not each.startswith("-")]
+    run = next((each for each in words if is_model(each)), words[0] if words else None)
+    if run is None:
+        return None
+    own = options_of(run)
+    others = {name for kind in kinds() for name in kind.names()} - {*own.names()}
+    own.chosen(dict.fromkeys(sorted(_named(given) & others)))
+    return own
+
+
+def _of_model(own: SamplingOptions) -> list[Option]:
+    """The options of ``own``, whose values are the defaults."""
+    kind: Any = type(own)
+    return [replace(option, default=getattr(own, option.name)) for option in data.options(kind)]
+
+
+def _named(given: Sequence[str]) -> set[str]:
+    """Names of the options among the words of a command line."""
+    return {each.partition("=")[0][2:].replace("-", "_") for each in given if each.startswith("--")}
 
 
 def _listed(command: type[Command]) -> Callable[[], None]:

@@ -91,6 +91,14 @@ class Opens:
 
 
 @dataclass(frozen=True)
+class OfModel:
+    """The option is a mapping of what may be asked of the opened run's model when it samples (:attr:`Model.options`).
+
+    Whoever offers the command asks for these options by name, and gives those that were named.
+    """
+
+
+@dataclass(frozen=True)
 class Internal:
     """Not an option: a program sets it."""
 
@@ -142,6 +150,11 @@ def _documented(kind: type) -> dict[str, str]:
 def summary(command: type[Command]) -> str:
     """What a command does, in one line."""
     return " ".join((inspect.getdoc(command) or "").partition("\n\n")[0].split())
+
+
+def samples(command: type[Command]) -> bool:
+    """Whether a command takes the options of the model that it opens."""
+    return any(option.has(OfModel) for option in options(command))
 
 
 def opens(command: type[Command]) -> bool:

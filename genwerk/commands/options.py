@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from genwerk.commands.command import AtLeast, Help, Opens, Positional, Short
+from genwerk.commands.command import AtLeast, Help, OfModel, Opens, Positional, Short
 
 Run = Annotated[Path, Positional(), Opens(), Help("Run folder.")]
 Input = Annotated[str, Help("Your own images or table (a path), or test or train for the run's own data.")]
+ModelOptions = Annotated[Mapping[str, Any], OfModel(), Help("What may be asked of the run's model when it samples.")]
 Number = Annotated[int, AtLeast(1), Short("n")]
 Greatest = Annotated[int, AtLeast(1), Short("n"), Help("Greatest number of examples.")]
 Count = Annotated[int, AtLeast(1), Short("k")]
 Label = Annotated[str | None, Help("Class of the examples, by name or number (conditional models).")]
+Prompt = Annotated[
+    tuple[str, ...],
+    Help("Models with a text as condition: what to generate; of several, each sample takes the next in turn."),
+]
+First = Annotated[
+    int, AtLeast(0), Help("Number of the first sample: sample i of a seed is the same in any batch, on any device.")
+]
 Space = Annotated[
     Literal["z", "w", "w+"] | None,
     Help("Latent space: z (the prior's), w (styles) or w+ (a style for each layer); default: w where there is one."),

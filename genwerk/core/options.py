@@ -6,15 +6,16 @@ A family names its type once, as :attr:`Model.options`; whoever offers options (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from math import isfinite
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genwerk.core.errors import Unsupported
+from genwerk.core.errors import BadSetting, Setting, Unsupported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,21 +36,32 @@ class SamplingOptions:
             return self
         if isinstance(asked, SamplingOptions):
             if not isinstance(self, type(asked)):
-                raise self._lack(f"options {type(asked).__name__}")
-            return replace(self, **vars(asked))
-        if unknown := [name for name in asked if name not in self.names()]:
-            raise self._lack(f"option {unknown[0]!r}")
-        return self.updated(asked) if asked else self
+                raise Unsupported(f"this model's samples have no options {type(asked).__name__}; ", *self._there_is())
+            found = replace(self, **vars(asked))
+        else:
+            if unknown := [name for name in asked if name not in self.names()]:
+                raise Unsupported("this model's samples have no ", Setting(unknown[0]), "; ", *self._there_is())
+            found = self.updated(asked)
+        for name, value in vars(found).items():
+            if isinstance(value, float) and not isfinite(value):
+                raise BadSetting(name, f"is {value}; expected a finite number")
+        return found
 
     def updated(self, changes: Mapping[str, Any]) -> Self:
         """These options with ``changes``, by name; a type overrides it where one option decides what suits another."""
         return replace(self, **changes)
 
-    def _lack(self, what: str) -> Unsupported:
-        names = ", ".join(self.names())
-        return Unsupported(
-            f"this model's samples have no {what}; " + (f"they have {names}" if names else "nor any other")
-        )
+    def _there_is(self) -> list[str | Setting]:
+        """What can be chosen, as the end of a sentence."""
+        names = [part for name in self.names() for part in (", ", Setting(name))]
+        return ["they have ", *names[1:]] if names else ["they have no options at all"]
+
+
+def kinds(of: type[SamplingOptions] = SamplingOptions) -> Iterator[type[SamplingOptions]]:
+    """Every type of options there is."""
+    for kind in of.__subclasses__():
+        yield kind
+        yield from kinds(kind)
 
 
 @dataclass(frozen=True, kw_only=True)

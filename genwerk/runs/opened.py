@@ -20,6 +20,8 @@ from genwerk.core.abilities import abilities
 from genwerk.core.condition import Label
 from genwerk.core.errors import BadInput, Setting
 from genwerk.core.files import open_regular
+from genwerk.core.model import build
+from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data, palette
 from genwerk.data.dataset import PARTS, Dataset
@@ -40,6 +42,20 @@ UNWRITTEN = (
     *(".gif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".mp3", ".ogg", ".m4a", ".aiff", ".mp4"),
 )
 """Ends of names that ask for what cannot be written, so that they are no part of a name."""
+
+
+def is_model(path: Path) -> bool:
+    """Whether there is a model in ``path``, of ours (or its best or last one) or a foreign one."""
+    return any((each / "config.json").is_file() for each in (path, path.parent)) or interop.recognised(path)
+
+
+def options_of(path: Path) -> SamplingOptions:
+    """What the samples of the model in ``path`` (a run, or a foreign folder) can be drawn with; no weights are read."""
+    if not interop.recognised(path):
+        return store.outline(path).options
+    _, recipe, spec = interop.describe(path)
+    with torch.device("meta"):
+        return build(recipe.model, spec).options
 
 
 class OpenRun:

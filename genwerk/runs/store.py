@@ -536,6 +536,27 @@ def _checkpoints(run: Path) -> list[Path]:
     return checkpoints
 
 
+def outline(path: Path) -> Model:
+    """The model of a run without its weights, on the device "meta": what it is, and what can be asked of it.
+
+    It is that of the newest checkpoint whose configuration can be read; nothing else is looked at.
+    """
+    folder = path if path.exists() or path.name not in ("best", "last") else path.parent
+    if folder.is_dir() and not (folder / "manifest.json").exists():
+        for checkpoint in _checkpoints(folder):
+            with suppress(BadFile):
+                _, recipe, spec, _ = read_config(checkpoint / "config.json")
+                return _outline(recipe, spec, checkpoint)
+    stored = find(folder)
+    return _outline(stored.recipe, stored.spec, stored.folder)
+
+
+def _outline(recipe: Recipe, spec: DataSpec, folder: Path) -> Model:
+    shapes, where = _header(folder / "model.safetensors").values(), str(folder / "config.json")
+    with torch.device("meta"):
+        return build_within(recipe.model, spec, shapes, where)
+
+
 def load_model(stored: Stored, *, device: torch.device | str = "cpu", averaged: bool = True) -> Model:
     """The stored model in evaluation mode, with its averaged weights where the run keeps them.
 
@@ -543,10 +564,7 @@ def load_model(stored: Stored, *, device: torch.device | str = "cpu", averaged: 
     describes, and no more is built than the file holds; weights must be finite.
     """
     path = stored.folder / "model.safetensors"
-    found = _header(path)
-    where = str(stored.folder / "config.json")
-    with torch.device("meta"):
-        model = build_within(stored.recipe.model, stored.spec, found.values(), where)
+    found, model = _header(path), _outline(stored.recipe, stored.spec, stored.folder)
     expected: dict[str, Tensor] = dict(model.state_dict())
     learned = {name for name, _ in model.named_parameters()}
     plain = {k for k in found if not k.startswith("ema.")}

@@ -1,0 +1,176 @@
+"""Commands that draw from a model: sample, complete, image-to-image, watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+from genwerk.commands.command import AtLeast, Command, Short
+from genwerk.commands.density import uncounted
+from genwerk.commands.options import Count, First, Greatest, Input, Label, ModelOptions, Number, Prior, Prompt, Run
+from genwerk.commands.results import Examples, Figures, Note
+from genwerk.runs.session import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(Command):
+    """Draw new examples from a trained model."""
+
+    needs = frozenset({"samples"})
+    output = "samples"
+
+    folder: Run
+    n: Annotated[int | None, AtLeast(1), Short("n")] = None
+    """Number of samples (default: 64, of a folder of Stable Diffusion 1)."""
+    label: str | None = None
+    """Class to sample, by name or number (conditional models; default: as often as in the training data, or with
+    even probability each in turn)."""
+    prompt: Prompt = ()
+    covariates: str | None = None
+    """Models with covariates: those of every sample, joined by commas."""
+    prior: Prior = "train"
+    options: ModelOptions = field(default_factory=dict)
+    seed: int = 0
+    """Seed of all samples."""
+    first: First = 0
+
+    def run(self, session: Session) -> Iterator[Note | Examples]:
+        from genwerk import tasks
+        from genwerk.core.noise import Seeds
+        from genwerk.core.options import Observation
+
+        opened = session.open(self.folder)
+        n = self.n or (1 if opened.foreign else 64)
+        options = opened.model.options.chosen(self.options)
+        if self.label is None:
+            yield from uncounted(opened, self.prior)
+        drawn = tasks.samples(
+            opened.model,
+            n,
+            condition=opened.conditions(self.label, self.prompt, self.covariates, borrow=self.first + n),
+            prior=self.prior,
+            options=options,
+            seed=Seeds(self.seed, self.first),
+        )
+        origin: dict[str, Any] = {"seed": self.seed, "first": self.first, "label": self.label}
+        origin |= {"covariates": self.covariates, "prompt": "; ".join(self.prompt) or None, **vars(options)}
+        yield Examples(drawn, opened.spec, n, origin={**opened.origin, **origin})
+        if isinstance(options, Observation):
+            shown = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}
+            yield Note(f"each sample is {shown[options.observation]}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complete(Command):
+    """Fill in the missing part of examples, several times: each row is what is known and then its completions."""
+
+    needs = frozenset({"completes"})
+    output = "completions"
+    figures = True
+
+    folder: Run
+    known: str
+    """What is given: top-half, bottom-half, left-half, right-half, a mask image (white is given); first-half or
+    last-half of a sound, or its first seconds (0.25s); names or numbers of a table's columns, joined by commas."""
+    input: Input = "test"
+    n: Greatest = 8
+    k: Count = 5
+    """Completions an example."""
+    label: Label = None
+    prompt: Prompt = ()
+    options: ModelOptions = field(default_factory=dict)
+    seed: int = 0
+    """Seed of the completions."""
+
+    def run(self, session: Session) -> Iterator[Examples | Figures]:
+        import torch
+
+        from genwerk import tasks
+        from genwerk.core.spec import Batch
+
+        opened = session.open(self.folder)
+        batch = opened.examples(self.input, self.n, self.label, self.prompt)
+        mask = opened.mask(self.known)
+        found = tasks.complete(opened.model, batch, mask, self.k, self.options, seed=self.seed)
+        shown = found.x
+        if opened.spec.modality.has_pixels:
+            veiled = torch.where(mask, batch.x, 0.5).unsqueeze(1)
+            shown = torch.cat([veiled, found.x, batch.x.unsqueeze(1)], 1)
+        yield Examples.of(opened, Batch(shown.flatten(0, 1)), shown.shape[1], seed=self.seed, known=self.known)
+        log_prob, ess, ancestors = (
+            None if each is None else each.tolist() for each in (found.log_prob, found.ess, found.ancestors)
+        )
+        notes = []
+        for i, row in enumerate(log_prob or []):
+            weighed = ""
+            if ess and ancestors and found.particles > self.k:
+                weighed = f"; {ess[i]:.1f} effective of {found.particles} particles, "
+                weighed += f"completions of {ancestors[i]} of them"
+            notes.append(Note(f"{i}: log-likelihood {', '.join(f'{v:.1f}' for v in row)} nats{weighed}"))
+        values = {"log_prob": log_prob, "ess": ess, "particles": found.particles, "ancestors": ancestors}
+        yield Figures(values, notes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageToImage(Command):
+    """Noise examples part of the way and bring them back as a label or text says: originals above, results below."""
+
+    needs = frozenset({"denoises"})
+    output = "image-to-image"
+
+    folder: Run
+    input: Input = "test"
+    strength: float = 0.6
+    """How far they are noised, from 0 (they stay as they are) to 1 (nothing of them is left)."""
+    n: Greatest = 8
+    label: Label = None
+    prompt: Prompt = ()
+    options: ModelOptions = field(default_factory=dict)
+    seed: int = 0
+    """Seed of the noise."""
+
+    def run(self, session: Session) -> Iterator[Examples]:
+        from genwerk import tasks
+
+        opened = session.open(self.folder)
+        batch = opened.examples(self.input, self.n, self.label, self.prompt)
+        made = tasks.sdedit(opened.model, batch, self.strength, self.options, seed=self.seed)
+        origin: dict[str, Any] = {
+            "strength": self.strength,
+            "prompt": "; ".join(self.prompt) or None,
+            "label": self.label,
+        }
+        yield Examples.of(opened, replace(batch, target=made), seed=self.seed, **origin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch(Command):
+    """Draw examples and show how they come about, a row each: what the model takes them to be, step by step."""
+
+    needs = frozenset({"traces"})
+    output = "watch"
+
+    folder: Run
+    n: Number = 4
+    """Number of examples."""
+    frames: Annotated[int, AtLeast(2)] = 8
+    """Pictures of each, spread evenly over the steps; the last is the sample."""
+    label: Label = None
+    prompt: Prompt = ()
+    options: ModelOptions = field(default_factory=dict)
+    seed: int = 0
+    """Seed of all samples."""
+    first: First = 0
+
+    def run(self, session: Session) -> Iterator[Examples]:
+        from genwerk import tasks
+        from genwerk.core.noise import Seeds
+        from genwerk.core.spec import Batch
+
+        opened = session.open(self.folder)
+        condition = opened.conditions(self.label, self.prompt, borrow=self.first + self.n)
+        seeds = Seeds(self.seed, self.first)
+        shown = tasks.trajectory(opened.model, self.n, self.frames, self.options, condition=condition, seed=seeds)
+        batch, columns = Batch(shown.flatten(0, 1)), shown.shape[1]
+        yield Examples.of(opened, batch, columns, seed=self.seed, first=self.first)
