@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Classify(Command):
     """Classify by Bayes' rule: each example's class probabilities, or how good they are on the run's held-out data."""
 
-    needs = frozenset({"has-likelihood or bounds-likelihood", "conditions"})
+    needs = frozenset({"has-likelihood or bounds-likelihood"})
     figures = True
 
     folder: Run

@@ -82,7 +82,7 @@ def test_samples_can_be_sharpened(sprites: Path, tmp_path: Path, genwerk: Genwer
     [
         (["sample", "--top-p", "1.5"], "top-p is 1.5"),
         (["sample", "--temperature", "-1"], "temperature is -1"),
-        (["sample", "--seconds", "2"], "no option 'seconds'; they have temperature, top_k"),
+        (["sample", "--seconds", "2"], "no --seconds; they have --temperature, --top-k, --top-p, --particles"),
         (["complete", "--known", "top-half", "-k", "0"], "-k is 0; expected 1 or more"),
         (["complete", "--known", "top-half", "--particles", "0"], "asked for 0 particles"),
         (["complete", "--known", "sideways"], "expected top-half"),
@@ -95,7 +95,7 @@ def test_mistakes_are_one_sentence(sprites: Path, refused: Genwerk, asked: list[
 def test_a_model_without_symbols_has_no_temperature(tmp_path: Path, genwerk: Genwerk, refused: Genwerk) -> None:
     genwerk("train", "vae", "--data", "digits", *QUICK, "--out", tmp_path / "vae")
     said = refused("sample", tmp_path / "vae", "--temperature", 0.5)
-    assert "this model's samples have no option 'temperature'; they have observation" in said
+    assert "this model's samples have no --temperature; they have --observation" in said
 
 
 def test_a_sound_is_as_long_as_it_is_asked_to_be(voice: Path, tmp_path: Path, genwerk: Genwerk) -> None:
