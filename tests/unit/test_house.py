@@ -95,7 +95,7 @@ def test_nothing_stands_in_the_wrong_room(path: Path) -> None:
             if called in FORBIDDEN and room(path) not in FORBIDDEN[called]:
                 pytest.fail(f"{path.name}:{node.lineno} calls {called}")
             if called == "step" and "optim" in ast.unparse(node.func):
-                assert path.name == "trainer.py"
+                assert path.name == "descent.py"
             assert ast.unparse(node.func) != "torch.load"
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]

@@ -152,7 +152,7 @@ def test_the_last_evaluation_is_in_the_last_save(tmp_path: Path) -> None:
     """A kill after the last save finds all done: the best is that of a run which was not killed."""
     scores = iter([3.0, 1.0])
     with training(tmp_path / "run", replace(CONSTANT, evaluate_every=8)) as run:
-        run.trainer.evaluate = lambda *_: Judged({"score": next(scores)}, "score")
+        run.trainer.judging.evaluate = lambda *_: Judged({"score": next(scores)}, "score")
         for event in run:
             if isinstance(event, Saved) and event.round == 12:
                 assert event.best

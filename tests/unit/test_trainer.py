@@ -19,11 +19,12 @@ from genwerk.core.model import Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch
 from genwerk.runs import store
 from genwerk.training.choice import Choice, Judged
+from genwerk.training.descent import Diverged, micro_batches
 from genwerk.training.events import Evaluated, RoundDone, Saved, StageDone, Stopped
 from genwerk.training.players import PlayerState, learning_rate
 from genwerk.training.runtime import Runtime
 from genwerk.training.settings import OptimConfig, WatchdogConfig
-from genwerk.training.trainer import Diverged, Trainer, micro_batches
+from genwerk.training.trainer import Trainer
 
 
 def resumed(folder: Path, checkpoint: Path) -> Trainer:
@@ -196,7 +197,7 @@ def test_choosing_and_patience_are_bit_exact_over_a_resume(tmp_path: Path, stop:
         if isinstance(event, Saved):
             path = event.path
     rest = resumed(tmp_path / "cut", path)
-    rest.evaluate = valley
+    rest.judging.evaluate = valley
     rest.fit()
     assert (rest.choice, rest.position) == (whole.choice, whole.position)
     assert all(torch.equal(v, rest.finished().state_dict()[k]) for k, v in whole.finished().state_dict().items())
@@ -241,11 +242,9 @@ def test_a_checkpoint_of_before_there_was_a_choice_goes_on(tmp_path: Path) -> No
 def test_evaluations_are_spread_over_a_stage(rounds: int, examples: int, steady: bool, every: int) -> None:
     settings = replace(SETTINGS, rounds=2 * rounds, batch_size=128)
     run = trainer(settings=settings, evaluate=valley, validation=data(examples))
-    run._stream(run.stages[0])
-    run.choice.steady = steady
-    assert run._evaluate_every(run.stages[0]) == every
-    run.settings = replace(settings, evaluate_every=11)
-    assert run._evaluate_every(run.stages[0]) == 11
+    assert run.judging.every(run.stages[0], steady, 128) == every
+    run.judging.settings = replace(settings, evaluate_every=11)
+    assert run.judging.every(run.stages[0], steady, 128) == 11
 
 
 def test_a_stage_ends_when_its_algorithm_says_so() -> None:

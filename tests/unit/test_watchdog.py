@@ -29,10 +29,11 @@ from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.runs import store
 from genwerk.runs.run import Training
 from genwerk.training.choice import Judged
+from genwerk.training.descent import Diverged
 from genwerk.training.events import Collapsed, Event, RolledBack, RoundDone, Saved, Stopped, Watched
 from genwerk.training.runtime import Runtime
 from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, WatchdogConfig
-from genwerk.training.trainer import Diverged, Trainer
+from genwerk.training.trainer import Trainer
 from genwerk.training.watchdog import (
     DISTANCE,
     ENTROPY,
