@@ -143,12 +143,19 @@ class Modality(ABC):
 
     # --- what a person types and gets ---------------------------------------------------------------------------------
 
-    @abstractmethod
     def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
         """Which values ``known`` names, boolean with shape (1, *spec.shape), or a BadInput that says what it may be.
 
-        ``read`` gives the example in a file.
+        By default columns, the last dimension, by name or number and joined by commas; ``read`` gives the example in a
+        file.
         """
+        names = self.spec.columns or tuple(map(str, range(self.spec.shape[-1])))
+        mask = torch.zeros(1, *self.spec.shape, dtype=torch.bool)
+        for name in known.split(","):
+            if name not in names and not (name.isdecimal() and int(name) < len(names)):
+                raise BadInput(f"there is no column {name!r}; the columns are {', '.join(names)}")
+            mask[..., names.index(name) if name in names else int(name)] = True
+        return mask
 
     @abstractmethod
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:

@@ -96,6 +96,11 @@ class Batch:
     condition: Tensor | None = None
     target: Tensor | None = None
 
+    @property
+    def shown(self) -> Tensor:
+        """The targets where there are any, else the examples."""
+        return self.x if self.target is None else self.target
+
     def __len__(self) -> int:
         return len(self.x)
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genwerk.core.errors import BadInput
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.modalities.writers import ending, scatter, write_table
@@ -48,26 +47,9 @@ class Table(Modality, kind="table"):
         std = std.where(std > 0, 1.0)
         return f"{self.spec.dims} standardised columns", lambda x: (x - mean) / std, (mean, std)
 
-    def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
-        """Columns by name or number, joined by commas."""
-        return column_mask(known, self.spec.columns or tuple(map(str, range(self.spec.dims))), self.spec.shape)
-
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
         """A scatter plot of two columns; of more, a table of the targets where there are any."""
         if self.spec.dims == 2:
             groups = {"examples": batch.x} if batch.target is None else {"originals": batch.x, "made": batch.target}
             return scatter(ending(stem, self.endings), groups, origin, names=self.spec.columns)
-        return write_table(ending(stem, (".csv",)), [batch.x if batch.target is None else batch.target], self.spec)
-
-
-def column_mask(known: str, names: tuple[str, ...], shape: tuple[int, ...]) -> Tensor:
-    """Mask with shape (1, *shape) of the values along the last dimension that ``known`` names."""
-    mask = torch.zeros(1, *shape, dtype=torch.bool)
-    for name in known.split(","):
-        if name in names:
-            mask[..., names.index(name)] = True
-        elif name.isdecimal() and int(name) < len(names):
-            mask[..., int(name)] = True
-        else:
-            raise BadInput(f"there is no column {name!r}; the columns are {', '.join(names)}")
-    return mask
+        return write_table(ending(stem, (".csv",)), [batch.shown], self.spec)

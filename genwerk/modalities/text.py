@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch
-from genwerk.modalities.table import column_mask
 from genwerk.modalities.writers import ending, write_table
 from genwerk.nn.units import NetworkUnits
 
@@ -39,10 +38,6 @@ class Text(Modality, kind="text"):
     def units(self, *, centred: bool = True) -> NetworkUnits:
         return NetworkUnits()
 
-    def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
-        """Places in the text by number, joined by commas."""
-        return column_mask(known, tuple(map(str, range(self.spec.dims))), self.spec.shape)
-
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
         """A table of token ids, of the targets where there are any."""
-        return write_table(ending(stem, (".csv",)), [batch.x if batch.target is None else batch.target])
+        return write_table(ending(stem, (".csv",)), [batch.shown])

@@ -339,7 +339,7 @@ class OpenRun:
         parts, count = ([examples], len(examples)) if isinstance(examples, Batch) else (examples, n or 1)
         origin = {k: v for k, v in {**self.origin, **origin}.items() if v is not None}
         (form, path), modality = self._target(out, what), self.spec.modality
-        shown = (part.x if part.target is None else part.target for part in parts)
+        shown = (part.shown for part in parts)
         if form == "values":
             self.say(f"wrote {writers.write_values(path, shown, count)}")
         elif form == "table":
