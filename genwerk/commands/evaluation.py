@@ -16,7 +16,7 @@ from genwerk.runs.session import Session
 class Nearest(Command):
     """Show each sample beside the training examples nearest to it, and whether the model copies its data.
 
-    A model that is told what to make is told what held-out examples are.
+    A conditional model gets the conditions of held-out examples.
     """
 
     needs = frozenset({"samples"})
@@ -49,12 +49,12 @@ class Nearest(Command):
         sheet = torch.cat([made.cpu().unsqueeze(1), neighbours.cpu()], 1).flatten(0, 1)
         yield Examples.of(opened, Batch(sheet), self.k + 1, seed=self.seed)
         median, copies = found.distances[:, 0].median().item(), int((found.distances[:, 0] < 0.1 * usual).sum())
-        told = (
+        said = (
             f"median distance to the nearest training example: {median:.4g} for samples, {usual:.4g} for held-out "
             f"examples; {copies} of {self.n} samples look like copies"
         )
         values = {"samples_to_train_median": median, "test_to_train_median": usual, "copies": copies}
-        yield Figures(values, [Note(told)])
+        yield Figures(values, [Note(said)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,4 +89,4 @@ class Evaluate(Command):
             importance_samples=self.importance_samples,
             seed=self.seed,
         )
-        yield Figures.of(evaluate(opened.model, opened.splits, settings, told=opened.told))
+        yield Figures.of(evaluate(opened.model, opened.splits, settings, notes=opened.notes))

@@ -215,8 +215,8 @@ class Completion:
         """The completions of all ``parts``, which tell the same of each."""
 
         def all_of(values: Iterable[Tensor | None]) -> Tensor | None:
-            told = [value for value in values if value is not None]
-            return torch.cat(told) if told else None
+            known = [value for value in values if value is not None]
+            return torch.cat(known) if known else None
 
         return cls(
             torch.cat([part.x for part in parts]),
@@ -268,7 +268,7 @@ class Denoises(Traces):
 
 
 class InterpolatesPrompts(Samples):
-    """Can be told something between two texts, so that one picture turns into another."""
+    """Takes what lies between two texts, so that one picture turns into another."""
 
     phrase = "prompts between which there is something"
 

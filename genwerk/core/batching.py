@@ -28,7 +28,7 @@ from genwerk.core.memory import free_memory
 MEMORY = "GENWERK_MEMORY"
 """Environment variable with the memory that a part may take, as 500MB or 2GB."""
 SHARE = 0.25
-"""Fraction of the free memory that a part may take unless told otherwise: there are copies, and others' programs."""
+"""Fraction of the free memory that a part may take unless set otherwise: there are copies, and others' programs."""
 MOST, FULL = 512, 2**26
 """Rows beyond which more at once are no faster, where they also take so many bytes."""
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -134,9 +134,9 @@ def bounded(function: Callable[..., Tensor], *parts: Tensor | None, cost: Cost |
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` says that memory could not be had: of Python, of NumPy, of torch on any device."""
-    told = str(error)
+    said = str(error)
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in told or "out of memory" in told)
+        isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in said or "out of memory" in said)
     )
 
 

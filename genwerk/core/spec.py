@@ -1,4 +1,4 @@
-"""What a model is told of its data: the :class:`DataSpec`, and the :class:`Batch` that a draw returns."""
+"""What a model knows of its data: the :class:`DataSpec`, and the :class:`Batch` that a draw returns."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DataSpec:
     columns: tuple[str, ...] = ()
     """Names of a table's columns; empty when they have none."""
     covariates: tuple[str, ...] = ()
-    """Names of the numbers that go with every row and that a model may be told; empty where there are none."""
+    """Names of the numbers beside every row on which a model may be conditioned; empty where there are none."""
 
     @property
     def counted(self) -> bool:
@@ -88,7 +88,7 @@ class Batch:
     """Examples with what goes with them.
 
     ``x`` has shape (n, *spec.shape) in the units of :class:`DataSpec`; ``condition`` is None or one row an example:
-    what a model is told of it, or its label where the model is told nothing; ``target`` is None or what the example
+    the model's condition, or a label where the model takes none; ``target`` is None or what the example
     should be turned into.
     """
 

@@ -116,11 +116,11 @@ def evaluate(
     settings: EvaluateConfig,
     *,
     extractor: Extractor | None = None,
-    told: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Report:
     """Every figure that ``model``'s abilities allow, on at most ``settings.examples`` of the test part.
 
-    ``told`` are sentences on the model that go first among the report's notes.
+    ``notes`` are sentences on the model that go first among the report's notes.
 
     Distances between samples and data are taken in the features of ``extractor``; None takes :func:`extractor_for`
     these data. No more samples are drawn than there are training examples, so that the floor has the model's size.
@@ -130,7 +130,7 @@ def evaluate(
     n = min(settings.samples, len(splits.train))
     toy = TOYS.get(splits.settings.source)
     figures: list[Figure] = []
-    notes = list(told)
+    notes = list(notes)
     sampled, rebuilt = "samples" in able and n > 0, rebuilds(model)
     compared = (sampled or rebuilt) and settings.samples > 0 and model.spec.modality.measured
     few = compared and min(len(data), n) < FEWEST

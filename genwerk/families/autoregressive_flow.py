@@ -9,7 +9,7 @@ A MAF has the likelihood of an example in one pass, and makes examples value by 
 other way: examples in one pass, and likelihoods (training by them, too) value by value.
 
 Done differently: activation normalisation in place of batch normalisation, so that examples do not depend on each other
-and no statistics have to be taken again after training; log-scales are bounded; a label is told to the first value as
+and no statistics have to be taken again after training; log-scales are bounded; a label conditions the first value as
 well. The splines stand on plain MADEs with orders that turn round, not on residual networks with linear layers between.
 """
 
@@ -89,7 +89,7 @@ class IAF(FlowModel, config=IAFConfig):
 
 
 def stack(config: MAFConfig, spec: DataSpec, context: int, *, inverse: bool = False) -> Chain:
-    """The layers from data to latent, told ``context`` numbers; ``inverse`` walks each autoregressive one backwards."""
+    """From data to latent, conditioned on ``context`` numbers; ``inverse`` walks autoregressive layers backwards."""
     monotone = make_monotone(
         config.monotone, bound=config.bound, bins=config.bins, reach=config.reach, tail_bound=config.tail_bound
     )

@@ -3,7 +3,7 @@
 T. Karras, M. Aittala, T. Aila, S. Laine: Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
 arXiv:2206.00364, table 1, column "ours".
 
-Done differently: the network is told the place of ln sigma between that of the least and of the most noise, from 0 to
+Done differently: the network is given the place of ln sigma between that of the least and of the most noise, from 0 to
 999, and not ln(sigma) / 4, so that it is the same network as DDPM's; there is no augmentation and no churn.
 """
 

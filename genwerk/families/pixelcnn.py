@@ -4,7 +4,7 @@ van den Oord, Kalchbrenner & Kavukcuoglu, Pixel Recurrent Neural Networks, 2016,
 van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016, arXiv:1606.05328 (gated).
 
 Done differently: samples are drawn with every activation computed once, as Ramachandran et al., 2017, arXiv:1704.06001
-do for PixelCNN++; the masked network can be told the label as well, as a bias in every block; symbols that are names
+do for PixelCNN++; the label may enter the masked network as well, as a bias in every block; symbols that are names
 (colours of a palette, entries of a codebook) enter as learned vectors; nothing looks ahead, which is proved by the
 gradient whenever a model is built.
 """

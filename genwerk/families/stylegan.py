@@ -86,7 +86,7 @@ class StyleGANConfig(AdversarialConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.conditioning == "concatenate":
-            raise ValueError("StyleGAN is told the label by projection; take --model.conditioning project")
+            raise ValueError("StyleGAN is conditioned on the label by projection; take --model.conditioning project")
         if self.r1_every < 1 or self.path_every < 1:
             raise ValueError("r1_every and path_every count steps; they must be 1 or more")
         if min(self.style, self.mapping, self.width, self.cap) < 1:

@@ -37,7 +37,7 @@ class TextEncoderConfig(Config):
 
 
 class TextEncoder(Model, config=TextEncoderConfig):
-    """Token ids to a vector for each of them, with which a network can be told what to make."""
+    """Token ids to a vector for each of them, for a network to attend to."""
 
     def __init__(self, config: TextEncoderConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)

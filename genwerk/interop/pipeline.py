@@ -109,7 +109,7 @@ def text_part(model: LatentDiffusion) -> tuple[TextTower, TextEncoderConfig]:
             return model.text.text_model, TextEncoderConfig(
                 width=c.text_width, layers=c.text_layers, heads=c.text_heads, hidden=4 * c.text_width, gelu=c.gelu
             )
-    raise ValueError("this model is told no text, and Stable Diffusion is; train one with captions to export it")
+    raise ValueError("this model takes no text, and Stable Diffusion does; train one with captions to export it")
 
 
 def _index(name: str, scheduler: str) -> dict[str, Any]:

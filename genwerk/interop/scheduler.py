@@ -240,7 +240,7 @@ def scheduler_json(process: Process, prediction: Prediction, sampling: Diffusion
             stacklevel=2,
         )
     clean = sampling.final == "clean"
-    told = {**flags, "set_alpha_to_one": clean, "final_sigmas_type": "zero" if clean else "sigma_min"}
+    written = {**flags, "set_alpha_to_one": clean, "final_sigmas_type": "zero" if clean else "sigma_min"}
     return {
         "_class_name": kind.name,
         "num_train_timesteps": process.steps,
@@ -251,7 +251,7 @@ def scheduler_json(process: Process, prediction: Prediction, sampling: Diffusion
         "trained_betas": None,
         "timestep_spacing": names.get(sampling.within or spacing, kind.spacing),
         "steps_offset": OFFSET,
-        **{key: told[key] for key in told.keys() & kind.read.keys()},
+        **{key: written[key] for key in written.keys() & kind.read.keys()},
         **kind.only,
         **kind.idle,
     }

@@ -35,10 +35,7 @@ def mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
 
 def one_hot(condition: Tensor | None, classes: int, like: Tensor) -> Tensor:
     """Class indices with shape (n,) as rows of zeros and a one, with shape (n, classes) and the dtype of ``like``."""
-    if condition is None:
-        raise ValueError(
-            f"this model is told the class: pass condition, class indices 0 to {classes - 1} of shape (n,)"
-        )
+    assert condition is not None
     return F.one_hot(condition, classes).to(like.dtype)
 
 

@@ -65,7 +65,7 @@ def spline_maf(spec: DataSpec) -> Recipe:
 def cspline_maf(spec: DataSpec) -> Recipe:
     """A spline MAF conditioned on the label, or on covariates: columns of a table given others (--data.covariates).
 
-    Trained on parameters of a simulator, told what it made of them, it is the posterior of the parameters: neural
+    Trained on parameters of a simulator, given its output for them, it is the posterior of the parameters: neural
     posterior estimation, in one round (Papamakarios & Murray, 2016, arXiv:1605.06376; Greenberg et al., 2019,
     arXiv:1905.07488).
     """

@@ -47,7 +47,7 @@ def ddpm(spec: DataSpec) -> Recipe:
 
 @register()
 def cddpm(spec: DataSpec) -> Recipe:
-    """A DDPM that is told the label, and can be led towards it (Ho & Salimans, 2022)."""
+    """A DDPM conditioned on the label, with classifier-free guidance (Ho & Salimans, 2022)."""
     base = ddpm(spec)
     return replace(base, model=replace(fitted(spec), conditional=True))
 
@@ -62,7 +62,7 @@ def edm(spec: DataSpec) -> Recipe:
 
 @register()
 def ddpm_mnist(spec: DataSpec) -> Recipe:
-    """Reference: digits told the label, 74 minutes of one CPU core.
+    """Reference: digits by label, 74 minutes of one CPU core.
 
     No published figure is comparable (each takes other features). Measured: Fréchet distance 0.238 in a digit
     classifier's features, 2.3 times that of training images in place of samples (seed 0, 5,000 samples). The network

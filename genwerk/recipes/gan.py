@@ -71,7 +71,7 @@ def gan(spec: DataSpec) -> Recipe:
 
 @register()
 def cgan(spec: DataSpec) -> Recipe:
-    """A GAN that is told the label, beside z and beside x, and can be asked for one (Mirza & Osindero, 2014)."""
+    """A GAN conditioned on the label, beside z and beside x (Mirza & Osindero, 2014)."""
     config = stable(spec) if small(spec) else quick(spec)
     return replace(gan(spec), model=replace(config, conditioning="concatenate"))
 
@@ -145,7 +145,7 @@ def gan_mnist(spec: DataSpec) -> Recipe:
 
 @register(MNIST)
 def cgan_mnist(spec: DataSpec) -> Recipe:
-    """Reference: gan-mnist, told the digit by conditional normalisation and projection (Miyato & Koyama, 2018).
+    """Reference: gan-mnist with the digit by conditional normalisation and projection (Miyato & Koyama, 2018).
 
     Its distance was 0.30 after 7,723 rounds in 533 processor seconds, seed 0, with labels drawn as in the data; real
     digits have 0.086: `genwerk train cgan-mnist --data MNIST_FOLDER --out runs/cgan-mnist`.

@@ -28,7 +28,7 @@ def glow(spec: DataSpec) -> Recipe:
 
 @register()
 def cglow(spec: DataSpec) -> Recipe:
-    """A Glow that is told the label, by its networks and by its prior, and can be asked for one."""
+    """A Glow conditioned on the label, in its networks and in its prior."""
     return replace(glow(spec), model=replace(fitted(spec), conditional=True))
 
 

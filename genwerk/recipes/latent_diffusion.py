@@ -21,7 +21,7 @@ MOST = 8
 def fitted(spec: DataSpec) -> LatentDiffusionConfig:
     """The first stage of the recipe autoencoder-kl, CLIP where there are captions, and a U-Net that attends throughout.
 
-    Without captions the U-Net is told the label, where there are labels.
+    Without captions the U-Net is conditioned on the label, where there are labels.
     """
     autoencoder, captions = first.fitted(spec), spec.vocabulary is not None
     clip = second.fitted(spec) if captions else None

@@ -41,7 +41,7 @@ def gated_pixelcnn(spec: DataSpec) -> Recipe:
 
 @register()
 def cpixelcnn(spec: DataSpec) -> Recipe:
-    """A Gated PixelCNN that is told the label, and can be asked for one."""
+    """A Gated PixelCNN conditioned on the label."""
     base = gated_pixelcnn(spec)
     return replace(base, model=replace(fitted(spec), network="gated", conditional=True))
 

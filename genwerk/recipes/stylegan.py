@@ -39,7 +39,7 @@ def stylegan(spec: DataSpec) -> Recipe:
 
 @register(MNIST)
 def stylegan_mnist(spec: DataSpec) -> Recipe:
-    """Reference: MNIST at its own 28 pixels (7, 14, 28), told the digit, for 10 minutes of one CPU core.
+    """Reference: MNIST at its own 28 pixels (7, 14, 28), conditioned on the digit, for 10 minutes of one CPU core.
 
     The paper has no figures for digits; the Fréchet distance in the digit classifier's features, beside its floor and
     ceiling, is what to compare. Measured on one thread, seed 0: 9.4 (619 seconds), every digit legible, one or two

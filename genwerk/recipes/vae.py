@@ -37,7 +37,7 @@ def vae(spec: DataSpec) -> Recipe:
 
 @register()
 def cvae(spec: DataSpec) -> Recipe:
-    """A VAE that is told the label, and can be asked for one."""
+    """A VAE conditioned on the label."""
     return replace(vae(spec), model=replace(fitted(spec), conditional=True))
 
 

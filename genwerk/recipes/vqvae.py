@@ -31,7 +31,7 @@ def vqvae(spec: DataSpec) -> Recipe:
 
 @register()
 def vqvae_pixelcnn(spec: DataSpec) -> Recipe:
-    """A VQ-VAE that samples: a gated PixelCNN, told the label where there is one, draws the codes it decodes.
+    """A VQ-VAE that samples: a gated PixelCNN, conditioned on the label where there is one, draws the codes it decodes.
 
     Van den Oord, Vinyals & Kavukcuoglu, 2017, section 4.1: both stages of the paper.
     """
@@ -53,7 +53,7 @@ def vqvae_pixelcnn(spec: DataSpec) -> Recipe:
 
 @register()
 def vqvae_pixelcnn_mnist(spec: DataSpec) -> Recipe:
-    """Reference: MNIST as 7 x 7 codes of 7 bits, and a gated PixelCNN of them told the digit, for 2 CPU cores.
+    """Reference: MNIST as 7 x 7 codes of 7 bits, and a gated PixelCNN of them by digit, for 2 CPU cores.
 
     The paper gives no figure for MNIST. A VQ-VAE of this size reached a reconstruction MSE of 0.0052 on 2,000 test
     digits, with a perplexity of 106 of 128 entries, after 630 rounds (54 CPU seconds, seed 0); the mean digit has

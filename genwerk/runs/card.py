@@ -47,16 +47,16 @@ def _again(name: str, recipe: Recipe, spec: DataSpec, origin: Origin) -> str:
     """How to train it again, and what the command cannot say."""
     command = again(name, recipe, spec, origin.processes)
     if command is None:
-        told = (
+        text = (
             "It was trained from Python, with settings that no command has. To train it again: "
             "`genwerk.train(genwerk.runs.store.read_config(Path(RUN) / 'config.json')[1])`."
         )
     else:
-        told = f"To train it again, to the same bits on the same kind of machine:\n\n```\n{command}\n```"
+        text = f"To train it again, to the same bits on the same kind of machine:\n\n```\n{command}\n```"
     if origin.changes:
         rows = [f"* from round {c.round}: {k} {v}" for c in origin.changes for k, v in c.settings.items()]
-        told += "\n\nIt was resumed with other settings, which the above has from the start:\n\n" + "\n".join(rows)
-    return f"{told}\n\nEvery setting stands in `config.json`."
+        text += "\n\nIt was resumed with other settings, which the above has from the start:\n\n" + "\n".join(rows)
+    return f"{text}\n\nEvery setting stands in `config.json`."
 
 
 def again(name: str, recipe: Recipe, spec: DataSpec, processes: int = 1) -> str | None:

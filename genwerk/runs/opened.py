@@ -77,7 +77,7 @@ class OpenRun:
         precision: Literal["float32", "bfloat16"] = "float32",
     ) -> None:
         self.path, self.say = path.parent if path.name in ("best", "last") else path, say
-        self.told: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
         where = runtime.pick_device(device)
         self.foreign = interop.recognised(path)
         if self.foreign:
@@ -91,7 +91,7 @@ class OpenRun:
             recipe, self.spec, self._known = stored.recipe, stored.spec, stored.data
             self.outputs = self.path / "out"
             self.origin = {"recipe": stored.name, "run": self.path.name, "round": stored.round}
-            self.told = stored.told
+            self.notes = stored.notes
         own, self._source = recipe.data, recipe.data.source
         if self.spec.covariates and not any("," in name for name in self.spec.covariates):
             own = replace(

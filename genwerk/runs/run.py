@@ -301,8 +301,8 @@ class Training:
     def conclude(self) -> None:
         """Measure the model and write the report and the card, unless training was stopped before its end."""
         if self.runtime.main and not self.stopped:
-            model, told = self.trainer.finished(), store.find(self.path).told
-            self._report = evaluate(model, self.splits, self.recipe.evaluate, told=told)
+            model, notes = self.trainer.finished(), store.find(self.path).notes
+            self._report = evaluate(model, self.splits, self.recipe.evaluate, notes=notes)
             self._write_config()
             write_atomically(self.path / "report.json", json.dumps(self._report.to_json(), indent=1).encode())
             written = printable(card(self.name, self.recipe, self.splits, self._report, self.origin))

@@ -67,7 +67,7 @@ class Stored:
     spec: DataSpec
     data: Mapping[str, str] = field(default_factory=dict)
     """Fingerprints of the parts of its data; none in a run of a version that did not take them."""
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """Which weights of the run these are and why, in sentences."""
 
     origin: Origin = Origin()
@@ -484,7 +484,7 @@ def _find(path: Path) -> tuple[Stored, IO[bytes]]:
             if hold is not None and fault is None:
                 if faults:
                     warnings.warn(f"using round {round_of(checkpoint)}: {'; '.join(faults)}", stacklevel=3)
-                return _stored(checkpoint, () if alone else _told(rounds[0], checkpoint)), hold
+                return _stored(checkpoint, () if alone else _notes(rounds[0], checkpoint)), hold
             if hold is not None:
                 hold.close()
             faults.append(fault or f"{checkpoint} is being removed")
@@ -497,21 +497,21 @@ def _find(path: Path) -> tuple[Stored, IO[bytes]]:
         raise BadInput(f"{path} has no checkpoint yet; training it with --resume goes on from its start")
 
 
-def _told(newest: Path, taken: Path) -> list[str]:
+def _notes(newest: Path, taken: Path) -> list[str]:
     """Which of the rounds up to that of ``newest`` the checkpoint ``taken`` is, in sentences."""
     try:
         found = stored_choice(read_json(newest / "trainer" / "state.json"), str(newest))
     except ValueError:
         return []
     if found.round == round_of(taken):
-        return found.told(round_of(newest))
+        return found.sentences(round_of(newest))
     there = f"those of round {round_of(taken):,}, the newest; round {found.round:,} is the best by its held-out figure"
     return [f"The weights are {there}."] if found.round >= 0 else []
 
 
-def _stored(checkpoint: Path, told: Sequence[str]) -> Stored:
+def _stored(checkpoint: Path, notes: Sequence[str]) -> Stored:
     path = checkpoint / "config.json"
-    return Stored(checkpoint, *read_config(path), tuple(told), read_origin(path))
+    return Stored(checkpoint, *read_config(path), tuple(notes), read_origin(path))
 
 
 def _checkpoints(run: Path) -> list[Path]:

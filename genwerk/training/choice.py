@@ -70,21 +70,21 @@ class Choice:
         """Whether training went on past its best."""
         return self.steady and self.since > 0
 
-    def told(self, rounds: int) -> list[str]:
+    def sentences(self, rounds: int) -> list[str]:
         """What was chosen out of ``rounds``, in sentences."""
         if self.round < 0:
             return []
         by, n = self.by.replace("_", " "), self.evaluations
-        told = [
+        found = [
             f"The weights are those of round {self.round:,} of {rounds:,}, the best of {n:,} "
             f"evaluation{'s' if n > 1 else ''} by the {by} of {self.examples:,} validation examples."
         ]
         if self.past:
-            told.append(
+            found.append(
                 f"Training went past its best: the {by} was {self.best:.4g} at round {self.round:,} and "
                 f"{self.latest:.4g} at round {self.judged:,}."
             )
-        return told
+        return found
 
 
 def stored_choice(figures: Mapping[str, Any], where: str) -> Choice:

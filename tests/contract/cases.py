@@ -48,7 +48,8 @@ class Case:
 
     @property
     def batch(self) -> Batch:
-        return self.data.under(self.model.condition).batch(slice(8))
+        batch = self.data.under(self.model.condition).batch(slice(8))
+        return replace(batch, condition=self.model.condition.of(batch))
 
     @property
     def double(self) -> Dataset:
@@ -57,7 +58,7 @@ class Case:
 
     @property
     def condition(self) -> torch.Tensor | None:
-        return self.model.condition.of(self.batch)
+        return self.batch.condition
 
     @property
     def couples_over_processes(self) -> bool:

@@ -87,7 +87,7 @@ def test_abilities_tell_the_truth(case: Case) -> None:
 
 def test_samples(case: Case) -> None:
     needs(case, "samples")
-    condition = None if case.condition is None else case.condition[:5]
+    condition = case.batch[:5].condition
     x = case.model.sample(5, condition, seed=3)
     assert x.shape == (5, *case.entry.spec.shape)
     assert x.dtype == (torch.float64 if case.entry.spec.modality.has_columns else torch.float32)
@@ -98,10 +98,10 @@ def test_samples(case: Case) -> None:
 
 def test_a_sample_belongs_to_its_seed_and_not_to_its_batch(case: Case) -> None:
     needs(case, "samples")
-    condition = None if case.condition is None else case.condition[:5]
+    condition = case.batch[:5].condition
     many = case.model.sample(5, condition, seed=3)
     for i in (0, 2, 4):
-        alone = case.model.sample(1, None if condition is None else condition[i : i + 1], seed=Seeds(3, i))
+        alone = case.model.sample(1, case.batch[i : i + 1].condition, seed=Seeds(3, i))
         torch.testing.assert_close(alone[0], many[i], rtol=1e-4, atol=1e-5)
 
 
@@ -113,7 +113,7 @@ def test_encodes_and_decodes(case: Case) -> None:
     assert x.shape == case.batch.x.shape
     assert in_range(x, case.entry.spec)
     assert torch.equal(z, case.model.encode(case.batch.x, case.condition))
-    one = None if case.condition is None else case.condition[2:3]
+    one = case.batch[2:3].condition
     torch.testing.assert_close(case.model.encode(case.batch.x[2:3], one)[0], z[2], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(case.model.decode(z[2:3], one)[0], x[2], rtol=1e-4, atol=1e-5)
 
@@ -129,7 +129,7 @@ def test_inverts(case: Case) -> None:
 
 def test_tempers(case: Case) -> None:
     chosen(case, Tempered)
-    c = None if case.condition is None else case.condition[:5]
+    c = case.batch[:5].condition
     assert torch.equal(case.model.sample(5, c, Tempered(temperature=1.0), seed=3), case.model.sample(5, c, seed=3))
     cold = case.model.sample(5, c, Tempered(temperature=0.7), seed=3)
     assert in_range(cold, case.entry.spec)
@@ -138,7 +138,7 @@ def test_tempers(case: Case) -> None:
 
 def test_options_are_of_the_models_own_type(case: Case) -> None:
     needs(case, "samples")
-    model, c = case.model, None if case.condition is None else case.condition[:2]
+    model, c = case.model, case.batch[:2].condition
     assert model.options.chosen(None) == model.options
     assert type(model.options)(**json.loads(json.dumps(asdict(model.options)))) == model.options
     with pytest.raises(Unsupported, match="hue"):
@@ -152,13 +152,13 @@ def test_options_are_of_the_models_own_type(case: Case) -> None:
 def test_denoises(case: Case) -> None:
     needs(case, "denoises")
     model, spec = case.model, case.entry.spec
-    c = None if case.condition is None else case.condition[:3]
+    c = case.batch[:3].condition
     for sampler in SAMPLERS:
         options = Diffusion(sampler=sampler, steps=4, spacing="trailing")
         frames = list(model.trace(3, c, options, seed=3))
         assert len(frames) == 4
         assert all(frame.shape == (3, *spec.shape) and in_range(frame, spec) for frame in frames)
-        alone = model.sample(1, None if c is None else c[2:], options, seed=Seeds(3, 2))
+        alone = model.sample(1, case.batch[2:3].condition, options, seed=Seeds(3, 2))
         torch.testing.assert_close(alone[0], frames[-1][2], rtol=1e-4, atol=1e-5)
     x, few = case.batch.x[:3], Diffusion(steps=4)
     with pytest.raises(ValueError, match=r"strength is 1\.5"):
@@ -177,7 +177,7 @@ def test_denoises(case: Case) -> None:
     if spec.modality.has_pixels:
         wide = (spec.shape[1], 2 * spec.shape[2])
         size = f"{wide[1]}x{wide[0]}"
-        assert model.sample(1, None if c is None else c[:1], replace(few, size=size), seed=3).shape[2:] == wide
+        assert model.sample(1, case.batch[:1].condition, replace(few, size=size), seed=3).shape[2:] == wide
 
 
 def test_steers(case: Case) -> None:
@@ -185,7 +185,7 @@ def test_steers(case: Case) -> None:
     z = case.model.prior(5, seed=3)
     assert z.shape == (5, *case.model.latent_shape)
     assert torch.equal(z[2:3], case.model.prior(1, seed=Seeds(3, 2)))
-    condition = None if case.condition is None else case.condition[:5]
+    condition = case.batch[:5].condition
     x = case.model.decode(z.requires_grad_(), condition)
     (gradient,) = torch.autograd.grad(x.sum(), z)
     assert gradient.isfinite().all()
@@ -212,7 +212,7 @@ def test_a_class_that_is_not_named_is_drawn_as_often_as_in_training(
 
 def test_observes(case: Case) -> None:
     chosen(case, Observation)
-    model, condition = case.model, None if case.condition is None else case.condition[:5]
+    model, condition = case.model, case.batch[:5].condition
     drawn, mean = (model.sample(5, condition, Observation(observation=how), seed=3) for how in ("draw", "mean"))
     assert drawn.shape == mean.shape == (5, *model.spec.shape)
     assert not torch.equal(drawn, mean)
@@ -223,7 +223,7 @@ def test_observes(case: Case) -> None:
 def test_styles(case: Case) -> None:
     needs(case, "styles")
     model, layers = case.model, len(case.model.style_sizes)
-    condition = None if case.condition is None else case.condition[:5]
+    condition = case.batch[:5].condition
     z = model.prior(5, seed=3)
     w = model.map(z, condition)
     assert w.shape[:2] == (5, layers)
@@ -249,7 +249,7 @@ def test_scores(case: Case) -> None:
     log_p = case.model.log_prob(case.batch.x, case.condition)
     assert log_p.shape == (8,)
     assert log_p.isfinite().all()
-    one = None if case.condition is None else case.condition[2:3]
+    one = case.batch[2:3].condition
     torch.testing.assert_close(case.model.log_prob(case.batch.x[2:3], one)[0], log_p[2], rtol=1e-4, atol=1e-4)
 
 
@@ -267,7 +267,7 @@ def test_weighs(case: Case) -> None:
     assert w.shape == (8, 6)
     bound = case.model.log_prob_bound(case.batch.x, 6, case.condition, seed=1)
     torch.testing.assert_close(torch.logsumexp(w, 1) - torch.tensor(6.0).log(), bound)
-    one = None if case.condition is None else case.condition[2:3]
+    one = case.batch[2:3].condition
     alone = case.model.log_weights(case.batch.x[2:3], 6, one, seed=Seeds(1, 2))
     torch.testing.assert_close(alone[0], w[2], rtol=1e-4, atol=1e-3)
 
@@ -305,7 +305,7 @@ def test_a_completion_is_as_likely_as_it_is_said_to_be(case: Case) -> None:
     if isinstance(case.model.options, Symbolwise) and case.model.symbols.random:
         pytest.skip("what is known is binarised at random, together with what was drawn")
     known = first_half(case.entry.spec)
-    c = None if case.condition is None else case.condition[:1]
+    c = case.batch[:1].condition
     found = case.model.complete(case.batch.x[:1], known, 4, c, seed=2)
     log_p = case.model.log_prob(found.x[0], None if c is None else c.expand(4)).double()
     told = found.log_prob[0].double()
@@ -314,7 +314,7 @@ def test_a_completion_is_as_likely_as_it_is_said_to_be(case: Case) -> None:
 
 def test_traces(case: Case) -> None:
     needs(case, "traces")
-    c = None if case.condition is None else case.condition[:3]
+    c = case.batch[:3].condition
     frames = list(case.model.trace(3, c, seed=4))
     assert all(frame.shape == (3, *case.entry.spec.shape) and in_range(frame, case.entry.spec) for frame in frames)
     assert len(frames) > 1
@@ -323,7 +323,7 @@ def test_traces(case: Case) -> None:
 
 def test_symbols(case: Case) -> None:
     chosen(case, Symbolwise)
-    c = None if case.condition is None else case.condition[:3]
+    c = case.batch[:3].condition
     likeliest = replace(case.model.options, temperature=0.0)
     one, other = (case.model.sample(3, c, likeliest, seed=s) for s in (4, 40))
     if c is not None or not case.model.condition.classes:
@@ -332,7 +332,7 @@ def test_symbols(case: Case) -> None:
 
 def test_streams(case: Case) -> None:
     chosen(case, Streamed)
-    c, length = None if case.condition is None else case.condition[:2], case.entry.spec.shape[-1]
+    c, length = case.batch[:2].condition, case.entry.spec.shape[-1]
     whole = next(case.model.stream(2, c, block=length + 10, seed=4))
     assert in_range(whole, case.entry.spec)
     assert torch.equal(whole[..., :length], case.model.sample(2, c, seed=4))
@@ -343,8 +343,8 @@ def test_streams(case: Case) -> None:
 def test_cached_steps_are_the_parallel_pass(case: Case) -> None:
     chosen(case, Symbolwise)
     network = deepcopy(case.model.network).double()
-    assert_steps_equal_the_pass(network, None if case.condition is None else case.condition[:3])
-    assert_log_prob_is_that_of_the_logits(network, None if case.condition is None else case.condition[:3])
+    assert_steps_equal_the_pass(network, case.batch[:3].condition)
+    assert_log_prob_is_that_of_the_logits(network, case.batch[:3].condition)
 
 
 def test_diagnoses(case: Case) -> None:
@@ -414,7 +414,7 @@ def test_save_and_load_give_the_same_model(case: Case, tmp_path: Path) -> None:
     case.model.eval()
     assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in case.model.state_dict().items())
     if "samples" in abilities(case.model):
-        condition = None if case.condition is None else case.condition[:3]
+        condition = case.batch[:3].condition
         assert torch.equal(case.model.sample(3, condition, seed=1), loaded.sample(3, condition, seed=1))
     if "encodes" in abilities(case.model):
         x = case.batch.x

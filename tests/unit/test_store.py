@@ -331,11 +331,11 @@ def test_the_newest_and_the_best_are_kept_and_the_best_is_what_a_run_stands_for(
     assert best.name == "00000022"
     assert store.find(run) == store.find(run / "best")
     assert store.find(run).folder == best
-    assert "those of round 22 of 25, the best of 6 evaluations by the score of 7 valid" in store.find(run).told[0]
-    assert "went past its best" in store.find(run).told[1]
-    assert "was 1 at round 22 and 9 at round 25" in store.find(run).told[1]
+    assert "those of round 22 of 25, the best of 6 evaluations by the score of 7 valid" in store.find(run).notes[0]
+    assert "went past its best" in store.find(run).notes[1]
+    assert "was 1 at round 22 and 9 at round 25" in store.find(run).notes[1]
     assert store.find(run / "last").round == 25
-    assert "the newest; round 22 is the best" in store.find(run / "last").told[0]
+    assert "the newest; round 22 is the best" in store.find(run / "last").notes[0]
 
 
 def test_the_best_is_of_the_last_stage(run: Path) -> None:
@@ -356,7 +356,7 @@ def test_a_damaged_best_gives_way_to_the_newest_with_a_word(run: Path) -> None:
 
 def test_a_run_that_measured_nothing_stands_for_its_newest(run: Path) -> None:
     assert store.find(run) == store.find(run / "best") == store.find(run / "last")
-    assert store.find(run).told == ()
+    assert store.find(run).notes == ()
 
 
 def test_a_checkpoint_that_is_read_is_not_removed(run: Path) -> None:

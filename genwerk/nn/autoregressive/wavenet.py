@@ -117,8 +117,7 @@ class WaveNetNetwork(AutoregressiveNetwork):
         """What the label adds to the gates, with shape (n, layers, 2 * gate); None without labels."""
         if self.label is None:
             return None
-        if condition is None:
-            raise ValueError("this network is told the class: pass condition, a class index each")
+        assert condition is not None
         added: Tensor = self.label(condition)
         return added.view(len(added), len(self.spans), -1)
 

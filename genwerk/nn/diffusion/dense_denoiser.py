@@ -1,4 +1,4 @@
-"""A denoiser of rows of numbers: fully connected, told the time."""
+"""A denoiser of rows of numbers: fully connected, conditioned on the time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DenseDenoiser(nn.Module):
             null = torch.full_like(t, self.classes, dtype=torch.long)
             embedding = embedding + self.class_embedding(null if label is None else label)
         embedding, h = F.silu(embedding), x.flatten(1)
-        for layer, told in zip(self.layers, self.told, strict=True):
-            h = F.silu(layer(h) + told(embedding))
+        for layer, time in zip(self.layers, self.told, strict=True):
+            h = F.silu(layer(h) + time(embedding))
         y: Tensor = self.out(h).view_as(x)
         return y.to(x.dtype)

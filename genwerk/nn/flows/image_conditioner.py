@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from genwerk.nn.flows.conditioner import zeroed
 
 
-class Told(nn.Module):
-    """Adds to each channel what the context says; nothing where ``context`` is 0."""
+class ContextBias(nn.Module):
+    """Adds a bias of the context to each channel; nothing where ``context`` is 0."""
 
     def __init__(self, context: int, channels: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class ResNetConditioner(nn.Module):
     ) -> None:
         super().__init__()
         self.first = nn.Conv2d(shape[0], channels, 3, padding=1)
-        self.told = Told(context, channels)
+        self.told = ContextBias(context, channels)
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
         self.last = zeroed(nn.Conv2d(channels, output[0], 3, padding=1))
 
@@ -70,7 +70,7 @@ class GlowConditioner(nn.Module):
     def __init__(self, shape: Sequence[int], output: Sequence[int], channels: int, context: int = 0) -> None:
         super().__init__()
         self.first = nn.Conv2d(shape[0], channels, 3, padding=1)
-        self.told = Told(context, channels)
+        self.told = ContextBias(context, channels)
         self.middle = nn.Conv2d(channels, channels, 1)
         self.last = zeroed(nn.Conv2d(channels, output[0], 3, padding=1))
 

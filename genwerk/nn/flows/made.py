@@ -90,17 +90,17 @@ class MADE(nn.Module):
         for i, layer in enumerate(self.layers):
             h = layer(h)
             if i == 0 and self.tell is not None:
-                h = h + self.told(context, x)
+                h = h + self.shift(context, x)
             h = self.activation(h)
         found: Tensor = self.last(h).unflatten(1, (self.size, self.dims))
         return found
 
-    def told(self, context: Tensor | None, like: Tensor) -> Tensor:
-        """What the first hidden layer is told of the context, with shape (n, units)."""
+    def shift(self, context: Tensor | None, like: Tensor) -> Tensor:
+        """What the context adds to the first hidden layer, with shape (n, units)."""
         assert context is not None
         assert self.tell is not None
-        told: Tensor = self.tell(context.to(like.dtype))
-        return told
+        shift: Tensor = self.tell(context.to(like.dtype))
+        return shift
 
     def known(self, layer: int, values: int) -> int:
         """How many units of ``layer`` (0 is the input) are settled, and seen by some output, once ``values`` are known.
@@ -119,7 +119,7 @@ class Walk:
     def __init__(self, made: MADE, like: Tensor, context: Tensor | None = None) -> None:
         self.made = made
         self.settled = [like.new_empty(len(like), 0) for _ in made.degrees]
-        self.told = None if made.tell is None else made.told(context, like)
+        self.shift = None if made.tell is None else made.shift(context, like)
         self.values = 0
 
     def ahead(self, count: int) -> None:
@@ -138,8 +138,8 @@ class Walk:
                 rows = slice(made.known(i + 1, self.values), made.known(i + 1, end))
                 weight, mask, bias = layer.weight[rows], layer.mask[rows, old:new], layer.bias[rows]
             base = F.linear(self.settled[i], weight[:, :old], bias)
-            if i == 0 and self.told is not None:
-                base = base + self.told[:, rows]
+            if i == 0 and self.shift is not None:
+                base = base + self.shift[:, rows]
             self.pieces.append((base, weight[:, old:new] * mask))
         self.count = count
 
