@@ -73,7 +73,7 @@ class RealNVP(FlowModel, config=RealNVPConfig):
 
     def __init__(self, config: RealNVPConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        if spec.modality.is_sequence:
+        if not (spec.modality.has_columns or spec.modality.has_pixels):
             raise ValueError(f"RealNVP describes tables and images and these data are {spec}; take the recipe wavenet")
         self.monotone = make_monotone(
             config.monotone, bound=config.bound, bins=config.bins, reach=config.reach, tail_bound=config.tail_bound
