@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import time
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,31 +13,24 @@ from typing import Any
 import torch
 
 from genwerk import interop, recipes
-from genwerk.core.errors import BadFile, BadInput, Unwritable
-from genwerk.core.files import open_own, open_regular, parse_json, read_json, write_atomically
+from genwerk.core.errors import BadInput
+from genwerk.core.files import read_json, write_atomically
 from genwerk.core.model import Model, build
 from genwerk.core.printable import printable
 from genwerk.data import DataConfig, Splits, open_data
-from genwerk.data.parts import changed
 from genwerk.evaluation.report import Report, evaluate, judge
 from genwerk.runs import store
-from genwerk.runs.card import card, flat
-from genwerk.runs.store import Change, Origin
+from genwerk.runs.card import card
+from genwerk.runs.changes import going_on
+from genwerk.runs.recorder import Recorder
+from genwerk.runs.store import Origin
 from genwerk.training import runtime
 from genwerk.training.events import (
-    Collapsed,
-    Evaluated,
     Event,
-    RolledBack,
-    RoundDone,
-    Sampled,
-    Saved,
-    StageDone,
     Stopped,
-    Watched,
 )
 from genwerk.training.runtime import Device
-from genwerk.training.settings import Recipe, TrainConfig, to_json
+from genwerk.training.settings import Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 
@@ -197,7 +187,7 @@ class Training:
         self.recipe = replace(recipe, train=_present(recipe.train, model, self.name))
         self.origin = Origin(processes=self.runtime.world)
         if self.resumed is not None:
-            self.origin = _going_on(self.resumed, self.recipe, self.splits, self.origin)
+            self.origin = going_on(self.resumed, self.recipe, self.splits, self.origin)
         self._config = store.describe(self.name, self.recipe, self.splits.spec, self.splits.fingerprints, self.origin)
         torch.manual_seed(recipe.train.seed)
         if self.resumed is None:
@@ -317,111 +307,3 @@ def _tensorboard() -> Any:
     except ImportError:
         raise BadInput("TensorBoard is not installed; type: pip install 'genwerk[tensorboard]'") from None
     return SummaryWriter
-
-
-def _going_on(stored: store.Stored, recipe: Recipe, splits: Splits, now: Origin) -> Origin:
-    """The run's origin with what changes from here on; a BadInput names what may not change."""
-    run, was = stored.folder.parent.parent, stored.origin
-
-    def refuse(what: str, then: Any, wanted: Any) -> BadInput:
-        return BadInput(f"{run} was trained with {what} {then!r}, not {wanted!r}; keep it, or choose another --out")
-
-    old, new = flat(to_json(stored.recipe)), flat(to_json(recipe))
-    other = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith("evaluate."))
-    for key in other:
-        if _kept(key):
-            raise refuse(key, old.get(key), new.get(key))
-    settings = {k: f"{json.dumps(old.get(k))} -> {json.dumps(new.get(k))}" for k in other}
-    if what := changed(stored.data, splits):
-        settings["data"] = what.removesuffix(".")
-    if was.processes != now.processes:
-        settings["processes"] = f"{was.processes} -> {now.processes}"
-    changes = (*was.changes, Change(round=stored.round, settings=settings)) if settings else was.changes
-    return replace(now, changes=changes)
-
-
-DRAWING = ("holdout", "validation", "seed", "test", "group", "jitter")
-"""Settings of the data by which examples come into one part or another, or are themselves drawn."""
-
-
-def _kept(key: str) -> bool:
-    """Whether a setting must stay as it was for a run to go on."""
-    section, _, rest = key.partition(".")
-    if section == "model":  # the lengths of stages are compared by themselves
-        return not rest.endswith("rounds") or "." in rest
-    return rest in DRAWING if section == "data" else rest == "seed" or rest.endswith(".name")
-
-
-class Recorder:
-    """Writes events down: ``events.jsonl``, ``samples/``, and TensorBoard's log where it is asked for."""
-
-    def __init__(self, training: Training) -> None:
-        self.training, self.every = training, training.recipe.train.log_every
-        self.log = training.path / "events.jsonl"
-        self._forget_after(0 if training.resumed is None else store.round_of(training.resumed.folder))
-        self.file = open_own(self.log, os.O_APPEND)
-        self.started = time.monotonic()
-        self.writer = None if training.writer is None else training.writer(str(training.path / "tensorboard"))
-
-    def _forget_after(self, round: int) -> None:
-        """Drop lines that a killed process wrote after the checkpoint we go on from, and say which are damaged."""
-        if not self.log.exists():
-            return
-        kept, damaged = list[bytes](), 0
-        with open_regular(self.log) as file:
-            for line in file:
-                try:
-                    where = parse_json(line, str(self.log)).get("round")
-                except BadFile:
-                    where = None
-                damaged += not isinstance(where, int)
-                if isinstance(where, int) and where <= round:
-                    kept.append(line.rstrip(b"\n") + b"\n")
-        if damaged:
-            warnings.warn(f"{damaged} damaged lines of {self.log} are dropped; the checkpoints decide", stacklevel=2)
-        write_atomically(self.log, b"".join(kept))
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case RoundDone(round=round, metrics=metrics) if self.every and round % self.every == 0:
-                self._line(event, "round", {k: v.item() for k, v in metrics.items()})
-            case Evaluated(figures=figures, best=best):
-                self._line(event, "evaluated", figures, best=best)
-            case Sampled(what=what, batch=batch):
-                name, seed = self.training.name, self.training.recipe.train.seed
-                origin = {"recipe": name, "run": self.training.path.name, "round": event.round, "seed": seed}
-                stem = self.training.path / "samples" / f"{event.round:08d}"
-                for link in stem.parent.glob(f"{stem.name}.*"):
-                    if link.is_symlink():  # what it leads to may be somebody's
-                        link.unlink()
-                spec = self.training.splits.spec
-                self._line(event, what, {}, file=spec.modality.write(stem, batch, origin).name)
-            case Saved(path=path, best=best):
-                self._line(event, "saved", {}, file=path.name, best=best)
-            case StageDone(converged=converged, choice=choice):
-                self._line(event, "stage done", {}, converged=converged, chosen=choice.round)
-            case Watched(figures=figures):
-                self._line(event, "watched", figures)
-            case Collapsed(reason=reason, action=action):
-                self._line(event, "collapsed", {}, reason=reason, action=action)
-            case RolledBack(to_round=to_round, retry=retry):
-                self._line(event, "rolled back", {}, to_round=to_round, retry=retry)
-
-    def _line(self, event: Event, kind: str, figures: Mapping[str, float], **more: Any) -> None:
-        where = {"event": kind, "stage": event.stage, "round": event.round, "examples": event.examples}
-        seconds = round(time.monotonic() - self.started, 3)
-        try:
-            self.file.write(json.dumps({**where, "seconds": seconds, **figures, **more}).encode() + b"\n")
-            self.file.flush()
-        except OSError as error:
-            raise Unwritable(
-                f"{self.log} cannot be written ({error.strerror}); make room and go on with --resume"
-            ) from None
-        if self.writer is not None:
-            for name, value in figures.items():
-                self.writer.add_scalar(f"{kind}/{name}", value, event.round)
-
-    def close(self) -> None:
-        self.file.close()
-        if self.writer is not None:
-            self.writer.close()

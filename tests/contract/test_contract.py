@@ -27,7 +27,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.diffusion.samplers import SAMPLERS
 from genwerk.diffusion.sampling import Diffusion
 from genwerk.recipes import REGISTRY
-from genwerk.runs import store
+from genwerk.runs import loading, store
 from genwerk.training.events import RoundDone, Saved
 from genwerk.training.runtime import Runtime
 from genwerk.training.settings import Recipe, from_json, to_json
@@ -425,7 +425,7 @@ def test_weights_of_another_model_are_refused(case: Case, tmp_path: Path, monkey
     described = store.describe(case.entry.name, case.recipe, case.entry.spec)
     trainer = Trainer(case.model, case.data, case.recipe.train)
     stored = store.find(store.Checkpoints(tmp_path, described).save(case.model, trainer.state()))
-    real = store.build
+    real = loading.build
 
     def longer(config: Config, spec: DataSpec) -> Model:
         model = real(config, spec)

@@ -1,0 +1,79 @@
+"""What the ``config.json`` of a run says: recipe, data, version, and where the run comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import genwerk.families  # noqa: F401  (registers what a run may name)
+from genwerk import __version__
+from genwerk.core.errors import BadFile
+from genwerk.core.files import read_json
+from genwerk.core.spec import DataSpec
+from genwerk.runs.formats import FORMAT, current
+from genwerk.training.settings import Recipe, from_json, to_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Settings that a run was resumed with, other than before."""
+
+    round: int
+    """The round that had been played last."""
+    settings: dict[str, str]
+    """Name of each setting, and its value before and after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a run comes from beside its recipe."""
+
+    processes: int = 1
+    """Number of processes that train it."""
+    changes: tuple[Change, ...] = ()
+    """Where settings changed on the way, oldest first."""
+
+
+def describe(
+    name: str,
+    recipe: Recipe,
+    spec: DataSpec,
+    data: Mapping[str, str] | None = None,
+    origin: Origin = Origin(),
+) -> dict[str, Any]:
+    """The content of ``config.json``."""
+    return {
+        "library": "genwerk",
+        "format": FORMAT,
+        "version": __version__,
+        "name": name,
+        "recipe": to_json(recipe),
+        "spec": to_json(spec),
+        "data": dict(data or {}),
+        "origin": to_json(origin),
+    }
+
+
+def read_origin(path: Path) -> Origin:
+    """What a ``config.json`` says of where its run comes from."""
+    origin: Origin = from_json(Origin, read_json(path).get("origin", {}), f"{path}: origin")
+    return origin
+
+
+def read_config(path: Path) -> tuple[str, Recipe, DataSpec, dict[str, str]]:
+    """Recipe name, recipe, spec and fingerprints of the data of a ``config.json``; a BadFile says what is wrong."""
+    config = read_json(path)
+    if config.get("library") != "genwerk":
+        raise BadFile(f"{path} was not written by Genwerk; point at a folder that `genwerk train` made")
+    config = current(config)
+    if config.get("format") != FORMAT:
+        raise BadFile(
+            f"{path} has format {config.get('format')!r} and this Genwerk ({__version__}) reads up to {FORMAT}; "
+            f"the run was written by version {config.get('version')!r}: install that one or a newer one"
+        )
+    name = from_json(str, config.get("name"), f"{path}: name")
+    recipe = from_json(Recipe, config.get("recipe"), f"{path}: recipe")
+    spec = from_json(DataSpec, config.get("spec"), f"{path}: spec")
+    return name, recipe, spec, from_json(dict[str, str], config.get("data", {}), f"{path}: data")
