@@ -29,6 +29,8 @@ class Sample(Command):
     prompt: Prompt = ()
     covariates: str | None = None
     """Models with covariates: those of every sample, joined by commas."""
+    condition: tuple[str, ...] = ()
+    """Conditions of whatever kind the model takes; of several, each sample takes the next in turn."""
     prior: Prior = "train"
     options: ModelOptions = field(default_factory=dict)
     seed: int = 0
@@ -43,18 +45,21 @@ class Sample(Command):
         opened = session.open(self.folder)
         n = self.n or (1 if opened.foreign else 64)
         options = opened.model.options.chosen(self.options)
-        if self.label is None:
+        if self.label is None and not self.condition:
             yield from uncounted(opened, self.prior)
         drawn = tasks.samples(
             opened.model,
             n,
-            condition=opened.conditions(self.label, self.prompt, self.covariates, borrow=self.first + n),
+            condition=opened.conditions(
+                self.label, self.prompt, self.covariates, self.condition, borrow=self.first + n
+            ),
             prior=self.prior,
             options=options,
             seed=Seeds(self.seed, self.first),
         )
         origin: dict[str, Any] = {"seed": self.seed, "first": self.first, "label": self.label}
-        origin |= {"covariates": self.covariates, "prompt": "; ".join(self.prompt) or None, **vars(options)}
+        origin |= {"covariates": self.covariates, "prompt": "; ".join(self.prompt) or None}
+        origin |= {"condition": "; ".join(self.condition) or None, **vars(options)}
         yield Examples(drawn, opened.spec, n, origin={**opened.origin, **origin})
         if isinstance(options, Observation):
             shown = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}

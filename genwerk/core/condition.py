@@ -110,7 +110,7 @@ class Condition:
 
     def parse(self, typed: Sequence[str]) -> Tensor:
         """The values that a person ``typed``, one a string."""
-        raise BadInput(f"this model is told nothing that can be typed, so {typed[0]!r} means nothing to it")
+        raise BadInput(f"this model takes no condition that can be typed, so {typed[0]!r} means nothing to it")
 
     def features(self, values: Tensor) -> Tensor:
         """Values as vectors with shape (n, width) for a network."""

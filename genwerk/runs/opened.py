@@ -154,7 +154,13 @@ class OpenRun:
             warnings.warn(what, stacklevel=2)
 
     def conditions(
-        self, label: str | None = None, prompts: Sequence[str] = (), covariates: str | None = None, *, borrow: int = 0
+        self,
+        label: str | None = None,
+        prompts: Sequence[str] = (),
+        covariates: str | None = None,
+        of_any_kind: Sequence[str] = (),
+        *,
+        borrow: int = 0,
     ) -> Tensor | None:
         """What a person typed as conditions of the model, one a row; None where nothing was typed.
 
@@ -171,8 +177,8 @@ class OpenRun:
         for option, values in typed.items():
             if values and option != condition.option:
                 raise BadInput(f"this {kind} takes no {option}; leave out ", Setting(option))
-        if typed.get(condition.option):
-            return condition.parse(typed[condition.option])
+        if given := [*typed.get(condition.option, ()), *of_any_kind]:
+            return condition.parse(given)
         if not borrow or not condition.borrowed or not self.settings.source:
             return None
         self.say(f"no --{condition.option}: the {condition.plural} of held-out examples, in turn")

@@ -7,11 +7,13 @@ from math import cos, pi
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from genwerk import tasks
+from genwerk.cli import main
 from genwerk.core.condition import Condition
 from genwerk.core.model import Model, build
 from genwerk.core.noise import Seeds
@@ -116,6 +118,15 @@ def test_what_it_is_not_is_refused_in_its_own_words(model: Model) -> None:
             ValueError, match=r"MAF is told time of day: pass condition, hours from 0 to 24 each \(time\)"
         ):
             tasks.sample(model, 1, condition=wrong)
+
+
+def test_a_person_samples_by_it(model: Model, tmp_path: Path) -> None:
+    described = store.describe("maf", Recipe(model=CONFIG, train=TRAIN), SPEC)
+    run = store.Checkpoints(tmp_path, described).save(model, Trainer(model, days(300, 1), TRAIN).state())
+    main(["sample", str(run), "-n", "4", "--condition", "6:00", "17:30", "--out", str(tmp_path / "x.csv")])
+    written = np.loadtxt(tmp_path / "x.csv", skiprows=1)
+    drawn = tasks.sample(model, 4, condition=model.condition.parse(["6:00", "17:30"]), seed=0)
+    np.testing.assert_allclose(written, drawn.x[:, 0].numpy(), atol=1e-4)
 
 
 def test_it_is_stored_with_its_model(model: Model, tmp_path: Path) -> None:
