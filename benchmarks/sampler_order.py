@@ -35,7 +35,7 @@ from genwerk.diffusion.schedule import Level, Process, Spacing, path
 STEPS = (5, 10, 20, 50, 100)
 POINTS, SEED = 2000, 0
 STD = 0.08
-PROCESS = Process("linear", 1000, 1e-4, 0.02)
+PROCESS = Process()
 DETERMINISTIC: tuple[SamplerName, ...] = ("ddim", "euler", "heun", "pndm", "dpmpp2m")
 ANGLES = torch.arange(8, dtype=torch.float64) * pi / 4
 CENTRES = torch.stack([ANGLES.cos(), ANGLES.sin()], 1)

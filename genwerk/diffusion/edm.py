@@ -20,14 +20,14 @@ class Preconditioning:
 
     sigma_data: float = 0.5
     """Standard deviation of the data."""
-    log_mean: float = -1.2
+    p_mean: float = -1.2
     """Mean of ln sigma in training."""
-    log_std: float = 1.2
+    p_std: float = 1.2
     """Standard deviation of ln sigma in training."""
 
     def sigma(self, normal: Tensor) -> Tensor:
         """Noise levels to train on, log-normal, of standard ``normal`` numbers."""
-        return (self.log_mean + self.log_std * normal).exp()
+        return (self.p_mean + self.p_std * normal).exp()
 
     def c_skip(self, sigma: Tensor) -> Tensor:
         return self.sigma_data**2 / self._variance(sigma)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-Schedule = Literal["linear", "scaled-linear", "cosine", "geometric"]
 Spacing = Literal["leading", "trailing", "linspace", "even", "inner", "karras", "log-snr"]
 Final = Literal["clean", "first"]
 SamplerName = Literal["ddpm", "ddim", "pndm", "euler", "euler-ancestral", "heun", "dpmpp2m", "dpmpp2m-sde", "unipc"]

@@ -6,18 +6,20 @@ about a step is in its two levels; no step guesses the time of its neighbour fro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from math import cos, exp, inf, log, pi, sqrt
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genwerk.diffusion.names import Final, Schedule, Spacing
+from genwerk.core.component import Component
+from genwerk.diffusion.names import Final, Spacing
 
 BETA_MAX = 0.999
 """Greatest beta of the cosine schedule (Nichol & Dhariwal 2021)."""
@@ -53,38 +55,99 @@ CLEAN = Level(-1.0, 1.0, 0.0)
 """The end of every path that removes all noise."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Component):
+    """Settings of how noise grows from step to step of training."""
+
+    floor: ClassVar[float] = NOISIEST
+    """Log signal-to-noise below which no step of sampling is spent that is placed by it."""
+
+    @abstractmethod
+    def alpha_bar(self, steps: int) -> Tensor:
+        """Share of the data's variance that is left after each of ``steps`` steps, float64 with shape (steps,)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(Schedule, kind="linear"):
+    """The betas, the shares of variance replaced in each step, rise evenly (Ho et al. 2020, arXiv:2006.11239)."""
+
+    beta_start: float = 1e-4
+    """First beta."""
+    beta_end: float = 0.02
+    """Last beta."""
+
+    def __post_init__(self) -> None:
+        _check_betas(self.beta_start, self.beta_end)
+
+    def alpha_bar(self, steps: int) -> Tensor:
+        return torch.cumprod(1 - torch.linspace(self.beta_start, self.beta_end, steps, dtype=torch.float64), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledLinear(Schedule, kind="scaled-linear"):
+    """The square roots of the betas rise evenly (latent and Stable Diffusion)."""
+
+    beta_start: float = 0.00085
+    """First beta."""
+    beta_end: float = 0.012
+    """Last beta."""
+
+    def __post_init__(self) -> None:
+        _check_betas(self.beta_start, self.beta_end)
+
+    def alpha_bar(self, steps: int) -> Tensor:
+        ends = sqrt(self.beta_start), sqrt(self.beta_end)
+        return torch.cumprod(1 - torch.linspace(*ends, steps, dtype=torch.float64).square(), 0)
+
+
+def _check_betas(start: float, end: float) -> None:
+    if not 0 < start <= end < 1:
+        raise ValueError(f"the betas of the noising process go from {start} to {end}; they must rise between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosine(Schedule, kind="cosine"):
+    """alpha_bar falls as cos² (Nichol & Dhariwal 2021, arXiv:2102.09672)."""
+
+    def alpha_bar(self, steps: int) -> Tensor:
+        left = [cos((i / steps + 0.008) / 1.008 * pi / 2) ** 2 for i in range(steps + 1)]
+        betas = torch.tensor([min(1 - b / a, BETA_MAX) for a, b in pairwise(left)], dtype=torch.float64)
+        return torch.cumprod(1 - betas, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometric(Schedule, kind="geometric"):
+    """sigma / alpha rises by the same factor in each step (Karras et al. 2022, arXiv:2206.00364)."""
+
+    floor: ClassVar[float] = -inf
+    sigma_min: float = 0.002
+    """First sigma / alpha."""
+    sigma_max: float = 80.0
+    """Last sigma / alpha."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_min < self.sigma_max:
+            raise ValueError(f"sigma / alpha goes from {self.sigma_min} to {self.sigma_max}; it must rise from above 0")
+
+    def alpha_bar(self, steps: int) -> Tensor:
+        return 1 / (1 + torch.from_numpy(np.geomspace(self.sigma_min, self.sigma_max, steps)).square())
+
+
 @dataclass(frozen=True)
 class Process:
-    """The variance-preserving noising process of training over ``steps`` steps (Ho et al. 2020, arXiv:2006.11239).
+    """The variance-preserving noising process of training: ``steps`` steps of a schedule."""
 
-    "linear": the betas rise evenly from ``start`` to ``end``; "scaled-linear": their square roots do (latent and Stable
-    Diffusion, 0.00085 to 0.012); "cosine": alpha_bar falls as cos² (Nichol & Dhariwal 2021, arXiv:2102.09672), without
-    ``start`` and ``end``. "geometric": not the betas but sigma / alpha goes from ``start`` to ``end``, each step by the
-    same factor (EDM, 0.002 to 80).
-    """
-
-    schedule: Schedule = "linear"
+    schedule: Schedule = field(default_factory=Linear)
     steps: int = 1000
-    start: float = 1e-4
-    end: float = 0.02
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"a noising process has {self.steps} steps; it needs 1 or more, and 1000 are usual")
-        if self.schedule == "geometric":
-            if not 0 < self.start < self.end:
-                raise ValueError(f"sigma / alpha goes from {self.start} to {self.end}; it must rise from above 0")
-        elif not 0 < self.start <= self.end < 1:
-            raise ValueError(
-                f"the betas of the noising process go from {self.start} to {self.end}; they must rise between 0 and 1"
-            )
 
     @cached_property
     def alpha_bar(self) -> Tensor:
         """Share of the data's variance that is left after each step, float64 with shape (T,)."""
-        if self.schedule == "geometric":
-            return 1 / (1 + torch.from_numpy(np.geomspace(self.start, self.end, self.steps)).square())
-        return torch.cumprod(1 - self._betas(), 0)
+        return self.schedule.alpha_bar(self.steps)
 
     @property
     def noisiest(self) -> Level:
@@ -114,14 +177,6 @@ class Process:
     @cached_property
     def _times(self) -> NDArray[np.float64]:
         return np.arange(self.steps, dtype=np.float64)
-
-    def _betas(self) -> Tensor:
-        if self.schedule == "linear":
-            return torch.linspace(self.start, self.end, self.steps, dtype=torch.float64)
-        if self.schedule == "scaled-linear":
-            return torch.linspace(sqrt(self.start), sqrt(self.end), self.steps, dtype=torch.float64).square()
-        left = [cos((i / self.steps + 0.008) / 1.008 * pi / 2) ** 2 for i in range(self.steps + 1)]
-        return torch.tensor([min(1 - b / a, BETA_MAX) for a, b in pairwise(left)], dtype=torch.float64)
 
 
 def path(
@@ -204,8 +259,7 @@ def _log_snrs(process: Process, steps: int, spacing: Spacing, ends: list[float] 
     """Log signal-to-noise ratios, rising, from :data:`NOISIEST` or training's last level to its first, or between the
     times ``ends``."""
     low, high = (process.level(t).log_snr for t in ((process.steps - 1, 0) if ends is None else (ends[0], ends[-1])))
-    if process.schedule != "geometric":  # whose ends were asked for
-        low = max(low, NOISIEST)
+    low = max(low, process.schedule.floor)
     shares = np.linspace(0, 1, steps)
     if spacing == "log-snr":
         return list(low + shares * (high - low))

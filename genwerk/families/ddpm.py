@@ -11,7 +11,7 @@ Done differently: samples take 20 steps of DPM-Solver++ and not 1,000 ancestral 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log, pi
 
 import torch
@@ -21,7 +21,6 @@ from genwerk.core.abilities import BoundsLikelihood
 from genwerk.core.model import Loss
 from genwerk.core.noise import Seed, SeededNoise
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.diffusion.names import Schedule
 from genwerk.diffusion.parameterisation import (
     Estimate,
     Prediction,
@@ -32,7 +31,7 @@ from genwerk.diffusion.parameterisation import (
     noised,
     target,
 )
-from genwerk.diffusion.schedule import Level, Process
+from genwerk.diffusion.schedule import Level, Linear, Process, Schedule
 from genwerk.families.diffusion import DiffusionConfig, DiffusionModel
 
 
@@ -40,14 +39,10 @@ from genwerk.families.diffusion import DiffusionConfig, DiffusionModel
 class DDPMConfig(DiffusionConfig):
     """Settings of a DDPM."""
 
-    schedule: Schedule = "linear"
-    """How the betas, the shares of variance replaced in each step, rise."""
+    schedule: Schedule = field(default_factory=Linear)
+    """How noise grows from step to step."""
     steps: int = 1000
     """The paper's T: steps of the noising process."""
-    start: float = 1e-4
-    """First beta (linear schedules)."""
-    end: float = 0.02
-    """Last beta (linear schedules)."""
     prediction: Prediction = "eps"
     """What the network puts out: the noise, the velocity alpha eps - sigma x, or the data."""
     weighting: Weighting = "uniform"
@@ -60,7 +55,7 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
     def __init__(self, config: DDPMConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: DDPMConfig = config
-        self.process = Process(config.schedule, config.steps, config.start, config.end)
+        self.process = Process(config.schedule, config.steps)
 
     # --- training -----------------------------------------------------------------------------------------------------
 

@@ -35,8 +35,7 @@ from genwerk.diffusion.parameterisation import Estimate, clamped, noised
 from genwerk.diffusion.samplers import Predict, invert
 from genwerk.diffusion.sampling import Diffusion
 from genwerk.diffusion.schedule import Level, Process
-from genwerk.nn.diffusion.dense_denoiser import DenseDenoiser
-from genwerk.nn.diffusion.unet import UNet
+from genwerk.nn.diffusion import Denoiser, UNetConfig
 from genwerk.nn.units import Centred
 
 
@@ -50,33 +49,8 @@ class DiffusionConfig(Config):
     """Channels of the vectors that the network attends to, where a larger model gives it such; 0 for none."""
     condition_dropout: float = 0.1
     """Share of the training examples whose condition is left out, so that samples can be guided."""
-    widths: tuple[int, ...] = (64, 128, 128)
-    """Channels of the U-Net's levels, finest first; for tables, units of the hidden layers."""
-    blocks: int = 2
-    """Residual blocks of each level on the way down."""
-    attention: tuple[bool, ...] = (False, False, True)
-    """Which levels attend."""
-    heads: tuple[int, ...] = (1,)
-    """Attention heads of each level; one number is for all."""
-    linear_projection: bool = False
-    """Whether transformer blocks are entered and left by linear layers instead of 1x1 convolutions."""
-    groups: int = 8
-    """Groups of the group normalisation, which divide every width."""
-    eps: float = 1e-5
-    """What group normalisation adds to variances."""
-    symmetric: bool = True
-    """Whether a level is halved with a border of zeros all around, or on the right and below alone (DDPM's code)."""
-    cosine_first: bool = True
-    """Whether the time is embedded by cosines and then sines, or the other way round (DDPM's code)."""
-    frequency_shift: int = 0
-    """Frequencies of these by which the slowest comes nearer to 1 / 10,000 (DDPM's code: 1)."""
-    extra: int = 0
-    """Channels that the network sees beside x, where a larger model gives it such (Stable Diffusion's inpainting: 5,
-    for a mask and the code of what is known)."""
-    patch: int = 1
-    """Side in pixels of the squares that become one pixel inside the network."""
-    dropout: float = 0.0
-    """Share of the features that each residual block leaves out in training."""
+    network: Denoiser = field(default_factory=UNetConfig)
+    """Layers of the network."""
     sampling: Diffusion = field(default_factory=Diffusion)
     """How samples are drawn unless asked otherwise."""
 
@@ -141,39 +115,21 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         self.condition = Context(config.context) if config.context else choose(config.conditional, spec, self, Label)
         self.options, self.latent_shape = config.sampling, spec.shape
         self.centred = Centred(spec)
-        self.network = self._dense() if spec.modality.has_columns else self._unet()
+        self.network = config.network.build(spec.shape, self.condition.classes, config.context)
 
-    def _dense(self) -> DenseDenoiser:
-        return DenseDenoiser(self.spec.dims, self.config.widths, self.condition.classes)
-
-    def _unet(self) -> UNet:
-        config = self.config
-        return UNet(
-            channels=self.spec.shape[0] + config.extra,
-            out_channels=self.spec.shape[0],
-            widths=config.widths,
-            blocks=config.blocks,
-            attention=config.attention,
-            heads=config.heads[0] if len(config.heads) == 1 else config.heads,
-            context=config.context,
-            linear_projection=config.linear_projection,
-            classes=self.condition.classes,
-            groups=config.groups,
-            eps=config.eps,
-            symmetric=config.symmetric,
-            cosine_first=config.cosine_first,
-            frequency_shift=config.frequency_shift,
-            patch=config.patch,
-            dropout=config.dropout,
-        )
+    @property
+    def extra_channels(self) -> int:
+        """Channels that the network sees beside those of x."""
+        return self.config.network.conditioning_channels
 
     # --- training -----------------------------------------------------------------------------------------------------
 
     def stages(self, rounds: int) -> Sequence[Stage]:
         """One, at the beginning of which the scale of tables and latents is taken from all of the data."""
-        if self.config.extra:
+        if self.extra_channels:
             raise ValueError(
-                f"a network that sees {self.config.extra} extra channels is loaded and not trained; set extra to 0"
+                f"a network that sees {self.extra_channels} extra channels is loaded and not trained; set "
+                "extra_channels to 0"
             )
         return [Stage("training", rounds, self.turns, data=self.centred.fitted)]
 
@@ -230,9 +186,9 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
 
         As many rows go through the network at once as memory allows, unless gradients are asked for.
         """
-        if self.config.extra != (0 if beside is None else beside.shape[1]):
+        if self.extra_channels != (0 if beside is None else beside.shape[1]):
             raise ValueError(
-                f"this network sees {self.config.extra} channels beside what it makes, as one for filling in does; "
+                f"this network sees {self.extra_channels} channels beside what it makes, as one for filling in does; "
                 "give it a picture to complete"
             )
 

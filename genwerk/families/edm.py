@@ -19,7 +19,7 @@ from genwerk.core.spec import Batch, DataSpec
 from genwerk.diffusion.edm import Preconditioning, from_preserving
 from genwerk.diffusion.parameterisation import Estimate
 from genwerk.diffusion.sampling import Diffusion
-from genwerk.diffusion.schedule import Level, Process
+from genwerk.diffusion.schedule import Geometric, Level, Process
 from genwerk.families.diffusion import DiffusionConfig, DiffusionModel
 
 STEPS = 1000
@@ -32,13 +32,13 @@ class EDMConfig(DiffusionConfig):
 
     sigma_data: float = 0.5
     """Standard deviation of the data, in [-1, 1] where they are images."""
-    log_mean: float = -1.2
+    p_mean: float = -1.2
     """Mean of ln sigma in training."""
-    log_std: float = 1.2
+    p_std: float = 1.2
     """Standard deviation of ln sigma in training."""
-    least: float = 0.002
+    sigma_min: float = 0.002
     """Standard deviation of the noise at which sampling ends."""
-    most: float = 80.0
+    sigma_max: float = 80.0
     """Standard deviation of the noise from which it starts."""
     sampling: Diffusion = field(default_factory=lambda: Diffusion(sampler="heun", steps=18, spacing="karras"))
     """How samples are drawn unless asked otherwise."""
@@ -50,8 +50,8 @@ class EDM(DiffusionModel, config=EDMConfig):
     def __init__(self, config: EDMConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: EDMConfig = config
-        self.process = Process("geometric", STEPS, config.least, config.most)
-        self.scaled = Preconditioning(sigma_data=config.sigma_data, log_mean=config.log_mean, log_std=config.log_std)
+        self.process = Process(Geometric(sigma_min=config.sigma_min, sigma_max=config.sigma_max), STEPS)
+        self.scaled = Preconditioning(sigma_data=config.sigma_data, p_mean=config.p_mean, p_std=config.p_std)
 
     def objective(self, batch: Batch, eps: Tensor, u: Tensor) -> Loss:
         """Equation 8: the squared error of F, which the weights of section 5 make equal at all levels."""
@@ -64,7 +64,7 @@ class EDM(DiffusionModel, config=EDMConfig):
 
     def _network(self, x: Tensor, sigma: Tensor, condition: Tensor | None) -> Tensor:
         """F of x with a ``sigma`` that broadcasts to it."""
-        span = torch.tensor([self.config.least, self.config.most]).log().tolist()
+        span = torch.tensor([self.config.sigma_min, self.config.sigma_max]).log().tolist()
         place = (sigma.log() - span[0]) / (span[1] - span[0]) * (STEPS - 1)
         t = place.expand(len(x), *place.shape[1:]).flatten()
         output: Tensor = self.network(self.scaled.c_in(sigma) * x, t, *self.network_condition(condition))

@@ -262,7 +262,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         given, mask, condition = repeated(x, known, k, condition)
         noise, chosen = SeededNoise(len(given), Seeds.of(seed) * k, self.device), self.options.chosen(options)
         away = self.prior.away(chosen)
-        if self.prior.config.extra:
+        if self.prior.extra_channels:
             eps = noise.normal(*self.latent_shape)
             z = last(self.prior.walk(eps, noise, condition, chosen, away, self._seen(given, mask, noise)))
         else:
@@ -282,7 +282,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
 
     def _nothing_known(self, z: Tensor) -> Tensor | None:
         """The same for codes like ``z``, where all is to be filled in; None for a network that sees nothing beside."""
-        if not self.prior.config.extra:
+        if not self.prior.extra_channels:
             return None
         height, width = (side * self._factor for side in z.shape[2:])
         grey = self.prior.centred(self.encode(z.new_full((1, self.spec.shape[0], height, width), 0.5)))

@@ -28,6 +28,7 @@ from genwerk.interop.scheduler import read_process, read_sampling
 from genwerk.interop.tokenizer import read_vocabulary, write_vocabulary
 from genwerk.interop.weights import DIFFUSERS, TRANSFORMERS
 from genwerk.nn.clip import TextTower
+from genwerk.nn.diffusion import UNetConfig
 from genwerk.nn.diffusion.unet import UNet
 
 Described = tuple[Config, DataSpec]
@@ -79,12 +80,12 @@ def read_scheduler(path: Path) -> Json:
 def denoiser_config(config: Json, scheduler: Json) -> DDPMConfig:
     """Settings of a DDPM that is this U-Net with this scheduler."""
     process, prediction = read_process(scheduler)
+    network, context = networks.unet_settings(config)
     return DDPMConfig(
-        **networks.unet_settings(config),
+        network=network,
+        context=context,
         schedule=process.schedule,
         steps=process.steps,
-        start=process.start,
-        end=process.end,
         prediction=prediction,
         sampling=read_sampling(scheduler),
     )
@@ -99,12 +100,12 @@ def fill_unet(model: DDPM, folder: Path, precision: Precision) -> None:
 
 def write_unet(model: DDPM, folder: Path, half: bool) -> None:
     """Write the U-Net; a ValueError says so where diffusers has no counterpart."""
-    if not isinstance(model.network, UNet) or not model.config.context or model.config.conditional:
+    if not isinstance(model.config.network, UNetConfig) or not model.config.context or model.config.conditional:
         raise ValueError(
             "this denoiser attends to no text, and Stable Diffusion's does; train a latent diffusion model with a text "
             "part to export it"
         )
-    config = stamped(networks.unet_json(model.config, model.spec))
+    config = stamped(networks.unet_json(model.config.network, model.config.context, model.spec))
     weights.write(folder, DIFFUSERS, model.network.state_dict(), config, half=half)
 
 

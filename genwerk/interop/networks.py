@@ -17,8 +17,8 @@ from genwerk.core.errors import BadFile
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
-from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.text_encoder import TextEncoderConfig
+from genwerk.nn.diffusion import UNetConfig
 
 Json = Mapping[str, Any]
 
@@ -79,36 +79,36 @@ UNET_IDLE: Json = {"upcast_attention": False, "addition_embed_type_num_heads": 6
 """Keys that change nothing here."""
 
 
-def unet_settings(config: Json) -> dict[str, Any]:
-    """Settings of a :class:`DiffusionConfig` of a UNet2DConditionModel."""
+def unet_settings(config: Json) -> tuple[UNetConfig, int]:
+    """Settings of a UNet2DConditionModel, and the number of channels of the context that it attends to."""
     check(config, UNET_FIXED)
     c = typed(config, UNET)
     widths = many(c["block_out_channels"])
     attention = tuple(kind.startswith("CrossAttn") for kind in many(c["down_block_types"]))
     check(c, _unet_blocks(attention))
-    return {
-        "widths": widths,
-        "blocks": whole(c, "layers_per_block"),
-        "attention": attention,
-        "heads": many(c["attention_head_dim"]),
-        "context": whole(c, "cross_attention_dim"),
-        "linear_projection": c["use_linear_projection"],
-        "groups": c["norm_num_groups"],
-        "eps": c["norm_eps"],
-        "dropout": float(c["dropout"]),
-        "symmetric": bool(c["downsample_padding"]),
-        "cosine_first": c["flip_sin_to_cos"],
-        "frequency_shift": c["freq_shift"],
-        "extra": c["in_channels"] - c["out_channels"],
-    }
+    network = UNetConfig(
+        widths=widths,
+        blocks=whole(c, "layers_per_block"),
+        attention=attention,
+        heads=many(c["attention_head_dim"]),
+        linear_projection=c["use_linear_projection"],
+        groups=c["norm_num_groups"],
+        norm_eps=c["norm_eps"],
+        dropout=float(c["dropout"]),
+        symmetric_padding=bool(c["downsample_padding"]),
+        cosine_first=c["flip_sin_to_cos"],
+        frequency_shift=c["freq_shift"],
+        extra_channels=c["in_channels"] - c["out_channels"],
+    )
+    return network, whole(c, "cross_attention_dim")
 
 
-def unet_json(config: DDPMConfig, spec: DataSpec) -> dict[str, Any]:
-    """The config.json of a UNet2DConditionModel; ``spec`` is that of the codes."""
+def unet_json(config: UNetConfig, context: int, spec: DataSpec) -> dict[str, Any]:
+    """The config.json of a UNet2DConditionModel that attends to ``context`` channels; ``spec`` is that of the codes."""
     if config.patch > 1:
         raise ValueError(
             f"this U-Net works on patches of {config.patch} pixels a side, for which diffusers has no counterpart; "
-            "train with --model.prior.patch 1 to export"
+            "train with --model.prior.network.patch 1 to export"
         )
     attention = tuple(config.attention)
     heads = list(config.heads)
@@ -117,17 +117,17 @@ def unet_json(config: DDPMConfig, spec: DataSpec) -> dict[str, Any]:
         **UNET_IDLE,
         "_class_name": "UNet2DConditionModel",
         "sample_size": side(spec),
-        "in_channels": spec.shape[0] + config.extra,
+        "in_channels": spec.shape[0] + config.extra_channels,
         "out_channels": spec.shape[0],
         **_unet_blocks(attention),
         "block_out_channels": config.widths,
         "layers_per_block": config.blocks,
-        "cross_attention_dim": config.context,
+        "cross_attention_dim": context,
         "attention_head_dim": heads[0] if len(heads) == 1 else heads,
         "norm_num_groups": config.groups,
-        "norm_eps": config.eps,
+        "norm_eps": config.norm_eps,
         "dropout": config.dropout,
-        "downsample_padding": int(config.symmetric),
+        "downsample_padding": int(config.symmetric_padding),
         "flip_sin_to_cos": config.cosine_first,
         "freq_shift": config.frequency_shift,
         "use_linear_projection": config.linear_projection,

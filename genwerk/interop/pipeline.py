@@ -54,9 +54,10 @@ def describe_pipeline(folder: Path) -> Described:
     unet, vae, text = (config_of(folder / part) for part in PARTS)
     autoencoder = networks.autoencoder_config(vae)
     prior = denoiser_config(unet, read_scheduler(folder / "scheduler" / "scheduler_config.json"))
-    if prior.extra not in (0, 1 + autoencoder.latent):
+    extra = prior.network.conditioning_channels
+    if extra not in (0, 1 + autoencoder.latent):
         raise ValueError(
-            f"{folder / 'unet'} sees {prior.extra} channels beside the code; Genwerk knows U-Nets that see none, or "
+            f"{folder / 'unet'} sees {extra} channels beside the code; Genwerk knows U-Nets that see none, or "
             f"{1 + autoencoder.latent}: a mask and another code"
         )
     factor = 2 ** (len(autoencoder.widths) - 1)
@@ -96,7 +97,7 @@ def write_pipeline(model: LatentDiffusion, folder: Path, half: bool) -> None:
     scheduler = scheduler_json(model.prior.process, config.prediction, config.sampling)
     (folder / "scheduler").mkdir()
     write_json(folder / "scheduler" / "scheduler_config.json", stamped(scheduler))
-    write_json(folder / INDEX, _index(FILLING if config.extra else MAKING, scheduler["_class_name"]))
+    write_json(folder / INDEX, _index(FILLING if model.prior.extra_channels else MAKING, scheduler["_class_name"]))
 
 
 def text_part(model: LatentDiffusion) -> tuple[TextTower, TextEncoderConfig]:

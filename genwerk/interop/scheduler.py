@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple, TypeVar
 
-from genwerk.diffusion.names import Final, SamplerName, Schedule, Spacing
+from genwerk.diffusion.names import Final, SamplerName, Spacing
 from genwerk.diffusion.parameterisation import Prediction
 from genwerk.diffusion.samplers import SAMPLERS
 from genwerk.diffusion.sampling import Diffusion
-from genwerk.diffusion.schedule import Process
+from genwerk.diffusion.schedule import Cosine, Linear, Process, ScaledLinear, Schedule
 from genwerk.interop.networks import Json, check, typed
 
 T = TypeVar("T")
 
-SCHEDULES: Mapping[str, Schedule] = {
-    "linear": "linear",
-    "scaled_linear": "scaled-linear",
-    "squaredcos_cap_v2": "cosine",
+SCHEDULES: Mapping[str, type[Schedule]] = {
+    "linear": Linear,
+    "scaled_linear": ScaledLinear,
+    "squaredcos_cap_v2": Cosine,
 }
 PREDICTIONS: Mapping[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 DEFAULT = Diffusion(sampler="dpmpp2m", spacing="even", steps=50, guidance=7.5, resamples=1)
@@ -166,8 +166,9 @@ def read_process(config: Json) -> tuple[Process, Prediction]:
             f"scheduler_config.json has beta_schedule {schedule!r} and prediction_type {prediction!r}; Genwerk knows "
             f"{', '.join(SCHEDULES)} and {', '.join(PREDICTIONS)}"
         )
-    process = Process(SCHEDULES[schedule], c["num_train_timesteps"], float(c["beta_start"]), float(c["beta_end"]))
-    return process, PREDICTIONS[prediction]
+    kind = SCHEDULES[schedule]
+    betas = {field.name: float(c[field.name]) for field in fields(kind)}
+    return Process(kind(**betas), c["num_train_timesteps"]), PREDICTIONS[prediction]
 
 
 def read_sampling(config: Json) -> Diffusion:
@@ -244,9 +245,8 @@ def scheduler_json(process: Process, prediction: Prediction, sampling: Diffusion
     return {
         "_class_name": kind.name,
         "num_train_timesteps": process.steps,
-        "beta_start": process.start,
-        "beta_end": process.end,
-        "beta_schedule": _key(SCHEDULES, process.schedule),
+        **{key: getattr(process.schedule, key, PROCESS[key]) for key in ("beta_start", "beta_end")},
+        "beta_schedule": _key(SCHEDULES, type(process.schedule)),
         "prediction_type": _key(PREDICTIONS, prediction),
         "trained_betas": None,
         "timestep_spacing": names.get(sampling.within or spacing, kind.spacing),

@@ -6,8 +6,10 @@ from dataclasses import replace
 from math import gcd, log
 
 from genwerk.core.spec import DataSpec
+from genwerk.diffusion.schedule import Cosine
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.edm import EDMConfig
+from genwerk.nn.diffusion import DenseDenoiserConfig, UNetConfig
 from genwerk.recipes.gan import PROTOCOL
 from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
 
@@ -15,19 +17,14 @@ from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, Train
 def fitted(spec: DataSpec) -> DDPMConfig:
     """A small U-Net for a CPU: 2x2 pixels become one where the sides allow, and attention stands at 8 pixels or so."""
     if spec.modality.has_columns:
-        return DDPMConfig(widths=(128, 128, 128), prediction="eps", schedule="linear")
+        return DDPMConfig(network=DenseDenoiserConfig())
     side = max(spec.shape[1:])
     patch = 2 if side >= 24 and not any(s % 2 for s in spec.shape[1:]) else 1
     levels = 1 if side < 8 else 2 if side // patch < 24 else 3
     widths = (32, 64)[:levels] if side < 16 else (64, 128, 192)[:levels]
-    return DDPMConfig(
-        widths=widths,
-        blocks=1,
-        attention=tuple(level == levels - 1 for level in range(levels)),
-        patch=patch,
-        schedule="cosine",
-        prediction="v",
-    )
+    attention = tuple(level == levels - 1 for level in range(levels))
+    network = UNetConfig(widths=widths, blocks=1, attention=attention, patch=patch)
+    return DDPMConfig(network=network, schedule=Cosine(), prediction="v")
 
 
 @register()
@@ -55,9 +52,8 @@ def cddpm(spec: DataSpec) -> Recipe:
 @register(DataSpec(kind="table", shape=(2,), columns=("x", "y")))
 def edm(spec: DataSpec) -> Recipe:
     """EDM: a diffusion model whose network is scaled alike at every level (Karras et al., 2022)."""
-    base, config = ddpm(spec), fitted(spec)
-    same = {name: getattr(config, name) for name in ("widths", "blocks", "attention", "patch")}
-    return replace(base, model=EDMConfig(sigma_data=0.5 if spec.modality.has_pixels else 1.0, **same))
+    sigma_data = 0.5 if spec.modality.has_pixels else 1.0
+    return replace(ddpm(spec), model=EDMConfig(network=fitted(spec).network, sigma_data=sigma_data))
 
 
 @register()
@@ -95,13 +91,13 @@ def ddpm_cifar10(spec: DataSpec) -> Recipe:
     """
     pixels = min(32, spec.side)
     levels, width, rounds, batch_size = 4 if pixels >= 16 else 2, 4 * pixels, 800_000, 128
-    model = DDPMConfig(
+    network = UNetConfig(
         widths=(width, *[2 * width] * (levels - 1)),
         blocks=levels // 2,
         attention=tuple(level == 1 for level in range(levels)),
         groups=gcd(32, width),
-        eps=1e-6,
-        symmetric=False,
+        norm_eps=1e-6,
+        symmetric_padding=False,
         cosine_first=False,
         frequency_shift=1,
         dropout=0.1,
@@ -117,4 +113,4 @@ def ddpm_cifar10(spec: DataSpec) -> Recipe:
         evaluate_every=20_000,
         save_every=10_000,
     )
-    return Recipe(model=model, train=train, evaluate=PROTOCOL)
+    return Recipe(model=DDPMConfig(network=network), train=train, evaluate=PROTOCOL)

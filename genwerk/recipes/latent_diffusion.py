@@ -7,9 +7,11 @@ from math import gcd
 
 from genwerk.core.spec import DataSpec
 from genwerk.diffusion.sampling import Diffusion
+from genwerk.diffusion.schedule import ScaledLinear
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusionConfig
+from genwerk.nn.diffusion import UNetConfig
 from genwerk.recipes import autoencoder_kl as first
 from genwerk.recipes import clip as second
 from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
@@ -28,17 +30,18 @@ def fitted(spec: DataSpec) -> LatentDiffusionConfig:
     side = spec.side // 2 ** (len(autoencoder.widths) - 1)
     widths: tuple[int, ...] = (32, 64) if side < 8 else (64, 128) if side < 16 else (64, 128, 192)
     widths = widths[: 1 if side < 4 else None]
-    prior = DDPMConfig(
-        conditional=not captions and bool(spec.classes),
-        context=clip.text_width if clip else 0,
+    network = UNetConfig(
         widths=widths,
         blocks=1,
         attention=tuple(captions or level > 0 for level in range(len(widths))),
         heads=(4,),
         groups=gcd(MOST, *widths),
-        schedule="scaled-linear",
-        start=0.00085,
-        end=0.012,
+    )
+    prior = DDPMConfig(
+        conditional=not captions and bool(spec.classes),
+        context=clip.text_width if clip else 0,
+        network=network,
+        schedule=ScaledLinear(),
         prediction="v",
         sampling=Diffusion(guidance=3.0 if captions else 1.0),
     )
@@ -110,10 +113,12 @@ def latent_faces(spec: DataSpec) -> Recipe:
     base, config = latent_diffusion(spec), fitted(spec)
     assert isinstance(config.autoencoder, AutoencoderKLConfig)
     assert isinstance(config.prior, DDPMConfig)
+    assert isinstance(config.prior.network, UNetConfig)
+    network = replace(config.prior.network, patch=2, widths=(128, 192), attention=(True, True))
     model = replace(
         config,
         autoencoder=replace(config.autoencoder, widths=(16, 32, 64), error="squared", adversarial=0.0),
-        prior=replace(config.prior, patch=2, widths=(128, 192), attention=(True, True)),
+        prior=replace(config.prior, network=network),
         text_rounds=800,
         text_batch=128,
         prior_rounds=4_000,

@@ -24,8 +24,10 @@ def names(*kept: str, **renamed: str) -> Names:
 
 
 FIELDS: dict[str, Names] = {
-    "DDPMConfig": {"drop": "condition_dropout"},
-    "EDMConfig": {"drop": "condition_dropout"},
+    "DDPMConfig": names(drop="condition_dropout"),
+    "EDMConfig": names(
+        drop="condition_dropout", log_mean="p_mean", log_std="p_std", least="sigma_min", most="sigma_max"
+    ),
     "GANConfig": names(spectral="spectral_norm"),
     "VAEConfig": names(draws="importance_samples"),
 }
@@ -35,6 +37,7 @@ UNTYPED: dict[str, Names] = {
     "data": names(given="covariates"),
     "spec": names(given="covariates"),
     "train": names(watch="watchdog"),
+    "evaluate": names(draws="importance_samples"),
     "watchdog": names(
         slower="lr_factor",
         grace="warmup_rounds",
@@ -58,8 +61,37 @@ OBJECTIVES = {
     "wasserstein": names(),
     "hinge": names(),
 }
+DENOISERS = {
+    "unet": names(
+        "widths",
+        "blocks",
+        "attention",
+        "heads",
+        "linear_projection",
+        "groups",
+        "cosine_first",
+        "frequency_shift",
+        "patch",
+        "dropout",
+        eps="norm_eps",
+        symmetric="symmetric_padding",
+        extra="extra_channels",
+    ),
+    "dense": names("widths"),
+}
+DENOISING = ("DDPMConfig", "EDMConfig")
+"""Families whose network was a U-Net unless the data were rows."""
+ROWS = ("AutoencoderConfig", "VAEConfig")
+"""Families whose codes are rows."""
+SCHEDULES = {
+    "linear": names(start="beta_start", end="beta_end"),
+    "scaled-linear": names(start="beta_start", end="beta_end"),
+    "cosine": names(),
+}
 PARTS: dict[str, dict[str, dict[str, Names]]] = {
     "GANConfig": {"network": NETWORKS, "objective": OBJECTIVES},
+    "DDPMConfig": {"network": DENOISERS, "schedule": SCHEDULES},
+    "EDMConfig": {"network": DENOISERS},
     "EGANConfig": {"network": NETWORKS},
     "VAEGANConfig": {"network": NETWORKS},
     "AutoencoderConfig": {"network": CODERS},
@@ -78,16 +110,19 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a ``config.json`` of format 1 or 2, as format 2 has it."""
     if config.get("format") != 1:
         return dict(config)
-    renamed = {part: _renamed(config.get(part), part) for part in ("recipe", "spec")}
-    recipe = renamed["recipe"]
-    if isinstance(recipe, dict) and isinstance(measured := recipe.get("evaluate"), dict) and "draws" in measured:
-        measured["importance_samples"] = measured.pop("draws")
-    return dict(config) | {"format": FORMAT, **renamed}
+    spec = config.get("spec")
+    rows = isinstance(spec, Mapping) and spec.get("kind") == "table"
+    return (
+        dict(config)
+        | {"format": FORMAT}
+        | {part: _renamed(config.get(part), part, rows) for part in ("recipe", "spec")}
+    )
 
 
-def _renamed(value: Any, part: str = "") -> Any:
+def _renamed(value: Any, part: str, rows: bool) -> Any:
+    """``value`` of the field ``part`` by its names of today; ``rows`` is whether it is of data that are rows."""
     if isinstance(value, list):
-        return [_renamed(v) for v in value]
+        return [_renamed(v, "", rows) for v in value]
     if not isinstance(value, Mapping):
         return value
     kind = value.get("$type")
@@ -95,11 +130,14 @@ def _renamed(value: Any, part: str = "") -> Any:
     if not isinstance(name, str):
         fields, nested = UNTYPED.get(part, {}), dict(value)
     else:
-        fields, nested = FIELDS.get(name, {}), _nested(value, PARTS.get(name, {})) | {"$type": name}
-        if name == "LatentDiffusionConfig" and "drop" in nested:
-            nested["prior"] = _with_dropout(nested.get("prior"), nested.pop("drop"), nested.get("text"))
-    current = {fields.get(k, k): v for k, v in nested.items()}
-    return {k: _renamed(v, k) for k, v in current.items()}
+        settings = {"network": "dense" if rows else "unet", **value} if name in DENOISING else value
+        fields, nested = FIELDS.get(name, {}), _nested(settings, PARTS.get(name, {})) | {"$type": name}
+    if name == "LatentDiffusionConfig" and "drop" in nested:
+        nested["prior"] = _with_dropout(nested.get("prior"), nested.pop("drop"), nested.get("text"))
+    codes, first = rows, nested.get("autoencoder")
+    if isinstance(first, Mapping):  # whose codes the prior is of
+        codes = first.get("$type") in ROWS
+    return {fields.get(k, k): _renamed(v, fields.get(k, k), codes if k == "prior" else rows) for k, v in nested.items()}
 
 
 def _nested(settings: Mapping[str, Any], parts: Mapping[str, Mapping[str, Names]]) -> dict[str, Any]:

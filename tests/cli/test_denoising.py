@@ -24,7 +24,7 @@ QUICK = [
     "0",
 ]
 SCENES = ["--data", "scenes", "--data.size", "16", "--data.limit", "64"]
-TINY = ["--model.autoencoder.widths", "8", "16", "--model.prior.widths", "16", "32"]
+TINY = ["--model.autoencoder.widths", "8", "16", "--model.prior.network.widths", "16", "32"]
 ROUNDS = ["--rounds", "2", "--model.text-rounds", "2", "--model.prior-rounds", "2"]
 FEW = ["--steps", "3"]
 

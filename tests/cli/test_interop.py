@@ -45,7 +45,7 @@ def test_a_folder_of_stable_diffusion_makes_the_picture_that_diffusers_makes(
 
 
 def test_a_run_is_exported_and_opens_there_and_here(genwerk: Genwerk, refused: Genwerk, tmp_path: Path) -> None:
-    sizes = ["--model.autoencoder.widths", "8", "16", "--model.prior.widths", "16", "32"]
+    sizes = ["--model.autoencoder.widths", "8", "16", "--model.prior.network.widths", "16", "32"]
     rounds = ["--rounds", "2", "--model.text-rounds", "2", "--model.prior-rounds", "2"]
     quick = ["--evaluate.samples", "0", "--evaluate.examples", "8", "--train.evaluate-every", "0"]
     data = ["--data", "scenes", "--data.size", "16", "--data.limit", "32"]

@@ -29,6 +29,7 @@ from genwerk.families.realnvp import RealNVPConfig
 from genwerk.families.vae import VAEConfig
 from genwerk.families.variational_dequantisation import VariationalDequantisationConfig
 from genwerk.metrics.features import Extractor
+from genwerk.nn.diffusion import UNetConfig
 from genwerk.training.settings import EvaluateConfig
 
 PIXELS = Extractor("coarse pixels", lambda x: avg_pool2d(x, 8).flatten(1), None, "0" * 12)
@@ -104,7 +105,7 @@ def test_sizes_of_memory_are_read() -> None:
 # --- every way of using a model ---------------------------------------------------------------------------------------
 
 SCENES = DataConfig(source="scenes", size=32, limit=120)
-DIFFUSION = DDPMConfig(widths=(16, 16), attention=(False, False), blocks=1)
+DIFFUSION = DDPMConfig(network=UNetConfig(widths=(16, 16), attention=(False, False), blocks=1))
 
 
 @pytest.fixture(scope="module")

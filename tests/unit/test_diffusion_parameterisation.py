@@ -11,7 +11,7 @@ from torch import Tensor
 from genwerk.diffusion.edm import Preconditioning, from_preserving
 from genwerk.diffusion.guidance import guide, guided
 from genwerk.diffusion.parameterisation import Prediction, clamped, estimate, loss_weight, noised, target
-from genwerk.diffusion.schedule import Level, Process
+from genwerk.diffusion.schedule import Cosine, Level, Process, ScaledLinear
 
 KINDS: tuple[Prediction, ...] = get_args(Prediction)
 PROCESS = Process()
@@ -91,7 +91,7 @@ def test_uniform_weights_are_one() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_are_finite_at_every_level_of_every_process(kind: Prediction) -> None:
-    for process in (Process(), Process("scaled-linear", 1000, 0.00085, 0.012), Process("cosine")):
+    for process in (Process(), Process(ScaledLinear()), Process(Cosine())):
         weight = loss_weight("min-snr", kind, *process.alpha_sigma(torch.arange(1000)))
         assert weight.isfinite().all()
         assert weight.min() > 0

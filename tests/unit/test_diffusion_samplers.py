@@ -16,10 +16,10 @@ from genwerk.core.noise import BatchNoise, SeededNoise, Seeds
 from genwerk.diffusion.parameterisation import Estimate, estimate, noised
 from genwerk.diffusion.samplers import SAMPLERS, Frame, Predict, SamplerName, begin, denoise, invert, renoised
 from genwerk.diffusion.sampling import Diffusion
-from genwerk.diffusion.schedule import CLEAN, Level, Process, Spacing, path, repaint
+from genwerk.diffusion.schedule import CLEAN, Level, Process, ScaledLinear, Spacing, path, repaint
 
 LINEAR = Process()
-STABLE = Process("scaled-linear", 1000, 0.00085, 0.012)
+STABLE = Process(ScaledLinear())
 MEAN, STD = 0.7, 0.4
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from itertools import pairwise
 from math import inf
 from typing import get_args
@@ -9,10 +10,23 @@ from typing import get_args
 import pytest
 import torch
 
-from genwerk.diffusion.schedule import CLEAN, NOISIEST, Process, Schedule, Spacing, path, repaint
+from genwerk.diffusion.schedule import (
+    CLEAN,
+    NOISIEST,
+    Cosine,
+    Geometric,
+    Linear,
+    Process,
+    ScaledLinear,
+    Schedule,
+    Spacing,
+    path,
+    repaint,
+)
 
-STABLE = Process("scaled-linear", 1000, 0.00085, 0.012)
+STABLE = Process(ScaledLinear())
 SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
+BETAS = {"beta_start": 0.001, "beta_end": 0.015}
 NAMES = {"linear": "linear", "scaled-linear": "scaled_linear", "cosine": "squaredcos_cap_v2"}
 
 
@@ -39,19 +53,20 @@ def test_ddpms_and_the_cosine_process_have_their_published_values() -> None:
     assert linear[100].item() == pytest.approx(0.89514136, abs=1e-6)
     assert linear[500].item() == pytest.approx(0.07779665, abs=1e-6)
     assert linear[999].item() == pytest.approx(4.036e-5, rel=1e-4)
-    assert Process("cosine").alpha_bar[500].item() == pytest.approx(0.49228504, abs=1e-6)
+    assert Process(Cosine()).alpha_bar[500].item() == pytest.approx(0.49228504, abs=1e-6)
 
 
 @pytest.mark.parametrize("schedule", NAMES)
-def test_a_process_is_that_of_diffusers(schedule: Schedule) -> None:
+def test_a_process_is_that_of_diffusers(schedule: str) -> None:
     diffusers = pytest.importorskip("diffusers")
-    process = Process(schedule, 1000, 0.001, 0.015)
-    theirs = diffusers.DDPMScheduler(beta_schedule=NAMES[schedule], beta_start=0.001, beta_end=0.015).alphas_cumprod
+    kind = Schedule.of(schedule)
+    process = Process(kind(**{field.name: BETAS[field.name] for field in fields(kind)}))
+    theirs = diffusers.DDPMScheduler(beta_schedule=NAMES[schedule], **BETAS).alphas_cumprod
     torch.testing.assert_close(process.alpha_bar.float(), theirs, rtol=2e-5, atol=1e-9)
 
 
 def test_the_geometric_process_goes_from_sigma_to_sigma_by_equal_factors() -> None:
-    process = Process("geometric", 5, 0.01, 100.0)
+    process = Process(Geometric(sigma_min=0.01, sigma_max=100.0), 5)
     assert [process.level(t).ratio for t in range(5)] == pytest.approx([0.01, 0.1, 1.0, 10.0, 100.0])
     assert process.at_log_snr(0.0).t == pytest.approx(2)
 
@@ -87,9 +102,9 @@ def test_a_level_is_found_again_by_its_log_snr() -> None:
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("steps", [1, 2, 7, 50])
-@pytest.mark.parametrize("schedule", get_args(Schedule))
-def test_every_path_falls_from_the_noisiest_to_the_clean_end(schedule: Schedule, steps: int, spacing: Spacing) -> None:
-    process = Process(schedule)
+@pytest.mark.parametrize("schedule", Schedule.kinds)
+def test_every_path_falls_from_the_noisiest_to_the_clean_end(schedule: str, steps: int, spacing: Spacing) -> None:
+    process = Process(Schedule.of(schedule)())
     levels = path(process, steps, spacing)
     assert len(levels) == steps + 1
     assert levels[-1] == CLEAN
@@ -169,10 +184,15 @@ def test_a_path_that_cannot_be_is_refused(settings: dict[str, object], said: str
         path(STABLE, **settings)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("settings", [{"steps": 0}, {"start": 0.0}, {"start": 0.1, "end": 0.01}, {"end": 1.0}])
-def test_a_process_that_cannot_be_is_refused(settings: dict[str, float]) -> None:
+@pytest.mark.parametrize("kind", [Linear, ScaledLinear])
+@pytest.mark.parametrize("betas", [{"beta_start": 0.0}, {"beta_start": 0.1, "beta_end": 0.01}, {"beta_end": 1.0}])
+def test_a_process_that_cannot_be_is_refused(kind: type[Schedule], betas: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="noising process"):
-        Process(**settings)  # type: ignore[arg-type]
+        kind(**betas)
+    with pytest.raises(ValueError, match="noising process"):
+        Process(steps=0)
+    with pytest.raises(ValueError, match="must rise from above 0"):
+        Geometric(sigma_min=2.0, sigma_max=1.0)
 
 
 def test_repaint_needs_a_jump() -> None:

@@ -7,14 +7,15 @@ from torch import Tensor, nn
 from genwerk.core.model import build
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.diffusion.sampling import Diffusion
-from genwerk.diffusion.schedule import Process
+from genwerk.diffusion.schedule import Geometric, Process
 from genwerk.families.edm import EDM, EDMConfig
+from genwerk.nn.diffusion import DenseDenoiserConfig
 
 TABLE = DataSpec(kind="table", shape=(2,))
 
 
 def model(**settings: object) -> EDM:
-    built = build(EDMConfig(widths=(16,), **settings), TABLE)  # type: ignore[arg-type]
+    built = build(EDMConfig(network=DenseDenoiserConfig(widths=(16,)), **settings), TABLE)  # type: ignore[arg-type]
     assert isinstance(built, EDM)
     return built.eval()
 
@@ -61,11 +62,11 @@ def test_the_network_sees_the_level_that_it_was_trained_at() -> None:
 
 
 def test_sampling_starts_from_the_most_noise_asked_for() -> None:
-    levels = Diffusion(sampler="heun", steps=8, spacing="karras").levels(Process("geometric", 1000, 0.002, 500.0))
+    levels = Diffusion(sampler="heun", steps=8, spacing="karras").levels(Process(Geometric(sigma_max=500.0)))
     assert levels[0].ratio == pytest.approx(500)
     assert levels[-2].ratio == pytest.approx(0.002)
 
 
 def test_noise_must_rise() -> None:
     with pytest.raises(ValueError, match=r"goes from 1\.0 to 0\.5; it must rise"):
-        model(least=1.0, most=0.5)
+        model(sigma_min=1.0, sigma_max=0.5)

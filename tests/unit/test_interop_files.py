@@ -23,7 +23,7 @@ from genwerk.core.noise import BatchNoise
 from genwerk.core.tokens import Vocabulary
 from genwerk.diffusion.parameterisation import Estimate, Prediction, estimate
 from genwerk.diffusion.sampling import Diffusion
-from genwerk.diffusion.schedule import Level, Process
+from genwerk.diffusion.schedule import Level, Process, ScaledLinear
 from genwerk.interop import scheduler, weights
 from genwerk.interop.tokenizer import read_vocabulary, write_vocabulary
 
@@ -196,7 +196,7 @@ def test_a_scheduler_goes_there_and_back(name: str) -> None:
     config = {**theirs.config, "_class_name": type(theirs).__name__}
     process, prediction = scheduler.read_process(config)
     sampling = scheduler.read_sampling(config)
-    assert process == Process("scaled-linear", 1000, 0.00085, 0.012)
+    assert process == Process(ScaledLinear())
     torch.testing.assert_close(process.alpha_bar.float(), theirs.alphas_cumprod, rtol=1e-5, atol=0)
     written = json.loads(json.dumps(scheduler.scheduler_json(process, prediction, sampling)))
     same = {"steps_offset"} if written["steps_offset"] != theirs.config.steps_offset else set()

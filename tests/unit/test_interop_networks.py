@@ -27,12 +27,14 @@ from genwerk import interop
 from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import Vocabulary
+from genwerk.diffusion.schedule import ScaledLinear
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.interop import networks
 from genwerk.interop.components import denoiser_config
+from genwerk.nn.diffusion import UNetConfig
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 SIZES = {"tiny": TINY, "four": FOUR_LEVELS}
@@ -79,7 +81,7 @@ def test_the_text_encoder_reads_the_same(folder: Path) -> None:
 
 def test_a_network_alone_takes_what_stands_beside_it(folder: Path) -> None:
     unet = interop.load(folder / "unet")
-    assert (unet.config.schedule, unet.config.start, unet.config.end) == ("scaled-linear", 0.00085, 0.012)
+    assert unet.config.schedule == ScaledLinear()
     assert unet.centred.scale == torch.tensor(0.18215)
     assert interop.load(folder / "text_encoder").spec.vocabulary == interop.load(folder).spec.vocabulary
 
@@ -246,7 +248,8 @@ def test_settings_of_a_unet_go_there_and_back(settings: dict[str, Any]) -> None:
         model = build(config, spec)
     assert shapes(model.network) == shapes(theirs)
     assert isinstance(config, DDPMConfig)
-    written = json.loads(json.dumps(networks.unet_json(config, spec)))
+    assert isinstance(config.network, UNetConfig)
+    written = json.loads(json.dumps(networks.unet_json(config.network, config.context, spec)))
     expected = json.loads(json.dumps(public(theirs)))
     assert {key: written.get(key) for key in expected} == expected
 

@@ -38,6 +38,7 @@ from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.interop.scheduler import read_sampling
+from genwerk.nn.diffusion import UNetConfig
 
 PROMPT, NEGATIVE = "a  CAT!", "a dog, in 3 parts"
 SEED = 3
@@ -214,7 +215,9 @@ def of_our_own(sampling: Diffusion, tower: str = "text") -> LatentDiffusion:
         autoencoder=AutoencoderKLConfig(widths=(4, 8), groups=2, patch_width=8, patch_halvings=1),
         text=text[tower],
         prior=DDPMConfig(
-            context=8, widths=(8, 12), groups=4, heads=(1, 3), attention=(False, True), blocks=1, sampling=sampling
+            context=8,
+            network=NETWORK,
+            sampling=sampling,
         ),
     )
     model = build(config, spec).eval()
@@ -225,6 +228,7 @@ def of_our_own(sampling: Diffusion, tower: str = "text") -> LatentDiffusion:
     return model
 
 
+NETWORK = UNetConfig(widths=(8, 12), groups=4, heads=(1, 3), attention=(False, True), blocks=1)
 WAYS = [
     ("clip", Diffusion(sampler="dpmpp2m", spacing="even", steps=20, guidance=7.5)),
     ("text", Diffusion(sampler="ddim", spacing="leading", offset=1, final="first", steps=20, guidance=7.5)),
@@ -308,7 +312,7 @@ def test_a_model_in_bfloat16_makes_nearly_the_same_picture(folder: Path) -> None
     "change, says",
     [
         ({"text": None, "prior": {"context": 0}}, "told no text"),
-        ({"prior": {"patch": 2}}, "patches of 2 pixels"),
+        ({"prior": {"network": replace(NETWORK, patch=2)}}, "patches of 2 pixels"),
         ({"prior": {"sampling": Diffusion(sampler="ddim", spacing="karras")}}, None),
     ],
 )

@@ -14,17 +14,22 @@ from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data
 from genwerk.diffusion.sampling import Diffusion
+from genwerk.diffusion.schedule import Cosine
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.diffusion import Context
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, LatentDiffusionOptions
 from genwerk.families.text_encoder import TextEncoderConfig
+from genwerk.nn.diffusion import UNetConfig
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
 PRIOR = DDPMConfig(
-    widths=(16, 32), attention=(False, True), blocks=1, context=16, heads=(2,), prediction="v", schedule="cosine"
+    network=UNetConfig(widths=(16, 32), attention=(False, True), blocks=1, heads=(2,)),
+    context=16,
+    prediction="v",
+    schedule=Cosine(),
 )
 SMALL = LatentDiffusionConfig(
     autoencoder=AutoencoderKLConfig(widths=(8, 16), adversarial=0.0),

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genwerk.nn.diffusion.denoiser import Denoiser
 from genwerk.nn.diffusion.unet import TimeEmbedding, sinusoids
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseDenoiserConfig(Denoiser, kind="dense"):
+    """A fully connected network, for rows of numbers."""
+
+    widths: tuple[int, ...] = (128, 128, 128)
+    """Units of the hidden layers."""
+
+    def build(self, shape: tuple[int, ...], classes: int = 0, context: int = 0) -> nn.Module:
+        return DenseDenoiser(prod(shape), self.widths, classes)
 
 
 class DenseDenoiser(nn.Module):

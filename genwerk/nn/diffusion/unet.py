@@ -9,6 +9,7 @@ UNet2DConditionModel (with a context) and UNet2DModel (without).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import log
 
@@ -28,6 +29,7 @@ from genwerk.nn.diffusion.blocks import (
     conv3,
     norm_silu,
 )
+from genwerk.nn.diffusion.denoiser import Denoiser
 
 LONGEST_PERIOD = 10_000
 """Wavelength of the slowest sinusoid of a time step, divided by 2 pi."""
@@ -56,6 +58,65 @@ class TimeEmbedding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.linear_2(F.silu(self.linear_1(x.to(self.linear_1.weight.dtype))))
         return y
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetConfig(Denoiser, kind="unet"):
+    """A U-Net, for images and maps of codes."""
+
+    widths: tuple[int, ...] = (64, 128, 128)
+    """Channels of the levels, finest first."""
+    blocks: int = 2
+    """Residual blocks of each level on the way down."""
+    attention: tuple[bool, ...] = (False, False, True)
+    """Which levels attend."""
+    heads: tuple[int, ...] = (1,)
+    """Attention heads of each level; one number is for all."""
+    linear_projection: bool = False
+    """Whether transformer blocks are entered and left by linear layers instead of 1x1 convolutions."""
+    groups: int = 8
+    """Groups of the group normalisation, which divide every width."""
+    norm_eps: float = 1e-5
+    """What group normalisation adds to variances."""
+    symmetric_padding: bool = True
+    """Whether a level is halved with a border of zeros all around, or on the right and below alone (DDPM's code)."""
+    cosine_first: bool = True
+    """Whether the time is told by cosines and then sines, or the other way round (DDPM's code)."""
+    frequency_shift: int = 0
+    """Frequencies of these by which the slowest comes nearer to 1 / 10,000 (DDPM's code: 1)."""
+    extra_channels: int = 0
+    """Channels that the network sees beside x, where a larger model gives it such (Stable Diffusion's inpainting: 5,
+    for a mask and the code of what is known)."""
+    patch: int = 1
+    """Side in pixels of the squares that become one pixel inside the network."""
+    dropout: float = 0.0
+    """Share of the features that each residual block leaves out in training."""
+
+    @property
+    def conditioning_channels(self) -> int:
+        return self.extra_channels
+
+    def build(self, shape: tuple[int, ...], classes: int = 0, context: int = 0) -> nn.Module:
+        if len(shape) != 3:
+            raise ValueError(f"a U-Net needs images; for data of shape {shape} take --model.network dense")
+        return UNet(
+            channels=shape[0] + self.extra_channels,
+            out_channels=shape[0],
+            widths=self.widths,
+            blocks=self.blocks,
+            attention=self.attention,
+            heads=self.heads[0] if len(self.heads) == 1 else self.heads,
+            context=context,
+            linear_projection=self.linear_projection,
+            classes=classes,
+            groups=self.groups,
+            eps=self.norm_eps,
+            symmetric=self.symmetric_padding,
+            cosine_first=self.cosine_first,
+            frequency_shift=self.frequency_shift,
+            patch=self.patch,
+            dropout=self.dropout,
+        )
 
 
 class UNet(nn.Module):

@@ -1,0 +1,24 @@
+"""What every network that tells data from noise offers, whatever its layers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from torch import nn
+
+from genwerk.core.component import Component
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoiser(Component):
+    """Settings of a network that is called with (x, t, context, label)."""
+
+    @property
+    def conditioning_channels(self) -> int:
+        """Channels that the network sees beside those of x."""
+        return 0
+
+    @abstractmethod
+    def build(self, shape: tuple[int, ...], classes: int = 0, context: int = 0) -> nn.Module:
+        """The network for x of ``shape``: told one of ``classes`` labels, or vectors of ``context`` channels."""
