@@ -19,6 +19,7 @@ from genwerk.core.errors import BadInput, Setting
 from genwerk.runs.session import HERE, Machine
 
 if TYPE_CHECKING:
+    from genwerk.core.model import Model
     from genwerk.core.options import SamplingOptions
 
 
@@ -42,10 +43,14 @@ def flag(setting: Setting) -> str:
     return name if setting.value is None else f"{name} {setting.value}"
 
 
-def _parser(command: type[Command], own: SamplingOptions | None = None) -> type:
-    """A dataclass that tyro parses into the options of ``command``, ``own`` of a model, and those of the terminal."""
-    found = [_field(option) for option in data.options(command) if not option.has(data.OfModel)]
-    if own is not None and own.names():
+def _parser(command: type[Command], model: Model | None = None, named: frozenset[str] = frozenset()) -> type:
+    """A dataclass that tyro parses into the options of ``command``, those of its ``model``, and of the terminal.
+
+    What concerns another kind of condition is left out, unless it is ``named``: then it is refused when it is used.
+    """
+    found = [_field(o) for o in data.options(command) if o.name in named or _concerns(model, o)]
+    if model is not None and model.options.names():
+        own = model.options
         asked = make_dataclass(type(own).__name__, [_field(option) for option in _of_model(own)], frozen=True)
         asked.__doc__ = type(own).__doc__
         found.append(("of_model", Annotated[asked, tyro.conf.arg(name="")], field(default=asked())))
@@ -58,6 +63,11 @@ def _parser(command: type[Command], own: SamplingOptions | None = None) -> type:
     made = make_dataclass(command.__name__, found, frozen=True, kw_only=True)
     made.__doc__ = command.__doc__
     return made
+
+
+def _concerns(model: Model | None, option: Option) -> bool:
+    kinds = {each.option for each in option.beside if isinstance(each, data.OfCondition)}
+    return not option.has(data.OfModel) and (model is None or not kinds or model.condition.option in kinds)
 
 
 def _where(command: type[Command]) -> str:
@@ -86,37 +96,37 @@ def parsed(given: Sequence[str], more: Mapping[str, Callable[..., None]]) -> Ask
     command = COMMANDS[name]
     if command is Train and len(given) > 1 and given[1] not in ("-h", "--help"):
         return training(given[1:])
-    about, own = inspect.getdoc(command) or "", None
+    about, model, named = inspect.getdoc(command) or "", None, _named(given[1:])
     if data.samples(command):
-        own = _own_options(given[1:])
-        if own is None:
+        model = _model(given[1:])
+        if model is None:
             about = f"{about}\n\nWhat more can be asked depends on the model: `genwerk {name} RUN --help` lists it."
-    found: Any = tyro.cli(_parser(command, own), args=given[1:], prog=f"genwerk {name}", description=about)
-    options = {o.name: getattr(found, o.name) for o in data.options(command) if not o.has(data.OfModel)}
-    if own is not None:
-        named = _named(given[1:])
-        values = {name: getattr(found.of_model, name) for name in own.names() if {name, f"no_{name}"} & named}
+    found: Any = tyro.cli(_parser(command, model, named), args=given[1:], prog=f"genwerk {name}", description=about)
+    options = {o.name: getattr(found, o.name) for o in data.options(command) if o.name in vars(found)}
+    if model is not None:
+        own = [name for name in model.options.names() if {name, f"no_{name}"} & named]
+        values = {name: getattr(found.of_model, name) for name in own}
         options |= {o.name: values for o in data.options(command) if o.has(data.OfModel)}
     of_terminal = {name: getattr(found, name) for name in ("machine", "out", "as_json") if name in vars(found)}
     return Asked(command(**options), **{k: v for k, v in of_terminal.items() if k not in options})
 
 
-def _own_options(given: Sequence[str]) -> SamplingOptions | None:
-    """What may be asked of the model of the run that is named among ``given``; None where none is named yet.
+def _model(given: Sequence[str]) -> Model | None:
+    """The model of the run that is named among ``given``, without weights; None where none is named yet.
 
-    Options that models of other runs have are refused here, in the words that tell what this one has.
+    Options that only models of other runs have are refused here, in the words that tell what this one has.
     """
     from genwerk.core.options import kinds
-    from genwerk.runs.opened import is_model, options_of
+    from genwerk.runs.opened import is_model, outline
 
     words = [Path(each) for each in given if not each.startswith("-")]
     run = next((each for each in words if is_model(each)), words[0] if words else None)
     if run is None:
         return None
-    own = options_of(run)
-    others = {name for kind in kinds() for name in kind.names()} - {*own.names()}
-    own.chosen(dict.fromkeys(sorted(_named(given) & others)))
-    return own
+    model = outline(run)
+    others = {name for kind in kinds() for name in kind.names()} - {*model.options.names()}
+    model.options.chosen(dict.fromkeys(sorted(_named(given) & others)))
+    return model
 
 
 def _of_model(own: SamplingOptions) -> list[Option]:
@@ -125,9 +135,9 @@ def _of_model(own: SamplingOptions) -> list[Option]:
     return [replace(option, default=getattr(own, option.name)) for option in data.options(kind)]
 
 
-def _named(given: Sequence[str]) -> set[str]:
+def _named(given: Sequence[str]) -> frozenset[str]:
     """Names of the options among the words of a command line."""
-    return {each.partition("=")[0][2:].replace("-", "_") for each in given if each.startswith("--")}
+    return frozenset(each.partition("=")[0][2:].replace("-", "_") for each in given if each.startswith("--"))
 
 
 def _listed(command: type[Command]) -> Callable[[], None]:

@@ -99,6 +99,13 @@ class OfModel:
 
 
 @dataclass(frozen=True)
+class OfCondition:
+    """The option concerns only models whose condition a person gives by ``option`` (:attr:`Condition.option`)."""
+
+    option: str
+
+
+@dataclass(frozen=True)
 class Internal:
     """Not an option: a program sets it."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from genwerk.commands.command import AtLeast, Help, OfModel, Opens, Positional, Short
+from genwerk.commands.command import AtLeast, Help, OfCondition, OfModel, Opens, Positional, Short
 
 Run = Annotated[Path, Positional(), Opens(), Help("Run folder.")]
 Input = Annotated[str, Help("Your own images or table (a path), or test or train for the run's own data.")]
@@ -14,9 +14,12 @@ ModelOptions = Annotated[Mapping[str, Any], OfModel(), Help("What may be asked o
 Number = Annotated[int, AtLeast(1), Short("n")]
 Greatest = Annotated[int, AtLeast(1), Short("n"), Help("Greatest number of examples.")]
 Count = Annotated[int, AtLeast(1), Short("k")]
-Label = Annotated[str | None, Help("Class of the examples, by name or number (conditional models).")]
+Label = Annotated[
+    str | None, OfCondition("label"), Help("Class of the examples, by name or number (conditional models).")
+]
 Prompt = Annotated[
     tuple[str, ...],
+    OfCondition("prompt"),
     Help("Models with a text as condition: what to generate; of several, each sample takes the next in turn."),
 ]
 First = Annotated[
@@ -28,6 +31,7 @@ Space = Annotated[
 ]
 Prior = Annotated[
     Literal["train", "even"],
+    OfCondition("label"),
     Help("Probability of the classes where none is named: as often as in the training data, or all the same."),
 ]
 Likeness = Annotated[

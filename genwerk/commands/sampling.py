@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from genwerk.commands.command import AtLeast, Command, Short
+from genwerk.commands.command import AtLeast, Command, OfCondition, Short
 from genwerk.commands.density import uncounted
 from genwerk.commands.options import Count, First, Greatest, Input, Label, ModelOptions, Number, Prior, Prompt, Run
 from genwerk.commands.results import Examples, Figures, Note
@@ -23,11 +23,11 @@ class Sample(Command):
     folder: Run
     n: Annotated[int | None, AtLeast(1), Short("n")] = None
     """Number of samples (default: 64, of a folder of Stable Diffusion 1)."""
-    label: str | None = None
+    label: Label = None
     """Class to sample, by name or number (conditional models; default: as often as in the training data, or with
     even probability each in turn)."""
     prompt: Prompt = ()
-    covariates: str | None = None
+    covariates: Annotated[str | None, OfCondition("covariates")] = None
     """Models with covariates: those of every sample, joined by commas."""
     condition: tuple[str, ...] = ()
     """Conditions of whatever kind the model takes; of several, each sample takes the next in turn."""

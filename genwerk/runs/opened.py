@@ -20,8 +20,7 @@ from genwerk.core.abilities import abilities
 from genwerk.core.condition import Label
 from genwerk.core.errors import BadInput, Setting
 from genwerk.core.files import open_regular
-from genwerk.core.model import build
-from genwerk.core.options import SamplingOptions
+from genwerk.core.model import Model, build
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data, palette
 from genwerk.data.dataset import PARTS, Dataset
@@ -49,13 +48,13 @@ def is_model(path: Path) -> bool:
     return any((each / "config.json").is_file() for each in (path, path.parent)) or interop.recognised(path)
 
 
-def options_of(path: Path) -> SamplingOptions:
-    """What the samples of the model in ``path`` (a run, or a foreign folder) can be drawn with; no weights are read."""
+def outline(path: Path) -> Model:
+    """The model in ``path``, a run or a foreign folder, without its weights: what it is, and what it can be asked."""
     if not interop.recognised(path):
-        return store.outline(path).options
+        return store.outline(path)
     _, recipe, spec = interop.describe(path)
     with torch.device("meta"):
-        return build(recipe.model, spec).options
+        return build(recipe.model, spec)
 
 
 class OpenRun:

@@ -144,6 +144,7 @@ def test_help_lists_its_options_and_no_others(run: Path, capsys: pytest.CaptureF
         assert "--gait {steady,staggering}" in said
         assert "--temperature" not in said
         assert "--sampler" not in said
+        assert "--label" not in said  # it takes no condition
         with pytest.raises(SystemExit):
             main([command, "--help"])
         assert f"`genwerk {command} RUN --help` lists it" in " ".join(capsys.readouterr().out.split())
