@@ -4,7 +4,7 @@ Both have 5 networks of one hidden layer of 1024 with the same weights and the s
 undo the same transform. zuko makes d passes through each network, which all cost the same, so `--passes` of them are
 timed and multiplied unless `--whole` is given; both alternate. "There and back" is the greatest error of a value, for
 zuko on 2 examples. Weights: those zuko begins with, the last layers `--scale` times as large; with `--data FOLDER`, of
-MNIST, also those after `--rounds` of training on its pixels in logit space (edge 1e-6, standardised by pixel).
+MNIST, also those after `--rounds` of training on its pixels in logit space (alpha 1e-6, standardised by pixel).
 
     python benchmarks/maf_inverse.py [--data FOLDER] [--sizes 64 100]
 """
@@ -138,7 +138,7 @@ def main() -> None:
         print(measure("random", theirs, ours, torch.randn(n, D), options), flush=True)
     if options.data:
         splits = open_data(DataConfig(source=options.data))
-        surface, standardise = Pixels(splits.spec, edge=1e-6), Standardise((D,))
+        surface, standardise = Pixels(splits.spec, logit_alpha=1e-6), Standardise((D,))
         pixels = splits.train.batch(slice(20_000)).x
         y = surface(pixels, torch.rand(pixels.shape))[0].flatten(1)
         standardise.fit(y)

@@ -20,7 +20,7 @@ from genwerk.core.errors import BadInput
 if TYPE_CHECKING:
     from genwerk.core.spec import Batch, DataSpec
     from genwerk.nn.autoregressive.tokeniser import Binarise, Tokeniser
-    from genwerk.nn.flows.preprocessing import Preprocessing, Squash
+    from genwerk.nn.flows.preprocessing import PixelTransform, Preprocessing
     from genwerk.nn.units import NetworkUnits
 
 MODALITIES: dict[str, type[Modality]] = {}
@@ -116,8 +116,8 @@ class Modality(ABC):
         """The symbols that autoregressive models emit for these data; ``binarise`` is for grey images."""
         raise ValueError(f"an autoregressive model of images or sound cannot take {self.spec}")
 
-    def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
-        """The way to the whole line, on which flows work, and back; ``squash`` and ``edge`` are for images."""
+    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
+        """The way to the whole line, on which flows work, and back; the settings are those of pixels."""
         raise ValueError(
             f"a flow describes numbers and these data are names ({self.spec}); take the recipe pixelcnn for them"
         )

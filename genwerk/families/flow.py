@@ -26,7 +26,7 @@ from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.flows.actnorm import fitting
 from genwerk.nn.flows.base import Base, BaseName, make_base
-from genwerk.nn.flows.preprocessing import Squash
+from genwerk.nn.flows.preprocessing import PixelTransform
 from genwerk.nn.flows.transform import Transform
 from genwerk.nn.units import NetworkUnits, Standardise
 
@@ -42,9 +42,9 @@ class FlowConfig(Config):
     """Density of the latent: standard normal, standard logistic, or a learned mixture of Gaussians."""
     components: int = 10
     """Gaussians of the mixture, where that is the base."""
-    squash: Squash = "logit"
+    pixel_transform: PixelTransform = "logit"
     """How pixels reach the whole line: by a logit, or only centred (none)."""
-    edge: float = 0.05
+    logit_alpha: float = 0.05
     """How far the logit keeps from black and white, as a fraction of the range."""
     tail_bound: float | None = None
     """Where linear tails of affine and additive transforms begin, in standard deviations of a column (covariates are
@@ -71,7 +71,7 @@ class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Diagnose
         self.condition = choose(config.conditional, spec, self)
         self.numbers = Standardise((self.condition.width,)) if self.condition.continuous else NetworkUnits()
         self.latent_shape = (spec.dims,)
-        self.surface = spec.modality.preprocessing(config.squash, config.edge)
+        self.surface = spec.modality.preprocessing(config.pixel_transform, config.logit_alpha)
         self.scored = self.surface.scored
         self.register_buffer("begun", torch.tensor(False))
 

@@ -23,7 +23,7 @@ from genwerk.nn.flows.image import MultiScale, Squeeze, check_sides, squeezed
 from genwerk.nn.flows.image_conditioner import GlowConditioner, PriorConditioner
 from genwerk.nn.flows.invertible import InvertibleConv
 from genwerk.nn.flows.monotone import Affine, make_monotone
-from genwerk.nn.flows.preprocessing import Squash
+from genwerk.nn.flows.preprocessing import PixelTransform
 from genwerk.nn.flows.transform import Chain, Transform
 
 
@@ -31,7 +31,7 @@ from genwerk.nn.flows.transform import Chain, Transform
 class GlowConfig(FlowConfig):
     """Settings of a Glow."""
 
-    squash: Squash = "none"
+    pixel_transform: PixelTransform = "none"
     """How pixels reach the whole line: by a logit, or only centred (none)."""
     scales: int = 3
     """Levels (L), at each of which height and width are halved."""

@@ -20,7 +20,7 @@ from genwerk.nn.flows.base import BaseName
 from genwerk.nn.flows.conditioner import DenseConditioner
 from genwerk.nn.flows.coupling import Coupling, Interleaved
 from genwerk.nn.flows.monotone import Additive
-from genwerk.nn.flows.preprocessing import Squash
+from genwerk.nn.flows.preprocessing import PixelTransform
 from genwerk.nn.flows.transform import Chain, Flatten
 from genwerk.nn.mlp import Activation
 
@@ -31,7 +31,7 @@ class NICEConfig(FlowConfig):
 
     base: BaseName = "logistic"
     """Density of the latent: standard normal, standard logistic, or a learned mixture of Gaussians."""
-    squash: Squash = "none"
+    pixel_transform: PixelTransform = "none"
     """How pixels reach the whole line: by a logit, or only centred (none)."""
     couplings: int = 4
     """Couplings; the odd and the even values take turns."""

@@ -25,7 +25,7 @@ from genwerk.modalities.writers import (
     write_sound,
 )
 from genwerk.nn.autoregressive.tokeniser import Binarise, MuLaw, Tokeniser
-from genwerk.nn.flows.preprocessing import Continuous, Preprocessing, Squash
+from genwerk.nn.flows.preprocessing import Continuous, PixelTransform, Preprocessing
 from genwerk.nn.units import NetworkUnits, SoundUnits
 
 SPANS = {"first-half": (0.0, 0.5), "last-half": (0.5, 1.0)}
@@ -69,7 +69,7 @@ class Audio(Modality, kind="audio"):
             raise ValueError(f"only grey images can be binarised, not {self.spec}; take --model.binarise none")
         return MuLaw(self.spec)
 
-    def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
+    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
         return Continuous(self.units(), scored="the density of samples in [-1, 1]")
 
     def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:

@@ -16,7 +16,7 @@ from genwerk.core.spec import Batch
 from genwerk.modalities.writers import IMAGES, ending, plain, sheet, write_image
 from genwerk.nn.autoregressive.tokeniser import Binarise, Colours, Tokeniser
 from genwerk.nn.autoregressive.tokeniser import Pixels as PixelTokeniser
-from genwerk.nn.flows.preprocessing import Pixels, Preprocessing, Squash
+from genwerk.nn.flows.preprocessing import Pixels, PixelTransform, Preprocessing
 from genwerk.nn.units import CentredPixels, NetworkUnits, PixelUnits
 
 HALVES = {
@@ -70,10 +70,10 @@ class Image(Modality, kind="image"):
             raise ValueError(f"only grey images can be binarised, not {self.spec}; take --model.binarise none")
         return Colours(self.spec) if self.spec.palette else PixelTokeniser(self.spec, binarise)
 
-    def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
+    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
         if self.spec.nominal or self.spec.palette:
-            return super().preprocessing(squash, edge)
-        return Pixels(self.spec, squash, edge)
+            return super().preprocessing(pixel_transform, logit_alpha)
+        return Pixels(self.spec, pixel_transform, logit_alpha)
 
     def bits_per_dim(self, nats: float, scored: str = "") -> tuple[float | None, str]:
         """Nats are of the stored levels, so bits are nats / (dims ln 2) and nothing is corrected by hand."""

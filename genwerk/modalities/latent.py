@@ -12,7 +12,7 @@ from torch import Tensor
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch
 from genwerk.modalities.writers import ending, write_table
-from genwerk.nn.flows.preprocessing import Preprocessing, Squash
+from genwerk.nn.flows.preprocessing import PixelTransform, Preprocessing
 from genwerk.nn.units import NetworkUnits
 
 
@@ -32,7 +32,7 @@ class Latent(Modality, kind="latent"):
     def units(self, *, centred: bool = True) -> NetworkUnits:
         return NetworkUnits()
 
-    def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
+    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
         raise ValueError(f"a flow of {self.spec} is not known; take a diffusion model for it")
 
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:

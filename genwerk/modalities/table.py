@@ -12,7 +12,7 @@ from torch import Tensor
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.modalities.writers import ending, scatter, write_table
-from genwerk.nn.flows.preprocessing import Continuous, Preprocessing, Squash
+from genwerk.nn.flows.preprocessing import Continuous, PixelTransform, Preprocessing
 from genwerk.nn.units import NetworkUnits, Standardise
 
 
@@ -37,7 +37,7 @@ class Table(Modality, kind="table"):
     def units(self, *, centred: bool = True) -> NetworkUnits:
         return Standardise(self.spec.shape)
 
-    def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
+    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
         return Continuous(self.units(), self.spec.columns)
 
     def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:

@@ -85,13 +85,13 @@ def iaf(spec: DataSpec) -> Recipe:
 
 @register()
 def maf_mnist(spec: DataSpec) -> Recipe:
-    """Reference: the likelihood of MNIST in logit space, edge 1e-6, under a MAF of 5 layers.
+    """Reference: the likelihood of MNIST in logit space, alpha 1e-6, under a MAF of 5 layers.
 
     Papamakarios et al., 2017, table 2 and appendix E: -1300.5 nats in logit space, 1.89 bits a pixel, which are -1027
     nats of the stored levels. 60 epochs here; the paper goes on until the validation likelihood has not risen for 30.
     Not run: `genwerk train maf-mnist --data MNIST_FOLDER --out runs/maf-mnist`.
     """
-    model = MAFConfig(layers=5, widths=(1024,), degrees="random", edge=1e-6)
+    model = MAFConfig(layers=5, widths=(1024,), degrees="random", logit_alpha=1e-6)
     optim = OptimConfig(lr=1e-4, weight_decay=1e-6)
     return replace(maf(spec), model=model, train=TrainConfig(rounds=36_000, batch_size=100, optim={"model": optim}))
 

@@ -23,6 +23,8 @@ def names(*kept: str, **renamed: str) -> Names:
     return {name: name for name in kept} | renamed
 
 
+FLOW = names(squash="pixel_transform", edge="logit_alpha")
+
 FIELDS: dict[str, Names] = {
     "DDPMConfig": names(drop="condition_dropout"),
     "EDMConfig": names(
@@ -30,6 +32,7 @@ FIELDS: dict[str, Names] = {
     ),
     "GANConfig": names(spectral="spectral_norm"),
     "VAEConfig": names(draws="importance_samples"),
+    **dict.fromkeys(("MAFConfig", "IAFConfig", "GlowConfig", "NICEConfig", "RealNVPConfig"), FLOW),
 }
 """Fields of settings of format 1 that have another name now, by the settings' name of today."""
 

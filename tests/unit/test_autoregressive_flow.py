@@ -262,7 +262,7 @@ def test_orders_turn_round_or_are_drawn() -> None:
 def test_single_precision_comes_back_to_a_hundred_thousandth() -> None:
     torch.set_default_dtype(torch.float32)
     spec = DataSpec(kind="image", shape=(1, 12, 12), levels=256)
-    flow = MAF(MAFConfig(widths=(256,), edge=1e-6), spec).eval()
+    flow = MAF(MAFConfig(widths=(256,), logit_alpha=1e-6), spec).eval()
     random_weights(flow.transform, 0.04)
     x = torch.randint(0, 256, (8, 1, 12, 12)) / 255
     y = flow.surface.place(x)

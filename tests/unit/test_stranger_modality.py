@@ -18,7 +18,7 @@ from genwerk.core.modality import MODALITIES, Modality
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import BUILT_INS, DataConfig, Dataset
 from genwerk.data.parts import Found
-from genwerk.nn.flows.preprocessing import Continuous, Preprocessing, Squash
+from genwerk.nn.flows.preprocessing import Continuous, PixelTransform, Preprocessing
 from genwerk.nn.units import NetworkUnits, Standardise
 from genwerk.runs import store
 from genwerk.runs.opened import OpenRun
@@ -48,7 +48,7 @@ class Graph(Modality):
     def units(self, *, centred: bool = True) -> NetworkUnits:
         return Standardise(self.spec.shape)
 
-    def preprocessing(self, squash: Squash = "logit", edge: float = 0.05) -> Preprocessing:
+    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
         return Continuous(self.units())
 
     def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:

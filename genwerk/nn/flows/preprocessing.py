@@ -15,7 +15,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.nn.flows.transform import Transformed, summed
 from genwerk.nn.units import NetworkUnits
 
-Squash = Literal["none", "logit"]
+PixelTransform = Literal["none", "logit"]
 
 
 class Preprocessing(nn.Module, ABC):
@@ -76,17 +76,17 @@ class Pixels(Preprocessing):
 
     Level k of ``levels`` becomes (k + u) / levels for u uniform on [0, 1): uniform dequantisation (Theis, van den Oord
     & Bethge, 2016, arXiv:1511.01844). Its density, per level, is on average a lower bound of the level's probability.
-    ``squash`` "logit" takes logit(a + (1 - 2a) v) with a = ``edge``; "none" takes v - 1/2. In training the noise is
-    drawn anew at every look; elsewhere it belongs to the picture.
+    ``pixel_transform`` "logit" takes logit(a + (1 - 2a) v) with a = ``logit_alpha``; "none" takes v - 1/2. In training
+    the noise is drawn anew at every look; elsewhere it belongs to the picture.
     """
 
     scored, random = "the stored levels spread uniformly (uniform dequantisation)", True
 
-    def __init__(self, spec: DataSpec, squash: Squash = "logit", edge: float = 0.05) -> None:
+    def __init__(self, spec: DataSpec, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> None:
         super().__init__()
-        if not 0 < edge < 0.5:
-            raise ValueError(f"edge is {edge}; it must lie between 0 and 0.5, such as 0.05")
-        self.levels, self.squash, self.edge, self.dims = spec.levels, squash, edge, spec.dims
+        if not 0 < logit_alpha < 0.5:
+            raise ValueError(f"logit_alpha is {logit_alpha}; it must lie between 0 and 0.5, such as 0.05")
+        self.levels, self.transform, self.alpha, self.dims = spec.levels, pixel_transform, logit_alpha, spec.dims
 
     def forward(self, x: Tensor, u: Tensor | None = None) -> Transformed:
         u = own_uniform(x, self.levels) if u is None else u
@@ -99,13 +99,13 @@ class Pixels(Preprocessing):
         return self._stretch((level + 0.5) / self.levels, (self.levels - 0.5 - level) / self.levels)[0]
 
     def inverse(self, y: Tensor) -> Tensor:
-        v = y + 0.5 if self.squash == "none" else (torch.sigmoid(y) - self.edge) / (1 - 2 * self.edge)
+        v = y + 0.5 if self.transform == "none" else (torch.sigmoid(y) - self.alpha) / (1 - 2 * self.alpha)
         return ((v * self.levels - 0.5) / (self.levels - 1)).clamp(0, 1)
 
     def _stretch(self, v: Tensor, rest: Tensor) -> Transformed:
         """y of v in (0, 1) and of ``rest`` = 1 - v, computed apart so that neither loses digits near 1."""
-        if self.squash == "none":
+        if self.transform == "none":
             return v - 0.5, v.new_zeros(len(v))
-        below, above = self.edge + (1 - 2 * self.edge) * v, self.edge + (1 - 2 * self.edge) * rest
+        below, above = self.alpha + (1 - 2 * self.alpha) * v, self.alpha + (1 - 2 * self.alpha) * rest
         log_below, log_above = below.log(), above.log()
-        return log_below - log_above, summed(log(1 - 2 * self.edge) - log_below - log_above)
+        return log_below - log_above, summed(log(1 - 2 * self.alpha) - log_below - log_above)
