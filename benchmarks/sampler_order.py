@@ -29,7 +29,7 @@ from torch import Tensor
 from genwerk.core.noise import BatchNoise
 from genwerk.diffusion.parameterisation import Estimate, estimate
 from genwerk.diffusion.samplers import SAMPLERS, SamplerName, denoise
-from genwerk.diffusion.sampling import Sampling
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.diffusion.schedule import Level, Process, Spacing, path
 
 STEPS = (5, 10, 20, 50, 100)
@@ -175,7 +175,7 @@ def main() -> None:
         if a > b
     ]
     print(f"\nours is farther than the class of its name: {', '.join(worse) or 'nowhere'}")
-    default, best = mine[Sampling().sampler][STEPS.index(10)], min(d[STEPS.index(10)] for d in others.values())
+    default, best = mine[Diffusion().sampler][STEPS.index(10)], min(d[STEPS.index(10)] for d in others.values())
     print(f"10 steps of our default: {default:.4f}; the best of diffusers' defaults: {best:.4f}")
 
 

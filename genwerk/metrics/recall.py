@@ -32,4 +32,4 @@ def chance(right: Tensor, k: int) -> Tensor:
 
 def _check(k: int, right: Tensor) -> None:
     if not 1 <= k <= right.shape[1]:
-        raise ValueError(f"recall at {k} needs more than {right.shape[1]} answers; take k from 1 to {right.shape[1]}")
+        raise ValueError(f"recall at {k} needs more than {right.shape[1]} answers; take 1 to {right.shape[1]}")
