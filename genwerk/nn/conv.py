@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
-import torch
 from torch import Tensor, nn
 
-from genwerk.nn.mlp import ACTIVATIONS, Activation, one_hot
+from genwerk.nn.mlp import ACTIVATIONS, Activation, with_label
 
 
 def halvings(height: int, width: int, times: int) -> list[tuple[int, int]]:
@@ -50,10 +49,7 @@ class ConvEncoder(nn.Module):
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * prod(sizes[-1]), features))
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        if self.classes:
-            label = one_hot(condition, self.classes, x)[:, :, None, None].expand(-1, -1, *x.shape[2:])
-            x = torch.cat([x, label], dim=1)
-        features: Tensor = self.body(x)
+        features: Tensor = self.body(with_label(x, condition, self.classes))
         return features
 
 
@@ -86,9 +82,7 @@ class ConvDecoder(nn.Module):
         self.body = nn.Sequential(*layers, last, Crop(height, width))
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        if self.classes:
-            z = torch.cat([z, one_hot(condition, self.classes, z)], dim=1)
-        x: Tensor = self.body(z)
+        x: Tensor = self.body(with_label(z, condition, self.classes))
         return x
 
 

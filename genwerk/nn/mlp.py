@@ -33,10 +33,13 @@ def mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def one_hot(condition: Tensor | None, classes: int, like: Tensor) -> Tensor:
-    """Class indices with shape (n,) as rows of zeros and a one, with shape (n, classes) and the dtype of ``like``."""
+def with_label(x: Tensor, condition: Tensor | None, classes: int) -> Tensor:
+    """``x``, rows or images, with the one-hot label as ``classes`` further columns or channels; itself where 0."""
+    if not classes:
+        return x
     assert condition is not None
-    return F.one_hot(condition, classes).to(like.dtype)
+    label = F.one_hot(condition, classes).to(x.dtype)
+    return torch.cat([x, label.view(*label.shape, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:])], 1)
 
 
 class MLPEncoder(nn.Module):
@@ -50,10 +53,7 @@ class MLPEncoder(nn.Module):
         self.body = mlp([prod(shape) + classes, *widths, features], activation)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        x = x.flatten(1)
-        if self.classes:
-            x = torch.cat([x, one_hot(condition, self.classes, x)], dim=1)
-        features: Tensor = self.body(x)
+        features: Tensor = self.body(with_label(x.flatten(1), condition, self.classes))
         return features
 
 
@@ -72,7 +72,5 @@ class MLPDecoder(nn.Module):
         self.unflatten = nn.Unflatten(1, tuple(shape))
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        if self.classes:
-            z = torch.cat([z, one_hot(condition, self.classes, z)], dim=1)
-        x: Tensor = self.unflatten(self.body(z))
+        x: Tensor = self.unflatten(self.body(with_label(z, condition, self.classes)))
         return x

@@ -30,7 +30,7 @@ from genwerk.nn.adversarial.output import (
     normalisation,
 )
 from genwerk.nn.conv import ConvEncoder, Crop, halvings
-from genwerk.nn.mlp import one_hot
+from genwerk.nn.mlp import with_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +106,11 @@ class DCGANGenerator(nn.Module):
                 f"conditioning project tells DCGAN's generator the label by batch normalisation, and its norm is "
                 f"{norm}; take --model.conditioning concatenate"
             )
-        self.beside = classes if conditioning == "concatenate" else 0
+        self.extra_channels = classes if conditioning == "concatenate" else 0
         by_label = classes if conditioning == "project" else 0
         *larger, smallest = halvings(shape[1], shape[2], stages(shape))
         widths = channels(width, len(larger))
-        self.project = nn.Linear(latent + self.beside, widths[-1] * prod(smallest), bias=norm == "none")
+        self.project = nn.Linear(latent + self.extra_channels, widths[-1] * prod(smallest), bias=norm == "none")
         self.unflatten = nn.Unflatten(1, (widths[-1], *smallest))
         self.norms = nn.ModuleList(
             LabelledBatchNorm(c, by_label) if norm == "batch" else normalisation(norm, c) for c in reversed(widths)
@@ -126,8 +126,7 @@ class DCGANGenerator(nn.Module):
         self.apply(initialise)
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        if self.beside:
-            z = torch.cat([z, one_hot(condition, self.beside, z)], 1)
+        z = with_label(z, condition, self.extra_channels)
         x: Tensor = self.unflatten(self.project(z)).to(memory_format=torch.channels_last)
         for norm, up in zip(self.norms, self.ups, strict=True):
             x = up(relu(norm(x, condition) if isinstance(norm, LabelledBatchNorm) else norm(x)))
@@ -147,10 +146,10 @@ class DCGANDiscriminator(nn.Module):
         kernel: int = 4,
     ) -> None:
         super().__init__()
-        self.beside = classes if conditioning == "concatenate" else 0
+        self.extra_channels = classes if conditioning == "concatenate" else 0
         sizes = halvings(shape[1], shape[2], stages(shape))
         widths = channels(width, len(sizes) - 1)
-        inner = [shape[0] + self.beside, *widths]
+        inner = [shape[0] + self.extra_channels, *widths]
         self.layers = nn.ModuleList()
         for i, (h, w) in enumerate(sizes[:-1]):
             bias = i == 0 or norm == "none"
@@ -162,8 +161,7 @@ class DCGANDiscriminator(nn.Module):
         self.apply(initialise)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        if self.beside:
-            x = torch.cat([x, one_hot(condition, self.beside, x)[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
+        x = with_label(x, condition, self.extra_channels)
         x, features = x.to(memory_format=torch.channels_last), []
         for layer in self.layers:
             x = leaky_relu(layer(x), 0.2)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from genwerk.nn.adversarial.networks import AdversarialNetwork
 from genwerk.nn.adversarial.output import Conditioning, DiscriminatorOutput, Head, Norm, normalisation
-from genwerk.nn.mlp import MLPDecoder, MLPEncoder, one_hot
+from genwerk.nn.mlp import MLPDecoder, MLPEncoder, with_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +45,9 @@ class MLPConfig(AdversarialNetwork, kind="mlp"):
         conditioning: Conditioning = "none",
     ) -> tuple[nn.Module, nn.Module]:
         """As :meth:`AdversarialNetwork.build`; the generator has no normalisation."""
-        beside, widths = classes if conditioning != "none" else 0, [self.discriminator_width or self.width]
+        extra_channels, widths = classes if conditioning != "none" else 0, [self.discriminator_width or self.width]
         return (
-            MLPDecoder(shape, latent, (self.width,) * self.layers, "relu", beside),
+            MLPDecoder(shape, latent, (self.width,) * self.layers, "relu", extra_channels),
             MLPDiscriminator(
                 shape, widths * self.layers, norm, self.maxout_pieces, self.dropout, classes, conditioning
             ),
@@ -79,8 +78,8 @@ class MLPDiscriminator(nn.Module):
         conditioning: Conditioning = "none",
     ) -> None:
         super().__init__()
-        self.beside, self.maxout_pieces = classes if conditioning == "concatenate" else 0, maxout_pieces
-        sizes = [prod(shape) + self.beside, *widths]
+        self.extra_channels, self.maxout_pieces = classes if conditioning == "concatenate" else 0, maxout_pieces
+        sizes = [prod(shape) + self.extra_channels, *widths]
         self.layers = nn.ModuleList(
             nn.Sequential(
                 nn.Dropout(dropout / 2 if i == 0 else dropout),
@@ -93,9 +92,7 @@ class MLPDiscriminator(nn.Module):
         self.head = Head(sizes[-1], classes if conditioning == "project" else 0)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        h = x.flatten(1)
-        if self.beside:
-            h = torch.cat([h, one_hot(condition, self.beside, h)], 1)
+        h = with_label(x.flatten(1), condition, self.extra_channels)
         features: list[Tensor] = []
         for layer in self.layers:
             h = layer(h)

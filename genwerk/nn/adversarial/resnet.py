@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
@@ -27,7 +26,7 @@ from genwerk.nn.adversarial.output import (
     normalisation,
 )
 from genwerk.nn.conv import halvings
-from genwerk.nn.mlp import one_hot
+from genwerk.nn.mlp import with_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,17 +120,16 @@ class ResNetGenerator(nn.Module):
         self, shape: tuple[int, ...], latent: int, width: int, classes: int = 0, conditioning: Conditioning = "none"
     ) -> None:
         super().__init__()
-        self.beside = classes if conditioning == "concatenate" else 0
+        self.extra_channels = classes if conditioning == "concatenate" else 0
         by_label = classes if conditioning == "project" else 0
         *larger, smallest = halvings(shape[1], shape[2], stages(shape))
-        self.project = nn.Linear(latent + self.beside, width * prod(smallest))
+        self.project = nn.Linear(latent + self.extra_channels, width * prod(smallest))
         self.unflatten = nn.Unflatten(1, (width, *smallest))
         self.blocks = nn.ModuleList(UpBlock(width, width, size, by_label) for size in reversed(larger))
         self.norm, self.out = LabelledBatchNorm(width, 0), he_conv(width, shape[0])
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        if self.beside:
-            z = torch.cat([z, one_hot(condition, self.beside, z)], 1)
+        z = with_label(z, condition, self.extra_channels)
         x: Tensor = self.unflatten(self.project(z))
         for block in self.blocks:
             x = block(x, condition)
@@ -154,16 +152,15 @@ class ResNetDiscriminator(nn.Module):
         conditioning: Conditioning = "none",
     ) -> None:
         super().__init__()
-        self.beside = classes if conditioning == "concatenate" else 0
+        self.extra_channels = classes if conditioning == "concatenate" else 0
         downs = max(1, stages(shape) - 1)
-        self.blocks = nn.ModuleList([DownBlock(shape[0] + self.beside, width, norm, halve=True, first=True)])
+        self.blocks = nn.ModuleList([DownBlock(shape[0] + self.extra_channels, width, norm, halve=True, first=True)])
         self.blocks += [DownBlock(width, width, norm, halve=True) for _ in range(downs - 1)]
         self.blocks += [DownBlock(width, width, norm, halve=False) for _ in range(2)]
         self.head = Head(width, classes if conditioning == "project" else 0)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        if self.beside:
-            x = torch.cat([x, one_hot(condition, self.beside, x)[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
+        x = with_label(x, condition, self.extra_channels)
         features: list[Tensor] = []
         for block in self.blocks:
             x = block(x)
