@@ -4,8 +4,8 @@ DiffAugment: Zhao et al., Differentiable Augmentation for Data-Efficient GAN Tra
 ADA: Karras et al., Training Generative Adversarial Networks with Limited Data, 2020, arXiv:2006.06676, appendix B.
 
 Real and fake images are changed alike and the generator learns through the change. ADA applies each change with
-probability p alone, so that the distribution of changed images still tells that of the unchanged ones: while p stays
-below about 0.8, the changes do not leak into what the generator makes.
+probability p alone, so that the distribution of changed images still determines that of the unchanged ones: while p
+stays below about 0.8, the changes do not leak into what the generator makes.
 
 Done differently: ADA mirrors no image and gives it no separate quarter turn, for those make other digits, letters and
 sides of a face; its geometry is one bilinear look-up, without the wavelet filter; and p moves after every step.
@@ -202,7 +202,7 @@ def _log_normal(u: Tensor, std: float) -> Tensor:
     return torch.exp2(std * _normal(u))
 
 
-# The inverses of moves, as matrices with shape (n, 3, 3): they tell where a pixel comes from. The arguments, of shape
+# The inverses of moves, as matrices with shape (n, 3, 3): they say where a pixel comes from. The arguments, of shape
 # (n, 1, 1, 1), say where it goes: to the right and down, larger, and clockwise (from the column's axis to the row's).
 
 

@@ -109,7 +109,7 @@ class Hinge(Objective, kind="hinge"):
 
 
 def accuracy(objective: Objective, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-    """Figures of scores that tell how a game stands: their means' difference, and the fraction told apart."""
+    """Figures of scores that show how a game stands: the difference of their means, and the accuracy."""
     figures = {"score gap": real.mean() - fake.mean()}
     if objective.boundary is not None:
         right = (real > objective.boundary).float().mean() + (fake < objective.boundary).float().mean()

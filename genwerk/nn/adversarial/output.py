@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 Conditioning = Literal["none", "concatenate", "project"]
-"""How the label enters: not at all; beside z and beside x (Mirza & Osindero, 2014, arXiv:1411.1784); or by conditional
-batch normalisation in the generator and an inner product in the discriminator (Miyato & Koyama, 2018,
+"""How the label enters: not at all; concatenated to z and x (Mirza & Osindero, 2014, arXiv:1411.1784); or by
+conditional batch normalisation in the generator and an inner product in the discriminator (Miyato & Koyama, 2018,
 arXiv:1802.05637).
 """
 
@@ -20,14 +20,14 @@ Norm = Literal["batch", "layer", "none"]
 
 @dataclass(frozen=True, slots=True)
 class DiscriminatorOutput:
-    """What a discriminator says of each example."""
+    """A discriminator's output for each example."""
 
     score: Tensor
     """Raw, with shape (n,), higher for more real."""
     features: tuple[Tensor, ...] = ()
     """Activations by layer, from the data inwards."""
     reconstruction: Tensor | None = None
-    """The example as an autoencoder gives it back, with the shape of the example."""
+    """An autoencoder's reconstruction, with the shape of the example."""
 
 
 def normalisation(norm: Norm, channels: int) -> nn.Module:

@@ -3,8 +3,8 @@
 Isola, Zhu, Zhou & Efros, Image-to-Image Translation with Conditional Adversarial Networks, 2017, arXiv:1611.07004,
 section 3.2.2 and appendix 6.1.2.
 
-Done differently: what it makes of an image on the way to its scores is handed out beside them, for an autoencoder to be
-measured by; normalisation is of one example, unless batches are asked for.
+Done differently: its hidden features are returned with its scores, for an autoencoder's perceptual loss; normalisation
+is of one example, unless batch normalisation is chosen.
 """
 
 from __future__ import annotations

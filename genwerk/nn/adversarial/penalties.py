@@ -1,6 +1,6 @@
-"""Terms beside an objective that keep a discriminator smooth.
+"""Regularisers that keep a discriminator smooth.
 
-Each is a pure function of what it is told. Gradients are of single examples: their norm is taken over all but the first
+Each is a pure function of its arguments. Gradients are of single examples: their norm is taken over all but the first
 dimension. They are computed in single precision, for the second derivative needs it.
 """
 

@@ -63,7 +63,7 @@ def doublings(height: int, width: int) -> int:
 
 
 def nearest(height: int, width: int) -> Size:
-    """The nearest size that halves evenly; rounding up may ask for one more halving, hence the second look."""
+    """The nearest size that halves evenly; rounding up may need one more halving, hence the second look."""
     step = 2 ** max(0, doublings(height, width))
     height, width = (max(4, step * round(side / step)) for side in (height, width))
     return (height, width) if fits(height, width) else nearest(height, width)
@@ -90,8 +90,8 @@ def fade(below: Tensor, x: Tensor, alpha: Tensor) -> Tensor:
 class MappingNetwork(nn.Module):
     """z with shape (n, latent), and the label, to w with shape (n, style): section 2 and appendix C.
 
-    z, beside the label's embedding where there are ``classes``, is brought to unit second moment first. The layers
-    learn at ``rate`` of the others' speed.
+    z, concatenated with the label's embedding where there are ``classes``, is normalised to unit second moment first.
+    The layers learn at ``rate`` of the others' speed.
     """
 
     def __init__(self, latent: int, style: int, layers: int, classes: int = 0, rate: float = 0.01) -> None:
@@ -113,7 +113,7 @@ class SynthesisNetwork(nn.Module):
     """Styles with shape (n, layers, d) to raw images with shape (n, c, h, w): two layers a size, then 1x1 to colour.
 
     ``widths`` are channels by size, ``first`` is the coarsest size that can be shown on its own. The noise maps of an
-    image are one row of ``noise_size`` numbers; ``noise`` are those of images made with none given.
+    image are one row of ``noise_size`` numbers; ``noise`` are the default ones.
     """
 
     noise: Tensor

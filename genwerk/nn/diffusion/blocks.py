@@ -182,7 +182,7 @@ class UpLevel(nn.Module):
         time: Tensor | None = None,
         context: Tensor | None = None,
     ) -> Tensor:
-        """The level's output; each block takes one of ``skips`` from the end of the list, and puts it beside x.
+        """The level's output; each block takes one of ``skips`` from the end of the list, and concatenates it to x.
 
         Doubling goes to the size of the skip that then comes next, where there is one.
         """

@@ -1,4 +1,4 @@
-"""The U-Net that predicts noise: down by residual blocks and attention, up again beside what was seen on the way.
+"""The U-Net that predicts noise: down by residual blocks and attention, and up again with skip connections.
 
 Ho, Jain & Abbeel, Denoising Diffusion Probabilistic Models, 2020, arXiv:2006.11239, appendix B; with a context as in
 Rombach, Blattmann, Lorenz, Esser & Ommer, High-Resolution Image Synthesis with Latent Diffusion Models, 2022,

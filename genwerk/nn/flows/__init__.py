@@ -1,1 +1,1 @@
-"""Invertible transforms whose change of volume is known: what normalising flows are made of."""
+"""Invertible transforms with known log-determinants: the parts of normalising flows."""

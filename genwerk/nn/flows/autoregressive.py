@@ -1,12 +1,12 @@
-"""Autoregressive transforms: every value moves as those before it say, in one pass; the way back takes several.
+"""Autoregressive transforms: every value is transformed given those before it, in one pass; the inverse takes several.
 
 Papamakarios, Pavlakou & Murray, Masked Autoregressive Flow for Density Estimation, 2017, arXiv:1705.07057.
 
-The way back solves x_i = inverse(z_i; parameters(x_1 ... x_(i-1))). Jacobi's iteration computes all x from all x of the
-round before, and is exact after d rounds because value i is exact after i; most often it stands still long before
+The inverse solves x_i = inverse(z_i; parameters(x_1 ... x_(i-1))). Jacobi's iteration computes all x from all x of the
+iteration before, and is exact after d iterations because value i is exact after i; mostly it converges long before
 (Song, Meng, Liao & Ermon, Accelerating Feedforward Computation via Parallel Nonlinear Equation Solving, 2021,
-arXiv:2002.03629). Here it goes block by block: values before a block are final, and what they mean to every hidden unit
-is computed once, so that all iterations together cost little more than one pass.
+arXiv:2002.03629). Here it goes block by block: values before a block are final, and what they contribute to every
+hidden unit is computed once, so that all iterations together cost little more than one pass.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Autoregressive(Transform):
     iterates ``block`` values at a time, until it is exact or no value changes by more than ``tolerance`` (times the
     greatest value, if above 1; None is :data:`REST` rounding errors); "sequential" takes one value after the other.
 
-    Where a gradient is asked for, no block stops early: a value that has come to rest by chance may still depend on
-    others by ways that the iteration has not gone yet. Unrolled to the end, gradients are exact, too.
+    Where a gradient is needed, no block stops early: a value that has converged by chance may still depend on others by
+    paths that the iteration has not followed yet. Unrolled to the end, gradients are exact, too.
     """
 
     order: Tensor
@@ -56,7 +56,7 @@ class Autoregressive(Transform):
         self.tolerance = tolerance
         straight = list(range(network.dims))
         order = straight if order is None else list(order)
-        self.way = "on" if order == straight else "back" if order == straight[::-1] else "about"
+        self.columns = "in order" if order == straight else "reversed" if order == straight[::-1] else "permuted"
         self.register_buffer("order", torch.tensor(order), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Transformed:
@@ -72,16 +72,13 @@ class Autoregressive(Transform):
 
     def _sorted(self, x: Tensor) -> Tensor:
         """Columns in their order."""
-        match self.way:
-            case "on":
-                return x
-            case "back":
-                return x.flip(1)
-        return x.index_select(1, self.order)
+        if self.columns == "permuted":
+            return x.index_select(1, self.order)
+        return x if self.columns == "in order" else x.flip(1)
 
     def _replaced(self, x: Tensor) -> Tensor:
         """Columns that were in their order back in their places."""
-        return self._sorted(x) if self.way != "about" else x.index_select(1, self.order.argsort())
+        return x.index_select(1, self.order.argsort()) if self.columns == "permuted" else self._sorted(x)
 
     def _solve(self, z: Tensor, walk: Walk) -> Transformed:
         """x and log dx/dz of the next values, by iteration from z."""

@@ -1,4 +1,4 @@
-"""Where a flow ends: densities of the latent that are simple to draw from."""
+"""Base densities of flows: latents that are simple to draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does an invertible transform keep its promises? Asked of autograd, in float64, with weights that are not zero.
+"""Conformance of invertible transforms, checked by autograd, in float64, with weights that are not zero.
 
 Zero-initialised networks hide wrong signs and wrong masks, for then every log-determinant is 0: the public libraries'
 worst errors passed tests that way. :func:`check_transform` is for anybody who writes a transform of their own.
@@ -22,7 +22,7 @@ class Broken(AssertionError):
 
 @dataclass(frozen=True)
 class Conformance:
-    """What was found of a transform that keeps its promises."""
+    """What was measured of a transform that conforms."""
 
     round_trip: float
     """Greatest error of a value after going there and back."""
@@ -42,14 +42,14 @@ def check_transform(
     tolerance: float = 1e-6,
     depends: Tensor | None = None,
 ) -> Conformance:
-    """Put a copy of ``transform`` to the proof at examples ``x`` with shape (n, *shape), n of 2 or more.
+    """Test a copy of ``transform`` at examples ``x`` with shape (n, *shape), n of 2 or more.
 
     Every parameter is moved by normal noise of deviation ``perturb`` first. :class:`Broken` is raised where
 
-    * a log-determinant is not one number an example, differs from autograd's by more than ``tolerance``, or is not
-      undone on the way back; or the way back ends elsewhere;
+    * a log-determinant is not one number an example, differs from autograd's by more than ``tolerance``, or does not
+      cancel with the inverse's; or the inverse does not return ``x``;
     * an example depends on the others of its batch;
-    * going through changes the transform, or its stored weights do not bring it back;
+    * a call changes the transform, or its stored weights do not restore it;
     * a value of z depends on one of x that ``depends`` (boolean with shape (d, d), z by x) does not allow, or does not
       depend on one that it demands.
     """

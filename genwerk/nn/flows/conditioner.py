@@ -1,4 +1,4 @@
-"""Networks that look at one part of an example and say how another is moved."""
+"""Conditioners: networks from one part of an example to the parameters by which another is transformed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genwerk.nn.mlp import Activation, mlp
 
 
 def zeroed(layer: nn.Linear | nn.Conv2d) -> nn.Module:
-    """``layer`` with all weights 0, by which a flow begins as the identity."""
+    """``layer`` with all weights 0, so that a flow begins as the identity."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

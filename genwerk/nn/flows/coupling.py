@@ -1,4 +1,4 @@
-"""Couplings: one half of the values decides how the other half is moved, and stays as it is.
+"""Couplings: one half of the values stays as it is, and decides how the other half is transformed.
 
 Dinh, Krueger & Bengio, NICE, 2015, arXiv:1410.8516; Dinh, Sohl-Dickstein & Bengio, RealNVP, 2017, arXiv:1605.08803.
 """
@@ -91,9 +91,9 @@ Build = Callable[[Shape, Shape], nn.Module]
 
 
 class Coupling(Transform):
-    """b moves as a network that sees a alone says; a stays. ``swap`` exchanges their roles.
+    """a stays; b is transformed with parameters that a network computes from a. ``swap`` exchanges their roles.
 
-    ``build`` is asked for a network from a part of one shape, and the context, to parameters of the other part.
+    ``build`` makes a network from a part of one shape, and the context, to parameters of the other part.
     """
 
     def __init__(self, shape: Shape, split: Split, monotone: Monotone, build: Build, *, swap: bool = False) -> None:

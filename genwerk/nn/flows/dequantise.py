@@ -1,4 +1,4 @@
-"""Noise within the levels of pixels, made of uniform noise by a flow that sees the picture.
+"""Variational dequantisation: noise within the levels of pixels, from uniform noise by a flow conditioned on the image.
 
 J. Ho, X. Chen, A. Srinivas, Y. Duan, P. Abbeel: Flow++: Improving Flow-Based Generative Models with Variational
 Dequantization and Architecture Design, 2019, arXiv:1902.00275, section 3.1.
@@ -19,8 +19,8 @@ from genwerk.nn.flows.monotone import Affine
 from genwerk.nn.flows.transform import Transformed, summed
 
 
-class Beside(nn.Module):
-    """A residual network of a part of an image with the context, an image as high and wide, beside its channels."""
+class WithContext(nn.Module):
+    """A residual network of a part of an image and the context, an image as high and wide, as extra channels."""
 
     def __init__(self, shape: Sequence[int], output: Sequence[int], context: int, channels: int, blocks: int) -> None:
         super().__init__()
@@ -42,8 +42,8 @@ class Dequantiser(nn.Module):
     ) -> None:
         super().__init__()
 
-        def network(part: Sequence[int], output: Sequence[int]) -> Beside:
-            return Beside(part, output, 4 * shape[0], channels, blocks)
+        def network(part: Sequence[int], output: Sequence[int]) -> WithContext:
+            return WithContext(part, output, 4 * shape[0], channels, blocks)
 
         self.couplings = nn.ModuleList(
             Coupling(shape, Checkerboard(), Affine(bound), network, swap=bool(i % 2)) for i in range(couplings)

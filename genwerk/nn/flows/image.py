@@ -1,4 +1,4 @@
-"""Images at several scales: pixels packed into channels, and half of the channels done with after each scale.
+"""Multi-scale flows of images: pixels squeezed into channels, and half of the channels factored out after each scale.
 
 Dinh, Sohl-Dickstein & Bengio, RealNVP, 2017, arXiv:1605.08803, sections 3.6 and 3.7.
 """

@@ -1,7 +1,6 @@
-"""Convolutions that look at one part of an image and say how the other is moved.
+"""Convolutional conditioners: from one part of an image to the parameters by which the other is transformed.
 
-They go through memory pixel by pixel (channels last), in which convolutions of few channels are a quarter faster on a
-processor.
+They run with channels last in memory, in which convolutions of few channels are a quarter faster on a CPU.
 """
 
 from __future__ import annotations

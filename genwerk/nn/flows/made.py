@@ -1,11 +1,11 @@
-"""MADE: a fully connected network of which every output sees only the inputs that come before it.
+"""MADE: a fully connected network each of whose outputs depends only on the inputs before it.
 
 Germain, Gregor, Murray & Larochelle, MADE: Masked Autoencoder for Distribution Estimation, 2015, arXiv:1502.03509.
 
-Done differently: the inputs are in order, 0 to d - 1 (:class:`Autoregressive` sorts
-them), and the units of a hidden layer are sorted by degree, so that what is known when the first inputs are is the
-beginning of every layer, and a pass can be made in pieces (:class:`Walk`). With a context there are units of degree -1,
-which see nothing else, so that the first output depends on it as well.
+Done differently: the inputs are in order, 0 to d - 1 (:class:`Autoregressive` sorts them), and the units of a hidden
+layer are sorted by degree, so that those that the first inputs determine are the beginning of every layer, and a pass
+can be run in pieces (:class:`Walk`). With a context there are units of degree -1, which see nothing else, so that the
+first output depends on it as well.
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ class MADE(nn.Module):
 
 
 class Walk:
-    """A pass of ``made`` in pieces: values are taken a few at a time, and units settled as soon as these suffice.
+    """A pass of ``made`` in pieces: a few values at a time, and each unit once, as soon as these determine it.
 
-    Between two calls of :meth:`take`, the parameters of the next values can be asked for as often as needed.
+    Between two calls of :meth:`take`, the parameters of the next values can be computed as often as needed.
     """
 
     def __init__(self, made: MADE, like: Tensor, context: Tensor | None = None) -> None:
@@ -123,7 +123,7 @@ class Walk:
         self.values = 0
 
     def ahead(self, count: int) -> None:
-        """Look at the next ``count`` values: collect what is settled for them already."""
+        """Prepare the next ``count`` values: compute what the settled units contribute to them."""
         made, end = self.made, self.values + count
         self.pieces: list[tuple[Tensor, Tensor]] = []
         for i, layer in enumerate([*made.layers, made.last]):
@@ -153,7 +153,7 @@ class Walk:
         return found
 
     def take(self, x: Tensor) -> None:
-        """Go on from the values ``x``, of which :meth:`parameters` was asked last."""
+        """Go on from the values ``x``, for which :meth:`parameters` was called last."""
         self.units[0] = x
         self.settled = [torch.cat(pair, 1) for pair in zip(self.settled, self.units, strict=True)]
         self.values += self.count

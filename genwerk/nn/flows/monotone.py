@@ -1,4 +1,4 @@
-"""Increasing functions of one value, whose parameters a network gives: what couplings and autoregressive flows apply.
+"""Increasing functions of one value, with parameters from a network: what couplings and autoregressive flows apply.
 
 Parameters have shape (n, size, *shape) for values with shape (n, *shape). All zeros are the identity, so that a flow
 whose networks end in zeros begins as one.

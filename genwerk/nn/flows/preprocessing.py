@@ -1,4 +1,4 @@
-"""The way from data to continuous values and back, with its change of volume, so that likelihoods are of the data."""
+"""From data to continuous values and back, with the log-determinant, so that likelihoods are of the data."""
 
 from __future__ import annotations
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 Transformed = tuple[Tensor, Tensor]
-"""What became of the examples, and the log-determinant of each with shape (n,)."""
+"""The transformed examples, and the log-determinant of each with shape (n,)."""
 
 
 class Transform(nn.Module, ABC):
     """A bijection of examples; ``context`` with shape (n, k), where there is one, decides which.
 
-    ``forward`` leads from the data to the latent, ``inverse`` back. Both give log |det| of the Jacobian of the way they
-    went, an example, so that log p(x) = log p(z) + log_det of ``forward``, and the two sum to 0 there and back.
+    ``forward`` goes from the data to the latent, ``inverse`` back. Both also return log |det| of their own Jacobian for
+    each example, so that log p(x) = log p(z) + log_det of ``forward``, and the two sum to 0.
     """
 
     @abstractmethod
@@ -28,7 +28,7 @@ class Transform(nn.Module, ABC):
 
 
 class Chain(Transform):
-    """One transform after the other; the first stands next to the data."""
+    """One transform after the other; the first is next to the data."""
 
     def __init__(self, parts: Sequence[Transform]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Chain(Transform):
 
 
 class Inverse(Transform):
-    """A transform walked the other way round."""
+    """A transform with ``forward`` and ``inverse`` exchanged."""
 
     def __init__(self, transform: Transform) -> None:
         super().__init__()
