@@ -14,7 +14,7 @@ import tyro
 
 from genwerk.cli import steering, using
 from genwerk.cli.options import checked
-from genwerk.cli.parsing import flag, parsed
+from genwerk.cli.parsing import parsed
 from genwerk.cli.progress import complain, outlets, say
 from genwerk.cli.rendering import Terminal
 from genwerk.commands.command import results
@@ -80,7 +80,7 @@ def _tell(error: Exception) -> None:
     users = _is_users(error)
     if not users or os.environ.get("GENWERK_DEBUG"):
         traceback.print_exception(error)
-    said = error.sentence(flag) if isinstance(error, BadInput) else str(error)
+    said = error.sentence if isinstance(error, BadInput) else str(error)
     complain(said if users else "this is a fault of Genwerk; please report it with the lines above")
 
 

@@ -15,7 +15,7 @@ from genwerk.commands import COMMANDS
 from genwerk.commands import command as data
 from genwerk.commands.command import Command, Option, summary
 from genwerk.commands.training import Changes, Train
-from genwerk.core.errors import BadInput, Setting
+from genwerk.core.errors import BadInput
 from genwerk.runs.session import HERE, Machine
 
 if TYPE_CHECKING:
@@ -35,12 +35,6 @@ class Asked:
     """Whether figures are printed as JSON."""
     again: str = ""
     """The command that goes on with a training."""
-
-
-def flag(setting: Setting) -> str:
-    """What a setting, and a value for it, is called on the command line."""
-    name = f"-{setting.name}" if len(setting.name) == 1 else f"--{setting.name.replace('_', '-')}"
-    return name if setting.value is None else f"{name} {setting.value}"
 
 
 def _parser(command: type[Command], model: Model | None = None, named: frozenset[str] = frozenset()) -> type:

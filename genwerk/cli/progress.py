@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from genwerk.core.errors import naming
 from genwerk.core.printable import printable
 from genwerk.training.launcher import stop_signals
 
@@ -113,14 +114,19 @@ def reader_gone() -> bool:
     return getattr(sys.stdout, "gone", False)
 
 
+def flag(setting: str) -> str:
+    """What a setting is called on the command line."""
+    return f"-{setting}" if len(setting) == 1 else f"--{setting.replace('_', '-')}"
+
+
 def say(text: str) -> None:
     """One line to the user, at once."""
-    print(printable(text), flush=True)
+    print(printable(naming(text, flag)), flush=True)
 
 
 def complain(text: str) -> None:
     """One line to the user about what went wrong, on standard error."""
-    print(printable(f"genwerk: {text}"), file=sys.stderr, flush=True)
+    print(printable(naming(f"genwerk: {text}", flag)), file=sys.stderr, flush=True)
 
 
 def console() -> Console:

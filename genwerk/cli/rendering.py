@@ -41,7 +41,7 @@ class Terminal:
             case Table(columns, rows):
                 table(columns, rows)
             case Figures(values, shown):
-                if self.as_json or not shown:
+                if self.as_json or shown is None:
                     print_json(values)
                 else:
                     for each in shown:

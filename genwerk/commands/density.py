@@ -206,4 +206,4 @@ def classes(opened: OpenRun, found: Classification, accuracy: float | None, show
 
 def unshown(n: int, show: int) -> list[Note]:
     """How many of ``n`` rows are not shown."""
-    return [Note(f"and {n - show:,} more; --show 0 prints all, --json gives them as data")] if 0 < show < n else []
+    return [Note(f"and {n - show:,} more; ‹show› 0 prints all, ‹json› gives them as data")] if 0 < show < n else []

@@ -36,8 +36,8 @@ class Figures:
     """What was found, as plain JSON values."""
 
     values: Any
-    shown: Sequence[Note | Table | Figures] = ()
-    """The same as a person reads it; where there is nothing, the values themselves are read."""
+    shown: Sequence[Note | Table | Figures] | None = None
+    """The same as a person reads it; None where the values themselves are read."""
 
     @classmethod
     def of(cls, report: Report) -> Figures:

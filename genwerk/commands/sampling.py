@@ -63,7 +63,7 @@ class Sample(Command):
         yield Examples(drawn, opened.spec, n, origin={**opened.origin, **origin})
         if isinstance(options, Observation):
             shown = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}
-            yield Note(f"each sample is {shown[options.observation]}")
+            yield Note(f"each sample is {shown[options.observation]} (‹observation› draw or mean)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from genwerk.core.errors import BadInput, Setting
+from genwerk.core.errors import BadInput
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec, Prior, numbers
 from genwerk.core.tokens import Vocabulary
@@ -93,7 +93,7 @@ class Condition:
         """``values``, which must be given and valid; None for a model that takes no condition."""
         if values is None or not self.valid(values):
             sentence = f"this {_name(model)} is told {self.noun}: pass condition, {self.expected}"
-            raise BadInput(sentence, *([" (", Setting(self.option), ")"] if self.option else []))
+            raise BadInput(sentence + (f" (‹{self.option}›)" if self.option else ""))
         return values
 
     def of(self, batch: Batch) -> Tensor | None:
@@ -348,7 +348,7 @@ def choose(conditional: bool, spec: DataSpec, model: object, *kinds: type[Condit
     if (found := next((c for kind in asked if (c := kind.from_spec(spec)) is not None), None)) is None:
         wanted = " or ".join(kind.plural for kind in reversed(asked) if kind.plural)
         sentence = f"a conditional {_name(model)} needs {wanted} and the data carry none; see `genwerk data check`"
-        raise BadInput(sentence, *(p for k in asked if k.source for p in (", or set ", Setting(k.source))))
+        raise BadInput(sentence + "".join(f", or set ‹{kind.source}›" for kind in asked if kind.source))
     return found
 
 

@@ -1,52 +1,45 @@
 """What is wrong with what came from outside, as types: all else that is raised is a fault of Genwerk and shows itself.
 
-Each message is one sentence that a user can act on: what was wrong, what was expected, what to do. A setting that it
-names is a :class:`Setting`, for which the face that shows the sentence puts its own word: a flag, or a control.
+Each message is one sentence that a user can act on: what was wrong, what was expected, what to do. It names a setting
+between angle quotes, as in "take ‹data.size› 32", and each face puts its own word there: a flag, or a control.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
+SETTING = "‹([^‹›]+)›"
+"""The name of a setting in a sentence."""
 
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """A setting or option that a sentence names, such as ``data.size``, with a value for it where one is proposed."""
 
-    name: str
-    value: Any = None
-
-    def __str__(self) -> str:
-        return self.name if self.value is None else f"{self.name} {self.value}"
+def naming(sentence: str, name: Callable[[str], str]) -> str:
+    """``sentence`` with each setting between angle quotes called what ``name`` calls it."""
+    return re.sub(SETTING, lambda found: name(found[1]), sentence)
 
 
 class BadInput(ValueError):
-    """What a user named, typed or holds in a file cannot be used.
-
-    Its arguments are the parts of one sentence, each a text or a :class:`Setting`.
-    """
+    """What a user named, typed or holds in a file cannot be used."""
 
     def __str__(self) -> str:
-        return self.sentence(str)
-
-    def sentence(self, name: Callable[[Setting], str]) -> str:
-        """What is wrong, with settings called what ``name`` calls them."""
-        return "".join(name(part) if isinstance(part, Setting) else str(part) for part in self.parts)
+        return naming(self.sentence, str)
 
     @property
-    def parts(self) -> tuple[Any, ...]:
-        """Texts and settings that make the sentence."""
-        return self.args
+    def sentence(self) -> str:
+        """What is wrong, with settings between angle quotes."""
+        return str(self.args[0]) if self.args else ""
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of the settings that the sentence names."""
+        return tuple(re.findall(SETTING, self.sentence))
 
 
 class BadSetting(BadInput):
-    """A setting has a value that cannot be: its name, then why, as in ``BadSetting("steps", "is 1; expected more")``.
-
-    What follows the name may come in parts, as that of any :class:`BadInput`.
-    """
+    """A setting has a value that cannot be: its name, then why, as ``BadSetting("steps", "is 1; expected more")``."""
 
     @property
     def setting(self) -> str:
@@ -54,8 +47,8 @@ class BadSetting(BadInput):
         return str(self.args[0])
 
     @property
-    def parts(self) -> tuple[Any, ...]:
-        return (Setting(self.setting), " ", *self.args[1:])
+    def sentence(self) -> str:
+        return f"‹{self.setting}› {self.args[1]}"
 
 
 class BadFile(BadInput):
@@ -80,7 +73,7 @@ def check_ranges(settings: Any, name: str, **ranges: tuple[float, float]) -> Non
     """Raise BadInput unless every number in the dataclass ``settings`` is finite and those named lie in their range.
 
     Both ends of a range are allowed; None passes, and each number of a tuple is looked at. ``name`` is what the user
-    calls the settings: ``train`` in ``--train.rounds``.
+    calls the settings: ``train`` in ``train.rounds``.
     """
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genwerk.core.errors import BadSetting, Setting, Unsupported
+from genwerk.core.errors import BadSetting, Unsupported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +36,11 @@ class SamplingOptions:
             return self
         if isinstance(asked, SamplingOptions):
             if not isinstance(self, type(asked)):
-                raise Unsupported(f"this model's samples have no options {type(asked).__name__}; ", *self._there_is())
+                raise Unsupported(f"this model's samples have no options {type(asked).__name__}; {self._there_is()}")
             found = replace(self, **vars(asked))
         else:
             if unknown := [name for name in asked if name not in self.names()]:
-                raise Unsupported("this model's samples have no ", Setting(unknown[0]), "; ", *self._there_is())
+                raise Unsupported(f"this model's samples have no ‹{unknown[0]}›; {self._there_is()}")
             found = self.updated(asked)
         for name, value in vars(found).items():
             if isinstance(value, float) and not isfinite(value):
@@ -51,10 +51,10 @@ class SamplingOptions:
         """These options with ``changes``, by name; a type overrides it where one option decides what suits another."""
         return replace(self, **changes)
 
-    def _there_is(self) -> list[str | Setting]:
+    def _there_is(self) -> str:
         """What can be chosen, as the end of a sentence."""
-        names = [part for name in self.names() for part in (", ", Setting(name))]
-        return ["they have ", *names[1:]] if names else ["they have no options at all"]
+        names = [f"‹{name}›" for name in self.names()]
+        return f"they have {', '.join(names)}" if names else "they have no options at all"
 
 
 def kinds(of: type[SamplingOptions] = SamplingOptions) -> Iterator[type[SamplingOptions]]:

@@ -129,7 +129,7 @@ def table_found(
     if key is not None and (settings.jitter or settings.covariates or settings.group):
         option, cure = ("jitter", "add noise to it") if settings.jitter else ("covariates", "take fewer rows")
         option = option if settings.jitter or settings.covariates else "group"
-        raise BadInput(f"the table in {name} is too large for memory, where --data.{option} works; {cure}")
+        raise BadInput(f"the table in {name} is too large for memory, where ‹data.{option}› works; {cure}")
     values[0], y, said = _labelled(values[0], y)
     notes += said
     if test_x is not None:
@@ -140,15 +140,15 @@ def table_found(
         groups = [repr(value) for value in values[0][:, i].tolist()]
         values, columns = [np.delete(part, i, 1) for part in values], (*columns[:i], *columns[i + 1 :])
         if not columns:
-            raise BadInput(f"{name} has no column beside {settings.group!r}, which --data.group names")
+            raise BadInput(f"{name} has no column beside {settings.group!r}, which ‹data.group› names")
     classes, conditions = index_labels(y, test_y)
     if y is not None and len(y) >= 2 * FEW and 2 * len(classes) > len(y):
         notes += (f"There are {len(classes):,} classes for {len(y):,} rows; does {settings.label!r} name classes?",)
     beside, modelled = apart(columns, settings.covariates, name)
     if beside and classes:
         raise BadInput(
-            f"the rows of {name} have labels in {settings.label!r} and --data.covariates names numbers; a model is "
-            "told one or the other: leave out --data.covariates, or take the labels out of the table"
+            f"the rows of {name} have labels in {settings.label!r} and ‹data.covariates› names numbers; a model is "
+            "told one or the other: leave out ‹data.covariates›, or take the labels out of the table"
         )
     hashes = [hash_rows(part, columns) for part in values]
     if settings.jitter:
@@ -183,12 +183,12 @@ def apart(columns: Sequence[str], covariates: str, name: str) -> tuple[list[int]
             chosen.append(int(each))
         else:
             raise BadInput(
-                f"there is no column {each!r} for --data.covariates in {name}; its columns are {_listed(columns)}"
+                f"there is no column {each!r} for ‹data.covariates› in {name}; its columns are {_listed(columns)}"
             )
     chosen = list(dict.fromkeys(chosen))
     others = [i for i in range(len(columns)) if i not in chosen]
     if not others:
-        raise BadInput(f"--data.covariates names all columns of {name}, so that nothing is left to make; name fewer")
+        raise BadInput(f"‹data.covariates› names all columns of {name}, so that nothing is left to make; name fewer")
     return chosen, others
 
 

@@ -92,7 +92,7 @@ def build(
     if size > (free := shutil.disk_usage(root).free):
         raise BadInput(
             f"the data take {size / 1e9:.1f} GB once decoded, and the cache folder {root} has {free / 1e9:.1f} GB "
-            "free; choose smaller images with --data.size, or set XDG_CACHE_HOME to a larger disk"
+            "free; choose smaller images with ‹data.size›, or set XDG_CACHE_HOME to a larger disk"
         )
     new = root / f".{name}-{os.getpid()}"
     try:

@@ -305,8 +305,8 @@ def _by_folder(parts: Parts, roots: dict[str, str]) -> tuple[Parts, str]:
 
 def _by_name(parts: Parts, pattern: str) -> tuple[Parts, list[Skipped], str]:
     """Labels from file names: the first group of ``pattern`` where it is found; files without it are skipped."""
-    given = f"--data.label-pattern {pattern!r}"
-    expression = first_group(pattern, "--data.label-pattern")
+    given = f"‹data.label_pattern› {pattern!r}"
+    expression = first_group(pattern, "data.label_pattern")
     matches = {f.name: expression.search(PurePosixPath(f.name).name) for part in parts.values() for f in part}
     labels = {name: match[1] for name, match in matches.items() if match and match[1]}
     if not labels:

@@ -41,7 +41,7 @@ def allow(source: str) -> None:
     if source.startswith("hf:") and not os.environ.get(ALLOW):
         raise BadInput(
             f"the run's data are {source}, and what a folder names is loaded from the hub only where you say so; set "
-            f"{ALLOW}=1 in the environment, or name data yourself with --data or --input"
+            f"{ALLOW}=1 in the environment, or name data yourself with ‹data› or ‹input›"
         )
 
 
@@ -111,7 +111,7 @@ def tables_found(
         raise BadInput(f"{name} has several columns of one name; give each a name of its own")
     if settings.label != "label" and settings.label not in columns:
         raise BadInput(
-            f"{name} has no column {settings.label!r} for --data.label; its columns are {', '.join(columns)}"
+            f"{name} has no column {settings.label!r} for ‹data.label›; its columns are {', '.join(columns)}"
         )
     labels = [names(_labels(t, settings.label)) if settings.label in columns else None for t in tables]
     notes = ("The index that pandas stored is left out.",) * (len(columns) < len(train.schema.names))
@@ -119,7 +119,7 @@ def tables_found(
         if settings.label != "label":
             raise BadInput(
                 f"the column {settings.label!r} of {name} holds measured numbers, which are no classes; leave out "
-                "--data.label, or tell a model the number with --data.covariates"
+                "‹data.label›, or tell a model the number with ‹data.covariates›"
             )
         notes += ("The column 'label' holds measured numbers and no classes, so it is a column like the others.",)
         labels = [None for _ in tables]
@@ -129,7 +129,7 @@ def tables_found(
     if image is None:
         if settings.group and settings.group not in columns:
             raise BadInput(
-                f"{name} has no column {settings.group!r} for --data.group; its columns are {', '.join(columns)}"
+                f"{name} has no column {settings.group!r} for ‹data.group›; its columns are {', '.join(columns)}"
             )
         if settings.group:
             tables = [_coded(t, settings.group) for t in tables]
@@ -224,7 +224,7 @@ def _numbers(table: pyarrow.Table, names: Sequence[str], name: str) -> Any:
             kind = table.schema.field(column).type
             raise BadInput(
                 f"the column {column!r} of {name} holds {kind}; expected images, numbers, or class names in the "
-                "column that --data.label names"
+                "column that ‹data.label› names"
             )
     if not names:
         raise BadInput(f"{name} has no column beside the labels; expected at least one of numbers or images")

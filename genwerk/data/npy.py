@@ -78,14 +78,14 @@ def open_npz(path: Path, settings: DataConfig) -> Found:
     if x is None:
         raise BadInput(f"{path} has the arrays {listed}; name the examples x and the labels y")
     if y is None and settings.label != "label":
-        raise BadInput(f"{path} has no array {settings.label!r} for --data.label; its arrays are {listed}")
+        raise BadInput(f"{path} has no array {settings.label!r} for ‹data.label›; its arrays are {listed}")
     chosen = [name for name in (x, test, y, test_y) if name is not None]
     arrays = _read(path, {name: members[name] for name in chosen})
     notes = []
     if y is not None and continuous(arrays[y].reshape(-1).tolist()):
         if settings.label != "label":
             raise BadInput(
-                f"the array {y!r} of {path} holds measured numbers, which are no classes; leave out --data.label"
+                f"the array {y!r} of {path} holds measured numbers, which are no classes; leave out ‹data.label›"
             )
         notes.append(f"The array {y!r} holds measured numbers and no classes, so it is not used.")
         y = test_y = None

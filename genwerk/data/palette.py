@@ -228,8 +228,8 @@ def apply(splits: Splits) -> Splits:
     """``splits`` in the palette that their settings ask for, chosen on the training part."""
     if not splits.spec.modality.has_pixels or splits.spec.shape[0] != 3:
         raise BadInput(
-            f"--data.palette chooses among the colours of RGB images, and these data are {splits.spec}; leave it out"
-            + (", or read the images in colour by --data.colour rgb" if splits.spec.modality.has_pixels else "")
+            f"‹data.palette› chooses among the colours of RGB images, and these data are {splits.spec}; leave it out"
+            + (", or read the images in colour by ‹data.colour› rgb" if splits.spec.modality.has_pixels else "")
         )
     found = histogram(splits.train.x)
     palette, how = choose(found, splits.settings)

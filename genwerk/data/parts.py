@@ -58,11 +58,11 @@ def check(settings: DataConfig) -> None:
     """Refuse settings that no source could follow."""
     check_ranges(settings, "data", rate=(1, 10**7), seconds=(1e-6, 10**6))
     if settings.size is not None and settings.size < 1:
-        raise ValueError(f"the image size is {settings.size}; it must be 1 pixel or more, for example --data.size 32")
+        raise BadInput(f"the image size is {settings.size}; it must be 1 pixel or more, for example ‹data.size› 32")
     if settings.palette is not None and settings.palette < 2:
         raise ValueError(f"the palette is of {settings.palette} colours; it must be 2 or more, or left out to keep all")
     if settings.tolerance and settings.palette is None:
-        raise ValueError("the tolerance is for making a palette; say how many colours too, as in --data.palette 64")
+        raise BadInput("the tolerance is for making a palette; say how many colours too, as in ‹data.palette› 64")
     if not 0 <= settings.tolerance <= 255:
         raise ValueError(f"the tolerance is {settings.tolerance}; it must be a difference of colour levels, 0 to 255")
     if not 0 <= settings.holdout < 1:
@@ -84,7 +84,7 @@ def split(found: Found, settings: DataConfig) -> Splits:
     n, notes = len(found.train), list(found.notes)
     if settings.group and _groups(found) is None and (found.test is not None or settings.holdout > 0):
         raise BadInput(
-            f"--data.group is {settings.group!r}, and {settings.source} has neither a column of that name nor files; "
+            f"‹data.group› is {settings.group!r}, and {settings.source} has neither a column of that name nor files; "
             "leave it out, or name one of its columns"
         )
     hashes = {name: _hashes(found, name) for name in PARTS if _own(found, name) is not None}
@@ -170,11 +170,11 @@ def groups_by_name(names: Sequence[str], pattern: str) -> list[str] | None:
     """What ``pattern`` finds in the names of files; a file in whose name it finds nothing is a group of its own."""
     if not pattern:
         return None
-    expression = first_group(pattern, "--data.group")
+    expression = first_group(pattern, "data.group")
     found = [m[1] if (m := expression.search(name)) and m[1] else None for name in names]
     if not any(found):
         raise BadInput(
-            f"--data.group {pattern!r} is found in none of the {len(names):,} names; the first is {names[0]!r}"
+            f"‹data.group› {pattern!r} is found in none of the {len(names):,} names; the first is {names[0]!r}"
         )
     return [f"file {name}" if group is None else f"group {group}" for group, name in zip(found, names, strict=True)]
 
@@ -185,10 +185,10 @@ def first_group(pattern: str, option: str) -> re.Pattern[str]:
         expression = re.compile(pattern)
     except re.error as error:
         raise BadInput(
-            f"{option} {pattern!r} is not a regular expression ({error}); write one such as '^([a-z]+)_'"
+            f"‹{option}› {pattern!r} is not a regular expression ({error}); write one such as '^([a-z]+)_'"
         ) from None
     if not expression.groups:
-        raise BadInput(f"{option} {pattern!r} has no group; put brackets around what is meant, as in '^([a-z]+)_'")
+        raise BadInput(f"‹{option}› {pattern!r} has no group; put brackets around what is meant, as in '^([a-z]+)_'")
     return expression
 
 
@@ -296,10 +296,10 @@ def tested_on(found: Found, other: Found, name: str) -> Found:
         wanted.levels,
         wanted.covariates,
     ):
-        raise BadInput(f"--data.test {name} holds {has}, and the training data are {wanted}; expected the same")
+        raise BadInput(f"‹data.test› {name} holds {has}, and the training data are {wanted}; expected the same")
     if test.condition is not None and has.classes != wanted.classes and wanted.classes:
         new = next(c for c in has.classes if c not in wanted.classes)
-        raise BadInput(f"--data.test {name} has the class {new!r}, which the training data lack")
+        raise BadInput(f"‹data.test› {name} has the class {new!r}, which the training data lack")
     return replace(
         found,
         test=test if wanted.classes or wanted.covariates else replace(test, condition=None, spec=wanted),

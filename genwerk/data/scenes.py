@@ -17,6 +17,7 @@ from math import cos, hypot, pi, sin
 import torch
 from torch import Tensor
 
+from genwerk.core.errors import BadInput
 from genwerk.core.noise import mix
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import DataConfig, Dataset
@@ -189,9 +190,9 @@ def open_scenes(settings: DataConfig) -> Found:
     """20,000 training pictures of seen combinations, and 2,000 test pictures, in turn of a seen and a held-out one."""
     size = settings.size or SIZE
     if not 16 <= size <= 128:
-        raise ValueError(f"scenes are drawn with sides of 16 to 128 pixels, not {size}; take --data.size {SIZE}")
+        raise BadInput(f"scenes are drawn with sides of 16 to 128 pixels, not {size}; take ‹data.size› {SIZE}")
     if settings.colour == "grey":
-        raise ValueError("scenes are told apart by colour and are not drawn in grey; take --data.colour rgb")
+        raise BadInput("scenes are told apart by colour and are not drawn in grey; take ‹data.colour› rgb")
     seen = [c for c in captions() if not held_out(c)]
     new = [c for c in captions() if held_out(c)]
     train = examples(seen, TRAIN, settings.seed, 0, size=size)

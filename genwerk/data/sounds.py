@@ -305,12 +305,12 @@ def _check(settings: DataConfig) -> None:
     if rate is not None and rate not in RATES:
         raise BadInput(
             f"the rate is {rate:,} samples a second; it must be from {RATES[0]:,} to {RATES[-1]:,}, for example "
-            "--data.rate 16000"
+            "‹data.rate› 16000"
         )
     if seconds is not None and not (isfinite(seconds) and 0 < seconds <= LONGEST):
         raise BadInput(
             f"the length of an example is {seconds:g} seconds; it must be above 0 and at most {LONGEST:g}, for example "
-            "--data.seconds 0.5"
+            "‹data.seconds› 0.5"
         )
 
 
@@ -386,7 +386,7 @@ def _common_length(samples: Sequence[int], rate: int, settings: DataConfig) -> t
         if length < 2:
             raise BadInput(
                 f"{settings.seconds:g} seconds are {length} samples at {rate:,} a second; ask for a longer example "
-                "with --data.seconds"
+                "with ‹data.seconds›"
             )
         return length, f"An example is {length:,} samples ({length / rate:.3g} s), as asked."
     if len(set(samples)) == 1 and samples[0] <= LONGEST_COMMON * rate:

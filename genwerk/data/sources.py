@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genwerk.core.errors import BadInput
 from genwerk.core.files import open_regular
 from genwerk.data import palette, phases, scenes, sprites, toys
 from genwerk.data.arrays import images_found
@@ -46,7 +47,7 @@ def open_data(settings: DataConfig) -> Splits:
         found = tested_on(found, _found(other)[0], settings.test)
     splits = replace(split(found, settings), path=path)
     if settings.covariates and not splits.spec.covariates:
-        raise ValueError(f"--data.covariates names columns of a table, and these data are {splits.spec}; leave it out")
+        raise BadInput(f"‹data.covariates› names columns of a table, and these data are {splits.spec}; leave it out")
     return splits if settings.palette is None else palette.apply(splits)
 
 
@@ -176,7 +177,7 @@ def _open_digits(settings: DataConfig) -> Found:
 def _unknown(source: str) -> ValueError:
     names = ", ".join(BUILT_INS)
     if not source:
-        return ValueError(f"no data are named; type --data with a built-in ({names}), a path or hf:NAME")
+        return BadInput(f"no data are named; type ‹data› with a built-in ({names}), a path or hf:NAME")
     if is_uci(f"{source}:"):
         return missing(f"{source}:")
     near = get_close_matches(source, BUILT_INS, n=2, cutoff=0.6)

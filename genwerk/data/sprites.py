@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genwerk.core.errors import BadInput
 from genwerk.core.noise import mix
 from genwerk.data.dataset import DataConfig
 from genwerk.data.indexed import indexed_found
@@ -249,7 +250,7 @@ def open_sprites(settings: DataConfig) -> Found:
     """4,000 training and 1,000 test creatures, as many of each kind; their size is the one asked for."""
     size = settings.size or SIZE
     if not 8 <= size <= 64:
-        raise ValueError(f"sprites are drawn with sides of 8 to 64 pixels, not {size}; take --data.size {SIZE}")
+        raise BadInput(f"sprites are drawn with sides of 8 to 64 pixels, not {size}; take ‹data.size› {SIZE}")
     kinds, each = len(PLANS), 5_000 // len(PLANS)
     drawn = [draw(plan, each, mix(settings.seed, i), size) for i, plan in enumerate(PLANS)]
     x = np.stack(drawn, axis=1).reshape(-1, size, size)

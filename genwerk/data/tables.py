@@ -132,12 +132,12 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
         if repeated := [name for name, times in Counter(names).items() if times > 1 and name]:
             raise BadInput(f"{path} has several columns called {repeated[0]!r}; give each a name of its own")
         if label != "label" and label not in names:
-            raise BadInput(f"{path} has no column {label!r} for --data.label; its columns are {', '.join(names)}")
+            raise BadInput(f"{path} has no column {label!r} for ‹data.label›; its columns are {', '.join(names)}")
         target = names.index(label) if label in names else None
         blank = [i for i, name in enumerate(names) if not name or _UNNAMED.fullmatch(name)]
         texts: dict[int, list[str]] = {i: [] for i in (*blank, *([] if target is None else [target]))}
         if group and group not in names:
-            raise BadInput(f"{path} has no column {group!r} for --data.group; its columns are {', '.join(names)}")
+            raise BadInput(f"{path} has no column {group!r} for ‹data.group›; its columns are {', '.join(names)}")
         grouped = names.index(group) if group and group != label else None
         if grouped is not None:
             texts[grouped] = []
@@ -154,7 +154,7 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
         if label != "label":
             raise BadInput(
                 f"the column {label!r} of {path} holds {len(set(texts[target])):,} different numbers in {len(lines):,} "
-                "rows, which are no classes; leave out --data.label, or tell a model the number with --data.covariates"
+                "rows, which are no classes; leave out ‹data.label›, or tell a model the number with ‹data.covariates›"
             )
         columns[target] = _numbers(path, label, lines, texts[target])
         notes.append(f"The column {label!r} holds measured numbers and no classes, so it is a column like the others.")
@@ -348,7 +348,7 @@ def _check(path: Path, names: Sequence[str], lines: Sequence[int], values: NDArr
 
 def _bad(path: Path, line: int, name: str, text: str) -> BadFile:
     """What is wrong with a cell."""
-    cure = "a column of class names is named with --data.label"
+    cure = "a column of class names is named with ‹data.label›"
     if _is_number(text):
         cure = "change it, or remove the row"
     elif _COMMA.fullmatch(text.strip()):

@@ -34,6 +34,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from genwerk.core.errors import BadInput
 from genwerk.core.memory import afford
 from genwerk.data.arrays import table_found
 from genwerk.data.dataset import DataConfig
@@ -126,7 +127,7 @@ def missing(source: str) -> ValueError:
     name = name.removesuffix(VALIDATION)
     files = " or ".join(SETS[name].files)
     if not place:
-        return ValueError(f"the path of {name.upper()} is missing; type --data {name}:PATH, the place of {files}")
+        return BadInput(f"the path of {name.upper()} is missing; type ‹data› {name}:PATH, the place of {files}")
     return ValueError(f"there is no {place} for {name.upper()}; expected {files}, or the folder that holds it")
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genwerk.core.abilities import Decodes, Encodes
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import DataSpec
 from genwerk.nn.coder import Coder, MLPCoder
@@ -70,7 +71,7 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
         if not spec.modality.numeric:
             raise ValueError("an autoencoder of this family takes images, sounds or tables, not text")
         if config.loss == "cross-entropy" and not spec.modality.has_levels:
-            raise ValueError(f"the cross-entropy of this {spec.kind} is not defined; take --model.loss squared")
+            raise BadInput(f"the cross-entropy of this {spec.kind} is not defined; take ‹model.loss› squared")
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units(centred=False)
         self.encoder, self.decoder = config.network.build(spec.shape, config.latent, config.latent, spec.shape)

@@ -26,6 +26,7 @@ from torch.nn.functional import normalize
 
 from genwerk.core.abilities import Decodes, Diagnoses, Encodes
 from genwerk.core.batching import bounded
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise
 from genwerk.core.spec import DataSpec
@@ -119,9 +120,9 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
         factor = self.network.factor
         if height % factor or width % factor:
             near = max(1, round(min(height, width) / factor)) * factor
-            raise ValueError(
+            raise BadInput(
                 f"images of {width}x{height} pixels cannot be halved {len(config.widths) - 1} times without rest; "
-                f"take --data.size {near}, or fewer --model.widths"
+                f"take ‹data.size› {near}, or fewer ‹model.widths›"
             )
         self.latent_shape = (config.latent, height // factor, width // factor)
         self.scale = Scale()

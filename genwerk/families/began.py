@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Loss, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel, Prior
@@ -53,9 +54,9 @@ class BEGANConfig(AdversarialConfig):
         if self.patience < 0 or not 0 < self.slowest <= 1:
             raise ValueError("patience counts rounds from 0, and slowest is a fraction above 0, at most 1")
         if self.conditioning != "none":
-            raise ValueError(
+            raise BadInput(
                 "BEGAN's discriminator says how well it gives an example back, which tells no label; "
-                "take --model.conditioning none, or the recipe cgan"
+                "take ‹model.conditioning› none, or the recipe cgan"
             )
 
 

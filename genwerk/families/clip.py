@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from genwerk.core.abilities import AlignsText, Diagnoses
 from genwerk.core.condition import Text, choose
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
@@ -192,9 +193,7 @@ def image_tower(config: CLIPConfig, shape: Sequence[int]) -> ConvTower | ViT:
         return ConvTower(shape, config.channels, config.image_width)
     channels, height, width = shape
     if height != width:
-        raise ValueError(
-            f"a vision transformer takes square images, not {height}x{width}; bring them to one --data.size"
-        )
+        raise BadInput(f"a vision transformer takes square images, not {height}x{width}; bring them to one ‹data.size›")
     return ViT(
         channels, height, config.patch, config.image_width, config.image_layers, config.image_heads, gelu=config.gelu
     )

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from genwerk.core.abilities import Diagnoses
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Loss, Metrics, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec, join
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
@@ -60,9 +61,9 @@ class EGANConfig(AdversarialConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.mutations or len({*self.mutations}) < len(self.mutations):
-            raise ValueError(
+            raise BadInput(
                 f"mutations are {', '.join(self.mutations) or 'none'}; a parent needs 1 or more, all different, say "
-                "--model.mutations minimax non-saturating least-squares"
+                "‹model.mutations› minimax non-saturating least-squares"
             )
         for name in self.mutations:
             Objective.of(name)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Loss, Metrics, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
@@ -84,12 +85,12 @@ class GAN(AdversarialModel, config=GANConfig):
                 if isinstance(layer, (nn.Linear, nn.Conv2d, nn.Embedding)):
                     parametrizations.spectral_norm(layer)
         if (config.gradient_penalty or config.r1) and couples_examples(self.discriminator):
-            raise ValueError(
+            raise BadInput(
                 "a gradient penalty is of single examples, which batch normalisation in the discriminator couples; "
-                "take --model.norm layer or none"
+                "take ‹model.norm› layer or none"
             )
         if config.augment != "none" and not spec.modality.has_pixels:
-            raise ValueError(f"augmentation is of images, and these data are a {spec.kind}; take --model.augment none")
+            raise BadInput(f"augmentation is of images, and these data are a {spec.kind}; take ‹model.augment› none")
         self.register_buffer("p", torch.tensor(0.0 if config.augment == "ada" else 1.0))
         self.p: Tensor
 

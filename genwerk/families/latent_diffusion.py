@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from genwerk.core.abilities import Completes, Completion, Denoises, InterpolatesPrompts, last
 from genwerk.core.batching import batches, bounded, in_batches
 from genwerk.core.condition import Text, choose
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model, Stage, build
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.options import SamplingOptions
@@ -95,9 +96,9 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
             self.prior.condition = Context(self.prior.config.context, self.condition, self.context)
             width = self._reader().context_width
             if width != self.prior.config.context:
-                raise ValueError(
+                raise BadInput(
                     f"the text part tells {width} numbers a token, and the prior attends to "
-                    f"{self.prior.config.context}; set --model.prior.context {width}"
+                    f"{self.prior.config.context}; set ‹model.prior.context› {width}"
                 )
         self.register_buffer("preview", torch.zeros(self.latent_shape[0] + 1, spec.shape[0]))
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from genwerk.core.abilities import HasLikelihood, Samples
 from genwerk.core.condition import Label, NoCondition, choose
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model, Stage, build
 from genwerk.core.noise import Seed, SeededNoise, Seeds
 from genwerk.core.options import SamplingOptions
@@ -95,10 +96,10 @@ class PerClass(Model, Samples, HasLikelihood, config=PerClassConfig):
         assert labels is not None
         counts = torch.bincount(labels, minlength=self.condition.classes)
         if missing := [self.spec.classes[i] for i in (counts == 0).nonzero().flatten().tolist()]:
-            raise ValueError(
+            raise BadInput(
                 f"class {missing[0]!r} has no training example"
                 + (f" (nor have {len(missing) - 1} more)" if len(missing) > 1 else "")
-                + "; give some, raise --data.limit or hold out less, or leave the class out of the data"
+                + "; give some, raise ‹data.limit› or hold out less, or leave the class out of the data"
             )
         own = self.alone(c, data)
         return own if prepare is None else prepare(own)

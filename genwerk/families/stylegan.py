@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.abilities import Styles
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Loss, Metrics, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise
 from genwerk.core.spec import Batch, DataSpec
@@ -86,7 +87,7 @@ class StyleGANConfig(AdversarialConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.conditioning == "concatenate":
-            raise ValueError("StyleGAN is conditioned on the label by projection; take --model.conditioning project")
+            raise BadInput("StyleGAN is conditioned on the label by projection; take ‹model.conditioning› project")
         if self.r1_every < 1 or self.path_every < 1:
             raise ValueError("r1_every and path_every count steps; they must be 1 or more")
         if min(self.style, self.mapping, self.width, self.cap) < 1:
@@ -96,7 +97,7 @@ class StyleGANConfig(AdversarialConfig):
         if not 0 <= self.mixing <= 1 or not 0 < self.growing < 1:
             raise ValueError("mixing is a chance, from 0 to 1, and growing a fraction of the rounds, between 0 and 1")
         if self.truncation != 1 and self.mean_decay == 1:
-            raise ValueError("truncation needs the mean of w; take --model.mean-decay 0.995")
+            raise BadInput("truncation needs the mean of w; take ‹model.mean_decay› 0.995")
 
 
 class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
@@ -296,7 +297,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
 
     def mean_style(self) -> Tensor:
         if not self.style_rounds:
-            raise ValueError("this StyleGAN has tracked no mean of w: train it first, with --model.mean-decay below 1")
+            raise BadInput("this StyleGAN has tracked no mean of w: train it first, with ‹model.mean_decay› below 1")
         return self.style_mean
 
     def draw_noise(self, n: int, *, seed: Seed | None = None) -> list[Tensor]:

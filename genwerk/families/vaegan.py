@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from genwerk.core.abilities import Encodes
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Loss, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.adversarial import AdversarialConfig, AdversarialModel
@@ -58,7 +59,7 @@ class VAEGANConfig(AdversarialConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.prior != "normal":
-            raise ValueError("VAE-GAN's codes are held to a standard normal prior; take --model.prior normal")
+            raise BadInput("VAE-GAN's codes are held to a standard normal prior; take ‹model.prior› normal")
 
 
 class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
@@ -77,9 +78,9 @@ class VAEGAN(AdversarialModel, Encodes, config=VAEGANConfig):
         self.encoder = config.network.encoder(spec.shape, 2 * config.latent, self.condition.classes)
         depth = config.network.depth(spec.shape)
         if not -depth <= config.layer < depth:
-            raise ValueError(
+            raise BadInput(
                 f"layer is {config.layer}, and the discriminator has {depth} layers of features; "
-                f"take --model.layer from {-depth} to {depth - 1}"
+                f"take ‹model.layer› from {-depth} to {depth - 1}"
             )
 
     def players(self) -> Mapping[str, nn.Module]:

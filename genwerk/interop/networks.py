@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from genwerk.core.errors import BadFile
+from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
@@ -106,9 +106,9 @@ def unet_settings(config: Json) -> tuple[UNetConfig, int]:
 def unet_json(config: UNetConfig, context: int, spec: DataSpec) -> dict[str, Any]:
     """The config.json of a UNet2DConditionModel that attends to ``context`` channels; ``spec`` is that of the codes."""
     if config.patch > 1:
-        raise ValueError(
+        raise BadInput(
             f"this U-Net works on patches of {config.patch} pixels a side, for which diffusers has no counterpart; "
-            "train with --model.prior.network.patch 1 to export"
+            "train with ‹model.prior.network.patch› 1 to export"
         )
     attention = tuple(config.attention)
     heads = list(config.heads)
@@ -302,9 +302,9 @@ def clip_config(config: Json) -> tuple[CLIPConfig, tuple[int, int, int]]:
 def clip_json(config: CLIPConfig, spec: DataSpec) -> dict[str, Any]:
     """The config.json of a CLIPModel; ValueError for the convolutional tower, which has none."""
     if config.tower != "vit":
-        raise ValueError(
+        raise BadInput(
             "this CLIP reads images by convolutions, for which transformers has no counterpart; train with "
-            "--model.tower vit to export"
+            "‹model.tower› vit to export"
         )
     text = TextEncoderConfig(
         width=config.text_width,

@@ -66,7 +66,7 @@ class Audio(Modality, kind="audio"):
 
     def tokeniser(self, binarise: Binarise = "none") -> Tokeniser:
         if binarise != "none":
-            raise ValueError(f"only grey images can be binarised, not {self.spec}; take --model.binarise none")
+            raise BadInput(f"only grey images can be binarised, not {self.spec}; take ‹model.binarise› none")
         return MuLaw(self.spec)
 
     def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:

@@ -67,7 +67,7 @@ class Image(Modality, kind="image"):
 
     def tokeniser(self, binarise: Binarise = "none") -> Tokeniser:
         if binarise != "none" and (self.spec.shape[0] != 1 or self.spec.nominal):
-            raise ValueError(f"only grey images can be binarised, not {self.spec}; take --model.binarise none")
+            raise BadInput(f"only grey images can be binarised, not {self.spec}; take ‹model.binarise› none")
         return Colours(self.spec) if self.spec.palette else PixelTokeniser(self.spec, binarise)
 
     def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:

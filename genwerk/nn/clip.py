@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genwerk.core.errors import BadInput
 from genwerk.nn.conv import halvings
 
 Gelu = Literal["quick_gelu", "gelu"]
@@ -172,9 +173,9 @@ class PatchEmbeddings(nn.Module):
     def __init__(self, channels: int, side: int, patch: int, width: int) -> None:
         super().__init__()
         if side % patch:
-            raise ValueError(
+            raise BadInput(
                 f"an image of {side}x{side} pixels is not cut evenly into patches of {patch}; take a patch that "
-                "divides its side, or another --data.size"
+                "divides its side, or another ‹data.size›"
             )
         self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
         self.patch_embedding = nn.Conv2d(channels, width, patch, stride=patch, bias=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from genwerk.core.component import Component
+from genwerk.core.errors import BadInput
 from genwerk.nn.conv import ConvDecoder, ConvEncoder
 from genwerk.nn.mlp import Activation, MLPDecoder, MLPEncoder
 
@@ -58,12 +59,12 @@ class ConvCoder(Coder, kind="conv"):
         self, shape: Sequence[int], features: int, latent: int, output: Sequence[int], classes: int = 0
     ) -> tuple[nn.Module, nn.Module]:
         if len(shape) != 3:
-            raise ValueError(
-                f"a convolutional network needs images; for data of shape {tuple(shape)} take --model.network mlp"
+            raise BadInput(
+                f"a convolutional network needs images; for data of shape {tuple(shape)} take ‹model.network› mlp"
             )
         if not self.widths:
-            raise ValueError(
-                "a convolutional network needs at least one width, for example --model.network.widths 32 64 128"
+            raise BadInput(
+                "a convolutional network needs at least one width, for example ‹model.network.widths› 32 64 128"
             )
         return (
             ConvEncoder(shape, features, self.widths, self.activation, classes),

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import hardshrink
 
+from genwerk.core.errors import BadInput
+
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 """A matrix for every component, one matrix for all, variances for every component, or one variance for each."""
 
@@ -222,8 +224,8 @@ def factorise(kind: Covariance, covariance: Tensor, ridge: float) -> Tensor:
         factor, failed = torch.linalg.cholesky_ex(covariance + ridge * eye)
         singular = bool(failed.any())
     if singular:
-        raise ValueError(
-            f"a {kind} covariance became singular with a ridge of {ridge:g}; add more with --model.ridge 1e-4, "
+        raise BadInput(
+            f"a {kind} covariance became singular with a ridge of {ridge:g}; add more with ‹model.ridge› 1e-4, "
             "or ask for fewer components"
         )
     return hardshrink(factor, NIL)

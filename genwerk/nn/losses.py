@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genwerk.core.component import Component
+from genwerk.core.errors import BadInput
 from genwerk.core.noise import Noise
 from genwerk.core.spec import DataSpec
 
@@ -79,8 +80,8 @@ class Bernoulli(Likelihood):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
         if not spec.modality.has_levels:
-            raise ValueError(
-                f"the Bernoulli likelihood is for images; for this {spec.kind} take --model.likelihood gaussian"
+            raise BadInput(
+                f"the Bernoulli likelihood is for images; for this {spec.kind} take ‹model.likelihood› gaussian"
             )
         binary = spec.levels == 2
         self.scored = "binary pixels" if binary else "pixels binarised at random (dynamic binarisation)"
@@ -153,8 +154,8 @@ class DiscretisedLogistic(Likelihood):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
         if not spec.modality.has_levels:
-            raise ValueError(
-                f"the logistic likelihood is for images; for this {spec.kind} take --model.likelihood gaussian"
+            raise BadInput(
+                f"the logistic likelihood is for images; for this {spec.kind} take ‹model.likelihood› gaussian"
             )
         self.half_level = 0.5 / (spec.levels - 1)
         self.raw_scale = nn.Parameter(torch.full((spec.shape[0], 1, 1), log(0.1)))

@@ -20,7 +20,7 @@ def going_on(stored: Stored, recipe: Recipe, splits: Splits, now: Origin) -> Ori
     run, was = stored.folder.parent.parent, stored.origin
 
     def refuse(what: str, then: Any, wanted: Any) -> BadInput:
-        return BadInput(f"{run} was trained with {what} {then!r}, not {wanted!r}; keep it, or choose another --out")
+        return BadInput(f"{run} was trained with {what} {then!r}, not {wanted!r}; keep it, or choose another ‹out›")
 
     old, new = flat(to_json(stored.recipe)), flat(to_json(recipe))
     other = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith("evaluate."))

@@ -24,7 +24,7 @@ def lock_folder(run: Path) -> IO[bytes]:
         try:
             run.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Unwritable(f"the run folder {run} cannot be made ({error.strerror}); choose another --out") from None
+            raise Unwritable(f"the run folder {run} cannot be made ({error.strerror}); choose another ‹out›") from None
         file = open_own(path, 0)
         if (locked := _lock(file)) is None:
             warnings.warn(

@@ -18,7 +18,7 @@ from torch import Tensor
 from genwerk import interop, tasks
 from genwerk.core.abilities import abilities
 from genwerk.core.condition import Label
-from genwerk.core.errors import BadInput, Setting
+from genwerk.core.errors import BadInput
 from genwerk.core.files import open_regular
 from genwerk.core.model import Model, build
 from genwerk.core.spec import Batch
@@ -115,7 +115,7 @@ class OpenRun:
         try:
             splits = self._read(self.settings)
         except ValueError as error:
-            raise ValueError(f"the run's data cannot be opened ({error}); name them with --data or --input") from None
+            raise BadInput(f"the run's data cannot be opened ({error}); name them with ‹data› or ‹input›") from None
         if self.own:
             self._warn_of_change(splits)
         elif self._known and not changed(self._known, splits):
@@ -175,12 +175,12 @@ class OpenRun:
             self.label(label)
         for option, values in typed.items():
             if values and option != condition.option:
-                raise BadInput(f"this {kind} takes no {option}; leave out ", Setting(option))
+                raise BadInput(f"this {kind} takes no {option}; leave out ‹{option}›")
         if given := [*typed.get(condition.option, ()), *of_any_kind]:
             return condition.parse(given)
         if not borrow or not condition.borrowed or not self.settings.source:
             return None
-        self.say(f"no --{condition.option}: the {condition.plural} of held-out examples, in turn")
+        self.say(f"no ‹{condition.option}›: the {condition.plural} of held-out examples, in turn")
         return self.splits.test.under(condition).conditions(slice(borrow))
 
     def examples(
@@ -215,7 +215,7 @@ class OpenRun:
         else:
             part = self._read(replace(self.settings, source=source, test="", holdout=0)).train
         if part.captions is None:
-            raise ValueError(f"the examples of {source} have no captions; give texts to choose from with --prompts")
+            raise BadInput(f"the examples of {source} have no captions; give texts to choose from with ‹prompts›")
         return list(part.captions[:n])
 
     def one(self, source: str, label: str | None) -> Batch:
@@ -246,9 +246,9 @@ class OpenRun:
         if "encodes" in abilities(self.model) and space == "z":
             return tasks.encode(self.model, batch)
         if not search:
-            raise ValueError(
+            raise BadInput(
                 f"this {type(self.model).__name__} has no encoder to place {source} in {space}; project it first by "
-                "--project, or name a sample by its number"
+                "‹project›, or name a sample by its number"
             )
         self.say(f"projecting {source} into {space}")
         return steering.project(self.model, batch, steering.Search(space=space), seed=seed).latent
@@ -271,9 +271,9 @@ class OpenRun:
         except Unusable as error:
             raise ValueError(f"{path} cannot be read as an image: {error}") from None
         if exact and (found.height, found.width) != (height, width):
-            raise ValueError(
+            raise BadInput(
                 f"{path} is {found.width}x{found.height} pixels and this model makes {width}x{height}; bring it to "
-                "that size, or have it fitted by --resize"
+                "that size, or have it fitted by ‹resize›"
             )
         return torch.from_numpy(np.array(pixels)).float() / white(pixels)
 
@@ -359,7 +359,7 @@ class OpenRun:
             if count > writers.LARGEST_SHEET and modality.one_per_file:
                 raise BadInput(
                     f"{count:,} are too many for one file, which holds {writers.LARGEST_SHEET:,}; have them as a "
-                    f"folder (--out {what}/) or as values (--out {what}.npz)"
+                    f"folder (‹out› {what}/) or as values (‹out› {what}.npz)"
                 )
             whole = examples if isinstance(examples, Batch) else tasks.joined(parts)
             self.say(f"wrote {modality.write(path, whole, origin, columns)}")
@@ -381,7 +381,7 @@ class OpenRun:
             return "examples", path
         if end in writers.WRITTEN or end in UNWRITTEN:
             raise BadInput(
-                f"--out is {out}, and {end} is not what these examples can be written as; expected "
+                f"‹out› is {out}, and {end} is not what these examples can be written as; expected "
                 f"{', '.join((*modality.endings, '.csv', '.npz'))}" + (", or a folder (NAME/)" if several else "")
             )
         return ("folder" if several else "examples"), path
@@ -391,5 +391,5 @@ class OpenRun:
         if out is None:
             return writers.named(self.outputs / what, end)
         if Path(out).suffix.lower() in UNWRITTEN:
-            raise BadInput(f"--out is {out}, and {Path(out).suffix} cannot be written; expected .csv")
+            raise BadInput(f"‹out› is {out}, and {Path(out).suffix} cannot be written; expected .csv")
         return writers.named(Path(out) / what if out.endswith(("/", os.sep)) else Path(out), end)

@@ -95,7 +95,7 @@ def _settings(recipe: str | Recipe, data: str | DataConfig | None) -> DataConfig
     own = recipe.data if isinstance(recipe, Recipe) else recipes.find(recipe).make(recipes.find(recipe).spec).data
     settings = own if data is None else replace(own, source=data)
     if not settings.source:
-        raise BadInput("this recipe has no data of its own; name some with --data")
+        raise BadInput("this recipe has no data of its own; name some with ‹data›")
     return settings
 
 
@@ -163,17 +163,17 @@ class Training:
         else:
             mine = all(p.name.startswith(".") for p in self.path.iterdir())
         if not mine:
-            raise BadInput(f"{self.path} is a folder of something else; choose a new one with --out")
+            raise BadInput(f"{self.path} is a folder of something else; choose a new one with ‹out›")
         begun = store.begun(self.path)
         if begun and not resume:
             raise BadInput(
-                f"{self.path} holds a run already; go on with it by --resume, or choose another folder with --out"
+                f"{self.path} holds a run already; go on with it by ‹resume›, or choose another folder with ‹out›"
             )
         self.resumed = store.find(self.path / "last") if begun else None
         if self.resumed is not None and self.resumed.name != self.name:
             raise BadInput(
                 f"{self.path} was trained with the recipe {self.resumed.name!r}, not {self.name!r}; name that, or "
-                "choose another --out"
+                "choose another ‹out›"
             )
         if self.resumed is not None and self.resumed.spec != self.splits.spec:
             raise BadInput(
@@ -221,12 +221,12 @@ class Training:
         if self.trainer.over and self.changes and self.trainer.position.impatient:
             raise BadInput(
                 f"{self.path} ended at round {stored.round:,}, for its figure of validation examples was no better; "
-                "to go on nevertheless: --train.patience 0"
+                "to go on nevertheless: ‹train.patience› 0"
             )
         if self.trainer.over and self.changes:
             raise BadInput(
                 f"{self.path} has played all its {self.trainer.rounds:,} rounds, so {next(iter(self.changes))} would "
-                "change nothing; ask for more rounds too, with --rounds"
+                "change nothing; ask for more rounds too, with ‹rounds›"
             )
 
     @property

@@ -56,7 +56,7 @@ def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: La
     if "has-latent-prior" in abilities(model) and "encodes" not in abilities(model):
         raise Unsupported(
             f"{type(model).__name__} has no encoder to place examples in its latent space; project them first "
-            "(--project), or interpolate between samples, by their numbers"
+            "(‹project›), or interpolate between samples, by their numbers"
         )
     _require_continuous(model, "interpolate", "decodes")
     assert isinstance(model, Encodes)

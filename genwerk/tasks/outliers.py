@@ -27,6 +27,7 @@ from torch import Tensor
 
 from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, abilities
 from genwerk.core.batching import batches
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Model
 from genwerk.core.noise import Seeds
 from genwerk.core.spec import Batch, Prior
@@ -123,7 +124,7 @@ def out_of_distribution(
     if not able & {"has-likelihood", "bounds-likelihood"}:
         require(model, "scoring outliers", "has-likelihood")
     if not len(reference):
-        raise ValueError("there are no held-out examples to compare with; hold some out (--data.holdout 0.1)")
+        raise BadInput("there are no held-out examples to compare with; hold some out (‹data.holdout› 0.1)")
     if not len(batch):
         raise ValueError("there are no examples to score")
     if importance_samples < 1:

@@ -7,6 +7,7 @@ import warnings
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Model
 from genwerk.data.dataset import Dataset
 from genwerk.data.stream import Stream
@@ -34,9 +35,9 @@ def _say_what_couples(model: Model, stream: Stream, size: int | None, world: int
     """Where batches are cut to ``size`` or shared out, say which parts of the model see less than the whole batch."""
     normalised = any(isinstance(m, _BatchNorm) for m in model.modules())
     if normalised and stream.batch_size % world:
-        raise ValueError(
+        raise BadInput(
             f"batch normalisation needs as many examples on each of {world} processes, and a batch has "
-            f"{stream.batch_size}; choose a multiple of {world} with --train.batch-size"
+            f"{stream.batch_size}; choose a multiple of {world} with ‹train.batch_size›"
         )
     cut = size is not None and size < stream.rows.stop - stream.rows.start
     parts = dict.fromkeys(part for m in model.modules() if isinstance(m, Model) for part in m.couples)

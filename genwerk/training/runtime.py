@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from genwerk.core.errors import BadInput
 from genwerk.training import launcher
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -119,7 +120,7 @@ def _sum(shared: Tensor) -> None:
         if "connection" not in str(error).lower():
             raise
         raise ConnectionError(
-            "another process of this training has ended; go on from the last checkpoint with --resume"
+            "another process of this training has ended; go on from the last checkpoint with ‹resume›"
         ) from error
 
 
@@ -188,9 +189,9 @@ def pick_device(wanted: Device = "auto") -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise ValueError("no CUDA device is visible to PyTorch; use --device cpu, or see `genwerk doctor`")
+        raise BadInput("no CUDA device is visible to PyTorch; use ‹device› cpu, or see `genwerk doctor`")
     if wanted == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("no Apple GPU is visible to PyTorch; use --device cpu, or see `genwerk doctor`")
+        raise BadInput("no Apple GPU is visible to PyTorch; use ‹device› cpu, or see `genwerk doctor`")
     return torch.device(wanted, int(os.environ.get("LOCAL_RANK", "0"))) if wanted == "cuda" else torch.device(wanted)
 
 
@@ -247,10 +248,10 @@ def _meet(store: Any, what: str, world: int, *, waits: bool) -> None:
 def relaunch(processes: int, arguments: Sequence[str]) -> None:
     """Leave the command to ``processes`` processes of it and end as they do; does nothing but :func:`join` in them."""
     if processes < 1:
-        raise ValueError(f"--devices is {processes}; it must be 1 or more")
+        raise BadInput(f"‹devices› is {processes}; it must be 1 or more")
     if launcher.group() is not None:
         launcher.join()
     elif processes > 1 and "WORLD_SIZE" not in os.environ:
         if torch.cuda.is_available() and processes > torch.cuda.device_count():
-            raise ValueError(f"--devices is {processes}, but PyTorch sees {torch.cuda.device_count()} GPUs")
+            raise BadInput(f"‹devices› is {processes}, but PyTorch sees {torch.cuda.device_count()} GPUs")
         sys.exit(launcher.launch(processes, [sys.executable, "-m", "genwerk", *arguments]))

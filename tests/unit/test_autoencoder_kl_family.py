@@ -259,7 +259,7 @@ def test_diagnosis() -> None:
 
 
 def test_mistakes_are_refused_with_what_to_type() -> None:
-    with pytest.raises(ValueError, match=r"27x27 pixels .* take --data\.size 28, or fewer --model\.widths"):
+    with pytest.raises(ValueError, match=r"27x27 pixels .* take data\.size 28, or fewer model\.widths"):
         AutoencoderKL(replace(TINY, widths=(4, 4, 4)), DataSpec(kind="image", shape=(1, 27, 27)))
     with pytest.raises(ValueError, match="images of intensities"):
         AutoencoderKL(TINY, DataSpec(kind="table", shape=(5,)))

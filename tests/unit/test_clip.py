@@ -233,7 +233,7 @@ def test_data_and_settings_that_cannot_work_are_refused_in_a_sentence() -> None:
     for spec in (DataSpec(kind="image", shape=(3, 32, 32)), DataSpec(kind="table", shape=(4,))):
         with pytest.raises(ValueError, match=rf"images with captions.*{spec.kind}.*metadata\.csv"):
             CLIP(find("clip").make(spec).model, spec)
-    with pytest.raises(ValueError, match=r"square images, not 70x90.*--data\.size"):
+    with pytest.raises(ValueError, match=r"square images, not 70x90.*data\.size"):
         CLIP(replace(SMALL, tower="vit"), replace(SPEC, shape=(3, 70, 90)))
     with pytest.raises(ValueError, match=r"temperature is 0\.001"):
         CLIPConfig(temperature=0.001)

@@ -522,5 +522,5 @@ def test_without_a_home_or_a_place_to_write_one_sentence_says_so(small_memory, m
 
 def test_data_larger_than_the_disk_are_refused(small_memory, monkeypatch):
     monkeypatch.setattr(images.cache.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10}))
-    with pytest.raises(ValueError, match=r"--data\.size"):
+    with pytest.raises(ValueError, match=r"data\.size"):
         open_data(DataConfig(source=str(small_memory / "in")))

@@ -172,7 +172,7 @@ def test_other_sizes_are_drawn_and_impossible_ones_refused():
     halved = torch.nn.functional.avg_pool2d(fine.float(), 4)
     assert (halved - x.float()).abs().mean() < 1.5
     for size in (15, 129):
-        with pytest.raises(ValueError, match=r"16 to 128 pixels.*--data.size 32"):
+        with pytest.raises(ValueError, match=r"16 to 128 pixels.*data.size 32"):
             open_data(DataConfig(source="scenes", size=size))
-    with pytest.raises(ValueError, match=r"--data.colour rgb"):
+    with pytest.raises(ValueError, match=r"data.colour rgb"):
         open_data(DataConfig(source="scenes", colour="grey"))

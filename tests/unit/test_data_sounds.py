@@ -294,7 +294,7 @@ def test_a_pattern_that_gives_no_labels_is_one_sentence(tmp_path, pattern, words
     numbered(tmp_path, 2)
     with pytest.raises(ValueError, match=words) as caught:
         opened(tmp_path, label_pattern=pattern)
-    assert "--data.label-pattern" in str(caught.value)
+    assert "data.label_pattern" in str(caught.value)
 
 
 def test_recordings_are_held_out_whole(tmp_path):

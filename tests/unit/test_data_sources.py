@@ -49,7 +49,7 @@ def test_nothing_heavy_is_imported_until_it_is_used():
 
 
 @pytest.mark.parametrize(
-    "source, words", [("dgits", "did you mean digits"), ("", "--data"), ("no/such/path", "no such path")]
+    "source, words", [("dgits", "did you mean digits"), ("", "data"), ("no/such/path", "no such path")]
 )
 def test_an_unknown_source_offers_what_there_is(source, words):
     with pytest.raises(ValueError, match=words) as caught:

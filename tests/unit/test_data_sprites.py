@@ -97,7 +97,7 @@ def test_other_sizes_are_drawn_and_impossible_ones_refused():
     assert large.spec.shape == (3, 32, 32)
     assert large.spec.palette == sprites.PALETTE
     for size in (7, 65):
-        with pytest.raises(ValueError, match=r"8 to 64 pixels.*--data.size 16"):
+        with pytest.raises(ValueError, match=r"8 to 64 pixels.*data.size 16"):
             open_data(DataConfig(source="sprites", size=size))
     grey = open_data(DataConfig(source="sprites", colour="grey"))
     assert (grey.spec.shape, grey.spec.palette) == ((1, 16, 16), ())

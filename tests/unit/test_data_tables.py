@@ -58,7 +58,7 @@ def test_class_numbers_are_sorted_as_numbers(tmp_path):
         ("a,b\n1,1e300\n", "line 2, column 'b'"),
         ("a,b\n1,2\n\n3\n", "line 4 .*1 cells.*expected 2"),
         ("a,b\n1,2\n3,4,5\n", "line 3 .*3 cells"),
-        ("a,b\n1,two\n", "'two'.*--data.label"),
+        ("a,b\n1,two\n", "'two'.*data.label"),
         ("a,b\n", "no lines below"),
         ("", "empty"),
         ("\n\n", "empty"),
@@ -183,7 +183,7 @@ def test_labels_that_are_all_missing_or_all_different_are_said(tmp_path):
         (lines("1,5;2,5"), "'1,5'.*with a point"),
         ('a,b\n"1,234.5",2\n', "'1,234.5'.*without separators"),
         ("a,b\n1,NA\n", "'NA'.*fill the gap"),
-        ("a,price\n" + lines(), "'price'.*no classes.*--data.covariates"),
+        ("a,price\n" + lines(), "'price'.*no classes.*data.covariates"),
     ],
 )
 def test_a_table_that_would_be_misread_is_refused(tmp_path, text, words):

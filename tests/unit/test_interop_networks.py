@@ -148,7 +148,7 @@ def test_our_clip_is_read_by_transformers(tmp_path: Path) -> None:
 
 def test_a_convolutional_clip_has_no_counterpart(tmp_path: Path) -> None:
     spec = DataSpec(kind="image", shape=(3, 16, 16), captions=True, vocabulary=Vocabulary())
-    with pytest.raises(ValueError, match=r"reads images by convolutions.*--model.tower vit"):
+    with pytest.raises(ValueError, match=r"reads images by convolutions.*model.tower vit"):
         interop.save(build(CLIPConfig(), spec), tmp_path / "clip")
 
 

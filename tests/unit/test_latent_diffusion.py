@@ -175,7 +175,7 @@ def test_a_place_of_the_code_is_known_where_all_its_pixels_are(
 
 
 def test_what_does_not_fit_together_is_said(splits: Splits) -> None:
-    with pytest.raises(ValueError, match=r"tells 16 numbers a token.*--model.prior.context 16"):
+    with pytest.raises(ValueError, match=r"tells 16 numbers a token.*model.prior.context 16"):
         build(replace(SMALL, prior=replace(PRIOR, context=8)), splits.spec)
     with pytest.raises(ValueError, match="reads captions"):
         build(replace(SMALL, text=TextEncoderConfig(width=16, heads=2)), replace(splits.spec, vocabulary=None))

@@ -418,5 +418,5 @@ def test_mistakes_are_explained() -> None:
         model.place(weights, means, covariances[0])
     flat = clusters()
     flat[:, 1] = flat[:, 0]
-    with pytest.raises(ValueError, match=r"--model\.ridge"):
+    with pytest.raises(ValueError, match=r"model\.ridge"):
         fit(Mixture(MixtureConfig(ridge=0.0, components=(2,)), spec), table(flat))

@@ -246,7 +246,7 @@ REFUSED = [
         (1, 30, 30),
         r"30x30 pixels can be halved once and 3 scales .* by 8: .*size 32 or .*scales 1",
     ),
-    (RealNVPConfig(scales=2), (1, 27, 28), r"27x28 pixels cannot be halved .* by 4: take --data.size 28$"),
+    (RealNVPConfig(scales=2), (1, 27, 28), r"27x28 pixels cannot be halved .* by 4: take data.size 28$"),
     (RealNVPConfig(scales=0), (1, 8, 8), "scales is 0"),
 ]
 

@@ -15,7 +15,7 @@ from genwerk.commands import COMMANDS, Command
 from genwerk.commands.command import AtLeast, Positional, Short, options, summary
 from genwerk.commands.results import Figures, Note, Written
 from genwerk.core.abilities import ABILITIES
-from genwerk.core.errors import BadSetting
+from genwerk.core.errors import BadSetting, naming
 from genwerk.runs.session import Session
 
 
@@ -90,4 +90,5 @@ def test_every_command_is_documented_and_needs_what_there_is(name: str) -> None:
 def test_a_setting_has_the_word_of_the_face_that_shows_it() -> None:
     error = BadSetting("data.size", "is 3; expected 8 or more")
     assert str(error) == "data.size is 3; expected 8 or more"
-    assert error.sentence(lambda setting: f"<{setting}>") == "<data.size> is 3; expected 8 or more"
+    assert error.settings == ("data.size",)
+    assert naming(error.sentence, str.upper) == "DATA.SIZE is 3; expected 8 or more"

@@ -160,9 +160,9 @@ def test_encode_gives_the_mean_in_the_data_s_units() -> None:
 
 
 def test_mistakes_are_refused_with_what_to_type() -> None:
-    with pytest.raises(ValueError, match=r"take --model\.layer from -2 to 1"):
+    with pytest.raises(ValueError, match=r"take model\.layer from -2 to 1"):
         VAEGAN(replace(MLP, layer=2), TABLE)
-    with pytest.raises(ValueError, match=r"take --model\.prior normal"):
+    with pytest.raises(ValueError, match=r"take model\.prior normal"):
         replace(MLP, prior="uniform")
     with pytest.raises(ValueError, match="network mlp"):
         VAEGAN(CONV, TABLE)

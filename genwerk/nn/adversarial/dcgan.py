@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
+from genwerk.core.errors import BadInput
 from genwerk.nn.adversarial.networks import AdversarialNetwork, check_image
 from genwerk.nn.adversarial.output import (
     Conditioning,
@@ -102,9 +103,9 @@ class DCGANGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if conditioning == "project" and norm != "batch":
-            raise ValueError(
+            raise BadInput(
                 f"conditioning project tells DCGAN's generator the label by batch normalisation, and its norm is "
-                f"{norm}; take --model.conditioning concatenate"
+                f"{norm}; take ‹model.conditioning› concatenate"
             )
         self.extra_channels = classes if conditioning == "concatenate" else 0
         by_label = classes if conditioning == "project" else 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from genwerk.core.component import Component
+from genwerk.core.errors import BadInput
 from genwerk.nn.adversarial.output import Conditioning, Norm
 
 
@@ -37,10 +38,10 @@ class AdversarialNetwork(Component):
 
     def encoder(self, shape: tuple[int, ...], features: int, classes: int = 0) -> nn.Module:
         """Of data of ``shape`` to ``features`` numbers, as deep as the discriminator."""
-        raise ValueError(f"{self.kind} networks have no encoder; take --model.network mlp or dcgan")
+        raise BadInput(f"{self.kind} networks have no encoder; take ‹model.network› mlp or dcgan")
 
 
 def check_image(kind: str, shape: tuple[int, ...]) -> None:
     """A ValueError unless data of ``shape`` are images."""
     if len(shape) != 3:
-        raise ValueError(f"the {kind} networks need images; for data of shape {shape} take --model.network mlp")
+        raise BadInput(f"the {kind} networks need images; for data of shape {shape} take ‹model.network› mlp")

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from genwerk.core.errors import BadInput
+
 Conditioning = Literal["none", "concatenate", "project"]
 """How the label enters: not at all; concatenated to z and x (Mirza & Osindero, 2014, arXiv:1411.1784); or by
 conditional batch normalisation in the generator and an inner product in the discriminator (Miyato & Koyama, 2018,
@@ -51,7 +53,7 @@ class BatchNorm(nn.BatchNorm2d):
 
     def _check_input_dim(self, input: Tensor) -> None:
         if self.training and input.numel() == input.shape[1]:
-            raise ValueError("batch normalisation needs two examples or more in a batch; raise --train.batch-size")
+            raise BadInput("batch normalisation needs two examples or more in a batch; raise ‹train.batch_size›")
 
 
 class LabelledBatchNorm(nn.Module):

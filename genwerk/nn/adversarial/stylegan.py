@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
+from genwerk.core.errors import BadInput
 from genwerk.nn.adversarial.output import DiscriminatorOutput
 from genwerk.nn.adversarial.style import (
     HE,
@@ -43,9 +44,9 @@ def sizes(height: int, width: int) -> list[Size]:
     times = doublings(height, width)
     if not fits(height, width):
         good, square = nearest(height, width), nearest(min(height, width), min(height, width))[0]
-        raise ValueError(
+        raise BadInput(
             f"images of {height}x{width} pixels do not halve evenly down to 4 to 7 pixels a side, as StyleGAN's must; "
-            f"the nearest size that does is {good[0]}x{good[1]}, and --data.size {square} brings them to "
+            f"the nearest size that does is {good[0]}x{good[1]}, and ‹data.size› {square} brings them to "
             f"{square}x{square}"
         )
     return [(height >> i, width >> i) for i in reversed(range(times + 1))]

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from genwerk.core.errors import BadInput
 from genwerk.core.noise import own_uniform
 from genwerk.core.spec import DataSpec
 
@@ -76,7 +77,7 @@ class Colours(Tokeniser):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         if not spec.palette:
-            raise ValueError("these data have no palette; give them one with --data.palette 64, the number of colours")
+            raise BadInput("these data have no palette; give them one with ‹data.palette› 64, the number of colours")
         self.levels, self.shape = len(spec.palette), (1, *spec.shape[1:])
         self.scored = f"{self.levels} palette colours"
         self.register_buffer("table", torch.tensor(spec.palette) / 255, persistent=False)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genwerk.core.errors import BadInput
 from genwerk.nn.diffusion.attention import SelfAttention, SpatialTransformer
 from genwerk.nn.diffusion.blocks import (
     DownLevel,
@@ -98,7 +99,7 @@ class UNetConfig(Denoiser, kind="unet"):
 
     def build(self, shape: tuple[int, ...], classes: int = 0, context: int = 0) -> nn.Module:
         if len(shape) != 3:
-            raise ValueError(f"a U-Net needs images; for data of shape {shape} take --model.network dense")
+            raise BadInput(f"a U-Net needs images; for data of shape {shape} take ‹model.network› dense")
         return UNet(
             channels=shape[0] + self.extra_channels,
             out_channels=shape[0],

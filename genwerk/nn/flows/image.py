@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec
 from genwerk.nn.flows.coupling import Halves, Shape
 from genwerk.nn.flows.transform import Transform, Transformed
@@ -91,7 +92,7 @@ def check_sides(spec: DataSpec, scales: int) -> None:
     height, width = spec.shape[1:]
     how = {0: "cannot be halved", 1: "can be halved once"}.get(times, f"can be halved {times} times")
     size = -(-max(height, width) // 2**scales) * 2**scales
-    raise ValueError(
+    raise BadInput(
         f"images of {height}x{width} pixels {how} and {scales} scales need sides divisible by {2**scales}: "
-        f"take --data.size {size}" + (f" or --model.scales {times}" if times else "")
+        f"take ‹data.size› {size}" + (f" or ‹model.scales› {times}" if times else "")
     )

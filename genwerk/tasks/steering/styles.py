@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Model
 from genwerk.tasks import in_batches
 from genwerk.tasks.steering.latents import latents, steady, styled
@@ -89,7 +90,7 @@ def truncate(
     """
     steered = styled(model, "truncation")
     if not psis:
-        raise ValueError("name one psi or more, as in --psi 0 0.5 1")
+        raise BadInput("name one psi or more, as in ‹psi› 0 0.5 1")
     mean = steered.mean_style()
     w = latents(model, numbers, "w", condition, seed=seed)
     moved = torch.stack([mean + psi * (w - mean) for psi in psis], 1)
