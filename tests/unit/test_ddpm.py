@@ -220,7 +220,7 @@ def test_the_reference_for_cifar10_has_the_published_networks_weights() -> None:
 def test_what_cannot_be_is_said() -> None:
     with pytest.raises(ValueError, match="needs labels"):
         build(replace(ROWS, conditional=True), TABLE)
-    with pytest.raises(ValueError, match=r"take --model\.network dense"):
+    with pytest.raises(ValueError, match=r"take model\.network dense"):
         build(SMALL, TABLE)
     with pytest.raises(ValueError, match="describes images and tables"):
         build(SMALL, DataSpec(kind="audio", shape=(1, 100), sample_rate=8000))
