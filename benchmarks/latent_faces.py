@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -96,9 +95,9 @@ def main() -> None:
     print(f"classifier: {known:.3f} of {len(test)} held-out pictures, by chance {1 / len(HAIR):.3f}", flush=True)
     texts = vocabulary.encode([caption for caption in CAPTIONS for _ in range(options.each)])
     figures: dict[str, object] = {"classifier": known}
-    for guidance in options.guidance or [model.sampling.guidance]:
-        start, sampling = time.process_time(), replace(model.sampling, guidance=guidance)
-        x = tasks.sample(model, len(texts), condition=texts, seed=options.seed, sampling=sampling, size=60).x
+    for guidance in options.guidance or [model.options.guidance]:
+        start = time.process_time()
+        x = tasks.sample(model, len(texts), texts, {"guidance": guidance}, seed=options.seed, size=60).x
         found = right(net, x, hair(texts, vocabulary)).float()
         by_hair = dict(zip(HAIR, found.view(len(HAIR), -1).mean(1).tolist(), strict=True))
         seconds = time.process_time() - start

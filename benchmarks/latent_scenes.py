@@ -21,6 +21,7 @@ from torch.nn import functional as F
 import genwerk
 from genwerk import tasks
 from genwerk.data.scenes import captions, examples, held_out, parse
+from genwerk.diffusion.sampling import Diffusion
 
 FIELDS = ("shape", "colour", "size", "position")
 
@@ -97,29 +98,25 @@ def main() -> None:
     scores = right(net, drawn.float() / 255, texts, values)
     print("classifier on fresh pictures", {k: round(v.float().mean().item(), 4) for k, v in scores.items()}, flush=True)
     model = genwerk.load(options.run)
-    asked = {k: getattr(options, k) for k in ("guidance", "steps") if getattr(options, k) is not None}
-    from dataclasses import replace
-
-    sampling = replace(model.sampling, **asked)  # type: ignore[attr-defined]
+    given = {k: getattr(options, k) for k in ("guidance", "steps") if getattr(options, k) is not None}
     texts = [caption for caption in captions() for _ in range(options.each)]
     assert model.spec.vocabulary is not None
+    asked = model.options.chosen(given)
+    assert isinstance(asked, Diffusion)
     start = time.perf_counter()
-    x = tasks.sample(
-        model, len(texts), condition=model.spec.vocabulary.encode(texts), seed=options.seed, sampling=sampling, size=96
-    ).x
+    condition = model.spec.vocabulary.encode(texts)
+    x = tasks.sample(model, len(texts), condition, asked, seed=options.seed, size=96).x
     seconds = time.perf_counter() - start
     found, new = right(net, x, texts, values), torch.tensor([held_out(t) for t in texts])
     figures = {
         part: {k: v[rows].float().mean().item() for k, v in found.items()}
         for part, rows in (("seen", ~new), ("held out", new))
     }
-    print(f"{len(texts)} pictures in {seconds:.0f} s, guidance {sampling.guidance}, {sampling.steps} steps")
+    print(f"{len(texts)} pictures in {seconds:.0f} s, guidance {asked.guidance}, {asked.steps} steps")
     for part, values_ in figures.items():
         print(part, {k: round(v, 4) for k, v in values_.items()})
     if options.out:
-        options.out.write_text(
-            json.dumps({"guidance": sampling.guidance, "steps": sampling.steps, **figures}, indent=1)
-        )
+        options.out.write_text(json.dumps({"guidance": asked.guidance, "steps": asked.steps, **figures}, indent=1))
 
 
 if __name__ == "__main__":

@@ -47,16 +47,9 @@ class Sample(Command):
         options = opened.model.options.chosen(self.options)
         if self.label is None and not self.condition:
             yield from uncounted(opened, self.prior)
-        drawn = tasks.samples(
-            opened.model,
-            n,
-            condition=opened.conditions(
-                self.label, self.prompt, self.covariates, self.condition, borrow=self.first + n
-            ),
-            prior=self.prior,
-            options=options,
-            seed=Seeds(self.seed, self.first),
-        )
+        typed = (self.label, self.prompt, self.covariates, self.condition)
+        condition, seeds = opened.conditions(*typed, borrow=self.first + n), Seeds(self.seed, self.first)
+        drawn = tasks.samples(opened.model, n, condition, options, prior=self.prior, seed=seeds)
         origin: dict[str, Any] = {"seed": self.seed, "first": self.first, "label": self.label}
         origin |= {"covariates": self.covariates, "prompt": "; ".join(self.prompt) or None}
         origin |= {"condition": "; ".join(self.condition) or None, **vars(options)}
@@ -176,6 +169,6 @@ class Watch(Command):
         opened = session.open(self.folder)
         condition = opened.conditions(self.label, self.prompt, borrow=self.first + self.n)
         seeds = Seeds(self.seed, self.first)
-        shown = tasks.trajectory(opened.model, self.n, self.frames, self.options, condition=condition, seed=seeds)
+        shown = tasks.trajectory(opened.model, self.n, condition, self.options, frames=self.frames, seed=seeds)
         batch, columns = Batch(shown.flatten(0, 1)), shown.shape[1]
         yield Examples.of(opened, batch, columns, seed=self.seed, first=self.first)

@@ -220,7 +220,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
 
     def first_noise(self, noise: Noise, sides: tuple[int, int] | None = None) -> Tensor:
         """What samples begin as, of the data's size or with other ``sides`` (height, width)."""
-        if sides is not None and len(self.spec.shape) != 3:
+        if sides is not None and not self.spec.modality.has_pixels:
             raise Unsupported(f"only images have a size that can be chosen, and these data are {self.spec}")
         return noise.normal(*(self.spec.shape if sides is None else (self.spec.shape[0], *sides)))
 

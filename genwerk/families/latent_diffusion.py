@@ -8,7 +8,7 @@ captions; and the denoiser of the codes. Without a text part the condition is th
 
 Done differently: the text tower is trained on the user's own pictures and captions, unless it is loaded; the denoiser
 learns from the means of the codes and not from draws of them; what is known of a picture comes back unchanged to the
-pixel; and a glance at a picture on its way is one linear map of its code, fitted when the codes are made.
+pixel; and the preview of a picture on its way is one linear map of its code, fitted when the codes are made.
 """
 
 from __future__ import annotations

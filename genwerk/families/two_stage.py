@@ -105,6 +105,8 @@ class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfi
         self.condition = self.prior.condition
         if isinstance(self.autoencoder, DrawsExamples):
             self.options = self.autoencoder.options
+        else:
+            self.options = self.prior.options
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -181,10 +183,14 @@ class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfi
         *,
         seed: Seed | None = None,
     ) -> Tensor:
-        """``n`` new examples: the mean of p(x | z), or a draw where the autoencoder's options say so."""
+        """``n`` new examples: the mean of p(x | z) or a draw of it, or what becomes of codes drawn with ``options``.
+
+        The options are the autoencoder's where it has a p(x | z), and those of the prior otherwise.
+        """
         assert isinstance(self.prior, Samples)
         seeds, chosen = Seeds.of(seed), self.options.chosen(options)
-        z = self.prior.sample(n, condition, seed=seeds).reshape(n, *self.latent_shape)
+        of_prior = None if isinstance(self.autoencoder, DrawsExamples) else chosen
+        z = self.prior.sample(n, condition, of_prior, seed=seeds).reshape(n, *self.latent_shape)
         if isinstance(self.autoencoder, DrawsExamples) and chosen == Observation(observation="draw"):
             noise = SeededNoise(n, seeds.beside(), self.device)
             return self.autoencoder.sample_likelihood(self._like_weights(z), noise)

@@ -22,7 +22,7 @@ from torch import Tensor
 from genwerk.core.abilities import Diagnoses
 from genwerk.core.model import Loss, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise
-from genwerk.core.options import SamplingOptions, Streamed, Symbolwise
+from genwerk.core.options import SamplingOptions, Streamed
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
 from genwerk.nn.autoregressive.stream import Stream, StreamState, uniform
@@ -201,18 +201,18 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
         receptive field only the last field is read, for no prediction sees more. ``state``, in place of all that says
         what to begin with, goes on where an earlier stream stood (:attr:`Stream.state`).
         """
-        decoding: Symbolwise = self.options.chosen(options)
+        chosen = self.options.chosen(options)
         if state is not None:
             label = self.condition.check(state.label, self)
             memory, generators = state.resume(self.network, label)
-            return Stream(self.network, self.symbols, memory, generators, label, block=block, options=decoding)
+            return Stream(self.network, self.symbols, memory, generators, label, block=block, options=chosen)
         if prompt is not None and (prompt.dim() != 3 or prompt.shape[1] != 1 or len(prompt) not in (1, n)):
             raise ValueError(f"the prompt has shape {tuple(prompt.shape)}; expected (1, 1, t), or ({n}, 1, t)")
         generators = SeededNoise(n, seed).generators
         label = self.condition.or_drawn(condition, lambda: uniform(generators, 1)[:, 0].to(self.device), self)
         heard = torch.empty(1, 1, 0) if prompt is None else prompt
         memory = self.network.prefill(self.symbols.encode(heard.to(self.device)).expand(n, -1), label)
-        return Stream(self.network, self.symbols, memory, generators, label, block=block, options=decoding)
+        return Stream(self.network, self.symbols, memory, generators, label, block=block, options=chosen)
 
     @torch.no_grad()
     def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:

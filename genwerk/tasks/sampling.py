@@ -30,10 +30,10 @@ Options = SamplingOptions | Mapping[str, Any]
 def samples(
     model: Model,
     n: int,
-    *,
     condition: Tensor | None = None,
-    prior: Prior = "train",
     options: Options | None = None,
+    *,
+    prior: Prior = "train",
     seed: Seed | None = None,
     size: int | None = None,
 ) -> Iterator[Batch]:
@@ -153,10 +153,10 @@ def sdedit(
 def trajectory(
     model: Model,
     n: int,
-    frames: int = 8,
+    condition: Tensor | None = None,
     options: Options | None = None,
     *,
-    condition: Tensor | None = None,
+    frames: int = 8,
     seed: Seed | None = None,
 ) -> Tensor:
     """How ``n`` samples come about: ``frames`` states of each, spread evenly, with shape (n, frames, *spec.shape)."""

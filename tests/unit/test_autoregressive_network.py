@@ -91,7 +91,7 @@ def test_samples_have_the_model_s_frequencies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decoding", "expected"),
+    ("options", "expected"),
     [
         (Symbolwise(), [0.5, 0.3, 0.15, 0.05]),
         (Symbolwise(temperature=0), [1, 0, 0, 0]),
@@ -103,25 +103,25 @@ def test_samples_have_the_model_s_frequencies() -> None:
         (Symbolwise(top_p=0.81), [0.5, 0.3, 0.15, 0]),
     ],
 )
-def test_decoding_shapes_the_probabilities(decoding: Symbolwise, expected: list[float]) -> None:
+def test_options_shape_the_probabilities(options: Symbolwise, expected: list[float]) -> None:
     order = [2, 0, 3, 1]
     p = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
     wanted = torch.tensor(expected, dtype=torch.float64)
-    found = decoding.probabilities(p[order].log()[None])[0]
+    found = options.probabilities(p[order].log()[None])[0]
     torch.testing.assert_close(found / found.sum(), wanted[order] / wanted.sum())
     u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
-    drawn = decoding.draw(p[order].log().expand(20_000, 4), u)
+    drawn = options.draw(p[order].log().expand(20_000, 4), u)
     shares = torch.bincount(drawn, minlength=4) / 20_000
     torch.testing.assert_close(shares.double(), (wanted / wanted.sum())[order], rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("setting", [{"temperature": -1.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}])
-def test_a_decoding_that_makes_no_sense_is_refused(setting: dict[str, float]) -> None:
+def test_options_that_make_no_sense_are_refused(setting: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Symbolwise(**setting)  # type: ignore[arg-type]
 
 
-def test_what_is_emitted_has_the_model_s_probability_whatever_the_decoding() -> None:
+def test_what_is_emitted_has_the_model_s_probability_whatever_the_options() -> None:
     net = table()
     cache = net.begin(6)
     given = torch.tensor([-1, 2, -1, 0, -1, 1])

@@ -13,15 +13,17 @@ from torch import Tensor, nn
 
 from genwerk.core.abilities import HasLikelihood, Samples
 from genwerk.core.condition import Label, choose
+from genwerk.core.errors import Unsupported
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import SeededNoise, Seeds
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Observation, SamplingOptions
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation.report import judge
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.mixture import MixtureConfig
+from genwerk.families.pixelcnn import PixelCNNConfig
 from genwerk.families.two_stage import TwoStage, TwoStageConfig
 from genwerk.families.vae import VAE, VAEConfig
 from genwerk.families.vqvae import VQVAE, VQVAEConfig
@@ -219,6 +221,16 @@ def test_discrete_codes_are_images_of_symbols(data: Dataset) -> None:
     assert torch.equal(codes.condition, data.condition)
     assert torch.equal(codes.batch(slice(9)).x, model.encode(x[:9]))
     torch.testing.assert_close(model.sample(5, seed=3), model.decode(model.prior.sample(5, seed=3)))
+
+
+def test_codes_are_drawn_with_the_options_of_their_prior() -> None:
+    model = TwoStage(TwoStageConfig(autoencoder=DISCRETE, prior=PixelCNNConfig(width=4, layers=1)), DIGIT).eval()
+    assert model.options == model.prior.options
+    likeliest = replace(model.options, temperature=0.0)
+    assert torch.equal(*(model.sample(2, options=likeliest, seed=seed) for seed in (0, 1)))
+    assert not torch.equal(*(model.sample(2, seed=seed) for seed in (0, 1)))
+    with pytest.raises(Unsupported, match="no options Observation"):
+        model.sample(2, options=Observation())
 
 
 def test_the_likelihood_of_codes_is_told_beside_the_autoencoders_own_figures() -> None:

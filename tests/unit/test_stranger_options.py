@@ -102,9 +102,9 @@ def run(walker: Walker, tmp_path: Path) -> Path:
 
 def test_its_own_defaults_are_taken_and_some_or_all_of_them_replaced(walker: Walker) -> None:
     assert (tasks.sample(walker, 3, seed=0).x == 4 * 0.5).all()
-    assert (tasks.sample(walker, 3, seed=0, options={"wind": 2.0}).x == 4 * 2).all()
+    assert (tasks.sample(walker, 3, None, {"wind": 2.0}, seed=0).x == 4 * 2).all()
     assert (tasks.sample(walker, 3, seed=0, options=Walking(wind=2.0)).x == 3 * 2).all()
-    frames = tasks.trajectory(walker, 2, 8, {"strides": 5, "gait": "staggering"}, seed=1)
+    frames = tasks.trajectory(walker, 2, None, {"strides": 5, "gait": "staggering"}, seed=1)
     assert frames.shape == (2, 5, 2)
     assert torch.equal(frames[:, -1], tasks.sample(walker, 2, seed=1, options={"strides": 5, "gait": "staggering"}).x)
 
