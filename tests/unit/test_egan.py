@@ -179,7 +179,7 @@ def test_survivors_share_the_work_of_making() -> None:
     u = torch.tensor([[0.0, 0.1], [0.0, 0.6], [0.0, 0.9], [0.0, 0.4]])
     first, _, _, second, *_ = (child(z) for child in alone(model.generator))
     expected = torch.stack([first[0], second[1], second[2], first[3]])
-    torch.testing.assert_close(model._made_by_survivors(z, None, u), expected)
+    torch.testing.assert_close(model._by_survivors(z, None, u), expected)
 
 
 # --- generations ------------------------------------------------------------------------------------------------------

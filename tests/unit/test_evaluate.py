@@ -298,7 +298,7 @@ def rows(*values: float) -> Splits:
 
 def test_a_row_that_makes_the_mean_is_named_and_the_usual_told():
     splits = rows(*[-20.0 - i % 7 for i in range(87)], -1e7)
-    report = evaluate(Ruled(Config(), splits.spec), splits, SETTINGS, told=("Chosen.",))
+    report = evaluate(Ruled(Config(), splits.spec), splits, SETTINGS, notes=("Chosen.",))
     assert [f.name for f in report.figures] == ["NLL", "median NLL", "trimmed NLL"]
     assert report["NLL"].value > 1e5
     assert report["median NLL"].value == 23
