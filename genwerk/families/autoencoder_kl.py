@@ -4,9 +4,9 @@ Rombach, Blattmann, Lorenz, Esser & Ommer, High-Resolution Image Synthesis with 
 arXiv:2112.10752, section 3.1 and appendix G. Esser, Rombach & Ommer, Taming Transformers for High-Resolution Image
 Synthesis, 2021, arXiv:2012.09841, section 3.1, for the game and its weight.
 
-Done differently: where the paper measures likeness in the features of a network trained on photographs (LPIPS), which
-would have to be brought along, this one takes the discriminator's own, as VAE-GAN does (Larsen et al., 2016,
-arXiv:1512.09300), with the channels of each place brought to unit length as LPIPS does. The game begins after a
+Done differently: where the paper measures the perceptual distance in the features of a network trained on photographs
+(LPIPS), which would have to be brought along, this one takes the discriminator's own, as VAE-GAN does (Larsen et al.,
+2016, arXiv:1512.09300), with the channels of each place brought to unit length as LPIPS does. The game begins after a
 fraction of the rounds, not in a round of its own number. Its weight is that of the whole batch: the gradients of which
 it is the ratio are found in a turn of their own, and do not change with micro-batches or processes. The scale of the
 errors is learned, as the paper's code provides for. Codes begin with little noise, so that a short training is spent on
@@ -66,7 +66,7 @@ class AutoencoderKLConfig(Config):
     """Weight of the game, times the ratio of gradients; at 0 there is no discriminator."""
     start: float = 0.5
     """Fraction of the rounds before the game begins."""
-    likeness: float = 0.1
+    perceptual_weight: float = 0.1
     """Weight of the distance in the discriminator's features, which is added to each value's error during the game."""
     patch_width: int = 64
     """Channels of the discriminator's first layer."""
@@ -81,10 +81,10 @@ class AutoencoderKLConfig(Config):
                 f"widths is {self.widths}, blocks {self.blocks}, latent {self.latent} and groups {self.groups}; "
                 "take one width or more, and every number from 1 on"
             )
-        if min(self.kl, self.adversarial, self.likeness) < 0:
+        if min(self.kl, self.adversarial, self.perceptual_weight) < 0:
             raise ValueError(
-                f"kl is {self.kl}, adversarial {self.adversarial} and likeness {self.likeness}; they are weights of "
-                "what is descended, 0 or more"
+                f"kl is {self.kl}, adversarial {self.adversarial} and perceptual_weight {self.perceptual_weight}; they "
+                "are weights of terms of the loss, 0 or more"
             )
         if not 0 <= self.start < 1:
             raise ValueError(f"start is {self.start}; it is a fraction of the rounds, from 0 to below 1")
@@ -152,8 +152,8 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
         if self.discriminator is None or players["model"].steps < start:
             yield Turn("model", self.reconstruction_loss, x, eps)
             return
-        pulls = yield Turn(None, self.pulls, x, eps)
-        weight = self.config.adversarial * gradient_ratio(pulls["likelihood's pull"], pulls["game's pull"])
+        found = yield Turn(None, self.last_layer_gradients, x, eps)
+        weight = self.config.adversarial * gradient_ratio(found["likelihood's gradient"], found["game's gradient"])
         yield Turn("model", self.autoencoder_loss, x, eps, weight=weight)
         yield Turn("discriminator", self.discriminator_loss, x, eps)
 
@@ -168,11 +168,11 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
         return nll + self.config.kl * kl, self._figures(y, rebuilt, nll, kl)
 
     def autoencoder_loss(self, x: Tensor, eps: Tensor, weight: Tensor) -> Loss:
-        """The same, with likeness in D's features among the errors, and less ``weight`` times the score of x'."""
+        """The same, with the perceptual distance added to the errors, and less ``weight`` times the score of x'."""
         y = self.units(x)
         rebuilt, kl = self._rebuild(y, eps)
-        nll, game, likeness = self._terms(y, rebuilt)
-        figures = {"likeness": likeness, "game": game, "weight of the game": weight}
+        nll, game, perceptual = self._terms(y, rebuilt)
+        figures = {"perceptual distance": perceptual, "game": game, "weight of the game": weight}
         return nll + self.config.kl * kl + weight * game, self._figures(y, rebuilt, nll, kl) | figures
 
     def discriminator_loss(self, x: Tensor, eps: Tensor) -> Loss:
@@ -181,13 +181,13 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
         real, fake = (self._judge(image)[0] for image in (y, self._rebuild(y, eps)[0]))
         return Hinge().discriminator(real, fake), accuracy(Hinge(), real, fake)
 
-    def pulls(self, x: Tensor, eps: Tensor) -> Loss:
+    def last_layer_gradients(self, x: Tensor, eps: Tensor) -> Loss:
         """Gradients by the weights of the decoder's last layer: of -log p(x | z), and of the game."""
         y, last = self.units(x), self.network.decoder.conv_out.weight
         with torch.enable_grad():
             nll, game, _ = self._terms(y, self._rebuild(y, eps)[0])
-            nll_pull, game_pull = (torch.autograd.grad(term, last, retain_graph=True)[0] for term in (nll, game))
-        return nll, {"likelihood's pull": nll_pull, "game's pull": game_pull}
+            of_nll, of_game = (torch.autograd.grad(term, last, retain_graph=True)[0] for term in (nll, game))
+        return nll, {"likelihood's gradient": of_nll, "game's gradient": of_game}
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
@@ -238,10 +238,10 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
         return score.to(y.dtype), tuple(f.to(y.dtype) for f in features)
 
     def _terms(self, y: Tensor, rebuilt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the decoder descends during the game: -log p(x | z) and -D(x'); and the distance in D's features."""
+        """The decoder's losses during the game: -log p(x | z) and -D(x'); and the distance in D's features."""
         score, features = self._judge(rebuilt)
         apart = distance(features, self._judge(y)[1])
-        nll = self.scale(self._error(y, rebuilt) + self.config.likeness * apart.view(-1, 1, 1, 1))
+        nll = self.scale(self._error(y, rebuilt) + self.config.perceptual_weight * apart.view(-1, 1, 1, 1))
         return nll, Hinge().generator(score), apart.mean()
 
     @staticmethod

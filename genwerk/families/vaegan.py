@@ -1,13 +1,13 @@
-"""VAE-GAN: an autoencoder that learns its measure of likeness from a discriminator.
+"""VAE-GAN: an autoencoder that learns its similarity metric from a discriminator.
 
 Larsen, Sonderby, Larochelle & Winther, Autoencoding beyond pixels using a learned similarity metric, 2016,
 arXiv:1512.09300.
 
 Done differently: the players move one after another on the same examples and noise, each against the others as they
-then are; likeness is measured in the batch in which D also sees the samples, where the authors send x and x~ through D
-once more by themselves (which batch normalisation alone can tell apart); the decoder descends -log D of what it makes,
-whose gradient is strong where D is sure, and not log(1 - D);
-the authors' script leaves out a turn of the decoder or of D when its cost leaves a margin, which is not done here.
+then are; features are compared in the batch in which D also sees the samples, where the authors pass x and x~ through D
+once more by themselves (which makes a difference to batch normalisation alone); the decoder minimises -log D of its
+fakes, whose gradient is strong where D is confident, and not log(1 - D); the authors' script skips a step of the
+decoder or of D when its cost leaves a margin, which is not done here.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ ROUTES: Mapping[str, frozenset[str]] = {
     "similarity": frozenset({"encoder", "decoder"}),
     "gan": frozenset({"decoder", "discriminator"}),
 }
-"""Which players learn from which term. That the game never teaches the encoder, nor likeness the discriminator, is what
-makes the model (section 2.3)."""
+"""Which players learn from which term: the game never trains the encoder, nor similarity the discriminator
+(section 2.3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VAEGANConfig(AdversarialConfig):
-    """Settings of an encoder, a decoder and a discriminator, and of what each descends."""
+    """Settings of an encoder, a decoder and a discriminator, and of their losses."""
 
     latent: int = 128
     """Number of dimensions of z."""
@@ -49,12 +49,12 @@ class VAEGANConfig(AdversarialConfig):
     norm: Norm = "batch"
     """Normalisation in the discriminator."""
     layer: int = -2
-    """The paper's l, layer of the discriminator in whose features likeness is measured: from 0 at the data, or from -1
-    at the score."""
+    """The paper's l: the discriminator's layer whose features are compared, from 0 at the data, or from -1 at the
+    score."""
     gamma: float = 1e-3
-    """Weight of likeness against the game in what the decoder descends."""
+    """Weight of the features' likelihood against the game in the decoder's loss."""
     beta: float = 1.0
-    """Weight of the KL divergence in what the encoder descends."""
+    """Weight of the KL divergence in the encoder's loss."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -32,7 +32,7 @@ def fitted(spec: DataSpec) -> VAEGANConfig:
 
 @register()
 def vaegan(spec: DataSpec) -> Recipe:
-    """A VAE-GAN that fits its networks to the data: an autoencoder that learns likeness from a discriminator.
+    """A VAE-GAN that fits its networks to the data: an autoencoder with a discriminator's similarity metric.
 
     Adam in place of the paper's RMSProp.
     """

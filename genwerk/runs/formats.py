@@ -26,6 +26,7 @@ def names(*kept: str, **renamed: str) -> Names:
 FLOW = names(squash="pixel_transform", edge="logit_alpha")
 
 FIELDS: dict[str, Names] = {
+    "AutoencoderKLConfig": names(likeness="perceptual_weight"),
     "DDPMConfig": names(drop="condition_dropout"),
     "EDMConfig": names(
         drop="condition_dropout", log_mean="p_mean", log_std="p_std", least="sigma_min", most="sigma_max"

@@ -39,7 +39,7 @@ def embed_texts(model: Model, texts: Sequence[str]) -> Tensor:
     return in_batches(model.embed_text, tokens.to(model.device))
 
 
-def likeness(model: Model, x: Tensor, texts: Sequence[str]) -> Tensor:
+def similarity(model: Model, x: Tensor, texts: Sequence[str]) -> Tensor:
     """Cosines of the examples ``x`` and ``texts``, with shape (n, m)."""
     return embed(model, x) @ embed_texts(model, texts).T
 
@@ -57,7 +57,7 @@ def zero_shot(model: Model, x: Tensor, prompts: Sequence[str | Sequence[str]]) -
 
 def search(model: Model, x: Tensor, text: str, k: int = 10) -> Tensor:
     """Which ``k`` of the examples ``x`` (all, where there are fewer) the text describes best, the best first."""
-    return likeness(model, x, [text])[:, 0].topk(min(k, len(x))).indices
+    return similarity(model, x, [text])[:, 0].topk(min(k, len(x))).indices
 
 
 @dataclass(frozen=True)

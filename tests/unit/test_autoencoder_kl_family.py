@@ -23,7 +23,7 @@ from genwerk.training.trainer import Trainer
 
 IMAGE = DataSpec(kind="image", shape=(3, 8, 12))
 TINY = AutoencoderKLConfig(
-    widths=(4, 6), groups=2, latent=3, start=0.0, likeness=0.3, kl=0.01, patch_width=4, patch_halvings=1
+    widths=(4, 6), groups=2, latent=3, start=0.0, perceptual_weight=0.3, kl=0.01, patch_width=4, patch_halvings=1
 )
 ALONE = replace(TINY, adversarial=0.0)
 
@@ -57,7 +57,7 @@ def by_hand(model: AutoencoderKL, x: Tensor, eps: Tensor) -> tuple[Tensor, Tenso
             (_, of_image), (scores, of_again) = (model.discriminator(v[None]) for v in (image, again))
             for a, b in zip(of_image, of_again, strict=True):
                 cosine = torch.nn.functional.cosine_similarity(a, b)  # |a/|a| - b/|b||^2 = 2 - 2 cos
-                error = error + config.likeness * (2 - 2 * cosine).mean() / len(of_image)
+                error = error + config.perceptual_weight * (2 - 2 * cosine).mean() / len(of_image)
             score = score + scores.mean() / len(x)
         nll = nll + (error / s + s.log()).sum() / len(x)
     return nll, score, kl
@@ -76,7 +76,7 @@ def test_alone_it_descends_the_likelihood_and_the_divergence(error: str) -> None
 
 
 @pytest.mark.parametrize("error", ["absolute", "squared"])
-def test_in_the_game_likeness_and_the_score_are_added(error: str) -> None:
+def test_in_the_game_the_perceptual_distance_and_the_score_are_added(error: str) -> None:
     model, x, eps = setting(replace(TINY, error=error))
     nll, score, kl = by_hand(model, x, eps)
     loss, _ = model.autoencoder_loss(x, eps, torch.tensor(7.0))
@@ -119,7 +119,7 @@ def test_pulls_are_the_gradients_at_the_last_layer() -> None:
     """Against gradients found by central differences in a few of its weights."""
     model, x, eps = setting()
     with torch.no_grad():
-        figures = model.pulls(x, eps)[1]
+        figures = model.last_layer_gradients(x, eps)[1]
     weight = model.network.decoder.conv_out.weight
     for place in [(0, 0, 1, 1), (1, 3, 0, 2), (2, 2, 2, 0)]:
         terms = []
@@ -129,7 +129,7 @@ def test_pulls_are_the_gradients_at_the_last_layer() -> None:
                 nll, score, _ = by_hand(model, x, eps)
                 weight[place] -= step
             terms.append((nll, -score))
-        for name, after, before in zip(("likelihood's pull", "game's pull"), *terms, strict=True):
+        for name, after, before in zip(("likelihood's gradient", "game's gradient"), *terms, strict=True):
             torch.testing.assert_close(figures[name][place], (after - before) / 2e-5, rtol=1e-5, atol=1e-7)
 
 
@@ -143,13 +143,13 @@ def test_the_ratio_is_of_norms_and_bounded() -> None:
 def test_a_round_is_weighed_by_its_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """By 0.5 |gradient of the likelihood| / |gradient of the score|, however the batch is cut."""
     asked: list[tuple[Tensor, Tensor]] = []
-    pulls = AutoencoderKL.pulls
+    gradients = AutoencoderKL.last_layer_gradients
 
     def noted(model: AutoencoderKL, x: Tensor, eps: Tensor) -> Loss:
         asked.append((x, eps))
-        return pulls(model, x, eps)
+        return gradients(model, x, eps)
 
-    monkeypatch.setattr(AutoencoderKL, "pulls", noted)
+    monkeypatch.setattr(AutoencoderKL, "last_layer_gradients", noted)
     for micro in (None, 3):
         model = setting()[0].float()
         begun = deepcopy(model).double()
@@ -268,7 +268,7 @@ def test_mistakes_are_refused_with_what_to_type() -> None:
     with pytest.raises(ValueError, match="no patch to judge after 2 halvings; they take sides of 12 or more"):
         AutoencoderKL(replace(TINY, patch_halvings=2), IMAGE)
     with pytest.raises(ValueError, match="0 or more"):
-        replace(TINY, likeness=-1.0)
+        replace(TINY, perceptual_weight=-1.0)
     with pytest.raises(ValueError, match="fraction of the rounds"):
         replace(TINY, start=1.0)
     with pytest.raises(ValueError, match="one width or more"):
