@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.noise import Seed
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options, SamplingOptions
 
 
 class Samples(ABC):
@@ -32,12 +32,7 @@ class Samples(ABC):
 
     @abstractmethod
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         """``n`` new examples with shape (n, *spec.shape); ``options`` None are the model's own."""
 
@@ -54,22 +49,12 @@ class Traces(Samples):
 
     @abstractmethod
     def trace(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         """Frames of ``n`` examples with shape (n, *spec.shape), the last of which is the sample."""
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         """The last frame of :meth:`trace`."""
         return last(self.trace(n, condition, options, seed=seed))
@@ -239,7 +224,7 @@ class Completes(ABC):
         known: Tensor,
         k: int = 1,
         condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
+        options: Options = None,
         *,
         seed: Seed | None = None,
     ) -> Completion:
@@ -260,7 +245,7 @@ class Denoises(Traces):
         x: Tensor,
         strength: float,
         condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
+        options: Options = None,
         *,
         seed: Seed | None = None,
     ) -> Tensor:
@@ -274,13 +259,7 @@ class InterpolatesPrompts(Samples):
 
     @abstractmethod
     def interpolate_prompts(
-        self,
-        start: Tensor,
-        end: Tensor,
-        steps: int,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, start: Tensor, end: Tensor, steps: int, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         """Examples of one noise on the way from one text to another, token ids with shape (1, l) each.
 

@@ -57,6 +57,10 @@ class SamplingOptions:
         return f"they have {', '.join(names)}" if names else "they have no options at all"
 
 
+Options = SamplingOptions | None
+"""What a model is asked for: options of its own type, or None for its own."""
+
+
 def kinds(of: type[SamplingOptions] = SamplingOptions) -> Iterator[type[SamplingOptions]]:
     """Every type of options there is."""
     for kind in of.__subclasses__():

@@ -13,7 +13,7 @@ from genwerk.core.abilities import HasLatentPrior, Samples
 from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model, Stage
 from genwerk.core.noise import Noise, Seed, SeededNoise
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import DataSpec
 from genwerk.nn.adversarial.output import Conditioning
 
@@ -94,12 +94,7 @@ class AdversarialModel(Model, Samples, HasLatentPrior):
 
     @torch.no_grad()
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         self.options.chosen(options)
         noise = SeededNoise(n, seed, self.device)

@@ -17,7 +17,7 @@ from genwerk.core.abilities import Completes, Completion, HasLikelihood, Traces
 from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Loss, Model, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise, Seeds
-from genwerk.core.options import SamplingOptions, Symbolwise
+from genwerk.core.options import Options, Symbolwise
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Filled, check_causality, fill, generate
 from genwerk.nn.autoregressive.tokeniser import Tokeniser
@@ -95,12 +95,7 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes):
 
     @torch.no_grad()
     def trace(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         """A frame after every row of pixels, or after every eighth of a sound."""
         network, noise, options = self.network, SeededNoise(n, seed, self.device), self.options.chosen(options)
@@ -121,7 +116,7 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes):
         known: Tensor,
         k: int = 1,
         condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
+        options: Options = None,
         *,
         seed: Seed | None = None,
     ) -> Completion:

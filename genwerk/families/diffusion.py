@@ -28,7 +28,7 @@ from genwerk.core.condition import Condition, Label, choose
 from genwerk.core.errors import Unsupported
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.diffusion.guidance import guide
 from genwerk.diffusion.parameterisation import Estimate, clamped, noised
@@ -208,12 +208,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
 
     @torch.no_grad()
     def trace(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         noise, options = SeededNoise(n, seed, self.device), self.options.chosen(options)
         yield from self.walk(self.first_noise(noise, options.sides), noise, condition, options, self.away(options))
@@ -264,7 +259,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         x: Tensor,
         strength: float,
         condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
+        options: Options = None,
         *,
         seed: Seed | None = None,
     ) -> Tensor:
@@ -296,7 +291,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         known: Tensor,
         k: int = 1,
         condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
+        options: Options = None,
         *,
         seed: Seed | None = None,
     ) -> Completion:

@@ -21,7 +21,7 @@ from genwerk.core.abilities import Diagnoses, Encodes, HasLatentPrior, HasLikeli
 from genwerk.core.condition import choose
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise
-from genwerk.core.options import SamplingOptions, Tempered
+from genwerk.core.options import Options, Tempered
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.flows.actnorm import fitting
@@ -121,12 +121,7 @@ class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Diagnose
 
     @torch.no_grad()
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         """Examples of latents drawn from the prior, at temperatures below 1 nearer to their mode (Glow, section 5)."""
         noise, temperature = SeededNoise(n, seed, self.device), self.options.chosen(options).temperature

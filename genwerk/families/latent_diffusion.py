@@ -27,7 +27,7 @@ from genwerk.core.condition import Text, choose
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model, Stage, build
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Diffusion
@@ -159,12 +159,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
 
     @torch.no_grad()
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         """The last of :meth:`latents`, decoded."""
         return self.decode(last(self.latents(n, condition, options, seed=seed)))
@@ -175,12 +170,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
 
     @torch.no_grad()
     def trace(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         """Every frame decoded, or a preview of all but the last where ``options`` say so."""
         chosen, z = self.options.chosen(options), None
@@ -193,12 +183,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
 
     @torch.no_grad()
     def latents(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         """The codes of :meth:`trace`, unscaled."""
         chosen = self.options.chosen(options)
@@ -209,13 +194,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
 
     @torch.no_grad()
     def interpolate_prompts(
-        self,
-        start: Tensor,
-        end: Tensor,
-        steps: int,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, start: Tensor, end: Tensor, steps: int, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         if self.text is None:
             raise ValueError("this model has no text part, so there is nothing between two texts")
@@ -239,7 +218,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         x: Tensor,
         strength: float,
         condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
+        options: Options = None,
         *,
         seed: Seed | None = None,
     ) -> Tensor:
@@ -255,7 +234,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         known: Tensor,
         k: int = 1,
         condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
+        options: Options = None,
         *,
         seed: Seed | None = None,
     ) -> Completion:

@@ -27,7 +27,7 @@ from torch import Tensor
 from genwerk.core.abilities import Completes, Completion, HasLikelihood, Samples
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise, mix
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.gaussians import Covariance, Gaussians, choose, factor_shape, factorise, free_parameters, standard
@@ -220,12 +220,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
 
     @torch.no_grad()
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         self.options.chosen(options)
         self._unconditional(condition)
@@ -254,7 +249,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
         known: Tensor,
         k: int = 1,
         condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
+        options: Options = None,
         *,
         seed: Seed | None = None,
     ) -> Completion:

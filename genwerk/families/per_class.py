@@ -24,7 +24,7 @@ from genwerk.core.condition import Label, NoCondition, choose
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model, Stage, build
 from genwerk.core.noise import Seed, SeededNoise, Seeds
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 
@@ -41,12 +41,7 @@ class Density(Protocol):
     """What is asked of a class's model."""
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor: ...
 
     def log_prob(self, x: Tensor) -> Tensor: ...
@@ -115,12 +110,7 @@ class PerClass(Model, Samples, HasLikelihood, config=PerClassConfig):
 
     @torch.no_grad()
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         """``n`` new examples; without ``condition`` each is of a class drawn as often as in the training data.
 

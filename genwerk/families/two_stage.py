@@ -32,7 +32,7 @@ from genwerk.core.batching import batches, in_batches
 from genwerk.core.condition import NoCondition
 from genwerk.core.model import Config, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
-from genwerk.core.options import Observation, SamplingOptions
+from genwerk.core.options import Observation, Options
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 
@@ -176,12 +176,7 @@ class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfi
 
     @torch.no_grad()
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         """``n`` new examples: the mean of p(x | z) or a draw of it, or what becomes of codes drawn with ``options``.
 

@@ -33,7 +33,7 @@ from genwerk.core.component import Component
 from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
-from genwerk.core.options import Observation, SamplingOptions
+from genwerk.core.options import Observation, Options
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.nn.coder import Coder, MLPCoder
 from genwerk.nn.flows.autoregressive import Autoregressive
@@ -224,12 +224,7 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Diagnoses
 
     @torch.no_grad()
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         """``n`` new examples: a draw, or the mean, of p(x | z) for z ~ N(0, I)."""
         noise, shown = SeededNoise(n, seed, self.device), self.options.chosen(options).observation

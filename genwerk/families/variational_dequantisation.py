@@ -31,7 +31,7 @@ from genwerk.core.abilities import Diagnoses, Encodes, HasLatentPrior, Importanc
 from genwerk.core.batching import batches
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import Seed, SeededNoise, Seeds
-from genwerk.core.options import SamplingOptions, Tempered
+from genwerk.core.options import Options, Tempered
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.nn.flows.dequantise import Dequantiser
@@ -128,12 +128,7 @@ class VariationalDequantisation(
         return self.flow.prior(n, seed=seed)
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         return self.flow.sample(n, condition, options, seed=seed)
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from genwerk.core.abilities import Diagnoses
 from genwerk.core.model import Loss, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise
-from genwerk.core.options import SamplingOptions, Streamed
+from genwerk.core.options import Options, Streamed
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
 from genwerk.nn.autoregressive.stream import Stream, StreamState, uniform
@@ -137,7 +137,7 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
         self,
         n: int,
         condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
+        options: Options = None,
         *,
         seed: Seed | None = None,
         prompt: Tensor | None = None,
@@ -157,7 +157,7 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
         made = self.stream(n, condition, options, seed=seed, prompt=prompt).read(missing)
         return torch.cat([known.to(made), made], 2)
 
-    def length(self, options: SamplingOptions | None = None) -> int:
+    def length(self, options: Options = None) -> int:
         """Samples of a sound that is drawn with ``options``."""
         seconds = self.options.chosen(options).seconds
         if seconds is None:
@@ -168,12 +168,7 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
         return length
 
     def trace(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         """A frame after every eighth of the sound; what does not stand yet is silent."""
         length = self.length(options)
@@ -188,7 +183,7 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
         self,
         n: int = 1,
         condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
+        options: Options = None,
         *,
         block: int = 4000,
         seed: Seed | None = None,

@@ -23,15 +23,15 @@ from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch, Prior, join
 from genwerk.tasks.conditioning import conditions, require
 
-Options = SamplingOptions | Mapping[str, Any]
-"""Options of the model's own type, or some of them by name (:meth:`SamplingOptions.chosen`)."""
+Asked = SamplingOptions | Mapping[str, Any] | None
+"""Options of the model's own type, some of them by name, or None for its own (:meth:`SamplingOptions.chosen`)."""
 
 
 def samples(
     model: Model,
     n: int,
     condition: Tensor | None = None,
-    options: Options | None = None,
+    options: Asked = None,
     *,
     prior: Prior = "train",
     seed: Seed | None = None,
@@ -99,7 +99,7 @@ def complete(
     batch: Batch,
     known: Tensor,
     k: int = 1,
-    options: Options | None = None,
+    options: Asked = None,
     *,
     seed: Seed | None = None,
 ) -> Completion:
@@ -128,9 +128,7 @@ def complete(
     )
 
 
-def sdedit(
-    model: Model, batch: Batch, strength: float, options: Options | None = None, *, seed: Seed | None = None
-) -> Tensor:
+def sdedit(model: Model, batch: Batch, strength: float, options: Asked = None, *, seed: Seed | None = None) -> Tensor:
     """Each example noised as far as ``strength`` (0 to 1) of the way and brought back, with shape (n, *spec.shape).
 
     A conditional model brings it back as the batch's condition says (SDEdit, Meng et al., 2022, arXiv:2108.01073).
@@ -154,7 +152,7 @@ def trajectory(
     model: Model,
     n: int,
     condition: Tensor | None = None,
-    options: Options | None = None,
+    options: Asked = None,
     *,
     frames: int = 8,
     seed: Seed | None = None,
@@ -176,7 +174,7 @@ def interpolate_prompts(
     start: Tensor,
     end: Tensor,
     steps: int = 9,
-    options: Options | None = None,
+    options: Asked = None,
     *,
     seed: Seed | None = None,
 ) -> Tensor:

@@ -12,7 +12,7 @@ from genwerk.core.condition import Label
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import DataSpec
 
 TABLE = DataSpec(kind="table", shape=(5,))
@@ -35,12 +35,7 @@ class Linear(Model, Samples, HasLatentPrior):
         return z @ self.a.T.to(z)
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         return self.decode(self.prior(n, seed=seed)).detach()
 
@@ -114,12 +109,7 @@ class TwoStyles(Model, Samples, Styles, config=TwoStylesConfig):
 
     @torch.no_grad()
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         return self.decode(self.prior(n, seed=seed))
 

@@ -17,7 +17,7 @@ from genwerk.core.batching import Cost, Meter, as_bytes, batches, in_batches, wi
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seed, SeededNoise
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.data import DataConfig, Splits, open_data
 from genwerk.diffusion.sampling import Diffusion
 from genwerk.evaluation.report import evaluate
@@ -170,12 +170,7 @@ class Copies(Model, Samples, Encodes, Decodes):
     """Draws noise, and gives back what it is shown, a little dimmed."""
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
         return SeededNoise(n, seed).uniform(*self.spec.shape)
 

@@ -14,7 +14,7 @@ from genwerk.core.abilities import BoundsLikelihood, Decodes, Encodes, HasLikeli
 from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seeds
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import DataSpec
 from genwerk.data import open_data
 from genwerk.data.dataset import DataConfig, Dataset, Splits
@@ -46,12 +46,7 @@ class Truth(Model, HasLikelihood, Samples):
         return self.toy.log_prob(x)
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         first = Seeds.of(seed or 0).first
         return self.toy.sample(10_000, 1_000_000)[first : first + n]
@@ -81,12 +76,7 @@ class Replayer(Model, Samples):
         self.asked: list[int] = []
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         if condition is not None:
             self.asked += condition.tolist()

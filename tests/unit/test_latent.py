@@ -16,7 +16,7 @@ from genwerk.core.condition import Label, choose
 from genwerk.core.errors import Unsupported
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import SeededNoise, Seeds
-from genwerk.core.options import Observation, SamplingOptions
+from genwerk.core.options import Observation, Options
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation.report import judge
@@ -87,12 +87,7 @@ class Rivals(Model, Samples):
         return data
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         z = self.mean.expand(n, -1)
         return z if condition is None else z + condition[:, None]
@@ -120,12 +115,7 @@ class Dice(Model, Samples, HasLikelihood):
         return [Stage("throw", rounds, self.turns, lambda data: self.seen.append(data) or data, converged=lambda: True)]
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         u = SeededNoise(n, seed).uniform(*self.spec.shape)
         return (u * self.spec.levels).floor() / (self.spec.levels - 1)

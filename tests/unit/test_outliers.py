@@ -15,7 +15,7 @@ from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, Samples
 from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise, Seeds
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.tasks import Unsupported
@@ -59,12 +59,7 @@ class Sampler(Model, Samples):
     """A model that knows no density."""
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         raise AssertionError("not asked for")
 

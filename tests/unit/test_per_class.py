@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from genwerk.core.abilities import HasLikelihood, Samples, abilities
 from genwerk.core.model import Config, Loss, Model, Stage, build
 from genwerk.core.noise import SeededNoise, Seeds
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.autoencoder import AutoencoderConfig
@@ -74,12 +74,7 @@ class Point(Model, Samples, HasLikelihood):
         return replace(data, x=data.x + 100)
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         return self.mean + SeededNoise(n, seed).normal(2)
 

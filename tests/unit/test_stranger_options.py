@@ -20,7 +20,7 @@ from genwerk.core.abilities import Traces
 from genwerk.core.errors import BadSetting, Unsupported
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seed, SeededNoise
-from genwerk.core.options import SamplingOptions, Tempered
+from genwerk.core.options import Options, SamplingOptions, Tempered
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import DataConfig, Dataset
 from genwerk.runs import store
@@ -66,12 +66,7 @@ class Walker(Model, Traces, config=WalkerConfig):
         self.register_buffer("start", torch.zeros(2, dtype=torch.float64))
 
     def trace(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: Seed | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         walk, noise = self.options.chosen(options), SeededNoise(n, seed, self.device)
         x = self.start.expand(n, 2)

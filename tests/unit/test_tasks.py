@@ -14,7 +14,7 @@ from genwerk.core.abilities import Completes, Decodes, Encodes, HasLikelihood, I
 from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import SeededNoise, Seeds
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.modalities.writers import grid
@@ -49,12 +49,7 @@ class Linear(Model, ImportanceWeighted, Samples):
         return -0.5 * (log(2 * torch.pi) + (x - z) ** 2 + z**2 - eps**2)
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         noise = SeededNoise(n, seed)
         return noise.normal(1) + noise.normal(1)
@@ -73,12 +68,7 @@ class Labelled(Model, Samples):
         self.condition = choose(True, spec, self, Label)
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         assert condition is not None
         return condition.float()[:, None].expand(n, 3) + 0.1 * SeededNoise(n, seed).normal(3)

@@ -23,7 +23,7 @@ from genwerk.cli.progress import follow
 from genwerk.core.abilities import Samples
 from genwerk.core.model import Config, Loss, Model, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import SeededNoise, mix
-from genwerk.core.options import SamplingOptions
+from genwerk.core.options import Options
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.runs import store
@@ -81,12 +81,7 @@ class Gamble(Model, Samples, config=GambleConfig):
         return {"discriminator": self.discriminator, "generator": self.generator}
 
     def sample(
-        self,
-        n: int,
-        condition: Tensor | None = None,
-        options: SamplingOptions | None = None,
-        *,
-        seed: int | None = None,
+        self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
     ) -> Tensor:
         self.drawn.append(n)
         return SeededNoise(n, seed, self.device).normal(2) * self.generator.by.detach()
