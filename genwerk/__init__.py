@@ -25,6 +25,7 @@ if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP
 
 if TYPE_CHECKING:
     from genwerk.core.abilities import abilities
+    from genwerk.core.condition import Condition
     from genwerk.core.model import Config, Model, Stage, Turn, Turns, build
     from genwerk.core.spec import Batch, DataSpec
     from genwerk.data import DataConfig, Dataset, Splits, open_data
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "core.abilities": "abilities",
+    "core.condition": "Condition",
     "tasks.classification": "classify",
     "data": "DataConfig Dataset Splits open_data",
     "evaluation.report": "evaluate",
@@ -67,8 +69,8 @@ __all__ = [
     "abilities", "bits_per_dim", "build", "classify", "complete", "encode", "evaluate", "interpolate", "load",
     "log_likelihood", "nearest", "open_data", "out_of_distribution", "recipe", "reconstruct", "sample", "train",
     "traverse",
-    "Batch", "Config", "DataConfig", "DataSpec", "Dataset", "EvaluateConfig", "Model", "OptimConfig", "Recipe", "Run",
-    "Splits", "Stage", "TrainConfig", "Trainer", "Turn", "Turns",
+    "Batch", "Condition", "Config", "DataConfig", "DataSpec", "Dataset", "EvaluateConfig", "Model", "OptimConfig", "Recipe",
+    "Run", "Splits", "Stage", "TrainConfig", "Trainer", "Turn", "Turns",
 ]  # fmt: skip
 
 

@@ -183,7 +183,7 @@ class Entanglement(Command):
     pairs: Annotated[int, AtLeast(1)] = 1000
     """Paths whose length is measured."""
     samples: Annotated[int, AtLeast(1)] = 4000
-    """Samples in which a classifier of the data's classes is to be told from the latent."""
+    """Samples in which the class that a classifier finds is sought in the latent."""
     similarity: Likeness = "features"
     seed: int = 0
     """Seed of the latents."""

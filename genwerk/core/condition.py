@@ -1,4 +1,4 @@
-"""What a model is told of an example: a kind of condition, whose values travel as one tensor with a row an example.
+"""What a model is conditioned on: a kind of condition, whose values travel as one tensor with a row an example.
 
 A kind is one small class and says all there is to say of its values: which data carry them, how they are checked, typed
 by a person, drawn for samples, left out for classifier-free guidance, and turned into numbers for a network. A model
@@ -17,7 +17,7 @@ from torch.nn.functional import one_hot
 
 from genwerk.core.errors import BadInput
 from genwerk.core.noise import SeededNoise, Seeds
-from genwerk.core.spec import Batch, DataSpec, Prior, numbers
+from genwerk.core.spec import Batch, DataSpec, Prior, listed
 from genwerk.core.tokens import Vocabulary
 
 CLASSES = 1
@@ -65,7 +65,7 @@ class Condition:
 
     @property
     def noun(self) -> str:
-        """What a model is told: the class, a text, 2 numbers (height, weight)."""
+        """What a model is conditioned on: the class, a text, 2 covariates (height, weight)."""
         return self.name
 
     @property
@@ -92,7 +92,7 @@ class Condition:
     def check(self, values: Tensor | None, model: object) -> Tensor | None:
         """``values``, which must be given and valid; None for a model that takes no condition."""
         if values is None or not self.valid(values):
-            sentence = f"this {_name(model)} is told {self.noun}: pass condition, {self.expected}"
+            sentence = f"this {_name(model)} is conditioned on {self.noun}: pass condition, {self.expected}"
             raise BadInput(sentence + (f" (‹{self.option}›)" if self.option else ""))
         return values
 
@@ -155,7 +155,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class NoCondition(Condition):
-    """A model is told nothing; what goes with the examples passes it by."""
+    """None; what goes with the examples passes the model by."""
 
     def check(self, values: Tensor | None, model: object) -> Tensor | None:
         return None
@@ -310,7 +310,7 @@ class Covariates(Condition):
 
     @property
     def noun(self) -> str:
-        return numbers(self.columns)
+        return listed(self.columns)
 
     @property
     def expected(self) -> str:
@@ -338,7 +338,7 @@ class Covariates(Condition):
 
 
 def choose(conditional: bool, spec: DataSpec, model: object, *kinds: type[Condition]) -> Condition:
-    """What a ``conditional`` model is told: the first of ``kinds`` that the data carry, or NoCondition.
+    """The condition of a ``conditional`` model: the first of ``kinds`` that the data carry, or NoCondition.
 
     Without ``kinds`` it is any that becomes a vector, those defined last first.
     """

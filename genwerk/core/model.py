@@ -143,7 +143,7 @@ class Model(nn.Module, ABC):
     options: SamplingOptions = Plain()
     """What may be asked when it samples or completes, with its own defaults."""
     condition: Condition = NoCondition()
-    """What the model is told of an example."""
+    """What the model is conditioned on."""
     registry: ClassVar[dict[str, tuple[type[Config], type[Model]]]] = {}
     """Config class and model class by the config's name: all that a stored run may name."""
 

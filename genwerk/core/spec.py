@@ -73,14 +73,14 @@ class DataSpec:
     def __str__(self) -> str:
         extras = [f"{len(self.classes)} classes"] if self.classes else []
         extras += ["captions"] if self.captions else []
-        extras += [f"told {numbers(self.covariates)}"] if self.covariates else []
+        extras += [listed(self.covariates)] if self.covariates else []
         return ", ".join([*self.modality.describe(), *extras])
 
 
-def numbers(names: Sequence[str], most: int = 5) -> str:
-    """How many numbers ``names`` are the names of, and the first of them: 2 numbers (height, weight)."""
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """How many covariates have ``names``, and the first of these: 2 covariates (height, weight)."""
     more = ", ..." if len(names) > most else ""
-    return f"{len(names):,} number{'s' if len(names) > 1 else ''} ({', '.join(names[:most])}{more})"
+    return f"{len(names):,} covariate{'s' if len(names) > 1 else ''} ({', '.join(names[:most])}{more})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from genwerk.core.errors import BadInput
-from genwerk.core.spec import DataSpec, numbers
+from genwerk.core.spec import DataSpec, listed
 from genwerk.data import cache
 from genwerk.data.content import hash_rows
 from genwerk.data.dataset import DataConfig, Dataset
@@ -158,7 +158,7 @@ def table_found(
     if covariates:
         conditions = [torch.from_numpy(part[:, beside]) for part in values]
         values = [part[:, modelled] for part in values]
-        notes += (f"A model may be told {numbers(covariates)}; the other columns it generates.",)
+        notes += (f"A model may be conditioned on {listed(covariates)}; it generates the other columns.",)
     spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns, covariates=covariates)
     parts = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
     return Found(

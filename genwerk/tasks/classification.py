@@ -96,8 +96,8 @@ def classes_of(model: Model) -> int:
     require(model, "classify", "has-likelihood")
     if not model.condition.classes:
         raise Unsupported(
-            f"classify needs a density of each class, and this {type(model).__name__} is not told the label; train one "
-            "that is, such as cmixture, cmaf, crealnvp or cpixelcnn"
+            f"classify needs a density of each class, and this {type(model).__name__} is not conditioned on the label; "
+            "train one that is, such as cmixture, cmaf, crealnvp or cpixelcnn"
         )
     return model.condition.classes
 

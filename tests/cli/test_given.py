@@ -36,9 +36,7 @@ def run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_check_says_what_is_told(table: Path, genwerk: Genwerk) -> None:
-    assert "table 2, told 2 numbers (height, weight)" in genwerk(
-        "data", "check", table, "--covariates", "height,weight"
-    )
+    assert "table 2, 2 covariates (height, weight)" in genwerk("data", "check", table, "--covariates", "height,weight")
     found = json.loads(genwerk("data", "check", table, "--covariates", "1", "--json"))
     assert (found["covariates"], found["shape"]) == (["height"], [3])
 
@@ -71,11 +69,14 @@ def test_commands_tell_rows_their_own_numbers(run: Path, table: Path, genwerk: G
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "told 2 numbers (height, weight): pass condition, as many finite numbers each (--covariates)"),
-        (["--covariates", "1.8"], "expected 2 numbers (height, weight)"),
-        (["--covariates", "1.8,75,3"], "expected 2 numbers (height, weight)"),
-        (["--covariates", "1.8,nan"], "expected 2 numbers (height, weight)"),
-        (["--covariates", "tall,75"], "expected 2 numbers (height, weight), finite and joined by commas"),
+        (
+            [],
+            "conditioned on 2 covariates (height, weight): pass condition, as many finite numbers each (--covariates)",
+        ),
+        (["--covariates", "1.8"], "expected 2 covariates (height, weight)"),
+        (["--covariates", "1.8,75,3"], "expected 2 covariates (height, weight)"),
+        (["--covariates", "1.8,nan"], "expected 2 covariates (height, weight)"),
+        (["--covariates", "tall,75"], "expected 2 covariates (height, weight), finite and joined by commas"),
         (["--prompt", "tall"], "leave out --prompt"),
     ],
 )
@@ -84,9 +85,9 @@ def test_wrong_numbers_are_one_sentence(run: Path, refused: Genwerk, arguments: 
 
 
 def test_what_numbers_cannot_do_is_one_sentence(run: Path, refused: Genwerk) -> None:
-    assert "not told the label" in refused("classify", run)
+    assert "not conditioned on the label" in refused("classify", run)
     assert "encode instead" in refused("project", run)
-    assert "told 2 numbers" in refused("interpolate", run, 0, 1, "--space", "z")
+    assert "conditioned on 2 covariates" in refused("interpolate", run, 0, 1, "--space", "z")
 
 
 def test_what_cannot_be_told_is_one_sentence(table: Path, tmp_path: Path, refused: Genwerk) -> None:

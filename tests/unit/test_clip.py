@@ -299,7 +299,7 @@ def test_verbs_refuse_in_a_sentence(model: CLIP) -> None:
         embed_texts(model, ["ring " * 100])
     with pytest.raises(ValueError, match="give one or more"):
         embed_texts(model, [])
-    with pytest.raises(ValueError, match="told a text"):
+    with pytest.raises(ValueError, match="conditioned on a text"):
         retrieve(model, Batch(batch().x))
     with pytest.raises(ValueError, match="take 1 to 4"):
         retrieve(model, batch(), 5)

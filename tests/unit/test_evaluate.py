@@ -196,7 +196,7 @@ def test_conditional_samples_follow_the_labels(digits):
     assert sum(asked.values()) == len(digits.train)
     assert all(abs(asked[c] - held[c]) < 6 * held[c] ** 0.5 for c in range(10))
     unlabelled = replace(digits.train, condition=None)
-    with pytest.raises(ValueError, match="told the class"):
+    with pytest.raises(ValueError, match="conditioned on the class"):
         quick(model, unlabelled)
 
 

@@ -83,7 +83,7 @@ def test_columns_are_taken_out_by_name_or_number_and_go_with_their_rows(table: P
     splits = open_data(DataConfig(source=str(table), covariates=given))
     spec = splits.spec
     assert (spec.shape, spec.columns, spec.covariates) == ((2,), ("a", "b"), ("height", "weight"))
-    assert str(spec) == "table 2, told 2 numbers (height, weight)"
+    assert str(spec) == "table 2, 2 covariates (height, weight)"
     for part in (splits.train, splits.test):
         batch = part.batch()
         assert batch.condition is not None
@@ -124,7 +124,7 @@ def test_only_columns_that_are_made_are_warned_of_and_rows_are_whole(tmp_path: P
     rows = "\n".join(f"{i % 2},7,{i}" for i in range(90))
     (tmp_path / "t.csv").write_text(f"a,b,c\n{rows}")
     notes = " ".join(open_data(DataConfig(source=str(tmp_path / "t.csv"), covariates="b,c")).notes)
-    assert "told 2 numbers (b, c)" in notes
+    assert "conditioned on 2 covariates (b, c)" in notes
     assert "few values in 90 rows: 'a' 2" in notes
     assert "never changes" not in notes
     assert "copies" not in notes
@@ -205,7 +205,7 @@ def test_what_it_was_told_of_is_stored_with_the_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("condition", [None, torch.zeros(3), torch.zeros(3, 1), torch.full((3, 2), torch.nan)])
 def test_a_flow_that_is_told_numbers_insists_on_them(condition: Tensor | None) -> None:
-    with pytest.raises(ValueError, match=r"told 2 numbers \(height, weight\)"):
+    with pytest.raises(ValueError, match=r"conditioned on 2 covariates \(height, weight\)"):
         moved(CONFIGS[0], pairs()).log_prob(torch.zeros(3, 2), condition)
 
 
@@ -238,11 +238,11 @@ def test_samples_are_told_rows_of_numbers_in_turn(model: Model) -> None:
     assert torch.equal(batch.condition, given[[0, 1, 0, 1, 0]])
     alone = tasks.sample(model, 1, condition=given, seed=Seeds(7, 3)).x
     torch.testing.assert_close(alone[0], batch.x[3])
-    with pytest.raises(ValueError, match=r"told 2 numbers \(height, weight\): pass condition"):
+    with pytest.raises(ValueError, match=r"conditioned on 2 covariates \(height, weight\): pass condition"):
         tasks.sample(model, 5)
-    with pytest.raises(ValueError, match="told 2 numbers"):
+    with pytest.raises(ValueError, match="conditioned on 2 covariates"):
         tasks.sample(model, 5, condition=torch.zeros(1, 3))
-    with pytest.raises(ValueError, match="told 2 numbers"):
+    with pytest.raises(ValueError, match="conditioned on 2 covariates"):
         tasks.sample(model, 5, condition=torch.tensor([1]))
 
 
@@ -254,7 +254,7 @@ def test_rows_are_told_their_own_numbers(model: Model) -> None:
     torch.testing.assert_close(way[:, 0], batch.x[:3], rtol=0, atol=1e-4)
     torch.testing.assert_close(way[:, -1], batch.x[3:], rtol=0, atol=1e-4)
     assert tasks.traverse(model, batch[:1], [0, 1], steps=3).shape == (3, 3, 2)
-    with pytest.raises(ValueError, match="told 2 numbers"):
+    with pytest.raises(ValueError, match="conditioned on 2 covariates"):
         tasks.reconstruct(model, Batch(batch.x))
     assert isinstance(model, FlowModel)
     mean = model.log_prob(batch.x, batch.condition).mean().item()
@@ -263,7 +263,7 @@ def test_rows_are_told_their_own_numbers(model: Model) -> None:
 
 def test_numbers_make_no_classes_and_are_scored_as_given(model: Model) -> None:
     data = pairs()
-    with pytest.raises(tasks.Unsupported, match="not told the label"):
+    with pytest.raises(tasks.Unsupported, match="not conditioned on the label"):
         classify(model, data.batch())
     assert isinstance(model, FlowModel)
     batch = data.batch(slice(30))

@@ -81,7 +81,7 @@ def test_the_class_moves_the_prior_of_the_last_level() -> None:
     assert not torch.allclose(modes[0], modes[1])
     x = modes[:1].expand(3, -1, -1, -1)
     assert (model.log_prob(x, label).diff().abs() > 1e-3).all()
-    with pytest.raises(ValueError, match="is told the class"):
+    with pytest.raises(ValueError, match="conditioned on the class"):
         model.log_prob(x)
 
 

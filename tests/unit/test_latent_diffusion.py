@@ -181,7 +181,7 @@ def test_what_does_not_fit_together_is_said(splits: Splits) -> None:
         build(replace(SMALL, text=TextEncoderConfig(width=16, heads=2)), replace(splits.spec, vocabulary=None))
     model = build(SMALL, splits.spec)
     assert isinstance(model, LatentDiffusion)
-    with pytest.raises(ValueError, match="told a text"):
+    with pytest.raises(ValueError, match="conditioned on a text"):
         model.sample(1)
     with pytest.raises(ValueError, match="take multiples of 2"):
         model.sample(1, words(model, "a"), replace(FEW, size="16x15"))

@@ -181,7 +181,7 @@ def test_a_class_without_examples_is_told_before_anything_is_learned() -> None:
 def test_data_without_labels_are_refused(pairs: PerClass) -> None:
     with pytest.raises(ValueError, match="needs labels and the data carry none"):
         build(PerClassConfig(model=MixtureConfig()), replace(SPEC, classes=()))
-    with pytest.raises(ValueError, match="told the class"):
+    with pytest.raises(ValueError, match="conditioned on the class"):
         Trainer(build(PerClassConfig(model=MixtureConfig()), SPEC), replace(trees(), condition=None), QUIET).fit()
     x = torch.zeros(2, 2)
     for condition in (None, torch.tensor([0, 3])):

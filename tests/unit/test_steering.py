@@ -157,7 +157,7 @@ def test_the_class_is_told_to_a_model_that_takes_one() -> None:
     c = torch.tensor([1, 0, 1])
     found = project(model, Batch(model.decode(z, c).detach(), c), QUICK)
     torch.testing.assert_close(found.latent, z, atol=1e-3, rtol=0.0)
-    with pytest.raises(ValueError, match="told the class"):
+    with pytest.raises(ValueError, match="conditioned on the class"):
         project(model, Batch(torch.zeros(1, 5)))
 
 

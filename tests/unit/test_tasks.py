@@ -219,7 +219,7 @@ def test_bad_requests_are_one_sentence() -> None:
         tasks.complete(half, batch, torch.ones(3, dtype=torch.bool), 0)
     with pytest.raises(ValueError, match="takes none"):
         tasks.sample(Linear(Config(), DataSpec(kind="table", shape=(1,))), 2, condition=torch.tensor([1]))
-    with pytest.raises(ValueError, match="told the class"):
+    with pytest.raises(ValueError, match="conditioned on the class"):
         tasks.encode(ConditionalDoubling(DataSpec(kind="table", shape=(3,), classes=("a",))), batch)
 
 

@@ -229,5 +229,5 @@ def test_what_cannot_be_is_refused_with_a_sentence(tmp_path: Path) -> None:
         WaveNet(SMALL, DataSpec(kind="image", shape=(1, 8, 8)))
     with pytest.raises(ValueError, match="2 channels"):
         WaveNet(SMALL, DataSpec(kind="audio", shape=(2, 60), sample_rate=8000))
-    with pytest.raises(ValueError, match="told the class"):
+    with pytest.raises(ValueError, match="conditioned on the class"):
         wavenet(conditional=True).log_prob(tone())
