@@ -69,8 +69,8 @@ __all__ = [
     "abilities", "bits_per_dim", "build", "classify", "complete", "encode", "evaluate", "interpolate", "load",
     "log_likelihood", "nearest", "open_data", "out_of_distribution", "recipe", "reconstruct", "sample", "train",
     "traverse",
-    "Batch", "Condition", "Config", "DataConfig", "DataSpec", "Dataset", "EvaluateConfig", "Model", "OptimConfig", "Recipe",
-    "Run", "Splits", "Stage", "TrainConfig", "Trainer", "Turn", "Turns",
+    "Batch", "Condition", "Config", "DataConfig", "DataSpec", "Dataset", "EvaluateConfig", "Model", "OptimConfig",
+    "Recipe", "Run", "Splits", "Stage", "TrainConfig", "Trainer", "Turn", "Turns",
 ]  # fmt: skip
 
 
