@@ -210,7 +210,7 @@ def test_a_flow_that_is_told_numbers_insists_on_them(condition: Tensor | None) -
 
 
 def test_a_flow_that_can_be_told_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs labels or covariates.* and the data carry none"):
+    with pytest.raises(ValueError, match=r"needs labels or covariates.* and the data carry none"):
         build(CONFIGS[0], replace(SPEC, covariates=()))
 
 
