@@ -54,7 +54,7 @@ class AdversarialModel(Model, Samples, HasLatentPrior):
             raise ValueError(f"{type(self).__name__} makes images and tables, not {spec.kind}")
         self.condition = choose(config.conditioning != "none", spec, self, Label)
         self.latent_shape = (config.latent,)
-        self.standardise = spec.modality.units()
+        self.standardise = spec.modality.units()  # called so in stored runs
 
     def players(self) -> Mapping[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}

@@ -158,7 +158,7 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Diagnoses
         self.condition = choose(config.conditional, spec, self, Label)
         self.options = Observation(observation="draw" if spec.modality.has_columns else "mean")
         self.latent_shape = (config.latent,)
-        self.standardise = spec.modality.units(centred=False)
+        self.standardise = spec.modality.units(centred=False)  # called so in stored runs
         self.likelihood = config.likelihood.build(spec)
         self.scored = self.likelihood.scored
         self.extra_features = config.posterior.context

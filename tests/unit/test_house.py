@@ -102,6 +102,17 @@ def test_nothing_stands_in_the_wrong_room(path: Path) -> None:
             assert not {n.split(".")[0] for n in names} & {"pickle", "torchvision", "dill", "joblib"}
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nobody_asks_for_a_kind_of_data_by_name(path: Path) -> None:
+    """A modality says what is to be known of it: `spec.modality.has_pixels`, not `spec.kind == "image"`."""
+    if path.relative_to(ROOT).as_posix() == "core/modality.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        asked = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+        asked += [node.subject] if isinstance(node, ast.Match) else []
+        assert not any(ast.unparse(each).endswith("spec.kind") for each in asked), f"line {node.lineno}"
+
+
 def loaded(code: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
