@@ -7,13 +7,9 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 
-import tyro
-
-from genwerk.cli import steering, using
-from genwerk.cli.options import checked
 from genwerk.cli.parsing import parsed
 from genwerk.cli.progress import complain, outlets, say
 from genwerk.cli.rendering import Terminal
@@ -48,21 +44,12 @@ def _run(given: Sequence[str]) -> None:
 
         say(f"genwerk {__version__}")
         return
-    if given and given[0] in OLD:
-        tyro.cli(checked(OLD[given[0]]), args=given[1:], prog=f"genwerk {given[0]}")
-        return
-    asked = parsed(given, OLD)
+    asked = parsed(given)
     with Session(asked.machine, say) as session:
         terminal = Terminal(asked.command, session, out=asked.out, as_json=asked.as_json, again=asked.again)
         with closing(results(asked.command, session)) as found:
             for result in found:
                 terminal.show(result)
-
-
-OLD: dict[str, Callable[..., None]] = {
-    "reconstruct": using.reconstruct,
-    "interpolate": steering.interpolate,
-}
 
 
 def _told_of_memory(error: Exception) -> Exception:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -80,11 +80,11 @@ def _field(option: Option) -> tuple[str, Any, Any]:
     return option.name, of_type, field() if option.default is MISSING else field(default=option.default)
 
 
-def parsed(given: Sequence[str], more: Mapping[str, Callable[..., None]]) -> Asked:
+def parsed(given: Sequence[str]) -> Asked:
     """What the words of a command line ask for; help and what cannot be understood end the program."""
     name = given[0] if given else "--help"
     if name not in COMMANDS:
-        listed = {each: _listed(command) for each, command in COMMANDS.items()} | dict(more)
+        listed = {each: _listed(command) for each, command in COMMANDS.items()}
         about = "Every family of deep generative model: train, use and measure."
         tyro.extras.subcommand_cli_from_dict(listed, args=[name], prog="genwerk", description=about)
     command = COMMANDS[name]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from genwerk.cli.progress import follow, say, table
+from genwerk.cli.writing import Files
 from genwerk.commands.command import Command
 from genwerk.commands.results import Examples, Figures, Note, Result, Scatter, Table, Values, Written
 from genwerk.runs.session import Session
-
-if TYPE_CHECKING:
-    from genwerk.runs.opened import OpenRun
 
 
 class Terminal:
@@ -27,14 +26,13 @@ class Terminal:
         self.command, self.session, self.out, self.as_json, self.again = command, session, out, as_json, again
 
     @property
-    def opened(self) -> OpenRun:
-        """The run that the results are of."""
-        return self.session.opened[-1]
+    def files(self) -> Files:
+        """Where results are written."""
+        opened = self.session.opened
+        return Files(self.command.output, opened[-1].outputs if opened else Path("out"), self.out)
 
     def show(self, result: Result) -> None:
         """Print what ``result`` says, or write it to a file and print where."""
-        from genwerk.modalities import writers
-
         match result:
             case Note(text):
                 say(text)
@@ -49,15 +47,11 @@ class Terminal:
             case Written(path):
                 say(f"wrote {path}")
             case Examples():
-                self.opened.write(
-                    result.parts, self.out, self.command.output, n=result.n, columns=result.columns, **result.origin
-                )
-            case Values(rows, end):
-                target = self.opened.beside(self.out, self.command.output, end)
-                say(f"wrote {writers.write_table(target, [rows])}")
-            case Scatter(groups, title, origin, end):
-                target = writers.named(self.opened.beside(self.out, self.command.output, ".csv"), end)
-                say(f"wrote {writers.scatter(target, groups, origin, title=title)}")
+                say(f"wrote {self.files.examples(result)}")
+            case Values():
+                say(f"wrote {self.files.values(result)}")
+            case Scatter():
+                say(f"wrote {self.files.scatter(result)}")
             case training:
                 follow(training, self.again)
 

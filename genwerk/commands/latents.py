@@ -1,15 +1,114 @@
-"""Commands that look at the latents of examples: traverse, encode."""
+"""Commands that go by the latents of examples: reconstruct, interpolate, traverse, encode."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from genwerk.commands.command import AtLeast, Command
-from genwerk.commands.options import Greatest, Input, Label, Run
-from genwerk.commands.results import Examples, Scatter, Values
+from genwerk.commands.command import AtLeast, Command, Positional
+from genwerk.commands.options import Greatest, Input, Label, Run, Space
+from genwerk.commands.results import Examples, Note, Scatter, Values
 from genwerk.runs.session import Session
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genwerk.runs.opened import OpenRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruct(Command):
+    """Encode examples and decode them again: originals above, reconstructions below."""
+
+    needs = frozenset({"encodes", "decodes"})
+    output = "reconstructions"
+
+    folder: Run
+    input: Input = "test"
+    n: Greatest = 16
+    noise: Annotated[float, AtLeast(0)] = 0.0
+    """Standard deviation of Gaussian noise added first, in the units of the data (for denoising models)."""
+    label: Label = None
+    seed: int = 0
+    """Seed of the noise."""
+
+    def run(self, session: Session) -> Iterator[Examples | Note]:
+        from genwerk import tasks
+        from genwerk.core.noise import SeededNoise
+
+        opened = session.open(self.folder)
+        batch = opened.examples(self.input, self.n, self.label)
+        if self.noise > 0:
+            noise = SeededNoise(len(batch), self.seed, batch.x.device).normal(*opened.spec.shape)
+            batch = replace(batch, x=opened.spec.modality.clamp(batch.x + self.noise * noise))
+        made = tasks.reconstruct(opened.model, batch)
+        yield Examples.of(opened, replace(batch, target=made), seed=self.seed, input=self.input)
+        error = (made - batch.x).square().mean().item()
+        yield Note(f"mean squared error {error:.5f} per value over {len(batch)} examples")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpolate(Command):
+    """Walk from one example to another through the latent space, or from one text to another."""
+
+    needs = frozenset({"decodes or interpolates-prompts"})
+    output = "interpolation"
+
+    folder: Run
+    a: Annotated[str, Positional()]
+    """First example: an image file, or a number, which is a row of the run's test data (or, where the model has no
+    encoder, the number of a sample of the seed); or a text."""
+    b: Annotated[str, Positional()]
+    """Last example, likewise."""
+    steps: Annotated[int, AtLeast(2)] = 9
+    """Pictures on the way, both ends included."""
+    path: Literal["auto", "line", "sphere"] = "auto"
+    """A straight line, or an arc that keeps the latent's length; auto is an arc between samples in z and between the
+    noises of a diffusion model, else a line."""
+    space: Space = None
+    project: bool = False
+    """Search for the latents of image files, which a model without an encoder needs."""
+    texts: bool = False
+    """A and B are texts, and the pictures are of one noise (models that make pictures from words)."""
+    label: Label = None
+    seed: int = 0
+    """Seed of the samples that numbers name, of that search, or of that noise."""
+
+    def run(self, session: Session) -> Iterator[Examples]:
+        from genwerk.core.spec import Batch
+
+        opened = session.open(self.folder)
+        batch = Batch(self._between_texts(opened) if self.texts else self._between_examples(opened))
+        yield Examples.of(opened, batch, self.steps, a=self.a, b=self.b, seed=self.seed)
+
+    def _between_texts(self, opened: OpenRun) -> Tensor:
+        from genwerk import tasks
+
+        start, end = (opened.model.condition.parse([text]) for text in (self.a, self.b))
+        return tasks.interpolate_prompts(opened.model, start, end, self.steps, seed=self.seed)
+
+    def _between_examples(self, opened: OpenRun) -> Tensor:
+        from genwerk import tasks
+        from genwerk.core.abilities import abilities
+        from genwerk.tasks import steering
+
+        model, drawn = opened.model, opened.samples(self.a, self.b)
+        space = self.space or steering.home(model)
+        noise = {"has-latent-prior", "denoises"} <= abilities(model)  # its codes are noise, whose length must be kept
+        arc = noise or (drawn and space == "z")
+        path: Any = self.path if self.path != "auto" else "sphere" if arc else "line"
+        if "has-latent-prior" in abilities(model) and (self.project or self.space or drawn):
+            start, end = (
+                opened.latent(source, self.label, space, search=self.project, seed=self.seed)
+                for source in (self.a, self.b)
+            )
+            c = steering.same(model, 1, opened.conditions(self.label)) if space == "z" else None
+            found = steering.interpolate(model, start, end, self.steps, space=space, path=path, condition=c)
+        else:
+            first, last = (opened.one(source, self.label) for source in (self.a, self.b))
+            found = tasks.interpolate(model, first, last, self.steps, path)
+        return found.flatten(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -31,16 +30,9 @@ from genwerk.data.reading import Unusable
 from genwerk.evaluation.extractor import classifier_for, extractor_for
 from genwerk.metrics.features import Classifier
 from genwerk.metrics.ppl import Similarity, in_features, pixels
-from genwerk.modalities import writers
 from genwerk.runs import store
 from genwerk.tasks import steering
 from genwerk.training import runtime
-
-UNWRITTEN = (
-    *(".parquet", ".npy", ".pt", ".safetensors", ".json", ".txt", ".tsv", ".xlsx", ".zip", ".svg", ".pdf"),
-    *(".gif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".mp3", ".ogg", ".m4a", ".aiff", ".mp4"),
-)
-"""Ends of names that ask for what cannot be written, so that they are no part of a name."""
 
 
 def is_model(path: Path) -> bool:
@@ -326,70 +318,3 @@ class OpenRun:
     def mask(self, known: str) -> Tensor:
         """The mask with shape (1, *spec.shape) that ``known`` describes: a half, a mask image, seconds, or columns."""
         return self.spec.modality.mask(known, self._image).to(self.model.device)
-
-    def write(
-        self,
-        examples: Batch | Iterable[Batch],
-        out: str | None,
-        what: str,
-        *,
-        n: int | None = None,
-        columns: int | None = None,
-        **origin: Any,
-    ) -> None:
-        """Write a command's examples, or parts of ``n`` of them, where ``out`` says, and say where.
-
-        With their origin inside, where a file has room for it. Values and folders are written a part at a time.
-        """
-        parts, count = ([examples], len(examples)) if isinstance(examples, Batch) else (examples, n or 1)
-        origin = {k: v for k, v in {**self.origin, **origin}.items() if v is not None}
-        (form, path), modality = self._target(out, what), self.spec.modality
-        shown = (part.shown for part in parts)
-        if form == "values":
-            self.say(f"wrote {writers.write_values(path, shown, count)}")
-        elif form == "table":
-            self.say(f"wrote {writers.write_table(path, shown, self.spec)}")
-        elif form == "folder":
-            i = first = origin.pop("first", 0)
-            for one in (one for part in shown for one in part):
-                modality.write_one(path / f"{i:05d}", one, {**origin, "index": i})
-                i += 1
-            self.say(f"wrote {i - first} {modality.plural} into {path}")
-        else:
-            if count > writers.LARGEST_SHEET and modality.one_per_file:
-                raise BadInput(
-                    f"{count:,} are too many for one file, which holds {writers.LARGEST_SHEET:,}; have them as a "
-                    f"folder (‹out› {what}/) or as values (‹out› {what}.npz)"
-                )
-            whole = examples if isinstance(examples, Batch) else tasks.joined(parts)
-            self.say(f"wrote {modality.write(path, whole, origin, columns)}")
-
-    def _target(self, out: str | None, what: str) -> tuple[Literal["values", "table", "folder", "examples"], Path]:
-        """What is to be written, and where, if the user typed ``out``; a name's end counts where it can be written."""
-        if out is None:
-            return "examples", self.outputs / what
-        path, modality = Path(out), self.spec.modality
-        several = modality.one_per_file
-        if out.endswith(("/", os.sep)) or path.is_dir():
-            return ("folder", path) if several else ("examples", path / what)
-        end = path.suffix.lower()
-        if end == ".npz":
-            return "values", path
-        if end == ".csv":
-            return "table", path
-        if end in modality.endings:
-            return "examples", path
-        if end in writers.WRITTEN or end in UNWRITTEN:
-            raise BadInput(
-                f"‹out› is {out}, and {end} is not what these examples can be written as; expected "
-                f"{', '.join((*modality.endings, '.csv', '.npz'))}" + (", or a folder (NAME/)" if several else "")
-            )
-        return ("folder" if several else "examples"), path
-
-    def beside(self, out: str | None, what: str, end: str) -> Path:
-        """Where a table or picture goes that a command writes beside its examples, or in their place."""
-        if out is None:
-            return writers.named(self.outputs / what, end)
-        if Path(out).suffix.lower() in UNWRITTEN:
-            raise BadInput(f"‹out› is {out}, and {Path(out).suffix} cannot be written; expected .csv")
-        return writers.named(Path(out) / what if out.endswith(("/", os.sep)) else Path(out), end)
