@@ -29,7 +29,8 @@ class AdversarialConfig(Config):
     prior: Prior = "normal"
     """Distribution of z: standard normal, or uniform on [-1, 1]."""
     conditioning: Conditioning = "none"
-    """How the label enters: not at all, beside z and beside x, or by conditional batch normalisation and projection."""
+    """How the label enters: not at all, concatenated to z and x, or by conditional batch normalisation and
+    projection."""
 
     def __post_init__(self) -> None:
         if self.latent < 1:

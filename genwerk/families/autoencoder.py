@@ -1,4 +1,4 @@
-"""Autoencoders: data squeezed through a short code and back.
+"""Autoencoders: data compressed to a short code and reconstructed.
 
 Hinton & Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, Science, 2006.
 Denoising: Vincent, Larochelle, Bengio & Manzagol, Extracting and Composing Robust Features with Denoising Autoencoders,
@@ -98,7 +98,7 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
         return [Stage("train", rounds, self.turns, data=self.standardise.fitted)]
 
     def objective(self, x: Tensor, noise: Tensor | None) -> Loss:
-        """Error of reconstructing ``x`` from what ``noise`` leaves of it; mse is the mean squared error a value."""
+        """Error of reconstructing ``x`` corrupted by ``noise``; mse is the mean squared error a value."""
         y = self.standardise(x)
         noisy = y if noise is None else corrupt(y, noise, self.config.corruption, self.config.amount)
         output = self.decoder(self.encoder(noisy)).to(y.dtype)

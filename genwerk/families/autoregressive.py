@@ -1,7 +1,7 @@
-"""What every family that emits symbols one after the other shares: p(x) = prod_t p(x_t | x_1 .. x_{t-1}).
+"""What every autoregressive family shares: p(x) = prod_t p(x_t | x_1 .. x_{t-1}), symbol by symbol.
 
-A family gives a :class:`AutoregressiveNetwork` and is done: likelihoods are exact, samples and completions are
-drawn with each activation computed once.
+A family gives an :class:`AutoregressiveNetwork`; likelihoods are exact, and samples and completions are drawn with each
+activation computed once.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes):
         twin: Callable[[], AutoregressiveNetwork],
         *positions: int,
     ) -> None:
-        """Take the parts, and prove that nothing looks ahead on a small ``twin`` of the network.
+        """Take the parts, and prove causality on a small ``twin`` of the network.
 
         What a network sees depends neither on how wide it is nor on how large its canvas is: a narrow one is probed, at
-        ``positions``, or at all there are. ``coverage`` is the share of what stands before them that it sees.
+        ``positions``, or at all there are. ``coverage`` is the fraction of the symbols before them that it sees.
         """
         self.symbols, self.network, self.scored = symbols, network, symbols.scored
         with torch.device("cpu"), torch.random.fork_rng(devices=[]):

@@ -1,10 +1,10 @@
-"""BEGAN: the discriminator is an autoencoder, and the game is held in balance.
+"""BEGAN: the discriminator is an autoencoder, and the game is kept in equilibrium.
 
 Berthelot, Schumm & Metz, BEGAN: Boundary Equilibrium Generative Adversarial Networks, 2017, arXiv:1703.10717.
 
 Done differently: the generator moves first, so that both losses which move k are of one and the same discriminator; M
 stalls when its mean over `patience` rounds is not below that of every earlier window, and both learning rates are then
-halved (the paper gives no rule). A label does not enter: that D can give an example back says nothing of its class.
+halved (the paper gives no rule). There is no conditional variant: how well D reconstructs does not depend on the class.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class BEGANConfig(AdversarialConfig):
 
 
 class BEGAN(AdversarialModel, config=BEGANConfig):
-    """D gives real examples back well and fake ones badly, by as much as G's losses at balance allow."""
+    """D learns to reconstruct real examples well and fake ones badly, as far as the balance allows."""
 
     k: Tensor
     rate: Tensor
@@ -108,7 +108,7 @@ class BEGAN(AdversarialModel, config=BEGANConfig):
         return loss, {"L(G(z))": loss}
 
     def reconstruction_loss(self, v: Tensor) -> Tensor:
-        """L(v), the mean error with which D gives ``v`` back; a scalar."""
+        """L(v), the mean error of D's reconstruction of ``v``; a scalar."""
         output: DiscriminatorOutput = self.discriminator(v)
         if output.reconstruction is None:
             raise ValueError(
@@ -118,7 +118,7 @@ class BEGAN(AdversarialModel, config=BEGANConfig):
         return -output.score.mean()
 
     def standing(self, loss_x: Tensor, loss_g: Tensor) -> Loss:
-        """How the round stood: the convergence measure M, the weight k and the factor on the learning rate."""
+        """The state of the game: the convergence measure M, the weight k and the factor on the learning rate."""
         m = m_global(loss_x, loss_g, self.config.gamma)
         return m, {"M_global": m, "k": self.k, "learning rate factor": self.rate}
 

@@ -1,12 +1,12 @@
-"""DDPM: noise is added to the data in many small steps, and a network learns to tell it from the data.
+"""DDPM: noise is added to the data in many small steps, and a network learns to predict it.
 
 J. Ho, A. Jain, P. Abbeel: Denoising Diffusion Probabilistic Models, 2020, arXiv:2006.11239. schedule "cosine": Nichol &
 Dhariwal, Improved Denoising Diffusion Probabilistic Models, 2021, arXiv:2102.09672. prediction "v": Salimans & Ho,
 Progressive Distillation for Fast Sampling of Diffusion Models, 2022, arXiv:2202.00512. weighting "min-snr": Hang et
 al., 2023, arXiv:2303.09556. Guidance: Ho & Salimans, Classifier-Free Diffusion Guidance, 2022, arXiv:2207.12598.
 
-Done differently: samples take 20 steps of DPM-Solver++ and not 1,000 ancestral ones, unless asked to (--sampler ddpm
---steps 1000); the last step is to the data and not to its mean given x_1; tables get a fully connected network.
+Done differently: samples take 20 steps of DPM-Solver++ by default and not 1,000 ancestral ones (--sampler ddpm --steps
+1000); the last step is to the data and not to its mean given x_1; tables get a fully connected network.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
         return nats
 
     def _guess(self, y: Tensor, t: Tensor, eps: Tensor, condition: Tensor | None) -> Tensor:
-        """What the network takes the data ``y`` to be, noised to times ``t`` with shape (n,)."""
+        """The network's estimate of the data ``y``, noised to times ``t`` with shape (n,)."""
         alpha, sigma = self.process.alpha_sigma(t, y.dim())
         x = noised(y, eps, alpha, sigma)
         output = self.network(x, t, *self.network_condition(condition))

@@ -1,9 +1,9 @@
-"""What every diffusion model shares: a network that tells data from noise at any level, and all that follows from it.
+"""What every diffusion model shares: a network that separates data from noise at any level, and all uses of it.
 
-A family gives the objective, and what the network's output means. Samples come by taking noise away along a path of
-levels; the same path, entered later, edits an image (Meng et al., SDEdit, 2022, arXiv:2108.01073), held to what is
-known completes one (Lugmayr et al., RePaint, 2022, arXiv:2201.09865), and walked backwards finds an image's noise (Song
-et al., DDIM, 2021, arXiv:2010.02502).
+A family gives the objective, and the meaning of the network's output. Sampling removes noise along a path of levels;
+the same path, entered later, edits an image (Meng et al., SDEdit, 2022, arXiv:2108.01073), with known pixels restored
+completes one (Lugmayr et al., RePaint, 2022, arXiv:2201.09865), and backwards finds an image's noise (Song et al.,
+DDIM, 2021, arXiv:2010.02502).
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ from genwerk.nn.units import Centred
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionConfig(Config):
-    """Settings of a diffusion model's network, and of how samples are drawn unless asked otherwise."""
+    """Settings of a diffusion model's network, and its default sampling options."""
 
     conditional: bool = False
     """Whether the network is conditioned on the label."""
     context: int = 0
     """Channels of the vectors that the network attends to, where a larger model gives it such; 0 for none."""
     condition_dropout: float = 0.1
-    """Share of the training examples whose condition is left out, so that samples can be guided."""
+    """Fraction of the training examples with the null condition, so that samples can be guided."""
     network: Denoiser = field(default_factory=UNetConfig)
     """Layers of the network."""
     sampling: Diffusion = field(default_factory=Diffusion)
-    """How samples are drawn unless asked otherwise."""
+    """Default sampling options."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.condition_dropout < 1:
@@ -100,7 +100,7 @@ class Context(Condition):
 
 
 class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
-    """x_t = alpha x_0 + sigma eps, and a network that says what x_t is made of."""
+    """x_t = alpha x_0 + sigma eps, and a network that estimates both parts."""
 
     options: Diffusion
     lossless = True
@@ -119,7 +119,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
 
     @property
     def extra_channels(self) -> int:
-        """Channels that the network sees beside those of x."""
+        """Channels of the network's input besides those of x."""
         return self.config.network.conditioning_channels
 
     # --- training -----------------------------------------------------------------------------------------------------
@@ -151,11 +151,11 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
 
     @abstractmethod
     def output(self, x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
-        """The network's output for examples that stand at one ``level``."""
+        """The network's output for examples at one ``level``."""
 
     @abstractmethod
     def estimate(self, output: Tensor, x: Tensor, level: Level) -> Estimate:
-        """What an ``output`` takes x to be made of."""
+        """The estimate of data and noise that an ``output`` means."""
 
     def predictor(
         self,
@@ -164,9 +164,9 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         negative: Tensor | None = None,
         beside: Tensor | None = None,
     ) -> Predict:
-        """What x is made of at a level, guided as ``options`` say: towards the condition, away from ``negative``.
+        """Estimates of x at a level, guided as ``options`` say: towards the condition, away from ``negative``.
 
-        ``beside`` is what a network with ``extra`` channels sees beside x, with shape (n, extra, ...).
+        ``beside`` holds the extra channels of a network that has some, with shape (n, extra_channels, ...).
         """
         network = self._seeing(beside, Cost())
         c = None if condition is None else self.condition.encoded(condition)
@@ -182,9 +182,9 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         return predict
 
     def _seeing(self, beside: Tensor | None, cost: Cost) -> Callable[[Tensor, Level, Tensor | None], Tensor]:
-        """The network's output on x and ``beside``; a batch of several times as many repeats the latter.
+        """The network's output on x and ``beside``, which is repeated where x has several times as many rows.
 
-        As many rows go through the network at once as memory allows, unless gradients are asked for.
+        As many rows go through the network at once as memory allows, unless gradients are needed.
         """
         if self.extra_channels != (0 if beside is None else beside.shape[1]):
             raise ValueError(
@@ -214,13 +214,13 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         yield from self.walk(self.first_noise(noise, options.sides), noise, condition, options, self.away(options))
 
     def first_noise(self, noise: Noise, sides: tuple[int, int] | None = None) -> Tensor:
-        """What samples begin as, of the data's size or with other ``sides`` (height, width)."""
+        """The noise that samples begin with, of the data's size or with other ``sides`` (height, width)."""
         if sides is not None and not self.spec.modality.has_pixels:
             raise Unsupported(f"only images have a size that can be chosen, and these data are {self.spec}")
         return noise.normal(*(self.spec.shape if sides is None else (self.spec.shape[0], *sides)))
 
     def away(self, options: Diffusion) -> Tensor | None:
-        """The condition to be led away from, with one row."""
+        """The condition to guide away from, with one row."""
         return None if options.negative is None else self.condition.parse([options.negative]).to(self.device)
 
     def walk(
@@ -232,7 +232,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         negative: Tensor | None = None,
         beside: Tensor | None = None,
     ) -> Iterator[Tensor]:
-        """Frames of what comes of the noise ``z``: what each step takes the example to be, and then the example."""
+        """Frames from the noise ``z``: the estimate of the example at each step, and then the example."""
         options = options or self.options
         predict = self.predictor(self.optional(condition), options, negative, beside)
         levels = options.levels(self.process)
@@ -247,7 +247,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
 
     @torch.no_grad()
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The noise from which the model's own sampler, unguided, comes to ``x``, as nearly as ``invert`` finds it."""
+        """The noise from which the model's own sampler, unguided, reaches ``x``, as nearly as ``invert`` finds it."""
         options = replace(self.options, guidance=1.0)
         predict, levels = self.predictor(self.optional(condition), options), options.levels(self.process)
         start = invert(predict, self.centred(x), levels, options.sampler)
@@ -295,7 +295,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         *,
         seed: Seed | None = None,
     ) -> Completion:
-        """Completions of which nobody knows how likely they are; the known values are put back at the end."""
+        """Completions without a likelihood; the known values are restored at the end."""
         given, mask, condition = repeated(x, known, k, condition)
         noise, options = SeededNoise(len(given), Seeds.of(seed) * k, self.device), self.options.chosen(options)
         made = self.fill(given, mask, noise, condition, options, self.away(options))
@@ -313,7 +313,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
     ) -> Tensor:
         """Examples that are nearly ``x`` where ``known``, which has its shape, by the numbers that ``noise`` has next.
 
-        After every step the known part is put back, as noisy as the rest.
+        After every step the known part is restored, as noisy as the rest.
         """
         options = options or self.options
         y, eps = self.centred(x), noise.normal(*x.shape[1:])

@@ -1,4 +1,4 @@
-"""EDM: a diffusion model whose network sees inputs, and is asked for outputs, of unit variance at every noise level.
+"""EDM: a diffusion model whose network has inputs and targets of unit variance at every noise level.
 
 T. Karras, M. Aittala, T. Aila, S. Laine: Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
 arXiv:2206.00364, table 1, column "ours".
@@ -41,7 +41,7 @@ class EDMConfig(DiffusionConfig):
     sigma_max: float = 80.0
     """Standard deviation of the noise from which it starts."""
     sampling: Diffusion = field(default_factory=lambda: Diffusion(sampler="heun", steps=18, spacing="karras"))
-    """How samples are drawn unless asked otherwise."""
+    """Default sampling options."""
 
 
 class EDM(DiffusionModel, config=EDMConfig):

@@ -1,4 +1,4 @@
-"""The evolutionary GAN: generators mutate by the objective they descend, and a discriminator is their environment.
+"""The evolutionary GAN: generators mutate by training with different objectives, and a discriminator selects them.
 
 E-GAN: Wang, Xu, Yao & Tao, Evolutionary Generative Adversarial Networks, 2018, arXiv:1803.00657.
 
@@ -6,10 +6,9 @@ Done differently: a generation ends with the discriminator's steps, where the pa
 these is taken on the very examples that the children were judged by, as in the authors' code, but with the gradient
 that judging them has computed already (unless they were judged by several batches). All children are one module with a
 leading dimension of individuals, trained in one turn; each has its own state of the optimiser, which only the survivors
-leave to their children. Parents begin with weights of their own, and which of several survivors makes an example for
-the discriminator is drawn at random. Batch normalisation in the discriminator is not offered, for what it says of one
-child would depend on the others judged beside it; the generators have none, as in the paper. Any objective may be a
-mutation.
+leave to their children. Parents begin with weights of their own, and which of several survivors generates an example
+for the discriminator is drawn at random. The discriminator cannot have batch normalisation, for its score of one child
+would depend on the others in the batch; the generators have none, as in the paper. Any objective may be a mutation.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ class EGANConfig(AdversarialConfig):
     norm: Literal["layer", "none"] = "none"
     """Normalisation in the discriminator."""
     mutations: tuple[str, ...] = ("minimax", "non-saturating", "least-squares")
-    """Objectives whose generator's half a child may descend: one child of every parent for each."""
+    """Objectives by whose generator loss a child may be trained: one child of every parent for each."""
     parents: int = 1
     """Generators mu that survive a generation."""
     gamma: float = 0.01
-    """Weight of diversity beside quality in a child's fitness."""
+    """Weight of diversity relative to quality in a child's fitness."""
     fitness_batches: int = 1
     """Batches of examples by which children are judged; from 2 on, the discriminator's steps take others."""
     discriminator_steps: int = 1
@@ -78,7 +77,7 @@ class EGANConfig(AdversarialConfig):
 
 
 def mutation(name: str) -> Callable[[Tensor], Tensor]:
-    """What a child descends, as a function of scores of its examples, with the paper's factors."""
+    """A child's loss as a function of scores of its examples, with the paper's factors."""
     descended = Objective.of(name)().generator
     match name:
         case "minimax" | "non-saturating":
@@ -95,7 +94,7 @@ def as_vector(tensors: Iterable[Tensor]) -> Tensor:
 
 
 class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
-    """Generators G_1, ..., G_mu and a discriminator D = sigmoid(score), who play the game of the first GAN.
+    """Generators G_1, ..., G_mu and a discriminator D = sigmoid(score), with the game of the first GAN.
 
     Row j * M + m of the population is the child of parent j by mutation m, of M; between generations these M rows are
     the same survivor, the fittest first. Samples are those of row 0.

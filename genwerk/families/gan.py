@@ -44,11 +44,12 @@ class GANConfig(AdversarialConfig):
     spectral_norm: bool = False
     """Whether every layer of the discriminator, the label's embedding too, is divided by its largest singular value."""
     objective: Objective = field(default_factory=NonSaturating)
-    """What the two players descend."""
+    """The losses of the two players."""
     critic_steps: int = 1
     """Steps of the discriminator in a round."""
     critic_warmup: int = 0
-    """Steps of the discriminator in each of the first 25 rounds and in every 500th (100 in WGAN's code); 0: as ever."""
+    """Steps of the discriminator in each of the first 25 rounds and in every 500th (100 in WGAN's code); 0: none
+    more."""
     clip: float = 0.0
     """Greatest absolute weight of the discriminator; 0 does not clip."""
     gradient_penalty: float = 0.0
@@ -58,7 +59,7 @@ class GANConfig(AdversarialConfig):
     r1_every: int = 1
     """Steps of the discriminator between R1 penalties, each of which then counts so many times as much."""
     augment: Augmentation = "none"
-    """What is done to all that the discriminator sees: differentiable augmentation (diffaugment), or adaptive (ada)."""
+    """Augmentation of all that the discriminator sees: differentiable (diffaugment), or adaptive (ada)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -41,7 +41,7 @@ class LatentDiffusionConfig(TwoStageConfig):
     """Settings of the three parts."""
 
     text: Config | None = None
-    """What reads captions: CLIP, trained on the pictures and their captions, or a text encoder that is loaded."""
+    """The text encoder: CLIP, trained on the pictures and their captions, or one that is loaded."""
     text_rounds: int | None = None
     """Rounds of CLIP's training; None is as many as the autoencoder's."""
     text_batch: int | None = None
@@ -75,7 +75,7 @@ class Reads(Protocol):
 
 
 class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config=LatentDiffusionConfig):
-    """x = decode(z), where z comes of noise that is taken away step by step, as a text says."""
+    """x = decode(z), with z from a diffusion model conditioned on a text."""
 
     options: LatentDiffusionOptions
     prior: DiffusionModel
@@ -165,7 +165,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         return self.decode(last(self.latents(n, condition, options, seed=seed)))
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """As many codes at once as memory allows, unless gradients are asked for."""
+        """As many codes at once as memory allows, unless gradients are needed."""
         return bounded(super().decode, z)
 
     @torch.no_grad()
@@ -238,7 +238,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         *,
         seed: Seed | None = None,
     ) -> Completion:
-        """A place of the code is known where all of its pixels are; known pixels are put back at the end."""
+        """A place of the code is known where all of its pixels are; known pixels are restored at the end."""
         given, mask, condition = repeated(x, known, k, condition)
         noise, chosen = SeededNoise(len(given), Seeds.of(seed) * k, self.device), self.options.chosen(options)
         away = self.prior.away(chosen)
@@ -256,12 +256,12 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         return F.max_pool2d((~known).any(1, keepdim=True).float(), self._factor)
 
     def _seen(self, x: Tensor, known: Tensor, noise: Noise) -> Tensor:
-        """What a network for filling in sees beside its code: where to fill in, and the code of ``x`` greyed there."""
+        """The extra channels of an inpainting network: where to fill in, and the code of ``x`` greyed there."""
         z = self._draw_code(x.where(known.all(1, keepdim=True), 0.5), noise)
         return torch.cat([self._hidden(known).to(z), self.prior.centred(z)], dim=1)
 
     def _nothing_known(self, z: Tensor) -> Tensor | None:
-        """The same for codes like ``z``, where all is to be filled in; None for a network that sees nothing beside."""
+        """The same for codes like ``z``, where all is to be filled in; None for a network without extra channels."""
         if not self.prior.extra_channels:
             return None
         height, width = (side * self._factor for side in z.shape[2:])

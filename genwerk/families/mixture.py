@@ -5,7 +5,7 @@ D. Arthur, S. Vassilvitskii: k-means++: the advantages of careful seeding, 2007.
 G. Schwarz: Estimating the dimension of a model, 1978 (the Bayesian information criterion, BIC).
 
 An EM iteration is one turn without a player. Its loss reports moments averaged over the examples, so micro-batches and
-processes add up to the whole batch exactly; the M step stands after the ``yield``. Different from common practice:
+processes add up to the whole batch exactly; the M step follows the ``yield``. Different from common practice:
 
 * All arithmetic is float64 on centred, scaled data, and full covariances are re-estimated from the residuals that the
   E step has whitened already. Data at a great offset lose nothing, and the two steps share their work.
@@ -79,8 +79,8 @@ def mean_of(sums: Iterable[Metrics], n: int) -> Metrics:
 class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
     """A weighted sum of Gaussians.
 
-    Two mixtures live side by side in buffers of the largest size asked for: the one that samples and scores, and the
-    trial on which EM works. The trial takes the other's place whenever its BIC is lower.
+    Two mixtures are kept in buffers of the largest number of components: the one that samples and scores, and the trial
+    that EM fits. The trial replaces the other whenever its BIC is lower.
     """
 
     offset: Tensor
@@ -141,7 +141,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
     def begin(self, stage: int, data: Dataset) -> Dataset:
         """Start the trial of ``stage`` from clusters of at most SURVEYED examples; ``data`` comes back as it is.
 
-        A trial that stands in this stage already goes on (a run resumed, or trained again).
+        A trial that has begun in this stage goes on (a run resumed, or trained again).
         """
         if int(self.stage) == stage:
             return data
@@ -309,7 +309,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
         return blank.maximised(means["weight"], means["first"], means["second"], self.config.ridge)
 
     def _read(self, name: str = "") -> Gaussians:
-        """The components in use of the mixture whose buffers' names begin with ``name``; they stand first."""
+        """The components in use, which come first, of the mixture whose buffers' names begin with ``name``."""
         weight, mean, factor = (self.get_buffer(name + part) for part in ("weight", "mean", "factor"))
         k = int(weight.count_nonzero())
         factor = factor if self.config.covariance == "tied" else factor[:k]

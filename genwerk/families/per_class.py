@@ -1,4 +1,4 @@
-"""ByClass(model): any unconditional density, made class-conditional by a copy of its own for every class.
+"""PerClass(model): any unconditional density, made class-conditional by one model for every class.
 
 With one Gaussian a class this is quadratic discriminant analysis (Hastie, Tibshirani & Friedman, The Elements of
 Statistical Learning, 2nd edition, 2009, section 4.3), with diagonal covariances Gaussian naive Bayes, and with several
@@ -38,7 +38,7 @@ class PerClassConfig(Config):
 
 
 class Density(Protocol):
-    """What is asked of a class's model."""
+    """What a class's model must be."""
 
     def sample(
         self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
@@ -114,8 +114,8 @@ class PerClass(Model, Samples, HasLikelihood, config=PerClassConfig):
     ) -> Tensor:
         """``n`` new examples; without ``condition`` each is of a class drawn as often as in the training data.
 
-        A class is sampled from its first place in ``condition`` to its last, and what stands between is dropped: where
-        samples are costly, put equal classes side by side.
+        A class is sampled from its first place in ``condition`` to its last, and samples in between are dropped: where
+        they are costly, put equal classes side by side.
         """
         seeds = Seeds.of(seed)
         # not by the numbers that the class's own model draws first

@@ -42,9 +42,9 @@ class PixelCNNConfig(AutoregressiveConfig):
     head: int = 32
     """Channels between the two 1x1 convolutions at the end."""
     embedding: int = 0
-    """Numbers in the vector that a symbol becomes; 0 fits it: names get a vector, intensities are one number."""
+    """Embedding size of a symbol; 0 fits it to the data: names are embedded, intensities are one number."""
     binarise: Binarise = "none"
-    """Whether grey pixels are made black and white: at random at every look, or at one half."""
+    """Whether grey pixels are binarised: at random in every batch (dynamic), or at one half (threshold)."""
 
     def __post_init__(self) -> None:
         for name, size in (("stem", self.stem), ("kernel", self.kernel)):

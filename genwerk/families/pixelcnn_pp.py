@@ -5,9 +5,9 @@ Other Modifications, 2017, arXiv:1701.05517.
 
 Done differently: gains of the normalised weights start at what keeps the variance, without a first batch of data;
 blocks on the way up of the second stream join the first stream and the skip connection by a weight each; levels are
-counted exactly in the tails, without the density that stands in there in the authors' program; samples are levels,
-drawn one sub-pixel after the other, so that they can be sharpened and completed, and do not fall between levels; any
-number of levels, channels and any height and width.
+counted exactly in the tails, where the authors' program approximates by the density; samples are levels, drawn one
+sub-pixel after the other, so that they can be sharpened and completed, and do not fall between levels; any number of
+levels, channels and any height and width.
 """
 
 from __future__ import annotations

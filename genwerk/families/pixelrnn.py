@@ -1,13 +1,13 @@
-"""PixelRNN: images pixel by pixel, from a state that has seen all that stands above and to the left.
+"""PixelRNN: images pixel by pixel, from a state that has seen all pixels above and to the left.
 
 van den Oord, Kalchbrenner & Kavukcuoglu, Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759: the Row LSTM (section
 3.1), the Diagonal BiLSTM (3.2), residual and skip connections (3.3) and masks by colour (3.4).
 
-Done differently: the Diagonal BiLSTM is computed one pixel past the end of every row, for otherwise nothing tells the
-first pixels of a row of the last pixel above, and its context is not the whole past; diagonals are gathered, not skewed
-and padded; what lies outside the image is a learned state on every side; forget gates begin open; a label can add a
-bias to the gates; binary pixels are a softmax of two, and colours of a palette are embedded; Adam in place of RMSProp;
-and a sample costs one LSTM update for each pixel, layer and direction, where it used to cost a whole pass a pixel.
+Done differently: the Diagonal BiLSTM is computed one pixel past the end of every row, for otherwise the first pixels of
+a row do not see the last pixel above, and its context is not the whole past; diagonals are gathered, not skewed and
+padded; states outside the image are learned on every side; forget gates begin open; a label can add a bias to the
+gates; binary pixels are a softmax of two, and colours of a palette are embedded; Adam in place of RMSProp; and a sample
+costs one LSTM update for each pixel, layer and direction, instead of a whole pass a pixel.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PixelRNNConfig(AutoregressiveConfig):
     """Settings of a PixelRNN."""
 
     cell: CellName = "diagonal"
-    """Row LSTM (row: quicker, sees a triangle) or Diagonal BiLSTM (diagonal: sees all that stands before)."""
+    """Row LSTM (row: quicker, sees a triangle) or Diagonal BiLSTM (diagonal: sees all earlier pixels)."""
     width: int = 32
     """Units of an LSTM's state, h; features between layers are twice as many. A multiple of the colours of a pixel."""
     layers: int = 1
@@ -38,7 +38,7 @@ class PixelRNNConfig(AutoregressiveConfig):
     head: int = 32
     """Features of the layer before the output. A multiple of the colours of a pixel."""
     embedding: int = 16
-    """Numbers that stand for a symbol, where symbols are names (palette colours, codes) and not intensities."""
+    """Embedding size of a symbol, where symbols are names (palette colours, codes) and not intensities."""
     binarise: Binarise = "none"
     """Grey images as they are (none), or in black and white: drawn with probability x (dynamic), or cut at one half."""
 

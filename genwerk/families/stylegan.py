@@ -74,7 +74,7 @@ class StyleGANConfig(AdversarialConfig):
     path_every: int = 4
     """Steps of the generator between path length penalties, each of which then counts so many times as much."""
     augment: Augmentation = "none"
-    """What is done to all that the discriminator sees: differentiable augmentation (diffaugment), or adaptive (ada)."""
+    """Augmentation of all that the discriminator sees: differentiable (diffaugment), or adaptive (ada)."""
     progressive: bool = False
     """Whether training starts with small images (8 pixels or a little more) and grows."""
     growing: float = 0.4
@@ -177,7 +177,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         self.grown.add_(1 / fading).clamp_(max=level)
 
     def ingredients(self, noise: Noise, level: int) -> tuple[Tensor, Tensor, Tensor]:
-        """What images are made from: two latents (n, 2, latent), the layer (n,) from which on styles are the second's,
+        """Inputs of the generator: two latents (n, 2, latent), the layer (n,) from which styles are the second's,
         and noise (n, noise_size)."""
         z = torch.stack([self.latents(noise), self.latents(noise)], dim=1)
         layers, u = 2 * level + 2, noise.uniform(2)

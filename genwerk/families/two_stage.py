@@ -1,4 +1,4 @@
-"""Latent(autoencoder, prior): any autoencoder with any model of its codes, trained one after the other.
+"""TwoStage(autoencoder, prior): any autoencoder with any model of its codes, trained one after the other.
 
 With a Gaussian mixture: Ghosh et al., From Variational to Deterministic Autoencoders, 2020, arXiv:1903.12436 (ex-post
 density estimation). With a flow, a PixelCNN or a diffusion model the same class is what those papers call a two-stage,
@@ -53,7 +53,7 @@ class TwoStageConfig(Config):
 
 @runtime_checkable
 class DescribesCodes(Protocol):
-    """An autoencoder whose codes are no table."""
+    """An autoencoder whose codes are not rows of a table."""
 
     def code_spec(self) -> DataSpec:
         """What ``encode`` returns, as data."""
@@ -119,7 +119,7 @@ class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfi
         }
 
     def parts(self) -> Mapping[str, Model]:
-        """The models that it is made of, in the order in which they are trained."""
+        """Its models, in the order in which they are trained."""
         return {"autoencoder": self.autoencoder, "prior": self.prior}
 
     def stages(self, rounds: int) -> Sequence[Stage]:
@@ -178,7 +178,7 @@ class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfi
     def sample(
         self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Tensor:
-        """``n`` new examples: the mean of p(x | z) or a draw of it, or what becomes of codes drawn with ``options``.
+        """``n`` new examples: the mean of p(x | z) or a draw of it, or decoded codes drawn with ``options``.
 
         The options are the autoencoder's where it has a p(x | z), and those of the prior otherwise.
         """
@@ -209,7 +209,7 @@ class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfi
         """The autoencoder's own figures, and the codes' negative log-likelihood where the prior knows it.
 
         In nats an example: minus a log-probability where codes are discrete, minus a log-density where they are not. It
-        says nothing of what the codes leave out of ``x``.
+        does not include what the codes leave out of ``x``.
         """
         found = self.autoencoder.diagnose(x) if isinstance(self.autoencoder, Diagnoses) else {}
         if isinstance(self.prior, HasLikelihood):

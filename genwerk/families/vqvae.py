@@ -3,10 +3,10 @@
 A. van den Oord, O. Vinyals, K. Kavukcuoglu: Neural Discrete Representation Learning, 2017, arXiv:1711.00937.
 
 Done differently: the three terms of equation 3 are means over values, the first divided by the variance of the data, so
-that beta means the same for every size and range of image; the mean image is taken off before and added after; at most
-256 entries, so that codes are images of 8 bits; the codebook begins at the encoder's outputs, and entries that are
-hardly used begin there anew, at random but the same in every run. A VQ-VAE has no distribution over its codes and does
-not sample: that is what :class:`TwoStage` with a PixelCNN is for, the paper's second stage.
+that beta means the same for every size and range of image; the mean image is subtracted before and added after; at most
+256 entries, so that codes are images of 8 bits; the codebook is initialised at the encoder's outputs, and entries that
+are hardly used are reset to some, reproducibly. A VQ-VAE has no distribution over its codes and does not sample: that
+is what :class:`TwoStage` with a PixelCNN is for, the paper's second stage.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class VQVAEConfig(Config):
     decay: float = 0.99
     """Decay a round of the moving averages of the codebook and of its use."""
     revive: float = 0.05
-    """Share of its even part of the codes, 1 / entries, below which an entry is dead and begins anew; 0 lets it lie."""
+    """Use of an entry, relative to 1 / entries, below which it is dead and reset; 0 never resets one."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.entries <= 256:

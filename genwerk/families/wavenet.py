@@ -51,7 +51,7 @@ class WaveNetConfig(AutoregressiveConfig):
     head: int = 128
     """Channels between the two 1x1 convolutions of the output."""
     crop: int = 0
-    """Samples of a sound that are learned from in a round, before which its field is read; 0 is the whole sound."""
+    """Samples of a sound that a round trains on, with the receptive field before them; 0 is the whole sound."""
 
     def __post_init__(self) -> None:
         if self.kernel < 2:
@@ -124,7 +124,7 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
         return first, first + size
 
     def excerpt(self, batch: Batch, first: int, stop: int) -> Loss:
-        """Negative log-likelihood in nats an example, as samples ``first`` to ``stop`` - 1 of their field tell it."""
+        """Negative log-likelihood in nats an example, estimated from samples ``first`` to ``stop`` - 1."""
         start = max(0, first - self.receptive_field)
         symbols = self.symbols.encode(batch.x[..., start:stop])
         log_p = self.network.log_prob(symbols, self.condition.check(batch.condition, self), first - start).mean()
@@ -170,7 +170,7 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
     def trace(
         self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Iterator[Tensor]:
-        """A frame after every eighth of the sound; what does not stand yet is silent."""
+        """A frame after every eighth of the sound; the rest is silent."""
         length = self.length(options)
         part = max(1, length // 8)
         stream = self.stream(n, condition, options, seed=seed)
