@@ -20,14 +20,14 @@ import zuko
 from torch import Tensor, nn
 
 from genwerk.core.spec import DataSpec
-from genwerk.families.realnvp import RealNVP, RealNVPConfig
+from genwerk.families.realnvp import DenseCouplings, RealNVP, RealNVPConfig
 
 SIZES = [(2, 8, (64, 64), 256), (43, 8, (128, 128), 256)]
 """Columns, couplings, hidden layers, batch."""
 
 
 def ours(d: int, couplings: int, widths: tuple[int, ...]) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-    config = RealNVPConfig(couplings=couplings, widths=widths, normalise=False)
+    config = RealNVPConfig(architecture=DenseCouplings(couplings=couplings, widths=widths), normalise=False)
     model = RealNVP(config, DataSpec(kind="table", shape=(d,)))
     return model, model.log_prob
 

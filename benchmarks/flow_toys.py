@@ -29,6 +29,7 @@ from genwerk.data.toys import TOYS
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowModel
 from genwerk.families.realnvp import RealNVPConfig
+from genwerk.nn.flows.monotone import AffineConfig, SplineConfig
 from genwerk.recipes import REGISTRY
 from genwerk.training.settings import OptimConfig, Recipe
 
@@ -89,14 +90,15 @@ def ours(recipe: Recipe, x: Tensor) -> tuple[nn.Module, Callable[[Tensor], Tenso
 def zukos(recipe: Recipe) -> tuple[nn.Module, Callable[[Tensor], Tensor]] | None:
     """zuko's flow of the recipe's size; None where it has none (spline couplings)."""
     config = recipe.model
-    hidden = {"activation": nn.SiLU if config.activation == "silu" else nn.ReLU, "hidden_features": config.widths}
+    network = config if isinstance(config, MAFConfig) else config.architecture
+    hidden = {"activation": nn.SiLU if network.activation == "silu" else nn.ReLU, "hidden_features": network.widths}
     match config:
-        case MAFConfig(monotone="affine"):
+        case MAFConfig(monotone=AffineConfig()):
             flow = zuko.flows.MAF(2, transforms=config.layers, **hidden)
-        case MAFConfig(monotone="spline"):
-            flow = zuko.flows.NSF(2, bins=config.bins, transforms=config.layers, **hidden)
-        case RealNVPConfig(monotone="affine"):
-            flow = zuko.flows.RealNVP(2, transforms=config.couplings, **hidden)
+        case MAFConfig(monotone=SplineConfig()):
+            flow = zuko.flows.NSF(2, bins=config.monotone.bins, transforms=config.layers, **hidden)
+        case RealNVPConfig(monotone=AffineConfig()):
+            flow = zuko.flows.RealNVP(2, transforms=network.couplings, **hidden)
         case _:
             return None
     return flow, lambda x: flow().log_prob(x)
@@ -105,24 +107,33 @@ def zukos(recipe: Recipe) -> tuple[nn.Module, Callable[[Tensor], Tensor]] | None
 def normflowses(recipe: Recipe) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     """normflows' flow of the recipe's size."""
     config, parts = recipe.model, []
-    activation = nn.functional.silu if config.activation == "silu" else nn.functional.relu
-    layers = config.layers if isinstance(config, MAFConfig) else config.couplings
-    width = config.widths[0]
+    network = config if isinstance(config, MAFConfig) else config.architecture
+    activation = nn.functional.silu if network.activation == "silu" else nn.functional.relu
+    layers = config.layers if isinstance(config, MAFConfig) else network.couplings
+    width = network.widths[0]
     for i in range(layers):
         match config:
-            case MAFConfig(monotone="affine"):
+            case MAFConfig(monotone=AffineConfig()):
                 plain = {"num_blocks": 1, "use_residual_blocks": False, "activation": activation}
                 parts += [nf.flows.MaskedAffineAutoregressive(2, width, **plain), nf.flows.Permute(2, mode="swap")]
             case MAFConfig():
-                module = nn.SiLU if config.activation == "silu" else nn.ReLU
-                spline = {"num_bins": config.bins, "tail_bound": config.reach, "activation": module}
+                module = nn.SiLU if network.activation == "silu" else nn.ReLU
+                spline = {
+                    "num_bins": config.monotone.bins,
+                    "tail_bound": config.monotone.tail_bound,
+                    "activation": module,
+                }
                 flow = nf.flows.AutoregressiveRationalQuadraticSpline(2, 1, width, **spline)
                 parts += [flow, nf.flows.Permute(2, mode="swap")]
-            case RealNVPConfig(monotone="affine"):
-                network = nf.nets.MLP([1, *config.widths, 2], init_zeros=True)
-                parts += [nf.flows.AffineCouplingBlock(network), nf.flows.Permute(2, mode="swap")]
+            case RealNVPConfig(monotone=AffineConfig()):
+                inner = nf.nets.MLP([1, *network.widths, 2], init_zeros=True)
+                parts += [nf.flows.AffineCouplingBlock(inner), nf.flows.Permute(2, mode="swap")]
             case _:
-                spline = {"num_bins": config.bins, "tail_bound": config.reach, "reverse_mask": bool(i % 2)}
+                spline = {
+                    "num_bins": config.monotone.bins,
+                    "tail_bound": config.monotone.tail_bound,
+                    "reverse_mask": bool(i % 2),
+                }
                 parts += [
                     nf.flows.CoupledRationalQuadraticSpline(2, 1, width, **spline),
                     nf.flows.LULinearPermute(2),

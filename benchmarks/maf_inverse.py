@@ -25,7 +25,7 @@ from genwerk.nn.flows.autoregressive import Autoregressive
 from genwerk.nn.flows.base import Normal
 from genwerk.nn.flows.made import MADE, MaskedLinear
 from genwerk.nn.flows.monotone import Affine
-from genwerk.nn.flows.preprocessing import Pixels
+from genwerk.nn.flows.preprocessing import LogitTransform, Pixels
 from genwerk.nn.flows.transform import Chain, Transform
 from genwerk.nn.units import Standardise
 
@@ -138,7 +138,7 @@ def main() -> None:
         print(measure("random", theirs, ours, torch.randn(n, D), options), flush=True)
     if options.data:
         splits = open_data(DataConfig(source=options.data))
-        surface, standardise = Pixels(splits.spec, logit_alpha=1e-6), Standardise((D,))
+        surface, standardise = Pixels(splits.spec, LogitTransform(logit_alpha=1e-6)), Standardise((D,))
         pixels = splits.train.batch(slice(20_000)).x
         y = surface(pixels, torch.rand(pixels.shape))[0].flatten(1)
         standardise.fit(y)

@@ -116,8 +116,8 @@ class Modality(ABC):
         """The symbols that autoregressive models emit for these data; ``binarise`` is for grey images."""
         raise ValueError(f"an autoregressive model of images or sound cannot take {self.spec}")
 
-    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
-        """The way to the whole line, on which flows work, and back; the settings are those of pixels."""
+    def preprocessing(self, pixels: PixelTransform) -> Preprocessing:
+        """The way to the whole line, on which flows work, and back; ``pixels`` is for images."""
         raise ValueError(
             f"a flow describes numbers and these data are names ({self.spec}); take the recipe pixelcnn for them"
         )

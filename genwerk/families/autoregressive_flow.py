@@ -15,7 +15,7 @@ well. The splines stand on plain MADEs with orders that turn round, not on resid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
@@ -24,7 +24,7 @@ from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.nn.flows.actnorm import ActNorm
 from genwerk.nn.flows.autoregressive import Autoregressive, Inversion
 from genwerk.nn.flows.made import MADE, Degrees
-from genwerk.nn.flows.monotone import MonotoneName, make_monotone
+from genwerk.nn.flows.monotone import AffineConfig, MonotoneConfig
 from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Transform
 from genwerk.nn.mlp import Activation
 
@@ -45,14 +45,8 @@ class MAFConfig(FlowConfig):
     """How far the hidden units see: as many units for every value, or drawn at random."""
     order: Order = "reverse"
     """Order of the values in the next layer: turned round, or drawn at random."""
-    monotone: MonotoneName = "affine"
-    """How a value moves: by a shift (additive), by scale and shift (affine), or along a rational-quadratic spline."""
-    bound: float = 3.0
-    """Greatest logarithm of an affine scale, either way."""
-    bins: int = 8
-    """Bins of a spline."""
-    reach: float = 3.0
-    """Half the side of the interval in which a spline moves values, in standard deviations of a column."""
+    monotone: MonotoneConfig = field(default_factory=AffineConfig)
+    """How a value moves."""
     normalise: bool = True
     """Whether activations are normalised before each layer."""
     inversion: Inversion = "jacobi"
@@ -90,9 +84,7 @@ class IAF(FlowModel, config=IAFConfig):
 
 def stack(config: MAFConfig, spec: DataSpec, context: int, *, inverse: bool = False) -> Chain:
     """From data to latent, conditioned on ``context`` numbers; ``inverse`` walks autoregressive layers backwards."""
-    monotone = make_monotone(
-        config.monotone, bound=config.bound, bins=config.bins, reach=config.reach, tail_bound=config.tail_bound
-    )
+    monotone = config.monotone.build(config.tail_bound)
     parts: list[Transform] = [Flatten(spec.shape)]
     for i, order in enumerate(orders(config.order, spec.dims, config.layers)):
         if config.normalise:

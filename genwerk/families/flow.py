@@ -11,7 +11,7 @@ uniform; one that is learned is a family around any flow, :mod:`genwerk.families
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 
 import torch
@@ -25,8 +25,8 @@ from genwerk.core.options import Options, Tempered
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.flows.actnorm import fitting
-from genwerk.nn.flows.base import Base, BaseName, make_base
-from genwerk.nn.flows.preprocessing import PixelTransform
+from genwerk.nn.flows.base import Base, BaseConfig, NormalBase
+from genwerk.nn.flows.preprocessing import LogitTransform, PixelTransform
 from genwerk.nn.flows.transform import Transform
 from genwerk.nn.units import NetworkUnits, Standardise
 
@@ -38,17 +38,13 @@ FIRST = 512
 class FlowConfig(Config):
     """Settings that every flow has."""
 
-    base: BaseName = "normal"
-    """Density of the latent: standard normal, standard logistic, or a learned mixture of Gaussians."""
-    components: int = 10
-    """Gaussians of the mixture, where that is the base."""
-    pixel_transform: PixelTransform = "logit"
-    """How pixels reach the whole line: by a logit, or only centred (none)."""
-    logit_alpha: float = 0.05
-    """How far the logit keeps from black and white, as a fraction of the range."""
+    base: BaseConfig = field(default_factory=NormalBase)
+    """Density of the latent."""
+    pixel_transform: PixelTransform = field(default_factory=LogitTransform)
+    """How pixels reach the whole line."""
     tail_bound: float | None = None
     """Where linear tails of affine and additive transforms begin, in standard deviations of a column (covariates are
-    cut there, too); None lets them extrapolate, as in runs stored before this field. Splines have their own (reach)."""
+    cut there, too); None lets them extrapolate, as in runs stored before this field. Splines have their own."""
     conditional: bool = False
     """Whether the flow is conditioned on what goes with an example: its label, or a table's covariates."""
 
@@ -71,14 +67,14 @@ class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Diagnose
         self.condition = choose(config.conditional, spec, self)
         self.numbers = Standardise((self.condition.width,)) if self.condition.continuous else NetworkUnits()
         self.latent_shape = (spec.dims,)
-        self.surface = spec.modality.preprocessing(config.pixel_transform, config.logit_alpha)
+        self.surface = spec.modality.preprocessing(config.pixel_transform)
         self.scored = self.surface.scored
         self.register_buffer("begun", torch.tensor(False))
 
     def flows(self, transform: Transform) -> None:
         """Take the ``transform``, from values with shape (n, *spec.shape) to rows with shape (n, dims)."""
         self.transform = transform
-        self.base = make_base(self.config.base, self.spec.dims, self.config.components)
+        self.base = self.config.base.build(self.spec.dims)
 
     # --- training -----------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from the first 512 examples, once, and never again after loading.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -22,8 +22,8 @@ from genwerk.nn.flows.coupling import Coupling, Halves, Shape
 from genwerk.nn.flows.image import MultiScale, Squeeze, check_sides, squeezed
 from genwerk.nn.flows.image_conditioner import GlowConditioner, PriorConditioner
 from genwerk.nn.flows.invertible import InvertibleConv
-from genwerk.nn.flows.monotone import Affine, make_monotone
-from genwerk.nn.flows.preprocessing import PixelTransform
+from genwerk.nn.flows.monotone import Additive, Affine
+from genwerk.nn.flows.preprocessing import CentreTransform, PixelTransform
 from genwerk.nn.flows.transform import Chain, Transform
 
 
@@ -31,8 +31,8 @@ from genwerk.nn.flows.transform import Chain, Transform
 class GlowConfig(FlowConfig):
     """Settings of a Glow."""
 
-    pixel_transform: PixelTransform = "none"
-    """How pixels reach the whole line: by a logit, or only centred (none)."""
+    pixel_transform: PixelTransform = field(default_factory=CentreTransform)
+    """How pixels reach the whole line."""
     scales: int = 3
     """Levels (L), at each of which height and width are halved."""
     steps: int = 32
@@ -59,7 +59,8 @@ class Glow(FlowModel, config=GlowConfig):
         if not spec.modality.has_pixels:
             raise ValueError(f"Glow describes images and these data are {spec}; take the recipe realnvp for tables")
         check_sides(spec, config.scales)
-        monotone = make_monotone(config.coupling, bound=config.bound, tail_bound=config.tail_bound)
+        tails = config.tail_bound
+        monotone = Additive(tails) if config.coupling == "additive" else Affine(config.bound, tails)
         build = partial(GlowConditioner, channels=config.channels, context=self.condition.width)
         shape: Shape = spec.shape
         scales, shapes = [], []

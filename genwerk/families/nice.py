@@ -11,16 +11,16 @@ assumes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.nn.flows.actnorm import ActNorm
-from genwerk.nn.flows.base import BaseName
+from genwerk.nn.flows.base import BaseConfig, LogisticBase
 from genwerk.nn.flows.conditioner import DenseConditioner
 from genwerk.nn.flows.coupling import Coupling, Interleaved
 from genwerk.nn.flows.monotone import Additive
-from genwerk.nn.flows.preprocessing import PixelTransform
+from genwerk.nn.flows.preprocessing import CentreTransform, PixelTransform
 from genwerk.nn.flows.transform import Chain, Flatten
 from genwerk.nn.mlp import Activation
 
@@ -29,10 +29,10 @@ from genwerk.nn.mlp import Activation
 class NICEConfig(FlowConfig):
     """Settings of a NICE flow."""
 
-    base: BaseName = "logistic"
-    """Density of the latent: standard normal, standard logistic, or a learned mixture of Gaussians."""
-    pixel_transform: PixelTransform = "none"
-    """How pixels reach the whole line: by a logit, or only centred (none)."""
+    base: BaseConfig = field(default_factory=LogisticBase)
+    """Density of the latent."""
+    pixel_transform: PixelTransform = field(default_factory=CentreTransform)
+    """How pixels reach the whole line."""
     couplings: int = 4
     """Couplings; the odd and the even values take turns."""
     widths: tuple[int, ...] = (1000, 1000, 1000, 1000, 1000)

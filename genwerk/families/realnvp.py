@@ -11,10 +11,13 @@ an example's likelihood never depends on its batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from genwerk.core.component import Component
+from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.nn.flows.actnorm import ActNorm
@@ -23,7 +26,7 @@ from genwerk.nn.flows.coupling import Build, Checkerboard, Coupling, Halves, Int
 from genwerk.nn.flows.image import MultiScale, Squeeze, check_sides, squeezed
 from genwerk.nn.flows.image_conditioner import ResNetConditioner
 from genwerk.nn.flows.invertible import InvertibleConv
-from genwerk.nn.flows.monotone import MonotoneName, make_monotone
+from genwerk.nn.flows.monotone import AffineConfig, Monotone, MonotoneConfig
 from genwerk.nn.flows.transform import Chain, Transform
 from genwerk.nn.mlp import Activation
 
@@ -31,39 +34,97 @@ Halving = Literal["halves", "interleaved"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RealNVPConfig(FlowConfig):
-    """Settings of a RealNVP."""
+class Couplings(Component):
+    """Settings of how couplings stand behind each other, and of their networks."""
 
-    monotone: MonotoneName = "affine"
-    """What moves a value: a shift (additive), a scale and a shift (affine), or a rational-quadratic spline."""
-    bound: float = 3.0
-    """Greatest logarithm of an affine scale, either way."""
-    bins: int = 8
-    """Bins of a spline."""
-    reach: float = 3.0
-    """Half the side of the interval in which a spline moves values, in standard deviations of a column."""
-    normalise: bool = True
-    """Whether activations are normalised before each coupling."""
+    @abstractmethod
+    def build(self, spec: DataSpec, monotone: Monotone, normalise: bool, context: int) -> Transform:
+        """From examples to rows, conditioned on ``context`` numbers; ``normalise`` is before each coupling."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseCouplings(Couplings, kind="dense"):
+    """Fully connected couplings in a row, for tables."""
+
     couplings: int = 8
-    """Tables: couplings; the two halves take turns."""
+    """Couplings; the two halves take turns."""
     split: Halving = "interleaved"
-    """Tables: whether every second column moves the others, or the first half of the columns the second."""
+    """Whether every second column moves the others, or the first half of the columns the second."""
     mix: bool = False
-    """Tables: whether a learned invertible matrix mixes the columns before each coupling."""
+    """Whether a learned invertible matrix mixes the columns before each coupling."""
     widths: tuple[int, ...] = (128, 128)
-    """Tables: units of the hidden layers of a coupling's network."""
+    """Units of the hidden layers of a coupling's network."""
     activation: Activation = "relu"
-    """Tables: function between layers."""
-    scales: int = 2
-    """Images: scales, at each of which height and width are halved."""
-    channels: int = 32
-    """Images: channels of a coupling's network at the first scale; each scale has twice those of the one before."""
-    blocks: int = 4
-    """Images: residual blocks of a coupling's network."""
+    """Function between layers."""
 
     def __post_init__(self) -> None:
         if self.couplings < 2:
-            raise ValueError(f"couplings is {self.couplings}; with fewer than 2 some values would never move")
+            raise BadInput(f"couplings is {self.couplings}; with fewer than 2 some values would never move")
+
+    def build(self, spec: DataSpec, monotone: Monotone, normalise: bool, context: int) -> Transform:
+        if len(spec.shape) != 1:
+            raise BadInput(f"dense couplings are for tables, and these data are {spec}; take multi-scale ones")
+        split = Interleaved() if self.split == "interleaved" else Halves()
+        network = partial(DenseConditioner, widths=self.widths, activation=self.activation, context=context)
+        parts: list[Transform] = []
+        for i in range(self.couplings):
+            parts += [InvertibleConv(spec.shape)] if self.mix else []
+            parts += [ActNorm(spec.shape)] if normalise else []
+            parts.append(Coupling(spec.shape, split, monotone, network, swap=bool(i % 2)))
+        return Chain(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiScaleCouplings(Couplings, kind="multi-scale"):
+    """Convolutional couplings at several scales, for images.
+
+    Per scale 3 checkerboard couplings, a squeeze and 3 channel couplings; 4 checkerboard ones at the last.
+    """
+
+    scales: int = 2
+    """Scales, at each of which height and width are halved."""
+    channels: int = 32
+    """Channels of a coupling's network at the first scale; each scale has twice those of the one before."""
+    blocks: int = 4
+    """Residual blocks of a coupling's network."""
+
+    def build(self, spec: DataSpec, monotone: Monotone, normalise: bool, context: int) -> Transform:
+        if not spec.modality.has_pixels:
+            raise BadInput(f"multi-scale couplings are for images, and these data are {spec}; take dense ones")
+        check_sides(spec, self.scales)
+        shape: Shape = spec.shape
+        scales, shapes = [], []
+        for i in range(self.scales):
+            network = partial(ResNetConditioner, channels=self.channels * 2**i, blocks=self.blocks, context=context)
+
+            def coupled(shape: Shape, split: Split, times: int, network: Build = network) -> list[Transform]:
+                parts: list[Transform] = []
+                for k in range(times):
+                    parts += [ActNorm(shape)] if normalise else []
+                    parts.append(Coupling(shape, split, monotone, network, swap=bool(k % 2)))
+                return parts
+
+            last = i == self.scales - 1
+            parts = coupled(shape, Checkerboard(), 4 if last else 3)
+            if not last:
+                shape = squeezed(shape)
+                parts += [Squeeze(), *coupled(shape, Halves(), 3)]
+            scales.append(Chain(parts))
+            shapes.append(shape)
+            shape = shape[0] // 2, *shape[1:]
+        return MultiScale(scales, shapes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealNVPConfig(FlowConfig):
+    """Settings of a RealNVP."""
+
+    monotone: MonotoneConfig = field(default_factory=AffineConfig)
+    """What moves a value."""
+    normalise: bool = True
+    """Whether activations are normalised before each coupling."""
+    architecture: Couplings = field(default_factory=DenseCouplings)
+    """How couplings stand behind each other, and their networks."""
 
 
 class RealNVP(FlowModel, config=RealNVPConfig):
@@ -74,54 +135,6 @@ class RealNVP(FlowModel, config=RealNVPConfig):
     def __init__(self, config: RealNVPConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         if not (spec.modality.has_columns or spec.modality.has_pixels):
-            raise ValueError(f"RealNVP describes tables and images and these data are {spec}; take the recipe wavenet")
-        self.monotone = make_monotone(
-            config.monotone, bound=config.bound, bins=config.bins, reach=config.reach, tail_bound=config.tail_bound
-        )
-        if spec.modality.has_columns:
-            self.flows(self._columns())
-        else:
-            check_sides(spec, config.scales)
-            self.flows(self._images())
-
-    def _columns(self) -> Transform:
-        shape, config = self.spec.shape, self.config
-        split = Interleaved() if config.split == "interleaved" else Halves()
-        build = partial(
-            DenseConditioner, widths=config.widths, activation=config.activation, context=self.condition.width
-        )
-        parts: list[Transform] = []
-        for i in range(config.couplings):
-            if config.mix:
-                parts.append(InvertibleConv(shape))
-            parts += self._coupling(shape, split, build, swap=bool(i % 2))
-        return Chain(parts)
-
-    def _images(self) -> Transform:
-        """Per scale 3 checkerboard couplings, a squeeze and 3 channel couplings; 4 checkerboard ones at the last."""
-        shape: Shape = self.spec.shape
-        scales, shapes = [], []
-        for i in range(self.config.scales):
-            last = i == self.config.scales - 1
-            build = partial(
-                ResNetConditioner,
-                channels=self.config.channels * 2**i,
-                blocks=self.config.blocks,
-                context=self.condition.width,
-            )
-            parts: list[Transform] = []
-            for k in range(4 if last else 3):
-                parts += self._coupling(shape, Checkerboard(), build, swap=bool(k % 2))
-            if not last:
-                shape = squeezed(shape)
-                parts.append(Squeeze())
-                for k in range(3):
-                    parts += self._coupling(shape, Halves(), build, swap=bool(k % 2))
-            scales.append(Chain(parts))
-            shapes.append(shape)
-            shape = shape[0] // 2, *shape[1:]
-        return MultiScale(scales, shapes)
-
-    def _coupling(self, shape: Shape, split: Split, build: Build, *, swap: bool) -> list[Transform]:
-        norm = [ActNorm(shape)] if self.config.normalise else []
-        return [*norm, Coupling(shape, split, self.monotone, build, swap=swap)]
+            raise BadInput(f"RealNVP describes tables and images and these data are {spec}; take the recipe wavenet")
+        monotone = config.monotone.build(config.tail_bound)
+        self.flows(config.architecture.build(spec, monotone, config.normalise, self.condition.width))

@@ -69,7 +69,7 @@ class Audio(Modality, kind="audio"):
             raise BadInput(f"only grey images can be binarised, not {self.spec}; take ‹model.binarise› none")
         return MuLaw(self.spec)
 
-    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
+    def preprocessing(self, pixels: PixelTransform) -> Preprocessing:
         return Continuous(self.units(), scored="the density of samples in [-1, 1]")
 
     def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:

@@ -70,10 +70,10 @@ class Image(Modality, kind="image"):
             raise BadInput(f"only grey images can be binarised, not {self.spec}; take ‹model.binarise› none")
         return Colours(self.spec) if self.spec.palette else PixelTokeniser(self.spec, binarise)
 
-    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
+    def preprocessing(self, pixels: PixelTransform) -> Preprocessing:
         if self.spec.nominal or self.spec.palette:
-            return super().preprocessing(pixel_transform, logit_alpha)
-        return Pixels(self.spec, pixel_transform, logit_alpha)
+            return super().preprocessing(pixels)
+        return Pixels(self.spec, pixels)
 
     def bits_per_dim(self, nats: float, scored: str = "") -> tuple[float | None, str]:
         """Nats are of the stored levels, so bits are nats / (dims ln 2) and nothing is corrected by hand."""

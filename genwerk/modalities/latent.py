@@ -32,7 +32,7 @@ class Latent(Modality, kind="latent"):
     def units(self, *, centred: bool = True) -> NetworkUnits:
         return NetworkUnits()
 
-    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
+    def preprocessing(self, pixels: PixelTransform) -> Preprocessing:
         raise ValueError(f"a flow of {self.spec} is not known; take a diffusion model for it")
 
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:

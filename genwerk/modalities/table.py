@@ -37,7 +37,7 @@ class Table(Modality, kind="table"):
     def units(self, *, centred: bool = True) -> NetworkUnits:
         return Standardise(self.spec.shape)
 
-    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
+    def preprocessing(self, pixels: PixelTransform) -> Preprocessing:
         return Continuous(self.units(), self.spec.columns)
 
     def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:

@@ -6,6 +6,9 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive_flow import IAFConfig, MAFConfig
+from genwerk.nn.flows.base import MixtureBase
+from genwerk.nn.flows.monotone import AffineConfig, SplineConfig
+from genwerk.nn.flows.preprocessing import LogitTransform
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 POWER = DataSpec(kind="table", shape=(6,))
@@ -17,7 +20,8 @@ SIMULATION = DataSpec(kind="table", shape=(3,), columns=("a", "b", "c"), covaria
 def fitted(spec: DataSpec) -> MAFConfig:
     """Few columns need many layers, for each layer does little; many columns need wide networks."""
     if spec.dims <= 4:
-        return MAFConfig(layers=20, widths=(64, 64), bound=1.0, tail_bound=tails(spec), normalise=False)
+        bounded = AffineConfig(bound=1.0)
+        return MAFConfig(layers=20, widths=(64, 64), monotone=bounded, tail_bound=tails(spec), normalise=False)
     widths = (128, 128) if spec.dims <= 128 else (1024,)
     return MAFConfig(layers=5, widths=widths, activation="silu", tail_bound=tails(spec))
 
@@ -29,7 +33,7 @@ def tails(spec: DataSpec) -> float | None:
 
 def splines(spec: DataSpec) -> MAFConfig:
     """Three layers, for a spline does more than a scale and a shift; its interval reaches beyond all but outliers."""
-    return replace(fitted(spec), monotone="spline", layers=3, reach=5.0)
+    return replace(fitted(spec), monotone=SplineConfig(tail_bound=5.0), layers=3)
 
 
 @register()
@@ -52,7 +56,7 @@ def cmaf(spec: DataSpec) -> Recipe:
 @register()
 def maf_mixture(spec: DataSpec) -> Recipe:
     """MAF MoG: a masked autoregressive flow onto a learned mixture of Gaussians (Papamakarios et al., 2017)."""
-    return replace(maf(spec), model=replace(fitted(spec), base="mixture"))
+    return replace(maf(spec), model=replace(fitted(spec), base=MixtureBase()))
 
 
 @register()
@@ -91,7 +95,7 @@ def maf_mnist(spec: DataSpec) -> Recipe:
     nats of the stored levels. 60 epochs here; the paper goes on until the validation likelihood has not risen for 30.
     Not run: `genwerk train maf-mnist --data MNIST_FOLDER --out runs/maf-mnist`.
     """
-    model = MAFConfig(layers=5, widths=(1024,), degrees="random", logit_alpha=1e-6)
+    model = MAFConfig(layers=5, widths=(1024,), degrees="random", pixel_transform=LogitTransform(logit_alpha=1e-6))
     optim = OptimConfig(lr=1e-4, weight_decay=1e-6)
     return replace(maf(spec), model=model, train=TrainConfig(rounds=36_000, batch_size=100, optim={"model": optim}))
 

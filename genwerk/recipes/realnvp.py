@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
-from genwerk.families.realnvp import RealNVPConfig
+from genwerk.families.realnvp import DenseCouplings, MultiScaleCouplings, RealNVPConfig
 from genwerk.nn.flows.image import halvings
+from genwerk.nn.flows.monotone import AffineConfig, SplineConfig
 from genwerk.recipes.autoregressive_flow import DECAY, tails
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
@@ -15,15 +16,24 @@ def fitted(spec: DataSpec) -> RealNVPConfig:
     """Six couplings for tables, twenty for narrow ones; two or three scales for images, the last of 4 pixels or so.
 
     Networks of wide tables are small, for larger ones learn a few hundred rows by heart within as many rounds; for
-    many rows there is --model.couplings 10 --model.widths 128 128.
+    many rows there is --model.architecture.couplings 10 --model.architecture.widths 128 128.
     """
     if not spec.modality.has_pixels:
         if spec.dims <= 4:
-            return RealNVPConfig(couplings=20, widths=(64, 64), bound=1.5, tail_bound=tails(spec), normalise=False)
-        return RealNVPConfig(couplings=6, widths=(64, 64), tail_bound=tails(spec))
+            dense = DenseCouplings(couplings=20, widths=(64, 64))
+            bounded = AffineConfig(bound=1.5)
+            return RealNVPConfig(architecture=dense, monotone=bounded, tail_bound=tails(spec), normalise=False)
+        return RealNVPConfig(architecture=DenseCouplings(couplings=6, widths=(64, 64)), tail_bound=tails(spec))
     small = max(spec.shape[1:]) < 16
+    return convolutional(spec, 16 if small else 32, 1 if small else 2)
+
+
+def convolutional(spec: DataSpec, channels: int, blocks: int) -> RealNVPConfig:
+    """Two or three scales for images, the last of 4 pixels or so; tables have what suits them."""
+    if not spec.modality.has_pixels:
+        return fitted(spec)
     scales = min(2 if max(spec.shape[1:]) <= 32 else 3, max(1, halvings(spec)))
-    return RealNVPConfig(scales=scales, channels=16 if small else 32, blocks=1 if small else 2)
+    return RealNVPConfig(architecture=MultiScaleCouplings(scales=scales, channels=channels, blocks=blocks))
 
 
 @register()
@@ -49,12 +59,11 @@ def spline_flow(spec: DataSpec) -> Recipe:
 
     Images are mixed by squares and channels instead, as in RealNVP, and get 4 bins.
     """
-    config = replace(fitted(spec), monotone="spline", reach=5.0)
-    if spec.modality.has_pixels:
-        config = replace(config, bins=4)
-    else:
-        config = replace(config, couplings=4 if spec.dims <= 8 else 8, mix=True)
-    base = realnvp(spec)
+    config, splines = fitted(spec), SplineConfig(bins=4 if spec.modality.has_pixels else 8, tail_bound=5.0)
+    if isinstance(config.architecture, DenseCouplings):
+        mixed = replace(config.architecture, couplings=4 if spec.dims <= 8 else 8, mix=True)
+        config = replace(config, architecture=mixed)
+    config, base = replace(config, monotone=splines), realnvp(spec)
     return replace(base, model=config, train=replace(base.train, rounds=5_000))
 
 
@@ -63,14 +72,14 @@ def realnvp_mnist(spec: DataSpec) -> Recipe:
     """Reference: bits a pixel of MNIST under a RealNVP of two scales, for 2 CPU cores.
 
     Grathwohl et al., FFJORD, 2019, arXiv:1810.01367, table 2: 1.06 bits/dim for a multi-scale RealNVP, which is the
-    value to reach on a GPU with more rounds and larger networks (--train.rounds 200000 --model.channels 64
-    --model.blocks 4). Here, with small networks and 4 epochs, 1.61 after about 14 minutes of one core:
+    value to reach on a GPU with more rounds and larger networks (--train.rounds 200000 --model.architecture.channels 64
+    --model.architecture.blocks 4). Here, with small networks and 4 epochs, 1.61 after about 14 minutes of one core:
     `genwerk train realnvp-mnist --data MNIST_FOLDER --out runs/realnvp-mnist`.
     """
     small = max(spec.shape[1:], default=0) < 16
     return replace(
         realnvp(spec),
-        model=replace(fitted(spec), channels=16 if small else 32, blocks=1),
+        model=convolutional(spec, 16 if small else 32, 1),
         train=TrainConfig(
             rounds=4_000,
             batch_size=64,
@@ -96,7 +105,7 @@ def realnvp_cifar10(spec: DataSpec) -> Recipe:
     side = min(32, max(spec.shape[1:], default=0))
     return replace(
         realnvp(spec),
-        model=replace(fitted(spec), channels=max(8, 2 * side), blocks=max(1, side // 4)),
+        model=convolutional(spec, max(8, 2 * side), max(1, side // 4)),
         train=TrainConfig(
             rounds=200_000,
             batch_size=64,

@@ -23,8 +23,7 @@ def names(*kept: str, **renamed: str) -> Names:
     return {name: name for name in kept} | renamed
 
 
-FLOW = names(squash="pixel_transform", edge="logit_alpha")
-
+FLOWS = ("GlowConfig", "NICEConfig", "MAFConfig", "IAFConfig", "RealNVPConfig")
 FIELDS: dict[str, Names] = {
     "AutoencoderKLConfig": names(likeness="perceptual_weight"),
     "DDPMConfig": names(drop="condition_dropout"),
@@ -32,8 +31,8 @@ FIELDS: dict[str, Names] = {
         drop="condition_dropout", log_mean="p_mean", log_std="p_std", least="sigma_min", most="sigma_max"
     ),
     "GANConfig": names(spectral="spectral_norm"),
+    **dict.fromkeys(FLOWS, names(squash="pixel_transform")),
     "VAEConfig": names(draws="importance_samples"),
-    **dict.fromkeys(("MAFConfig", "IAFConfig", "GlowConfig", "NICEConfig", "RealNVPConfig"), FLOW),
 }
 """Fields of settings of format 1 that have another name now, by the settings' name of today."""
 
@@ -53,14 +52,14 @@ UNTYPED: dict[str, Names] = {
 """The same of settings that no ``$type`` names, by the field of today that they stand in."""
 
 NETWORKS = {
-    "mlp": names("width", "discriminator_width", "layers", "dropout", pieces="maxout_pieces"),
     "dcgan": names("width", "discriminator_width", "kernel"),
+    "mlp": names("width", "discriminator_width", "layers", "dropout", pieces="maxout_pieces"),
     "resnet": names("width", "discriminator_width"),
 }
 CODERS = {"mlp": names("widths", "activation"), "conv": names("widths", "activation")}
 OBJECTIVES = {
-    "minimax": names(),
     "non-saturating": names(),
+    "minimax": names(),
     "least-squares": names("head", coding="lsgan_targets"),
     "wasserstein": names(),
     "hinge": names(),
@@ -83,8 +82,12 @@ DENOISERS = {
     ),
     "dense": names("widths"),
 }
-DENOISING = ("DDPMConfig", "EDMConfig")
-"""Families whose network was a U-Net unless the data were rows."""
+BY_DATA = {
+    "DDPMConfig": ("network", "dense", "unet"),
+    "EDMConfig": ("network", "dense", "unet"),
+    "RealNVPConfig": ("architecture", "dense", "multi-scale"),
+}
+"""Families of which the data chose the kind of a part: of which, its kind for rows, and its kind for others."""
 ROWS = ("AutoencoderConfig", "VAEConfig")
 """Families whose codes are rows."""
 SCHEDULES = {
@@ -92,8 +95,22 @@ SCHEDULES = {
     "scaled-linear": names(start="beta_start", end="beta_end"),
     "cosine": names(),
 }
+FLOW = {
+    "base": {"normal": names(), "logistic": names(), "mixture": names("components")},
+    "squash": {"logit": names(edge="logit_alpha"), "none": names()},
+}
+MONOTONE = {"affine": names("bound"), "additive": names(), "spline": names("bins", reach="tail_bound")}
+COUPLINGS = {
+    "dense": names("couplings", "split", "mix", "widths", "activation"),
+    "multi-scale": names("scales", "channels", "blocks"),
+}
 PARTS: dict[str, dict[str, dict[str, Names]]] = {
     "GANConfig": {"network": NETWORKS, "objective": OBJECTIVES},
+    "GlowConfig": FLOW,
+    "NICEConfig": FLOW,
+    "MAFConfig": {**FLOW, "monotone": MONOTONE},
+    "IAFConfig": {**FLOW, "monotone": MONOTONE},
+    "RealNVPConfig": {**FLOW, "monotone": MONOTONE, "architecture": COUPLINGS},
     "DDPMConfig": {"network": DENOISERS, "schedule": SCHEDULES},
     "EDMConfig": {"network": DENOISERS},
     "EGANConfig": {"network": NETWORKS},
@@ -104,10 +121,11 @@ PARTS: dict[str, dict[str, dict[str, Names]]] = {
         "posterior": {"gaussian": names(), "iaf": names("steps", "activation", step_width="width")},
         "likelihood": {"bernoulli": names(), "gaussian": names("sigma"), "logistic": names()},
     },
-    "BEGANConfig": {"network": {"mlp": names("width", "layers"), "conv": names("width")}},
+    "BEGANConfig": {"network": {"conv": names("width"), "mlp": names("width", "layers")}},
 }
 """By the settings' name: fields of format 1 that named a kind of part, and are its settings now. By kind: the fields
-that are the part's now, by their name in format 1; those of other kinds were not read, and are left out."""
+that are the part's now, by their name in format 1; those of other kinds were not read, and are left out. The first
+kind is that of files older than the field."""
 
 
 def current(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +152,10 @@ def _renamed(value: Any, part: str, rows: bool) -> Any:
     if not isinstance(name, str):
         fields, nested = UNTYPED.get(part, {}), dict(value)
     else:
-        settings = {"network": "dense" if rows else "unet", **value} if name in DENOISING else value
+        settings = dict(value)
+        if name in BY_DATA:
+            chosen, of_rows, of_others = BY_DATA[name]
+            settings.setdefault(chosen, of_rows if rows else of_others)
         fields, nested = FIELDS.get(name, {}), _nested(settings, PARTS.get(name, {})) | {"$type": name}
     if name == "LatentDiffusionConfig" and "drop" in nested:
         nested["prior"] = _with_dropout(nested.get("prior"), nested.pop("drop"), nested.get("text"))
@@ -148,7 +169,10 @@ def _nested(settings: Mapping[str, Any], parts: Mapping[str, Mapping[str, Names]
     """``settings`` with each of ``parts`` as settings of its own."""
     inner, moved = {}, set[str]()
     for part, kinds in parts.items():
-        if isinstance(kind := settings.get(part), str) and kind in kinds:
+        kind, first = settings.get(part), next(iter(kinds))
+        if part not in settings and kinds[first].keys() & settings.keys():
+            kind = first
+        if isinstance(kind, str) and kind in kinds:
             inner[part] = {"$type": kind} | {new: settings[old] for old, new in kinds[kind].items() if old in settings}
             moved |= {old for names in kinds.values() for old in names}
     return {k: v for k, v in settings.items() if k not in moved} | inner

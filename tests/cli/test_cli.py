@@ -288,7 +288,7 @@ def test_the_card_trains_the_same_run_again(tmp_path: Path, monkeypatch: pytest.
         "--data.jitter",
         "--data.covariates",
         "b",
-        "--model.widths",
+        "--model.architecture.widths",
     ]
     flow += [
         "7",

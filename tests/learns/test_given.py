@@ -16,7 +16,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Splits, open_data
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowConfig, FlowModel
-from genwerk.families.realnvp import RealNVPConfig
+from genwerk.families.realnvp import DenseCouplings, RealNVPConfig
 from genwerk.modalities.writers import write_table
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
@@ -49,7 +49,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Splits:
     "config",
     [
         MAFConfig(layers=3, widths=(32,), activation="tanh", conditional=True),
-        RealNVPConfig(couplings=4, widths=(32,), activation="tanh", conditional=True),
+        RealNVPConfig(architecture=DenseCouplings(couplings=4, widths=(32,), activation="tanh"), conditional=True),
     ],
     ids=lambda config: type(config).__name__,
 )

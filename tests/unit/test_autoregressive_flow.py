@@ -14,7 +14,17 @@ from genwerk.families.autoregressive_flow import IAF, MAF, IAFConfig, MAFConfig,
 from genwerk.nn.flows.autoregressive import Autoregressive
 from genwerk.nn.flows.check import check_transform
 from genwerk.nn.flows.made import MADE, Degrees, Walk
-from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
+from genwerk.nn.flows.monotone import (
+    Additive,
+    AdditiveConfig,
+    Affine,
+    AffineConfig,
+    Monotone,
+    MonotoneConfig,
+    Spline,
+    SplineConfig,
+)
+from genwerk.nn.flows.preprocessing import LogitTransform
 
 TABLE = DataSpec(kind="table", shape=(5,))
 MONOTONES = (Additive(), Affine(), Spline(bins=4), Affine(2.0, tail_bound=0.8))
@@ -223,12 +233,12 @@ def test_every_latent_depends_on_every_value(model: type[MAF] | type[IAF], confi
     check_transform(flow.transform, torch.randn(2, 5), perturb=0.15, depends=everything)
 
 
-@pytest.mark.parametrize("monotone", ["additive", "affine", "spline"])
+@pytest.mark.parametrize("monotone", [AdditiveConfig(), AffineConfig(), SplineConfig()], ids=lambda c: c.kind)
 @pytest.mark.parametrize("model,config", [(MAF, MAFConfig), (IAF, IAFConfig)])
 def test_density_is_the_change_of_variables(
-    model: type[MAF] | type[IAF], config: type[MAFConfig], monotone: str
+    model: type[MAF] | type[IAF], config: type[MAFConfig], monotone: MonotoneConfig
 ) -> None:
-    flow = model(config(layers=3, widths=(16,), monotone=monotone), TABLE).eval()  # type: ignore[arg-type]
+    flow = model(config(layers=3, widths=(16,), monotone=monotone), TABLE).eval()
     random_weights(flow.transform, 0.3)
     flow.surface.fit(torch.randn(100, 5) * 3 + 1)
     for x in torch.randn(2, 5):
@@ -262,7 +272,7 @@ def test_orders_turn_round_or_are_drawn() -> None:
 def test_single_precision_comes_back_to_a_hundred_thousandth() -> None:
     torch.set_default_dtype(torch.float32)
     spec = DataSpec(kind="image", shape=(1, 12, 12), levels=256)
-    flow = MAF(MAFConfig(widths=(256,), logit_alpha=1e-6), spec).eval()
+    flow = MAF(MAFConfig(widths=(256,), pixel_transform=LogitTransform(logit_alpha=1e-6)), spec).eval()
     random_weights(flow.transform, 0.04)
     x = torch.randint(0, 256, (8, 1, 12, 12)) / 255
     y = flow.surface.place(x)

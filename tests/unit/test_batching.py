@@ -25,7 +25,7 @@ from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 from genwerk.families.pixelcnn import PixelCNNConfig
-from genwerk.families.realnvp import RealNVPConfig
+from genwerk.families.realnvp import MultiScaleCouplings, RealNVPConfig
 from genwerk.families.vae import VAEConfig
 from genwerk.families.variational_dequantisation import VariationalDequantisationConfig
 from genwerk.metrics.features import Extractor
@@ -151,7 +151,7 @@ def test_codes_are_made_and_decoded_within_bounds(splits: Splits) -> None:
 
 
 def test_likelihoods_are_found_within_bounds(splits: Splits) -> None:
-    flow = RealNVPConfig(blocks=1, channels=16)
+    flow = RealNVPConfig(architecture=MultiScaleCouplings(blocks=1, channels=16))
     for config, draws in ((VAEConfig(latent=4), 20), (VariationalDequantisationConfig(flow=flow), 3)):
         model = made(config, splits)
         ceiling(

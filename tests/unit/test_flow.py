@@ -15,20 +15,21 @@ from genwerk.core.noise import SeededNoise, own_uniform
 from genwerk.core.options import Tempered
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
+from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowConfig
 from genwerk.families.nice import NICE, NICEConfig
 from genwerk.nn.flows.actnorm import ActNorm, fitting
-from genwerk.nn.flows.base import make_base
+from genwerk.nn.flows.base import BaseConfig, LogisticBase, MixtureBase, NormalBase
 from genwerk.nn.flows.check import Broken, check_transform, mass
 from genwerk.nn.flows.conditioner import ContextAffine, DenseConditioner
 from genwerk.nn.flows.coupling import Checkerboard, Coupling, Halves, Interleaved, Split
-from genwerk.nn.flows.monotone import Additive, Affine, Monotone, Spline
-from genwerk.nn.flows.preprocessing import Pixels
+from genwerk.nn.flows.monotone import Additive, Affine, AffineConfig, Monotone, Spline
+from genwerk.nn.flows.preprocessing import CentreTransform, LogitTransform, Pixels
 from genwerk.nn.flows.transform import Chain, Flatten, Inverse, Transform
 from genwerk.recipes import find
 from genwerk.training.settings import from_json, to_json
 
-MONOTONES = [Additive(), Affine(), Affine(1.0), Affine(1.0, 0.7), Spline(), Spline(bins=4, reach=1.0)]
+MONOTONES = [Additive(), Affine(), Affine(1.0), Affine(1.0, 0.7), Spline(), Spline(bins=4, tail_bound=1.0)]
 
 
 def examples(*shape: int, n: int = 3, seed: int = 0) -> Tensor:
@@ -96,9 +97,12 @@ def test_a_flow_stored_before_there_were_tails_extrapolates_as_it_did() -> None:
     del config["tail_bound"]
     old = from_json(FlowConfig, config)
     assert old.tail_bound is None
+    assert isinstance(old, MAFConfig)
     x, parameters = 9 * examples(50), examples(2, 50, seed=1)
-    y, log_slope = Affine(old.bound).forward(x, parameters)
-    s = torch.tanh(parameters[:, 0] / old.bound) * old.bound
+    y, log_slope = old.monotone.build(old.tail_bound).forward(x, parameters)
+    assert isinstance(old.monotone, AffineConfig)
+    bound = old.monotone.bound
+    s = torch.tanh(parameters[:, 0] / bound) * bound
     assert torch.equal(y, torch.addcmul(parameters[:, 1], s.exp(), x))
     assert torch.equal(log_slope, s)
 
@@ -110,7 +114,7 @@ def test_a_tail_bound_that_bounds_nothing_is_refused(bound: float) -> None:
 
 
 def test_a_spline_goes_through_its_knots_and_is_the_identity_beyond() -> None:
-    f, line = Spline(bins=3, reach=2.0), torch.linspace(-2, 2, 4001, dtype=torch.float64)[None]
+    f, line = Spline(bins=3, tail_bound=2.0), torch.linspace(-2, 2, 4001, dtype=torch.float64)[None]
     parameters = examples(f.size, 1, n=1).expand(-1, -1, 4001)
     raw_x, raw_y = parameters[0, :3, 0], parameters[0, 3:6, 0]
     knots = [
@@ -273,10 +277,10 @@ def test_a_first_normalisation_is_taken_once() -> None:
 # --- where a flow ends and begins -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["normal", "logistic", "mixture"])
-def test_a_base_integrates_to_one_and_draws_what_it_says(name: str) -> None:
+@pytest.mark.parametrize("config", [NormalBase(), LogisticBase(), MixtureBase(components=3)], ids=lambda c: c.kind)
+def test_a_base_integrates_to_one_and_draws_what_it_says(config: BaseConfig) -> None:
     torch.manual_seed(1)
-    base = make_base(name, 2, 3).double()
+    base = config.build(2).double()
     assert mass(base.log_prob, -40, 40, 1601) == pytest.approx(1, abs=1e-4)
     z = base.draw(SeededNoise(40_000, 0)).double()
     grid = torch.linspace(-12, 12, 241, dtype=torch.float64)
@@ -285,13 +289,13 @@ def test_a_base_integrates_to_one_and_draws_what_it_says(name: str) -> None:
     for moment in (lambda v: v, lambda v: v.square(), lambda v: v[:, :1] * v[:, 1:]):
         expected, found = (density[:, None] * moment(points)).sum(0), moment(z).mean(0)
         deviation = moment(z).std(0) / 200
-        assert ((found - expected).abs() < 5 * deviation + 1e-3).all(), name
+        assert ((found - expected).abs() < 5 * deviation + 1e-3).all()
 
 
 def test_the_density_of_pixels_is_the_probability_of_their_levels() -> None:
     """Under a flow whose density of dequantised pixels is flat, each of 4 levels has probability 1/4."""
     spec = DataSpec(kind="image", shape=(1, 2, 2), levels=4)
-    surface = Pixels(spec, "none")
+    surface = Pixels(spec, CentreTransform())
     x = torch.randint(4, (6, 1, 2, 2), generator=torch.Generator().manual_seed(0)).float() / 3
     y, log_det = surface(x)
     assert ((y > -0.5) & (y < 0.5)).all()
@@ -299,10 +303,10 @@ def test_the_density_of_pixels_is_the_probability_of_their_levels() -> None:
     torch.testing.assert_close(surface.inverse(surface.place(x)), x)
 
 
-@pytest.mark.parametrize("edge", [0.05, 1e-6])
-def test_the_logit_counts_its_change_of_volume(edge: float) -> None:
+@pytest.mark.parametrize("alpha", [0.05, 1e-6])
+def test_the_logit_counts_its_change_of_volume(alpha: float) -> None:
     spec = DataSpec(kind="image", shape=(1, 2, 3))
-    surface = Pixels(spec, "logit", edge)
+    surface = Pixels(spec, LogitTransform(logit_alpha=alpha))
     x = torch.tensor([0.0, 1.0, 0.5, 0.2, 0.9, 1.0]).view(1, 1, 2, 3)
     x = (x * 255).round() / 255
     u = torch.rand(1, 1, 2, 3, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
@@ -326,7 +330,7 @@ def test_a_column_that_never_changes_is_refused() -> None:
     x = torch.randn(20, 3)
     x[:, 1] = 4
     with pytest.raises(ValueError, match="column 'b' never changes"):
-        spec.modality.preprocessing().fit(x)
+        spec.modality.preprocessing(LogitTransform()).fit(x)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +338,7 @@ def test_a_column_that_never_changes_is_refused() -> None:
 )
 def test_names_are_refused(spec: DataSpec) -> None:
     with pytest.raises(ValueError, match="names"):
-        spec.modality.preprocessing()
+        spec.modality.preprocessing(LogitTransform())
 
 
 # --- a whole flow -----------------------------------------------------------------------------------------------------
@@ -343,7 +347,7 @@ def test_names_are_refused(spec: DataSpec) -> None:
 def test_the_density_of_a_table_is_in_its_own_units_and_integrates_to_one() -> None:
     torch.manual_seed(0)
     spec = DataSpec(kind="table", shape=(2,))
-    model = NICE(NICEConfig(widths=(16,), couplings=3, base="normal"), spec).double().eval()
+    model = NICE(NICEConfig(widths=(16,), couplings=3, base=NormalBase()), spec).double().eval()
     x = torch.randn(500, 2, dtype=torch.float64) * torch.tensor([0.5, 2.0]) + torch.tensor([1.0, -2.0])
     model.stages(1)[0].data(Dataset(x=x, spec=spec))
     with torch.no_grad():
@@ -365,7 +369,7 @@ def test_an_identity_flow_is_its_base() -> None:
 
 def test_a_colder_sample_is_nearer_to_the_mode() -> None:
     spec = DataSpec(kind="table", shape=(4,))
-    model = NICE(NICEConfig(widths=(8,), base="normal"), spec)
+    model = NICE(NICEConfig(widths=(8,), base=NormalBase()), spec)
     one, half, none = (model.sample(50, options=Tempered(temperature=t), seed=3) for t in (1.0, 0.5, 0.0))
     torch.testing.assert_close(half, 0.5 * one)
     assert (none == none[0]).all()

@@ -24,10 +24,12 @@ from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.autoregressive_flow import IAFConfig, MAFConfig
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.families.nice import NICEConfig
-from genwerk.families.realnvp import RealNVPConfig
+from genwerk.families.realnvp import DenseCouplings, RealNVPConfig
 from genwerk.families.two_stage import TwoStageConfig
 from genwerk.nn.coder import MLPCoder
+from genwerk.nn.flows.base import NormalBase
 from genwerk.nn.flows.check import mass
+from genwerk.nn.flows.monotone import SplineConfig
 from genwerk.runs import store
 from genwerk.tasks.classification import classify
 from genwerk.tasks.outliers import log_evidence, out_of_distribution
@@ -36,13 +38,14 @@ from genwerk.training.trainer import Trainer
 
 TABLE = "a,height,b,weight\n" + "\n".join(f"{i},{i % 7 + 0.5},{i * i},{-i}" for i in range(50))
 SPEC = DataSpec(kind="table", shape=(2,), columns=("a", "b"), covariates=("height", "weight"))
+DENSE = DenseCouplings(couplings=3, widths=(16,), activation="tanh")
 CONFIGS: list[FlowConfig] = [
     MAFConfig(layers=2, widths=(16,), activation="tanh", conditional=True),
     IAFConfig(layers=2, widths=(16,), activation="tanh", conditional=True),
-    MAFConfig(layers=2, widths=(16,), activation="tanh", monotone="spline", conditional=True),
-    RealNVPConfig(couplings=3, widths=(16,), activation="tanh", conditional=True),
-    RealNVPConfig(couplings=3, widths=(16,), activation="tanh", monotone="spline", reach=5.0, conditional=True),
-    NICEConfig(base="normal", couplings=3, widths=(16,), activation="tanh", conditional=True),
+    MAFConfig(layers=2, widths=(16,), activation="tanh", monotone=SplineConfig(), conditional=True),
+    RealNVPConfig(architecture=DENSE, conditional=True),
+    RealNVPConfig(architecture=DENSE, monotone=SplineConfig(tail_bound=5.0), conditional=True),
+    NICEConfig(base=NormalBase(), couplings=3, widths=(16,), activation="tanh", conditional=True),
 ]
 
 

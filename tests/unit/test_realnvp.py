@@ -14,14 +14,14 @@ from genwerk.core.options import Tempered
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.flow import FlowModel
-from genwerk.families.realnvp import RealNVP, RealNVPConfig
+from genwerk.families.realnvp import DenseCouplings, MultiScaleCouplings, RealNVP, RealNVPConfig
 from genwerk.nn.flows.actnorm import ActNorm
 from genwerk.nn.flows.check import check_transform
 from genwerk.nn.flows.coupling import Checkerboard, Coupling
 from genwerk.nn.flows.image import MultiScale, Squeeze
 from genwerk.nn.flows.image_conditioner import GlowConditioner, ResNetConditioner
 from genwerk.nn.flows.invertible import InvertibleConv
-from genwerk.nn.flows.monotone import Affine
+from genwerk.nn.flows.monotone import AdditiveConfig, Affine, SplineConfig
 from genwerk.nn.flows.transform import Chain
 from genwerk.recipes import find
 from genwerk.runs import store
@@ -29,7 +29,11 @@ from genwerk.training.settings import DIGITS, Recipe
 from genwerk.training.trainer import Trainer
 
 TABLE = DataSpec(kind="table", shape=(5,))
-SMALL = RealNVPConfig(couplings=4, widths=(16,), channels=4, blocks=1)
+DENSE = DenseCouplings(couplings=4, widths=(16,))
+SMALL = RealNVPConfig(architecture=DENSE)
+IMAGES = RealNVPConfig(architecture=MultiScaleCouplings(channels=4, blocks=1))
+ONE_SCALE = RealNVPConfig(architecture=MultiScaleCouplings(scales=1, channels=4, blocks=1))
+MIXED = replace(SMALL, architecture=replace(DENSE, mix=True))
 TOLD = replace(DIGITS, classes=("a", "b", "c"))
 
 
@@ -164,13 +168,16 @@ def test_networks_begin_with_zeros_and_see_the_context(network: type[nn.Module])
 
 FLOWS = {
     "affine": (SMALL, TABLE),
-    "additive": (replace(SMALL, monotone="additive", split="halves", normalise=False), TABLE),
-    "spline": (replace(SMALL, monotone="spline", bins=4, mix=True), TABLE),
-    "two columns": (replace(SMALL, mix=True), replace(TABLE, shape=(2,))),
+    "additive": (
+        RealNVPConfig(architecture=replace(DENSE, split="halves"), monotone=AdditiveConfig(), normalise=False),
+        TABLE,
+    ),
+    "spline": (replace(MIXED, monotone=SplineConfig(bins=4)), TABLE),
+    "two columns": (MIXED, replace(TABLE, shape=(2,))),
     "told the class": (replace(SMALL, conditional=True), replace(TABLE, classes=("a", "b", "c"))),
-    "two scales": (SMALL, replace(DIGITS, shape=(1, 8, 4))),
-    "one scale": (replace(SMALL, scales=1), replace(DIGITS, shape=(3, 4, 2))),
-    "images told the class": (replace(SMALL, conditional=True), replace(TOLD, shape=(1, 4, 4))),
+    "two scales": (IMAGES, replace(DIGITS, shape=(1, 8, 4))),
+    "one scale": (ONE_SCALE, replace(DIGITS, shape=(3, 4, 2))),
+    "images told the class": (replace(IMAGES, conditional=True), replace(TOLD, shape=(1, 4, 4))),
 }
 
 
@@ -190,7 +197,7 @@ def test_the_flow_keeps_its_promises(name: str) -> None:
 def test_images_of_28_pixels_come_back_in_single_precision() -> None:
     spec = DataSpec(kind="image", shape=(1, 28, 28))
     torch.manual_seed(0)
-    model = perturbed(RealNVP(replace(SMALL, channels=8), spec), 0.05)
+    model = perturbed(RealNVP(RealNVPConfig(architecture=MultiScaleCouplings(channels=8, blocks=1)), spec), 0.05)
     x = pixels(spec)
     x[:, :, :4] = 0
     with torch.no_grad():
@@ -203,7 +210,7 @@ def test_images_of_28_pixels_come_back_in_single_precision() -> None:
 
 def test_normalisation_is_fitted_once_and_never_again(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = RealNVP(SMALL, DIGITS)
+    model = RealNVP(IMAGES, DIGITS)
     x = pixels(DIGITS, 64)
     x[:, :, 0] = 0
     data = Dataset(x=(x * 16).round().to(torch.uint8), spec=DIGITS)
@@ -214,7 +221,7 @@ def test_normalisation_is_fitted_once_and_never_again(tmp_path: Path) -> None:
     assert not torch.equal(first["transform.scales.0.parts.0.mean"], torch.zeros(1, 1, 1))
     z = model.transform(model.surface(x)[0])[0]
     assert 0.5 < z.std() < 2
-    recipe = Recipe(model=SMALL)
+    recipe = Recipe(model=IMAGES)
     checkpoints = store.Checkpoints(tmp_path, store.describe("realnvp", recipe, DIGITS))
     loaded = store.load_model(store.find(checkpoints.save(model, Trainer(model, data, recipe.train).state())))
     (again,) = loaded.stages(1)
@@ -242,12 +249,16 @@ def test_at_temperature_0_all_samples_are_one() -> None:
 
 REFUSED = [
     (
-        RealNVPConfig(scales=3),
+        RealNVPConfig(architecture=MultiScaleCouplings(scales=3)),
         (1, 30, 30),
         r"30x30 pixels can be halved once and 3 scales .* by 8: .*size 32 or .*scales 1",
     ),
-    (RealNVPConfig(scales=2), (1, 27, 28), r"27x28 pixels cannot be halved .* by 4: take data.size 28$"),
-    (RealNVPConfig(scales=0), (1, 8, 8), "scales is 0"),
+    (
+        RealNVPConfig(architecture=MultiScaleCouplings()),
+        (1, 27, 28),
+        r"27x28 pixels cannot be halved .* by 4: take data.size 28$",
+    ),
+    (RealNVPConfig(architecture=MultiScaleCouplings(scales=0)), (1, 8, 8), "scales is 0"),
 ]
 
 
@@ -265,7 +276,11 @@ def test_what_couplings_cannot_do_is_refused() -> None:
     with pytest.raises(ValueError, match="take the recipe wavenet"):
         build(SMALL, DataSpec(kind="audio", shape=(1, 64), sample_rate=8000))
     with pytest.raises(ValueError, match="would never move"):
-        RealNVPConfig(couplings=1)
+        DenseCouplings(couplings=1)
+    with pytest.raises(ValueError, match="take multi-scale ones"):
+        build(SMALL, DIGITS)
+    with pytest.raises(ValueError, match="take dense ones"):
+        build(IMAGES, TABLE)
 
 
 @pytest.mark.parametrize("name", ["realnvp", "crealnvp", "spline-flow", "nice"])

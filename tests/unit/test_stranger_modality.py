@@ -48,7 +48,7 @@ class Graph(Modality):
     def units(self, *, centred: bool = True) -> NetworkUnits:
         return Standardise(self.spec.shape)
 
-    def preprocessing(self, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> Preprocessing:
+    def preprocessing(self, pixels: PixelTransform) -> Preprocessing:
         return Continuous(self.units())
 
     def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:

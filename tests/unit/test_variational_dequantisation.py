@@ -18,8 +18,9 @@ from genwerk.data.dataset import Dataset
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowConfig
 from genwerk.families.nice import NICEConfig
-from genwerk.families.realnvp import RealNVPConfig
+from genwerk.families.realnvp import MultiScaleCouplings, RealNVPConfig
 from genwerk.families.variational_dequantisation import VariationalDequantisation, VariationalDequantisationConfig
+from genwerk.nn.flows.base import NormalBase
 from genwerk.nn.flows.dequantise import Dequantiser
 from genwerk.tasks import Unsupported, log_likelihood, require
 
@@ -27,7 +28,7 @@ TINY = DataSpec(kind="image", shape=(1, 2, 2), levels=3)
 FLOWS = [
     MAFConfig(layers=2, widths=(8,), activation="tanh"),
     NICEConfig(couplings=3, widths=(8,), activation="tanh"),
-    RealNVPConfig(scales=1, channels=8, blocks=1),
+    RealNVPConfig(architecture=MultiScaleCouplings(scales=1, channels=8, blocks=1)),
 ]
 
 
@@ -106,8 +107,8 @@ def test_many_draws_are_the_probability_of_the_levels(flow: FlowConfig) -> None:
 
 
 def test_the_probabilities_of_all_pictures_sum_to_less_than_one_by_what_lies_outside() -> None:
-    """The flow's density lies on the whole space, of which pictures fill the unit cube (pixel_transform "none")."""
-    model = model_of(NICEConfig(couplings=3, widths=(8,), activation="tanh", base="normal"))
+    """The flow's density lies on the whole space, of which pictures fill the unit cube (pixel transform "none")."""
+    model = model_of(NICEConfig(couplings=3, widths=(8,), activation="tanh", base=NormalBase()))
     every = torch.tensor(list(product((0.0, 0.5, 1.0), repeat=4)), dtype=torch.float64).view(-1, 1, 2, 2)
     inside = model.flow.decode(model.prior(40_000, seed=0).double())  # clamped to the range of the data
     raw = model.flow.transform.inverse(model.prior(40_000, seed=0).double())[0]
@@ -138,7 +139,9 @@ def test_evaluation_says_that_it_is_a_bound_and_of_what() -> None:
 
 def test_a_label_is_told_to_the_flow() -> None:
     spec = DataSpec(kind="image", shape=(1, 2, 2), levels=3, classes=("a", "b"))
-    model = model_of(RealNVPConfig(scales=1, channels=8, blocks=1, conditional=True), spec)
+    model = model_of(
+        RealNVPConfig(architecture=MultiScaleCouplings(scales=1, channels=8, blocks=1), conditional=True), spec
+    )
     x, c = pictures(spec, 4), torch.tensor([0, 1, 0, 1])
     assert model.condition.classes == 2
     assert not torch.allclose(model.log_weights(x, 2, c, seed=0), model.log_weights(x, 2, 1 - c, seed=0))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from math import log, pi
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genwerk.core.component import Component
 from genwerk.core.noise import Noise
 
 
@@ -86,15 +87,38 @@ EDGE = 1e-7
 BOUND = 7.0
 """Greatest logarithm of a component's standard deviation, either way."""
 
-BaseName = Literal["normal", "logistic", "mixture"]
+
+@dataclass(frozen=True, kw_only=True)
+class BaseConfig(Component):
+    """Settings of the density of a latent."""
+
+    @abstractmethod
+    def build(self, dims: int) -> Base:
+        """The density of ``dims`` values."""
 
 
-def make_base(name: BaseName, dims: int, components: int = 10) -> Base:
-    """The density called ``name`` of ``dims`` values; ``components`` is the mixture's."""
-    match name:
-        case "normal":
-            return Normal(dims)
-        case "logistic":
-            return Logistic(dims)
-        case "mixture":
-            return Mixture(dims, components)
+@dataclass(frozen=True, kw_only=True)
+class NormalBase(BaseConfig, kind="normal"):
+    """Independent standard normal values."""
+
+    def build(self, dims: int) -> Base:
+        return Normal(dims)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogisticBase(BaseConfig, kind="logistic"):
+    """Independent standard logistic values, whose tails are heavier."""
+
+    def build(self, dims: int) -> Base:
+        return Logistic(dims)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureBase(BaseConfig, kind="mixture"):
+    """A learned mixture of Gaussians."""
+
+    components: int = 10
+    """Gaussians."""
+
+    def build(self, dims: int) -> Base:
+        return Mixture(dims, self.components)

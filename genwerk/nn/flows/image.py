@@ -94,5 +94,5 @@ def check_sides(spec: DataSpec, scales: int) -> None:
     size = -(-max(height, width) // 2**scales) * 2**scales
     raise BadInput(
         f"images of {height}x{width} pixels {how} and {scales} scales need sides divisible by {2**scales}: "
-        f"take ‹data.size› {size}" + (f" or ‹model.scales› {times}" if times else "")
+        f"take ‹data.size› {size}" + (f" or scales {times}" if times else "")
     )

@@ -7,13 +7,14 @@ whose networks end in zeros begins as one.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from math import expm1, inf, log
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from genwerk.core.component import Component
 from genwerk.nn.flows.transform import Transformed
 
 
@@ -95,14 +96,14 @@ class Affine(Additive):
 
 
 class Spline(Monotone):
-    """Quotients of quadratics between ``bins`` + 1 knots on [-reach, reach], and the identity beyond.
+    """Quotients of quadratics between ``bins`` + 1 knots on [-tail_bound, tail_bound], and the identity beyond.
 
     Durkan, Bekasov, Murray & Papamakarios, Neural Spline Flows, 2019, arXiv:1906.04032, section 3.1. No bin is narrower
     or flatter than a thousandth of the interval, no slope at a knot less than a thousandth.
     """
 
-    def __init__(self, bins: int = 8, reach: float = 3.0) -> None:
-        self.bins, self.reach, self.size = bins, reach, 3 * bins - 1
+    def __init__(self, bins: int = 8, tail_bound: float = 3.0) -> None:
+        self.bins, self.tail_bound, self.size = bins, tail_bound, 3 * bins - 1
 
     def forward(self, x: Tensor, parameters: Tensor) -> Transformed:
         return self._apply(x, parameters, inverse=False)
@@ -112,8 +113,8 @@ class Spline(Monotone):
 
     def _knots(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Edges with shape (bins + 1, ...) and sizes with shape (bins, ...) of bins from raw numbers (bins, ...)."""
-        sizes = 2 * self.reach * (LEAST + (1 - LEAST * self.bins) * raw.softmax(0))
-        return F.pad(sizes.cumsum(0), [0, 0] * (raw.dim() - 1) + [1, 0]) - self.reach, sizes
+        sizes = 2 * self.tail_bound * (LEAST + (1 - LEAST * self.bins) * raw.softmax(0))
+        return F.pad(sizes.cumsum(0), [0, 0] * (raw.dim() - 1) + [1, 0]) - self.tail_bound, sizes
 
     def _apply(self, value: Tensor, parameters: Tensor, inverse: bool) -> Transformed:
         raw = parameters.movedim(1, 0).to(value.dtype)
@@ -121,7 +122,7 @@ class Spline(Monotone):
         y, heights = self._knots(raw[self.bins : 2 * self.bins])
         inner = LEAST + F.softplus(raw[2 * self.bins :] + UNIT)
         slopes = F.pad(inner, [0, 0] * (raw.dim() - 1) + [1, 1], value=1.0)
-        inside = value.abs() < self.reach
+        inside = value.abs() < self.tail_bound
         held = torch.where(inside, value, 0.0)
         edges = y if inverse else x
         k = (held >= edges[1:-1]).sum(0, keepdim=True)
@@ -149,20 +150,43 @@ LEAST = 1e-3
 UNIT = log(expm1(1 - LEAST))
 """What softplus turns into a slope of 1."""
 
-MonotoneName = Literal["additive", "affine", "spline"]
+
+@dataclass(frozen=True, kw_only=True)
+class MonotoneConfig(Component):
+    """Settings of a family of increasing functions."""
+
+    @abstractmethod
+    def build(self, tail_bound: float | None) -> Monotone:
+        """The family; ``tail_bound`` is where the linear tails begin of one that has no such bound of its own."""
 
 
-def make_monotone(
-    name: MonotoneName, *, bound: float = 3.0, bins: int = 8, reach: float = 3.0, tail_bound: float | None = None
-) -> Monotone:
-    """The family called ``name``: ``bound`` is the affine one's, ``bins`` and ``reach`` are the spline's.
+@dataclass(frozen=True, kw_only=True)
+class AdditiveConfig(MonotoneConfig, kind="additive"):
+    """A value moves by a shift."""
 
-    Splines have linear tails from ``reach`` on; ``tail_bound`` is where those of the others begin.
-    """
-    match name:
-        case "additive":
-            return Additive(tail_bound)
-        case "affine":
-            return Affine(bound, tail_bound)
-        case "spline":
-            return Spline(bins, reach)
+    def build(self, tail_bound: float | None) -> Monotone:
+        return Additive(tail_bound)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AffineConfig(MonotoneConfig, kind="affine"):
+    """A value moves by a scale and a shift."""
+
+    bound: float = 3.0
+    """Greatest logarithm of the scale, either way."""
+
+    def build(self, tail_bound: float | None) -> Monotone:
+        return Affine(self.bound, tail_bound)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplineConfig(MonotoneConfig, kind="spline"):
+    """A value moves along a rational-quadratic spline."""
+
+    bins: int = 8
+    """Bins between the knots."""
+    tail_bound: float = 3.0
+    """Half the side of the interval in which values move, in standard deviations of a column."""
+
+    def build(self, tail_bound: float | None) -> Monotone:
+        return Spline(self.bins, self.tail_bound)

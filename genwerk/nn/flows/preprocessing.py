@@ -4,18 +4,62 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import log
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from genwerk.core.component import Component
+from genwerk.core.errors import BadInput
 from genwerk.core.noise import own_uniform
 from genwerk.core.spec import DataSpec
 from genwerk.nn.flows.transform import Transformed, summed
 from genwerk.nn.units import NetworkUnits
 
-PixelTransform = Literal["none", "logit"]
+
+@dataclass(frozen=True, kw_only=True)
+class PixelTransform(Component):
+    """Settings of how dequantised pixels, in (0, 1), reach the whole line."""
+
+    @abstractmethod
+    def stretch(self, v: Tensor, rest: Tensor) -> Transformed:
+        """y of ``v`` and of ``rest`` = 1 - v, computed apart so that neither loses digits near 1; log |det dy/dv|."""
+
+    @abstractmethod
+    def inverse(self, y: Tensor) -> Tensor:
+        """v of y."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitTransform(PixelTransform, kind="logit"):
+    """logit(alpha + (1 - 2 alpha) v)."""
+
+    logit_alpha: float = 0.05
+    """alpha: how far the logit keeps from black and white, as a fraction of the range."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.logit_alpha < 0.5:
+            raise BadInput(f"logit_alpha is {self.logit_alpha}; it must lie between 0 and 0.5, such as 0.05")
+
+    def stretch(self, v: Tensor, rest: Tensor) -> Transformed:
+        alpha, left = self.logit_alpha, 1 - 2 * self.logit_alpha
+        log_below, log_above = (alpha + left * v).log(), (alpha + left * rest).log()
+        return log_below - log_above, summed(log(left) - log_below - log_above)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return (torch.sigmoid(y) - self.logit_alpha) / (1 - 2 * self.logit_alpha)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentreTransform(PixelTransform, kind="none"):
+    """v - 1/2, which fills no more than the unit cube."""
+
+    def stretch(self, v: Tensor, rest: Tensor) -> Transformed:
+        return v - 0.5, v.new_zeros(len(v))
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y + 0.5
 
 
 class Preprocessing(nn.Module, ABC):
@@ -67,7 +111,7 @@ class Continuous(Preprocessing):
         if still:
             name = repr(self.names[still[0]]) if self.names else f"{still[0] + 1}"
             more = f" (and {len(still) - 1} more)" if len(still) > 1 else ""
-            raise ValueError(f"the column {name}{more} never changes, so it has no density; leave it out of the table")
+            raise BadInput(f"the column {name}{more} never changes, so it has no density; leave it out of the table")
         self.standardise.fit(x)
 
 
@@ -76,36 +120,27 @@ class Pixels(Preprocessing):
 
     Level k of ``levels`` becomes (k + u) / levels for u uniform on [0, 1): uniform dequantisation (Theis, van den Oord
     & Bethge, 2016, arXiv:1511.01844). Its density, per level, is on average a lower bound of the level's probability.
-    ``pixel_transform`` "logit" takes logit(a + (1 - 2a) v) with a = ``logit_alpha``; "none" takes v - 1/2. In training
-    the noise is drawn anew at every look; elsewhere it belongs to the picture.
+    In training the noise is drawn anew at every look; elsewhere it belongs to the picture.
     """
 
     scored, random = "the stored levels spread uniformly (uniform dequantisation)", True
 
-    def __init__(self, spec: DataSpec, pixel_transform: PixelTransform = "logit", logit_alpha: float = 0.05) -> None:
+    def __init__(self, spec: DataSpec, transform: PixelTransform) -> None:
         super().__init__()
-        if not 0 < logit_alpha < 0.5:
-            raise ValueError(f"logit_alpha is {logit_alpha}; it must lie between 0 and 0.5, such as 0.05")
-        self.levels, self.transform, self.alpha, self.dims = spec.levels, pixel_transform, logit_alpha, spec.dims
+        self.levels, self.transform, self.dims = spec.levels, transform, spec.dims
 
     def forward(self, x: Tensor, u: Tensor | None = None) -> Transformed:
         u = own_uniform(x, self.levels) if u is None else u
         level = x * (self.levels - 1)
-        y, by_value = self._stretch((level + u) / self.levels, (self.levels - 1 - level + (1 - u)) / self.levels)
+        y, by_value = self.transform.stretch(
+            (level + u) / self.levels, (self.levels - 1 - level + (1 - u)) / self.levels
+        )
         return y, by_value - self.dims * log(self.levels)
 
     def place(self, x: Tensor) -> Tensor:
         level = x * (self.levels - 1)
-        return self._stretch((level + 0.5) / self.levels, (self.levels - 0.5 - level) / self.levels)[0]
+        return self.transform.stretch((level + 0.5) / self.levels, (self.levels - 0.5 - level) / self.levels)[0]
 
     def inverse(self, y: Tensor) -> Tensor:
-        v = y + 0.5 if self.transform == "none" else (torch.sigmoid(y) - self.alpha) / (1 - 2 * self.alpha)
+        v = self.transform.inverse(y)
         return ((v * self.levels - 0.5) / (self.levels - 1)).clamp(0, 1)
-
-    def _stretch(self, v: Tensor, rest: Tensor) -> Transformed:
-        """y of v in (0, 1) and of ``rest`` = 1 - v, computed apart so that neither loses digits near 1."""
-        if self.transform == "none":
-            return v - 0.5, v.new_zeros(len(v))
-        below, above = self.alpha + (1 - 2 * self.alpha) * v, self.alpha + (1 - 2 * self.alpha) * rest
-        log_below, log_above = below.log(), above.log()
-        return log_below - log_above, summed(log(1 - 2 * self.alpha) - log_below - log_above)
