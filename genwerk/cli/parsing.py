@@ -110,14 +110,13 @@ def _model(given: Sequence[str]) -> Model | None:
 
     Options that only models of other runs have are refused here, in the words that tell what this one has.
     """
+    words = [Path(each) for each in given if not each.startswith("-")]
+    if not words:
+        return None
     from genwerk.core.options import kinds
     from genwerk.runs.opened import is_model, outline
 
-    words = [Path(each) for each in given if not each.startswith("-")]
-    run = next((each for each in words if is_model(each)), words[0] if words else None)
-    if run is None:
-        return None
-    model = outline(run)
+    model = outline(next((each for each in words if is_model(each)), words[0]))
     others = {name for kind in kinds() for name in kind.names()} - {*model.options.names()}
     model.options.chosen(dict.fromkeys(sorted(_named(given) & others)))
     return model

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
 from genwerk.commands.command import Command
-from genwerk.commands.options import Greatest, Prior, Run, Show
+from genwerk.commands.options import Greatest, Prior, Run, Show, uncounted
 from genwerk.commands.results import Figures, Note, Table
 from genwerk.core.errors import BadInput
 from genwerk.runs.session import Session
@@ -131,14 +131,6 @@ def held(opened: OpenRun, part: Literal["train", "validation", "test"] = "test",
     if part != "train" and opened.own and data is splits.train:
         opened.say("nothing was held out of these data: the model has seen these examples, and the figures flatter it")
     return data
-
-
-def uncounted(opened: OpenRun, prior: str) -> list[Note]:
-    """What to say where the classes would be as often as in training, and nobody counted them."""
-    if prior != "train" or not opened.model.condition.classes or opened.spec.counted:
-        return []
-    lacking = "this run does not know how often each class was in its training data"
-    return [Note(f"{lacking}; all are taken for equally likely")]
 
 
 def some(data: Dataset, n: int, seed: int) -> Dataset:

@@ -1,12 +1,16 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what is said of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from genwerk.commands.command import AtLeast, Help, OfCondition, OfModel, Opens, Positional, Short
+from genwerk.commands.results import Note
+
+if TYPE_CHECKING:
+    from genwerk.runs.opened import OpenRun
 
 Run = Annotated[Path, Positional(), Opens(), Help("Run folder.")]
 Input = Annotated[str, Help("Your own images or table (a path), or test or train for the run's own data.")]
@@ -39,3 +43,11 @@ Likeness = Annotated[
     Help("Compare examples by their pixels at several scales, or by the features that samples are measured in."),
 ]
 Show = Annotated[int, Help("Greatest number of rows to print; 0 prints all.")]
+
+
+def uncounted(opened: OpenRun, prior: str) -> list[Note]:
+    """What to say where the classes would be as often as in training, and nobody counted them."""
+    if prior != "train" or not opened.model.condition.classes or opened.spec.counted:
+        return []
+    lacking = "this run does not know how often each class was in its training data"
+    return [Note(f"{lacking}; all are taken for equally likely")]

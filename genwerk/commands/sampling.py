@@ -7,8 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from genwerk.commands.command import AtLeast, Command, OfCondition, Short
-from genwerk.commands.density import uncounted
-from genwerk.commands.options import Count, First, Greatest, Input, Label, ModelOptions, Number, Prior, Prompt, Run
+from genwerk.commands.options import (
+    Count,
+    First,
+    Greatest,
+    Input,
+    Label,
+    ModelOptions,
+    Number,
+    Prior,
+    Prompt,
+    Run,
+    uncounted,
+)
 from genwerk.commands.results import Examples, Figures, Note
 from genwerk.runs.session import Session
 

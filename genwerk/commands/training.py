@@ -101,7 +101,7 @@ class Train(Command):
             allow(settings.data.source)
         if not settings.data.source:
             raise BadInput(
-                f"{self.recipe} has no data of its own; name some, as in `genwerk train {self.recipe} --data photos/`"
+                f"{self.recipe} has no data of its own; name some with ‹data›: a folder of images or sounds, or a table"
             )
         splits = open_data(settings.data)
         if not going_on:

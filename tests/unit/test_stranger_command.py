@@ -87,6 +87,31 @@ def test_every_command_is_documented_and_needs_what_there_is(name: str) -> None:
     assert {one for each in command.needs for one in each.split(" or ")} <= ABILITIES.keys()
 
 
+def test_what_each_command_needs_of_a_model() -> None:
+    """Commands that need nothing work with any run, or open none."""
+    density = {"has-likelihood or bounds-likelihood"}
+    assert {name: {*command.needs} for name, command in COMMANDS.items() if command.needs} == {
+        "sample": {"samples"},
+        "complete": {"completes"},
+        "image-to-image": {"denoises"},
+        "watch": {"traces"},
+        "reconstruct": {"encodes", "decodes"},
+        "interpolate": {"decodes or interpolates-prompts"},
+        "traverse": {"encodes", "decodes"},
+        "encode": {"encodes"},
+        "project": {"has-latent-prior"},
+        "mix": {"styles"},
+        "truncate": {"styles"},
+        "edit": {"has-latent-prior"},
+        "entanglement": {"has-latent-prior"},
+        "zero-shot": {"aligns-text"},
+        "search": {"aligns-text"},
+        "classify": density,
+        "outliers": density,
+        "nearest": {"samples"},
+    }
+
+
 def test_a_setting_has_the_word_of_the_face_that_shows_it() -> None:
     error = BadSetting("data.size", "is 3; expected 8 or more")
     assert str(error) == "data.size is 3; expected 8 or more"
