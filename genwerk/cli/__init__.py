@@ -9,11 +9,13 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 
-from genwerk.cli.parsing import parsed
+from genwerk.cli.parsing import parsed, without_plugins
 from genwerk.cli.progress import complain, outlets, say
 from genwerk.cli.rendering import Terminal
 from genwerk.commands.command import results
+from genwerk.core import plugins
 from genwerk.core.errors import BadInput
 from genwerk.runs.session import Session
 from genwerk.training.launcher import may_speak
@@ -44,7 +46,10 @@ def _run(given: Sequence[str]) -> None:
 
         say(f"genwerk {__version__}")
         return
-    asked = parsed(given)
+    given, files = without_plugins(given)
+    for file in files:
+        plugins.load(Path(file))
+    asked = parsed(given, files)
     with Session(asked.machine, say) as session:
         terminal = Terminal(asked.command, session, out=asked.out, as_json=asked.as_json, again=asked.again)
         with closing(results(asked.command, session)) as found:
@@ -68,14 +73,21 @@ def _tell(error: Exception) -> None:
     if not users or os.environ.get("GENWERK_DEBUG"):
         traceback.print_exception(error)
     said = error.sentence if isinstance(error, BadInput) else str(error)
-    complain(said if users else "this is a fault of Genwerk; please report it with the lines above")
+    complain(said if users else f"this is a fault of {_whose(error)} the lines above")
+
+
+def _whose(error: Exception) -> str:
+    """Whose code made ``error`` come about, and what to do with the lines that show it."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    last = next((m for m in reversed(modules) if m.startswith("genwerk.") or plugins.is_plugin(m)), "genwerk")
+    return f"the plug-in {plugins.source(last)}; see" if plugins.is_plugin(last) else "Genwerk; please report it with"
 
 
 def _is_users(error: Exception) -> bool:
     """Whether ``error`` tells of a mistake or of the surroundings (disk, files), and not of a fault of ours.
 
-    It does if it is of a class of ours, an OSError, or a ValueError from a ``raise`` statement of ours: that is how a
-    mistake is told in every room. A ValueError that another library or an operation raises shows a fault.
+    It does if it is of a class of ours, an OSError, or a ValueError from a ``raise`` statement of ours or of a plug-in:
+    that is how a mistake is told in every room. A ValueError that another library or an operation raises shows a fault.
     """
     if isinstance(error, OSError) or type(error).__module__.startswith("genwerk."):
         return True
@@ -84,5 +96,6 @@ def _is_users(error: Exception) -> bool:
     last = error.__traceback__
     while last.tb_next is not None:
         last = last.tb_next
-    ours = last.tb_frame.f_globals.get("__name__", "").startswith("genwerk.")
+    raised_in = last.tb_frame.f_globals.get("__name__", "")
+    ours = raised_in.startswith("genwerk.") or plugins.is_plugin(raised_in)
     return ours and last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]

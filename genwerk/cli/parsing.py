@@ -37,6 +37,25 @@ class Asked:
     """The command that goes on with a training."""
 
 
+PLUGIN = Option(
+    "plugin", Path | None, "Your own Python file with families and recipes; give it as often as needed.", None
+)
+
+
+def without_plugins(given: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of a command line, and the files that are given with --plugin among them."""
+    rest, files, words = list[str](), list[str](), iter(given)
+    for word in words:
+        name, given_here, value = word.partition("=")
+        if name != "--plugin":
+            rest.append(word)
+        elif not given_here and (value := next(words, "")) == "":
+            raise BadInput("‹plugin› lacks a file; name one, as in ‹plugin› mine.py")
+        else:
+            files.append(value)
+    return rest, files
+
+
 def _parser(command: type[Command], model: Model | None = None, named: frozenset[str] = frozenset()) -> type:
     """A dataclass that tyro parses into the options of ``command``, those of its ``model``, and of the terminal.
 
@@ -54,6 +73,7 @@ def _parser(command: type[Command], model: Model | None = None, named: frozenset
         found.append(("machine", Annotated[Machine, tyro.conf.arg(name="")], field(default=HERE)))
     if command.figures:
         found.append(("as_json", Annotated[bool, tyro.conf.arg(name="json", help="Print JSON.")], field(default=False)))
+    found.append(_field(PLUGIN))  # for the help alone: see without_plugins
     made = make_dataclass(command.__name__, found, frozen=True, kw_only=True)
     made.__doc__ = command.__doc__
     return made
@@ -80,8 +100,11 @@ def _field(option: Option) -> tuple[str, Any, Any]:
     return option.name, of_type, field() if option.default is MISSING else field(default=option.default)
 
 
-def parsed(given: Sequence[str]) -> Asked:
-    """What the words of a command line ask for; help and what cannot be understood end the program."""
+def parsed(given: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
+    """What the words of a command line ask for; help and what cannot be understood end the program.
+
+    ``plugins`` are files that are loaded, which a command that is run again must name.
+    """
     name = given[0] if given else "--help"
     if name not in COMMANDS:
         listed = {each: _listed(command) for each, command in COMMANDS.items()}
@@ -89,7 +112,7 @@ def parsed(given: Sequence[str]) -> Asked:
         tyro.extras.subcommand_cli_from_dict(listed, args=[name], prog="genwerk", description=about)
     command = COMMANDS[name]
     if command is Train and len(given) > 1 and given[1] not in ("-h", "--help"):
-        return training(given[1:])
+        return training(given[1:], [word for file in plugins for word in ("--plugin", file)])
     about, model, named = inspect.getdoc(command) or "", None, _named(given[1:])
     if data.samples(command):
         model = _model(given[1:])
@@ -148,7 +171,7 @@ SHORTHANDS = {"--data": "--data.source", "--rounds": "--train.rounds", "--seed":
 """Short names of the settings that are typed most."""
 
 
-def training(arguments: Sequence[str]) -> Asked:
+def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
     """``genwerk train``: the settings on offer are those of the recipe fitted to the data that were named."""
     from genwerk.cli import components
     from genwerk.recipes import find
@@ -174,14 +197,14 @@ def training(arguments: Sequence[str]) -> Asked:
             for i, (path, part) in enumerate(parts.items())
         ]
         settings = ("settings", Annotated[Recipe, tyro.conf.arg(name="")])
-        every = make_dataclass("Arguments", [*kinds, settings, *map(_field, options)], frozen=True)
+        every = make_dataclass("Arguments", [*kinds, settings, *map(_field, [*options, PLUGIN])], frozen=True)
         whole = every(*(part.kind for part in parts.values()), chosen)
         return tyro.cli(every, default=whole, args=rest, prog=prog, description=about)
 
     found = parse(entry.make(entry.spec), fitted=False)
-    runtime.relaunch(found.devices, ["train", *arguments])
+    runtime.relaunch(found.devices, ["train", *arguments, *plugins])
     named = frozenset(argument.partition("=")[0].removeprefix("--") for argument in rest if argument.startswith("--"))
     changes = Changes(lambda recipe, fitted: parse(recipe, fitted=fitted).settings, named)
-    again = shlex.join(["genwerk", "train", *(a for a in arguments if a != "--resume"), "--resume"])
+    again = shlex.join(["genwerk", "train", *(a for a in arguments if a != "--resume"), *plugins, "--resume"])
     train = Train(recipe=name, changes=changes, **{option.name: getattr(found, option.name) for option in options})
     return Asked(train, again=again)

@@ -55,6 +55,10 @@ class BadFile(BadInput):
     """A file or folder is missing, damaged, of another kind than expected, or larger than may be read."""
 
 
+class MissingPlugin(BadInput):
+    """A run was made with a plug-in that is not loaded."""
+
+
 class Unwritable(OSError, BadInput):
     """A file cannot be written; what was there before is untouched."""
 

@@ -150,6 +150,9 @@ class Model(nn.Module, ABC):
     def __init_subclass__(cls, *, config: type[Config] | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if config is not None:
+            taken = Model.registry.get(config.__name__, (config,))[0]
+            if taken.__module__ != config.__module__:
+                raise TypeError(f"{config.__name__} is a class of {taken.__module__} already; name yours otherwise")
             Model.registry[config.__name__] = (config, cls)
 
     def __init__(self, config: Config, spec: DataSpec) -> None:

@@ -1,4 +1,4 @@
-"""Every recipe, one module a family; importing this package registers them all."""
+"""Every recipe, one module a family; importing this package registers them all, and those of installed plug-ins."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import difflib
 import importlib
 import pkgutil
 
+from genwerk.core import plugins
 from genwerk.core.spec import DataSpec
 from genwerk.training.settings import REGISTRY, Entry, Recipe
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
+
+
+plugins.load_installed()
 
 
 def find(name: str) -> Entry:

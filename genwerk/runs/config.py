@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import genwerk.families  # noqa: F401  (registers what a run may name)
+import genwerk.recipes  # noqa: F401  (registers what a run may name)
 from genwerk import __version__
-from genwerk.core.errors import BadFile
+from genwerk.core import plugins
+from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.files import read_json
+from genwerk.core.model import Config, Model
 from genwerk.core.spec import DataSpec
 from genwerk.runs.formats import FORMAT, current
-from genwerk.training.settings import Recipe, from_json, to_json
+from genwerk.training.settings import REGISTRY, Recipe, from_json, to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,25 @@ def describe(
         "spec": to_json(spec),
         "data": dict(data or {}),
         "origin": to_json(origin),
+        "plugins": plugins.sources(_kinds(name, recipe, spec)),
     }
+
+
+def _kinds(name: str, recipe: Recipe, spec: DataSpec) -> Iterator[object]:
+    """The classes and functions by which a run is described."""
+    yield type(spec.modality)
+    if name in REGISTRY:
+        yield REGISTRY[name].make
+
+    def within(value: Any) -> Iterator[object]:
+        if isinstance(value, Config):
+            yield Model.registry[type(value).__name__][1]
+        if is_dataclass(value):
+            yield type(value)
+            for f in fields(value):
+                yield from within(getattr(value, f.name))
+
+    yield from within(recipe)
 
 
 def read_origin(path: Path) -> Origin:
@@ -74,6 +94,10 @@ def read_config(path: Path) -> tuple[str, Recipe, DataSpec, dict[str, str]]:
             f"the run was written by version {config.get('version')!r}: install that one or a newer one"
         )
     name = from_json(str, config.get("name"), f"{path}: name")
-    recipe = from_json(Recipe, config.get("recipe"), f"{path}: recipe")
-    spec = from_json(DataSpec, config.get("spec"), f"{path}: spec")
+    try:
+        recipe = from_json(Recipe, config.get("recipe"), f"{path}: recipe")
+        spec = from_json(DataSpec, config.get("spec"), f"{path}: spec")
+    except BadInput:
+        plugins.require(from_json(tuple[str, ...], config.get("plugins", []), f"{path}: plugins"), str(path))
+        raise
     return name, recipe, spec, from_json(dict[str, str], config.get("data", {}), f"{path}: data")

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from genwerk.core.errors import BadFile, BadInput
+from genwerk.core.errors import BadFile, BadInput, MissingPlugin
 from genwerk.core.files import open_regular, read_json
 from genwerk.core.model import Model, build, build_within
 from genwerk.core.spec import DataSpec
@@ -134,6 +134,8 @@ def _checkpoints(run: Path) -> list[Path]:
             checkpoints = checkpoints_in(run / "checkpoints")
     try:
         read_config(run / "config.json")
+    except MissingPlugin:
+        raise
     except BadInput as error:
         spare = f"; its checkpoints keep a copy: try {checkpoints[0]}" if checkpoints else ""
         raise BadFile(f"{error}{spare}") from None

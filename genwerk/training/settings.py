@@ -218,6 +218,8 @@ def register(spec: DataSpec = DIGITS) -> Callable[[RecipeFunction], RecipeFuncti
 
     def add(make: RecipeFunction) -> RecipeFunction:
         name = make.__name__.replace("_", "-")
+        if name in REGISTRY and REGISTRY[name].make.__module__ != make.__module__:
+            raise TypeError(f"{name!r} is a recipe of {REGISTRY[name].make.__module__} already; name yours otherwise")
         REGISTRY[name] = Entry(name, make, spec)
         return make
 
