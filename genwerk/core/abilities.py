@@ -181,7 +181,7 @@ class Completion:
     """Completed examples, and how likely the model finds them."""
 
     x: Tensor
-    """Completions with shape (n, k, *spec.shape); given values are unchanged."""
+    """Completions with shape (n, k, *spec.shape); observed values are unchanged."""
     log_prob: Tensor | None
     """Log-likelihood of what was filled in given what is known, in nats with shape (n, k); None where nobody knows.
 
@@ -230,7 +230,7 @@ class Completes(ABC):
     ) -> Completion:
         """``k`` completions of each example; ``options`` are those of samples, None the model's own.
 
-        ``known`` is boolean, True where ``x`` is given, and broadcasts to ``x``; given values come back unchanged.
+        ``known`` is boolean, True where ``x`` is observed, and broadcasts to it; observed values stay.
         """
 
 

@@ -204,7 +204,7 @@ def quick(
         if able & {"has-likelihood", "bounds-likelihood"}:
             found = log_likelihood(model, data, importance_samples=1, seed=seed)
             name = "nll" if found.exact else "nll_bound"
-            name += f"_given_{found.given}" if model.condition.classes else ""
+            name += f"_given_{found.condition}" if model.condition.classes else ""
             figures |= {f"clipped_{name}": clipped_mean(-found.each), name: -found.nats}
             if found.bits_per_dim is not None:
                 figures["bits_per_dim"] = found.bits_per_dim
@@ -295,12 +295,12 @@ def likelihood_figures(found: Likelihood, data: Dataset, *, summed: bool = False
 
     Figures of a condition that can be ``summed`` out are said to be given it, for beside them stands -log p(x).
     """
-    sign, given = "" if found.exact else "≤ ", f" given {found.given}" if summed else ""
+    sign, given = "" if found.exact else "≤ ", f" given {found.condition}" if summed else ""
     how = "exact" if found.exact else f"bound, K = {found.importance_samples}"
     if found.ess is not None:
         how += f", effective sample size {found.ess:.3g}"
-    if found.given:
-        how += f", of an example given its {found.given}"
+    if found.condition:
+        how += f", of an example given its {found.condition}"
     how += f"; {len(data):,} held-out"
     nll, error = -found.nats, found.standard_error if len(data) > 1 else None
     figures = [Figure(name=f"{sign}NLL{given}", value=nll, spread=error, unit="nats", note=how)]

@@ -124,17 +124,17 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes):
         options = self.options.chosen(options)
         particles = options.particles or PARTICLES * k
         if known.dtype != torch.bool:
-            raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
+            raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is observed")
         network, seeds, known = self.network, Seeds.of(seed), known.expand_as(x)
         symbols = self.symbols.encode(x)
-        given = network.sequence(symbols.masked_fill(~self.symbols.known(known), -1))
+        observed = network.sequence(symbols.masked_fill(~self.symbols.known(known), -1))
         label, found = self.condition.check(condition, self), list[Filled]()
         size = max(1, ROWS // max(k, particles))
         for i in range(0, len(x), size):
             rows = slice(i, i + size)
             c = None if label is None else label[rows]
-            u = SeededNoise(len(given[rows]), seeds + i, self.device).uniform
-            found.append(fill(network, given[rows], k, u, options, particles, c))
+            u = SeededNoise(len(observed[rows]), seeds + i, self.device).uniform
+            found.append(fill(network, observed[rows], k, u, options, particles, c))
         sequence = torch.cat([f.sequence for f in found]).flatten(0, 1)
         made = self.symbols.decode(network.arrange(sequence)).unflatten(0, (len(x), k)).to(x.dtype)
         return Completion(

@@ -296,10 +296,10 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         seed: Seed | None = None,
     ) -> Completion:
         """Completions without a likelihood; the known values are restored at the end."""
-        given, mask, condition = repeated(x, known, k, condition)
-        noise, options = SeededNoise(len(given), Seeds.of(seed) * k, self.device), self.options.chosen(options)
-        made = self.fill(given, mask, noise, condition, options, self.away(options))
-        filled = torch.where(mask, given, made.to(x.dtype))
+        observed, mask, condition = repeated(x, known, k, condition)
+        noise, options = SeededNoise(len(observed), Seeds.of(seed) * k, self.device), self.options.chosen(options)
+        made = self.fill(observed, mask, noise, condition, options, self.away(options))
+        filled = torch.where(mask, observed, made.to(x.dtype))
         return Completion(filled.unflatten(0, (len(x), k)), None)
 
     def fill(
@@ -339,6 +339,6 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
 def repeated(x: Tensor, known: Tensor, k: int, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Examples, mask and condition with each row ``k`` times; a ValueError unless the mask is of booleans."""
     if known.dtype != torch.bool:
-        raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
+        raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is observed")
     c = None if condition is None else condition.repeat_interleave(k, 0)
     return x.repeat_interleave(k, 0), known.expand_as(x).repeat_interleave(k, 0), c

@@ -239,16 +239,16 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         seed: Seed | None = None,
     ) -> Completion:
         """A place of the code is known where all of its pixels are; known pixels are restored at the end."""
-        given, mask, condition = repeated(x, known, k, condition)
-        noise, chosen = SeededNoise(len(given), Seeds.of(seed) * k, self.device), self.options.chosen(options)
+        observed, mask, condition = repeated(x, known, k, condition)
+        noise, chosen = SeededNoise(len(observed), Seeds.of(seed) * k, self.device), self.options.chosen(options)
         away = self.prior.away(chosen)
         if self.prior.extra_channels:
             eps = noise.normal(*self.latent_shape)
-            z = last(self.prior.walk(eps, noise, condition, chosen, away, self._seen(given, mask, noise)))
+            z = last(self.prior.walk(eps, noise, condition, chosen, away, self._seen(observed, mask, noise)))
         else:
-            z = self._draw_code(given, noise)
+            z = self._draw_code(observed, noise)
             z = self.prior.fill(z, (self._hidden(mask) == 0).expand_as(z), noise, condition, chosen, away)
-        filled = torch.where(mask, given, self.decode(z).to(x.dtype))
+        filled = torch.where(mask, observed, self.decode(z).to(x.dtype))
         return Completion(filled.unflatten(0, (len(x), k)), None)
 
     def _hidden(self, known: Tensor) -> Tensor:

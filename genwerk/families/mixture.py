@@ -260,7 +260,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
         self.options.chosen(options)
         self._unconditional(condition)
         if known.dtype != torch.bool:
-            raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is given")
+            raise ValueError(f"known is {known.dtype}; expected booleans, True where a value is observed")
         noise, gaussians = SeededNoise(len(x), seed, self.device), self._read()
         u, eps = noise.uniform(k).double(), noise.normal(k, self.spec.dims).double()
         known = known.expand_as(x)

@@ -26,7 +26,7 @@ class Likelihood:
     """Of the mean, over examples; not a number where there is one."""
     exact: bool
     """False where the figure is a lower bound."""
-    given: str = ""
+    condition: str = ""
     """Name of the condition that the likelihood is given (label, covariates); empty where this is log p(x) itself."""
     importance_samples: int | None = None
     """Importance samples an example, for a bound."""
@@ -45,7 +45,7 @@ def log_likelihood(
 ) -> Likelihood:
     """Mean log-likelihood of at most ``examples`` of ``data``: exact where the model knows it, else a lower bound.
 
-    Of a conditional model it is that of an example given its own condition: :attr:`Likelihood.given` says what.
+    Of a conditional model it is that of an example given its own condition: :attr:`Likelihood.condition` says what.
 
     Importance-weighted bounds take all samples of a chunk of examples in one batched pass; the effective sample size
     (sum w)^2 / sum w^2 says how much a bound of K samples can be trusted (Burda et al., 2015, arXiv:1509.00519).
@@ -87,7 +87,7 @@ def log_likelihood(
         nats=mean,
         standard_error=nats.std().item() / sqrt(len(nats)) if len(nats) > 1 else float("nan"),
         exact=isinstance(model, HasLikelihood),
-        given=model.condition.name,
+        condition=model.condition.name,
         importance_samples=None if isinstance(model, HasLikelihood) else importance_samples,
         ess=torch.cat(sizes).double().mean().item() if sizes else None,
         bits_per_dim=bits,

@@ -169,7 +169,7 @@ def test_denoises(case: Case) -> None:
         assert torch.equal(same, x)
     assert (near - same).abs().mean() < (far - same).abs().mean()
     if c is not None:
-        name = case.data.captions[0] if case.model.condition == "text" else spec.classes[int(c[0])]
+        name = spec.classes[int(c[0])] if case.model.condition.classes else case.data.captions[0]
         c = c[:1].expand(3, *c.shape[1:])
         plain, led = (model.sample(3, c, replace(few, guidance=g), seed=3) for g in (1.0, 4.0))
         assert not torch.equal(plain, led)

@@ -104,7 +104,7 @@ def test_every_verb_takes_it_from_the_examples(model: Model) -> None:
     batch = test.batch(slice(20))
     torch.testing.assert_close(tasks.reconstruct(model, batch), batch.x, rtol=0, atol=1e-3)
     found = tasks.log_likelihood(model, test)
-    assert found.given == "time of day"
+    assert found.condition == "time of day"
     assert found.nats == pytest.approx(0.88, abs=0.15)  # minus the entropy of the noise, -ln(0.1) - ln(2 pi e) / 2
     assert out_of_distribution(model, Batch(batch.x + 3, batch.condition), test).likelihood_auroc > 0.99
     splits = Splits(train=days(300, 2), validation=test, test=test, settings=DataConfig())
