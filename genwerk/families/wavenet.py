@@ -192,22 +192,22 @@ class WaveNet(AutoregressiveModel, Diagnoses, config=WaveNetConfig):
     ) -> Stream:
         """Endless blocks with shape (n, 1, block), which in a row are the sample of ``seed`` that is as long.
 
-        ``prompt``, with shape (1 or n, 1, t), is what they go on from; it is not given back, and of one longer than the
-        receptive field only the last field is read, for no prediction sees more. ``state``, in place of all that says
-        what to begin with, goes on where an earlier stream stood (:attr:`Stream.state`).
+        ``prompt``, with shape (1 or n, 1, t), is what they continue; it is not returned, and only its last receptive
+        field is read, for no prediction sees more. ``state``, in place of all other beginnings, resumes an earlier
+        stream (:attr:`Stream.state`).
         """
         chosen = self.options.chosen(options)
         if state is not None:
             label = self.condition.check(state.label, self)
-            memory, generators = state.resume(self.network, label)
-            return Stream(self.network, self.symbols, memory, generators, label, block=block, options=chosen)
+            cache, generators = state.resume(self.network, label)
+            return Stream(self.network, self.symbols, cache, generators, label, block=block, options=chosen)
         if prompt is not None and (prompt.dim() != 3 or prompt.shape[1] != 1 or len(prompt) not in (1, n)):
             raise ValueError(f"the prompt has shape {tuple(prompt.shape)}; expected (1, 1, t), or ({n}, 1, t)")
         generators = SeededNoise(n, seed).generators
         label = self.condition.or_drawn(condition, lambda: uniform(generators, 1)[:, 0].to(self.device), self)
         heard = torch.empty(1, 1, 0) if prompt is None else prompt
-        memory = self.network.prefill(self.symbols.encode(heard.to(self.device)).expand(n, -1), label)
-        return Stream(self.network, self.symbols, memory, generators, label, block=block, options=chosen)
+        cache = self.network.prefill(self.symbols.encode(heard.to(self.device)).expand(n, -1), label)
+        return Stream(self.network, self.symbols, cache, generators, label, block=block, options=chosen)
 
     @torch.no_grad()
     def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Symbols without an end, in blocks that can be interrupted: what a network emits, and where it stands."""
+"""Endless streams of symbols in blocks, which can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from genwerk.nn.autoregressive.tokeniser import Tokeniser
 
 
 class Stream(Iterator[Tensor]):
-    """Data that go on from ``memory``, sequence i with the random numbers of ``generators[i]``.
+    """Data that go on from ``cache``, sequence i with the random numbers of ``generators[i]``.
 
-    Between two blocks the state can be kept (:attr:`state`), and gone on from. An exception in the midst of a block
-    leaves nothing that can be gone on from but a state kept before.
+    Between two blocks the :attr:`state` can be saved, to resume from. After an exception within a block only a state
+    saved before can be resumed.
     """
 
     def __init__(
         self,
         network: AutoregressiveNetwork,
         symbols: Tokeniser,
-        memory: Cache,
+        cache: Cache,
         generators: Sequence[torch.Generator],
         label: Tensor | None = None,
         *,
@@ -36,7 +36,7 @@ class Stream(Iterator[Tensor]):
     ) -> None:
         if block < 1:
             raise ValueError(f"the block is {block} samples; it must be 1 or more")
-        self.network, self.symbols, self.memory, self.label = network, symbols, memory, label
+        self.network, self.symbols, self.cache, self.label = network, symbols, cache, label
         self.generators, self.block, self.options = generators, block, options
 
     def __next__(self) -> Tensor:
@@ -44,25 +44,25 @@ class Stream(Iterator[Tensor]):
 
     @torch.no_grad()
     def read(self, samples: int) -> Tensor:
-        """What follows, ``samples`` symbols of each sequence, in the units of the data."""
-        u = uniform(self.generators, samples).to(next(iter(self.memory.tensors.values())).device)
+        """The next ``samples`` symbols of each sequence, in the units of the data."""
+        u = uniform(self.generators, samples).to(next(iter(self.cache.tensors.values())).device)
         symbols = torch.empty(u.shape, dtype=torch.int64, device=u.device)
-        for t, symbol in enumerate(generate(self.network, self.memory, u, self.options)):
+        for t, symbol in enumerate(generate(self.network, self.cache, u, self.options)):
             symbols[:, t] = symbol
         return self.symbols.decode(symbols)
 
     @property
     def state(self) -> StreamState:
-        """A copy of where the stream stands."""
-        tensors = {f"memory.{i}": t.clone() for i, t in enumerate(self.memory.tensors.values())}
-        tensors["position"] = torch.tensor(self.memory.position)
+        """A copy of the present state."""
+        tensors = {f"memory.{i}": t.clone() for i, t in enumerate(self.cache.tensors.values())}
+        tensors["position"] = torch.tensor(self.cache.position)
         tensors["random"] = torch.stack([g.get_state() for g in self.generators])
         return StreamState(tensors if self.label is None else tensors | {"label": self.label.clone()})
 
 
 @dataclass(frozen=True)
 class StreamState:
-    """Where a stream stands, as plain tensors: the network's memory, the random numbers to come, the labels."""
+    """The state of a stream as plain tensors: the network's cache, the generators' states, the labels."""
 
     tensors: Mapping[str, Tensor]
 
@@ -84,20 +84,20 @@ class StreamState:
         return self.tensors.get("label")
 
     def resume(self, network: AutoregressiveNetwork, label: Tensor | None) -> tuple[Cache, list[torch.Generator]]:
-        """The memory and the generators that go on from here."""
+        """The cache and the generators to go on with."""
         random = self.tensors["random"].cpu()
-        memory = network.begin(len(random), label)
+        cache = network.begin(len(random), label)
         names = sorted(name for name in self.tensors if name.startswith("memory."))
-        kept, begun = [self.tensors[name] for name in names], list(memory.tensors.values())
+        kept, begun = [self.tensors[name] for name in names], list(cache.tensors.values())
         if [t.shape for t in kept] != [t.shape for t in begun]:
             raise ValueError("this state belongs to a stream of another network; go on with the model that made it")
         for own, t in zip(begun, kept, strict=True):
             own.copy_(t)
-        memory.position = int(self.tensors["position"])
+        cache.position = int(self.tensors["position"])
         generators = [torch.Generator() for _ in random]
         for generator, row in zip(generators, random, strict=True):
             generator.set_state(row.clone())  # it reads from the beginning of the storage
-        return memory, generators
+        return cache, generators
 
 
 def uniform(generators: Sequence[torch.Generator], samples: int) -> Tensor:
