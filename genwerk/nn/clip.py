@@ -76,11 +76,11 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Blocks one upon another, begun as CLIP's are.
+    """A stack of blocks, initialised as CLIP's are.
 
     Standard deviations of the weights are width^-0.5 into attention and (2 width)^-0.5 into the feed-forward layer;
     what is added to the residual stream has width^-0.5 (2 layers)^-0.5, so that the sum does not grow with depth.
-    Biases are 0. (Of the published code the text tower begins so; here both do.)
+    Biases are 0. (In the published code the text tower alone is initialised so; here both are.)
     """
 
     def __init__(self, width: int, layers: int, heads: int, hidden: int, gelu: Gelu, *, causal: bool = False) -> None:
@@ -106,7 +106,7 @@ class Encoder(nn.Module):
 
 
 class WordEmbeddings(nn.Module):
-    """Token ids with shape (n, l) to vectors of what is said plus where, with shape (n, l, width)."""
+    """Token ids with shape (n, l) to token plus position embeddings, with shape (n, l, width)."""
 
     def __init__(self, size: int, length: int, width: int) -> None:
         super().__init__()

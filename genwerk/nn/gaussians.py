@@ -161,7 +161,7 @@ class Gaussians:
         return Gaussians(self.kind, weight / weight.sum(), mean, factor, self.blur)
 
     def given(self, v: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Gaussians]:
-        """What the entries ``v[:, known]`` (n, d) say of the others; ``known`` is boolean with shape (d,).
+        """The distribution of the others given the entries ``v[:, known]`` (n, d); ``known`` is boolean, (d,).
 
         Returns the components' posterior log-weights (n, k, not normalised), their conditional means (n, k, missing)
         and the conditional covariances, as Gaussians around zero.

@@ -1,7 +1,7 @@
 """Likelihoods of data given a decoder's output, and distances of codes to their prior, in nats.
 
-Every likelihood counts images in nats of their stored levels (see :class:`HasLikelihood`), summed over all
-dimensions, so that likelihoods, bounds and bits per dimension of different families stand on one scale.
+Every likelihood counts images in nats of their stored levels (see :class:`HasLikelihood`), summed over all dimensions,
+so that likelihoods, bounds and bits per dimension of different families are comparable.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Sigma = float | Literal["learned", "each"]
 
 
 class Likelihood(nn.Module, ABC):
-    """p(x | parameters), where ``parameters`` are what a decoder puts out.
+    """p(x | parameters), where ``parameters`` are a decoder's output.
 
     Leading dimensions broadcast: parameters with shape (..., *parameters_shape) and x with shape (..., *spec.shape)
     give (...). Channels (columns, for tables) of the parameters come first: all of one kind, then all of the next.

@@ -21,14 +21,14 @@ LEAST = 1e-12
 def nearest(z: Tensor, codebook: Tensor) -> Tensor:
     """The entry of ``codebook`` (k, d) with the least Euclidean distance from each row of ``z`` (n, d), shape (n,).
 
-    In the codebook's precision, also under autocast: a product of few bits does not tell near entries apart.
+    In the codebook's precision, also under autocast: a product of few bits cannot distinguish near entries.
     """
     with torch.autocast(z.device.type, enabled=False):
         return torch.addmm(codebook.square().sum(1), z.to(codebook), codebook.mT, alpha=-2).argmin(1)
 
 
 def straight_through(z: Tensor, q: Tensor) -> Tensor:
-    """``q`` with the gradient of ``z``: what comes after the quantiser speaks to what comes before it (section 3.2)."""
+    """``q`` with the gradient of ``z``: the straight-through estimator (section 3.2)."""
     return z + (q - z).detach()
 
 

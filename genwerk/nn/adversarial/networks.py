@@ -1,4 +1,4 @@
-"""What every pair of generator and discriminator offers, whatever its layers."""
+"""The interface of every pair of generator and discriminator."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Objectives of the two players, as pairs of pure functions of the discriminator's scores.
 
-A score is what the discriminator says before any sigmoid, with shape (n,), higher for more real. A loss is a mean over
-examples that its player descends.
+A score is the discriminator's output before any sigmoid, with shape (n,), higher for more real. A loss is a mean over
+examples that its player minimises.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from genwerk.core.component import Component
 
 @dataclass(frozen=True, kw_only=True)
 class Objective(Component):
-    """What the discriminator and the generator each descend."""
+    """The losses of the discriminator and of the generator."""
 
     boundary: ClassVar[float | None] = 0.0
     """The score halfway between real and fake; None where only differences of scores mean anything."""
@@ -49,7 +49,7 @@ class Minimax(Objective, kind="minimax"):
 
 @dataclass(frozen=True, kw_only=True)
 class NonSaturating(Objective, kind="non-saturating"):
-    """Minimax with the generator's loss of the end of section 3, whose gradient is strong where D is sure."""
+    """Minimax with the generator's loss of the end of section 3, whose gradient is strong where D is confident."""
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return softplus(-real).mean() + softplus(fake).mean()

@@ -30,7 +30,7 @@ class PatchDiscriminator(nn.Module):
 
     4x4 convolutions, ``halvings`` of them of stride 2 and then two of stride 1, from ``width`` channels on, doubled
     each time up to 8 times as many. Without normalisation a score is of a patch of 16, 34 or 70 pixels a side, after 1,
-    2 or 3 halvings (the paper's three); by layer or batch, the rest of the image has a say in its contrast alone.
+    2 or 3 halvings (the paper's three); by layer or batch, the rest of the image affects its contrast alone.
     """
 
     def __init__(self, shape: tuple[int, ...], width: int = 64, halvings: int = 3, norm: Norm = "layer") -> None:

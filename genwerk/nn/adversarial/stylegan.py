@@ -196,7 +196,7 @@ class StyleDiscriminator(nn.Module):
         self.embedding = nn.Embedding(classes, widths[0]) if classes else None
 
     def forward(self, x: Tensor, condition: Tensor | None = None, growth: Growth | None = None) -> DiscriminatorOutput:
-        """What it says of images of the size that ``growth`` says, the finest where it is None."""
+        """The output for images of the size that ``growth`` says, the finest where it is None."""
         level, alpha = growth or Growth(len(self.down), None)
         h = activate(self.colour[level - self.first](x))
         features: list[Tensor] = []
