@@ -9,6 +9,7 @@ import stepping
 import torch
 
 from genwerk.core.model import build
+from genwerk.core.options import Symbolwise
 from genwerk.core.spec import DataSpec
 from genwerk.families.pixelcnn_pp import PixelCNNPP, PixelCNNPPConfig
 from genwerk.nn.autoregressive.network import check_causality, dependence
@@ -140,7 +141,7 @@ def test_samples_and_completions_have_the_levels_of_the_data(levels: int) -> Non
     x = model.eval().sample(3, torch.tensor([0, 1, 1]), seed=0)
     torch.testing.assert_close((x * (levels - 1)).round() / (levels - 1), x)
     known = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)) < 0.5
-    found = model.complete(x, known, 2, torch.tensor([0, 1, 1]), seed=0, particles=4)
+    found = model.complete(x, known, 2, torch.tensor([0, 1, 1]), Symbolwise(particles=4), seed=0)
     assert torch.equal(found.x[:, :, known], x[:, None].expand_as(found.x)[:, :, known])
 
 

@@ -7,6 +7,7 @@ import stepping
 import torch
 from torch import Tensor
 
+from genwerk.core.options import Symbolwise
 from genwerk.core.spec import DataSpec
 from genwerk.families.pixelrnn import PixelRNN, PixelRNNConfig
 from genwerk.nn.autoregressive.network import Leak, check_causality, dependence
@@ -227,7 +228,7 @@ def test_holes_of_any_form_are_filled(known: tuple[slice, slice]) -> None:
     model, mask = PixelRNN(PixelRNNConfig(width=8), GREY), torch.zeros(1, 4, 6, dtype=torch.bool)
     mask[:, *known] = True
     x = torch.randint(5, (2, 1, 4, 6)) / 4
-    found = model.complete(x, mask, 3, seed=1, particles=8)
+    found = model.complete(x, mask, 3, None, Symbolwise(particles=8), seed=1)
     assert found.x.shape == (2, 3, 1, 4, 6)
     assert torch.equal(found.x[:, :, mask], x[:, None].expand_as(found.x)[:, :, mask])
     torch.testing.assert_close(found.x * 4, (found.x * 4).round())
