@@ -30,12 +30,13 @@ from genwerk.core.noise import BatchNoise
 from genwerk.diffusion.parameterisation import Estimate, estimate
 from genwerk.diffusion.samplers import SAMPLERS, SamplerName, denoise
 from genwerk.diffusion.sampling import Diffusion
-from genwerk.diffusion.schedule import Level, Process, Spacing, path
+from genwerk.diffusion.schedule import Level, Linear, Process, Spacing, path
 
 STEPS = (5, 10, 20, 50, 100)
 POINTS, SEED = 2000, 0
 STD = 0.08
-PROCESS = Process()
+SCHEDULE = Linear()
+PROCESS = Process(SCHEDULE)
 DETERMINISTIC: tuple[SamplerName, ...] = ("ddim", "euler", "heun", "pndm", "dpmpp2m")
 ANGLES = torch.arange(8, dtype=torch.float64) * pi / 4
 CENTRES = torch.stack([ANGLES.cos(), ANGLES.sin()], 1)
@@ -70,9 +71,9 @@ def theirs(name: str, settings: dict[str, object], ring: Ring, x: Tensor, steps:
     """``x`` after ``steps`` steps of a diffusers scheduler."""
     scheduler = getattr(diffusers, name)(
         num_train_timesteps=PROCESS.steps,
-        beta_start=PROCESS.start,
-        beta_end=PROCESS.end,
-        beta_schedule=PROCESS.schedule,
+        beta_start=SCHEDULE.beta_start,
+        beta_end=SCHEDULE.beta_end,
+        beta_schedule="linear",
         **settings,
     )
     scheduler.set_timesteps(steps)

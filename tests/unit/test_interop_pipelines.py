@@ -255,8 +255,7 @@ def test_what_we_write_comes_back(tmp_path: Path, tower: str, sampling: Diffusio
     model = of_our_own(sampling, tower)
     again = interop.load(interop.save(model, tmp_path / "exported"))
     assert again.spec == model.spec
-    asked = {"sampling": sampling, "seed": SEED}
-    pairs = zip(model.latents(2, ids(model, 2), **asked), again.latents(2, ids(again, 2), **asked), strict=True)
+    pairs = zip(*(m.latents(2, ids(m, 2), sampling, seed=SEED) for m in (model, again)), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert again.prior.config.sampling == replace(sampling, steps=50, guidance=7.5, resamples=1)
 
@@ -311,7 +310,7 @@ def test_a_model_in_bfloat16_makes_nearly_the_same_picture(folder: Path) -> None
 @pytest.mark.parametrize(
     "change, says",
     [
-        ({"text": None, "prior": {"context": 0}}, "told no text"),
+        ({"text": None, "prior": {"context": 0}}, "takes no text"),
         ({"prior": {"network": replace(NETWORK, patch=2)}}, "patches of 2 pixels"),
         ({"prior": {"sampling": Diffusion(sampler="ddim", spacing="karras")}}, None),
     ],
