@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except KeyboardInterrupt:
             sys.exit(130)
         except Exception as raised:
-            error = _told_of_memory(raised)
+            error = _out_of_memory(raised)
             if may_speak():
                 _tell(error)
             sys.exit(2 if _is_users(error) else 1)
@@ -57,7 +57,7 @@ def _run(given: Sequence[str]) -> None:
                 terminal.show(result)
 
 
-def _told_of_memory(error: Exception) -> Exception:
+def _out_of_memory(error: Exception) -> Exception:
     """What to do where ``error`` says that memory could not be had; any other error as it is."""
     if not isinstance(error, (MemoryError, RuntimeError)):
         return error

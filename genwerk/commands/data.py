@@ -66,7 +66,7 @@ class Data(Command):
         own = {option.name for option in options(Data)} - {"action", "out"}
         splits = open_data(DataConfig(**{name: getattr(self, name) for name in own}))
         spec = splits.spec
-        yield Figures(_found(self.source, splits), _told(self.source, splits))
+        yield Figures(_found(self.source, splits), _understood(self.source, splits))
         if self.out is not None:
             some = splits.train.batch(slice(64 if spec.modality.one_per_file else 2000))
             yield Written(spec.modality.write(self.out, some, {"data": self.source}))
@@ -87,7 +87,7 @@ def _found(source: str, splits: Splits) -> dict[str, object]:
     }
 
 
-def _told(source: str, splits: Splits) -> list[Note]:
+def _understood(source: str, splits: Splits) -> list[Note]:
     classes = splits.spec.classes
     judged, tested = (0 if part is splits.train else len(part) for part in (splits.validation, splits.test))
     parts = f"{len(splits.train):,} to train on, {judged:,} to choose weights by, {tested:,} held out"

@@ -17,10 +17,10 @@ from genwerk.modalities.writers import (
     FULL_SCALE,
     SOUNDS,
     ending,
-    in_turn,
     named,
     sheet,
     waves,
+    with_pauses,
     write_image,
     write_sound,
 )
@@ -101,7 +101,9 @@ class Audio(Modality, kind="audio"):
         path = ending(stem, SOUNDS)
         write_image(named(path, ".waves.png"), sheet(drawn, columns), origin)
         heard = batch.x if batch.target is None else torch.stack([batch.x, batch.target], 1).flatten(0, 1)
-        return write_sound(path, in_turn(heard, round(PAUSE * self.spec.sample_rate)), self.spec.sample_rate, origin)
+        return write_sound(
+            path, with_pauses(heard, round(PAUSE * self.spec.sample_rate)), self.spec.sample_rate, origin
+        )
 
     def write_one(self, stem: Path, x: Tensor, origin: Mapping[str, Any]) -> Path:
         return write_sound(stem.with_suffix(SOUNDS[0]), x, self.spec.sample_rate, origin)

@@ -124,7 +124,7 @@ def waves(x: Tensor, height: int = 57, width: int = 240) -> Tensor:
     return torch.where(inked, 0.2, 0.94)
 
 
-def in_turn(x: Tensor, pause: int) -> Tensor:
+def with_pauses(x: Tensor, pause: int) -> Tensor:
     """Sounds with shape (n, channels, time) as one with shape (channels, all), ``pause`` silent samples between."""
     return torch.nn.functional.pad(x, (0, pause)).movedim(0, 1).flatten(1)[:, : len(x) * (x.shape[2] + pause) - pause]
 

@@ -22,7 +22,7 @@ from PIL import Image
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import DataConfig, Splits, open_data, sounds
 from genwerk.data.dataset import PARTS
-from genwerk.modalities.writers import in_turn, waves, write_sound
+from genwerk.modalities.writers import waves, with_pauses, write_sound
 
 RATE = 8000
 RNG = np.random.default_rng(0)
@@ -505,7 +505,7 @@ def test_a_target_follows_its_example(tmp_path):
 
 def test_in_turn_keeps_channels_apart():
     x = torch.arange(1, 9).view(2, 2, 2)
-    assert in_turn(x, 1).tolist() == [[1, 2, 0, 5, 6], [3, 4, 0, 7, 8]]
+    assert with_pauses(x, 1).tolist() == [[1, 2, 0, 5, 6], [3, 4, 0, 7, 8]]
 
 
 def test_a_wave_is_drawn_where_it_is():

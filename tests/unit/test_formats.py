@@ -35,3 +35,11 @@ def test_every_recipe_of_format_1_loads(name: str, tmp_path: Path) -> None:
     assert again["format"] == formats.FORMAT
     (tmp_path / "config.json").write_text(json.dumps(again))
     assert store.read_config(tmp_path / "config.json")[1:3] == (recipe, spec)
+
+
+def test_what_latent_diffusion_left_out_is_its_priors_now(tmp_path: Path) -> None:
+    config = json.loads(json.dumps(WRITTEN["latent-scenes"]["config"]))
+    config["recipe"]["model"] |= {"drop": 0.3}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model: Any = store.read_config(tmp_path / "config.json")[1].model
+    assert model.prior.condition_dropout == 0.3

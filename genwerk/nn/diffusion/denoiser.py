@@ -21,4 +21,4 @@ class Denoiser(Component):
 
     @abstractmethod
     def build(self, shape: tuple[int, ...], classes: int = 0, context: int = 0) -> nn.Module:
-        """The network for x of ``shape``: told one of ``classes`` labels, or vectors of ``context`` channels."""
+        """The network for x of ``shape``, conditioned on one of ``classes`` or on vectors of ``context`` channels."""

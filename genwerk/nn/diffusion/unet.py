@@ -82,7 +82,7 @@ class UNetConfig(Denoiser, kind="unet"):
     symmetric_padding: bool = True
     """Whether a level is halved with a border of zeros all around, or on the right and below alone (DDPM's code)."""
     cosine_first: bool = True
-    """Whether the time is told by cosines and then sines, or the other way round (DDPM's code)."""
+    """Whether the time is embedded by cosines and then sines, or the other way round (DDPM's code)."""
     frequency_shift: int = 0
     """Frequencies of these by which the slowest comes nearer to 1 / 10,000 (DDPM's code: 1)."""
     extra_channels: int = 0
