@@ -80,7 +80,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
 def test_a_finished_run_is_extended_to_the_bits_of_a_longer_one(tmp_path: Path) -> None:
     """In one stage, for the first of two is as long as half of all."""
     recipe = genwerk.recipe("autoencoder")
-    small = replace(recipe.model, widths=(4,), latent=2)
+    small = replace(recipe.model, network=replace(recipe.model.network, widths=(4,)), latent=2)
     train = replace(recipe.train, rounds=4, optim={"model": OptimConfig()}, batch_size=16)
     recipe = replace(
         recipe, model=small, data=DataConfig(source="digits", limit=50), train=train, evaluate=EvaluateConfig(samples=0)

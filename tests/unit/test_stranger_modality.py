@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 import genwerk
+from genwerk.cli.writing import Files
+from genwerk.commands.results import Examples
 from genwerk.core.errors import BadInput
 from genwerk.core.modality import MODALITIES, Modality
 from genwerk.core.spec import Batch, DataSpec
@@ -111,18 +113,20 @@ def test_models_learn_it_and_are_stored_sampled_measured_and_written(recipe: str
     assert spec == SPEC
     assert str(spec) == "graph of 3 nodes"
 
-    said: list[str] = []
-    opened = OpenRun(tmp_path / "run", "cpu", None, said.append)
+    opened = OpenRun(tmp_path / "run", "cpu", None, print)
     x = opened.splits.test.batch(slice(4)).x
     assert x.dtype == torch.float32
     made = genwerk.sample(opened.model, 4, seed=1) if "samples" in genwerk.abilities(opened.model) else Batch(x)
-    opened.write(made, str(tmp_path / "four.dot"), "samples")
-    opened.write(made, str(tmp_path / "each") + "/", "samples")
+
+    def written(out: str) -> str:
+        return Files("samples", tmp_path, str(tmp_path / out)).examples(Examples.of(opened, made))
+
+    assert written("four.dot") == str(tmp_path / "four.dot")
     assert (tmp_path / "four.dot").read_text().count("graph {") == 4
+    assert written("each") == f"4 graphs into {tmp_path / 'each'}"
     assert len(list((tmp_path / "each").glob("*.dot"))) == 4
-    assert said[-1] == f"wrote 4 graphs into {tmp_path / 'each'}"
     with pytest.raises(BadInput, match=r"expected \.dot, \.csv, \.npz"):
-        opened.write(made, str(tmp_path / "four.wav"), "samples")
+        written("four.wav")
     if recipe == "mixture":
         known = opened.mask("first-2")
         assert known.sum() == 4
