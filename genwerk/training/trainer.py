@@ -269,7 +269,7 @@ class Trainer(Resumable):
         if home is None and isinstance(fault, Diverged):
             good = self.checkpoints.newest() if self.checkpoints is not None else None
             where = f"the last good checkpoint is {good}" if good else "no checkpoint had been saved yet"
-            advice = "Try a lower learning rate or --train.optim.*.clip-norm 1."
+            advice = "Try a lower learning rate or ‹train.optim.*.clip_norm› 1."
             raise Diverged(f"{fault}{after}; {where}. {advice}") from None
         if main:
             yield Collapsed(**self._where(stage), reason=f"{fault}{after}", action="rollback" if home else "stop")
