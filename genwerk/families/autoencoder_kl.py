@@ -16,7 +16,7 @@ images.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -31,8 +31,7 @@ from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, Trai
 from genwerk.core.noise import Noise
 from genwerk.core.spec import DataSpec
 from genwerk.nn.adversarial.objectives import Hinge, accuracy
-from genwerk.nn.adversarial.output import Norm
-from genwerk.nn.adversarial.patchgan import PatchDiscriminator
+from genwerk.nn.adversarial.patchgan import PatchDiscriminator, PatchGANConfig
 from genwerk.nn.autoencoder_kl import AutoencoderKL as Network
 from genwerk.nn.losses import gaussian_kl
 
@@ -68,12 +67,8 @@ class AutoencoderKLConfig(Config):
     """Fraction of the rounds before the game begins."""
     perceptual_weight: float = 0.1
     """Weight of the distance in the discriminator's features, which is added to each value's error during the game."""
-    patch_width: int = 64
-    """Channels of the discriminator's first layer."""
-    patch_halvings: int = 3
-    """Times that the discriminator halves the image: it judges patches of 16 (1), 34 (2) or 70 (3) pixels a side."""
-    patch_norm: Norm = "layer"
-    """Normalisation in the discriminator."""
+    discriminator: PatchGANConfig = field(default_factory=PatchGANConfig)
+    """Layers of the discriminator, where there is one."""
 
     def __post_init__(self) -> None:
         if min(self.blocks, self.latent, self.groups, *self.widths) < 1 or not self.widths:
@@ -128,9 +123,7 @@ class AutoencoderKL(Model, Encodes, Decodes, Diagnoses, config=AutoencoderKLConf
         self.scale = Scale()
         self.discriminator: PatchDiscriminator | None = None
         if config.adversarial:
-            self.discriminator = PatchDiscriminator(
-                spec.shape, config.patch_width, config.patch_halvings, config.patch_norm
-            )
+            self.discriminator = config.discriminator.build(spec.shape)
 
     def code_spec(self) -> DataSpec:
         """What codes are as data."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -32,9 +32,11 @@ from genwerk.nn.adversarial.output import DiscriminatorOutput
 from genwerk.nn.adversarial.penalties import differentiable_twice, path_lengths, r1
 from genwerk.nn.adversarial.stylegan import (
     Growth,
+    MappingConfig,
     MappingNetwork,
     StyleDiscriminator,
     StyleGenerator,
+    SynthesisConfig,
     SynthesisNetwork,
     double,
     fade,
@@ -53,17 +55,13 @@ class StyleGANConfig(AdversarialConfig):
 
     latent: int = 512
     """Number of dimensions of z."""
-    style: int = 512
-    """Number of dimensions of w."""
-    mapping: int = 8
-    """Layers of the mapping network."""
-    width: int = 16
-    """Channels at the image's size, doubled at every halving."""
-    cap: int = 512
-    """Greatest number of channels."""
-    group: int = 4
+    mapping: MappingConfig = field(default_factory=MappingConfig)
+    """The network from z to w."""
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    """The network from w to an image, which the discriminator mirrors."""
+    minibatch_group: int = 4
     """Examples that the discriminator compares with each other (within a micro-batch); 0 compares none."""
-    mixing: float = 0.9
+    style_mixing: float = 0.9
     """Chance that an image in training has its coarse styles from one z and its fine ones from another."""
     r1: float = 10.0
     """Weight gamma of the R1 penalty (half the squared gradient at real examples)."""
@@ -90,12 +88,10 @@ class StyleGANConfig(AdversarialConfig):
             raise BadInput("StyleGAN is conditioned on the label by projection; take ‹model.conditioning› project")
         if self.r1_every < 1 or self.path_every < 1:
             raise ValueError("r1_every and path_every count steps; they must be 1 or more")
-        if min(self.style, self.mapping, self.width, self.cap) < 1:
+        if not 0 <= self.style_mixing <= 1 or not 0 < self.growing < 1:
             raise ValueError(
-                "style, mapping, width and cap count dimensions, layers and channels; they must be 1 or more"
+                "style_mixing is a chance, from 0 to 1, and growing a fraction of the rounds, between 0 and 1"
             )
-        if not 0 <= self.mixing <= 1 or not 0 < self.growing < 1:
-            raise ValueError("mixing is a chance, from 0 to 1, and growing a fraction of the rounds, between 0 and 1")
         if self.truncation != 1 and self.mean_decay == 1:
             raise BadInput("truncation needs the mean of w; take ‹model.mean_decay› 0.995")
 
@@ -119,18 +115,18 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         self.top = len(self.sizes) - 1
         large = [i for i, size in enumerate(self.sizes) if min(size) >= SMALLEST]
         self.first = large[0] if config.progressive and large else self.top
-        widths = [min(config.cap, config.width * 2**i) for i in reversed(range(len(self.sizes)))]
+        widths, w = config.synthesis.widths(len(self.sizes)), config.mapping.width
         self.generator: StyleGenerator = StyleGenerator(
-            MappingNetwork(config.latent, config.style, config.mapping, self.condition.classes),
-            SynthesisNetwork(colours, self.sizes, widths, config.style, self.first),
+            MappingNetwork(config.latent, w, config.mapping.layers, self.condition.classes),
+            SynthesisNetwork(colours, self.sizes, widths, w, self.first),
         )
         self.discriminator: StyleDiscriminator = StyleDiscriminator(
-            colours, self.sizes, widths, self.first, config.group, self.condition.classes
+            colours, self.sizes, widths, self.first, config.minibatch_group, self.condition.classes
         )
         self.objective = NonSaturating()
         self.style_sizes = tuple(min(size) for size in self.generator.synthesis.layer_sizes)
         self.register_buffer("grown", torch.tensor(float(self.first)))  # 1.3: the size after 1, three tenths faded in
-        self.register_buffer("style_mean", torch.zeros(config.style))
+        self.register_buffer("style_mean", torch.zeros(w))
         self.register_buffer("style_rounds", torch.tensor(0))
         self.register_buffer("path_mean", torch.tensor(0.0))
         self.register_buffer("p", torch.tensor(0.0 if config.augment == "ada" else 1.0))
@@ -139,7 +135,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
 
     @property
     def couples(self) -> Sequence[str]:
-        return ("the minibatch statistic",) if self.config.group else ()
+        return ("the minibatch statistic",) if self.config.minibatch_group else ()
 
     def stages(self, rounds: int) -> Sequence[Stage]:
         """One stage a size where the networks grow, the last of which goes on to the end."""
@@ -182,7 +178,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         z = torch.stack([self.latents(noise), self.latents(noise)], dim=1)
         layers, u = 2 * level + 2, noise.uniform(2)
         crossover = 1 + (u[:, 1] * (layers - 1)).long()
-        crossover = torch.where(u[:, 0] < self.config.mixing, crossover, layers)
+        crossover = torch.where(u[:, 0] < self.config.style_mixing, crossover, layers)
         return z, crossover, noise.normal(self.generator.synthesis.noise_size)
 
     def make(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
+from genwerk.nn.adversarial.patchgan import PatchGANConfig
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 SCENES = DataSpec(kind="image", shape=(3, 32, 32))
@@ -17,13 +18,13 @@ def fitted(spec: DataSpec) -> AutoencoderKLConfig:
 
     The discriminator judges patches of 16 pixels a side below 48 pixels, and larger ones above.
     """
-    side = spec.side
+    side, small = spec.side, PatchGANConfig(width=16, halvings=1)
     if side < 16:
-        return AutoencoderKLConfig(widths=(16, 32), latent=min(4, 2 * spec.shape[0]), patch_width=16, patch_halvings=1)
+        return AutoencoderKLConfig(widths=(16, 32), latent=min(4, 2 * spec.shape[0]), discriminator=small)
     if side < 48:
-        return AutoencoderKLConfig(widths=(16, 32, 64), patch_width=16, patch_halvings=1)
+        return AutoencoderKLConfig(widths=(16, 32, 64), discriminator=small)
     if side < 128:
-        return AutoencoderKLConfig(widths=(32, 64, 128), patch_width=32, patch_halvings=2)
+        return AutoencoderKLConfig(widths=(32, 64, 128), discriminator=PatchGANConfig(width=32, halvings=2))
     return AutoencoderKLConfig(widths=(64, 128, 256, 256), blocks=2, groups=32, attention=True)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.stylegan import StyleGANConfig
+from genwerk.nn.adversarial.stylegan import MappingConfig, SynthesisConfig
 from genwerk.recipes.autoencoder import MNIST
 from genwerk.recipes.gan import PROTOCOL, pair
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
@@ -19,13 +20,15 @@ def tiny(spec: DataSpec) -> bool:
 def fitted(spec: DataSpec) -> StyleGANConfig:
     """Networks for data of ``spec`` that a CPU can train; the minibatch statistic from 16 pixels on."""
     if tiny(spec):
-        return StyleGANConfig(latent=16, style=32, mapping=2, width=32, cap=32, group=0, r1=1.0, r1_every=4)
-    return StyleGANConfig(latent=64, style=128, mapping=4, width=32, cap=128, r1=1.0, r1_every=4)
+        mapping, synthesis = MappingConfig(width=32, layers=2), SynthesisConfig(width=32, max_width=32)
+        return StyleGANConfig(latent=16, mapping=mapping, synthesis=synthesis, minibatch_group=0, r1=1.0, r1_every=4)
+    mapping, synthesis = MappingConfig(width=128, layers=4), SynthesisConfig(width=32, max_width=128)
+    return StyleGANConfig(latent=64, mapping=mapping, synthesis=synthesis, r1=1.0, r1_every=4)
 
 
 def published(spec: DataSpec, width: int) -> StyleGANConfig:
     """The paper's networks with ``width`` channels at the image's size; those of :func:`fitted` if it is tiny."""
-    return fitted(spec) if tiny(spec) else StyleGANConfig(width=width, cap=512)
+    return fitted(spec) if tiny(spec) else StyleGANConfig(synthesis=SynthesisConfig(width=width))
 
 
 @register()
@@ -50,7 +53,12 @@ def stylegan_mnist(spec: DataSpec) -> Recipe:
     optim = OptimConfig(lr=2e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
     base = stylegan(spec)
     train = replace(base.train, rounds=3_325, optim=pair(optim), ema={"generator": 10_000.0}, evaluate_every=2_500)
-    model = replace(fitted(spec), width=16, cap=64, mapping=2)
+    base_model = fitted(spec)
+    model = replace(
+        base_model,
+        synthesis=SynthesisConfig(width=16, max_width=64),
+        mapping=replace(base_model.mapping, layers=2),
+    )
     return replace(base, model=replace(model, conditioning="project" if spec.classes else "none"), train=train)
 
 
@@ -65,7 +73,9 @@ def stylegan_faces(spec: DataSpec) -> Recipe:
     base = stylegan(spec)
     optim = OptimConfig(lr=2e-3, betas=(0.0, 0.99), schedule="linear", final=0.1)
     train = replace(base.train, rounds=5_000, optim=pair(optim), sample_every=500, evaluate_every=1_000, save_every=500)
-    return replace(base, model=replace(fitted(spec), width=16), train=train)
+    model = fitted(spec)
+    synthesis = replace(model.synthesis, width=16)
+    return replace(base, model=replace(model, synthesis=synthesis), train=train)
 
 
 @register()
@@ -100,12 +110,13 @@ def stylegan2_ada_cifar10(spec: DataSpec) -> Recipe:
     measured here:
     `genwerk train stylegan2-ada-cifar10 --data hf:cifar10 --out runs/cifar --device cuda`.
     """
+    base = published(spec, 512)
     model = replace(
-        published(spec, 512),
+        base,
         conditioning="project" if spec.classes else "none",
-        mapping=2,
-        group=0 if tiny(spec) else 32,
-        mixing=0.0,
+        mapping=replace(base.mapping, layers=2),
+        minibatch_group=0 if tiny(spec) else 32,
+        style_mixing=0.0,
         r1=0.01,
         r1_every=16,
         augment="ada",

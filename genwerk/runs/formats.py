@@ -31,6 +31,7 @@ FIELDS: dict[str, Names] = {
         drop="condition_dropout", log_mean="p_mean", log_std="p_std", least="sigma_min", most="sigma_max"
     ),
     "GANConfig": names(spectral="spectral_norm"),
+    "StyleGANConfig": names(group="minibatch_group", mixing="style_mixing"),
     **dict.fromkeys(FLOWS, names(squash="pixel_transform")),
     "VAEConfig": names(draws="importance_samples"),
 }
@@ -105,7 +106,14 @@ COUPLINGS = {
     "multi-scale": names("scales", "channels", "blocks"),
 }
 PARTS: dict[str, dict[str, dict[str, Names]]] = {
+    "AutoencoderKLConfig": {
+        "discriminator": {"": names(patch_width="width", patch_halvings="halvings", patch_norm="norm")}
+    },
     "GANConfig": {"network": NETWORKS, "objective": OBJECTIVES},
+    "StyleGANConfig": {
+        "mapping": {"": names(style="width", mapping="layers")},
+        "synthesis": {"": names("width", cap="max_width")},
+    },
     "GlowConfig": FLOW,
     "NICEConfig": FLOW,
     "MAFConfig": {**FLOW, "monotone": MONOTONE},
@@ -125,7 +133,7 @@ PARTS: dict[str, dict[str, dict[str, Names]]] = {
 }
 """By the settings' name: fields of format 1 that named a kind of part, and are its settings now. By kind: the fields
 that are the part's now, by their name in format 1; those of other kinds were not read, and are left out. The first
-kind is that of files older than the field."""
+kind is that of files older than the field; a part of one kind has no name for it."""
 
 
 def current(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,10 +178,11 @@ def _nested(settings: Mapping[str, Any], parts: Mapping[str, Mapping[str, Names]
     inner, moved = {}, set[str]()
     for part, kinds in parts.items():
         kind, first = settings.get(part), next(iter(kinds))
-        if part not in settings and kinds[first].keys() & settings.keys():
+        if not first or (part not in settings and kinds[first].keys() & settings.keys()):
             kind = first
         if isinstance(kind, str) and kind in kinds:
-            inner[part] = {"$type": kind} | {new: settings[old] for old, new in kinds[kind].items() if old in settings}
+            own = {new: settings[old] for old, new in kinds[kind].items() if old in settings}
+            inner[part] = own | ({"$type": kind} if kind else {})
             moved |= {old for names in kinds.values() for old in names}
     return {k: v for k, v in settings.items() if k not in moved} | inner
 

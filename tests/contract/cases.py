@@ -64,7 +64,7 @@ class Case:
     def couples_over_processes(self) -> bool:
         """Whether an example's loss depends on which others its process has, or on a random draw of that process."""
         configs = [self.model.config, *(getattr(self.model.config, part, None) for part in ("text", "network"))]
-        return any(getattr(config, field, 0) for config in configs for field in ("mmd", "dropout", "group"))
+        return any(getattr(config, field, 0) for config in configs for field in ("mmd", "dropout", "minibatch_group"))
 
     @property
     def couples_examples(self) -> bool:

@@ -15,7 +15,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig, Scale, distance, gradient_ratio
 from genwerk.families.two_stage import DescribesCodes
-from genwerk.nn.adversarial.patchgan import PatchDiscriminator, patches
+from genwerk.nn.adversarial.patchgan import PatchDiscriminator, PatchGANConfig, patches
 from genwerk.recipes import find
 from genwerk.training.events import RoundDone
 from genwerk.training.settings import OptimConfig, TrainConfig
@@ -23,7 +23,13 @@ from genwerk.training.trainer import Trainer
 
 IMAGE = DataSpec(kind="image", shape=(3, 8, 12))
 TINY = AutoencoderKLConfig(
-    widths=(4, 6), groups=2, latent=3, start=0.0, perceptual_weight=0.3, kl=0.01, patch_width=4, patch_halvings=1
+    widths=(4, 6),
+    groups=2,
+    latent=3,
+    start=0.0,
+    perceptual_weight=0.3,
+    kl=0.01,
+    discriminator=PatchGANConfig(width=4, halvings=1),
 )
 ALONE = replace(TINY, adversarial=0.0)
 
@@ -266,7 +272,7 @@ def test_mistakes_are_refused_with_what_to_type() -> None:
     with pytest.raises(ValueError, match="images of intensities"):
         AutoencoderKL(TINY, replace(IMAGE, nominal=True))
     with pytest.raises(ValueError, match="no patch to judge after 2 halvings; they take sides of 12 or more"):
-        AutoencoderKL(replace(TINY, patch_halvings=2), IMAGE)
+        AutoencoderKL(replace(TINY, discriminator=PatchGANConfig(width=4, halvings=2)), IMAGE)
     with pytest.raises(ValueError, match="0 or more"):
         replace(TINY, perceptual_weight=-1.0)
     with pytest.raises(ValueError, match="fraction of the rounds"):

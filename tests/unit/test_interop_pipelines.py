@@ -38,6 +38,7 @@ from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.interop.scheduler import read_sampling
+from genwerk.nn.adversarial.patchgan import PatchGANConfig
 from genwerk.nn.diffusion import UNetConfig
 
 PROMPT, NEGATIVE = "a  CAT!", "a dog, in 3 parts"
@@ -212,7 +213,7 @@ def of_our_own(sampling: Diffusion, tower: str = "text") -> LatentDiffusion:
         "text": TextEncoderConfig(width=8, layers=3, heads=2, hidden=16, gelu="gelu", skip=1),
     }
     config = LatentDiffusionConfig(
-        autoencoder=AutoencoderKLConfig(widths=(4, 8), groups=2, patch_width=8, patch_halvings=1),
+        autoencoder=AutoencoderKLConfig(widths=(4, 8), groups=2, discriminator=PatchGANConfig(width=8, halvings=1)),
         text=text[tower],
         prior=DDPMConfig(
             context=8,

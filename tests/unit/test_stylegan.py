@@ -28,7 +28,9 @@ from genwerk.nn.adversarial.style import (
 )
 from genwerk.nn.adversarial.stylegan import (
     Growth,
+    MappingConfig,
     StyleDiscriminator,
+    SynthesisConfig,
     SynthesisNetwork,
     double,
     halve,
@@ -42,7 +44,12 @@ from genwerk.training.trainer import Trainer
 
 DIGITS = DataSpec(kind="image", shape=(1, 16, 16), classes=("a", "b", "c"))
 Network = TypeVar("Network", bound=torch.nn.Module)
-TINY = StyleGANConfig(latent=4, style=5, mapping=2, width=3, cap=4, r1=1.0)
+TINY = StyleGANConfig(
+    latent=4,
+    mapping=MappingConfig(width=5, layers=2),
+    synthesis=SynthesisConfig(width=3, max_width=4),
+    r1=1.0,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -244,7 +251,7 @@ def test_other_sizes_are_refused_with_the_nearest(height: int, width: int, good:
 
 
 def test_mixing_takes_coarse_styles_from_one_and_fine_ones_from_the_other() -> None:
-    model = stylegan(mixing=0.5)
+    model = stylegan(style_mixing=0.5)
     z, crossover, noise = model.ingredients(BatchNoise(200, torch.Generator().manual_seed(0)), model.top)
     assert set(crossover.tolist()) == set(range(1, 7))  # 6: unmixed
     assert 70 < int((crossover == 6).sum()) < 130
@@ -366,7 +373,8 @@ def test_training_grows_the_image() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"path_length": 2.0, "path_every": 2}, {"augment": "ada"}, {"augment": "diffaugment"}, {"mixing": 0.0}]
+    "changes",
+    [{"path_length": 2.0, "path_every": 2}, {"augment": "ada"}, {"augment": "diffaugment"}, {"style_mixing": 0.0}],
 )
 def test_options_train(changes: dict[str, object]) -> None:
     model, _ = trained(rounds=3, **changes)
@@ -390,14 +398,17 @@ def test_a_label_moves_score_and_image() -> None:
     "changes,sentence",
     [
         ({"conditioning": "concatenate"}, "take model.conditioning project"),
-        ({"mixing": 1.5}, "chance"),
+        ({"style_mixing": 1.5}, "chance"),
         ({"r1_every": 0}, "1 or more"),
-        ({"cap": 0}, "1 or more"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         replace(TINY, **changes)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="1 or more"):
+        SynthesisConfig(max_width=0)
+    with pytest.raises(ValueError, match="1 or more"):
+        MappingConfig(layers=0)
 
 
 def test_tables_are_refused() -> None:

@@ -9,6 +9,7 @@ is of one example, unless batch normalisation is chosen.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -16,6 +17,22 @@ from torch.nn.functional import leaky_relu
 
 from genwerk.nn.adversarial.dcgan import channels, initialise
 from genwerk.nn.adversarial.output import Norm, normalisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchGANConfig:
+    """Settings of a discriminator of patches."""
+
+    width: int = 64
+    """Channels of the first layer."""
+    halvings: int = 3
+    """Times that the image is halved: patches of 16 (1), 34 (2) or 70 (3) pixels a side are judged."""
+    norm: Norm = "layer"
+    """Normalisation between layers."""
+
+    def build(self, shape: tuple[int, ...]) -> PatchDiscriminator:
+        """The discriminator of images of ``shape``."""
+        return PatchDiscriminator(shape, self.width, self.halvings, self.norm)
 
 
 def patches(side: int, halvings: int) -> int:

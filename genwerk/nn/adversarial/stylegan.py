@@ -6,6 +6,7 @@ a mapping network from z to w, a synthesis network from a learned constant, and 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from typing import NamedTuple
@@ -86,6 +87,38 @@ def fade(below: Tensor, x: Tensor, alpha: Tensor) -> Tensor:
 
 
 # --- generator --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappingConfig:
+    """Settings of the network from z to w."""
+
+    width: int = 512
+    """Number of dimensions of w, and units of each layer."""
+    layers: int = 8
+    """Layers."""
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.layers) < 1:
+            raise BadInput(f"width is {self.width} and layers {self.layers} of mapping; they must be 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisConfig:
+    """Settings of the network from w to an image."""
+
+    width: int = 16
+    """Channels at the image's size, doubled at every halving."""
+    max_width: int = 512
+    """Greatest number of channels."""
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.max_width) < 1:
+            raise BadInput(f"width is {self.width} and max_width {self.max_width} of synthesis; they must be 1 or more")
+
+    def widths(self, sizes: int) -> list[int]:
+        """Channels at each of so many sizes, from the smallest on."""
+        return [min(self.max_width, self.width * 2**i) for i in reversed(range(sizes))]
 
 
 class MappingNetwork(nn.Module):
