@@ -162,13 +162,13 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         condition: Tensor | None,
         options: Diffusion,
         negative: Tensor | None = None,
-        beside: Tensor | None = None,
+        extra: Tensor | None = None,
     ) -> Predict:
         """Estimates of x at a level, guided as ``options`` say: towards the condition, away from ``negative``.
 
-        ``beside`` holds the extra channels of a network that has some, with shape (n, extra_channels, ...).
+        ``extra`` are the extra input channels of a network that has some, with shape (n, extra_channels, ...).
         """
-        network = self._seeing(beside, Cost())
+        network = self._seeing(extra, Cost())
         c = None if condition is None else self.condition.encoded(condition)
         output: Callable[[Tensor, Level], Tensor] = lambda x, level: network(x, level, c)  # noqa: E731
         if condition is not None and c is not None and options.guidance > 1:
@@ -181,20 +181,20 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
 
         return predict
 
-    def _seeing(self, beside: Tensor | None, cost: Cost) -> Callable[[Tensor, Level, Tensor | None], Tensor]:
-        """The network's output on x and ``beside``, which is repeated where x has several times as many rows.
+    def _seeing(self, extra: Tensor | None, cost: Cost) -> Callable[[Tensor, Level, Tensor | None], Tensor]:
+        """The network's output on x and ``extra``, which is repeated where x has several times as many rows.
 
         As many rows go through the network at once as memory allows, unless gradients are needed.
         """
-        if self.extra_channels != (0 if beside is None else beside.shape[1]):
+        if self.extra_channels != (0 if extra is None else extra.shape[1]):
             raise ValueError(
-                f"this network sees {self.extra_channels} channels beside what it makes, as one for filling in does; "
-                "give it a picture to complete"
+                f"this network has {self.extra_channels} extra input channels, as inpainting networks do; give it a "
+                "picture to complete"
             )
 
         def output(x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
-            if beside is not None:
-                x = torch.cat([x, beside.repeat(len(x) // len(beside), 1, 1, 1)], dim=1)
+            if extra is not None:
+                x = torch.cat([x, extra.repeat(len(x) // len(extra), 1, 1, 1)], dim=1)
             return bounded(lambda x, condition: self.output(x, level, condition), x, condition, cost=cost)
 
         return output
@@ -230,11 +230,11 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         condition: Tensor | None = None,
         options: Diffusion | None = None,
         negative: Tensor | None = None,
-        beside: Tensor | None = None,
+        extra: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Frames from the noise ``z``: the estimate of the example at each step, and then the example."""
         options = options or self.options
-        predict = self.predictor(self.optional(condition), options, negative, beside)
+        predict = self.predictor(self.optional(condition), options, negative, extra)
         levels = options.levels(self.process)
         for frame in options.walk(predict, options.start(z, levels), levels, noise):
             yield self.centred.inverse(frame.x if frame.level is levels[-1] else frame.x0)

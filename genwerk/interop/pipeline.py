@@ -57,7 +57,7 @@ def describe_pipeline(folder: Path) -> Described:
     extra = prior.network.conditioning_channels
     if extra not in (0, 1 + autoencoder.latent):
         raise ValueError(
-            f"{folder / 'unet'} sees {extra} channels beside the code; Genwerk knows U-Nets that see none, or "
+            f"{folder / 'unet'} has {extra} extra input channels; Genwerk knows U-Nets that have none, or "
             f"{1 + autoencoder.latent}: a mask and another code"
         )
     factor = 2 ** (len(autoencoder.widths) - 1)

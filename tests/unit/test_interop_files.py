@@ -344,7 +344,7 @@ def test_other_pipelines_are_refused_by_name(whole: Path, tmp_path: Path, change
 def test_a_unet_that_sees_something_else_is_refused(whole: Path, tmp_path: Path) -> None:
     path = copytree(whole, tmp_path / "copy") / "unet" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "in_channels": 7}))
-    with pytest.raises(ValueError, match="sees 3 channels beside the code"):
+    with pytest.raises(ValueError, match="has 3 extra input channels"):
         interop.describe(path.parent.parent)
 
 

@@ -169,7 +169,7 @@ def compare_filling(folder: Path, name: str) -> None:
 def test_a_network_that_sees_the_rest_makes_a_picture_of_nothing_and_edits_none(filling: Path) -> None:
     model = load(filling)
     assert drawn(model, "dpmpp2m", steps=3).shape == (1, 3, 16, 16)
-    with pytest.raises(ValueError, match="sees 5 channels beside what it makes"):
+    with pytest.raises(ValueError, match="has 5 extra input channels"):
         model.sdedit(photograph(1, 16), 0.5, ids(model))
 
 
