@@ -52,9 +52,13 @@ def test_a_signal_saves_and_tells_the_command_that_goes_on(
 ) -> None:
     out = tmp_path / "my run"
     log = out / "events.jsonl"
+    before = signal.signal(number, signal.default_int_handler)  # nohup, say, has a hang-up ignored
     thread = when(log.exists, lambda: os.kill(os.getpid(), number))
-    assert ended([*ENDLESS, "--out", str(out)]) == 128 + number
-    thread.join()
+    try:
+        assert ended([*ENDLESS, "--out", str(out)]) == 128 + number
+    finally:
+        thread.join()
+        signal.signal(number, before)
     assert list(out.glob("checkpoints/[0-9]*"))
     assert f"go on with genwerk {' '.join(ENDLESS)} --out '{out}' --resume" in capsys.readouterr().out
 
