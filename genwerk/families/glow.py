@@ -58,7 +58,7 @@ class Glow(FlowModel, config=GlowConfig):
         super().__init__(config, spec)
         if not spec.modality.has_pixels:
             raise ValueError(f"Glow describes images and these data are {spec}; take the recipe realnvp for tables")
-        check_sides(spec, config.scales)
+        check_sides(spec, config.scales, "model.scales")
         tails = config.tail_bound
         monotone = Additive(tails) if config.coupling == "additive" else Affine(config.bound, tails)
         build = partial(GlowConditioner, channels=config.channels, context=self.condition.width)

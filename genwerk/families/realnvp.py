@@ -91,7 +91,7 @@ class MultiScaleCouplings(Couplings, kind="multi-scale"):
     def build(self, spec: DataSpec, monotone: Monotone, normalise: bool, context: int) -> Transform:
         if not spec.modality.has_pixels:
             raise BadInput(f"multi-scale couplings are for images, and these data are {spec}; take dense ones")
-        check_sides(spec, self.scales)
+        check_sides(spec, self.scales, "model.architecture.scales")
         shape: Shape = spec.shape
         scales, shapes = [], []
         for i in range(self.scales):

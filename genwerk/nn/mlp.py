@@ -37,7 +37,8 @@ def with_label(x: Tensor, condition: Tensor | None, classes: int) -> Tensor:
     """``x``, rows or images, with the one-hot label as ``classes`` further columns or channels; itself where 0."""
     if not classes:
         return x
-    assert condition is not None
+    if condition is None:
+        raise ValueError(f"the label is missing; expected class indices 0 to {classes - 1}")
     label = F.one_hot(condition, classes).to(x.dtype)
     return torch.cat([x, label.view(*label.shape, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:])], 1)
 

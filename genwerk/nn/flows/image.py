@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, BadSetting
 from genwerk.core.spec import DataSpec
 from genwerk.nn.flows.coupling import Halves, Shape
 from genwerk.nn.flows.transform import Transform, Transformed
@@ -82,10 +82,13 @@ def halvings(spec: DataSpec) -> int:
     return min(((side & -side).bit_length() - 1 for side in spec.shape[1:]), default=0)
 
 
-def check_sides(spec: DataSpec, scales: int) -> None:
-    """A ValueError, which names the sizes that work, unless both sides of an image can be halved ``scales`` times."""
+def check_sides(spec: DataSpec, scales: int, setting: str = "scales") -> None:
+    """A ValueError, which names the sizes that work, unless both sides of an image can be halved ``scales`` times.
+
+    ``setting`` is what the number of scales is called in the settings.
+    """
     if scales < 1:
-        raise ValueError(f"scales is {scales}; a flow of images needs 1 or more")
+        raise BadSetting(setting, f"is {scales}; a flow of images needs 1 or more")
     times = halvings(spec)
     if times >= scales:
         return
@@ -94,5 +97,5 @@ def check_sides(spec: DataSpec, scales: int) -> None:
     size = -(-max(height, width) // 2**scales) * 2**scales
     raise BadInput(
         f"images of {height}x{width} pixels {how} and {scales} scales need sides divisible by {2**scales}: "
-        f"take ‹data.size› {size}" + (f" or scales {times}" if times else "")
+        f"take ‹data.size› {size}" + (f" or ‹{setting}› {times}" if times else "")
     )
