@@ -138,7 +138,7 @@ def _checkpoints(run: Path) -> list[Path]:
         raise
     except BadInput as error:
         spare = f"; its checkpoints keep a copy: try {checkpoints[0]}" if checkpoints else ""
-        raise BadFile(f"{error}{spare}") from None
+        raise BadFile(f"{error.sentence}{spare}") from None
     return checkpoints
 
 

@@ -107,7 +107,8 @@ class OpenRun:
         try:
             splits = self._read(self.settings)
         except ValueError as error:
-            raise BadInput(f"the run's data cannot be opened ({error}); name them with ‹data› or ‹input›") from None
+            why = error.sentence if isinstance(error, BadInput) else error
+            raise BadInput(f"the run's data cannot be opened ({why}); name them with ‹data› or ‹input›") from None
         if self.own:
             self._warn_of_change(splits)
         elif self._known and not changed(self._known, splits):
