@@ -2,124 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.parametrize import is_parametrized
 
-from genwerk.core.model import Config, Model, build
-from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import Dataset
+from genwerk.core.model import Model
 from genwerk.recipes import REGISTRY
-from genwerk.training.settings import Entry, Recipe, TrainConfig
+from genwerk.testing.case import Case, case, double_precision, fresh, prepared, unmagnified
 from genwerk.training.trainer import Trainer
 
-ROUNDS = 4
-
-
-def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
-    """Random data of ``spec``, with labels, numbers and captions where it has them."""
-    generator = torch.Generator().manual_seed(seed)
-    x = spec.modality.made_up(n, generator)
-    condition = torch.arange(n) % len(spec.classes) if spec.classes else None
-    if spec.covariates:
-        condition = torch.randn(n, len(spec.covariates), generator=generator)
-    data = Dataset(x=x, spec=spec, condition=condition)
-    if spec.vocabulary is None:
-        return data
-    words = ["red", "ring", "blue", "star", "left", "right"]
-    return replace(data, captions=[f"a {words[i % 6]} {words[i % 5]}" for i in range(n)]).read(spec.vocabulary)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A recipe, data that are made up for it, and its model."""
-
-    entry: Entry
-    recipe: Recipe
-    data: Dataset
-    model: Model
-
-    @property
-    def batch(self) -> Batch:
-        batch = self.data.under(self.model.condition).batch(slice(8))
-        return replace(batch, condition=self.model.condition.of(batch))
-
-    @property
-    def double(self) -> Dataset:
-        """The data in float64, for sums that do not depend on their order."""
-        return self.data if self.data.x.dtype == torch.uint8 else replace(self.data, x=self.data.x.double())
-
-    @property
-    def condition(self) -> torch.Tensor | None:
-        return self.batch.condition
-
-    @property
-    def couples_over_processes(self) -> bool:
-        """Whether an example's loss depends on which others its process has, or on a random draw of that process."""
-        configs = [self.model.config, *(getattr(self.model.config, part, None) for part in ("text", "network"))]
-        return any(getattr(config, field, 0) for config in configs for field in ("mmd", "dropout", "minibatch_group"))
-
-    @property
-    def couples_examples(self) -> bool:
-        """Whether it depends on the others of its micro-batch, or on how often it is computed."""
-        often = any(isinstance(m, _BatchNorm) or is_parametrized(m) for m in self.model.modules())
-        return often or self.couples_over_processes
-
-
-def unmagnified(train: TrainConfig, **changes: Any) -> TrainConfig:
-    """``train`` with optimisers that do not blow rounding up.
-
-    A gradient may be nought but for rounding (of a bias before instance normalisation): 1e-12, over Adam's eps of 1e-8.
-    """
-    return replace(train, optim={who: replace(o, eps=1e-3) for who, o in train.optim.items()}, **changes)
-
-
-def fresh(recipe: Recipe, spec: DataSpec) -> Model:
-    torch.manual_seed(recipe.train.seed)
-    return build(recipe.model, spec)
-
-
-@contextmanager
-def double_precision() -> Iterator[None]:
-    """While inside, new weights, pixels and noise are float64."""
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
+__all__ = ["REGISTRY", "Case", "Trainer", "case", "double_precision", "fresh", "prepared", "store_end", "unmagnified"]
 
 
 def store_end(folder: str, name: str, model: Model) -> None:
     torch.save({k: v.double() for k, v in model.state_dict().items()}, Path(folder) / f"{name}.pt")
-
-
-def short(config: Config) -> Config:
-    """``config`` with no stage longer than a moment, where it says how long its stages are."""
-    stages = ("text_rounds", "prior_rounds")
-    said = {name: rounds for name in stages if (rounds := getattr(config, name, None)) is not None}
-    return replace(config, **{name: min(rounds, ROUNDS) for name, rounds in said.items()})
-
-
-def prepared(name: str) -> Case:
-    """A recipe with made-up data and a fresh model."""
-    entry = REGISTRY[name]
-    recipe = entry.make(entry.spec)
-    train = replace(
-        recipe.train, rounds=ROUNDS, batch_size=min(recipe.train.batch_size, 8), sample_every=0, save_every=0
-    )
-    recipe = replace(recipe, train=train, model=short(recipe.model))
-    return Case(entry, recipe, made_up(entry.spec), fresh(recipe, entry.spec))
-
-
-@cache
-def case(name: str) -> Case:
-    """A recipe with its model after a few rounds, in evaluation mode."""
-    fresh = prepared(name)
-    return replace(fresh, model=Trainer(fresh.model, fresh.data, fresh.recipe.train).fit())

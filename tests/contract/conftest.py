@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from cases import Case, case
 
-from genwerk.recipes import REGISTRY
+pytest.register_assert_rewrite("genwerk.testing.contract")
+
+from cases import Case, case  # noqa: E402
+
+from genwerk.recipes import REGISTRY  # noqa: E402
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -17,6 +17,7 @@ FLOORS = [
     ["__main__"],
     ["cli"],
     ["commands", "gallery"],
+    ["testing"],
     ["runs"],
     ["evaluation"],
     ["tasks"],

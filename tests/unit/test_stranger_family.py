@@ -62,6 +62,20 @@ def test_a_run_never_loads_the_file_that_it_needs(folder: Path) -> None:
     )
 
 
+def test_the_contract_is_asked_of_it(folder: Path) -> None:
+    done = genwerk(folder, "check-family", "lean-gaussian", "--plugin", "mine.py", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["resume is bit exact at a random round"] == found["scores"] == "kept"
+    assert found["encodes and decodes"] == "none: does not claim encodes and decodes"
+    unseeded = STRANGER.read_text().replace("SeededNoise(n, seed, self.device)", "SeededNoise(n, None, self.device)")
+    (folder / "unseeded.py").write_text(unseeded)
+    done = genwerk(folder, "check-family", "lean-gaussian", "--plugin", "unseeded.py")
+    assert done.returncode == 2
+    assert "lean-gaussian breaks" in done.stderr
+    assert "a sample belongs to its seed and not to its batch" in done.stderr
+
+
 def test_in_python_it_is_imported(folder: Path) -> None:
     code = "import mine, genwerk; print(type(genwerk.load('runs/lean-gaussian', device='cpu')).__name__)"
     assert genwerk(folder, code=code).stdout == "LeanGaussian\n"

@@ -1,0 +1,31 @@
+"""The command that asks a family for what every family promises: check-family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from genwerk.commands.command import Command, Positional
+from genwerk.commands.results import Figures, Table
+from genwerk.core.errors import BadInput
+from genwerk.runs.session import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckFamily(Command):
+    """Ask a recipe's family, trained for a moment on made-up data, for all that every family promises."""
+
+    figures = True
+
+    recipe: Annotated[str, Positional()]
+    """Name of a recipe."""
+
+    def run(self, session: Session) -> Iterator[Figures]:
+        from genwerk.testing.contract import answers
+
+        found = answers(self.recipe)
+        yield Figures(found, [Table(("promise", "found"), list(found.items()))])
+        broken = [name for name, said in found.items() if said.startswith("broken")]
+        if broken:
+            raise BadInput(f"{self.recipe} breaks {len(broken)} of {len(found)} promises: {', '.join(broken)}")

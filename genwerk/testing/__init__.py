@@ -1,0 +1,1 @@
+"""What every family promises, to be asked of one: for Genwerk's own tests, and for families in plug-ins."""

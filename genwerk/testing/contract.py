@@ -1,0 +1,448 @@
+"""What every family promises, as functions of a :class:`Case` and an empty folder, which fail by an assertion."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from genwerk.core.abilities import ABILITIES, abilities
+from genwerk.core.errors import Unsupported
+from genwerk.core.noise import Seeds
+from genwerk.core.options import Observation, SamplingOptions, Streamed, Symbolwise, Tempered
+from genwerk.core.spec import DataSpec
+from genwerk.diffusion.samplers import SAMPLERS
+from genwerk.diffusion.sampling import Diffusion
+from genwerk.runs import store
+from genwerk.testing.case import Case, case, double_precision, fresh, unmagnified
+from genwerk.training.events import RoundDone, Saved
+from genwerk.training.runtime import Runtime
+from genwerk.training.settings import Recipe, from_json, to_json
+from genwerk.training.trainer import Trainer
+
+Promise = Callable[[Case, Path], None]
+PROMISES: dict[str, Promise] = {}
+"""Every promise by its name."""
+
+
+class NotPromised(Exception):
+    """A family does not promise this; says why."""
+
+
+def promise(function: Promise) -> Promise:
+    """Make ``function`` one of the promises."""
+    PROMISES[function.__name__.replace("_", " ")] = function
+    return function
+
+
+@contextmanager
+def refused(kind: type[Exception], match: str) -> Iterator[None]:
+    """What is done inside must be refused by an error of ``kind`` whose message matches."""
+    said = None
+    try:
+        yield
+    except kind as error:
+        said = str(error)
+    assert said is not None, f"nothing was refused by a {kind.__name__} like {match!r}"
+    assert re.search(match, said), f"{said!r} does not match {match!r}"
+
+
+def needs(case: Case, *names: str) -> None:
+    if not set(names) <= abilities(case.model):
+        raise NotPromised(f"does not claim {' and '.join(names)}")
+
+
+def chosen(case: Case, options: type[SamplingOptions]) -> None:
+    if not isinstance(case.model.options, options):
+        raise NotPromised(f"is not sampled with options like {options.__name__}")
+
+
+def in_range(x: torch.Tensor, spec: DataSpec) -> bool:
+    low, high = spec.modality.range or (-torch.inf, torch.inf)
+    return bool(x.isfinite().all() and (x >= low).all() and (x <= high).all())
+
+
+@promise
+def abilities_tell_the_truth(case: Case, _: Path) -> None:
+    claimed = abilities(case.model)
+    assert claimed
+    for name, ability in ABILITIES.items():
+        methods = [name for name, m in vars(ability).items() if getattr(m, "__isabstractmethod__", False)]
+        if name not in claimed:
+            assert not any(hasattr(type(case.model), m) for m in methods), f"has the methods of {name} but hides them"
+
+
+@promise
+def samples(case: Case, _: Path) -> None:
+    needs(case, "samples")
+    condition = case.batch[:5].condition
+    x = case.model.sample(5, condition, seed=3)
+    assert x.shape == (5, *case.entry.spec.shape)
+    assert x.dtype == (torch.float64 if case.entry.spec.modality.has_columns else torch.float32)
+    assert in_range(x, case.entry.spec)
+    assert torch.equal(x, case.model.sample(5, condition, seed=3))
+    assert not torch.equal(x, case.model.sample(5, condition, seed=30))
+
+
+@promise
+def a_sample_belongs_to_its_seed_and_not_to_its_batch(case: Case, _: Path) -> None:
+    needs(case, "samples")
+    condition = case.batch[:5].condition
+    many = case.model.sample(5, condition, seed=3)
+    for i in (0, 2, 4):
+        alone = case.model.sample(1, case.batch[i : i + 1].condition, seed=Seeds(3, i))
+        torch.testing.assert_close(alone[0], many[i], rtol=1e-4, atol=1e-5)
+
+
+@promise
+def encodes_and_decodes(case: Case, _: Path) -> None:
+    needs(case, "encodes", "decodes")
+    z = case.model.encode(case.batch.x, case.condition)
+    x = case.model.decode(z, case.condition)
+    assert z.shape == (8, *case.model.latent_shape)
+    assert x.shape == case.batch.x.shape
+    assert in_range(x, case.entry.spec)
+    assert torch.equal(z, case.model.encode(case.batch.x, case.condition))
+    one = case.batch[2:3].condition
+    torch.testing.assert_close(case.model.encode(case.batch.x[2:3], one)[0], z[2], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(case.model.decode(z[2:3], one)[0], x[2], rtol=1e-4, atol=1e-5)
+
+
+@promise
+def inverts(case: Case, _: Path) -> None:
+    needs(case, "encodes", "decodes")
+    if not case.model.lossless or "denoises" in abilities(case.model):  # of those the steps are too few
+        raise NotPromised("loses something")
+    x, c = case.batch.x, case.condition
+    there = case.model.encode(x, c)
+    torch.testing.assert_close(case.model.decode(there, c), x, rtol=0, atol=1e-4)
+
+
+@promise
+def tempers(case: Case, _: Path) -> None:
+    chosen(case, Tempered)
+    c = case.batch[:5].condition
+    assert torch.equal(case.model.sample(5, c, Tempered(temperature=1.0), seed=3), case.model.sample(5, c, seed=3))
+    cold = case.model.sample(5, c, Tempered(temperature=0.7), seed=3)
+    assert in_range(cold, case.entry.spec)
+    assert not torch.equal(cold, case.model.sample(5, c, seed=3))
+
+
+@promise
+def options_are_of_the_models_own_type(case: Case, _: Path) -> None:
+    needs(case, "samples")
+    model, c = case.model, case.batch[:2].condition
+    assert model.options.chosen(None) == model.options
+    assert type(model.options)(**json.loads(json.dumps(asdict(model.options)))) == model.options
+    with refused(Unsupported, match="hue"):
+        model.options.chosen({"hue": 1})
+    other = Diffusion() if isinstance(model.options, Symbolwise) else Symbolwise()
+    with refused(Unsupported, match=type(other).__name__):
+        model.sample(2, c, other, seed=3)
+    torch.testing.assert_close(model.sample(2, c, model.options, seed=3), model.sample(2, c, seed=3))
+
+
+@promise
+def denoises(case: Case, _: Path) -> None:
+    needs(case, "denoises")
+    model, spec = case.model, case.entry.spec
+    c = case.batch[:3].condition
+    for sampler in SAMPLERS:
+        options = Diffusion(sampler=sampler, steps=4, spacing="trailing")
+        frames = list(model.trace(3, c, options, seed=3))
+        assert len(frames) == 4
+        assert all(frame.shape == (3, *spec.shape) and in_range(frame, spec) for frame in frames)
+        alone = model.sample(1, case.batch[2:3].condition, options, seed=Seeds(3, 2))
+        torch.testing.assert_close(alone[0], frames[-1][2], rtol=1e-4, atol=1e-5)
+    x, few = case.batch.x[:3], Diffusion(steps=4)
+    with refused(ValueError, match=r"strength is 1\.5"):
+        model.sdedit(x, 1.5, c, few)
+    same, near, far = (model.sdedit(x, strength, c, Diffusion(steps=20), seed=4) for strength in (0.0, 0.1, 1.0))
+    if "has-latent-prior" in abilities(model):  # with an autoencoder in between, it is that one's picture
+        assert torch.equal(same, x)
+    assert (near - same).abs().mean() < (far - same).abs().mean()
+    if c is not None:
+        name = spec.classes[int(c[0])] if case.model.condition.classes else (case.data.captions or [""])[0]
+        c = c[:1].expand(3, *c.shape[1:])
+        plain, led = (model.sample(3, c, replace(few, guidance=g), seed=3) for g in (1.0, 4.0))
+        assert not torch.equal(plain, led)
+        away = model.sample(3, c, replace(few, guidance=4.0, negative=name), seed=3)
+        torch.testing.assert_close(away, plain, rtol=1e-3, atol=1e-4)  # away from what it is led to: nowhere
+    if spec.modality.has_pixels:
+        wide = (spec.shape[1], 2 * spec.shape[2])
+        size = f"{wide[1]}x{wide[0]}"
+        assert model.sample(1, case.batch[:1].condition, replace(few, size=size), seed=3).shape[2:] == wide
+
+
+@promise
+def steers(case: Case, _: Path) -> None:
+    needs(case, "has-latent-prior")
+    z = case.model.prior(5, seed=3)
+    assert z.shape == (5, *case.model.latent_shape)
+    assert torch.equal(z[2:3], case.model.prior(1, seed=Seeds(3, 2)))
+    condition = case.batch[:5].condition
+    x = case.model.decode(z.requires_grad_(), condition)
+    (gradient,) = torch.autograd.grad(x.sum(), z)
+    assert gradient.isfinite().all()
+    assert gradient.abs().sum() > 0
+    if "samples" in abilities(case.model):
+        if "styles" in abilities(case.model):
+            x = case.model.synthesise(case.model.map(z, condition), case.model.draw_noise(5, seed=3))
+        mean = Observation(observation="mean") if isinstance(case.model.options, Observation) else None
+        torch.testing.assert_close(case.model.sample(5, condition, mean, seed=3), x.detach(), rtol=1e-4, atol=1e-5)
+
+
+@promise
+def observes(case: Case, _: Path) -> None:
+    chosen(case, Observation)
+    model, condition = case.model, case.batch[:5].condition
+    drawn, mean = (model.sample(5, condition, Observation(observation=how), seed=3) for how in ("draw", "mean"))
+    assert drawn.shape == mean.shape == (5, *model.spec.shape)
+    assert not torch.equal(drawn, mean)
+    assert torch.equal(model.sample(5, condition, seed=3), drawn if model.options.observation == "draw" else mean)
+    assert model.options.observation == ("draw" if model.spec.modality.has_columns else "mean")
+
+
+@promise
+def styles(case: Case, _: Path) -> None:
+    needs(case, "styles")
+    model, layers = case.model, len(case.model.style_sizes)
+    condition = case.batch[:5].condition
+    z = model.prior(5, seed=3)
+    w = model.map(z, condition)
+    assert w.shape[:2] == (5, layers)
+    assert w.dim() == 3
+    assert (w == w[:, :1]).all()
+    assert list(model.style_sizes) == sorted(model.style_sizes)
+    assert max(model.style_sizes) >= max(case.entry.spec.shape[1:])
+    torch.testing.assert_close(model.synthesise(w), model.decode(z, condition), rtol=1e-4, atol=1e-5)
+    assert model.mean_style().shape == w.shape[2:]
+    noise = model.draw_noise(5, seed=3)
+    assert all(n.shape == (5, 1, *n.shape[2:]) for n in noise)
+    assert all(torch.equal(a[2:3], b) for a, b in zip(noise, model.draw_noise(1, seed=Seeds(3, 2)), strict=True))
+    apart = w.detach().clone().requires_grad_()
+    x = model.synthesise(apart, noise)
+    assert in_range(x, case.entry.spec)
+    (gradient,) = torch.autograd.grad(x.sum(), apart)
+    assert gradient.isfinite().all()
+    assert (gradient.abs().sum((0, 2)) > 0).all(), "a style that acts on nothing"
+
+
+@promise
+def scores(case: Case, _: Path) -> None:
+    needs(case, "has-likelihood")
+    log_p = case.model.log_prob(case.batch.x, case.condition)
+    assert log_p.shape == (8,)
+    assert log_p.isfinite().all()
+    one = case.batch[2:3].condition
+    torch.testing.assert_close(case.model.log_prob(case.batch.x[2:3], one)[0], log_p[2], rtol=1e-4, atol=1e-4)
+
+
+@promise
+def bounds(case: Case, _: Path) -> None:
+    needs(case, "bounds-likelihood")
+    bound = case.model.log_prob_bound(case.batch.x, 4, case.condition, seed=1)
+    assert bound.shape == (8,)
+    assert bound.isfinite().all()
+    assert torch.equal(bound, case.model.log_prob_bound(case.batch.x, 4, case.condition, seed=1))
+
+
+@promise
+def weighs(case: Case, _: Path) -> None:
+    needs(case, "importance-weighted")
+    w = case.model.log_weights(case.batch.x, 6, case.condition, seed=1)
+    assert w.shape == (8, 6)
+    bound = case.model.log_prob_bound(case.batch.x, 6, case.condition, seed=1)
+    torch.testing.assert_close(torch.logsumexp(w, 1) - torch.tensor(6.0).log(), bound)
+    one = case.batch[2:3].condition
+    alone = case.model.log_weights(case.batch.x[2:3], 6, one, seed=Seeds(1, 2))
+    torch.testing.assert_close(alone[0], w[2], rtol=1e-4, atol=1e-3)
+
+
+def first_half(spec: DataSpec) -> torch.Tensor:
+    """The mask of an image's upper half, or of the first half of anything else."""
+    known = torch.zeros(spec.shape, dtype=torch.bool)
+    size = spec.shape[1] if spec.modality.has_pixels else spec.shape[-1]
+    known.movedim(1 if spec.modality.has_pixels else -1, 0)[: size // 2] = True
+    return known
+
+
+@promise
+def completes(case: Case, _: Path) -> None:
+    needs(case, "completes")
+    known = first_half(case.entry.spec)
+    found = case.model.complete(case.batch.x, known, 3, case.condition, seed=2)
+    assert found.x.shape == (8, 3, *case.entry.spec.shape)
+    if "denoises" in abilities(case.model):
+        assert found.log_prob is None
+    else:
+        assert found.log_prob.shape == (8, 3)
+        assert found.log_prob.isfinite().all()
+    assert in_range(found.x, case.entry.spec)
+    assert torch.equal(found.x[:, :, known], case.batch.x.unsqueeze(1).expand_as(found.x)[:, :, known])
+    assert torch.equal(found.x, case.model.complete(case.batch.x, known, 3, case.condition, seed=2).x)
+    if case.entry.spec.dims > 1:
+        assert not torch.equal(found.x[:, 0], found.x[:, 1])
+
+
+@promise
+def a_completion_is_as_likely_as_it_is_said_to_be(case: Case, _: Path) -> None:
+    """Of the k completions of one example, log-likelihoods differ as those of the whole examples do."""
+    needs(case, "completes", "has-likelihood")
+    if case.model.spec.modality.has_pixels and not isinstance(case.model.options, Symbolwise):
+        raise NotPromised("completions are rounded to levels after they are drawn")
+    if isinstance(case.model.options, Symbolwise) and case.model.symbols.random:
+        raise NotPromised("what is known is binarised at random, together with what was drawn")
+    known = first_half(case.entry.spec)
+    c = case.batch[:1].condition
+    found = case.model.complete(case.batch.x[:1], known, 4, c, seed=2)
+    log_p = case.model.log_prob(found.x[0], None if c is None else c.expand(4)).double()
+    told = found.log_prob[0].double()
+    torch.testing.assert_close(told - told[0], log_p - log_p[0], rtol=1e-3, atol=1e-2)
+
+
+@promise
+def traces(case: Case, _: Path) -> None:
+    needs(case, "traces")
+    c = case.batch[:3].condition
+    frames = list(case.model.trace(3, c, seed=4))
+    assert all(frame.shape == (3, *case.entry.spec.shape) and in_range(frame, case.entry.spec) for frame in frames)
+    assert len(frames) > 1
+    assert torch.equal(frames[-1], case.model.sample(3, c, seed=4))
+
+
+@promise
+def symbols(case: Case, _: Path) -> None:
+    chosen(case, Symbolwise)
+    c = case.batch[:3].condition
+    likeliest = replace(case.model.options, temperature=0.0)
+    one, other = (case.model.sample(3, c, likeliest, seed=s) for s in (4, 40))
+    if c is not None or not case.model.condition.classes:
+        assert torch.equal(one, other), "the likeliest symbols do not depend on the seed"
+
+
+@promise
+def streams(case: Case, _: Path) -> None:
+    chosen(case, Streamed)
+    c, length = case.batch[:2].condition, case.entry.spec.shape[-1]
+    whole = next(case.model.stream(2, c, block=length + 10, seed=4))
+    assert in_range(whole, case.entry.spec)
+    assert torch.equal(whole[..., :length], case.model.sample(2, c, seed=4))
+    blocks = case.model.stream(2, c, block=7, seed=4)
+    assert torch.equal(torch.cat([next(blocks) for _ in range(3)], -1), whole[..., :21])
+
+
+@promise
+def diagnoses(case: Case, _: Path) -> None:
+    needs(case, "diagnoses")
+    found = case.model.diagnose(case.batch.x, case.condition)
+    assert found
+    assert all(values.dim() <= 1 and values.isfinite().all() for values in found.values())
+
+
+@promise
+def every_parameter_of_a_player_gets_a_gradient(case: Case, _: Path) -> None:
+    trainer = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train)
+    reached: set[str] = set()
+    for event in trainer:
+        if isinstance(event, RoundDone):
+            # a lone number may cancel: the bias of a score of which only differences count
+            gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
+            reached |= {n for n, g in gradients.items() if g.numel() == 1 or g.abs().sum() > 0}
+    wanted = {n for n, p in trainer.model.named_parameters() if p.requires_grad}
+    assert wanted <= reached, f"no gradient reaches {sorted(wanted - reached)[:3]}"
+
+
+@promise
+def resume_is_bit_exact_at_a_random_round(case: Case, folder: Path) -> None:
+    whole = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train)
+    events = [e.round for e in whole if isinstance(e, RoundDone)]
+    stop = random.Random(case.entry.name).choice(events[:-1] or events)
+    checkpoints = store.Checkpoints(folder, store.describe(case.entry.name, case.recipe, case.entry.spec))
+    first = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train, checkpoints=checkpoints)
+    for event in first:
+        if isinstance(event, RoundDone) and event.round == stop:
+            first.stop()
+        if isinstance(event, Saved):
+            path = event.path
+    stored = store.find(path)
+    rest = Trainer(store.load_model(stored, averaged=False), case.data, stored.recipe.train)
+    rest.resume(store.load_state(stored))
+    expected, found = whole.fit().state_dict(), rest.fit().state_dict()
+    assert all(torch.equal(v, found[k]) for k, v in expected.items())
+
+
+@promise
+def micro_batches_change_nothing(case: Case, _: Path) -> None:
+    if case.couples_examples:
+        raise NotPromised("examples of a batch are coupled by design")
+    ends = []
+    with double_precision():
+        for micro in (None, 3):
+            settings = unmagnified(case.recipe.train, rounds=2, micro_batch=micro)
+            ends.append(Trainer(fresh(case.recipe, case.entry.spec), case.double, settings).fit().state_dict())
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value, rtol=1e-6, atol=1e-8)
+
+
+@promise
+def bfloat16_trains(case: Case, _: Path) -> None:
+    settings = replace(case.recipe.train, precision="bfloat16", rounds=2)
+    cpu = Runtime(torch.device("cpu"), "bfloat16")
+    model = Trainer(fresh(case.recipe, case.entry.spec), case.data, settings, runtime=cpu).fit()
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+@promise
+def save_and_load_give_the_same_model(case: Case, folder: Path) -> None:
+    described = store.describe(case.entry.name, case.recipe, case.entry.spec)
+    trainer = Trainer(case.model, case.data, case.recipe.train)
+    path = store.Checkpoints(folder, described).save(case.model, trainer.state())
+    loaded: Any = store.load_model(store.find(path))
+    case.model.eval()
+    assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in case.model.state_dict().items())
+    if "samples" in abilities(case.model):
+        condition = case.batch[:3].condition
+        assert torch.equal(case.model.sample(3, condition, seed=1), loaded.sample(3, condition, seed=1))
+    if "encodes" in abilities(case.model):
+        x = case.batch.x
+        assert torch.equal(case.model.encode(x, case.condition), loaded.encode(x, case.condition))
+
+
+@promise
+def the_recipe_survives_json(case: Case, _: Path) -> None:
+    assert from_json(Recipe, json.loads(json.dumps(to_json(case.recipe)))) == case.recipe
+
+
+@promise
+def the_recipe_says_what_it_is(case: Case, _: Path) -> None:
+    assert len(case.entry.summary) > 20
+    assert case.entry.summary.endswith(".")
+
+
+def answers(name: str) -> dict[str, str]:
+    """For every promise whether the recipe called ``name`` keeps it: "kept", "broken: ..." or "none: ..." and why."""
+    trained, found = case(name), dict[str, str]()
+    for what, asked in PROMISES.items():
+        with TemporaryDirectory() as folder:
+            try:
+                asked(trained, Path(folder))
+                found[what] = "kept"
+            except NotPromised as why:
+                found[what] = f"none: {why}"
+            except Exception as error:
+                said = str(error).partition("\n")[0] or "an assertion failed"
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                found[what] = (
+                    f"broken: {type(error).__name__}: {said} ({Path(frame.filename).name}, line {frame.lineno})"
+                )
+    return found
