@@ -10,9 +10,8 @@ tower.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +19,11 @@ from torch.nn import functional as F
 
 from genwerk.core.abilities import AlignsText, Diagnoses
 from genwerk.core.condition import Text, choose
-from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.metrics.recall import alike, chance, recall
-from genwerk.nn.clip import ConvTower, Gelu, TextTower, ViT, at_end
+from genwerk.nn.clip import ConvTowerConfig, Gelu, ImageTower, TextTower, at_end
 
 STEEPEST = log(100)
 """Greatest logarithm of the scale on cosines; the least is 0."""
@@ -37,18 +35,8 @@ MEASURED = 4096
 class CLIPConfig(Config):
     """Settings of an image tower, a text tower and the space where they meet."""
 
-    tower: Literal["conv", "vit"] = "conv"
-    """What reads images: convolutions, for small ones, or a vision transformer."""
-    channels: tuple[int, ...] = (32, 64, 128)
-    """Channels of the convolutions, each of which halves the image."""
-    patch: int = 16
-    """Side of a vision transformer's patch in pixels."""
-    image_width: int = 256
-    """Units of the image tower: of its last layers (conv), or of every token (vit)."""
-    image_layers: int = 6
-    """Blocks of the vision transformer."""
-    image_heads: int = 4
-    """Attention heads of each of them."""
+    tower: ImageTower = field(default_factory=ConvTowerConfig)
+    """What reads images."""
     text_width: int = 64
     """Units of every token of a text."""
     text_layers: int = 2
@@ -103,7 +91,7 @@ class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
                 "of file_name and text, or the built-in scenes"
             )
         self.condition = choose(True, spec, self, Text)
-        self.vision_model = image_tower(config, spec.shape)
+        self.vision_model = config.tower.build(spec.shape, config.gelu)
         self.text_model = TextTower(
             spec.vocabulary.size,
             config.text_width,
@@ -112,7 +100,7 @@ class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
             length=spec.vocabulary.length,
             gelu=config.gelu,
         )
-        self.visual_projection = nn.Linear(config.image_width, config.embedding, bias=False)
+        self.visual_projection = nn.Linear(config.tower.width, config.embedding, bias=False)
         self.text_projection = nn.Linear(config.text_width, config.embedding, bias=False)
         for projection in (self.visual_projection, self.text_projection):
             nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
@@ -185,18 +173,6 @@ class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
             "image found": recall(cosines.T, right, 1),
             "found by chance": chance(right, 1),
         }
-
-
-def image_tower(config: CLIPConfig, shape: Sequence[int]) -> ConvTower | ViT:
-    """What reads images with shape (n, *shape)."""
-    if config.tower == "conv":
-        return ConvTower(shape, config.channels, config.image_width)
-    channels, height, width = shape
-    if height != width:
-        raise BadInput(f"a vision transformer takes square images, not {height}x{width}; bring them to one ‹data.size›")
-    return ViT(
-        channels, height, config.patch, config.image_width, config.image_layers, config.image_heads, gelu=config.gelu
-    )
 
 
 def unit(x: Tensor, like: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from genwerk.core.spec import DataSpec
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.text_encoder import TextEncoderConfig
+from genwerk.nn.clip import ViTConfig
 from genwerk.nn.diffusion import UNetConfig
 
 Json = Mapping[str, Any]
@@ -284,12 +285,14 @@ def clip_config(config: Json) -> tuple[CLIPConfig, tuple[int, int, int]]:
             {f"{tower}: intermediate_size": 4 * c["hidden_size"]},
         )
     check({"vision_config: hidden_act": vision["hidden_act"]}, {"vision_config: hidden_act": text["hidden_act"]})
-    settings = CLIPConfig(
-        tower="vit",
+    images = ViTConfig(
         patch=vision["patch_size"],
-        image_width=vision["hidden_size"],
-        image_layers=vision["num_hidden_layers"],
-        image_heads=vision["num_attention_heads"],
+        width=vision["hidden_size"],
+        layers=vision["num_hidden_layers"],
+        heads=vision["num_attention_heads"],
+    )
+    settings = CLIPConfig(
+        tower=images,
         text_width=text["hidden_size"],
         text_layers=text["num_hidden_layers"],
         text_heads=text["num_attention_heads"],
@@ -301,7 +304,8 @@ def clip_config(config: Json) -> tuple[CLIPConfig, tuple[int, int, int]]:
 
 def clip_json(config: CLIPConfig, spec: DataSpec) -> dict[str, Any]:
     """The config.json of a CLIPModel; ValueError for the convolutional tower, which has none."""
-    if config.tower != "vit":
+    tower = config.tower
+    if not isinstance(tower, ViTConfig):
         raise BadInput(
             "this CLIP reads images by convolutions, for which transformers has no counterpart; train with "
             "‹model.tower› vit to export"
@@ -317,13 +321,13 @@ def clip_json(config: CLIPConfig, spec: DataSpec) -> dict[str, Any]:
         **TOWER_FIXED,
         **IDLE,
         "model_type": "clip_vision_model",
-        "hidden_size": config.image_width,
-        "intermediate_size": 4 * config.image_width,
-        "num_hidden_layers": config.image_layers,
-        "num_attention_heads": config.image_heads,
+        "hidden_size": tower.width,
+        "intermediate_size": 4 * tower.width,
+        "num_hidden_layers": tower.layers,
+        "num_attention_heads": tower.heads,
         "num_channels": spec.shape[0],
         "image_size": spec.shape[1],
-        "patch_size": config.patch,
+        "patch_size": tower.patch,
         "hidden_act": config.gelu,
         "projection_dim": config.embedding,
     }

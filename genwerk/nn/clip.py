@@ -8,7 +8,9 @@ name of a module is the one under which the transformers library files its weigh
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import gcd, prod
 from typing import Literal
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genwerk.core.component import Component
 from genwerk.core.errors import BadInput
 from genwerk.nn.conv import halvings
 
@@ -187,6 +190,49 @@ class PatchEmbeddings(nn.Module):
         tokens = torch.cat([self.class_embedding.to(patches).expand(len(x), 1, -1), patches], dim=1)
         embedded: Tensor = tokens + self.position_embedding.weight
         return embedded
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTower(Component):
+    """Settings of what reads images."""
+
+    width: int = 256
+    """Units of the last layers, or of every token."""
+
+    @abstractmethod
+    def build(self, shape: Sequence[int], gelu: Gelu) -> ConvTower | ViT:
+        """What brings images with shape (n, *shape) to (n, width)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvTowerConfig(ImageTower, kind="conv"):
+    """Convolutions, for small images."""
+
+    channels: tuple[int, ...] = (32, 64, 128)
+    """Channels of the convolutions, each of which halves the image."""
+
+    def build(self, shape: Sequence[int], gelu: Gelu) -> ConvTower | ViT:
+        return ConvTower(shape, self.channels, self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTConfig(ImageTower, kind="vit"):
+    """A vision transformer, for square images."""
+
+    patch: int = 16
+    """Side of a patch in pixels."""
+    layers: int = 6
+    """Blocks."""
+    heads: int = 4
+    """Attention heads of each block."""
+
+    def build(self, shape: Sequence[int], gelu: Gelu) -> ConvTower | ViT:
+        channels, height, width = shape
+        if height != width:
+            raise BadInput(
+                f"a vision transformer takes square images, not {height}x{width}; bring them to one ‹data.size›"
+            )
+        return ViT(channels, height, self.patch, self.width, self.layers, self.heads, gelu=gelu)
 
 
 class ViT(nn.Module):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import Vocabulary
 from genwerk.families.clip import CLIPConfig
+from genwerk.nn.clip import ConvTowerConfig, ViTConfig
 from genwerk.recipes.autoencoder import conv_widths
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
@@ -22,9 +23,9 @@ def fitted(spec: DataSpec) -> CLIPConfig:
         return CLIPConfig()
     side = max(spec.shape[1:])
     if side <= LARGEST:
-        return CLIPConfig(tower="conv", channels=conv_widths(spec))
+        return CLIPConfig(tower=ConvTowerConfig(channels=conv_widths(spec)))
     patch = next((p for p in range(16, 3, -1) if side % p == 0), 16)
-    return CLIPConfig(tower="vit", patch=patch, text_width=256, text_layers=4, embedding=256)
+    return CLIPConfig(tower=ViTConfig(patch=patch), text_width=256, text_layers=4, embedding=256)
 
 
 @register(SCENES)
@@ -40,7 +41,7 @@ def clip(spec: DataSpec) -> Recipe:
         warmup=200,
         clip_norm=1.0,
     )
-    if fitted(spec).tower == "vit":
+    if isinstance(fitted(spec).tower, ViTConfig):
         optim = replace(optim, lr=5e-4, eps=1e-6)
     return Recipe(model=fitted(spec), train=TrainConfig(rounds=5_000, batch_size=128, optim={"model": optim}))
 

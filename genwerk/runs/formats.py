@@ -124,6 +124,12 @@ PARTS: dict[str, dict[str, dict[str, Names]]] = {
     "EGANConfig": {"network": NETWORKS},
     "VAEGANConfig": {"network": NETWORKS},
     "AutoencoderConfig": {"network": CODERS},
+    "CLIPConfig": {
+        "tower": {
+            "conv": names("channels", image_width="width"),
+            "vit": names("patch", image_width="width", image_layers="layers", image_heads="heads"),
+        }
+    },
     "VAEConfig": {
         "network": CODERS,
         "posterior": {"gaussian": names(), "iaf": names("steps", "activation", step_width="width")},

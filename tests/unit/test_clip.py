@@ -20,6 +20,7 @@ from genwerk.data.dataset import Dataset
 from genwerk.families.autoencoder import Autoencoder, AutoencoderConfig
 from genwerk.families.clip import CLIP, CLIPConfig, contrast
 from genwerk.metrics.recall import alike, chance, recall
+from genwerk.nn.clip import ConvTowerConfig, ViTConfig
 from genwerk.recipes import find
 from genwerk.tasks import Unsupported
 from genwerk.tasks.retrieval import embed_texts, retrieve, search, zero_shot
@@ -29,7 +30,7 @@ from genwerk.training.trainer import Trainer
 
 TEXTS = ["a red ring", "a blue ring", "a red ring", "two green stars on a hill"]
 SPEC = DataSpec(kind="image", shape=(3, 12, 12), captions=True, vocabulary=learn(TEXTS))
-SMALL = CLIPConfig(channels=(8, 8), image_width=16, text_width=16, text_layers=2, embedding=6)
+SMALL = CLIPConfig(tower=ConvTowerConfig(channels=(8, 8), width=16), text_width=16, text_layers=2, embedding=6)
 
 
 def batch(seed: int = 0) -> Batch:
@@ -151,7 +152,7 @@ def test_the_whole_equals_transformers() -> None:
         pytest.skip("transformers is not installed")
     theirs = pytest.importorskip("transformers.models.clip")
     config = CLIPConfig(
-        tower="vit", patch=4, image_width=24, image_layers=3, image_heads=4, gelu="quick_gelu",
+        tower=ViTConfig(patch=4, width=24, layers=3, heads=4), gelu="quick_gelu",
         text_width=16, text_layers=2, text_heads=2, embedding=10,
     )  # fmt: skip
     vocabulary = SPEC.vocabulary
@@ -223,8 +224,8 @@ def test_pixels_are_standardised_by_the_channels_of_the_training_data() -> None:
 def test_recipe_fits_its_towers_to_the_images(side: int, tower: str, detail: int) -> None:
     spec = replace(SPEC, shape=(3, side, side))
     config = find("clip").make(spec).model
-    assert config.tower == tower
-    assert (len(config.channels) if tower == "conv" else config.patch) == detail
+    assert config.tower.kind == tower
+    assert (len(config.tower.channels) if tower == "conv" else config.tower.patch) == detail
     with torch.device("meta"):
         assert CLIP(config, spec).embed(torch.empty(2, 3, side, side)).shape == (2, config.embedding)
 
@@ -234,7 +235,7 @@ def test_data_and_settings_that_cannot_work_are_refused_in_a_sentence() -> None:
         with pytest.raises(ValueError, match=rf"images with captions.*{spec.kind}.*metadata\.csv"):
             CLIP(find("clip").make(spec).model, spec)
     with pytest.raises(ValueError, match=r"square images, not 70x90.*data\.size"):
-        CLIP(replace(SMALL, tower="vit"), replace(SPEC, shape=(3, 70, 90)))
+        CLIP(replace(SMALL, tower=ViTConfig()), replace(SPEC, shape=(3, 70, 90)))
     with pytest.raises(ValueError, match=r"temperature is 0\.001"):
         CLIPConfig(temperature=0.001)
     with pytest.raises(ValueError, match="2 dimensions or more"):

@@ -34,6 +34,7 @@ from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.interop import networks
 from genwerk.interop.components import denoiser_config
+from genwerk.nn.clip import ViTConfig
 from genwerk.nn.diffusion import UNetConfig
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -137,7 +138,7 @@ def test_clip_finds_the_same_alike(tmp_path: Path) -> None:
 def test_our_clip_is_read_by_transformers(tmp_path: Path) -> None:
     torch.manual_seed(2)
     spec = DataSpec(kind="image", shape=(1, 8, 8), captions=True, vocabulary=Vocabulary(merges=("c a",), pad="zero"))
-    ours = build(CLIPConfig(tower="vit", patch=4, image_width=16, image_layers=2, embedding=8), spec).eval()
+    ours = build(CLIPConfig(tower=ViTConfig(patch=4, width=16, layers=2), embedding=8), spec).eval()
     ours.mean.fill_(0.3)
     folder, x = interop.save(ours, tmp_path / "clip"), normal(2, 1, 8, 8).sigmoid()
     ids = spec.vocabulary.encode(["a cat sat", "7"])

@@ -39,6 +39,7 @@ from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionCo
 from genwerk.families.text_encoder import TextEncoderConfig
 from genwerk.interop.scheduler import read_sampling
 from genwerk.nn.adversarial.patchgan import PatchGANConfig
+from genwerk.nn.clip import ConvTowerConfig
 from genwerk.nn.diffusion import UNetConfig
 
 PROMPT, NEGATIVE = "a  CAT!", "a dog, in 3 parts"
@@ -209,7 +210,7 @@ def of_our_own(sampling: Diffusion, tower: str = "text") -> LatentDiffusion:
     vocabulary = learn(["a small red ring on the left side", "a large blue square on the right side"] * 2)
     spec = DataSpec(kind="image", shape=(3, 16, 16), captions=True, vocabulary=vocabulary)
     text = {
-        "clip": CLIPConfig(text_width=8, text_heads=2, image_width=16, channels=(4,)),
+        "clip": CLIPConfig(text_width=8, text_heads=2, tower=ConvTowerConfig(width=16, channels=(4,))),
         "text": TextEncoderConfig(width=8, layers=3, heads=2, hidden=16, gelu="gelu", skip=1),
     }
     config = LatentDiffusionConfig(

@@ -21,6 +21,7 @@ from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.diffusion import Context
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, LatentDiffusionOptions
 from genwerk.families.text_encoder import TextEncoderConfig
+from genwerk.nn.clip import ConvTowerConfig
 from genwerk.nn.diffusion import UNetConfig
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
@@ -33,7 +34,9 @@ PRIOR = DDPMConfig(
 )
 SMALL = LatentDiffusionConfig(
     autoencoder=AutoencoderKLConfig(widths=(8, 16), adversarial=0.0),
-    text=CLIPConfig(channels=(8, 16), image_width=16, text_width=16, text_layers=1, text_heads=2, embedding=8),
+    text=CLIPConfig(
+        tower=ConvTowerConfig(channels=(8, 16), width=16), text_width=16, text_layers=1, text_heads=2, embedding=8
+    ),
     prior=PRIOR,
     text_rounds=2,
     prior_rounds=3,
