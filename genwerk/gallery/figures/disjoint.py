@@ -86,7 +86,7 @@ def read(config: GANConfig, theta: float, seed: int, rounds: int) -> Reading:
     model = trainer.model
     assert isinstance(model, GAN)
     own = model.generator = Line(theta)
-    model = type(trainer)(model, data, trainer.settings).fit()  # seated again, with this generator
+    model = type(trainer)(model, data, trainer.settings).fit()  # once more, with this generator
     assert isinstance(model, GAN)
     z = torch.linspace(-0.99, 0.99, 100)[:, None]
     loss, _ = model.generator_loss(z, None, None)
