@@ -92,8 +92,8 @@ class Condition:
     def check(self, values: Tensor | None, model: object) -> Tensor | None:
         """``values``, which must be given and valid; None for a model that takes no condition."""
         if values is None or not self.valid(values):
-            sentence = f"this {_name(model)} is conditioned on {self.noun}: pass condition, {self.expected}"
-            raise BadInput(sentence + (f" (‹{self.option}›)" if self.option else ""))
+            typed = f"give ‹{self.option}›, or from Python " if self.option else ""
+            raise BadInput(f"this {_name(model)} is conditioned on {self.noun}: {typed}pass condition, {self.expected}")
         return values
 
     def of(self, batch: Batch) -> Tensor | None:

@@ -241,7 +241,7 @@ def test_samples_are_told_rows_of_numbers_in_turn(model: Model) -> None:
     assert torch.equal(batch.condition, given[[0, 1, 0, 1, 0]])
     alone = tasks.sample(model, 1, condition=given, seed=Seeds(7, 3)).x
     torch.testing.assert_close(alone[0], batch.x[3])
-    with pytest.raises(ValueError, match=r"conditioned on 2 covariates \(height, weight\): pass condition"):
+    with pytest.raises(ValueError, match=r"conditioned on 2 covariates \(height, weight\): .*pass condition"):
         tasks.sample(model, 5)
     with pytest.raises(ValueError, match="conditioned on 2 covariates"):
         tasks.sample(model, 5, condition=torch.zeros(1, 3))
