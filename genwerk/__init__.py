@@ -74,7 +74,16 @@ __all__ = [
 ]  # fmt: skip
 
 
+_FORMER = {"Data": "DataConfig", "Evaluate": "EvaluateConfig", "Optim": "OptimConfig", "Train": "TrainConfig"}
+"""Public names that scripts may still use, and what they are called now."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _FORMER:
+        import warnings
+
+        warnings.warn(f"genwerk.{name} is called {_FORMER[name]} now", DeprecationWarning, stacklevel=2)
+        name = _FORMER[name]
     if name in _HOME:
         value = getattr(importlib.import_module(f"genwerk.{_HOME[name]}"), name)
         globals()[name] = value

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from genwerk.cli.parsing import parsed, without_plugins
+from genwerk.cli.parsing import of_today, parsed, without_plugins
 from genwerk.cli.progress import complain, outlets, say
 from genwerk.cli.rendering import Terminal
 from genwerk.commands.command import results
@@ -46,7 +46,7 @@ def _run(given: Sequence[str]) -> None:
 
         say(f"genwerk {__version__}")
         return
-    given, files = without_plugins(given)
+    given, files = without_plugins(of_today(given))
     for file in files:
         plugins.load(Path(file))
     asked = parsed(given, files)

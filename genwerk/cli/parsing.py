@@ -42,6 +42,26 @@ PLUGIN = Option(
 )
 
 
+FORMER = {
+    "--draws": "--importance-samples",
+    "--evaluate.draws": "--evaluate.importance-samples",
+    "--given": "--covariates",
+    "--data.given": "--data.covariates",
+    "--train.watchdog.slower": "--train.watchdog.lr-factor",
+    "--train.watchdog.grace": "--train.watchdog.warmup-rounds",
+    "--train.watchdog.spread": "--train.watchdog.min-diversity",
+    "--train.watchdog.sure": "--train.watchdog.max-discriminator-accuracy",
+    "--train.watchdog.worse": "--train.watchdog.max-metric-ratio",
+}
+"""Options by the names that they have in cards of runs of format 1, which are to train them again."""
+
+
+def of_today(given: Sequence[str]) -> list[str]:
+    """The words of a command line, options by their names of today."""
+    parts = (word.replace("--train.watch.", "--train.watchdog.").partition("=") for word in given)
+    return [FORMER.get(name, name) + eq + value for name, eq, value in parts]
+
+
 def without_plugins(given: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words of a command line, and the files that are given with --plugin among them."""
     rest, files, words = list[str](), list[str](), iter(given)
