@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
@@ -203,6 +204,9 @@ def start(device: Device = "auto", precision: Literal["float32", "bfloat16"] = "
     if "WORLD_SIZE" not in os.environ or not dist.is_available():
         return Runtime(place, precision)
     if not dist.is_initialized():
+        # Its functions have the group of all as a default argument. Imported later, as optimisers do, they keep it for
+        # good, and its threads are at work while Python ends, which aborts now and then.
+        importlib.import_module("torch.distributed.nn.functional")
         global _store
         group, rank, world = launcher.group(), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         if group is None:
