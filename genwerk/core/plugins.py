@@ -57,6 +57,8 @@ def load_installed() -> None:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, SyntaxError):  # which names its own place
+        return f"SyntaxError: {error}"
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
 

@@ -8,10 +8,12 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from genwerk import recipes
+from genwerk.core import plugins
 from genwerk.core.component import Component
 from genwerk.core.spec import DataSpec
 from genwerk.data import Splits
 from genwerk.evaluation.report import Report
+from genwerk.runs.config import kinds_of
 from genwerk.runs.store import Origin
 from genwerk.training.settings import Recipe, to_json
 
@@ -78,6 +80,8 @@ def again(name: str, recipe: Recipe, spec: DataSpec, processes: int = 1) -> str 
     except LookupError:
         return None
     several = ["--devices", str(processes)] if processes > 1 else []
+    files = [file for file in plugins.sources(kinds_of(name, recipe, spec)) if file.endswith(".py")]
+    several += [word for file in files for word in ("--plugin", file)]
     return shlex.join(["genwerk", "train", name, "--data", recipe.data.source, *options, *several])
 
 

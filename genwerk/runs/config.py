@@ -55,11 +55,11 @@ def describe(
         "spec": to_json(spec),
         "data": dict(data or {}),
         "origin": to_json(origin),
-        "plugins": plugins.sources(_kinds(name, recipe, spec)),
+        "plugins": plugins.sources(kinds_of(name, recipe, spec)),
     }
 
 
-def _kinds(name: str, recipe: Recipe, spec: DataSpec) -> Iterator[object]:
+def kinds_of(name: str, recipe: Recipe, spec: DataSpec) -> Iterator[object]:
     """The classes and functions by which a run is described."""
     yield type(spec.modality)
     if name in REGISTRY:

@@ -59,9 +59,23 @@ def check(checkpoint: Path) -> str | None:
 
 
 def best_of(paths: Sequence[Path], stage: int | None) -> Path | None:
-    """The checkpoint of ``paths`` with the smallest held-out score of those saved in ``stage``."""
-    scores = {p: s for p in paths if (s := score_of(p)) is not None and stage_of(p) == stage}
+    """The checkpoint of ``paths`` with the smallest held-out score of those saved in ``stage``.
+
+    Scores compare where the examples are those that the newest was judged by: after a resume they may be others.
+    """
+    of_stage = [path for path in paths if stage_of(path) == stage]
+    judges = judges_of(max(of_stage, key=round_of)) if of_stage else None
+    scores = {p: s for p in of_stage if (s := score_of(p)) is not None and judges_of(p) == judges}
     return min(scores, key=scores.__getitem__, default=None)
+
+
+def judges_of(path: Path) -> str | None:
+    """The fingerprint of the examples by which a checkpoint was judged; None where it does not say."""
+    try:
+        choice = read_json(path / "trainer" / "state.json").get("choice")
+    except BadFile:
+        return None
+    return (choice.get("of") or None) if isinstance(choice, dict) else None
 
 
 def stage_of(path: Path) -> int | None:

@@ -109,7 +109,8 @@ def _notes(newest: Path, taken: Path) -> list[str]:
         return []
     if found.round == round_of(taken):
         return found.sentences(round_of(newest))
-    there = f"those of round {round_of(taken):,}, the newest; round {found.round:,} is the best by its held-out figure"
+    which = ", the newest" if taken == newest else ""
+    there = f"those of round {round_of(taken):,}{which}; round {found.round:,} is the best by its held-out figure"
     return [f"The weights are {there}."] if found.round >= 0 else []
 
 

@@ -47,6 +47,8 @@ class Choice:
     """Evaluations since the best."""
     examples: int = 0
     """Held-out examples in an evaluation."""
+    of: str = ""
+    """Fingerprint of these examples; figures of others do not compare. Empty while there are none."""
 
     def take(self, judged: Judged, round: int, examples: int) -> bool:
         """Take note of an evaluation after ``round``; True where it is the best so far."""

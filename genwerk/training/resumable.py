@@ -110,6 +110,9 @@ class Resumable:
         figures, where = state.figures, state.where
         self.position = self._placed(from_json(Position, figures.get("position"), f"{where}: position"), where)
         self.choice = stored_choice(figures, where)
+        if self.choice.of not in ("", self.judging.fingerprint):  # other examples judge from now on
+            self.choice = Choice(judged=self.choice.judged)
+            self.position.impatient = False
         self.position.impatient &= 0 < self.settings.patience <= self.choice.since
         if "watchdog" in figures:
             self.watchdog.load(figures["watchdog"], where)

@@ -297,6 +297,7 @@ class Trainer(Resumable):
         judged, examples = found
         before = self.choice.best
         best = self.choice.take(judged, self.position.round, examples)
+        self.choice.of = self.judging.fingerprint
         if judged.figures:
             yield Evaluated(**self._where(stage), figures=judged.figures, best=best)
         if judged.by is not None and len(self.descent.moved) > 1:

@@ -17,6 +17,7 @@ from test_store import put
 
 import genwerk
 from genwerk.core.errors import BadFile, BadInput
+from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.runs import store
 from genwerk.runs.run import Training
@@ -161,6 +162,18 @@ def test_the_last_evaluation_is_in_the_last_save(tmp_path: Path) -> None:
         assert list(again.trainer) == []
         assert again.trainer.choice.best == 1.0
     assert store.find(tmp_path / "run" / "best").folder.name == "00000012"
+
+
+def test_figures_of_other_examples_do_not_compare(tmp_path: Path) -> None:
+    """Validation data that are near to what a model says at first, and then others: what was the best is so no more."""
+    rows = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    table = tmp_path / "table.csv"
+    recipe = genwerk.recipe("maf", DataSpec(kind="table", shape=(2,)))
+    recipe = replace(recipe, train=replace(recipe.train, evaluate_every=2, save_every=2))
+    for rounds, more in ((4, []), (8, [9 * rows + 50])):
+        table.write_text("\n".join(["x,y", *(f"{x},{y}" for part in [rows, *more] for x, y in part.tolist())]))
+        genwerk.train(recipe, str(table), out=tmp_path / "run", rounds=rounds, resume=bool(more), device="cpu")
+    assert store.find(tmp_path / "run").round > 4
 
 
 def test_a_finished_run_can_be_measured_again(run: Path) -> None:

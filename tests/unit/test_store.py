@@ -206,6 +206,16 @@ def test_a_run_of_the_first_layout_still_loads() -> None:
     assert model.sample(5, seed=0).shape == (5, 2)
 
 
+def test_a_run_of_the_first_layout_goes_on_and_is_judged_anew(tmp_path: Path) -> None:
+    """What it was judged by then are other examples, whose figures do not compare."""
+    shutil.copytree(Path(__file__).parent / "format1", tmp_path / "run")
+    before = store.find(tmp_path / "run")
+    genwerk.train("vae", out=tmp_path / "run", resume=True, rounds=12, device="cpu")
+    found = store.find(tmp_path / "run")
+    assert found.round > before.round
+    assert found.notes[0].startswith(f"The weights are those of round {found.round} of 12, the best of ")
+
+
 def test_a_pickle_in_place_of_the_weights_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(run)
     put(run, "model.safetensors", pickle.dumps(Bomb()))
