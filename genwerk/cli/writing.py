@@ -76,7 +76,13 @@ class Files:
         if self.out is None:
             return "examples", self.outputs / self.what
         path, several = Path(self.out), modality.one_per_file
-        if self.out.endswith(("/", os.sep)) or path.is_dir():
+        named = self.out.endswith(("/", os.sep))
+        if several and not named and path.is_dir() and any(path.iterdir()):
+            raise BadSetting(
+                "out",
+                f"is {self.out}, a folder that holds something; to put {modality.plural} there: ‹out› {self.out}/",
+            )
+        if named or path.is_dir():
             return ("folder", path) if several else ("examples", path / self.what)
         end = path.suffix.lower()
         if end == ".npz":

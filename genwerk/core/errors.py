@@ -73,6 +73,16 @@ LARGEST = 1e300
 """What no number of any settings reaches."""
 
 
+def check_finite(settings: Any, name: str) -> None:
+    """Raise BadSetting unless every number in the dataclass ``settings`` (called ``name``) and its parts is finite."""
+    for field in dataclasses.fields(settings):
+        value, called = getattr(settings, field.name), f"{name}.{field.name}"
+        if dataclasses.is_dataclass(value):
+            check_finite(value, called)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise BadSetting(called, f"is {value}; expected a finite number")
+
+
 def check_ranges(settings: Any, name: str, **ranges: tuple[float, float]) -> None:
     """Raise BadInput unless every number in the dataclass ``settings`` is finite and those named lie in their range.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as registration
 
 from genwerk.core.condition import Condition, NoCondition
-from genwerk.core.errors import BadFile
+from genwerk.core.errors import BadFile, check_finite
 from genwerk.core.noise import Noise
 from genwerk.core.options import Plain, SamplingOptions
 from genwerk.core.spec import Batch, DataSpec
@@ -191,6 +191,7 @@ class Model(nn.Module, ABC):
 
 def build(config: Config, spec: DataSpec) -> Model:
     """The model that ``config`` describes, with fresh weights, for data of ``spec``."""
+    check_finite(config, "model")
     try:
         return Model.registry[type(config).__name__][1](config, spec)
     except KeyError:

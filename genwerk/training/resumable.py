@@ -73,6 +73,11 @@ class Resumable:
             for module in {id(m): m for player in self.players.values() for m in _networks(player.module)}.values():
                 module.compile()
 
+    @property
+    def judges(self) -> str:
+        """Fingerprint of the examples that choose the weights; empty where there are none."""
+        return ""
+
     @contextmanager
     def averaged(self) -> Iterator[Model]:
         """The model with its averaged weights, in evaluation mode."""
@@ -110,7 +115,7 @@ class Resumable:
         figures, where = state.figures, state.where
         self.position = self._placed(from_json(Position, figures.get("position"), f"{where}: position"), where)
         self.choice = stored_choice(figures, where)
-        if self.choice.of not in ("", self.judging.fingerprint):  # other examples judge from now on
+        if self.choice.of not in ("", self.judges):  # other examples judge from now on
             self.choice = Choice(judged=self.choice.judged)
             self.position.impatient = False
         self.position.impatient &= 0 < self.settings.patience <= self.choice.since

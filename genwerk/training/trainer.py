@@ -125,6 +125,10 @@ class Trainer(Resumable):
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
+    @property
+    def judges(self) -> str:
+        return self.judging.fingerprint
+
     def __iter__(self) -> Iterator[Event]:
         self._finished = False
         while True:
@@ -297,7 +301,7 @@ class Trainer(Resumable):
         judged, examples = found
         before = self.choice.best
         best = self.choice.take(judged, self.position.round, examples)
-        self.choice.of = self.judging.fingerprint
+        self.choice.of = self.judges
         if judged.figures:
             yield Evaluated(**self._where(stage), figures=judged.figures, best=best)
         if judged.by is not None and len(self.descent.moved) > 1:

@@ -248,6 +248,15 @@ def test_what_a_model_cannot_do_is_said(mixture: Path, vae: Path, refused: Genwe
     assert "leave out --label" in refused("sample", vae, "--label", 3)
 
 
+def test_a_folder_of_ones_own_is_not_written_into_unasked(vae: Path, tmp_path: Path, refused: Genwerk) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.png").touch()
+    said = refused("sample", vae, "-n", 2, "--out", tmp_path / "photos")
+    assert "a folder that holds something" in said
+    assert f"--out {tmp_path / 'photos'}/" in said
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["mine.png"]
+
+
 def test_values_out_of_range_are_said(vae: Path, refused: Genwerk) -> None:
     assert "1 or more" in refused("sample", vae, "-n", 0)
     assert "0 to 15" in refused("traverse", vae, "--dims", 99)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import log
+from math import inf, log, nan
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from genwerk import tasks
+from genwerk.core.errors import BadSetting
+from genwerk.core.model import build
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.options import Observation
 from genwerk.core.spec import Batch, DataSpec
@@ -406,3 +408,9 @@ def test_pictures_are_means_and_draws_an_option(likelihood: LikelihoodConfig) ->
         levels = 1 if likelihood.kind == "bernoulli" else DIGIT.levels - 1
         torch.testing.assert_close(drawn * levels, (drawn * levels).round(), rtol=0, atol=1e-5)
         torch.testing.assert_close(drawn.mean(0), mean.mean(0), rtol=0, atol=0.06)
+
+
+@pytest.mark.parametrize("wrong", [nan, inf])
+def test_numbers_that_are_none_are_refused_by_name(wrong: float) -> None:
+    with pytest.raises(BadSetting, match=f"model.beta is {wrong}; expected a finite number"):
+        build(VAEConfig(beta=wrong), DataSpec(kind="table", shape=(2,)))
