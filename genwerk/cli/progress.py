@@ -179,6 +179,8 @@ def follow(training: Training, again: str = "") -> None:
                 say("its last figures of validation examples were no better; to go on nevertheless: --train.patience 0")
             for note in training.notes:
                 say(note)
+        elif training.resume:
+            say(f"{training.path} holds no run to go on from: this one begins")
         where = f"{training.runtime.device}" + (f" x {training.runtime.world}" if training.runtime.world > 1 else "")
         size = sum(p.numel() for p in training.trainer.model.parameters())
         say(f"training {training.name} on {where}: {size:,} parameters, {training.trainer.rounds:,} rounds")

@@ -138,7 +138,7 @@ class Training:
         self.name, self.path, self.splits = name, path, splits
         self.writer = _tensorboard() if tensorboard else None
         self.runtime = runtime.start(device, recipe.train.precision)
-        self.stopped = self._written = False
+        self.resume, self.stopped, self._written = resume, False, False
         self._report: Report | None = None
         self._lock = ExitStack()
         try:

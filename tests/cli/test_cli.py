@@ -236,6 +236,13 @@ def test_a_run_is_not_overwritten(vae: Path, refused: Genwerk, tmp_path: Path) -
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_resume_of_nothing_says_that_it_begins(genwerk: Genwerk, tmp_path: Path) -> None:
+    said = genwerk(
+        "train", "mixture", "--data", "ring", "--data.limit", 50, "--rounds", 1, "--out", tmp_path / "r", "--resume"
+    )
+    assert "holds no run to go on from: this one begins" in said
+
+
 def test_other_data_cannot_be_resumed_on(vae: Path, refused: Genwerk) -> None:
     assert "same data" in refused("train", "vae", "--data", "phases", "--out", vae, "--resume")
 
