@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from genwerk.data import DataConfig, Dataset, Splits, open_data
     from genwerk.evaluation.report import evaluate
     from genwerk.recipes import recipe
-    from genwerk.runs.run import Run, load, train
+    from genwerk.runs.run import load, train
+    from genwerk.runs.training import Run
     from genwerk.tasks import (
         bits_per_dim,
         complete,
@@ -58,7 +59,8 @@ _HOMES = {
     "tasks.outliers": "out_of_distribution",
     "training.settings": "EvaluateConfig OptimConfig Recipe TrainConfig",
     "recipes": "recipe",
-    "runs.run": "Run load train",
+    "runs.run": "load train",
+    "runs.training": "Run",
     "core.spec": "Batch DataSpec",
     "training.trainer": "Trainer",
     "tasks": "bits_per_dim complete encode interpolate log_likelihood nearest reconstruct sample traverse",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from genwerk.data import Skipped
-    from genwerk.runs.run import Training
+    from genwerk.runs.training import Training
     from genwerk.training.events import Event
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from genwerk.core.spec import Batch, DataSpec
     from genwerk.evaluation.report import Report
     from genwerk.runs.opened import OpenRun
-    from genwerk.runs.run import Training
+    from genwerk.runs.training import Training
 
 
 @dataclass(frozen=True)

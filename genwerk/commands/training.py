@@ -13,7 +13,7 @@ from genwerk.core.errors import BadInput
 from genwerk.runs.session import Device, Session
 
 if TYPE_CHECKING:
-    from genwerk.runs.run import Training
+    from genwerk.runs.training import Training
     from genwerk.training.settings import Recipe
 
 
@@ -89,7 +89,7 @@ class Train(Command):
         from genwerk.data.hub import allow
         from genwerk.recipes import find
         from genwerk.runs import store
-        from genwerk.runs.run import Training
+        from genwerk.runs.training import Training
         from genwerk.training import runtime
 
         entry, changed = find(self.recipe), self.changes.apply

@@ -13,7 +13,7 @@ from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, open_data, phases
 from genwerk.modalities.writers import scatter
-from genwerk.runs.run import Training
+from genwerk.runs.training import Training
 
 RUNS = {
     ("mixture", "ring"): 100,

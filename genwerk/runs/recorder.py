@@ -25,7 +25,7 @@ from genwerk.training.events import (
 )
 
 if TYPE_CHECKING:
-    from genwerk.runs.run import Training
+    from genwerk.runs.training import Training
 
 
 class Recorder:

@@ -15,7 +15,7 @@ from genwerk.data import open_data
 from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.runs import store
-from genwerk.runs.run import Run
+from genwerk.runs.training import Run
 from genwerk.tasks import log_likelihood
 from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig
 

@@ -20,7 +20,7 @@ from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.runs import store
-from genwerk.runs.run import Training
+from genwerk.runs.training import Training
 from genwerk.training.choice import Judged
 from genwerk.training.events import RoundDone, Saved
 from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, WatchdogConfig

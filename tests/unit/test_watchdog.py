@@ -27,7 +27,7 @@ from genwerk.core.options import Options
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import DataConfig, Dataset, Splits
 from genwerk.runs import store
-from genwerk.runs.run import Training
+from genwerk.runs.training import Training
 from genwerk.training.choice import Judged
 from genwerk.training.descent import Diverged
 from genwerk.training.events import Collapsed, Event, RolledBack, RoundDone, Saved, Stopped, Watched

@@ -1,0 +1,255 @@
+"""One training into a run folder: what is written, what may change on a resume, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genwerk import recipes
+from genwerk.core.errors import BadInput
+from genwerk.core.files import read_json, write_atomically
+from genwerk.core.model import Model, build
+from genwerk.core.printable import printable
+from genwerk.data import Splits
+from genwerk.evaluation.report import Report, evaluate, judge
+from genwerk.runs import store
+from genwerk.runs.card import card
+from genwerk.runs.changes import going_on
+from genwerk.runs.recorder import Recorder
+from genwerk.runs.store import Origin
+from genwerk.training import runtime
+from genwerk.training.events import (
+    Event,
+    Stopped,
+)
+from genwerk.training.runtime import Device
+from genwerk.training.settings import Recipe, TrainConfig
+from genwerk.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with the folder it lives in."""
+
+    model: Model
+    path: Path
+    recipe: Recipe
+    report: Report | None
+    """What was measured at the end; None where training was stopped before."""
+
+
+def _present(train: TrainConfig, model: Model, name: str) -> TrainConfig:
+    """``train`` without those players of the recipe ``name`` that ``model``, as its settings are now, does not have."""
+    if name not in recipes.REGISTRY:
+        return train
+    gone = recipes.recipe(name, model.spec).train.optim.keys() - model.players().keys()
+    optim = {player: settings for player, settings in train.optim.items() if player not in gone}
+    ema = {player: half_life for player, half_life in train.ema.items() if player not in gone}
+    return replace(train, optim=optim, ema=ema)
+
+
+class Training:
+    """One training of a recipe into a folder: iterate for its events, then :meth:`conclude`, then read ``run``.
+
+    The folder receives the configuration, event log, sample pictures and checkpoints, and in the end the report and the
+    card. It is locked from the start, before anything in it is looked at, until all is concluded or :meth:`close` (or
+    the end of a ``with``); nothing is written before the first round has been played.
+
+    ``resume`` goes on where the folder stands, and starts where there is nothing yet. The recipe, the model, how the
+    data fall into parts, the seed, the optimisers' kinds and the players that keep averages stay as they were, or a
+    BadInput says which does not. Other settings may change, more rounds included, and data may have grown: ``changes``
+    says what is different from here on, and so do ``config.json`` and the card. Only the stage that is being played,
+    the last of a finished run, can be made longer; what depends on a stage's length, such as a falling learning rate,
+    is from there on as for the new length.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        recipe: Recipe,
+        splits: Splits,
+        path: Path,
+        *,
+        resume: bool = False,
+        device: Device = "auto",
+        tensorboard: bool = False,
+    ) -> None:
+        self.name, self.path, self.splits = name, path, splits
+        self.writer = _tensorboard() if tensorboard else None
+        self.runtime = runtime.start(device, recipe.train.precision)
+        self.resume, self.stopped, self._written = resume, False, False
+        self._report: Report | None = None
+        self._lock = ExitStack()
+        try:
+            self._take(resume)
+            self._open(replace(recipe, data=splits.settings))
+        except BaseException:
+            self.close()
+            raise
+
+    def _take(self, resume: bool) -> None:
+        """Lock the folder, then look what is in it: ``resumed`` is the checkpoint to go on from, if there is one."""
+        fault = None
+        if self.runtime.main:
+            try:
+                self._lock.enter_context(store.only_writer(self.path))
+            except (ValueError, OSError) as error:
+                fault = error
+        if self.runtime.any(fault is not None):
+            raise fault or BadInput("the first process could not begin")
+        if (self.path / "config.json").exists():
+            mine = read_json(self.path / "config.json").get("library") == "genwerk"
+        else:
+            mine = all(p.name.startswith(".") for p in self.path.iterdir())
+        if not mine:
+            raise BadInput(f"{self.path} is a folder of something else; choose a new one with ‹out›")
+        begun = store.begun(self.path)
+        if begun and not resume:
+            raise BadInput(
+                f"{self.path} holds a run already; go on with it by ‹resume›, or choose another folder with ‹out›"
+            )
+        self.resumed = store.find(self.path / "last") if begun else None
+        if self.resumed is not None and self.resumed.name != self.name:
+            raise BadInput(
+                f"{self.path} was trained with the recipe {self.resumed.name!r}, not {self.name!r}; name that, or "
+                "choose another ‹out›"
+            )
+        if self.resumed is not None and self.resumed.spec != self.splits.spec:
+            raise BadInput(
+                f"{self.path} was trained on {self.resumed.spec}, not {self.splits.spec}; resume with the same data"
+            )
+
+    def _open(self, recipe: Recipe) -> None:
+        """The trainer, where the folder stands."""
+        with torch.device("meta"):
+            model = build(recipe.model, self.splits.spec)
+        self.recipe = replace(recipe, train=_present(recipe.train, model, self.name))
+        self.origin = Origin(processes=self.runtime.world)
+        if self.resumed is not None:
+            self.origin = going_on(self.resumed, self.recipe, self.splits, self.origin)
+        self._config = store.describe(self.name, self.recipe, self.splits.spec, self.splits.fingerprints, self.origin)
+        torch.manual_seed(recipe.train.seed)
+        if self.resumed is None:
+            model = build(recipe.model, self.splits.spec)
+        else:
+            longer = replace(self.resumed.recipe, model=recipe.model)
+            model = store.load_model(replace(self.resumed, recipe=longer), averaged=False).train()
+        self.trainer = Trainer(
+            model,
+            self.splits.train,
+            self.recipe.train,
+            runtime=self.runtime,
+            validation=self.splits.validation,
+            evaluate=partial(judge, seed=self.recipe.evaluate.seed),
+            checkpoints=store.Checkpoints(self.path, self._config, self.recipe.train.keep),
+        )
+        if self.resumed is not None:
+            self._resume(self.resumed)
+
+    def _resume(self, stored: store.Stored) -> None:
+        self.trainer.resume(store.load_state(stored))
+        with torch.device("meta"):
+            before = build(stored.recipe.model, stored.spec).stages(stored.recipe.train.rounds)
+        now, stages = self.trainer.position.stage, self.trainer.stages
+        for was, wanted in zip(before[:now], stages, strict=False):
+            if was.rounds != wanted.rounds:
+                raise BadInput(
+                    f"the stage {was.name!r} of {self.path} is over after {was.rounds:,} rounds, and what comes after "
+                    f"builds on it; only the stage that is being played, {stages[now].name!r}, can be made longer"
+                )
+        if self.trainer.over and self.changes and self.trainer.position.impatient:
+            raise BadInput(
+                f"{self.path} ended at round {stored.round:,}, for its figure of validation examples was no better; "
+                "to go on nevertheless: ‹train.patience› 0"
+            )
+        if self.trainer.over and self.changes:
+            raise BadInput(
+                f"{self.path} has played all its {self.trainer.rounds:,} rounds, so {next(iter(self.changes))} would "
+                "change nothing; ask for more rounds too, with ‹rounds›"
+            )
+
+    @property
+    def notes(self) -> list[str]:
+        """What changes with this resume, a sentence each."""
+        said = [f"From round {self.trainer.position.round} on, {k}: {v}." for k, v in self.changes.items()]
+        if self.resumed is not None and not self.resumed.data:
+            said.append(
+                "A run of version 0.1 held out other examples: some of those now held out have been trained on."
+            )
+        if "train.rounds" in self.changes and any(o.schedule != "constant" for o in self.recipe.train.optim.values()):
+            said.append("Falling learning rates go on as if the new length had been planned from the start.")
+        return said
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """Settings of training that differ from those before this resume, as "old -> new"."""
+        known = () if self.resumed is None else self.resumed.origin.changes
+        return {k: v for change in self.origin.changes[len(known) :] for k, v in change.settings.items()}
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._lock.close()
+        if self.writer is not None:
+            self.writer.close()
+
+    @property
+    def run(self) -> Run:
+        """The outcome: the chosen model with its averaged weights, in evaluation mode."""
+        return Run(self.trainer.finished(), self.path, self.recipe, self._report)
+
+    def __iter__(self) -> Iterator[Event]:
+        recorder = None
+        try:
+            for event in self.trainer:
+                if self.runtime.main:
+                    self._write_config()
+                    recorder = recorder or Recorder(self)
+                    recorder(event)
+                self.stopped = isinstance(event, Stopped)
+                yield event
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            if recorder is not None:
+                recorder.close()
+        if self.stopped:
+            self.close()
+
+    def _write_config(self) -> None:
+        if not self._written:
+            write_atomically(self.path / "config.json", json.dumps(self._config, indent=1).encode())
+            self._written = True
+
+    def conclude(self) -> None:
+        """Measure the model and write the report and the card, unless training was stopped before its end."""
+        if self.runtime.main and not self.stopped:
+            model, notes = self.trainer.finished(), store.find(self.path).notes
+            self._report = evaluate(model, self.splits, self.recipe.evaluate, notes=notes)
+            self._write_config()
+            write_atomically(self.path / "report.json", json.dumps(self._report.to_json(), indent=1).encode())
+            written = printable(card(self.name, self.recipe, self.splits, self._report, self.origin))
+            write_atomically(self.path / "card.md", written.encode())
+        self.close()
+
+
+def _tensorboard() -> Any:
+    """The class that writes TensorBoard's log."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise BadInput("TensorBoard is not installed; type: pip install 'genwerk[tensorboard]'") from None
+    return SummaryWriter
