@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec, listed
@@ -23,6 +25,8 @@ Array = NDArray[Any]
 
 CHUNK = 4096
 """Rows converted at a time."""
+TEST = "Test part: "
+"""How what is noted of the test part begins."""
 DARK = 64
 """Value of 255 that at least one pixel of images is expected to reach."""
 
@@ -69,14 +73,28 @@ def _items(labels: Array | None) -> list[object] | None:
     return None if labels is None else list(labels.reshape(-1).tolist())
 
 
-def _labelled(x: Array, y: Sequence[object] | None) -> tuple[Array, Sequence[object] | None, tuple[str, ...]]:
-    """The examples that have a label, with theirs, and what is to be said of the others; none where no example has."""
-    if y is None:
-        return x, None, ()
-    keep, notes = present(y)
-    if keep is None:
-        return x, None if notes else y, notes
-    return x[keep], [label for label, kept in zip(y, keep, strict=True) if kept], notes
+@dataclass(frozen=True)
+class Labelled:
+    """The examples of a part that have a label, with theirs; all of them, without any, where none has."""
+
+    x: Array
+    y: Sequence[object] | None
+    rows: Tensor | None = None
+    """Which they are of those that were read; None where they are all."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of the others."""
+
+    @classmethod
+    def of(cls, x: Array, y: Sequence[object] | None, called: str = "") -> Labelled:
+        """Those of ``x`` and ``y``; the notes begin with what the part is ``called``."""
+        if y is None:
+            return cls(x, None)
+        keep, said = present(y)
+        notes = tuple(called + sentence for sentence in said)
+        if keep is None:
+            return cls(x, None if notes else y, None, notes)
+        kept = np.flatnonzero(keep)
+        return cls(x[kept], [y[i] for i in kept.tolist()], torch.from_numpy(kept), notes)
 
 
 def _chunks(array: Array) -> Iterator[Array]:
@@ -130,18 +148,16 @@ def table_found(
         option, cure = ("jitter", "add noise to it") if settings.jitter else ("covariates", "take fewer rows")
         option = option if settings.jitter or settings.covariates else "group"
         raise BadInput(f"the table in {name} is too large for memory, where ‹data.{option}› works; {cure}")
-    values[0], y, said = _labelled(values[0], y)
-    notes += said
-    if test_x is not None:
-        values[1], test_y, said = _labelled(values[1], test_y)
-        notes += tuple(f"Test part: {sentence}" for sentence in said)
+    found = [Labelled.of(*part) for part in zip(values, (y, test_y), ("", TEST), strict=False)]
+    notes += tuple(note for part in found for note in part.notes)
+    values, y = [part.x for part in found], found[0].y
     if settings.group in columns:
         i = columns.index(settings.group)
         groups = [repr(value) for value in values[0][:, i].tolist()]
         values, columns = [np.delete(part, i, 1) for part in values], (*columns[:i], *columns[i + 1 :])
         if not columns:
             raise BadInput(f"{name} has no column beside {settings.group!r}, which ‹data.group› names")
-    classes, conditions = index_labels(y, test_y)
+    classes, conditions = index_labels(*(part.y for part in found))
     if y is not None and len(y) >= 2 * FEW and 2 * len(classes) > len(y):
         notes += (f"There are {len(classes):,} classes for {len(y):,} rows; does {settings.label!r} name classes?",)
     beside, modelled = apart(columns, settings.covariates, name)
@@ -160,7 +176,10 @@ def table_found(
         values = [part[:, modelled] for part in values]
         notes += (f"A model may be conditioned on {listed(covariates)}; it generates the other columns.",)
     spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns, covariates=covariates)
-    parts = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
+    parts = [
+        Dataset(x=torch.from_numpy(v), spec=spec, condition=c, rows=part.rows)
+        for v, c, part in zip(values, conditions, found, strict=True)
+    ]
     return Found(
         train=parts[0],
         test=parts[1] if test_x is not None else None,
@@ -387,13 +406,11 @@ def images_found(
     Values are whole numbers from 0 to 255, floats in [0, 1] (rounded to 8 bits), or two alone, black and white, of any
     type; ``levels`` says how many values a pixel takes where that is known to be other than 256.
     """
-    x, labels, said = _labelled(x, _items(y))
-    notes += said
-    test_labels: Sequence[object] | None = None
+    found = [Labelled.of(x, _items(y))]
     if test_x is not None:
-        test_x, test_labels, said = _labelled(test_x, _items(test_y))
-        notes += tuple(f"Test part: {sentence}" for sentence in said)
-    parts = [_channels_last(part, name) for part in (x, test_x) if part is not None]
+        found.append(Labelled.of(test_x, _items(test_y), TEST))
+    notes += tuple(note for part in found for note in part.notes)
+    parts = [_channels_last(part.x, name) for part in found]
     scale, found_levels, note = (1.0, levels, None) if levels else _range(parts, name)
     levels = found_levels
     notes += () if note is None else (note,)
@@ -415,9 +432,12 @@ def images_found(
         else:
             pixels = partial(_pixels, part, scale, shape, settings)
             values.append(_convert(len(part), shape, np.uint8, key, settings, pixels))
-    classes, conditions = index_labels(labels, test_labels)
+    classes, conditions = index_labels(*(part.y for part in found))
     spec = DataSpec(kind="image", shape=shape, levels=levels, classes=classes)
-    sets = [Dataset(x=torch.from_numpy(v), spec=spec, condition=c) for v, c in zip(values, conditions, strict=False)]
+    sets = [
+        Dataset(x=torch.from_numpy(v), spec=spec, condition=c, rows=part.rows)
+        for v, c, part in zip(values, conditions, found, strict=True)
+    ]
     return Found(train=sets[0], test=sets[1] if test_x is not None else None, notes=(*notes, note), mapped=key)
 
 

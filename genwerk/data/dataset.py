@@ -107,8 +107,9 @@ class Dataset:
 
     ``x`` holds one example a row, as the modality of the spec stores it.
     ``condition`` is None, class indices (int64), or covariates (float64) with shape (n, len(spec.covariates));
-    ``captions`` None or one text a row, and ``text`` their token ids
-    with shape (n, spec.vocabulary.length).
+    ``captions`` None or one text a row, and ``text`` their token ids with shape (n, spec.vocabulary.length).
+    ``rows`` is the place of each example in its source, int64 with shape (n,), counted from 0; None where all are here
+    and in order. ``files`` has the name of the file at each place of the source; None where examples are not files.
     """
 
     x: Tensor
@@ -116,6 +117,8 @@ class Dataset:
     condition: Tensor | None = None
     captions: Sequence[str] | None = None
     text: Tensor | None = None
+    rows: Tensor | None = None
+    files: Sequence[str] | None = None
     entropy: float | None = None
     """Differential entropy in nats of the distribution the examples come from, where it is known."""
 
@@ -135,6 +138,26 @@ class Dataset:
         found = None if self.condition is None else self.condition[rows]
         return found if found is None or found.is_floating_point() else found.long()
 
+    def known(self, rows: slice = slice(None)) -> dict[str, list[Any]]:
+        """What is known of the examples of ``rows`` beside what they hold, as named columns of an entry each.
+
+        The first is the ``file`` that each was read from, or its ``row`` in the source; then its ``label``, its
+        covariates by their names and its ``caption``, where the data carry them.
+        """
+        where = range(len(self))[rows] if self.rows is None else self.rows[rows].tolist()
+        found: dict[str, list[Any]] = (
+            {"row": list(where)} if self.files is None else {"file": [self.files[i] for i in where]}
+        )
+        if self.condition is not None:
+            values = self.condition[rows].tolist()
+            if self.spec.classes:
+                found["label"] = [self.spec.classes[i] for i in values]
+            for i, name in enumerate(self.spec.covariates):
+                found[name] = [row[i] for row in values]
+        if self.captions is not None:
+            found["caption"] = list(self.captions[rows])
+        return found
+
     def under(self, condition: Condition) -> Dataset:
         """The same examples, whose batches have that as their condition which ``condition`` describes."""
         return replace(self, condition=condition.column(self))
@@ -147,6 +170,7 @@ class Dataset:
             condition=None if self.condition is None else self.condition[rows],
             captions=None if self.captions is None else [self.captions[i] for i in rows.tolist()],
             text=None if self.text is None else self.text[rows],
+            rows=rows.cpu() if self.rows is None else self.rows[rows.cpu()],
         )
 
     def subset(self, examples: int, seed: int = 0) -> Dataset:

@@ -315,10 +315,26 @@ def described(x: NDArray[Any], kept: Mapping[str, Sequence[Picture]], spec: Data
     spec = replace(spec, classes=classes, captions=captions)
     pieces = torch.from_numpy(x).split([len(part) for part in kept.values()])
     return {
-        name: Dataset(x=piece, spec=spec, condition=c, captions=[p.caption or "" for p in part] if captions else None)
+        name: Dataset(
+            x=piece,
+            spec=spec,
+            condition=c,
+            captions=[p.caption or "" for p in part] if captions else None,
+            files=example_names(part),
+        )
         for (name, part), piece, c in zip(kept.items(), pieces, conditions, strict=True)
         if part
     }
+
+
+def example_names(part: Sequence[Picture]) -> list[str]:
+    """What the examples of ``part``, one a file, are called: by their files, counted where several are of one."""
+    several, taken = Counter(p.name for p in part), Counter[str]()
+    found = []
+    for p in part:
+        taken[p.name] += 1
+        found.append(p.name if several[p.name] == 1 else f"{p.name} piece {taken[p.name]}")
+    return found
 
 
 def origins(kept: Mapping[str, Sequence[Picture]], mapped: str | None, settings: DataConfig) -> dict[str, Origin]:
