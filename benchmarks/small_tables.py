@@ -21,7 +21,7 @@ from sklearn.datasets import load_breast_cancer
 
 import genwerk
 from genwerk.data import open_data
-from genwerk.data.dataset import DataConfig
+from genwerk.data.settings import DataConfig
 from genwerk.runs import store
 from genwerk.tasks import Likelihood, log_likelihood
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, field, make_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -133,6 +133,7 @@ def parsed(given: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
     command = COMMANDS[name]
     if command is Train and len(given) > 1 and given[1] not in ("-h", "--help"):
         return training(given[1:], [word for file in plugins for word in ("--plugin", file)])
+    given = [name, *_whole(command, given[1:])]
     about, model, named = inspect.getdoc(command) or "", None, _named(given[1:])
     if data.samples(command):
         model = _model(given[1:])
@@ -146,6 +147,19 @@ def parsed(given: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
         options |= {o.name: values for o in data.options(command) if o.has(data.OfModel)}
     of_terminal = {name: getattr(found, name) for name in ("machine", "out", "as_json") if name in vars(found)}
     return Asked(command(**options), **{k: v for k, v in of_terminal.items() if k not in options})
+
+
+def _whole(command: type[Command], given: Sequence[str]) -> list[str]:
+    """The words of a command line, settings by their whole names as in training: --data is --data.source.
+
+    Those that are part of others may be typed alone (--size for --data.size).
+    """
+    parts = {option.name: option.type for option in data.options(command) if is_dataclass(option.type)}
+    whole = {f"--{f.name}": f"--{part}.{f.name}" for part, settings in parts.items() for f in fields(settings)}
+    whole = {short.replace("_", "-"): name.replace("_", "-") for short, name in whole.items()}
+    whole |= {short: name for short, name in SHORTHANDS.items() if name in whole.values()}
+    words = (word.partition("=") for word in given)
+    return [whole.get(head.replace("_", "-"), head) + eq + tail for head, eq, tail in words]
 
 
 def _model(given: Sequence[str]) -> Model | None:

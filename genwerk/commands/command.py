@@ -169,20 +169,23 @@ def opens(command: type[Command]) -> bool:
     return any(option.has(Opens) for option in options(command))
 
 
-def check(settings: object) -> None:
-    """Raise BadSetting unless all numbers among a dataclass of options can be: finite, and none below its least."""
+def check(settings: object, within: str = "") -> None:
+    """Raise BadSetting unless all numbers among a dataclass of options can be: finite, and none below its least.
+
+    ``within`` begins the names of settings that are part of others, as in ``data.``.
+    """
     kind: Any = type(settings)
     for option in options(kind):
         value = getattr(settings, option.name)
         if is_dataclass(value):
-            check(value)
+            check(value, f"{within}{option.name}.")
         least = max((each.least for each in option.beside if isinstance(each, AtLeast)), default=-inf)
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, bool) or not isinstance(number, (int, float)):
                 continue
             if not isfinite(number):
-                raise BadSetting(option.name, f"is {number}; expected a finite number")
+                raise BadSetting(within + option.name, f"is {number}; expected a finite number")
             if number < least:
-                raise BadSetting(option.name, f"is {number}; expected {least} or more")
+                raise BadSetting(within + option.name, f"is {number}; expected {least} or more")
             if option.name == "seed" and not 0 <= number < 2**64:
-                raise BadSetting(option.name, f"is {number}; expected a whole number from 0 to 2^64 - 1")
+                raise BadSetting(within + option.name, f"is {number}; expected a whole number from 0 to 2^64 - 1")

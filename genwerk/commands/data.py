@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from genwerk.commands.command import Command, Positional, options
+from genwerk.commands.command import Command, Positional
 from genwerk.commands.results import Examples, Figures, Note, Written
+from genwerk.core.errors import BadInput
+from genwerk.data.settings import DataConfig
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
@@ -23,53 +25,25 @@ class Data(Command):
 
     action: Annotated[Literal["check"], Positional()]
     """What to do (check)."""
-    source: Annotated[str, Positional()]
-    """Built-in, path, or hf:NAME."""
-    size: int | None = None
-    """Height and width that images are brought to, in pixels."""
-    fit: Literal["crop", "pad", "stretch"] = "crop"
-    """How an image of another shape is fitted."""
-    colour: Literal["auto", "grey", "rgb"] = "auto"
-    """Colour of images."""
-    palette: int | None = None
-    """Greatest number of colours that RGB images are brought to."""
-    tolerance: int = 0
-    """Largest difference a channel by which colours count as one when a palette is made."""
-    covariates: str = ""
-    """Columns of a table that a model is conditioned on, by name or number, joined by commas."""
-    jitter: bool = False
-    """Whether noise is added to a table's columns of few values."""
-    rate: int | None = None
-    """Samples a second that sounds are brought to (default: the rate that most have)."""
-    seconds: float | None = None
-    """Length of an example of sound (default: what nine in ten recordings do not exceed, at most 2)."""
-    label: str = "label"
-    """Name of the column or array that holds the labels."""
-    label_pattern: str | None = None
-    """Regular expression whose first group, found in a file's name, is its label."""
-    holdout: float = 0.1
-    """Fraction of the examples held out for testing, where there is no test part."""
-    validation: float = 0.1
-    """Fraction of the others that is kept apart to choose weights by."""
-    test: str = ""
-    """Another source that is the test part."""
-    group: str = ""
-    """Column, or pattern in files' names, of what must not be split among the parts."""
-    seed: int = 0
-    """Seed of the choice of parts."""
+    source: Annotated[str, Positional()] = ""
+    """Built-in, path, or hf:NAME (or give it by --data, as in training)."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """How they are read."""
     out: Path | None = None
     """Also write a picture of some examples here (and a .wav of sounds)."""
 
     def run(self, session: Session) -> Iterator[Figures | Examples | Written]:
-        from genwerk.data import DataConfig, open_data
+        from genwerk.data import open_data
 
-        own = {option.name for option in options(Data)} - {"action", "out"}
-        splits = open_data(DataConfig(**{name: getattr(self, name) for name in own}))
+        if self.source and self.data.source not in ("", self.source):
+            raise BadInput(f"the data are {self.source!r} and ‹data.source› {self.data.source!r}; name them once")
+        settings = replace(self.data, source=self.source or self.data.source)
+        splits = open_data(settings)
         spec = splits.spec
-        yield Figures(_found(self.source, splits), _understood(self.source, splits))
+        yield Figures(_found(settings.source, splits), _understood(settings.source, splits))
         if self.out is not None:
             some = splits.train.batch(slice(64 if spec.modality.one_per_file else 2000))
-            yield Written(spec.modality.write(self.out, some, {"data": self.source}))
+            yield Written(spec.modality.write(self.out, some, {"data": settings.source}))
 
 
 def _found(source: str, splits: Splits) -> dict[str, object]:

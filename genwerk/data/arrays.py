@@ -16,10 +16,11 @@ from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec, listed
 from genwerk.data import cache
 from genwerk.data.content import hash_rows
-from genwerk.data.dataset import DataConfig, Dataset
+from genwerk.data.dataset import Dataset
 from genwerk.data.images import TWO_LEVELS, common_size, fitted
 from genwerk.data.labels import FEW, present
 from genwerk.data.parts import Found, Origin, index_labels, numbered
+from genwerk.data.settings import DataConfig
 
 Array = NDArray[Any]
 

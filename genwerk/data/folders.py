@@ -25,10 +25,11 @@ from genwerk.core.errors import BadFile
 from genwerk.core.files import open_regular, parse_json, read_json
 from genwerk.core.printable import printable
 from genwerk.data import images, sounds
-from genwerk.data.dataset import DataConfig, Skipped
+from genwerk.data.dataset import Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture
 from genwerk.data.parts import first_group
 from genwerk.data.reading import Unusable, decoding, reason
+from genwerk.data.settings import DataConfig
 
 KINDS = {"image": images.SUFFIXES, "sound": sounds.SUFFIXES}
 """Ends of file names, by what they say is in the file."""

@@ -18,10 +18,11 @@ from genwerk.core.files import parse_json
 from genwerk.core.memory import afford
 from genwerk.data.arrays import rounding_note, table_found
 from genwerk.data.content import as_numbers
-from genwerk.data.dataset import DataConfig, Skipped
+from genwerk.data.dataset import Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture, open_pictures
 from genwerk.data.labels import continuous, labelled, names
 from genwerk.data.parts import Found
+from genwerk.data.settings import DataConfig
 from genwerk.data.tables import part_files
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from genwerk.core.errors import BadFile
 from genwerk.core.files import open_regular
 from genwerk.core.memory import afford
 from genwerk.data.arrays import images_found
-from genwerk.data.dataset import DataConfig
 from genwerk.data.parts import Found
+from genwerk.data.settings import DataConfig
 
 _NAME = re.compile(r"images[-.]idx\d-ubyte(\.gz)?$|\.idx\d?(\.gz)?$", re.IGNORECASE)
 DEFLATE = 1032

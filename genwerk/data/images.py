@@ -21,9 +21,10 @@ from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec
 from genwerk.data import cache
 from genwerk.data.content import Hashes, hash_bytes
-from genwerk.data.dataset import DataConfig, Dataset, Skipped
+from genwerk.data.dataset import Dataset, Skipped
 from genwerk.data.parts import Found, Origin, groups_by_name, index_labels
 from genwerk.data.reading import Unusable, decoding
+from genwerk.data.settings import DataConfig
 
 if TYPE_CHECKING:
     from PIL.Image import Image

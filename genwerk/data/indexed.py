@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from genwerk.core.errors import BadFile
 from genwerk.data.arrays import images_found
-from genwerk.data.dataset import DataConfig, Dataset
+from genwerk.data.dataset import Dataset
 from genwerk.data.palette import Palette, as_array
 from genwerk.data.parts import Found
+from genwerk.data.settings import DataConfig
 
 COLOURS = "colormap.txt"
 PIXELS = "pixel_color.txt"

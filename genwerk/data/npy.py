@@ -15,9 +15,9 @@ from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.memory import afford
 from genwerk.data import cache
 from genwerk.data.arrays import Array, array_found
-from genwerk.data.dataset import DataConfig
 from genwerk.data.labels import continuous
 from genwerk.data.parts import Found
+from genwerk.data.settings import DataConfig
 
 X_NAMES = ("x", "X", "images", "data", "arr_0")
 Y_NAMES = ("y", "Y", "labels", "targets", "target")

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.data import cache
-from genwerk.data.dataset import DataConfig, Dataset, Rows, Splits
+from genwerk.data.dataset import Dataset, Rows, Splits
+from genwerk.data.settings import DataConfig
 
 Bytes = NDArray[np.uint8]
 Palette = tuple[tuple[int, int, int], ...]

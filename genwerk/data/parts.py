@@ -16,8 +16,9 @@ from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import learn
 from genwerk.data import cache
 from genwerk.data.content import Hashes, fingerprint, hash_rows, hash_texts, mixed, occurrences, shared
-from genwerk.data.dataset import PARTS, DataConfig, Dataset, Skipped, Splits
+from genwerk.data.dataset import PARTS, Dataset, Skipped, Splits
 from genwerk.data.labels import names as label_names
+from genwerk.data.settings import DataConfig
 
 MOST = 2_000
 """Examples that a choice of weights is good enough with: of more data a smaller share is kept apart for it."""

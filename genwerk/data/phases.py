@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import DataConfig, Dataset
+from genwerk.data.dataset import Dataset
 from genwerk.data.parts import Found
+from genwerk.data.settings import DataConfig
 
 SIZE = 32
 """Height and width of a picture in pixels."""

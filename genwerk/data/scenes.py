@@ -20,8 +20,9 @@ from torch import Tensor
 from genwerk.core.errors import BadInput
 from genwerk.core.noise import mix
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import DataConfig, Dataset
+from genwerk.data.dataset import Dataset
 from genwerk.data.parts import Found
+from genwerk.data.settings import DataConfig
 
 SIZE = 32
 """Height and width of a picture in pixels, unless another is asked for."""

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec
 from genwerk.data import cache
-from genwerk.data.dataset import DataConfig, Skipped
+from genwerk.data.dataset import Skipped
 from genwerk.data.images import Listing, by_part, described, origins, usable_parts
 from genwerk.data.images import Picture as File
 from genwerk.data.parts import Found
 from genwerk.data.reading import Unusable, decoding
+from genwerk.data.settings import DataConfig
 from genwerk.modalities.writers import FULL_SCALE
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from genwerk.core.errors import BadInput
 from genwerk.core.files import open_regular
 from genwerk.data import palette, phases, scenes, sprites, toys
 from genwerk.data.arrays import images_found
-from genwerk.data.dataset import DataConfig, Splits
+from genwerk.data.dataset import Splits
 from genwerk.data.folders import METADATA, SUFFIXES, list_file, list_folder, list_zip
 from genwerk.data.hub import open_hub, open_parquet
 from genwerk.data.idx import is_idx, open_idx
@@ -26,6 +26,7 @@ from genwerk.data.indexed import is_indexed, open_indexed
 from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.parts import Found, check, like, split, tested_on
 from genwerk.data.reading import Unusable, decoding
+from genwerk.data.settings import DataConfig
 from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import SUFFIXES as TABLES
 from genwerk.data.tables import open_amat, open_csv

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from genwerk.core.errors import BadInput
 from genwerk.core.noise import mix
-from genwerk.data.dataset import DataConfig
 from genwerk.data.indexed import indexed_found
 from genwerk.data.parts import Found
+from genwerk.data.settings import DataConfig
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -25,10 +25,10 @@ from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.memory import afford
 from genwerk.data.arrays import GREATEST, WHOLE, array_found, rounding_note, table_found
 from genwerk.data.content import as_numbers
-from genwerk.data.dataset import DataConfig
 from genwerk.data.folders import in_run
 from genwerk.data.labels import MISSING, continuous, labelled
 from genwerk.data.parts import Found
+from genwerk.data.settings import DataConfig
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 """Ends of the names of tables."""

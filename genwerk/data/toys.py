@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from genwerk.data.arrays import table_found
-from genwerk.data.dataset import DataConfig
 from genwerk.data.parts import Found
+from genwerk.data.settings import DataConfig
 
 
 class Toy(ABC):

@@ -11,7 +11,7 @@ import torch
 from genwerk.core.files import read_json
 from genwerk.core.model import Model, build, build_within
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import DataConfig
+from genwerk.data.settings import DataConfig
 from genwerk.families.latent_diffusion import LatentDiffusion
 from genwerk.interop.components import COMPONENTS, Component, class_of, write_model
 from genwerk.interop.pipeline import INDEX, PIPELINES, write_pipeline

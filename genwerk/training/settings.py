@@ -14,7 +14,7 @@ from genwerk.core.component import Component
 from genwerk.core.errors import BadInput, check_ranges
 from genwerk.core.model import Config, Model
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import DataConfig
+from genwerk.data.settings import DataConfig
 
 NOUGHT, ONE, TWO = (0, math.inf), (1, math.inf), (2, math.inf)
 """Ranges of numbers from 0, 1 and 2."""

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import DataConfig, Dataset
+from genwerk.data.dataset import Dataset
+from genwerk.data.settings import DataConfig
 from genwerk.runs import store
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer

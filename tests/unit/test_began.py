@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import DataConfig, Dataset
+from genwerk.data.dataset import Dataset
+from genwerk.data.settings import DataConfig
 from genwerk.families.began import BEGAN, BEGANConfig, m_global, next_k
 from genwerk.nn.adversarial.began import BEGANConvConfig, BEGANDecoder, BEGANEncoder, BEGANMLPConfig, sizes
 from genwerk.nn.adversarial.mlp import MLPDiscriminator

@@ -12,7 +12,8 @@ import torch
 import genwerk
 from genwerk.cli import main
 from genwerk.data import open_data
-from genwerk.data.dataset import DataConfig, Dataset, Splits
+from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.settings import DataConfig
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.runs import store
 from genwerk.runs.training import Run

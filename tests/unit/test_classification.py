@@ -17,7 +17,8 @@ from genwerk.core.abilities import BoundsLikelihood, HasLikelihood
 from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import DataConfig, Dataset, Splits
+from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.settings import DataConfig
 from genwerk.evaluation.report import evaluate
 from genwerk.families.mixture import Covariance, MixtureConfig
 from genwerk.families.per_class import PerClass, PerClassConfig

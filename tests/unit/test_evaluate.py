@@ -17,7 +17,8 @@ from genwerk.core.noise import Seeds
 from genwerk.core.options import Options
 from genwerk.core.spec import DataSpec
 from genwerk.data import open_data
-from genwerk.data.dataset import DataConfig, Dataset, Splits
+from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.settings import DataConfig
 from genwerk.data.toys import TOYS
 from genwerk.evaluation import extractor
 from genwerk.evaluation.extractor import accuracy, extractor_for, train_classifier

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import DataConfig, Dataset, Splits
+from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.settings import DataConfig
 from genwerk.evaluation.extractor import extractor_for
 from genwerk.metrics.features import (
     Classifier,

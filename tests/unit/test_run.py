@@ -18,7 +18,8 @@ from test_store import put
 import genwerk
 from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import DataConfig, Dataset, Splits
+from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.settings import DataConfig
 from genwerk.runs import store
 from genwerk.runs.training import Training
 from genwerk.training.choice import Judged

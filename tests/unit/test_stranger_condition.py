@@ -18,7 +18,8 @@ from genwerk.core.condition import Condition
 from genwerk.core.model import Model, build
 from genwerk.core.noise import Seeds
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import DataConfig, Dataset, Splits
+from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.settings import DataConfig
 from genwerk.evaluation.report import evaluate
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.runs import store

@@ -22,7 +22,8 @@ from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seed, SeededNoise
 from genwerk.core.options import Options, SamplingOptions, Tempered
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import DataConfig, Dataset
+from genwerk.data.dataset import Dataset
+from genwerk.data.settings import DataConfig
 from genwerk.runs import store
 from genwerk.training.settings import Recipe, TrainConfig
 from genwerk.training.trainer import Trainer

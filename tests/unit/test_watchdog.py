@@ -25,7 +25,8 @@ from genwerk.core.model import Config, Loss, Model, Player, TrainingStream, Turn
 from genwerk.core.noise import SeededNoise, mix
 from genwerk.core.options import Options
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import DataConfig, Dataset, Splits
+from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.settings import DataConfig
 from genwerk.runs import store
 from genwerk.runs.training import Training
 from genwerk.training.choice import Judged

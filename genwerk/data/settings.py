@@ -1,0 +1,54 @@
+"""Which data, and how they are read: the settings of every reader (nothing here loads torch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which data, and how they are read."""
+
+    source: str = ""
+    """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites, scenes), a path
+    (folder or .zip of images or of sounds, idx files, .npy, .npz, .csv, .tsv, .amat, .parquet), hf:NAME, or a table of
+    the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
+    size: int | None = None
+    """Height and width in pixels that images are brought to; None keeps the size all images share."""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """How an image of another shape is fitted: crop its middle, pad with its border colour, or stretch."""
+    colour: Literal["auto", "grey", "rgb"] = "auto"
+    """Colour of images; auto is grey when every image is grey."""
+    palette: int | None = None
+    """Greatest number of colours that RGB images are brought to (exactly, where they have no more); None keeps all."""
+    tolerance: int = 0
+    """Largest difference a channel, of 255, by which colours count as one when a palette is made."""
+    rate: int | None = None
+    """Samples a second that sounds are brought to; None keeps the rate that most files have."""
+    seconds: float | None = None
+    """Length of an example of sound; None is the length that nine in ten recordings do not exceed, at most 2."""
+    label: str = "label"
+    """Name of the column or array that holds the labels, where the source has one."""
+    label_pattern: str | None = None
+    """Regular expression whose first group, found in a file's name, is its label: ^([0-9])_ for 7_ann.wav."""
+    covariates: str = ""
+    """Columns of a table that a model is conditioned on, by name or by number (from 0), joined by commas."""
+    jitter: bool = False
+    """Whether uniform noise as wide as the step of their grid is added, once, to columns of a table that take few
+    values: densities stay bounded, and are those of the data with the noise."""
+    holdout: float = 0.1
+    """Fraction of the examples held out for testing, where the source has no test part of its own; 0 holds none out,
+    nor any to choose weights by."""
+    validation: float = 0.1
+    """Fraction of the examples left for training that is kept apart to choose weights by, 2,000 at most; 0 keeps
+    none apart."""
+    test: str = ""
+    """Another source that is the test part, all of it or its own test part; nothing is held out of the first then."""
+    group: str = ""
+    """What must not be split among the parts (speaker, patient): a column of a table, which is then not modelled, or a
+    regular expression whose first group is found in the names of files, as in ^([a-z]+)/."""
+    limit: int | None = None
+    """Greatest number of training examples to use, taken at random; None is all."""
+    seed: int = 0
+    """Seed of the held-out choice, of the limit and of built-in data."""
