@@ -1,4 +1,4 @@
-"""What the command line shows: training as it goes, tables of figures, and sentences."""
+"""What the command line shows: sentences, tables, and a training as it goes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import codecs
 import errno
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -18,9 +17,7 @@ from genwerk.training.launcher import stop_signals
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from genwerk.data import Skipped
     from genwerk.runs.training import Training
-    from genwerk.training.events import Event
 
 
 READER_GONE = 141
@@ -148,44 +145,20 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console().print(sheet)
 
 
-def tell_skipped(skipped: Sequence[Skipped]) -> None:
-    """How many files could not be used, and which first."""
-    if not skipped:
-        return
-    shown = skipped[:5]
-    say(f"{len(skipped)} could not be used:")
-    for s in shown:
-        say(f"  {s.name}: {s.reason}")
-    if len(shown) < len(skipped):
-        say(f"  and {len(skipped) - len(shown)} more; `genwerk data check` names them all")
-
-
 def follow(training: Training, again: str = "") -> None:
     """Play a training to its end with a progress bar.
 
     A signal that asks for an end, or a reader of the output who has gone, stops and saves it, and ends the command
     with the exit code of that signal; ``again`` is the command that goes on.
     """
+    from genwerk.runs.progress import Progress, opening
     from genwerk.training import runtime
 
-    main = training.runtime.main
+    trainer, main = training.trainer, training.runtime.main
     if main:
-        for note in training.splits.notes:
-            say(note)
-        tell_skipped(training.splits.skipped)
-        if training.resumed is not None:
-            say(f"going on from round {training.trainer.position.round} ({training.resumed.folder})")
-            if training.trainer.position.impatient:
-                say("its last figures of validation examples were no better; to go on nevertheless: --train.patience 0")
-            for note in training.notes:
-                say(note)
-        elif training.resume:
-            say(f"{training.path} holds no run to go on from: this one begins")
-        where = f"{training.runtime.device}" + (f" x {training.runtime.world}" if training.runtime.world > 1 else "")
-        size = sum(p.numel() for p in training.trainer.model.parameters())
-        say(f"training {training.name} on {where}: {size:,} parameters, {training.trainer.rounds:,} rounds")
-    trainer = training.trainer
-    with Progress(training) as progress, trainer.stopping_on(*stop_signals()):
+        for line in opening(training):
+            say(line)
+    with Progress(training, say, console()) as progress, trainer.stopping_on(*stop_signals()):
         try:
             training.runtime.barrier()  # by now all processes hear the signals
             for event in training:
@@ -202,99 +175,3 @@ def follow(training: Training, again: str = "") -> None:
         say(f"stopped and saved at round {trainer.position.round}; go on with {again or '--resume'}")
         if trainer.stopped_by is not None:
             sys.exit(128 + trainer.stopped_by)
-
-
-CONSEQUENCE = {"rollback": "", "stop": "; stopping here", "warn": "; training goes on"}
-"""How the line that tells of a collapse ends, by what is done about it."""
-
-
-class Progress:
-    """Rounds, time left, examples a second and the family's figures: a bar on a terminal, else a line each 30 s."""
-
-    def __init__(self, training: Training) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        from genwerk.training import runtime
-
-        self.training = training
-        self.console = console()
-        self.live = self.console.is_terminal and training.runtime.main
-        self.bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}", style="dim"),
-            console=self.console,
-            disable=not self.live,
-        )
-        done = training.trainer.position
-        self.task = self.bar.add_task("", total=training.trainer.rounds, completed=done.round, figures="")
-        self.start = self.last = time.monotonic()
-        self.examples, self.rounds = done.examples, done.round
-        self.rate = 0.0
-        self.seen = (self.start, self.examples)
-        self.processor = runtime.ProcessorTime()
-
-    def __enter__(self) -> Progress:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def __call__(self, event: Event) -> None:
-        from genwerk.training.events import Collapsed, Evaluated, RolledBack, RoundDone, Sampled, StageDone
-
-        now = time.monotonic()
-        match event:
-            case RoundDone(metrics=metrics):
-                if now - self.last < (0.2 if self.live else 30.0):
-                    return
-                (then, drawn), self.seen = self.seen, (now, event.examples)
-                self.rate = (event.examples - drawn) / max(now - then, 1e-9)
-                self.last = now
-                figures = "  ".join(f"{k} {v.item():.4g}" for k, v in metrics.items())
-                figures += f"  {self.rate:,.0f} examples/s{self._starved()}"
-                self.bar.update(self.task, completed=event.round, description=event.stage, figures=figures)
-                if not self.live:
-                    left = (now - self.start) / max(1, event.round - self.rounds)
-                    left *= max(0, self.training.trainer.rounds - event.round)
-                    total = self.training.trainer.rounds
-                    say(f"{event.stage} {event.round:,}/{total:,}, {left / 60:.1f} min left  {figures}")
-            case Evaluated(figures=held_out, best=True):
-                named = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in held_out.items())
-                self._line(event, f"best so far on validation examples: {named}")
-            case StageDone(converged=converged, choice=choice):
-                if choice.past:
-                    self._line(event, f"done; past its best, which is that of round {choice.round:,}")
-                elif len(self.training.trainer.stages) > 1 or converged:
-                    self._line(event, "converged" if converged else "done")
-            case Sampled():
-                self.bar.update(self.task, completed=event.round)
-            case Collapsed(reason=reason, action=action):
-                self._line(event, f"collapsed: {reason}{CONSEQUENCE[action]}")
-            case RolledBack(to_round=to_round, retry=retry):
-                watch = self.training.recipe.train.watchdog
-                self.bar.update(self.task, total=self.training.trainer.rounds)
-                self._line(
-                    event,
-                    f"back to round {to_round:,}, retry {retry} of {watch.retries}, "
-                    f"learning rates times {watch.lr_factor**retry:.3g}",
-                )
-
-    def _starved(self) -> str:
-        """What slows one process on processors down, if it is other programs."""
-        from genwerk.training.runtime import STARVED
-
-        share, where = self.processor.share(), self.training.runtime
-        if share >= STARVED or where.device.type != "cpu" or where.world > 1:
-            return ""
-        return f" (other programs use the processors: had one for {share:.0%} of the time)"
-
-    def _line(self, event: Event, text: str) -> None:
-        line = printable(f"{event.stage} round {event.round:,}: {text}")
-        self.console.print(line, highlight=False, soft_wrap=True)

@@ -108,9 +108,24 @@ class Runtime:
         _sum(shared)
         return bool(shared)
 
+    def agree(self, value: float) -> float:
+        """The ``value`` of the first process."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value if self.main else 0.0, device=self.device)
+        _sum(shared)
+        return float(shared)
+
     def barrier(self) -> None:
         """Wait for all processes."""
         self.any(False)
+
+    def wait(self) -> None:
+        """Wait until the device has done all that it was asked for."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
 
 
 def _sum(shared: Tensor) -> None:

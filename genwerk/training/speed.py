@@ -1,0 +1,108 @@
+"""How long training takes here: a copy of the model, which is thrown away, plays a few rounds against the clock."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from genwerk.core.model import Stage, build
+from genwerk.data.dataset import Dataset
+from genwerk.data.stream import Stream
+from genwerk.training.resumable import Position
+from genwerk.training.runtime import Runtime
+from genwerk.training.settings import Recipe, WatchdogConfig
+from genwerk.training.trainer import Trainer
+
+POINTS = (0.25, 0.75)
+"""Where in a stage its rounds are timed, as fractions of it: some algorithms do more from a certain round on."""
+FEWEST = 1024
+"""Examples that are trained on, at the least, where there are so many."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """A stage of training and its speed."""
+
+    stage: str
+    """Name of the stage."""
+    rounds: int
+    """Its length."""
+    seconds: float
+    """Seconds that a round takes."""
+
+
+def total(paces: Sequence[Pace]) -> float:
+    """Seconds that all stages take together, if none ends early."""
+    return sum(pace.rounds * pace.seconds for pace in paces)
+
+
+def measure(recipe: Recipe, data: Dataset, runtime: Runtime, *, budget: float = 2.0) -> list[Pace]:
+    """The stages of ``recipe`` on training ``data``, in order, and how fast each is.
+
+    It takes about ``budget`` seconds, and at least two rounds of each stage. Nothing lasts: neither weights nor the
+    state of PyTorch's generators. Evaluations, sample pictures and checkpoints are not counted.
+    """
+    optim = {player: replace(settings, lr=0.0) for player, settings in recipe.train.optim.items()}
+    settings = replace(recipe.train, optim=optim, watchdog=WatchdogConfig(action="off"))
+    own = [runtime.device] if runtime.device.type == "cuda" else []
+    with torch.random.fork_rng(own), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what concerns training will be said when it begins
+        torch.manual_seed(settings.seed)
+        few = _few(data, max(FEWEST, settings.batch_size))
+        rehearsal = Rehearsal(build(recipe.model, data.spec), few, settings, runtime=runtime)
+        budget /= max(1, len(rehearsal.stages)) * len(POINTS)
+        paces = []
+        for index, stage in enumerate(rehearsal.stages):
+            size = settings.batch_size if stage.batch_size is None else stage.batch_size
+            seconds = rehearsal.pace(index, budget) * (1 if size else len(data) / len(few))
+            paces.append(Pace(stage.name, stage.rounds, seconds))
+        return paces
+
+
+class Rehearsal(Trainer):
+    """A training of which single rounds are played, at learning rate 0, so that none can diverge."""
+
+    def pace(self, index: int, budget: float) -> float:
+        """Seconds that a round of stage ``index`` takes, on all processes alike; ``budget`` is for each point of it."""
+        stage = self.stages[index]
+        self.position = Position(stage=index)
+        stream, found = self._stream(stage), []
+        for point in POINTS:
+            self.position.stage_round = int(point * stage.rounds)
+            for player in self.players.values():
+                player.steps = self.position.stage_round
+            seconds = self._time(stage, stream, 0)  # warms up, and is all there is time for where a round is slow
+            if self.settings.compile or seconds < budget:
+                seconds = self._time(stage, stream, budget - seconds)
+            found.append(seconds)
+        return sum(found) / len(found)
+
+    def _time(self, stage: Stage, stream: Stream, budget: float) -> float:
+        """Seconds a round, of twice as many rounds as long as half of ``budget`` is left."""
+        start, played = time.perf_counter(), 0
+        while True:
+            for _ in range(max(1, played)):
+                self._round(stage, stream)
+                played += 1
+            self.runtime.wait()
+            seconds = self.runtime.agree(time.perf_counter() - start)
+            if seconds >= budget / 2:
+                return seconds / played
+
+
+def _few(data: Dataset, examples: int) -> Dataset:
+    """At most ``examples`` of the examples, taken at random, or one of each class where these are more."""
+    if len(data) <= examples:
+        return data
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+    labels = data.condition
+    if labels is not None and not labels.is_floating_point():
+        shuffled = labels.cpu().flatten()[order]
+        firsts = torch.zeros(len(order), dtype=torch.bool)
+        firsts[[int((shuffled == c).nonzero()[0]) for c in shuffled.unique()]] = True
+        order = torch.cat([order[firsts], order[~firsts]])
+    return data.select(order[:examples].to(data.device))

@@ -1,0 +1,67 @@
+"""What is seen of a training: a line that fits any width, the plan of stages, and how long rounds take."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from genwerk.core.model import Stage
+from genwerk.runs import progress
+from genwerk.runs.progress import Line, plan
+
+VAE = ["loss 104.2", "elbo -104.2", "log likelihood -98.1", "kl 6.123", "29,100 examples/s"]
+GAN = [
+    *("discriminator loss 1.386", "accuracy 0.5123", "discriminator gradient norm 0.1234", "generator loss 0.6931"),
+    *("generator gradient norm 0.4321", "12,345 examples/s"),
+]
+
+
+def drawn(line: Line, width: int) -> str:
+    console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
+    with console.capture() as shown:
+        console.print(line, end="")
+    return shown.get()
+
+
+@pytest.mark.parametrize("figures", [VAE, GAN])
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 250])
+def test_what_matters_comes_first_and_figures_drop_off(
+    width: int, figures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    line = Line("autoencoder", 0, 12_060)
+    now[0] += 30
+    line.move("autoencoder", 3_015, figures)
+    text = drawn(line, width)
+    assert len(text) <= width
+    assert "\n" not in text
+    assert text.startswith("autoencod")
+    assert "3,015/12,060 1:30 left" in text
+    assert "━" in text
+    seen = [figure for figure in figures if figure in text]
+    assert seen == figures[: len(seen)]
+    assert seen or width < 80
+    assert width < 250 or seen == figures
+
+
+def test_the_time_left_is_that_of_the_stage_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    line = Line("quick", 100, 1200)
+    assert line.plain() == "quick   100/1,200 -:-- left"
+    for seconds, stage, done in [(10, "quick", 200), (12, "slow", 201), (112, "slow", 301), (4000, "slow", 1200)]:
+        now[0] = seconds
+        line.move(stage, done, ["loss 1"])
+        text = {200: "1:40", 201: "1:40", 301: "14:59"}.get(done)
+        assert line.plain() == f"{stage} {done:>5,}/1,200 {f'{text} left' if text else 'in 1:06:40'}  loss 1"
+
+
+def test_stages_are_named_with_their_rounds() -> None:
+    def stages(*lengths: int) -> list[Stage]:
+        return [Stage(f"s{i}", n, lambda *_: iter(())) for i, n in enumerate(lengths)]  # type: ignore[arg-type, return-value]
+
+    assert plan(stages(6000, 6000, 60)) == "s0 6,000, s1 6,000, s2 60"
+    assert plan(stages(*[200] * 10, 7)) == "s0 to s9 10 x 200, s10 7"
