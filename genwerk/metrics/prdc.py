@@ -15,8 +15,11 @@ from torch import Tensor
 
 from genwerk.metrics.frechet import check_comparable
 
-CHUNK_BYTES = 128 * 2**20
+CHUNK_BYTES = 16 * 2**20
 """Memory that one block of distances may take."""
+ROUNDING = 1e-13
+"""What rounding may add to a squared distance, as a fraction of the largest squared norm: equal rows are at no
+distance, and an example lies in its own ball."""
 
 
 @dataclass(frozen=True)
@@ -52,26 +55,30 @@ def prdc(real: Tensor, fake: Tensor, k: int = 5) -> PRDC:
         in_real = distances <= real_radius[rows, None]
         precise |= in_real.any(0)
         covered += int(in_real.any(1).sum())
-        inside += int(in_real.sum())
+        inside += int(torch.count_nonzero(in_real))
         recalled += int((distances <= fake_radius).any(1).sum())
     n, m = len(real), len(fake)
     return PRDC(int(precise.sum()) / m, recalled / n, inside / (k * m), covered / n)
 
 
 def _radii(x: Tensor, k: int) -> Tensor:
-    """Squared distance with shape (n,) of each row to its k-th nearest other row."""
-    return torch.cat([d.topk(k + 1, dim=1, largest=False).values[:, -1] for _, d in _blocks(x, x)])
+    """Squared distance with shape (n,) of each row to its k-th nearest other row, and what rounding may add to it."""
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = x.cpu().numpy()
+    nearest = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows).kneighbors()[0]
+    return torch.from_numpy(nearest[:, -1]).to(x.device).square() + ROUNDING * x.square().sum(1).max()
 
 
 def _blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Squared distances from all rows of ``a`` to all of ``b``, a block of rows of ``a`` at a time.
 
-    They are |a|^2 + |b|^2 - 2 a.b; what is below the rounding of these terms is zero, as for equal rows it should be.
+    They are |a|^2 + |b|^2 - 2 a.b, as one product of rows that end in their squares.
     """
-    a_square, b_square = a.square().sum(1), b.square().sum(1)
+    a_square, b_square = a.square().sum(1, keepdim=True), b.square().sum(1, keepdim=True)
+    left = torch.cat([-2 * a, a_square, torch.ones_like(a_square)], 1)
+    right = torch.cat([b, torch.ones_like(b_square), b_square], 1).T
     step = max(1, CHUNK_BYTES // (8 * len(b)))
     for start in range(0, len(a), step):
         rows = slice(start, start + step)
-        scale = a_square[rows, None] + b_square
-        distances = torch.addmm(scale, a[rows], b.T, alpha=-2)
-        yield rows, distances.masked_fill_(distances <= 1e-13 * scale, 0)
+        yield rows, left[rows] @ right
