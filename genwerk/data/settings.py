@@ -28,6 +28,8 @@ class DataConfig:
     """Samples a second that sounds are brought to; None keeps the rate that most files have."""
     seconds: float | None = None
     """Length of an example of sound; None is the length that nine in ten recordings do not exceed, at most 2."""
+    first_piece: bool = False
+    """Whether only the first piece of each recording is used; else one longer than an example is cut into several."""
     label: str = "label"
     """Name of the column or array that holds the labels, where the source has one."""
     label_pattern: str | None = None

@@ -253,15 +253,18 @@ def quantise(x: NDArray[np.float32]) -> NDArray[np.int16]:
     return (x * (FULL_SCALE + 1)).round().clip(-FULL_SCALE, FULL_SCALE).astype(np.int16)
 
 
-def pieces(samples: int, length: int) -> int:
-    """How many examples of ``length`` a recording makes: the last is dropped when less than half full, never alone."""
+def pieces(samples: int, length: int, first: bool = False) -> int:
+    """How many examples of ``length`` a recording makes: the last is dropped when less than half full, never alone.
+
+    With ``first`` it is one.
+    """
     whole, rest = divmod(samples, length)
-    return max(1, whole + (2 * rest >= length))
+    return 1 if first else max(1, whole + (2 * rest >= length))
 
 
-def cut(x: NDArray[np.int16], length: int) -> NDArray[np.int16]:
-    """Consecutive pieces of ``x`` with shape (pieces, 1, length), the last filled up with silence."""
-    count = pieces(len(x), length)
+def cut(x: NDArray[np.int16], length: int, first: bool = False) -> NDArray[np.int16]:
+    """Consecutive :func:`pieces` of ``x`` with shape (pieces, 1, length), the last filled up with silence."""
+    count = pieces(len(x), length, first)
     out = np.zeros(count * length, np.int16)
     out[: len(x)] = x[: len(out)]
     return out.reshape(count, 1, length)
@@ -323,8 +326,8 @@ def _read(
     ``owners`` holds the index of the file of every example, in order; ``lost`` the index of every file that has none,
     with the reason; ``rate`` samples a second; ``notes`` what was done.
     """
-    known = [(f.name, f.size, f.stamp) for f in files]
-    key = cache.key("sounds 2", name, known, settings.rate, settings.seconds, MAX_SAMPLES)
+    known, first = [(f.name, f.size, f.stamp) for f in files], settings.first_piece
+    key = cache.key("sounds 3", name, known, settings.rate, settings.seconds, first, MAX_SAMPLES)
     if (hit := cache.load(key)) is not None:
         return hit[0][: len(hit[1]["owners"])], hit[1], key
     lost: dict[int, str] = {}
@@ -351,7 +354,7 @@ def _read(
         for i, header in headers.items():
             try:
                 x, known = decode(files[i], header, rate)
-                if not (examples := cut(x, length)).any():
+                if not (examples := cut(x, length, first)).any():
                     raise Unusable("it is silent throughout")
             except Unusable as error:
                 lost[i] = str(error)
@@ -360,11 +363,11 @@ def _read(
             owners += [i] * len(examples)
             heard[i] = known
         used = [headers[i] for i in sorted(heard)]
-        notes = [_rate_note(used, rate, settings), note, *_notes(used, rate, length, len(owners))]
+        notes = [_rate_note(used, rate, settings), note, *_notes(used, rate, length, len(owners), first)]
         notes += _warnings(files, headers, heard)
         return {"owners": owners, "lost": sorted(lost.items()), "notes": notes, "rate": rate}
 
-    shape = (sum(pieces(h.at(rate), length) for h in headers.values()), 1, length)
+    shape = (sum(pieces(h.at(rate), length, first) for h in headers.values()), 1, length)
     array, facts = cache.build(key, shape, np.int16, fill)
     if not facts["owners"]:
         raise _nothing(name, files, lost)
@@ -406,19 +409,25 @@ def _rate_note(used: Sequence[Header], rate: int, settings: DataConfig) -> str:
     return f"{_count(changed)} resampled to {rate:,} samples a second, {why}."
 
 
-def _notes(used: Sequence[Header], rate: int, length: int, examples: int) -> list[str]:
+def _notes(used: Sequence[Header], rate: int, length: int, examples: int, first: bool) -> Iterator[str]:
     """What mixing, cutting and filling did to the recordings, a sentence each."""
     sizes = [h.at(rate) for h in used]
-    notes = []
     if mixed := sum(h.channels > 1 for h in used):
-        notes.append(f"{_count(mixed)} mixed from several channels to one.")
+        yield f"{_count(mixed)} mixed from several channels to one."
     if short := sum(n < length for n in sizes):
-        notes.append(f"{_count(short)} shorter than an example and filled up with silence.")
-    if long := sum(n > length for n in sizes):
-        dropped = sum(n > length * pieces(n, length) for n in sizes)
-        rest = f" The last piece of {dropped:,}, less than half full, is dropped." if dropped else ""
-        notes.append(f"{_count(long)} longer and cut into consecutive pieces: {examples:,} examples in all.{rest}")
-    return notes
+        yield f"{_count(short)} shorter than an example and filled up with silence."
+    long = [n for n in sizes if n > length]
+    if long and first:
+        yield f"{_count(len(long))} longer, of which the first piece is used."
+    elif long:
+        dropped = sum(n > length * pieces(n, length) for n in long)
+        filled = sum(n < length * pieces(n, length) for n in long)
+        rest = f" The last piece of {dropped:,}, less than half full, is dropped." * bool(dropped)
+        rest += f" The last piece of {filled:,}, at least half full, is filled up with silence." * bool(filled)
+        yield (
+            f"{_count(len(long))} longer and cut into consecutive pieces: {examples:,} examples in all.{rest} "
+            "With --data.first-piece only the first of each is used."
+        )
 
 
 def _warnings(files: Sequence[File], headers: dict[int, Header], heard: dict[int, Heard]) -> list[str]:

@@ -144,8 +144,12 @@ def test_short_recordings_are_filled_up_and_long_ones_cut(tmp_path):
     assert [(int(row.max()), int((row != 0).sum())) for row in splits.train.x] == [(ord(c), n) for c, n in expected]
     assert said(splits, "1 recording is shorter")
     assert said(
-        splits, "2 recordings are longer and cut into consecutive pieces: 6 examples in all. The last piece of 1"
+        splits, "2 recordings are longer and cut into consecutive pieces: 6 examples in all. The last piece of 1, less"
     )
+    assert said(splits, "The last piece of 1, at least half full, is filled up with silence")
+    splits = opened(tmp_path, seconds=100 / RATE, first_piece=True)
+    assert [int((row != 0).sum()) for row in splits.train.x] == [30, 100, 100, 100]
+    assert said(splits, "2 recordings are longer, of which the first piece is used")
 
 
 def test_an_example_is_as_long_as_nine_in_ten_recordings(tmp_path):
