@@ -38,11 +38,11 @@ class Files:
 
         (form, path), modality = self._target(found.spec.modality), found.spec.modality
         origin = {k: v for k, v in found.origin.items() if v is not None}
+        if form == "table":
+            return str(writers.write_table(path, *modality.records(found.parts)))
         shown = (part.shown for part in found.parts)
         if form == "values":
             return str(writers.write_values(path, shown, found.n))
-        if form == "table":
-            return str(writers.write_table(path, shown, found.spec))
         if form == "folder":
             i = first = origin.pop("first", 0)
             for one in (one for part in shown for one in part):
@@ -60,7 +60,8 @@ class Files:
         """The table that was written."""
         from genwerk.modalities import writers
 
-        return writers.write_table(self._beside(found.end), [found.rows])
+        rows = found.rows.detach().cpu().flatten(1)
+        return writers.write_table(self._beside(found.end), [f"x{i}" for i in range(rows.shape[1])], rows.tolist())
 
     def scatter(self, found: Scatter) -> Path:
         """The picture that was written."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -156,6 +156,12 @@ class Modality(ABC):
                 raise BadInput(f"there is no column {name!r}; the columns are {', '.join(names)}")
             mask[..., names.index(name) if name in names else int(name)] = True
         return mask
+
+    def records(self, parts: Iterable[Batch]) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+        """Examples, of targets where there are any, as rows of cells below the names of their columns."""
+        names = self.spec.columns if len(self.spec.columns) == self.spec.dims else ()
+        rows = (row for part in parts for row in part.shown.detach().cpu().flatten(1).tolist())
+        return names or [f"x{i}" for i in range(self.spec.dims)], rows
 
     @abstractmethod
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:

@@ -49,6 +49,12 @@ class DataSpec:
     """Names of a table's columns; empty when they have none."""
     covariates: tuple[str, ...] = ()
     """Names of the numbers beside every row on which a model may be conditioned; empty where there are none."""
+    header: tuple[str, ...] = field(default=(), compare=False)
+    """Names of all columns of a table as its file has them, that of the labels included; empty where it is unknown."""
+    integers: tuple[str, ...] = field(default=(), compare=False)
+    """Names of a table's columns that hold nothing but whole numbers."""
+    jittered: tuple[str, ...] = field(default=(), compare=False)
+    """Those of :attr:`integers` to which noise from 0 to 1 was added, so that the whole number is the one below."""
 
     @property
     def counted(self) -> bool:

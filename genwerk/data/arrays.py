@@ -132,12 +132,14 @@ def table_found(
     *,
     name: str,
     key: str | None = None,
+    header: Sequence[str] = (),
     notes: tuple[str, ...] = (),
 ) -> Found:
     """A table of ``columns`` from arrays of shape (n, d), in float64; a value above :data:`GREATEST` is an error.
 
     The columns that ``settings.covariates`` names become conditions. What stands in the way of a density of the others
-    is noted, and mended where ``settings.jitter`` asks for it.
+    is noted, and mended where ``settings.jitter`` asks for it. ``header`` has the columns and that of the labels in
+    their order; without one the labels come last.
     """
     values = [_convert(len(x), (len(columns),), np.float64, key, settings, _finite(x, columns, name))]
     if test_x is not None:
@@ -156,6 +158,7 @@ def table_found(
         i = columns.index(settings.group)
         groups = [repr(value) for value in values[0][:, i].tolist()]
         values, columns = [np.delete(part, i, 1) for part in values], (*columns[:i], *columns[i + 1 :])
+        notes += (f"The column {settings.group!r} keeps rows together and is not modelled.",)
         if not columns:
             raise BadInput(f"{name} has no column beside {settings.group!r}, which ‹data.group› names")
     classes, conditions = index_labels(*(part.y for part in found))
@@ -168,15 +171,34 @@ def table_found(
             "told one or the other: leave out ‹data.covariates›, or take the labels out of the table"
         )
     hashes = [hash_rows(part, columns) for part in values]
+    header = [c for c in header or (*columns, *[settings.label] * bool(classes)) if c != settings.group]
+    looked_at = values[0][:CHECKED]
+    integers = tuple(c for i, c in enumerate(columns) if (looked_at[:, i] == np.floor(looked_at[:, i])).all())
+    steps: dict[str, float] = {}
     if settings.jitter:
-        notes += _jittered(values, columns, modelled, settings.seed)
+        steps, said = _jittered(values, columns, modelled, settings.seed)
+        notes += said
     notes += _rounded(x, whole) + table_notes(values[0], columns, modelled)
+    if counted := [repr(columns[i]) for i in modelled if columns[i] in integers]:
+        notes += (
+            f"Columns of whole numbers: {_listed(counted)}; generated rows are rounded to such in a table (.csv), and "
+            "kept as they were drawn in an array (.npz).",
+        )
     covariates, columns = tuple(columns[i] for i in beside), tuple(columns[i] for i in modelled)
     if covariates:
         conditions = [torch.from_numpy(part[:, beside]) for part in values]
         values = [part[:, modelled] for part in values]
         notes += (f"A model may be conditioned on {listed(covariates)}; it generates the other columns.",)
-    spec = DataSpec(kind="table", shape=(len(columns),), classes=classes, columns=columns, covariates=covariates)
+    spec = DataSpec(
+        kind="table",
+        shape=(len(columns),),
+        classes=classes,
+        columns=columns,
+        covariates=covariates,
+        header=tuple(header),
+        integers=tuple(c for c in integers if steps.get(c, 1.0) == 1),
+        jittered=tuple(c for c in integers if c in steps),
+    )
     parts = [
         Dataset(x=torch.from_numpy(v), spec=spec, condition=c, rows=part.rows)
         for v, c, part in zip(values, conditions, found, strict=True)
@@ -333,10 +355,14 @@ def repeated_rows(x: NDArray[np.float64]) -> int:
 
 def _jittered(
     parts: Sequence[NDArray[np.float64]], columns: Sequence[str], made: Sequence[int], seed: int
-) -> tuple[str, ...]:
-    """Add to columns ``made`` of few values, in place, uniform noise from 0 to the step of the grid they lie on."""
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Add to columns ``made`` of few values, in place, uniform noise from 0 to the step of the grid they lie on.
+
+    Returns the step of each, and what is to be said.
+    """
     train = parts[0]
-    done, left = [], []
+    steps: dict[str, float] = {}
+    left = []
     for i in made:
         name = columns[i]
         values = np.unique(train[:, i])
@@ -346,18 +372,19 @@ def _jittered(
         if step is None:
             left.append(repr(name))
             continue
-        done.append(f"{name!r} ({step:.4g})")
+        steps[name] = step
         for k, part in enumerate(parts):
             part[:, i] += step * np.random.default_rng([seed, k, i]).random(len(part))
     notes = []
-    if done:
+    if steps:
+        shown = _listed([f"{name!r} ({step:.4g})" for name, step in steps.items()])
         notes.append(
-            f"Uniform noise of one step is added to column {_listed(done)} with seed {seed}, so densities are those of "
+            f"Uniform noise of one step is added to column {shown} with seed {seed}, so densities are those of "
             "the data with this noise."
         )
     if left:
         notes.append(f"Column {_listed(left)} lies on no grid, so --data.jitter leaves it as it is.")
-    return (*notes,) or ("No column takes few values, so --data.jitter adds no noise.",)
+    return steps, (*notes,) or ("No column takes few values, so --data.jitter adds no noise.",)
 
 
 def _is_few(values: int, rows: int) -> bool:

@@ -145,6 +145,7 @@ def tables_found(
             numbers,
             settings,
             name=name,
+            header=columns,
             notes=notes,
         )
 

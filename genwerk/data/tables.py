@@ -42,6 +42,7 @@ LONGEST = 2**24
 _PART = re.compile(r"(?:^|[-_. ])(?:(?P<train>train)|(?P<test>test|val))", re.IGNORECASE)
 _COMMA = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?")
 """A decimal comma, or separators of thousands."""
+_DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}\b")
 _PLAIN = re.compile(r"\d{1,9}")
 _UNNAMED = re.compile(r"Unnamed: \d+")
 
@@ -53,6 +54,8 @@ class Table:
     columns: tuple[str, ...]
     values: NDArray[np.float64]
     labels: list[object] | None
+    header: tuple[str, ...]
+    """The columns and that of the labels, in the order of the file."""
     notes: tuple[str, ...] = ()
     """How the file was understood, a sentence each."""
 
@@ -110,7 +113,17 @@ def open_csv(path: Path, settings: DataConfig) -> Found:
     notes = train.notes
     if train.labels is not None and labelled(train.labels):
         notes = (f"The column {settings.label!r} gives the classes.", *notes)
-    return table_found(train.values, test_x, train.labels, test_y, train.columns, settings, name=str(path), notes=notes)
+    return table_found(
+        train.values,
+        test_x,
+        train.labels,
+        test_y,
+        train.columns,
+        settings,
+        name=str(path),
+        header=train.header,
+        notes=notes,
+    )
 
 
 def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str = "") -> Table:
@@ -183,7 +196,9 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
     notes += _rounded(
         path, form, order, ["" if i == grouped else name for i, name in zip(order, called, strict=True)], table
     )
-    return Table(called, table, labels, tuple(notes))
+    shown = order if labels is None or target is None else sorted([*order, target])
+    header = tuple(names[i] or f"column {i + 1}" for i in shown)
+    return Table(called, table, labels, header, tuple(notes))
 
 
 # --- lines and cells --------------------------------------------------------------------------------------------------
@@ -348,8 +363,13 @@ def _check(path: Path, names: Sequence[str], lines: Sequence[int], values: NDArr
 
 def _bad(path: Path, line: int, name: str, text: str) -> BadFile:
     """What is wrong with a cell."""
-    cure = "a column of class names is named with ‹data.label›"
-    if _is_number(text):
+    cure = (
+        "tables are of numbers, beside one column of class names, which ‹data.label› names; leave a column of other "
+        "text out, or write a number for each of its values"
+    )
+    if _DATE.match(text.strip()):
+        cure = "dates are not read; write them as numbers, such as days since the first, or leave the column out"
+    elif _is_number(text):
         cure = "change it, or remove the row"
     elif _COMMA.fullmatch(text.strip()):
         cure = "numbers are written with a point and without separators, as in 1234.5"

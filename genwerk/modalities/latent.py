@@ -37,4 +37,4 @@ class Latent(Modality, kind="latent"):
 
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
         """A table of the numbers, of the targets where there are any."""
-        return write_table(ending(stem, (".csv",)), [batch.shown])
+        return write_table(ending(stem, (".csv",)), *self.records([batch]))

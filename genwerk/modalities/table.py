@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,42 @@ class Table(Modality, kind="table"):
         std = std.where(std > 0, 1.0)
         return f"{self.spec.dims} standardised columns", lambda x: (x - mean) / std, (mean, std)
 
+    def records(self, parts: Iterable[Batch]) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+        """The columns of the user's own table in their order: whole numbers where it has such, labels by their names.
+
+        Conditions are among them where the batches carry them.
+        """
+        spec, parts = self.spec, iter(parts)
+        first = next(parts)
+        names = [*super().records(())[0]]
+        if first.condition is not None:
+            labels = [name for name in spec.header if name not in names] or ["label"]
+            names += spec.covariates or (labels[:1] if spec.classes else [])
+        order = sorted(names, key=lambda name: spec.header.index(name) if name in spec.header else len(spec.header))
+
+        def rows(batch: Batch) -> Iterator[Sequence[Any]]:
+            columns = dict(zip(names, self._columns(batch), strict=True))
+            return zip(*(columns[name] for name in order), strict=True)
+
+        return order, chain.from_iterable(map(rows, chain([first], parts)))
+
+    def _columns(self, batch: Batch) -> Iterator[list[Any]]:
+        """The cells of each column, then those of the condition."""
+        spec, x = self.spec, batch.shown.detach().cpu().flatten(1)
+        for i in range(x.shape[1]):
+            name = spec.columns[i] if spec.columns else ""
+            whole = x[:, i].floor() if name in spec.jittered else x[:, i].round()
+            exact = name in spec.integers and bool(whole.isfinite().all())
+            yield [int(v) for v in whole.tolist()] if exact else x[:, i].tolist()
+        if batch.condition is not None and spec.classes:
+            yield [spec.classes[i] for i in batch.condition.tolist()]
+        elif batch.condition is not None and spec.covariates:
+            for column in batch.condition.T.tolist():
+                yield [int(v) if v.is_integer() else v for v in column]
+
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
         """A scatter plot of two columns; of more, a table of the targets where there are any."""
         if self.spec.dims == 2:
             groups = {"examples": batch.x} if batch.target is None else {"originals": batch.x, "made": batch.target}
             return scatter(ending(stem, self.endings), groups, origin, names=self.spec.columns)
-        return write_table(ending(stem, (".csv",)), [batch.shown], self.spec)
+        return write_table(ending(stem, (".csv",)), *self.records([batch]))

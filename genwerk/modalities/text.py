@@ -40,4 +40,4 @@ class Text(Modality, kind="text"):
 
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
         """A table of token ids, of the targets where there are any."""
-        return write_table(ending(stem, (".csv",)), [batch.shown])
+        return write_table(ending(stem, (".csv",)), *self.records([batch]))

@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_max_pool1d
 
 from genwerk.core.files import write_atomically, writing
 from genwerk.core.printable import printable
-from genwerk.core.spec import Batch, DataSpec
+from genwerk.core.spec import Batch
 
 FULL_SCALE = 32_767
 """The stored sample of 16 bits that stands for a sound's greatest value, 1."""
@@ -162,19 +162,14 @@ def scatter(
     return _written(path, written)
 
 
-def write_table(path: Path, rows: Iterable[Tensor], spec: DataSpec | None = None) -> Path:
-    """Write rows of numbers, a part after the other, as CSV, with the columns' names where there are any."""
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+    """Write rows of cells as CSV below the names of their columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as file:
         text = TextIOWrapper(file, "utf-8", newline="")
-        writer, headed = csv.writer(text), False
-        for part in rows:
-            flat = part.detach().cpu().flatten(1)
-            if not headed:
-                own = spec is not None and len(spec.columns) == flat.shape[1]
-                writer.writerow(spec.columns if spec and own else [f"x{i}" for i in range(flat.shape[1])])
-                headed = True
-            writer.writerows(flat.tolist())
+        writer = csv.writer(text)
+        writer.writerow(columns)
+        writer.writerows(rows)
         text.flush()
         text.detach()
     return path

@@ -273,7 +273,7 @@ def test_columns_of_few_values_and_of_one_frequent_value_are_told(tmp_path):
     said, _ = about(tmp_path / "a.csv", "id,age,rain\n" + rows)
     assert "Columns of few values in 200 rows: 'age' 4; a density of discrete values can grow without bound" in said
     assert "Columns with a frequent value, of 200 rows: 'rain' is 0 in 50%" in said
-    assert "'id'" not in said
+    assert "'id'" not in said.partition("Columns of whole numbers")[0]
 
 
 def test_a_long_list_of_columns_is_cut(tmp_path):

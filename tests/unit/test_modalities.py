@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.errors import BadInput
-from genwerk.core.spec import DataSpec
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.core.tokens import Vocabulary
 from genwerk.data import Dataset
 from genwerk.nn.units import Centred
@@ -127,3 +128,23 @@ def test_bits_are_counted_where_there_are_levels() -> None:
 
 def test_only_some_can_be_measured() -> None:
     assert {kind for kind, spec in SPECS.items() if spec.modality.measured} == {"image", "table"}
+
+
+def test_rows_of_a_table_are_written_as_the_table_has_them() -> None:
+    spec = DataSpec(
+        kind="table",
+        shape=(3,),
+        columns=("age", "height", "rooms"),
+        classes=("no", "yes"),
+        header=("age", "answer", "height", "rooms"),
+        integers=("age", "rooms"),
+        jittered=("rooms",),
+    )
+    x = torch.tensor([[29.6, 1.75, 2.9], [31.4, 1.6, 0.1]], dtype=torch.float64)
+    header, rows = spec.modality.records([Batch(x, torch.tensor([1, 0]))])
+    assert (list(header), list(rows)) == ([*spec.header], [(30, "yes", 1.75, 2), (31, "no", 1.6, 0)])
+    header, rows = spec.modality.records([Batch(x)])
+    assert (list(header), next(rows)) == (["age", "height", "rooms"], (30, 1.75, 2))
+    told = replace(spec, classes=(), covariates=("answer",))
+    covariates = torch.tensor([[2.0], [0.5]], dtype=torch.float64)
+    assert [*told.modality.records([Batch(x, covariates)])[1]] == [(30, 2, 1.75, 2), (31, 0.5, 1.6, 0)]

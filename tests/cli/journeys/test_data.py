@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
+from pathlib import Path
 
 Genwerk = Callable[..., str]
 
@@ -13,3 +15,38 @@ def test_data_are_checked_with_the_words_that_train_them(genwerk: Genwerk, refus
     assert genwerk("data", "check", "--data", "digits", "--size", "12", "--validation", "0") == said
     assert "name them once" in refused("data", "check", "digits", "--data", "scenes")
     assert "--data.seed is -1" in refused("data", "check", "digits", "--seed", "-1")
+
+
+PEOPLE = ["age,height,label,weight,children"] + [
+    f"{20 + 7 * i % 50},{1.5 + i % 37 / 80:.3f},{('low', 'mid', 'high')[i % 3]},{60 + i % 41},{i % 4}"
+    for i in range(120)
+]
+"""A table of people: numbers, whole numbers, and classes amid them."""
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_a_sample_of_a_table_is_a_table_like_it(genwerk: Genwerk, refused: Genwerk, tmp_path: Path) -> None:
+    table, out = tmp_path / "people.csv", tmp_path / "more.csv"
+    table.write_text("\n".join(PEOPLE))
+    genwerk("train", "cmixture", "--data", table, "--out", tmp_path / "run", "--rounds", 2, "--evaluate.samples", 0)
+    genwerk("sample", tmp_path / "run", "-n", 5, "--label", "mid", "--out", out)
+    found = rows(out)
+    assert list(found[0]) == PEOPLE[0].split(",")
+    assert all(row["label"] == "mid" and row["age"].isdecimal() and "." in row["height"] for row in found)
+
+    table.write_text("\n".join(",".join(line.split(",")[:2] + line.split(",")[3:]) for line in PEOPLE))
+    genwerk(
+        "train", "cmaf", "--data", table, "--data.covariates", "children,age", "--out", tmp_path / "told", "--rounds", 2
+    )
+    genwerk("sample", tmp_path / "told", "-n", 3, "--covariates", "2,40.5", "--out", tmp_path / "told.csv")
+    found = rows(tmp_path / "told.csv")
+    assert list(found[0]) == ["age", "height", "weight", "children"]
+    assert {(row["age"], row["children"]) for row in found} == {("40.5", "2")}
+
+    table.write_text("age,city,born\n" + "30,Rome,1990-01-02\n" * 3)
+    assert "one column of class names, which --data.label names" in refused("data", "check", table)
+    assert "write them as numbers" in refused("data", "check", table, "--data.label", "city")
