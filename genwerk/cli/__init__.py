@@ -16,7 +16,7 @@ from genwerk.cli.progress import complain, outlets, say
 from genwerk.cli.rendering import Terminal
 from genwerk.commands.command import results
 from genwerk.core import plugins
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, refusal
 from genwerk.runs.session import Session
 from genwerk.training.launcher import may_speak
 
@@ -50,11 +50,14 @@ def _run(given: Sequence[str]) -> None:
     for file in files:
         plugins.load(Path(file))
     asked = parsed(given, files)
-    with Session(asked.machine, say) as session:
-        terminal = Terminal(asked.command, session, out=asked.out, as_json=asked.as_json, again=asked.again)
-        with closing(results(asked.command, session)) as found:
-            for result in found:
-                terminal.show(result)
+    terminal = Terminal(asked)
+    with (
+        terminal.speaking(),
+        Session(asked.machine, say, terminal.opened) as session,
+        closing(results(asked.command, session)) as found,
+    ):
+        for result in found:
+            terminal.show(result)
 
 
 def _out_of_memory(error: Exception) -> Exception:
@@ -72,7 +75,9 @@ def _tell(error: Exception) -> None:
     users = _is_users(error)
     if not users or os.environ.get("GENWERK_DEBUG"):
         traceback.print_exception(error)
-    said = error.sentence if isinstance(error, BadInput) else str(error)
+    said = (
+        error.sentence if isinstance(error, BadInput) else refusal(error) if isinstance(error, OSError) else str(error)
+    )
     complain(said if users else f"this is a fault of {_whose(error)} the lines above")
 
 

@@ -31,6 +31,8 @@ class Asked:
     machine: Machine = HERE
     out: str | None = None
     """Where to write examples."""
+    overwrite: bool = False
+    """Whether what is there may be replaced."""
     as_json: bool = False
     """Whether figures are printed as JSON."""
     again: str = ""
@@ -89,6 +91,7 @@ def _parser(command: type[Command], model: Model | None = None, named: frozenset
         found.append(("of_model", Annotated[asked, tyro.conf.arg(name="")], field(default=asked())))
     if command.output:
         found.append(_field(Option("out", str | None, _where(command), None)))
+        found.append(_field(OVERWRITE))
     if data.opens(command):
         found.append(("machine", Annotated[Machine, tyro.conf.arg(name="")], field(default=HERE)))
     if command.figures:
@@ -104,11 +107,18 @@ def _concerns(model: Model | None, option: Option) -> bool:
     return not option.has(data.OfModel) and (model is None or not kinds or model.condition.option in kinds)
 
 
+OVERWRITE = Option("overwrite", bool, "Replace a file that --out names.", False)
+
+
 def _where(command: type[Command]) -> str:
-    return (
-        "File to write (.png or .jpg a sheet, .wav or .flac sounds one after the other, NAME/ a file each, .csv or "
-        f".npz the values; default: RUN/out/{command.output})."
+    tables = ".csv, .tsv, .json, .jsonl or .parquet for a table, .npy or .npz for an array, - to print a table"
+    sheets = (
+        ""
+        if command.numbers
+        else ".png, .jpg or .webp for a sheet, .wav, .flac or .ogg for sounds, NAME/ a file each, "
     )
+    default = f"; default: RUN/out/{command.output}, numbered" if command.unasked else ""
+    return f"File to write ({sheets}{tables}{default})."
 
 
 def _field(option: Option) -> tuple[str, Any, Any]:
@@ -145,7 +155,9 @@ def parsed(given: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
         own = [name for name in model.options.names() if {name, f"no_{name}"} & named]
         values = {name: getattr(found.of_model, name) for name in own}
         options |= {o.name: values for o in data.options(command) if o.has(data.OfModel)}
-    of_terminal = {name: getattr(found, name) for name in ("machine", "out", "as_json") if name in vars(found)}
+    of_terminal = {
+        name: getattr(found, name) for name in ("machine", "out", "overwrite", "as_json") if name in vars(found)
+    }
     return Asked(command(**options), **{k: v for k, v in of_terminal.items() if k not in options})
 
 

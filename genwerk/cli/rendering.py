@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any
 
 from genwerk.cli.progress import follow, say, table
-from genwerk.cli.writing import Files
-from genwerk.commands.command import Command
+from genwerk.cli.writing import OUTPUT, Files
 from genwerk.commands.results import Examples, Figures, Note, Result, Scatter, Table, Values, Written
-from genwerk.runs.session import Session
+from genwerk.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from genwerk.cli.parsing import Asked
+    from genwerk.runs.opened import OpenRun
 
 
 class Terminal:
-    """Shows the results of ``command`` as they come.
+    """Shows the results of a command as they come.
 
-    ``out`` is where examples go instead of the run's own folder, ``as_json`` prints figures as JSON, and ``again`` is
-    the command that goes on with a training that was stopped.
+    Where data were asked for on standard output, as JSON or as a table, all that is said goes to standard error.
     """
 
-    def __init__(
-        self, command: Command, session: Session, *, out: str | None = None, as_json: bool = False, again: str = ""
-    ) -> None:
-        self.command, self.session, self.out, self.as_json, self.again = command, session, out, as_json, again
+    def __init__(self, asked: Asked) -> None:
+        self.asked, self.stdout, command = asked, sys.stdout, asked.command
+        if asked.as_json and asked.out == OUTPUT:
+            raise BadInput("‹json› and ‹out› - both go to standard output; name a file with ‹out›")
+        self.files = Files(
+            command.output,
+            out=asked.out,
+            overwrite=asked.overwrite,
+            numbers=command.numbers,
+            stdout=sys.stdout,
+            first=getattr(command, "first", 0),
+        )
 
-    @property
-    def files(self) -> Files:
-        """Where results are written."""
-        opened = self.session.opened
-        return Files(self.command.output, opened[-1].outputs if opened else Path("out"), self.out)
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        """While inside, what is said goes where it does not mix with data."""
+        if not self.asked.as_json and self.asked.out != OUTPUT:
+            yield
+            return
+        with redirect_stdout(sys.stderr):
+            yield
+
+    def opened(self, run: OpenRun) -> None:
+        """Refuse, once a run is open and before anything is computed, what could not be written."""
+        if self.asked.command.output:
+            self.files.begin(run.spec.modality, run)
 
     def show(self, result: Result) -> None:
         """Print what ``result`` says, or write it to a file and print where."""
@@ -39,23 +59,28 @@ class Terminal:
             case Table(columns, rows):
                 table(columns, rows)
             case Figures(values, shown):
-                if self.as_json or shown is None:
-                    print_json(values)
+                if self.asked.as_json or shown is None:
+                    self.print_json(values)
                 else:
                     for each in shown:
                         self.show(each)
             case Written(path):
                 say(f"wrote {path}")
-            case Examples():
-                say(f"wrote {self.files.examples(result)}")
+            case Examples() if self.asked.command.unasked or self.asked.out is not None:
+                self._tell(self.files.examples(result))
             case Values():
-                say(f"wrote {self.files.values(result)}")
+                self._tell(self.files.values(result))
             case Scatter():
-                say(f"wrote {self.files.scatter(result)}")
+                self._tell(self.files.scatter(result))
+            case Examples():
+                pass
             case training:
-                follow(training, self.again)
+                follow(training, self.asked.again)
 
+    def _tell(self, line: str) -> None:
+        if line:
+            say(line)
 
-def print_json(value: Any) -> None:
-    """``value`` as JSON, and nothing else."""
-    print(json.dumps(value, indent=1))
+    def print_json(self, value: Any) -> None:
+        """``value`` as JSON, and nothing else."""
+        print(json.dumps(value, indent=1), file=self.stdout)

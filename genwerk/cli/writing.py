@@ -3,110 +3,207 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from genwerk.commands.results import Examples, Scatter, Values
 from genwerk.core.errors import BadInput, BadSetting
+from genwerk.core.files import check_writable
 
 if TYPE_CHECKING:
     from genwerk.core.modality import Modality
+    from genwerk.runs.opened import OpenRun
 
-UNWRITTEN = (
-    *(".parquet", ".npy", ".pt", ".safetensors", ".json", ".txt", ".tsv", ".xlsx", ".zip", ".svg", ".pdf"),
-    *(".gif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".mp3", ".ogg", ".m4a", ".aiff", ".mp4"),
-)
-"""Ends of names that ask for what cannot be written, so that they are no part of a name."""
+Form = Literal["output", "array", "table", "folder", "examples"]
+"""What is written: a table to standard output, an array, a table, a file for each example, or one for all."""
+OUTPUT = "-"
+"""What stands for standard output."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Files:
-    """Files named ``what`` in the folder ``outputs``, or those that the user named as ``out``."""
+    """Files named ``what`` in the folder ``outputs``, or those that the user named as ``out``.
+
+    A file that is there is never replaced, unless the user named it and asked for that with ``overwrite``: names of our
+    own are numbered (samples.png, samples-2.png), and :meth:`begin` refuses a name that is taken.
+    """
 
     what: str
-    outputs: Path
+    outputs: Path = Path("out")
     out: str | None = None
+    overwrite: bool = False
+    numbers: bool = False
+    """Whether they hold numbers, such as latents, and not examples."""
+    stdout: TextIO | None = None
+    """Where a table goes that is to be printed."""
+    first: int = 0
+    """Number of the first example, by which files in a folder are named."""
+    _begun: bool = field(default=False, init=False)
+
+    def begin(self, modality: Modality, opened: OpenRun | None = None) -> None:
+        """Refuse, before anything is computed, what cannot be written there."""
+        if opened is not None:
+            self.outputs = opened.outputs
+        form, path = self._target(None if self.numbers else modality)
+        self._begun = True
+        if form == "output":
+            return
+        if form == "folder":
+            self._refuse_taken(path, 1)
+            check_writable(path / "0")
+            return
+        if path.suffix.lower() == ".parquet":
+            from genwerk.modalities.rows import require_parquet
+
+            require_parquet()
+        if self.out is not None:
+            self._refuse_there(path)
+        check_writable(path)
 
     def examples(self, found: Examples) -> str:
-        """What was written: examples with their origin inside, where a file has room for it.
+        """Write examples, with their origin inside where a file has room for it; returns a line about it.
 
         Values and folders are written a part at a time.
         """
         from genwerk import tasks
-        from genwerk.modalities import writers
+        from genwerk.modalities import rows, writers
 
-        (form, path), modality = self._target(found.spec.modality), found.spec.modality
+        modality = found.spec.modality
+        if not self._begun:
+            self.begin(modality)
+        form, path = self._target(modality)
         origin = {k: v for k, v in found.origin.items() if v is not None}
-        if form == "table":
-            return str(writers.write_table(path, *modality.records(found.parts)))
         shown = (part.shown for part in found.parts)
-        if form == "values":
-            return str(writers.write_values(path, shown, found.n))
+        if form == "output":
+            assert self.stdout is not None
+            rows.write_csv(self.stdout, *modality.records(found.parts))
+            return ""
         if form == "folder":
+            self._refuse_taken(path, found.n)
             i = first = origin.pop("first", 0)
             for one in (one for part in shown for one in part):
                 modality.write_one(path / f"{i:05d}", one, {**origin, "index": i})
                 i += 1
-            return f"{i - first} {modality.plural} into {path}"
+            return f"wrote {i - first} {modality.plural} into {path}"
+        path, verb = self._place(path)
+        if form == "array":
+            return f"{verb} {rows.write_array(path, shown, found.n)}"
+        if form == "table":
+            return f"{verb} {rows.write_table(path, *modality.records(found.parts))}"
         if found.n > writers.LARGEST_SHEET and modality.one_per_file:
             raise BadInput(
                 f"{found.n:,} are too many for one file, which holds {writers.LARGEST_SHEET:,}; have them as a folder "
                 f"(‹out› {self.what}/) or as values (‹out› {self.what}.npz)"
             )
-        return str(modality.write(path, tasks.joined(found.parts), origin, found.columns))
+        batch = tasks.joined(found.parts)
+        line = f"{verb} {modality.write(path, batch, origin, found.columns)}"
+        if not modality.drawn:
+            return line
+        path, verb = self._place(self._beside(modality.drawn))
+        return f"{line}\n{verb} {modality.draw(path, batch, origin, found.columns)}"
 
-    def values(self, found: Values) -> Path:
-        """The table that was written."""
+    def values(self, found: Values) -> str:
+        """Write a table of numbers; returns a line about it."""
+        from genwerk.modalities import rows
+
+        form, path = self._target(None) if self.numbers else ("table", self._beside(found.end))
+        columns = [f"x{i}" for i in range(found.rows.flatten(1).shape[1])]
+        if form == "output":
+            assert self.stdout is not None
+            rows.write_csv(self.stdout, columns, rows.cells([found.rows]))
+            return ""
+        path, verb = self._place(path)
+        if form == "array":
+            return f"{verb} {rows.write_array(path, [found.rows], len(found.rows))}"
+        return f"{verb} {rows.write_table(path, columns, rows.cells([found.rows]))}"
+
+    def scatter(self, found: Scatter) -> str:
+        """Draw a picture; returns a line about it."""
         from genwerk.modalities import writers
 
-        rows = found.rows.detach().cpu().flatten(1)
-        return writers.write_table(self._beside(found.end), [f"x{i}" for i in range(rows.shape[1])], rows.tolist())
+        path, verb = self._place(self._beside(found.end))
+        return f"{verb} {writers.scatter(path, found.groups, found.origin, title=found.title)}"
 
-    def scatter(self, found: Scatter) -> Path:
-        """The picture that was written."""
-        from genwerk.modalities import writers
+    # --- names --------------------------------------------------------------------------------------------------------
 
-        path = writers.named(self._beside(".csv"), found.end)
-        return writers.scatter(path, found.groups, found.origin, title=found.title)
+    def _target(self, modality: Modality | None) -> tuple[Form, Path]:
+        """What is to be written of examples (or, without a modality, of numbers), and where."""
+        from genwerk.modalities.rows import ARRAYS, TABLES
+        from genwerk.modalities.writers import end_of
 
-    def _target(self, modality: Modality) -> tuple[Literal["values", "table", "folder", "examples"], Path]:
-        """What is to be written, and where; a name's end counts where it can be written."""
-        from genwerk.modalities import writers
-
+        own = () if modality is None else modality.endings
+        several = modality is not None and modality.one_per_file
+        form: Form = "examples" if own else "table"
+        usual = (own or (".csv",))[0]
         if self.out is None:
-            return "examples", self.outputs / self.what
-        path, several = Path(self.out), modality.one_per_file
+            return form, self._own.with_name(self._own.name + usual)
+        if self.out == OUTPUT:
+            if several:
+                assert modality is not None
+                raise BadSetting(
+                    "out", f"is {OUTPUT}, standard output, which takes tables; name a file, such as {self.what}{usual}"
+                )
+            return "output", Path(OUTPUT)
+        path, end = Path(self.out), end_of(Path(self.out))
         named = self.out.endswith(("/", os.sep))
         if several and not named and path.is_dir() and any(path.iterdir()):
+            assert modality is not None
             raise BadSetting(
                 "out",
                 f"is {self.out}, a folder that holds something; to put {modality.plural} there: ‹out› {self.out}/",
             )
         if named or path.is_dir():
-            return ("folder", path) if several else ("examples", path / self.what)
-        end = path.suffix.lower()
-        if end == ".npz":
-            return "values", path
-        if end == ".csv":
-            return "table", path
-        if end in modality.endings:
+            return ("folder", path) if several else (form, path / f"{self.what}{usual}")
+        if end in own:
             return "examples", path
-        if end in writers.WRITTEN or end in UNWRITTEN:
-            raise BadSetting(
-                "out",
-                f"is {self.out}, and {end} is not what these examples can be written as; expected "
-                f"{', '.join((*modality.endings, '.csv', '.npz'))}" + (", or a folder (NAME/)" if several else ""),
-            )
-        return ("folder" if several else "examples"), path
+        if end in TABLES or end in ARRAYS:
+            return ("table" if end in TABLES else "array"), path
+        if end:
+            forms = ", ".join((*own, *TABLES, *ARRAYS))
+            folder = f", or a folder, as in ‹out› {self.out}/" if several else ""
+            raise BadSetting("out", f"is {self.out}, and {end} cannot be written; expected {forms}{folder}")
+        return ("folder", path) if several else (form, path.with_name(path.name + usual))
+
+    @cached_property
+    def _own(self) -> Path:
+        """The name of our own, without an end, with the first number that no file in the folder has."""
+        taken = {name.partition(".")[0] for name in os.listdir(self.outputs)} if self.outputs.is_dir() else set()
+        names = (f"{self.what}-{i}" if i > 1 else self.what for i in count(1))
+        return self.outputs / next(name for name in names if name not in taken)
 
     def _beside(self, end: str) -> Path:
-        """Where a table or picture goes that is written beside examples, or in their place."""
-        from genwerk.modalities import writers
+        """Where a file goes that is written beside the one that was asked for."""
+        from genwerk.modalities.writers import named
 
-        if self.out is None:
-            return writers.named(self.outputs / self.what, end)
+        if self.out is None or self.out == OUTPUT:
+            return self._own.with_name(self._own.name + end)
         path = Path(self.out)
-        if path.suffix.lower() in UNWRITTEN:
-            raise BadSetting("out", f"is {self.out}, and {path.suffix} cannot be written; expected .csv")
-        return writers.named(path / self.what if self.out.endswith(("/", os.sep)) else path, end)
+        return named(path / self.what if self.out.endswith(("/", os.sep)) or path.is_dir() else path, end)
+
+    def _place(self, path: Path) -> tuple[Path, str]:
+        """``path``, or where something has come to be there, and is not to be replaced, the next that is free."""
+        if not os.path.lexists(path):
+            return path, "wrote"
+        if self.overwrite and self.out is not None:
+            return path, "replaced"
+        names = (path.with_name(f"{path.stem}-{i}{path.suffix}") for i in count(2))
+        return next(name for name in names if not os.path.lexists(name)), "wrote"
+
+    def _refuse_there(self, path: Path) -> None:
+        if os.path.lexists(path) and not path.is_file():
+            raise BadSetting("out", f"is {path}, which is no file that can be replaced; name another")
+        if os.path.lexists(path) and not self.overwrite:
+            raise BadSetting("out", f"is {path}, which exists already; name another, or replace it with ‹overwrite›")
+
+    def _refuse_taken(self, folder: Path, n: int) -> None:
+        """Refuse a folder that holds some of ``n`` numbered files already."""
+        if self.overwrite or not folder.is_dir():
+            return
+        wanted = {f"{i:05d}" for i in range(self.first, self.first + n)}
+        if taken := sorted(name for name in os.listdir(folder) if name.partition(".")[0] in wanted):
+            raise BadSetting(
+                "out", f"is {self.out}, which holds {taken[0]} already; name another, or replace it with ‹overwrite›"
+            )

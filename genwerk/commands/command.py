@@ -39,6 +39,10 @@ class Command(ABC):
     """Abilities that a model must have; of alternatives, joined by " or ", one."""
     output: ClassVar[str] = ""
     """What its files are called unless asked otherwise; empty where it yields nothing to be written."""
+    numbers: ClassVar[bool] = False
+    """Whether its files hold numbers, such as latents, and not examples."""
+    unasked: ClassVar[bool] = True
+    """Whether its files are written where nobody named any."""
     figures: ClassVar[bool] = False
     """Whether it yields :class:`Figures`, which can be had as data."""
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from genwerk.commands.command import Command, Positional
-from genwerk.commands.results import Examples, Figures, Note, Written
+from genwerk.commands.results import Examples, Figures, Note
 from genwerk.core.errors import BadInput
 from genwerk.data.settings import DataConfig
 from genwerk.runs.session import Session
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 class Data(Command):
     """Say what was understood of some data, and name every file that cannot be used."""
 
+    output = "examples"
+    unasked = False
     figures = True
 
     action: Annotated[Literal["check"], Positional()]
@@ -29,10 +30,8 @@ class Data(Command):
     """Built-in, path, or hf:NAME (or give it by --data, as in training)."""
     data: DataConfig = field(default_factory=DataConfig)
     """How they are read."""
-    out: Path | None = None
-    """Also write a picture of some examples here (and a .wav of sounds)."""
 
-    def run(self, session: Session) -> Iterator[Figures | Examples | Written]:
+    def run(self, session: Session) -> Iterator[Figures | Examples]:
         from genwerk.data import open_data
 
         if self.source and self.data.source not in ("", self.source):
@@ -41,9 +40,8 @@ class Data(Command):
         splits = open_data(settings)
         spec = splits.spec
         yield Figures(_found(settings.source, splits), _understood(settings.source, splits))
-        if self.out is not None:
-            some = splits.train.batch(slice(64 if spec.modality.one_per_file else 2000))
-            yield Written(spec.modality.write(self.out, some, {"data": settings.source}))
+        some = splits.train.batch(slice(64 if spec.modality.one_per_file else 2000))
+        yield Examples([some], spec, len(some), origin={"data": settings.source})
 
 
 def _found(source: str, splits: Splits) -> dict[str, object]:

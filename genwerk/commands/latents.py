@@ -147,6 +147,7 @@ class Encode(Command):
 
     needs = frozenset({"encodes"})
     output = "codes"
+    numbers = True
 
     folder: Run
     input: Input = "test"

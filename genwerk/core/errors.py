@@ -7,7 +7,9 @@ between angle quotes, as in "take ‹data.size› 32", and each face puts its ow
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -67,6 +69,39 @@ class Unwritable(OSError, BadInput):
 
 class Unsupported(BadInput):
     """A task was asked of a model that lacks an ability."""
+
+
+REASONS = {
+    errno.ENOENT: "there is no such file or folder",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "its file system is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota of disk space is used up",
+    errno.EFBIG: "larger than a file may be here (`ulimit -f`)",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.ENOTDIR: "a part of its path is a file, not a folder",
+    errno.EEXIST: "something of that name is in the way",
+    errno.EISDIR: "it is a folder",
+    errno.EMFILE: "this process has too many files open (`ulimit -n`)",
+    errno.ELOOP: "its links lead in a circle",
+}
+"""Why the system refuses a file, where its own words need explaining."""
+
+
+def reason(error: Exception) -> str:
+    """Why the system refused a file, as part of a sentence."""
+    if isinstance(error, OSError) and error.errno and error.strerror:
+        systems = error.strerror == os.strerror(error.errno)
+        return (systems and REASONS.get(error.errno)) or error.strerror[:1].lower() + error.strerror[1:]
+    return "its name holds a NUL character" if "null byte" in str(error) else str(error)
+
+
+def refusal(error: OSError) -> str:
+    """What the system refused and why, as a sentence."""
+    named = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    what = f"{' and '.join(named)} cannot be read or written" if named else "the system refused"
+    return f"{what}: {reason(error)}"
 
 
 LARGEST = 1e300

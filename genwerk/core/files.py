@@ -9,12 +9,12 @@ import math
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from genwerk.core.errors import BadFile, Unwritable
+from genwerk.core.errors import BadFile, Unwritable, reason
 
 LARGEST = 64 * 2**20
 """Bytes of the largest JSON file that is read."""
@@ -37,8 +37,8 @@ def open_regular(path: Path | str) -> BufferedReader:
         raise BadFile(f"{path} does not exist") from None
     except IsADirectoryError:
         raise BadFile(f"{path} is a folder; expected a file") from None
-    except OSError as error:
-        raise BadFile(f"{path} cannot be read ({error.strerror})") from None
+    except (OSError, ValueError) as error:
+        raise BadFile(f"{path} cannot be read: {reason(error)}") from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         kind = "a folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "no regular file"
         os.close(handle)
@@ -99,11 +99,11 @@ def open_own(path: Path, flags: int) -> BufferedRandom:
     A link, or anything that is no regular file with this one name, is refused: what it leads to may be somebody's.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | NOFOLLOW | NONBLOCK | BINARY | flags, 0o644)
-    except OSError as error:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | NOFOLLOW | NONBLOCK | BINARY | flags, 0o666)
+    except (OSError, ValueError) as error:
         if path.is_symlink():
             raise Unwritable(f"{path} is a link, which Genwerk does not write through; remove it") from None
-        raise Unwritable(f"{path} cannot be written ({error.strerror})") from None
+        raise Unwritable(f"{path} cannot be written: {reason(error)}") from None
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or (not NOFOLLOW and path.is_symlink()):
         os.close(handle)
@@ -120,20 +120,52 @@ def write_atomically(path: Path, content: bytes) -> None:
 @contextmanager
 def writing(path: Path) -> Iterator[BufferedRandom]:
     """A file to write to, which stands at ``path`` once all is written (:func:`write_atomically`)."""
+    make_folder(path.parent)
     beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        beside.unlink(missing_ok=True)
+        _remove(beside)
         with open_own(beside, os.O_EXCL) as file:
             yield file
             flush(file)
         beside.replace(path)
         flush_folder(path.parent)
-    except Unwritable:
-        raise
+    except Unwritable as error:
+        raise Unwritable(error.sentence.replace(str(beside), str(path))) from None
     except OSError as error:
-        raise Unwritable(f"{path} cannot be written ({error.strerror})") from None
+        raise Unwritable(f"{path} cannot be written: {reason(error)}") from None
     finally:
-        beside.unlink(missing_ok=True)
+        _remove(beside)
+
+
+def check_writable(path: Path) -> None:
+    """Raise Unwritable unless a file could be written at ``path``; nothing is left of the attempt."""
+    made = [folder for folder in path.parents if not os.path.exists(folder)]
+    beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        make_folder(path.parent)
+        open_own(beside, os.O_EXCL).close()
+    except Unwritable as error:
+        raise Unwritable(error.sentence.replace(str(beside), str(path))) from None
+    finally:
+        _remove(beside)
+        with suppress(OSError, ValueError):
+            for folder in made:
+                folder.rmdir()
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder``, and those above it, unless it is there; an Unwritable says why that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        file = next((each for each in (folder, *folder.parents) if os.path.isfile(each)), None)
+        why = reason(error) if file is None else f"{file} is a file"
+        raise Unwritable(f"the folder {folder} cannot be made: {why}") from None
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError, ValueError):
+        path.unlink()
 
 
 def flush(file: IO[bytes]) -> None:

@@ -58,7 +58,9 @@ class Modality(ABC):
     one_per_file: ClassVar[bool] = False
     """Whether an example makes a file by itself, for a person to look at or to hear."""
     endings: tuple[str, ...] = ()
-    """Ends of names of the files that :meth:`write` writes, the usual one first; empty where it is only .csv."""
+    """Ends of names of the files that :meth:`write` writes, the usual one first; empty where these are only tables."""
+    drawn: str = ""
+    """End of the name of the picture that :meth:`draw` writes beside such a file; empty where it is one itself."""
 
     def __init_subclass__(cls, *, kind: str | None = None, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -169,6 +171,10 @@ class Modality(ABC):
 
         Where the batch has a target, each example stands above (or before) its target, in ``columns``.
         """
+
+    def draw(self, path: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+        """Write a picture of examples that are not to be seen otherwise, where ``drawn``."""
+        raise BadInput(f"{self.plural} are not drawn")
 
     def write_one(self, stem: Path, x: Tensor, origin: Mapping[str, Any]) -> Path:
         """Write one example with shape (*spec.shape), where ``one_per_file``."""

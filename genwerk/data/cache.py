@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, reason
 from genwerk.core.files import read_json
 
 LARGE = 2**30
@@ -83,7 +83,7 @@ def build(
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(
-            f"large data are kept in {root}, which cannot be made ({error.strerror}); set XDG_CACHE_HOME to a folder "
+            f"large data are kept in {root}, which cannot be made ({reason(error)}); set XDG_CACHE_HOME to a folder "
             "that can be written"
         ) from None
     for stale in root.glob(f".{name}-*"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genwerk.core import errors
 from genwerk.core.errors import BadFile
 
 
@@ -33,7 +34,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        return errors.reason(error)
     said = str(error).strip().split("\n")[0].rstrip(".")
     if isinstance(error, (OSError, ValueError, SyntaxError, EOFError)):
         return said or type(error).__name__

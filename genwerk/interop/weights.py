@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from genwerk.core.errors import BadFile
 from genwerk.core.files import read_json
+from genwerk.core.tensors import write_tensors
 
 DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model", "model"
 """What each library calls a weight file, without its ending."""
@@ -161,11 +161,8 @@ def write(
     kept = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     if half:
         kept = {name: tensor.half() for name, tensor in kept.items()}
-    save_file(
-        {name: tensor.contiguous() for name, tensor in kept.items()},
-        folder / f"{stem}.safetensors",
-        metadata={"format": "pt"},
-    )
+    contiguous = {name: tensor.contiguous() for name, tensor in kept.items()}
+    write_tensors(folder / f"{stem}.safetensors", contiguous, {"format": "pt"})
 
 
 def new_folder(folder: Path) -> Path:

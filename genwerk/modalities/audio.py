@@ -17,7 +17,6 @@ from genwerk.modalities.writers import (
     FULL_SCALE,
     SOUNDS,
     ending,
-    named,
     sheet,
     waves,
     with_pauses,
@@ -40,7 +39,8 @@ class Audio(Modality, kind="audio"):
     plural = "sounds"
     is_sequence = one_per_file = True
     range = (-1.0, 1.0)
-    endings = SOUNDS
+    endings = tuple(SOUNDS)
+    drawn = ".waves.png"
 
     def describe(self) -> list[str]:
         return [*super().describe(), *([f"{self.spec.sample_rate} Hz"] if self.spec.sample_rate else [])]
@@ -96,14 +96,15 @@ class Audio(Modality, kind="audio"):
         return slice(stop)
 
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
-        """One sound after the other, with a picture of their waves beside the file."""
-        drawn = Batch(waves(batch.x), target=None if batch.target is None else waves(batch.target))
-        path = ending(stem, SOUNDS)
-        write_image(named(path, ".waves.png"), sheet(drawn, columns), origin)
+        """One sound after the other."""
         heard = batch.x if batch.target is None else torch.stack([batch.x, batch.target], 1).flatten(0, 1)
-        return write_sound(
-            path, with_pauses(heard, round(PAUSE * self.spec.sample_rate)), self.spec.sample_rate, origin
-        )
+        rate = self.spec.sample_rate
+        return write_sound(ending(stem, self.endings), with_pauses(heard, round(PAUSE * rate)), rate, origin)
+
+    def draw(self, path: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+        """Their waves."""
+        drawn = Batch(waves(batch.x), target=None if batch.target is None else waves(batch.target))
+        return write_image(path, sheet(drawn, columns), origin)
 
     def write_one(self, stem: Path, x: Tensor, origin: Mapping[str, Any]) -> Path:
-        return write_sound(stem.with_suffix(SOUNDS[0]), x, self.spec.sample_rate, origin)
+        return write_sound(stem.with_suffix(self.endings[0]), x, self.spec.sample_rate, origin)

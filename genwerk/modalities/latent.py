@@ -11,7 +11,8 @@ from torch import Tensor
 
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch
-from genwerk.modalities.writers import ending, write_table
+from genwerk.modalities.rows import TABLES, write_table
+from genwerk.modalities.writers import ending
 from genwerk.nn.flows.preprocessing import PixelTransform, Preprocessing
 from genwerk.nn.units import NetworkUnits
 
@@ -37,4 +38,4 @@ class Latent(Modality, kind="latent"):
 
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
         """A table of the numbers, of the targets where there are any."""
-        return write_table(ending(stem, (".csv",)), *self.records([batch]))
+        return write_table(ending(stem, TABLES), *self.records([batch]))

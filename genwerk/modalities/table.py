@@ -12,7 +12,8 @@ from torch import Tensor
 
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.modalities.writers import ending, scatter, write_table
+from genwerk.modalities.rows import TABLES, write_table
+from genwerk.modalities.writers import ending, scatter
 from genwerk.nn.flows.preprocessing import Continuous, PixelTransform, Preprocessing
 from genwerk.nn.units import NetworkUnits, Standardise
 
@@ -86,4 +87,4 @@ class Table(Modality, kind="table"):
         if self.spec.dims == 2:
             groups = {"examples": batch.x} if batch.target is None else {"originals": batch.x, "made": batch.target}
             return scatter(ending(stem, self.endings), groups, origin, names=self.spec.columns)
-        return write_table(ending(stem, (".csv",)), *self.records([batch]))
+        return write_table(ending(stem, TABLES), *self.records([batch]))

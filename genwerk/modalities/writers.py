@@ -1,33 +1,29 @@
-"""Files for a person to look at or hear: sheets of images, sounds, scatter plots and tables, with their origin."""
+"""Files for a person to look at or hear: sheets of images, sounds and scatter plots, with their origin."""
 
 from __future__ import annotations
 
-import csv
 import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO, TextIOWrapper
+from io import BytesIO
 from math import ceil, sqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool1d
 
-from genwerk.core.files import write_atomically, writing
+from genwerk.core.errors import BadInput
+from genwerk.core.files import write_atomically
 from genwerk.core.printable import printable
 from genwerk.core.spec import Batch
 
 FULL_SCALE = 32_767
 """The stored sample of 16 bits that stands for a sound's greatest value, 1."""
-SOUNDS = (".wav", ".flac")
-"""Ends of the names of sound files that can be written."""
-IMAGES = (".png", ".jpg", ".jpeg")
+SOUNDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+"""Format and coding of sound files, by the end of their names."""
+IMAGES = (".png", ".jpg", ".jpeg", ".webp")
 """Ends of the names of image files that can be written."""
-WRITTEN = (*IMAGES, *SOUNDS, ".csv", ".npz")
-"""Ends of names that say what is to be written; any other belongs to the name."""
 LARGEST_SHEET = 4096
 """Most examples that are shown, or heard, in one file."""
 
@@ -52,14 +48,20 @@ def grid(images: Tensor, columns: int | None = None, *, gap: int = 1, scale: int
     return sheet.permute(1, 2, 0)
 
 
+def end_of(path: Path) -> str:
+    """How the name of a file ends, in lower case; empty where that is part of a number, as in samples-0.5."""
+    end = path.suffix.lower()
+    return "" if end[1:].isdecimal() else end
+
+
 def named(path: Path, end: str) -> Path:
-    """``path`` with ``end``: in place of an end that can be written, else after the whole of the name."""
-    return path.with_suffix(end) if path.suffix.lower() in WRITTEN else path.with_name(path.name + end)
+    """``path`` with ``end`` in place of its own, if it has one."""
+    return path.with_suffix(end) if end_of(path) else path.with_name(path.name + end)
 
 
-def ending(stem: Path, ends: Sequence[str]) -> Path:
+def ending(stem: Path, ends: Iterable[str]) -> Path:
     """``stem`` where it ends as one of ``ends``, else with the first of them."""
-    return stem if stem.suffix.lower() in ends else named(stem, ends[0])
+    return stem if end_of(stem) in (ends := list(ends)) else named(stem, ends[0])
 
 
 def sheet(batch: Batch, columns: int | None = None) -> Tensor:
@@ -81,33 +83,47 @@ def plain(image: Tensor) -> Tensor:
 
 
 def write_image(path: Path, pixels: Tensor, origin: Mapping[str, Any]) -> Path:
-    """Write uint8 ``pixels`` with shape (h, w, 3) as PNG, or JPEG as ``path`` says, with ``origin`` inside.
+    """Write uint8 ``pixels`` with shape (h, w, 3) as PNG, JPEG or WebP, as ``path`` says, with ``origin`` inside.
 
-    In PNG ``parameters`` is the line that image sites and tools read, ``genwerk`` the same as JSON; in JPEG the JSON is
-    the comment.
+    In PNG ``parameters`` is the line that image sites and tools read, ``genwerk`` the same as JSON. JPEG and WebP have
+    the line as their description and the JSON as the user's comment in Exif. WebP is lossless.
     """
     from PIL import Image, PngImagePlugin
 
-    written = BytesIO()
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        comment = json.dumps(dict(origin)).encode()
-        Image.fromarray(pixels.numpy()).save(written, "JPEG", quality=95, comment=comment)
-    else:
-        Image.fromarray(pixels.numpy()).save(written, "PNG", pnginfo=_chunks(origin, PngImagePlugin.PngInfo()))
+    written, image, end = BytesIO(), Image.fromarray(pixels.numpy()), path.suffix.lower()
+    if end not in (".jpg", ".jpeg", ".webp"):
+        image.save(written, "PNG", pnginfo=_chunks(origin, PngImagePlugin.PngInfo()))
+        return _written(path, written)
+    form, longest, how = ("WEBP", 16_383, {"lossless": True}) if end == ".webp" else ("JPEG", 65_535, {"quality": 95})
+    if max(image.size) > longest:
+        size = "x".join(map(str, image.size))
+        raise BadInput(f"{path} would have {size} pixels, and {form} has at most {longest:,} a side; write a .png")
+    image.save(written, form, exif=_exif(origin, Image.Exif()), **how)
     return _written(path, written)
+
+
+def _line(origin: Mapping[str, Any]) -> str:
+    return printable(", ".join(f"{k}: {v}" for k, v in origin.items()))
+
+
+def _chunks(origin: Mapping[str, Any], info: Any) -> Any:
+    info.add_text("parameters", _line(origin))
+    info.add_text("genwerk", json.dumps(dict(origin)))
+    return info
+
+
+def _exif(origin: Mapping[str, Any], exif: Any) -> Any:
+    from PIL.ExifTags import IFD, Base
+
+    exif[Base.ImageDescription] = _line(origin)
+    exif.get_ifd(IFD.Exif)[Base.UserComment] = b"ASCII\0\0\0" + json.dumps(dict(origin)).encode()
+    return exif
 
 
 def _written(path: Path, content: BytesIO) -> Path:
     """``path``, at which ``content`` stands now."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content.getvalue())
     return path
-
-
-def _chunks(origin: Mapping[str, Any], info: Any) -> Any:
-    info.add_text("parameters", printable(", ".join(f"{k}: {v}" for k, v in origin.items())))
-    info.add_text("genwerk", json.dumps(dict(origin)))
-    return info
 
 
 def waves(x: Tensor, height: int = 57, width: int = 240) -> Tensor:
@@ -130,15 +146,20 @@ def with_pauses(x: Tensor, pause: int) -> Tensor:
 
 
 def write_sound(path: Path, x: Tensor, rate: int, origin: Mapping[str, Any]) -> Path:
-    """Write a sound with shape (channels, time) as .wav or .flac of 16 bits; ``origin`` is its comment, as JSON."""
+    """Write a sound with shape (channels, time) as .wav or .flac of 16 bits, or as .ogg, with ``origin`` as comment."""
     import soundfile
 
     written = BytesIO()
     samples = x.detach().cpu().float().clamp(-1, 1).mul(FULL_SCALE).round().to(torch.int16)
-    form = path.suffix.removeprefix(".").upper()
-    with soundfile.SoundFile(written, "w", rate, len(samples), "PCM_16", format=form) as file:
-        file.comment = json.dumps(dict(origin))
-        file.write(samples.T.numpy())
+    form, coding = SOUNDS[path.suffix.lower()]
+    try:
+        with soundfile.SoundFile(written, "w", rate, len(samples), coding, format=form) as file:
+            file.comment = json.dumps(dict(origin))
+            file.write(samples.T.numpy())
+    except soundfile.LibsndfileError as error:
+        raise BadInput(
+            f"{rate:,} samples a second cannot be written as {form} ({error.error_string}); write a .wav"
+        ) from None
     return _written(path, written)
 
 
@@ -160,36 +181,3 @@ def scatter(
     written = BytesIO()
     figure.savefig(written, format="png", dpi=110, metadata={k: printable(str(v)) for k, v in origin.items()})
     return _written(path, written)
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    """Write rows of cells as CSV below the names of their columns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path) as file:
-        text = TextIOWrapper(file, "utf-8", newline="")
-        writer = csv.writer(text)
-        writer.writerow(columns)
-        writer.writerows(rows)
-        text.flush()
-        text.detach()
-    return path
-
-
-def write_values(path: Path, rows: Iterable[Tensor], n: int) -> Path:
-    """Write ``n`` rows, a part after the other, as the array ``x`` of an .npz file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        writing(path) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("x.npy", "w", force_zip64=True) as entry,
-    ):
-        headed = False
-        for part in rows:
-            values = part.detach().cpu()
-            array = np.ascontiguousarray((values.float() if values.dtype == torch.bfloat16 else values).numpy())
-            if not headed:
-                about = {"descr": array.dtype.str, "fortran_order": False, "shape": (n, *array.shape[1:])}
-                np.lib.format.write_array_header_2_0(entry, about)
-                headed = True
-            entry.write(array.tobytes())
-    return path

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from genwerk.core.errors import BadFile
+from genwerk.core.errors import BadFile, reason
 from genwerk.core.files import flush_folder, open_regular, read_json
 from genwerk.runs.locks import lock_folder
 
@@ -54,7 +54,7 @@ def check(checkpoint: Path) -> str | None:
     except BadFile as error:
         return str(error)
     except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
-        return f"{listed} lists what is no file ({error})"
+        return f"{listed} lists what is no file ({reason(error)})"
     return None
 
 

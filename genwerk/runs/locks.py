@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from genwerk.core.errors import BadFile, BadInput, Unwritable
-from genwerk.core.files import open_own, open_regular
+from genwerk.core.files import make_folder, open_own, open_regular
 
 HELD = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 """What the system says where another process holds a lock; anything else means that there are none to be had."""
@@ -22,9 +22,9 @@ def lock_folder(run: Path) -> IO[bytes]:
     path = run / ".lock"
     while True:
         try:
-            run.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unwritable(f"the run folder {run} cannot be made ({error.strerror}); choose another ‹out›") from None
+            make_folder(run)
+        except Unwritable as error:
+            raise Unwritable(f"{error.sentence}; choose another ‹out›") from None
         file = open_own(path, 0)
         if (locked := _lock(file)) is None:
             warnings.warn(

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from genwerk.core.errors import BadFile, Unwritable
+from genwerk.core.errors import BadFile, Unwritable, reason
 from genwerk.core.files import open_own, open_regular, parse_json, write_atomically
 from genwerk.runs.layout import round_of
 from genwerk.training.events import (
@@ -71,7 +71,10 @@ class Recorder:
                     if link.is_symlink():  # what it leads to may be somebody's
                         link.unlink()
                 spec = self.training.splits.spec
-                self._line(event, what, {}, file=spec.modality.write(stem, batch, origin).name)
+                written = spec.modality.write(stem, batch, origin)
+                if spec.modality.drawn:
+                    spec.modality.draw(stem.with_name(stem.name + spec.modality.drawn), batch, origin)
+                self._line(event, what, {}, file=written.name)
             case Saved(path=path, best=best):
                 self._line(event, "saved", {}, file=path.name, best=best)
             case StageDone(converged=converged, choice=choice):
@@ -91,7 +94,7 @@ class Recorder:
             self.file.flush()
         except OSError as error:
             raise Unwritable(
-                f"{self.log} cannot be written ({error.strerror}); make room and go on with ‹resume›"
+                f"{self.log} cannot be written ({reason(error)}); make room and go on with ‹resume›"
             ) from None
         if self.writer is not None:
             for name, value in figures.items():

@@ -32,11 +32,17 @@ HERE = Machine()
 class Session:
     """Opens runs; what holds for them (precision, a bound on memory) ends with it.
 
-    ``note`` is called with each sentence that concerns the user at once, such as that a long search begins.
+    ``note`` is called with each sentence that concerns the user at once, such as that a long search begins, and
+    ``ready`` with each run that is open, before anything is computed.
     """
 
-    def __init__(self, machine: Machine, note: Callable[[str], None]) -> None:
-        self.machine, self.note = machine, note
+    def __init__(
+        self,
+        machine: Machine,
+        note: Callable[[str], None],
+        ready: Callable[[OpenRun], None] = lambda _: None,
+    ) -> None:
+        self.machine, self.note, self.ready = machine, note, ready
         self.opened: list[OpenRun] = []
         self._held = ExitStack()
 
@@ -52,6 +58,7 @@ class Session:
         if not opened.foreign:  # a foreign folder's weights themselves are of that precision
             self._held.enter_context(Runtime(opened.model.device, machine.precision).autocast())
         self.opened.append(opened)
+        self.ready(opened)
         return opened
 
     def __enter__(self) -> Session:

@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from genwerk import __version__
-from genwerk.core.errors import Unwritable
+from genwerk.core.errors import Unwritable, reason
 from genwerk.core.files import flush, flush_folder, open_own
 from genwerk.core.model import Model
+from genwerk.core.tensors import write_tensors
 from genwerk.runs.config import Change, Origin, describe, read_config, read_origin
 from genwerk.runs.formats import FORMAT
 from genwerk.runs.layout import (
@@ -85,8 +85,8 @@ class Checkpoints:
             (beside / "trainer").mkdir(parents=True)
             _write_json(beside / "config.json", self.config)
             _write_json(beside / "trainer" / "state.json", state.figures)
-            _write_tensors(beside / "model.safetensors", weights)
-            _write_tensors(beside / "trainer" / "state.safetensors", state.tensors)
+            _write_state(beside / "model.safetensors", weights)
+            _write_state(beside / "trainer" / "state.safetensors", state.tensors)
             files = {str(p.relative_to(beside).as_posix()): p for p in sorted(beside.rglob("*")) if p.is_file()}
             listed = {name: {"bytes": p.stat().st_size, "sha256": sha256(p)} for name, p in files.items()}
             versions = {"genwerk": __version__, "torch": torch.__version__}
@@ -99,7 +99,7 @@ class Checkpoints:
         except (OSError, SafetensorError) as error:
             shutil.rmtree(beside, ignore_errors=True)
             raise Unwritable(
-                f"the checkpoint of round {round_of(path)} cannot be written in {self.folder} ({_reason(error)}); "
+                f"the checkpoint of round {round_of(path)} cannot be written in {self.folder} ({reason(error)}); "
                 "earlier checkpoints are untouched: make room and go on with ‹resume›"
             ) from None
         self._prune(path)
@@ -153,17 +153,11 @@ def _write_json(path: Path, value: Any) -> None:
         flush(file)
 
 
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def _write_state(path: Path, tensors: Mapping[str, Tensor]) -> None:
     seen: set[int] = set()
     alone = {}
     for name, tensor in tensors.items():
         flat = tensor.detach().cpu().contiguous()
         alone[name] = flat.clone() if flat.untyped_storage().data_ptr() in seen else flat
         seen.add(flat.untyped_storage().data_ptr())
-    save_file(alone, path)
-    with path.open("rb+") as file:
-        flush(file)
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    write_tensors(path, alone)

@@ -17,7 +17,7 @@ from genwerk.data import DataConfig, Splits, open_data
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.families.realnvp import DenseCouplings, RealNVPConfig
-from genwerk.modalities.writers import write_table
+from genwerk.modalities.rows import cells, write_table
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
@@ -41,7 +41,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Splits:
     x = theta @ SLOPE.T + e @ torch.linalg.cholesky(NOISE).T
     path: Path = tmp_path_factory.mktemp("simulator") / "table.csv"
     spec = DataSpec(kind="table", shape=(4,), columns=("x1", "t1", "x2", "t2"))
-    write_table(path, [torch.stack([1e4 * x[:, 0], theta[:, 0], x[:, 1], theta[:, 1]], 1)], spec)
+    write_table(path, spec.columns, cells([torch.stack([1e4 * x[:, 0], theta[:, 0], x[:, 1], theta[:, 1]], 1)]))
     return open_data(DataConfig(source=str(path), covariates="x1,x2"))
 
 

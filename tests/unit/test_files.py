@@ -69,7 +69,7 @@ def test_a_failed_write_is_one_sentence_and_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(Unwritable, match=r"card.md cannot be written \(No space left"):
+    with pytest.raises(Unwritable, match=r"card.md cannot be written: the disk is full"):
         write_atomically(tmp_path / "card.md", b"new")
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
 

@@ -121,11 +121,11 @@ def test_models_learn_it_and_are_stored_sampled_measured_and_written(recipe: str
     def written(out: str) -> str:
         return Files("samples", tmp_path, str(tmp_path / out)).examples(Examples.of(opened, made))
 
-    assert written("four.dot") == str(tmp_path / "four.dot")
+    assert written("four.dot") == f"wrote {tmp_path / 'four.dot'}"
     assert (tmp_path / "four.dot").read_text().count("graph {") == 4
-    assert written("each") == f"4 graphs into {tmp_path / 'each'}"
+    assert written("each") == f"wrote 4 graphs into {tmp_path / 'each'}"
     assert len(list((tmp_path / "each").glob("*.dot"))) == 4
-    with pytest.raises(BadInput, match=r"expected \.dot, \.csv, \.npz"):
+    with pytest.raises(BadInput, match=r"expected \.dot, \.csv, \.tsv"):
         written("four.wav")
     if recipe == "mixture":
         known = opened.mask("first-2")

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
+from genwerk.core.errors import reason
+from genwerk.core.files import write_atomically
 from genwerk.core.options import AS_LEARNED, Symbolwise
 from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Cache, generate
 from genwerk.nn.autoregressive.tokeniser import Tokeniser
@@ -68,7 +70,7 @@ class StreamState:
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file."""
-        save_file({name: t.cpu().contiguous() for name, t in self.tensors.items()}, path)
+        write_atomically(Path(path), save({name: t.cpu().contiguous() for name, t in self.tensors.items()}))
 
     @classmethod
     def load(cls, path: str | Path) -> StreamState:
@@ -76,7 +78,9 @@ class StreamState:
         try:
             return cls(load_file(path))
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path} holds no state of a stream ({error}); make one with stream.state.save") from None
+            raise ValueError(
+                f"{path} holds no state of a stream ({reason(error)}); make one with stream.state.save"
+            ) from None
 
     @property
     def label(self) -> Tensor | None:

@@ -1,0 +1,26 @@
+"""Tensors in a file, as safetensors."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from genwerk.core.files import flush, open_own
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a new safetensors file, which others may read as they may any file that the user makes.
+
+    Tensors must be contiguous and share no memory. safetensors itself makes its files readable by their owner alone.
+    """
+    with open_own(path, os.O_EXCL) as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    save_file(dict(tensors), path, None if metadata is None else dict(metadata))
+    path.chmod(mode)
+    with path.open("rb+") as file:
+        flush(file)
