@@ -137,9 +137,10 @@ def test_files_that_belong_together_have_one_number_and_replace_nothing(
     images: Path, genwerk: Genwerk, tmp_path: Path
 ) -> None:
     genwerk("encode", images, "-n", 5)
-    said = genwerk("encode", images, "-n", 5)
-    assert "codes-2.csv" in said
-    assert "codes-2.map.png" in said
+    written = [Path(line.split()[1]).name for line in genwerk("encode", images, "-n", 5).splitlines()]
+    number = written[0].removeprefix("codes-").removesuffix(".csv")
+    assert number in "23"
+    assert written == [f"codes-{number}.csv", f"codes-{number}.map.png"]
     (tmp_path / "codes.map.png").write_text("mine")
     assert "codes.map-2.png" in genwerk("encode", images, "-n", 5, "--out", tmp_path / "codes.csv").replace("\n", "")
     assert (tmp_path / "codes.map.png").read_text() == "mine"
