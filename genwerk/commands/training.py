@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ from genwerk.core.errors import BadInput
 from genwerk.runs.session import Device, Session
 
 if TYPE_CHECKING:
+    from genwerk.data import Dataset
     from genwerk.runs.training import Training
     from genwerk.training.settings import Recipe
 
@@ -74,6 +75,8 @@ class Train(Command):
     """Name of a recipe; `genwerk recipes` lists them."""
     out: Path | None = None
     """Run folder to write (default: runs/RECIPE)."""
+    minutes: float | None = None
+    """Length of training in minutes, about: its speed is measured first, and the rounds of all stages are set by it."""
     resume: bool = False
     """Go on where the run folder stands (and start where there is none)."""
     device: Device = "auto"
@@ -92,6 +95,8 @@ class Train(Command):
         from genwerk.runs.training import Training
         from genwerk.training import runtime
 
+        if self.minutes is not None and "train.rounds" in self.changes.names:
+            raise BadInput("‹minutes› and ‹rounds› are both lengths of training; name one of them")
         entry, changed = find(self.recipe), self.changes.apply
         out = self.out or Path("runs") / self.recipe
         going_on = self.resume and (out / "config.json").exists()
@@ -106,7 +111,11 @@ class Train(Command):
         splits = open_data(settings.data)
         if not going_on:
             settings = changed(replace(entry.make(splits.spec), data=settings.data), True)
+        if self.minutes is not None and going_on:
+            yield Note(f"{out} keeps the length with which it began; for another, name ‹rounds›")
         try:
+            if self.minutes is not None and not going_on:
+                settings = yield from self._timed(settings, splits.train, self.minutes)
             with Training(
                 self.recipe,
                 settings,
@@ -119,6 +128,16 @@ class Train(Command):
                 yield from played(training)
         finally:
             runtime.finish(together=False)
+
+    def _timed(self, recipe: Recipe, data: Dataset, minutes: float) -> Generator[Note, None, Recipe]:
+        from genwerk.training import runtime, speed
+
+        here = runtime.start(self.device, recipe.train.precision)
+        timed, rounds = speed.lasting(recipe, data, minutes, here)
+        if here.main:
+            are = "minute is" if minutes == 1 else "minutes are"
+            yield Note(f"{minutes:g} {are} about {rounds:,} rounds here")
+        return timed
 
 
 def played(training: Training) -> Iterator[Result]:

@@ -198,6 +198,12 @@ def build(config: Config, spec: DataSpec) -> Model:
         raise ValueError(f"{type(config).__name__} belongs to no registered family") from None
 
 
+def stages(config: Config, spec: DataSpec, rounds: int) -> Sequence[Stage]:
+    """The parts of training the model that ``config`` describes, none of which can be played."""
+    with torch.device("meta"):
+        return build(config, spec).stages(rounds)
+
+
 SPARE_MODULES, SPARE_VALUES = 2000, 2**28
 """Parts, and numbers, that a model may have beyond what its file tells of (masks and tables are not stored)."""
 

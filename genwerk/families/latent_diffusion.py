@@ -116,7 +116,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         text_rounds = rounds if self.config.text_rounds is None else self.config.text_rounds
         if self.text is not None:
             reading = [sized(s, self.config.text_batch) for s in self.text.stages(text_rounds)]
-            first += [self._stage("text", self.text, s) for s in reading]
+            first += self._stages("text", self.text, reading)
             then = [replace(s, judged=False) for s in then]  # the prior alone reads no text
         return [*first, *then]
 

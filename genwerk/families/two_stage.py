@@ -128,14 +128,15 @@ class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfi
         Each part is judged by figures of its own, the prior by those of the codes.
         """
         prior_rounds = rounds if self.config.prior_rounds is None else self.config.prior_rounds
-        first = [self._stage("autoencoder", self.autoencoder, s) for s in self.autoencoder.stages(rounds)]
+        first = self._stages("autoencoder", self.autoencoder, self.autoencoder.stages(rounds))
+        own = [sized(s, self.config.prior_batch) for s in self.prior.stages(prior_rounds)]
         then = [
             replace(
-                self._stage("prior", self.prior, sized(s, self.config.prior_batch)),
+                s,
                 data=_chain(self.codes, s.data),
                 sees=_chain(partial(TwoStage.codes, self), s.sees),  # of a subclass, codes() may be more than a look
             )
-            for s in self.prior.stages(prior_rounds)
+            for s in self._stages("prior", self.prior, own)
         ]
         return [*first, *then]
 
@@ -154,8 +155,13 @@ class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfi
         """The codes of ``x`` as a :class:`Dataset` keeps them."""
         return self.prior.spec.modality.to_stored(self._code(x))
 
+    @classmethod
+    def _stages(cls, part: str, model: Model, own: Sequence[Stage]) -> list[Stage]:
+        """The ``own`` stages of a part, which a single one is named for."""
+        return [cls._stage(part, model, s, part if len(own) == 1 else f"{part} {s.name}") for s in own]
+
     @staticmethod
-    def _stage(part: str, model: Model, stage: Stage) -> Stage:
+    def _stage(part: str, model: Model, stage: Stage, name: str) -> Stage:
         """``stage`` of a part, whose turns are taken by the players of the whole."""
 
         def turns(stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
@@ -166,7 +172,7 @@ class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfi
                     player = None if turn.player is None else _outer(part, turn.player)
                     turn = game.send((yield Turn(player, turn.loss, *turn.rows, features=turn.features, **turn.whole)))
 
-        return replace(stage, name=f"{part} {stage.name}", turns=turns, part=stage.part or model)
+        return replace(stage, name=name, turns=turns, part=stage.part or model)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from genwerk.training.events import Collapsed, Evaluated, Event, RolledBack, Rou
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from genwerk.core.model import Stage
+    from genwerk.core.model import Config, Stage
     from genwerk.data import Skipped
     from genwerk.runs.training import Training
 
@@ -50,19 +50,27 @@ def opening(training: Training) -> Iterator[str]:
     size = sum(p.numel() for p in trainer.model.parameters())
     yield f"training {training.name} on {device}: {size:,} parameters, {trainer.rounds:,} rounds"
     if len(trainer.stages) > 1:
-        yield f"{len(trainer.stages)} stages: {plan(trainer.stages)}"
+        yield f"{len(trainer.stages)} stages: {plan(trainer.stages, trainer.model.config)}"
 
 
-def plan(stages: Sequence[Stage]) -> str:
-    """The stages with their rounds; where there are many, those of one length in a row are told together."""
+def plan(stages: Sequence[Stage], config: Config) -> str:
+    """The stages with their rounds, and the setting of the model that says so where ``config`` has one.
+
+    Where there are many, those of one length in a row are told together.
+    """
     said = list[str]()
     for rounds, same in groupby(stages, key=lambda stage: stage.rounds):
         names = [stage.name for stage in same]
         if len(stages) > MANY and len(names) > 2:
             said.append(f"{names[0]} to {names[-1]} {len(names)} x {rounds:,}")
         else:
-            said += [f"{name} {rounds:,}" for name in names]
+            said += [f"{name} {rounds:,}{_set_by(name, config)}" for name in names]
     return ", ".join(said)
+
+
+def _set_by(stage: str, config: Config) -> str:
+    setting = f"{stage.partition(' ')[0]}_rounds"
+    return f" (‹model.{setting}›)" if getattr(config, setting, None) is not None else ""
 
 
 def skipped(found: Sequence[Skipped]) -> Iterator[str]:

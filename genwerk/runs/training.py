@@ -15,7 +15,7 @@ import torch
 from genwerk import recipes
 from genwerk.core.errors import BadInput
 from genwerk.core.files import read_json, write_atomically
-from genwerk.core.model import Model, build
+from genwerk.core.model import Model, build, stages
 from genwerk.core.printable import printable
 from genwerk.data import Splits
 from genwerk.evaluation.report import Report, evaluate, judge
@@ -155,14 +155,13 @@ class Training:
 
     def _resume(self, stored: store.Stored) -> None:
         self.trainer.resume(store.load_state(stored))
-        with torch.device("meta"):
-            before = build(stored.recipe.model, stored.spec).stages(stored.recipe.train.rounds)
-        now, stages = self.trainer.position.stage, self.trainer.stages
-        for was, wanted in zip(before[:now], stages, strict=False):
-            if was.rounds != wanted.rounds:
+        before = stages(stored.recipe.model, stored.spec, stored.recipe.train.rounds)
+        now, wanted = self.trainer.position.stage, self.trainer.stages
+        for was, stage in zip(before[:now], wanted, strict=False):
+            if was.rounds != stage.rounds:
                 raise BadInput(
                     f"the stage {was.name!r} of {self.path} is over after {was.rounds:,} rounds, and what comes after "
-                    f"builds on it; only the stage that is being played, {stages[now].name!r}, can be made longer"
+                    f"builds on it; only the stage that is being played, {wanted[now].name!r}, can be made longer"
                 )
         if self.trainer.over and self.changes and self.trainer.position.impatient:
             raise BadInput(

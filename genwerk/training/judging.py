@@ -78,15 +78,21 @@ class Judging:
             return self.evaluate(model if stage.part is None else stage.part, validation, train), len(validation)
 
 
-def shown(model: Model, data: Dataset, seed: int) -> tuple[str, Batch] | None:
-    """What there is to look at of ``model``: samples, or examples of ``data`` beside what it makes of their codes."""
-    rows = torch.arange(min(SHOWN, len(data)), device=data.device)
-    if isinstance(model, Samples):
+def shown(model: Model, stage: Stage, data: Dataset, seed: int) -> tuple[str, Batch] | None:
+    """What there is to look at of ``model`` in ``stage``: samples, or examples of ``data`` beside what it makes of
+    their codes.
+
+    While a part is trained that takes the data as they are, before another learns its codes, it is that part's.
+    """
+    first = None if stage.sees is not None else stage.part
+    if first is None and isinstance(model, Samples):
+        rows = torch.arange(min(SHOWN, len(data)), device=data.device)
         condition = model.condition.shown(SHOWN, data.batch(rows))
         condition = None if condition is None else condition.to(model.device)
         n = SHOWN if condition is None else len(condition)
         return "samples", Batch(model.sample(n, condition, seed=seed), condition)
-    if isinstance(model, Encodes) and isinstance(model, Decodes):
-        x = data.batch(rows).x.to(model.device)
-        return "reconstructions", Batch(x, target=model.decode(model.encode(x)))
+    coder = model if first is None else first
+    if isinstance(coder, Encodes) and isinstance(coder, Decodes):
+        x = data.batch(slice(SHOWN)).x.to(model.device)
+        return "reconstructions", Batch(x, target=coder.decode(coder.encode(x)))
     return None

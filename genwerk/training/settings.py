@@ -114,7 +114,9 @@ class TrainConfig:
     """How a model is trained."""
 
     rounds: int = 10_000
-    """Length in rounds of the algorithm (for most families a round is one step)."""
+    """Length in rounds of the algorithm (for most families a round is one step). Of a model that is trained in
+    stages it is the length of those that have none in the model's settings, such as `prior_rounds`; the plan is said
+    before training begins."""
     batch_size: int = 128
     """Examples a batch, over all processes; 0 is all examples at once."""
     micro_batch: int | None = None
@@ -132,7 +134,8 @@ class TrainConfig:
     log_every: int = 100
     """Rounds between lines of the event log; 0 writes none for rounds."""
     sample_every: int = 1000
-    """Rounds between sample pictures; 0 makes them only at the end."""
+    """Rounds between sample pictures, the first of each stage after a tenth of it at the latest; 0 makes them only at
+    the end."""
     evaluate_every: int | None = None
     """Rounds between evaluations on validation examples, which choose the weights; 0 evaluates only at the end. None
     evaluates a stage 40 times (10 times by samples), not more often than every 20 rounds, and more rarely where that

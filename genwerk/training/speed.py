@@ -1,15 +1,18 @@
-"""How long training takes here: a copy of the model, which is thrown away, plays a few rounds against the clock."""
+"""How long training takes here, and how many rounds a time is: a copy of the model, which is thrown away, plays a few
+rounds against the clock.
+"""
 
 from __future__ import annotations
 
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 
-from genwerk.core.model import Stage, build
+from genwerk.core.errors import BadSetting
+from genwerk.core.model import Stage, build, stages
 from genwerk.data.dataset import Dataset
 from genwerk.data.stream import Stream
 from genwerk.training.resumable import Position
@@ -21,6 +24,8 @@ POINTS = (0.25, 0.75)
 """Where in a stage its rounds are timed, as fractions of it: some algorithms do more from a certain round on."""
 FEWEST = 1024
 """Examples that are trained on, at the least, where there are so many."""
+LONGEST = 366 * 24 * 60
+"""Minutes of the longest training that is planned."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,25 @@ def measure(recipe: Recipe, data: Dataset, runtime: Runtime, *, budget: float = 
             seconds = rehearsal.pace(index, budget) * (1 if size else len(data) / len(few))
             paces.append(Pace(stage.name, stage.rounds, seconds))
         return paces
+
+
+def lasting(recipe: Recipe, data: Dataset, minutes: float, runtime: Runtime) -> tuple[Recipe, int]:
+    """``recipe`` made as long as about ``minutes`` of training on ``data`` here, and how many rounds that is in all.
+
+    Its stages keep their proportions, and each has one round at the least. What is measured goes no further than the
+    numbers of rounds: with these, training is the same on any machine. A BadSetting says which minutes cannot be.
+    """
+    if not 0 < minutes <= LONGEST:
+        raise BadSetting("minutes", f"is {minutes:g}; expected more than 0, and at most {LONGEST:,} (a year)")
+    factor = 60 * minutes / total(measure(recipe, data, runtime))
+
+    def scaled(rounds: int) -> int:
+        return max(1, int(float(f"{rounds * factor:.3g}")))
+
+    own = {f.name: getattr(recipe.model, f.name) for f in fields(recipe.model) if f.name.endswith("_rounds")}
+    model = replace(recipe.model, **{name: scaled(rounds) for name, rounds in own.items() if rounds is not None})
+    longer = replace(recipe, model=model, train=replace(recipe.train, rounds=scaled(recipe.train.rounds)))
+    return longer, sum(stage.rounds for stage in stages(longer.model, data.spec, longer.train.rounds))
 
 
 class Rehearsal(Trainer):

@@ -39,6 +39,9 @@ from genwerk.training.runtime import Runtime
 from genwerk.training.settings import TrainConfig
 from genwerk.training.watchdog import Watchdog
 
+EARLY = 10
+"""Part of a stage, one in so many, after which it is first shown what it can do."""
+
 
 class Collapse(Exception):
     """The watchdog has seen enough; within the trainer only."""
@@ -182,7 +185,7 @@ class Trainer(Resumable):
                 patience = settings.patience if self.choice.steady else 0
                 at.impatient = self.runtime.any(0 < patience <= self.choice.since)
             over = self.over
-            if main and (over or _due(at.round, settings.sample_every)):
+            if main and (over or self._due_to_show(stage)):
                 yield from self._show(stage)
             if self._watching and len(self.descent.moved) > 1:
                 yield from self._look(stage, metrics)
@@ -289,9 +292,14 @@ class Trainer(Resumable):
 
     # --- what is shown, judged and kept ------------------------------------------------------------------------------
 
+    def _due_to_show(self, stage: Stage) -> bool:
+        """Whether this is a round to show what it can do: one of many, and one early in the stage."""
+        every = self.settings.sample_every
+        return _due(self.position.round, every) or 0 < self.position.stage_round == min(every, stage.rounds // EARLY)
+
     def _show(self, stage: Stage) -> Iterator[Event]:
         with self.averaged() as model:
-            if seen := shown(model, self.data, self.settings.seed):
+            if seen := shown(model, stage, self.data, self.settings.seed):
                 yield Sampled(**self._where(stage), what=seen[0], batch=seen[1])
 
     def _judge(self, stage: Stage) -> Generator[Event, None, bool]:

@@ -143,13 +143,13 @@ def test_stages_are_the_autoencoders_then_the_priors_on_the_codes(data: Dataset)
     assert list(model.players()) == ["autoencoder", "prior.one", "prior.two"]
     stages = model.stages(50)
     assert [(s.name, s.rounds, s.batch_size) for s in stages] == [
-        ("autoencoder train", 50, None),
+        ("autoencoder", 50, None),
         ("prior play", 7, 0),
         ("prior again", 1, None),
     ]
     events = Trainer(model, data, TrainConfig(rounds=4, batch_size=32, optim={}))
     done = [e for e in events if isinstance(e, StageDone)]
-    assert [(e.stage, e.converged) for e in done][:2] == [("autoencoder train", False), ("prior play", True)]
+    assert [(e.stage, e.converged) for e in done][:2] == [("autoencoder", False), ("prior play", True)]
     assert done[-1].steps == {"autoencoder": 4, "prior.one": 4, "prior.two": 4}
     (codes,) = model.prior.seen
     torch.testing.assert_close(codes.x, model.eval().encode(data.batch().x))
@@ -171,7 +171,7 @@ def test_each_part_is_judged_by_its_own_figure_and_the_last_one_chooses(data: Da
     )
     events = list(trainer)
     by = {e.stage: next(iter(e.figures)) for e in events if isinstance(e, Evaluated)}
-    assert by == {"autoencoder train": "clipped_reconstruction_mse", "prior train": "clipped_nll"}
+    assert by == {"autoencoder": "clipped_reconstruction_mse", "prior": "clipped_nll"}
     chosen = [e.choice.round for e in events if isinstance(e, StageDone)]
     assert chosen[0] <= 8 < chosen[1]
     codes = replace(small, x=trainer.finished().encode(small.batch().x), spec=trainer.model.prior.spec)
@@ -181,8 +181,8 @@ def test_each_part_is_judged_by_its_own_figure_and_the_last_one_chooses(data: Da
 def test_what_chooses_by_itself_or_cannot_be_judged_counts_by_its_end(data: Dataset) -> None:
     config = TwoStageConfig(autoencoder=AUTOENCODER, prior=MixtureConfig(components=(2,)))
     assert [(s.name, s.judged) for s in TwoStage(config, DIGIT).stages(5)] == [
-        ("autoencoder train", True),
-        ("prior 2 components", False),
+        ("autoencoder", True),
+        ("prior", False),
     ]
 
 

@@ -8,6 +8,9 @@ import pytest
 from rich.console import Console
 
 from genwerk.core.model import Stage
+from genwerk.families.autoencoder import AutoencoderConfig
+from genwerk.families.mixture import MixtureConfig
+from genwerk.families.two_stage import TwoStageConfig
 from genwerk.runs import progress
 from genwerk.runs.progress import Line, plan
 
@@ -59,9 +62,11 @@ def test_the_time_left_is_that_of_the_stage_at_hand(monkeypatch: pytest.MonkeyPa
         assert line.plain() == f"{stage} {done:>5,}/1,200 {f'{text} left' if text else 'in 1:06:40'}  loss 1"
 
 
-def test_stages_are_named_with_their_rounds() -> None:
-    def stages(*lengths: int) -> list[Stage]:
-        return [Stage(f"s{i}", n, lambda *_: iter(())) for i, n in enumerate(lengths)]  # type: ignore[arg-type, return-value]
+def test_stages_are_named_with_their_rounds_and_what_sets_them() -> None:
+    def stages(**lengths: int) -> list[Stage]:
+        return [Stage(name.replace("_", " "), n, lambda *_: iter(())) for name, n in lengths.items()]  # type: ignore[arg-type, return-value]
 
-    assert plan(stages(6000, 6000, 60)) == "s0 6,000, s1 6,000, s2 60"
-    assert plan(stages(*[200] * 10, 7)) == "s0 to s9 10 x 200, s10 7"
+    config = TwoStageConfig(autoencoder=AutoencoderConfig(), prior=MixtureConfig(), prior_rounds=200)
+    assert plan(stages(autoencoder=6000, prior=200), config) == "autoencoder 6,000, prior 200 (‹model.prior_rounds›)"
+    many = stages(**{f"class_{i}": 200 for i in range(10)}, last=7)
+    assert plan(many, config) == "class 0 to class 9 10 x 200, last 7"

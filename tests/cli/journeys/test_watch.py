@@ -1,0 +1,57 @@
+"""Watching a training: how long it will be, what is seen of it, and what a run folder shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from genwerk.runs import store
+
+Genwerk = Callable[..., str]
+QUIET = ("--evaluate.samples", 0, "--train.evaluate-every", 0)
+
+
+def test_a_length_in_minutes_becomes_rounds_that_stay(genwerk: Genwerk, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    said = genwerk("train", "autoencoder-mixture", "--data", "digits", "--minutes", 0.01, "--out", run, *QUIET)
+    (rounds,) = re.findall(r"0.01 minutes are about ([\d,]+) rounds here", said)
+    assert f"parameters, {rounds} rounds" in said
+    recipe = store.find(run).recipe
+    autoencoder, prior = recipe.train.rounds, recipe.model.prior_rounds
+    assert autoencoder + prior == int(rounds.replace(",", ""))
+    assert f"2 stages: autoencoder {autoencoder:,}, prior {prior:,} (--model.prior-rounds)" in said
+    card = (run / "card.md").read_text()
+    assert f"--model.prior-rounds {prior} --train.rounds {autoencoder}" in card
+    assert "keeps the length with which it began" in genwerk(
+        *("train", "autoencoder-mixture", "--data", "digits", "--minutes", 9, "--out", run, "--resume")
+    )
+    assert store.find(run).recipe == recipe
+
+
+@pytest.mark.parametrize(
+    "asked,said",
+    [
+        (("--minutes", 0), "--minutes is 0; expected more than 0"),
+        (("--minutes", -3), "--minutes is -3; expected more than 0"),
+        (("--minutes", "nan"), "--minutes is nan; expected a finite number"),
+        (("--minutes", 1e9), "at most 527,040 (a year)"),
+        (("--minutes", 1, "--rounds", 5), "name one of them"),
+    ],
+)
+def test_a_length_that_cannot_be_is_refused(
+    asked: tuple[object, ...], said: str, refused: Genwerk, tmp_path: Path
+) -> None:
+    assert said in refused("train", "vae", "--data", "digits", "--out", tmp_path / "run", *asked)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_first_picture_of_each_stage_comes_early(genwerk: Genwerk, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    genwerk(
+        *("train", "autoencoder-mixture", "--data", "digits", "--rounds", 40, "--model.prior-rounds", 20),
+        *("--out", run, *QUIET),
+    )
+    assert sorted(p.stem for p in (run / "samples").iterdir()) == ["00000004", "00000042", "00000060"]
