@@ -112,8 +112,10 @@ def reader_gone() -> bool:
 
 
 def flag(setting: str) -> str:
-    """What a setting is called on the command line."""
-    return f"-{setting}" if len(setting) == 1 else f"--{setting.replace('_', '-')}"
+    """What a setting, or a setting and its value, is on the command line."""
+    name, _, value = setting.partition("=")
+    shown = f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+    return shown if value in ("", "True") else f"{shown} {value}"
 
 
 def say(text: str) -> None:

@@ -1,7 +1,8 @@
 """What is wrong with what came from outside, as types: all else that is raised is a fault of Genwerk and shows itself.
 
 Each message is one sentence that a user can act on: what was wrong, what was expected, what to do. It names a setting
-between angle quotes, as in "take ‹data.size› 32", and each face puts its own word there: a flag, or a control.
+between angle quotes, as in "take ‹data.size› 32" or "take ‹data.size=32›", and each face puts its own word there: a
+flag, a control, or, where Python raises it, the keyword.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 SETTING = "‹([^‹›]+)›"
-"""The name of a setting in a sentence."""
+"""The name of a setting in a sentence, or its name and a value: ‹resume=True›."""
 
 
 def naming(sentence: str, name: Callable[[str], str]) -> str:
@@ -37,7 +38,7 @@ class BadInput(ValueError):
     @property
     def settings(self) -> tuple[str, ...]:
         """Names of the settings that the sentence names."""
-        return tuple(re.findall(SETTING, self.sentence))
+        return tuple(found.partition("=")[0] for found in re.findall(SETTING, self.sentence))
 
 
 class BadSetting(BadInput):

@@ -431,15 +431,15 @@ def images_found(
 ) -> Found:
     """Images from arrays with shape (n, h, w), (n, h, w, c) or (n, c, h, w), fitted as ``settings`` ask.
 
-    Values are whole numbers from 0 to 255, floats in [0, 1] (rounded to 8 bits), or two alone, black and white, of any
-    type; ``levels`` says how many values a pixel takes where that is known to be other than 256.
+    Values are whole numbers from 0 to 255, floats in [0, 1] or [-1, 1] (rounded to 8 bits), or two alone, black and
+    white, of any type; ``levels`` says how many values a pixel takes where that is known to be other than 256.
     """
     found = [Labelled.of(x, _items(y))]
     if test_x is not None:
         found.append(Labelled.of(test_x, _items(test_y), TEST))
     notes += tuple(note for part in found for note in part.notes)
     parts = [_channels_last(part.x, name) for part in found]
-    scale, found_levels, note = (1.0, levels, None) if levels else _range(parts, name)
+    scale, shift, found_levels, note = (1.0, 0.0, levels, None) if levels else _range(parts, name)
     levels = found_levels
     notes += () if note is None else (note,)
     channels = parts[0].shape[3]
@@ -449,7 +449,7 @@ def images_found(
         parts, channels = [part[..., :1] for part in parts], 1
     height, width, note = common_size([parts[0].shape[1:3]], settings)
     if levels != 256 and ((height, width) != parts[0].shape[1:3] or channels > 1 or not grey):
-        scale, levels = scale * 255 / (levels - 1), 256
+        scale, shift, levels = scale * 255 / (levels - 1), shift * 255 / (levels - 1), 256
     shape = (1 if grey else 3, height, width)
     values = []
     for part in parts:
@@ -458,7 +458,7 @@ def images_found(
         if same and (key is None or view.flags.c_contiguous):
             values.append(np.ascontiguousarray(view))
         else:
-            pixels = partial(_pixels, part, scale, shape, settings)
+            pixels = partial(_pixels, part, scale, shift, shape, settings)
             values.append(_convert(len(part), shape, np.uint8, key, settings, pixels))
     classes, conditions = index_labels(*(part.y for part in found))
     spec = DataSpec(kind="image", shape=shape, levels=levels, classes=classes)
@@ -488,28 +488,39 @@ def _equal_channels(x: Array) -> bool:
     return x.shape[3] == 3 and all(bool((part == part[..., :1]).all()) for part in _chunks(x))
 
 
-def _range(parts: Sequence[Array], name: str) -> tuple[float, int, str | None]:
-    """Factor that brings the values of all ``parts`` to level numbers, number of levels, and what is to be said."""
+def _range(parts: Sequence[Array], name: str) -> tuple[float, float, int, str | None]:
+    """Factor and shift that bring the values of all ``parts`` to level numbers, number of levels, and what is to be
+    said."""
     if all(part.dtype == np.uint8 for part in parts) and any(map(_usual, _each(parts))):
-        return 1.0, 256, None
+        return 1.0, 0.0, 256, None
     low, high = _ends(parts)
-    if high in (1, 255) and low == 0 and all(bool(((part == 0) | (part == high)).all()) for part in _each(parts)):
-        return 1 / high, 2, None if high == 1 else TWO_LEVELS
-    if all(part.dtype.kind == "f" for part in parts) and low >= 0 and high <= 1:
-        return 255.0, 256, "The pixels are floats in [0, 1] and are rounded to 8 bits."
+    floats = all(part.dtype.kind == "f" for part in parts)
+    if np.isnan(low):
+        raise BadInput(f"the images in {name} hold NaN; expected numbers alone")
+    if (low, high) in ((0, 1), (0, 255), (-1, 1)) and _two_alone(parts, low, high):
+        return 1 / (high - low), -low / (high - low), 2, None if high == 1 else TWO_LEVELS
+    if floats and low >= 0 and high <= 1:
+        return 255.0, 0.0, 256, "The pixels are floats in [0, 1] and are rounded to 8 bits."
+    if floats and -1 <= low <= -0.5 and high <= 1:
+        return 127.5, 127.5, 256, "The pixels are floats in [-1, 1], -1 black, and are rounded to 8 bits."
     whole = all(part.dtype.kind != "f" or bool((part == np.floor(part)).all()) for part in _each(parts))
     if not (low >= 0 and high <= 255 and whole):
         cure = f"; divide them by {high:g}" if low >= 0 and high > 255 else ""
         raise BadInput(
-            f"the images in {name} hold values from {low:g} to {high:g}; expected floats in [0, 1] or whole numbers "
-            f"from 0 to 255{cure}"
+            f"the images in {name} hold values from {low:g} to {high:g}; expected floats in [0, 1] or [-1, 1], or "
+            f"whole numbers from 0 to 255{cure}"
         )
     if high == 0:
-        return 1.0, 256, "Every pixel is 0."
+        return 1.0, 0.0, 256, "Every pixel is 0."
     if high < DARK:
         dark = f"The greatest value of a pixel is {high:g} of 255, so the images are dark"
-        return 1.0, 256, f"{dark}; if {high:g} is white, divide them by it."
-    return 1.0, 256, None
+        return 1.0, 0.0, 256, f"{dark}; if {high:g} is white, divide them by it."
+    return 1.0, 0.0, 256, None
+
+
+def _two_alone(parts: Sequence[Array], low: float, high: float) -> bool:
+    """Whether there are no other values than ``low`` and ``high``."""
+    return all(bool(((part == low) | (part == high)).all()) for part in _each(parts))
 
 
 def _usual(pixels: Array) -> bool:
@@ -527,12 +538,14 @@ def _ends(parts: Sequence[Array]) -> tuple[float, float]:
     return float(np.min([low for low, _ in ends])), float(np.max([high for _, high in ends]))
 
 
-def _pixels(x: Array, scale: float, shape: tuple[int, int, int], settings: DataConfig, rows: Any) -> NDArray[np.uint8]:
+def _pixels(
+    x: Array, scale: float, shift: float, shape: tuple[int, int, int], settings: DataConfig, rows: Any
+) -> NDArray[np.uint8]:
     """Level numbers with shape (n, *shape) of ``rows`` of the images ``x`` with shape (n, h, w, c)."""
     from PIL import Image
 
     x = x[rows]
-    x = (x * scale).round().astype(np.uint8) if scale != 1 else x.astype(np.uint8)
+    x = (x * scale + shift).round().astype(np.uint8) if scale != 1 else x.astype(np.uint8)
     if x.shape[3] == 4:
         alpha = x[..., 3:].astype(np.float32) / 255
         x = (x[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)

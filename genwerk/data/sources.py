@@ -23,6 +23,7 @@ from genwerk.data.hub import open_hub, open_parquet
 from genwerk.data.idx import is_idx, open_idx
 from genwerk.data.images import Listing, open_pictures
 from genwerk.data.indexed import is_indexed, open_indexed
+from genwerk.data.memory import MEMORY, found_in
 from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.parts import Found, check, like, split, tested_on
 from genwerk.data.reading import Unusable, decoding
@@ -35,14 +36,16 @@ from genwerk.data.uci import SETS, is_uci, missing, open_uci
 Reader = Callable[[Path, DataConfig], Found]
 
 
-def open_data(settings: DataConfig) -> Splits:
+def open_data(settings: DataConfig, data: object = None) -> Splits:
     """Open ``settings.source`` and choose the parts for training, choosing weights and testing.
 
-    The result says what was understood (``notes``, ``spec``) and what was left out (``skipped``). Raises ValueError
+    ``data`` are the examples themselves (:func:`genwerk.data.memory.found_in`), in place of a source. The result says what was understood (``notes``, ``spec``) and what was left out (``skipped``). Raises ValueError
     with one sentence when the source is unknown, empty or unreadable.
     """
     check(settings)
-    found, path = _found(settings)
+    if data is not None:
+        settings = replace(settings, source=MEMORY)
+    found, path = _found(settings) if data is None else (found_in(data, settings), None)
     if settings.test:
         other = like(replace(settings, source=settings.test), found.train.spec)
         found = tested_on(found, _found(other)[0], settings.test)
@@ -55,6 +58,8 @@ def open_data(settings: DataConfig) -> Splits:
 def _found(settings: DataConfig) -> tuple[Found, Path | None]:
     """What ``settings.source`` holds, and the path it names, if it names one."""
     source = settings.source
+    if source == MEMORY:
+        raise BadInput("these data were in memory and are stored nowhere: pass them again from Python, with ‹data›")
     if source in BUILT_INS:
         return BUILT_INS[source](settings), None
     if source.startswith("hf:"):

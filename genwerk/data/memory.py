@@ -1,0 +1,348 @@
+"""Data that are in memory already: arrays, tensors, tables, pictures, and map-style data sets such as PyTorch's.
+
+They are read as files of the same content are, by the same code, and so fall into the same parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genwerk.core.errors import BadInput
+from genwerk.core.memory import afford
+from genwerk.core.spec import DataSpec
+from genwerk.data.arrays import Array, array_found, table_found
+from genwerk.data.content import hash_bytes
+from genwerk.data.dataset import DataConfig, Dataset
+from genwerk.data.images import CAPTIONS, Listing, Picture, open_pictures
+from genwerk.data.labels import continuous, labelled
+from genwerk.data.npy import X_NAMES, Y_NAMES
+from genwerk.data.parts import Found, index_labels, numbered
+
+MEMORY = "memory"
+"""The source of data that were passed from Python."""
+NAME = "the data"
+"""What they are called in sentences."""
+PICTURES = ("image", "img", *X_NAMES)
+"""Keys under which an item of a data set holds the example."""
+KINDS = (
+    "an array or tensor, (x, y), a DataFrame, a list of images, a map-style data set, a path, or the name of built-in "
+    "data"
+)
+"""What can be passed as data."""
+
+
+def found_in(data: object, settings: DataConfig) -> Found:
+    """What ``data`` hold: x, or a pair of x and y.
+
+    x is an array of examples, one a row: images with shape (n, h, w), (n, h, w, c) or (n, c, h, w), whole numbers from
+    0 to 255 or floats in [0, 1] or [-1, 1]; tables with shape (n, d); with ``settings.rate``, sounds with shape (n,
+    time) or (n, channels, time) in [-1, 1]. Or it is a DataFrame, a list of images of Pillow or of arrays, or a data
+    set with items x, (x, y), or dictionaries of them. y are classes by name or number, or measured numbers, which go
+    beside the rows of a table as covariates.
+    """
+    if isinstance(data, Dataset):
+        return Found(train=data)
+    if isinstance(data, tuple) and len(data) != 2:
+        raise BadInput(f"data is a tuple of {len(data)}; expected (x, y), examples and their labels")
+    x, y = data if isinstance(data, tuple) else (data, None)
+    if _is_frame(x):
+        return _of_frame(x, y, settings)
+    gathered = Gathered.of(x, settings) if not _is_array(x) else Gathered(_array(x))
+    labels = gathered.labels if y is None else y
+    told = None if labels is None else Told.of(labels, len(gathered.x))
+    if isinstance(gathered.x, list):
+        return _of_pictures(gathered, told, settings)
+    if settings.rate is not None:
+        return _of_sounds(gathered.x, told, settings)
+    if gathered.x.ndim > 2:
+        notes = (_unused(told),) if told and told.measured else ()
+        y = None if told is None or told.measured else told.values
+        return array_found(gathered.x, None, y, None, settings, name=NAME, notes=notes)
+    if gathered.x.ndim < 1 or gathered.x.dtype.kind not in "biuf":
+        return array_found(gathered.x, None, None, None, settings, name=NAME)  # which says what is wrong
+    rows = gathered.x.reshape(len(gathered.x), -1)
+    return _of_rows(rows, numbered(rows.shape[1]), told, settings)
+
+
+# --- x ----------------------------------------------------------------------------------------------------------------
+
+
+def _is_frame(x: object) -> bool:
+    """Whether ``x`` is a table of pandas, polars or their kin."""
+    return all(hasattr(x, name) for name in ("columns", "dtypes", "__getitem__"))
+
+
+def _is_picture(x: object) -> bool:
+    from PIL import Image
+
+    return isinstance(x, Image.Image)
+
+
+def _is_array(x: object) -> bool:
+    return isinstance(x, Tensor) or (hasattr(x, "__array__") and not _is_picture(x))
+
+
+def _array(x: object) -> Array:
+    """``x``, a tensor or what NumPy takes for an array, as an array that may be written to."""
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
+    try:
+        found: Array = np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{NAME} are no array ({str(error).split('.')[0]}); expected rows of one length") from None
+    if not found.flags.writeable:
+        afford(found.nbytes, NAME, "save them as .npy and pass its path, so that they are mapped")
+        found = found.copy()
+    return found
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The examples of a list or data set, read once."""
+
+    x: Array | list[bytes]
+    """One example a row, or images as files."""
+    labels: Sequence[object] | None = None
+    captions: Sequence[object] | None = None
+
+    @classmethod
+    def of(cls, items: Any, settings: DataConfig) -> Gathered:
+        """The items of ``items``, all of them with labels (and captions) or none, as far as memory allows."""
+        if isinstance(items, (str, bytes, Mapping)) or not (hasattr(items, "__getitem__") and hasattr(items, "__len__")):
+            raise _unknown(items)
+        if not len(items):
+            raise BadInput("data is empty; expected at least one example")
+        found, taken = list[Item](), 0
+        for i in range(len(items)):
+            item = Item.of(items[i], i, settings)
+            taken += item.size
+            if i % 1024 == 0:
+                afford(2 * taken * len(items) // (i + 1), NAME, "take fewer, or pass the path of a folder of files")
+            if found and type(item.x) is not type(found[0].x):
+                raise BadInput(f"example {i} is {item}, and the first is {found[0]}; expected the same of all")
+            found.append(item)
+        labels, captions = (
+            [getattr(item, part) for item in found] if all(getattr(item, part) is not None for item in found) else None
+            for part in ("label", "caption")
+        )
+        return cls(_stacked([item.x for item in found]), labels, captions)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One example of a list or data set."""
+
+    x: Array | bytes
+    label: object = None
+    caption: object = None
+
+    @classmethod
+    def of(cls, item: Any, number: int, settings: DataConfig) -> Item:
+        """An item that is x, (x,), (x, y) or a dictionary of them."""
+        label = caption = None
+        if isinstance(item, tuple):
+            if len(item) > 2:
+                raise BadInput(f"example {number} is a tuple of {len(item)}; expected (x, y), or x alone")
+            item, label = (*item, None)[:2]
+        elif isinstance(item, Mapping):
+            names = {part: next((k for k in keys if k in item), None) for part, keys in _keys(settings).items()}
+            if names["x"] is None:
+                raise BadInput(
+                    f"example {number} has the keys {', '.join(map(str, item))}; expected the example under "
+                    f"{', '.join(PICTURES)}"
+                )
+            item, label, caption = (None if k is None else item[k] for k in (names["x"], names["label"], names["text"]))
+        if _is_picture(item):
+            return cls(_file(item), label, caption)
+        if isinstance(item, str) or not (_is_array(item) or isinstance(item, (int, float, Sequence))):
+            raise _unknown([item])
+        try:
+            return cls(_array(item), label, caption)
+        except BadInput:
+            raise BadInput(f"example {number} has rows of different lengths; expected one length in all") from None
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return len(self.x) if isinstance(self.x, bytes) else self.x.nbytes
+
+    def __str__(self) -> str:
+        return "an image" if isinstance(self.x, bytes) else "an array"
+
+
+def _keys(settings: DataConfig) -> dict[str, Sequence[str]]:
+    labels = (settings.label, *Y_NAMES) if settings.label == "label" else (settings.label,)
+    return {"x": PICTURES, "label": labels, "text": CAPTIONS}
+
+
+def _stacked(examples: list[Any]) -> Array | list[bytes]:
+    """Images as they are; arrays, which must have one shape, as one."""
+    if isinstance(examples[0], bytes):
+        return examples
+    shape = examples[0].shape
+    if (other := next((i for i, x in enumerate(examples) if x.shape != shape), None)) is not None:
+        cure = "images of Pillow may differ in size" if len(shape) > 1 else "bring them to one length"
+        raise BadInput(
+            f"example {other} has shape {examples[other].shape}, and the first has {shape}; expected one shape ({cure})"
+        )
+    return np.stack(examples)
+
+
+def _file(picture: Any) -> bytes:
+    """A picture of Pillow as a file that keeps all it holds; one of a mode that PNG lacks is converted."""
+    written = BytesIO()
+    kept = picture if picture.mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA") else picture.convert("RGB")
+    kept.save(written, "PNG", compress_level=1)
+    return written.getvalue()
+
+
+def _unknown(data: Any) -> BadInput:
+    if isinstance(data, list) and isinstance(data[0], str):
+        return BadInput("data is a list of texts; expected arrays or images: open them, or pass the path of their folder")
+    if hasattr(data, "dataset"):
+        return BadInput(f"data is a {type(data).__name__}, which draws batches; pass what it draws from: data=x.dataset")
+    what = f"a list, of {type(data[0]).__name__}" if isinstance(data, list) else f"of the type {type(data).__name__}"
+    return BadInput(f"data is {what}; expected {KINDS}")
+
+
+# --- y ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Told:
+    """What goes with the examples: classes with shape (n,), or measured numbers with shape (n, k)."""
+
+    values: Array
+    names: tuple[str, ...]
+    measured: bool
+
+    @classmethod
+    def of(cls, y: Any, n: int) -> Told:
+        """``y``, one or several values for each of ``n`` examples."""
+        own = [str(c) for c in y.columns] if _is_frame(y) else [str(getattr(y, "name", None) or "y")]
+        if isinstance(y, (list, tuple)):
+            values = np.empty(len(y), object)
+            values[:] = [v.item() if hasattr(v, "item") else v for v in y]
+        elif _is_array(y):
+            values = _array(y)
+        else:
+            raise BadInput(f"y is a {type(y).__name__}; expected a label for each of {n:,} examples")
+        if values.shape == (n, 1):
+            values = values[:, 0]
+        if values.shape[:1] != (n,):
+            raise BadInput(f"there are {n:,} examples in x and {len(values):,} labels in y; expected as many")
+        if values.ndim == 1:
+            measured = continuous(values.tolist())
+            return cls(values[:, None].astype(float) if measured else values, tuple(own), measured)
+        if values.ndim > 2 or values.dtype.kind != "f":
+            raise BadInput(
+                f"y has shape {values.shape}; expected one label for each of {n:,} examples, or floats to condition on "
+                "(of one-hot rows: y.argmax(1))"
+            )
+        k = values.shape[1]
+        return cls(values, tuple(own if len(own) == k else [f"{own[0]}{i + 1}" for i in range(k)]), measured=True)
+
+
+def _unused(told: Told) -> str:
+    return f"{told.names[0]!r} holds measured numbers and no classes, so it is not used."
+
+
+# --- what it is -------------------------------------------------------------------------------------------------------
+
+
+def _of_frame(x: Any, y: object, settings: DataConfig) -> Found:
+    """A table by the names of its columns; one called ``settings.label`` gives the classes."""
+    names = [str(name) for name in x.columns]
+    if len(set(names)) < len(names):
+        raise BadInput(f"the DataFrame has several columns called {max(names, key=names.count)!r}; name each otherwise")
+    columns = {name: np.asarray(x[column]) for name, column in zip(names, x.columns, strict=True)}
+    if settings.label != "label" and settings.label not in columns:
+        raise BadInput(f"the DataFrame has no column {settings.label!r} for ‹label›; it has {', '.join(names)}")
+    told, notes = None if y is None else Told.of(y, len(x)), ()
+    if told is None and settings.label in columns and labelled(of := columns[settings.label].tolist()):
+        if not continuous(of):
+            told = Told(columns.pop(settings.label), (settings.label,), measured=False)
+        elif settings.label != "label":
+            raise BadInput(f"the column {settings.label!r} holds measured numbers, which are no classes; leave out ‹label›")
+    if not columns or not len(x):
+        raise BadInput(f"the DataFrame has {len(x)} rows and {len(columns)} columns beside labels; expected some of both")
+    values = np.column_stack([_numbers(name, column) for name, column in columns.items()])
+    called = numbered(len(columns)) if all(name.isdecimal() for name in columns) else tuple(columns)
+    return _of_rows(values, called, told, settings)
+
+
+def _numbers(name: str, column: Array) -> Array:
+    """A column as numbers, gaps as NaN."""
+    if column.dtype.kind in "biuf":
+        return column
+    texts = [v for v in column.tolist() if isinstance(v, str)]
+    if texts or column.dtype.kind != "O":
+        shown = texts[0] if texts else column[0]
+        raise BadInput(
+            f"the column {name!r} holds {shown!r}; expected numbers (a column of classes is named with ‹label=NAME›; "
+            "leave others out)"
+        )
+    try:
+        return np.array([np.nan if v is None or v != v else float(v) for v in column.tolist()])
+    except (TypeError, ValueError):
+        raise BadInput(f"the column {name!r} has gaps; fill them, or leave out their rows: data.dropna()") from None
+
+
+def _of_rows(rows: Array, columns: Sequence[str], told: Told | None, settings: DataConfig) -> Found:
+    """A table; measured numbers that go with its rows become covariates."""
+    afford(8 * rows.size, NAME, "take fewer rows")
+    if told is None or not told.measured:
+        y = None if told is None else told.values.tolist()
+        return table_found(rows, None, y, None, tuple(columns), settings, name=NAME)
+    beside = ",".join([*filter(None, [settings.covariates]), *told.names])
+    whole, names = np.column_stack([rows, told.values]), (*columns, *told.names)
+    return table_found(whole, None, None, None, names, replace(settings, covariates=beside), name=NAME)
+
+
+def _of_pictures(gathered: Gathered, told: Told | None, settings: DataConfig) -> Found:
+    """Images of any size, as files of a folder are read."""
+    assert isinstance(gathered.x, list)
+    n = len(gathered.x)
+    labels = told.values.tolist() if told is not None and not told.measured else [None] * n
+    pictures = [
+        Picture(
+            f"image {i}",
+            partial(BytesIO, file),
+            size=len(file),
+            stamp=hash_bytes(file),  # pictures of one size in bytes are told apart where they are kept in the cache
+            label=label,
+            caption=None if caption is None else str(caption),
+        )
+        for i, (file, label, caption) in enumerate(
+            zip(gathered.x, labels, gathered.captions or [None] * n, strict=True)
+        )
+    ]
+    notes = (_unused(told),) if told is not None and told.measured else ()
+    return open_pictures(Listing(name=NAME, train=pictures, notes=notes), settings)
+
+
+def _of_sounds(x: Array, told: Told | None, settings: DataConfig) -> Found:
+    """Sounds of ``settings.rate`` samples a second, int16 or floats in [-1, 1]."""
+    x = x[:, None] if x.ndim == 2 else x
+    if x.ndim != 3 or not x.size or settings.seconds is not None:
+        raise BadInput(
+            f"with ‹rate› {NAME} are sounds, and have shape {x.shape}; expected (n, time) or (n, channels, time), cut to "
+            "the length of an example"
+        )
+    whole = x.dtype == np.int16
+    if not whole and (x.dtype.kind != "f" or not np.abs(x).max() <= 1):
+        raise BadInput(f"{NAME} are sounds of {x.dtype}; expected int16, or floats from -1 to 1")
+    classes, conditions = index_labels(None if told is None or told.measured else told.values.tolist())
+    spec = DataSpec(kind="audio", shape=x.shape[1:], sample_rate=settings.rate or 0, classes=classes)
+    samples = torch.from_numpy(x)
+    stored = samples.clamp(min=-32767) if whole else spec.modality.to_stored(samples)
+    return Found(train=Dataset(x=stored, spec=spec, condition=conditions[0]))
