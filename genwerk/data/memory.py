@@ -56,20 +56,19 @@ def found_in(data: object, settings: DataConfig) -> Found:
     if _is_frame(x):
         return _of_frame(x, y, settings)
     gathered = Gathered.of(x, settings) if not _is_array(x) else Gathered(_array(x))
-    labels = gathered.labels if y is None else y
-    told = None if labels is None else Told.of(labels, len(gathered.x))
+    y = gathered.labels if y is None else y
+    labels = NONE if y is None else Labels.of(y, len(gathered.x))
     if isinstance(gathered.x, list):
-        return _of_pictures(gathered, told, settings)
+        return _of_pictures(gathered, labels, settings)
     if settings.rate is not None:
-        return _of_sounds(gathered.x, told, settings)
+        return _of_sounds(gathered.x, labels, settings)
     if gathered.x.ndim > 2:
-        notes = (_unused(told),) if told and told.measured else ()
-        y = None if told is None or told.measured else told.values
-        return array_found(gathered.x, None, y, None, settings, name=NAME, notes=notes)
+        y = None if labels.classes is None else labels.values
+        return array_found(gathered.x, None, y, None, settings, name=NAME, notes=labels.unused)
     if gathered.x.ndim < 1 or gathered.x.dtype.kind not in "biuf":
         return array_found(gathered.x, None, None, None, settings, name=NAME)  # which says what is wrong
     rows = gathered.x.reshape(len(gathered.x), -1)
-    return _of_rows(rows, numbered(rows.shape[1]), told, settings)
+    return _of_rows(rows, numbered(rows.shape[1]), labels, settings)
 
 
 # --- x ----------------------------------------------------------------------------------------------------------------
@@ -117,7 +116,8 @@ class Gathered:
     @classmethod
     def of(cls, items: Any, settings: DataConfig) -> Gathered:
         """The items of ``items``, all of them with labels (and captions) or none, as far as memory allows."""
-        if isinstance(items, (str, bytes, Mapping)) or not (hasattr(items, "__getitem__") and hasattr(items, "__len__")):
+        listed = all(hasattr(items, name) for name in ("__getitem__", "__len__"))
+        if not listed or isinstance(items, (str, bytes, Mapping)):
             raise _unknown(items)
         if not len(items):
             raise BadInput("data is empty; expected at least one example")
@@ -207,9 +207,13 @@ def _file(picture: Any) -> bytes:
 
 def _unknown(data: Any) -> BadInput:
     if isinstance(data, list) and isinstance(data[0], str):
-        return BadInput("data is a list of texts; expected arrays or images: open them, or pass the path of their folder")
+        return BadInput(
+            "data is a list of texts; expected arrays or images: open them, or pass the path of their folder"
+        )
     if hasattr(data, "dataset"):
-        return BadInput(f"data is a {type(data).__name__}, which draws batches; pass what it draws from: data=x.dataset")
+        return BadInput(
+            f"data is a {type(data).__name__}, which draws batches; pass what it draws from: data=x.dataset"
+        )
     what = f"a list, of {type(data[0]).__name__}" if isinstance(data, list) else f"of the type {type(data).__name__}"
     return BadInput(f"data is {what}; expected {KINDS}")
 
@@ -218,15 +222,26 @@ def _unknown(data: Any) -> BadInput:
 
 
 @dataclass(frozen=True)
-class Told:
+class Labels:
     """What goes with the examples: classes with shape (n,), or measured numbers with shape (n, k)."""
 
     values: Array
-    names: tuple[str, ...]
-    measured: bool
+    names: tuple[str, ...] = ()
+    measured: bool = False
+
+    @property
+    def classes(self) -> list[object] | None:
+        """The classes, where there are any."""
+        return None if self.measured or not self.names else self.values.tolist()
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """What is said where measured numbers cannot be used."""
+        sentence = f"{' '.join(self.names)!r} holds measured numbers and no classes, so it is not used."
+        return (sentence,) if self.measured else ()
 
     @classmethod
-    def of(cls, y: Any, n: int) -> Told:
+    def of(cls, y: Any, n: int) -> Labels:
         """``y``, one or several values for each of ``n`` examples."""
         own = [str(c) for c in y.columns] if _is_frame(y) else [str(getattr(y, "name", None) or "y")]
         if isinstance(y, (list, tuple)):
@@ -236,10 +251,10 @@ class Told:
             values = _array(y)
         else:
             raise BadInput(f"y is a {type(y).__name__}; expected a label for each of {n:,} examples")
-        if values.shape == (n, 1):
-            values = values[:, 0]
-        if values.shape[:1] != (n,):
-            raise BadInput(f"there are {n:,} examples in x and {len(values):,} labels in y; expected as many")
+        if values.ndim == 2 and values.shape[-1] == 1:
+            values = values.reshape(-1)
+        if not values.ndim or len(values) != n:
+            raise BadInput(f"there are {n:,} examples in x, and y has shape {values.shape}; expected one label each")
         if values.ndim == 1:
             measured = continuous(values.tolist())
             return cls(values[:, None].astype(float) if measured else values, tuple(own), measured)
@@ -248,12 +263,12 @@ class Told:
                 f"y has shape {values.shape}; expected one label for each of {n:,} examples, or floats to condition on "
                 "(of one-hot rows: y.argmax(1))"
             )
-        k = values.shape[1]
+        k = values.shape[-1]
         return cls(values, tuple(own if len(own) == k else [f"{own[0]}{i + 1}" for i in range(k)]), measured=True)
 
 
-def _unused(told: Told) -> str:
-    return f"{told.names[0]!r} holds measured numbers and no classes, so it is not used."
+NONE = Labels(np.empty(0))
+"""No labels."""
 
 
 # --- what it is -------------------------------------------------------------------------------------------------------
@@ -267,17 +282,21 @@ def _of_frame(x: Any, y: object, settings: DataConfig) -> Found:
     columns = {name: np.asarray(x[column]) for name, column in zip(names, x.columns, strict=True)}
     if settings.label != "label" and settings.label not in columns:
         raise BadInput(f"the DataFrame has no column {settings.label!r} for ‹label›; it has {', '.join(names)}")
-    told, notes = None if y is None else Told.of(y, len(x)), ()
-    if told is None and settings.label in columns and labelled(of := columns[settings.label].tolist()):
+    labels = NONE if y is None else Labels.of(y, len(x))
+    if y is None and settings.label in columns and labelled(of := columns[settings.label].tolist()):
         if not continuous(of):
-            told = Told(columns.pop(settings.label), (settings.label,), measured=False)
+            labels = Labels(columns.pop(settings.label), (settings.label,), measured=False)
         elif settings.label != "label":
-            raise BadInput(f"the column {settings.label!r} holds measured numbers, which are no classes; leave out ‹label›")
+            raise BadInput(
+                f"the column {settings.label!r} holds measured numbers, which are no classes; leave out ‹label›"
+            )
     if not columns or not len(x):
-        raise BadInput(f"the DataFrame has {len(x)} rows and {len(columns)} columns beside labels; expected some of both")
+        raise BadInput(
+            f"the DataFrame has {len(x)} rows and {len(columns)} columns beside labels; expected some of both"
+        )
     values = np.column_stack([_numbers(name, column) for name, column in columns.items()])
     called = numbered(len(columns)) if all(name.isdecimal() for name in columns) else tuple(columns)
-    return _of_rows(values, called, told, settings)
+    return _of_rows(values, called, labels, settings)
 
 
 def _numbers(name: str, column: Array) -> Array:
@@ -297,22 +316,20 @@ def _numbers(name: str, column: Array) -> Array:
         raise BadInput(f"the column {name!r} has gaps; fill them, or leave out their rows: data.dropna()") from None
 
 
-def _of_rows(rows: Array, columns: Sequence[str], told: Told | None, settings: DataConfig) -> Found:
+def _of_rows(rows: Array, columns: Sequence[str], labels: Labels, settings: DataConfig) -> Found:
     """A table; measured numbers that go with its rows become covariates."""
     afford(8 * rows.size, NAME, "take fewer rows")
-    if told is None or not told.measured:
-        y = None if told is None else told.values.tolist()
-        return table_found(rows, None, y, None, tuple(columns), settings, name=NAME)
-    beside = ",".join([*filter(None, [settings.covariates]), *told.names])
-    whole, names = np.column_stack([rows, told.values]), (*columns, *told.names)
+    if not labels.measured:
+        return table_found(rows, None, labels.classes, None, tuple(columns), settings, name=NAME)
+    beside = ",".join([*filter(None, [settings.covariates]), *labels.names])
+    whole, names = np.column_stack([rows, labels.values]), (*columns, *labels.names)
     return table_found(whole, None, None, None, names, replace(settings, covariates=beside), name=NAME)
 
 
-def _of_pictures(gathered: Gathered, told: Told | None, settings: DataConfig) -> Found:
+def _of_pictures(gathered: Gathered, labels: Labels, settings: DataConfig) -> Found:
     """Images of any size, as files of a folder are read."""
     assert isinstance(gathered.x, list)
-    n = len(gathered.x)
-    labels = told.values.tolist() if told is not None and not told.measured else [None] * n
+    blank = [None] * len(gathered.x)
     pictures = [
         Picture(
             f"image {i}",
@@ -323,25 +340,24 @@ def _of_pictures(gathered: Gathered, told: Told | None, settings: DataConfig) ->
             caption=None if caption is None else str(caption),
         )
         for i, (file, label, caption) in enumerate(
-            zip(gathered.x, labels, gathered.captions or [None] * n, strict=True)
+            zip(gathered.x, labels.classes or blank, gathered.captions or blank, strict=True)
         )
     ]
-    notes = (_unused(told),) if told is not None and told.measured else ()
-    return open_pictures(Listing(name=NAME, train=pictures, notes=notes), settings)
+    return open_pictures(Listing(name=NAME, train=pictures, notes=labels.unused), settings)
 
 
-def _of_sounds(x: Array, told: Told | None, settings: DataConfig) -> Found:
+def _of_sounds(x: Array, labels: Labels, settings: DataConfig) -> Found:
     """Sounds of ``settings.rate`` samples a second, int16 or floats in [-1, 1]."""
     x = x[:, None] if x.ndim == 2 else x
     if x.ndim != 3 or not x.size or settings.seconds is not None:
         raise BadInput(
-            f"with ‹rate› {NAME} are sounds, and have shape {x.shape}; expected (n, time) or (n, channels, time), cut to "
-            "the length of an example"
+            f"with ‹rate› {NAME} are sounds, and have shape {x.shape}; expected (n, time) or (n, channels, time), cut "
+            "to the length of an example, and no ‹seconds›"
         )
     whole = x.dtype == np.int16
     if not whole and (x.dtype.kind != "f" or not np.abs(x).max() <= 1):
         raise BadInput(f"{NAME} are sounds of {x.dtype}; expected int16, or floats from -1 to 1")
-    classes, conditions = index_labels(None if told is None or told.measured else told.values.tolist())
+    classes, conditions = index_labels(labels.classes)
     spec = DataSpec(kind="audio", shape=x.shape[1:], sample_rate=settings.rate or 0, classes=classes)
     samples = torch.from_numpy(x)
     stored = samples.clamp(min=-32767) if whole else spec.modality.to_stored(samples)

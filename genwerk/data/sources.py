@@ -39,8 +39,9 @@ Reader = Callable[[Path, DataConfig], Found]
 def open_data(settings: DataConfig, data: object = None) -> Splits:
     """Open ``settings.source`` and choose the parts for training, choosing weights and testing.
 
-    ``data`` are the examples themselves (:func:`genwerk.data.memory.found_in`), in place of a source. The result says what was understood (``notes``, ``spec``) and what was left out (``skipped``). Raises ValueError
-    with one sentence when the source is unknown, empty or unreadable.
+    ``data`` are the examples themselves (:func:`genwerk.data.memory.found_in`), in place of a source. The result says
+    what was understood (``notes``, ``spec``) and what was left out (``skipped``). Raises ValueError with one sentence
+    when the source is unknown, empty or unreadable.
     """
     check(settings)
     if data is not None:

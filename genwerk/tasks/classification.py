@@ -23,8 +23,9 @@ from torch import Tensor
 from genwerk.core.abilities import HasLikelihood
 from genwerk.core.condition import Label
 from genwerk.core.model import Model
-from genwerk.core.spec import Batch, DataSpec, Prior
+from genwerk.core.spec import DataSpec, Prior
 from genwerk.tasks import Unsupported, in_batches, require
+from genwerk.tasks.inputs import Examples, batch_of
 
 COLDEST, HOTTEST = 1e-3, 1e6
 """Range in which a temperature is sought."""
@@ -74,14 +75,18 @@ class Classification:
         return replace(self, log_likelihood=self.log_likelihood[rows])
 
 
-def classify(model: Model, batch: Batch, prior: Tensor | Prior = "train", temperature: float = 1.0) -> Classification:
-    """p(c | x) for each example of ``batch`` and every class of ``model``, by Bayes' rule.
+def classify(
+    model: Model, examples: Examples, prior: Tensor | Prior = "train", temperature: float = 1.0
+) -> Classification:
+    """p(c | x) for each of the ``examples`` and every class of ``model``, by Bayes' rule.
 
     ``prior`` is "train" (as often as in the training data), "even", or probabilities (or weights) of the classes with
     shape (k,). The densities are evaluated k times, in batches.
     """
     classes_of(model)
-    found = Classification(log_likelihoods(model, batch.x), log_prior(prior, model.spec), _positive(temperature))
+    found = Classification(
+        log_likelihoods(model, batch_of(model, examples).x), log_prior(prior, model.spec), _positive(temperature)
+    )
     lost = ~found.log_evidence.isfinite()
     if lost.any():
         raise ValueError(

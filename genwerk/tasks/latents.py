@@ -10,17 +10,19 @@ from torch import Tensor
 
 from genwerk.core.abilities import Decodes, Encodes, abilities
 from genwerk.core.batching import in_batches
-from genwerk.core.errors import Unsupported
+from genwerk.core.errors import BadInput, Unsupported
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.data.dataset import Dataset
 from genwerk.tasks.conditioning import conditions, require
+from genwerk.tasks.inputs import Conditions, Examples, batch_of, condition_of
 
 
-def encode(model: Model, batch: Batch) -> Tensor:
+def encode(model: Model, examples: Examples, condition: Conditions = None) -> Tensor:
     """The latent of each example, with shape (n, *model.latent_shape)."""
     require(model, "encode", "encodes")
     assert isinstance(model, Encodes)
+    batch = batch_of(model, examples, condition)
     return in_batches(model.encode, batch.x, conditions(model, batch))
 
 
@@ -34,20 +36,38 @@ def pca_2d(z: Tensor) -> Tensor:
     return torch.cat([flat, flat.new_zeros(len(flat), 2 - flat.shape[1])], 1)
 
 
-def reconstruct(model: Model, batch: Batch) -> Tensor:
+def decode(model: Model, z: Tensor, condition: Conditions = None) -> Tensor:
+    """The example of each latent with shape (n, *model.latent_shape), with shape (n, *spec.shape)."""
+    require(model, "decode", "decodes")
+    assert isinstance(model, Decodes)
+    z = torch.as_tensor(z).to(model.device)
+    if z.shape[1:] != model.latent_shape:
+        wanted = ", ".join(map(str, model.latent_shape))
+        raise BadInput(f"the latents have shape {tuple(z.shape)}; expected (n, {wanted})")
+    return in_batches(model.decode, z, conditions(model, Batch(z, condition_of(model, condition, len(z)))))
+
+
+def reconstruct(model: Model, examples: Examples, condition: Conditions = None) -> Tensor:
     """Each example encoded and decoded again, with shape (n, *spec.shape)."""
     require(model, "reconstruct", "encodes", "decodes")
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
     decode = model.decode
-    encode = model.encode
+    encode, batch = model.encode, batch_of(model, examples, condition)
     return in_batches(lambda x, c: decode(encode(x, c), c), batch.x, conditions(model, batch))
 
 
 LatentPath = Literal["line", "sphere"]
 
 
-def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: LatentPath = "line") -> Tensor:
+def interpolate(
+    model: Model,
+    start: Examples,
+    end: Examples,
+    steps: int = 9,
+    path: LatentPath = "line",
+    condition: Conditions = None,
+) -> Tensor:
     """The examples on the way from each of ``start`` to each of ``end`` in latent space (:func:`interpolate_latents`).
 
     A model that decodes latents of a prior and does not encode is steered instead (:mod:`genwerk.tasks.steering`): it
@@ -61,8 +81,9 @@ def interpolate(model: Model, start: Batch, end: Batch, steps: int = 9, path: La
     _require_continuous(model, "interpolate", "decodes")
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
-    c, d = conditions(model, start), conditions(model, end)
-    a, b = in_batches(model.encode, start.x, c), in_batches(model.encode, end.x, d)
+    first, last = batch_of(model, start, condition), batch_of(model, end, condition)
+    c, d = conditions(model, first), conditions(model, last)
+    a, b = in_batches(model.encode, first.x, c), in_batches(model.encode, last.x, d)
     return interpolate_latents(
         model.decode, a, b, steps, path, lambda t: None if c is None or d is None else model.condition.blend(c, d, t)
     )
@@ -118,7 +139,15 @@ def _by_row(t: float | Tensor, like: Tensor) -> Tensor:
 Span = tuple[float | Tensor, float | Tensor]
 
 
-def traverse(model: Model, example: Batch, dims: Sequence[int], *, steps: int = 9, span: Span = (-3.0, 3.0)) -> Tensor:
+def traverse(
+    model: Model,
+    example: Examples,
+    dims: Sequence[int],
+    *,
+    steps: int = 9,
+    span: Span = (-3.0, 3.0),
+    condition: Conditions = None,
+) -> Tensor:
     """What one example becomes as some latent dimensions move through ``span`` while the others hold still.
 
     Two dimensions give a grid with shape (steps, steps, *spec.shape), the first down and the second across; one or more
@@ -128,8 +157,9 @@ def traverse(model: Model, example: Batch, dims: Sequence[int], *, steps: int = 
     _require_continuous(model, "traverse", "decodes")
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
-    c = conditions(model, example)
-    z = in_batches(model.encode, example.x[:1], None if c is None else c[:1]).flatten(1)
+    batch = batch_of(model, example, condition)
+    c = conditions(model, batch)
+    z = in_batches(model.encode, batch.x[:1], None if c is None else c[:1]).flatten(1)
     size = z.shape[1]
     if not dims or any(not 0 <= d < size for d in dims):
         raise ValueError(f"the latent has dimensions 0 to {size - 1}; asked for {', '.join(map(str, dims)) or 'none'}")

@@ -14,6 +14,7 @@ from genwerk.core.model import Model
 from genwerk.core.noise import Seeds
 from genwerk.data.dataset import Dataset
 from genwerk.tasks.conditioning import conditions, require
+from genwerk.tasks.inputs import Array, Conditions, Examples, data_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,13 @@ class Likelihood:
 
 
 def log_likelihood(
-    model: Model, data: Dataset, *, importance_samples: int = 100, examples: int | None = None, seed: int = 0
+    model: Model,
+    data: Examples,
+    *,
+    condition: Conditions = None,
+    importance_samples: int = 100,
+    examples: int | None = None,
+    seed: int = 0,
 ) -> Likelihood:
     """Mean log-likelihood of at most ``examples`` of ``data``: exact where the model knows it, else a lower bound.
 
@@ -60,11 +67,12 @@ def log_likelihood(
         raise ValueError(f"{importance_samples} importance samples cannot estimate a bound; ask for 1 or more")
     values: list[Tensor] = []
     sizes: list[Tensor] = []
-    data = (data if examples is None else data.subset(examples, seed)).under(model.condition)
-    n = len(data)
+    whole = data_of(model, data, condition)
+    scored_on = (whole if examples is None else whole.subset(examples, seed)).under(model.condition)
+    n = len(scored_on)
 
     def scored(rows: slice) -> Tensor:
-        batch, seeds = data.batch(rows), Seeds(seed, rows.start)
+        batch, seeds = scored_on.batch(rows), Seeds(seed, rows.start)
         x, c = batch.x.to(model.device), conditions(model, batch)
         if isinstance(model, HasLikelihood):
             return model.log_prob(x, c)
@@ -112,14 +120,14 @@ class Neighbours:
     """Euclidean distances in the units of the data with shape (n, k)."""
 
 
-def nearest(samples: Tensor, train: Dataset, k: int = 1) -> Neighbours:
+def nearest(samples: Tensor | Array, train: Dataset, k: int = 1) -> Neighbours:
     """The ``k`` training examples closest to each sample: a model that copies its data is seen here.
 
     Distances are computed in chunks of the training data and compared exactly, so memory stays bounded.
     """
     if not 1 <= k <= len(train):
         raise ValueError(f"asked for {k} neighbours of {len(train)} training examples")
-    flat = samples.flatten(1).double()
+    flat = torch.as_tensor(samples).flatten(1).double()
     best = torch.full((len(flat), k), torch.inf, dtype=torch.float64)
     rows = torch.zeros((len(flat), k), dtype=torch.int64)
 

@@ -31,10 +31,10 @@ from genwerk.core.errors import BadInput
 from genwerk.core.model import Model
 from genwerk.core.noise import Seeds
 from genwerk.core.spec import Batch, Prior
-from genwerk.data.dataset import Dataset
 from genwerk.tasks import require
 from genwerk.tasks.classification import log_prior
 from genwerk.tasks.conditioning import conditions
+from genwerk.tasks.inputs import Examples, batch_of, data_of
 
 
 @dataclass(frozen=True)
@@ -106,14 +106,14 @@ class Outliers:
 
 def out_of_distribution(
     model: Model,
-    batch: Batch,
-    reference: Dataset,
+    examples: Examples,
+    reference: Examples,
     *,
     prior: Tensor | Prior = "train",
     importance_samples: int = 100,
     seed: int = 0,
 ) -> Outliers:
-    """How unusual each example of ``batch`` is under ``model``, among those of ``reference``.
+    """How unusual each of the ``examples`` is under ``model``, among those of ``reference``.
 
     ``reference`` must be held out: p-values of new examples among training examples are too small. A model of classes
     scores their mixture, log p(x) = log sum_c p(x | c) p(c), with ``prior`` as in :func:`classify`; any other
@@ -123,7 +123,8 @@ def out_of_distribution(
     able = abilities(model)
     if not able & {"has-likelihood", "bounds-likelihood"}:
         require(model, "scoring outliers", "has-likelihood")
-    if not len(reference):
+    batch, usual_data = batch_of(model, examples), data_of(model, reference)
+    if not len(usual_data):
         raise BadInput("there are no held-out examples to compare with; hold some out (‹data.holdout› 0.1)")
     if not len(batch):
         raise ValueError("there are no examples to score")
@@ -131,7 +132,7 @@ def out_of_distribution(
         raise ValueError(f"{importance_samples} importance samples cannot estimate a bound; ask for 1 or more")
     usual, found = (
         log_evidence(model, b.x, b.condition, prior=prior, importance_samples=importance_samples, seed=seed)
-        for b in (reference.under(model.condition).batch(), batch)
+        for b in (usual_data.under(model.condition).batch(), batch)
     )
     for which, values in (("example", found), ("held-out example", usual)):
         if values.isnan().any():

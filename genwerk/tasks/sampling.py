@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec
 
 import torch
@@ -22,6 +22,7 @@ from genwerk.core.noise import Seed, Seeds
 from genwerk.core.options import SamplingOptions
 from genwerk.core.spec import Batch, Prior, join
 from genwerk.tasks.conditioning import conditions, require
+from genwerk.tasks.inputs import Array, Conditions, Examples, batch_of, condition_of, mask_of
 
 Asked = SamplingOptions | Mapping[str, Any] | None
 """Options of the model's own type, some of them by name, or None for its own (:meth:`SamplingOptions.chosen`)."""
@@ -30,7 +31,7 @@ Asked = SamplingOptions | Mapping[str, Any] | None
 def samples(
     model: Model,
     n: int,
-    condition: Tensor | None = None,
+    condition: Conditions = None,
     options: Asked = None,
     *,
     prior: Prior = "train",
@@ -48,17 +49,17 @@ def samples(
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
     seeds, chosen = Seeds.of(seed), model.options.chosen(options)
-    condition = _drawn_conditions(model, n, seeds, condition, prior)
+    own = _drawn_conditions(model, n, seeds, condition_of(model, condition), prior)
 
     @torch.no_grad()
     def drawn(rows: slice) -> Tensor:
-        c = None if condition is None else condition[rows]
+        c = None if own is None else own[rows]
         return model.sample(rows.stop - rows.start, c, chosen, seed=seeds + rows.start)
 
     def parts() -> Iterator[Batch]:
         start = 0
         for x in batches(drawn, n, model.device, cost=Cost(model.row_cost), most=size):
-            yield Batch(x, None if condition is None else condition[start : start + len(x)])
+            yield Batch(x, None if own is None else own[start : start + len(x)])
             start += len(x)
 
     return parts()
@@ -96,30 +97,32 @@ def joined(parts: Iterable[Batch]) -> Batch:
 
 def complete(
     model: Model,
-    batch: Batch,
-    known: Tensor,
+    examples: Examples,
+    known: Tensor | Array | Sequence[Any] | str,
     k: int = 1,
     options: Asked = None,
     *,
+    condition: Conditions = None,
     seed: Seed | None = None,
 ) -> Completion:
-    """``k`` completions of each example where ``known`` is False."""
+    """``k`` completions of each example where ``known``, an array or a part by its name, is False."""
     require(model, "complete", "completes")
     assert isinstance(model, Completes)
     if k < 1:
         raise ValueError(f"asked for {k} completions; ask for 1 or more")
+    batch, mask = batch_of(model, examples, condition), mask_of(model, known)
     chosen = model.options.chosen(options)
     try:
-        mask = known.expand(batch.x.shape).to(model.device)
+        mask = mask.expand(batch.x.shape).to(model.device)
     except RuntimeError:
         raise ValueError(
-            f"the mask has shape {tuple(known.shape)}, the examples {tuple(batch.x.shape)}; they must match"
+            f"the mask has shape {tuple(mask.shape)}, the examples {tuple(batch.x.shape)}; they must match"
         ) from None
-    seeds, condition, x = Seeds.of(seed), conditions(model, batch), batch.x.to(model.device)
+    seeds, own, x = Seeds.of(seed), conditions(model, batch), batch.x
 
     @torch.no_grad()
     def completed(rows: slice) -> Completion:
-        c = None if condition is None else condition[rows]
+        c = None if own is None else own[rows]
         return model.complete(x[rows], mask[rows], k, c, chosen, seed=seeds + rows.start)
 
     cost = model.row_cost if isinstance(model, Samples) else None
@@ -128,7 +131,15 @@ def complete(
     )
 
 
-def sdedit(model: Model, batch: Batch, strength: float, options: Asked = None, *, seed: Seed | None = None) -> Tensor:
+def sdedit(
+    model: Model,
+    examples: Examples,
+    strength: float,
+    options: Asked = None,
+    *,
+    condition: Conditions = None,
+    seed: Seed | None = None,
+) -> Tensor:
     """Each example noised as far as ``strength`` (0 to 1) of the way and brought back, with shape (n, *spec.shape).
 
     A conditional model brings it back as the batch's condition says (SDEdit, Meng et al., 2022, arXiv:2108.01073).
@@ -137,12 +148,13 @@ def sdedit(model: Model, batch: Batch, strength: float, options: Asked = None, *
     assert isinstance(model, Denoises)
     if not 0 <= strength <= 1:
         raise ValueError(f"the strength is {strength}; it lies from 0 (nothing changes) to 1 (nothing is left)")
-    condition, seeds, x = conditions(model, batch), Seeds.of(seed), batch.x.to(model.device)
+    batch = batch_of(model, examples, condition)
+    own, seeds, x = conditions(model, batch), Seeds.of(seed), batch.x
     chosen = model.options.chosen(options)
 
     @torch.no_grad()
     def edited(rows: slice) -> Tensor:
-        c = None if condition is None else condition[rows]
+        c = None if own is None else own[rows]
         return model.sdedit(x[rows], strength, c, chosen, seed=seeds + rows.start)
 
     return torch.cat(list(batches(edited, len(x), model.device, cost=Cost(model.row_cost))))
@@ -151,7 +163,7 @@ def sdedit(model: Model, batch: Batch, strength: float, options: Asked = None, *
 def trajectory(
     model: Model,
     n: int,
-    condition: Tensor | None = None,
+    condition: Conditions = None,
     options: Asked = None,
     *,
     frames: int = 8,
@@ -164,7 +176,8 @@ def trajectory(
         raise ValueError(f"asked for {frames} frames of {n} samples; ask for 2 or more of 1 or more")
     seeds, chosen = Seeds.of(seed), model.options.chosen(options)
     with torch.no_grad():
-        states = list(model.trace(n, _drawn_conditions(model, n, seeds, condition), chosen, seed=seeds))
+        own = _drawn_conditions(model, n, seeds, condition_of(model, condition))
+        states = list(model.trace(n, own, chosen, seed=seeds))
     picked = torch.linspace(0, len(states) - 1, min(frames, len(states))).round().long()
     return torch.stack([states[i] for i in picked.tolist()], 1)
 

@@ -25,6 +25,7 @@ from genwerk.data.dataset import Dataset
 from genwerk.metrics.ppl import Similarity, pixels
 from genwerk.tasks import Unsupported, require
 from genwerk.tasks.conditioning import conditions
+from genwerk.tasks.inputs import Examples, batch_of
 from genwerk.tasks.steering.latents import Space, home, steady, styled
 from genwerk.training.runtime import Runtime
 from genwerk.training.settings import OptimConfig, TrainConfig
@@ -88,7 +89,7 @@ class Projected:
 
 def project(
     model: Model,
-    batch: Batch,
+    examples: Examples,
     search: Search | None = None,
     *,
     similarity: Similarity = pixels,
@@ -103,7 +104,8 @@ def project(
     """
     require(model, "project", "has-latent-prior")
     search = search or Search(space=home(model))
-    x = batch.x.to(model.device)
+    batch = batch_of(model, examples)
+    x = batch.x
     if x.shape[1:] != model.spec.shape:
         found, wanted = ("x".join(map(str, shape)) for shape in (x.shape[1:], model.spec.shape))
         raise ValueError(f"the examples to project are {found} and this model makes {wanted}; bring them to that size")
