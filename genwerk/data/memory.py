@@ -20,11 +20,12 @@ from genwerk.core.memory import afford
 from genwerk.core.spec import DataSpec
 from genwerk.data.arrays import Array, array_found, table_found
 from genwerk.data.content import hash_bytes
-from genwerk.data.dataset import DataConfig, Dataset
+from genwerk.data.dataset import Dataset
 from genwerk.data.images import CAPTIONS, Listing, Picture, open_pictures
 from genwerk.data.labels import continuous, labelled
 from genwerk.data.npy import X_NAMES, Y_NAMES
 from genwerk.data.parts import Found, index_labels, numbered
+from genwerk.data.settings import DataConfig
 
 MEMORY = "memory"
 """The source of data that were passed from Python."""

@@ -98,7 +98,7 @@ def _find(path: Path) -> tuple[Stored, IO[bytes]]:
             raise BadFile(f"the checkpoint is damaged: {faults[0]}")
         if faults:
             raise BadFile(f"no checkpoint of {path} is intact: {faults[0]}")
-        raise BadInput(f"{path} has no checkpoint yet; training it with ‹resume› goes on from its start")
+        raise BadInput(f"{path} has no checkpoint yet; training it with ‹resume=True› goes on from its start")
 
 
 def _notes(newest: Path, taken: Path) -> list[str]:

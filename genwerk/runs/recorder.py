@@ -94,7 +94,7 @@ class Recorder:
             self.file.flush()
         except OSError as error:
             raise Unwritable(
-                f"{self.log} cannot be written ({reason(error)}); make room and go on with ‹resume›"
+                f"{self.log} cannot be written ({reason(error)}); make room and go on with ‹resume=True›"
             ) from None
         if self.writer is not None:
             for name, value in figures.items():

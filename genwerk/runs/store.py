@@ -100,7 +100,7 @@ class Checkpoints:
             shutil.rmtree(beside, ignore_errors=True)
             raise Unwritable(
                 f"the checkpoint of round {round_of(path)} cannot be written in {self.folder} ({reason(error)}); "
-                "earlier checkpoints are untouched: make room and go on with ‹resume›"
+                "earlier checkpoints are untouched: make room and go on with ‹resume=True›"
             ) from None
         self._prune(path)
         return path

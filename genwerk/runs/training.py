@@ -109,11 +109,11 @@ class Training:
         else:
             mine = all(p.name.startswith(".") for p in self.path.iterdir())
         if not mine:
-            raise BadInput(f"{self.path} is a folder of something else; choose a new one with ‹out›")
+            raise BadInput(f"{self.path} is a folder of something else; choose a new one with ‹out=FOLDER›")
         begun = store.begun(self.path)
         if begun and not resume:
             raise BadInput(
-                f"{self.path} holds a run already; go on with it by ‹resume›, or choose another folder with ‹out›"
+                f"{self.path} holds a run already; go on with it by ‹resume=True›, or choose another by ‹out=FOLDER›"
             )
         self.resumed = store.find(self.path / "last") if begun else None
         if self.resumed is not None and self.resumed.name != self.name:

@@ -6,6 +6,7 @@ from genwerk.tasks.conditioning import require
 from genwerk.tasks.latents import (
     LatentPath,
     Span,
+    decode,
     encode,
     interpolate,
     interpolate_latents,
@@ -27,6 +28,7 @@ __all__ = [
     "Unsupported",
     "bits_per_dim",
     "complete",
+    "decode",
     "encode",
     "in_batches",
     "interpolate",

@@ -14,9 +14,10 @@ from torch import Tensor
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.data.dataset import DataConfig, Dataset
+from genwerk.data.dataset import Dataset
 from genwerk.data.memory import found_in
 from genwerk.data.parts import arranged, like
+from genwerk.data.settings import DataConfig
 
 
 class Array(Protocol):
@@ -25,7 +26,13 @@ class Array(Protocol):
     def __array__(self, *arguments: Any, **options: Any) -> Any: ...
 
 
-Examples: TypeAlias = Batch | Dataset | Tensor | Array | Sequence[Any]
+class MapStyle(Protocol):
+    """A data set of PyTorch or its kin."""
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+Examples: TypeAlias = Batch | Dataset | Tensor | Array | Sequence[Any] | MapStyle
 """Examples for a model: a batch or data set, an array or tensor, a DataFrame, a list of images, or (x, labels).
 
 Floats with shape (n, *spec.shape), or of one example without n, that lie in the range of the data are in their units

@@ -116,7 +116,7 @@ def launch(processes: int, command: Sequence[str]) -> int:
     if code < 0:
         raise ChildProcessError(
             f"process {first + 1} of {processes} was ended by {signal.Signals(-code).name}, as for want of memory; "
-            "go on from the last checkpoint with ‹resume›"
+            "go on from the last checkpoint with ‹resume=True›"
         )
     return max(code, workers[speaker].returncode)
 

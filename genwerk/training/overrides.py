@@ -66,27 +66,19 @@ def meant(recipe: Recipe, name: str) -> list[Place]:
     return found
 
 
-def check_names(recipe: Recipe, names: Mapping[str, object]) -> None:
-    """Raise BadInput, with the nearest names, for a name that means no setting of ``recipe``."""
-    for name in names:
-        if not meant(recipe, name):
-            every = {place.key: place.key for place in places(recipe)}
-            ends = {key.rpartition(".")[2]: key for key in every}
-            near = dict.fromkeys((every | ends)[near] for near in get_close_matches(name, [*ends, *every], 3, 0.6))
-            hint = f"did you mean {' or '.join(near)}?" if near else "print(recipe) shows all there are"
-            raise BadInput(f"this recipe has no setting {name!r}; {hint}")
-
-
-def overridden(recipe: Recipe, values: Mapping[str, object]) -> Recipe:
-    """``recipe`` with other ``values`` of the settings that they name; names that it does not have are passed over.
+def overridden(recipe: Recipe, values: Mapping[str, object], *, fitted: bool = True) -> Recipe:
+    """``recipe`` with other ``values`` of the settings that they name.
 
     A part of another kind is named by it (network="dcgan"), or given as its settings. Kinds are chosen before all that
-    is set in them.
+    is set in them. A BadInput tells a name that means no setting, unless the recipe is not ``fitted`` to the data yet
+    and may still have it then.
     """
     left = dict(values)
     for name in [name for name in left if any(_component(place.kind) for place in meant(recipe, name))]:
         recipe = _put_all(recipe, name, left.pop(name))
     for name, value in left.items():
+        if fitted and not meant(recipe, name):
+            raise _unknown(recipe, name)
         recipe = _put_all(recipe, name, value)
     return recipe
 
@@ -96,6 +88,15 @@ def rounds_of(recipe: Recipe, epochs: object, examples: int) -> int:
     if isinstance(epochs, bool) or not isinstance(epochs, (int, float)) or not 0 < epochs < 1e12:
         raise BadInput(f"epochs is {epochs!r}; expected a number above 0")
     return ceil(epochs * examples / (recipe.train.batch_size or examples))
+
+
+def _unknown(recipe: Recipe, name: str) -> BadInput:
+    """That ``name`` means no setting, with the nearest that there are."""
+    every = {place.key: place.key for place in places(recipe)}
+    ends = {key.rpartition(".")[2]: key for key in every}
+    near = dict.fromkeys((every | ends)[near] for near in get_close_matches(name, [*ends, *every], 3, 0.6))
+    hint = f"did you mean {' or '.join(near)}?" if near else "print(recipe) shows all there are"
+    return BadInput(f"this recipe has no setting {name!r}; {hint}")
 
 
 def _put_all(recipe: Recipe, name: str, value: object) -> Recipe:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.distributed as dist
@@ -136,7 +136,7 @@ def _sum(shared: Tensor) -> None:
         if "connection" not in str(error).lower():
             raise
         raise ConnectionError(
-            "another process of this training has ended; go on from the last checkpoint with ‹resume›"
+            "another process of this training has ended; go on from the last checkpoint with ‹resume=True›"
         ) from error
 
 
@@ -202,12 +202,14 @@ class ProcessorTime:
 
 def pick_device(wanted: Device = "auto") -> torch.device:
     """The device that ``wanted`` names; auto is the first GPU, else the CPU."""
+    if wanted not in get_args(Device):
+        raise BadInput(f"the device is {wanted!r}; expected {', '.join(get_args(Device))}")
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise BadInput("no CUDA device is visible to PyTorch; use ‹device› cpu, or see `genwerk doctor`")
+        raise BadInput("no CUDA device is visible to PyTorch; use ‹device=cpu›, or see `genwerk doctor`")
     if wanted == "mps" and not torch.backends.mps.is_available():
-        raise BadInput("no Apple GPU is visible to PyTorch; use ‹device› cpu, or see `genwerk doctor`")
+        raise BadInput("no Apple GPU is visible to PyTorch; use ‹device=cpu›, or see `genwerk doctor`")
     return torch.device(wanted, int(os.environ.get("LOCAL_RANK", "0"))) if wanted == "cuda" else torch.device(wanted)
 
 

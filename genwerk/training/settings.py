@@ -245,6 +245,10 @@ def to_json(value: Any) -> Any:
     return value
 
 
+CALLED = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+"""What values of a type are called."""
+
+
 def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
     """The object of type ``kind`` that ``value`` describes; anything unexpected is a ValueError that says where."""
 
@@ -309,4 +313,4 @@ def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
         return float(value)
     if kind in (int, float, str, bool) and type(value) is kind:
         return value
-    raise wrong(getattr(kind, "__name__", str(kind)))
+    raise wrong(CALLED.get(kind, str(kind)))

@@ -209,7 +209,7 @@ def test_two_dimensions_are_a_table(tmp_path):
         (IMAGES.astype(np.int64) + 100, "from"),
         (IMAGES.astype(np.uint16) * 16, "from 0 to 3968.*divide them by 3968"),
         (np.where(IMAGES > 200, -9999, IMAGES.astype(int)), "from -9999"),
-        (IMAGES / 128 - 1, "expected floats in"),
+        (IMAGES / 64 - 2, "expected floats in"),
         (np.zeros((4, 5, 5, 7)), "1, 3 or 4 channels"),
         (np.zeros((2, 2, 2, 2, 2)), "shape"),
         (np.zeros((0, 3)), "at least one"),

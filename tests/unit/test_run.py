@@ -260,7 +260,7 @@ def test_no_link_in_a_run_folder_is_written_through(run: Path) -> None:
 
 STATES: dict[str, dict[str, Any]] = {
     "position is 'None'; expected an object": {"position": None},
-    "position.round is 'x'; expected int": {"position": {"round": "x"}},
+    "position.round is 'x'; expected a whole number": {"position": {"round": "x"}},
     "expected counts from 0": {"position": {"stage": -1}},
     "a stage below 2": {"position": {"stage": 7}},
     "steps are": {"steps": {"critic": 1}},

@@ -117,7 +117,8 @@ def test_foreign_newer_and_broken_configurations_are_refused_by_name(run: Path) 
         "was not written by Genwerk": {"architectures": ["BertModel"]},
         "reads up to 2": {**config, "format": 3},
         "which this version of Genwerk does not have": config | {"recipe": {"model": {"$type": "os.system"}}},
-        r"train.rounds is '1e12'; expected int": config | {"recipe": {**config["recipe"], "train": {"rounds": "1e12"}}},
+        r"train.rounds is '1e12'; expected a whole number": config
+        | {"recipe": {**config["recipe"], "train": {"rounds": "1e12"}}},
         "unknown field 'surprise'": config | {"spec": {**config["spec"], "surprise": 1}},
     }
     for message, content in changed.items():
