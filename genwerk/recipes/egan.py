@@ -35,7 +35,7 @@ def egan(spec: DataSpec) -> Recipe:
     return Recipe(model=replace(config, r1=0.3 if table else 1.0), train=train)
 
 
-@register(MNIST)
+@register(MNIST, reference=True)
 def egan_mnist(spec: DataSpec) -> Recipe:
     """MNIST at its own 28 pixels, on a CPU; not tuned yet."""
     base = egan(spec)
@@ -44,9 +44,9 @@ def egan_mnist(spec: DataSpec) -> Recipe:
     return replace(base, model=model, train=replace(base.train, rounds=3_000, optim=pair(optim)))
 
 
-@register()
+@register(reference=True)
 def egan_cifar10(spec: DataSpec) -> Recipe:
-    """Reference: E-GAN-GP with 8 parents on CIFAR-10 (Wang et al., 2018), for a GPU; not run to its end here.
+    """E-GAN-GP with 8 parents on CIFAR-10 (Wang et al., 2018), for a GPU; not run to its end here.
 
     Published: an inception score of about 7.34 (of 50,000 samples; not checked against the paper). The networks are the
     paper's, but without its batch normalisation in the discriminator. From the authors' code: learning rate, batches

@@ -127,9 +127,9 @@ def hinge_gan(spec: DataSpec) -> Recipe:
 # --- references -------------------------------------------------------------------------------------------------------
 
 
-@register(MNIST)
+@register(MNIST, reference=True)
 def gan_mnist(spec: DataSpec) -> Recipe:
-    """Reference: digits of 28 pixels in ten minutes on 2 CPU cores, the recipe gan for longer: DCGAN made faster.
+    """Digits of 28 pixels in ten minutes on 2 CPU cores, the recipe gan for longer: DCGAN made faster.
 
     Fréchet distance in the digit classifier's features 0.32 after 1,106 processor seconds of one thread (19,330
     rounds, seed 0); real digits have 0.086.
@@ -143,9 +143,9 @@ def gan_mnist(spec: DataSpec) -> Recipe:
     return replace(base, train=replace(base.train, rounds=19_330))
 
 
-@register(MNIST)
+@register(MNIST, reference=True)
 def cgan_mnist(spec: DataSpec) -> Recipe:
-    """Reference: gan-mnist with the digit by conditional normalisation and projection (Miyato & Koyama, 2018).
+    """The recipe gan-mnist with the digit by conditional normalisation and projection (Miyato & Koyama, 2018).
 
     Its distance was 0.30 after 7,723 rounds in 533 processor seconds, seed 0, with labels drawn as in the data; real
     digits have 0.086: `genwerk train cgan-mnist --data MNIST_FOLDER --out runs/cgan-mnist`.
@@ -155,9 +155,9 @@ def cgan_mnist(spec: DataSpec) -> Recipe:
     return replace(base, model=model, train=replace(base.train, rounds=7_723))
 
 
-@register(MNIST)
+@register(MNIST, reference=True)
 def gan_2014(spec: DataSpec) -> Recipe:
-    """Reference: the first GAN's MNIST networks, a rectifier generator and a maxout discriminator with drop-out.
+    """The first GAN's MNIST networks, a rectifier generator and a maxout discriminator with drop-out.
 
     Goodfellow et al., 2014, with the values of the authors' mnist.yaml: z of 100, two layers of 1200, maxout of 240
     units and 5 pieces, drop-out 0.5 (0.2 of the input there, 0.25 here), SGD at 0.1 with momentum 0.5 in batches of 100
@@ -175,9 +175,9 @@ def gan_2014(spec: DataSpec) -> Recipe:
     return replace(gan(spec), model=config, train=train)
 
 
-@register()
+@register(reference=True)
 def dcgan_lsun(spec: DataSpec) -> Recipe:
-    """Reference: DCGAN as published, for photographs of 64 pixels (bedrooms of LSUN) and one GPU; not run here.
+    """DCGAN as published, for photographs of 64 pixels (bedrooms of LSUN) and one GPU; not run here.
 
     Radford et al., 2016: 1024, 512, 256 and 128 channels from 4 to 32 pixels, z of 100 uniform on [-1, 1], Adam 2e-4
     with beta1 0.5, batches of 128; kernels of 5x5 as in the authors' code. The paper prints pictures, no figure. At
@@ -191,9 +191,9 @@ PROTOCOL = EvaluateConfig(reference="train", examples=50_000, samples=50_000)
 """How the literature measures FID on CIFAR-10: 50,000 samples against the 50,000 training images."""
 
 
-@register()
+@register(reference=True)
 def dcgan_cifar10(spec: DataSpec) -> Recipe:
-    """Reference: DCGAN on CIFAR-10, for one GPU; not run to its end here.
+    """DCGAN on CIFAR-10, for one GPU; not run to its end here.
 
     No figure is published for these networks. StudioGAN's DCGAN, whose generator ends in a convolution without stride
     and whose critic has two convolutions a size, has FID 48.3 and inception score 6.1 (50,000 samples against the
@@ -206,9 +206,9 @@ def dcgan_cifar10(spec: DataSpec) -> Recipe:
     return Recipe(model=config, train=train, evaluate=PROTOCOL)
 
 
-@register()
+@register(reference=True)
 def lsgan_cifar10(spec: DataSpec) -> Recipe:
-    """Reference: LSGAN on CIFAR-10 with DCGAN's networks, for one GPU; not run to its end here.
+    """LSGAN on CIFAR-10 with DCGAN's networks, for one GPU; not run to its end here.
 
     No figure is published for these networks. StudioGAN's LSGAN, on the networks and in the protocol that dcgan-cifar10
     describes, has FID 40.2 and inception score 6.6 in its table; the log has 66.7 against the test images at its best,
@@ -220,9 +220,9 @@ def lsgan_cifar10(spec: DataSpec) -> Recipe:
     return replace(parent, model=config, train=replace(parent.train, rounds=22_000))
 
 
-@register()
+@register(reference=True)
 def wgan_gp_cifar10(spec: DataSpec) -> Recipe:
-    """Reference: the residual WGAN-GP of the paper's table 3 on CIFAR-10, for one GPU; not run to its end here.
+    """The residual WGAN-GP of the paper's table 3 on CIFAR-10, for one GPU; not run to its end here.
 
     Published: inception score 7.86 of 50,000 samples (the paper, without labels); FID 22.3 of 50,000 samples against
     the training images, with a generator twice as wide (Mimicry). Adam 2e-4 (0, 0.9) falling to nothing over 100,000

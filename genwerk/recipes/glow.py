@@ -32,9 +32,9 @@ def cglow(spec: DataSpec) -> Recipe:
     return replace(glow(spec), model=replace(fitted(spec), conditional=True))
 
 
-@register()
+@register(reference=True)
 def glow_cifar10(spec: DataSpec) -> Recipe:
-    """Reference: bits/dim of CIFAR-10 under the published Glow, for one GPU.
+    """Bits/dim of CIFAR-10 under the published Glow, for one GPU.
 
     Kingma & Dhariwal, 2018, table 2: 3.35 bits/dim on the test images, 3 levels of 32 steps with 512 channels (44
     million parameters), batches of 64 on each of 8 GPUs for days; on one GPU with batches of 64 others reached 3.39.

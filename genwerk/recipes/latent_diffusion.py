@@ -62,9 +62,9 @@ def latent_diffusion(spec: DataSpec) -> Recipe:
     return Recipe(model=model, train=train, evaluate=EvaluateConfig(samples=2_000))
 
 
-@register(replace(second.SCENES, shape=(3, 16, 16)))
+@register(replace(second.SCENES, shape=(3, 16, 16)), reference=True)
 def latent_scenes(spec: DataSpec) -> Recipe:
-    """Reference: pictures from words, all three stages on the built-in scenes, an hour on 2 CPU cores.
+    """Pictures from words, all three stages on the built-in scenes, an hour on 2 CPU cores.
 
     To reach: the asked shape, colour and position are found by a classifier in 80 % of the pictures of combinations
     that were seen, and in 60 % of those of the 48 that were held out. Measured (seed 0, one thread, 56 core-minutes):
@@ -100,9 +100,9 @@ def latent_scenes(spec: DataSpec) -> Recipe:
     return replace(base, model=config, train=train)
 
 
-@register(replace(second.SCENES, shape=(3, 16, 16)))
+@register(replace(second.SCENES, shape=(3, 16, 16)), reference=True)
 def latent_faces(spec: DataSpec) -> Recipe:
-    """Reference: drawn faces of 64 pixels with captions of hair and eyes, all stages, 107 minutes of one CPU core.
+    """Drawn faces of 64 pixels with captions of hair and eyes, all stages, 107 minutes of one CPU core.
 
     Measured (9,472 faces, seed 0): by a classifier of hair that is right for 94 % of held-out real faces, 97.5 % of 480
     pictures have the hair asked for at guidance 3, and 77 % unguided (benchmarks/latent_faces.py). The denoiser works

@@ -46,9 +46,9 @@ def cpixelcnn(spec: DataSpec) -> Recipe:
     return replace(base, model=replace(fitted(spec), network="gated", conditional=True))
 
 
-@register(BINARY)
+@register(BINARY, reference=True)
 def pixelcnn_mnist(spec: DataSpec) -> Recipe:
-    """Reference: the likelihood of dynamically binarised MNIST under a PixelCNN of 15 blocks, for 2 CPU cores.
+    """The likelihood of dynamically binarised MNIST under a PixelCNN of 15 blocks, for 2 CPU cores.
 
     van den Oord et al., 2016, table 4: 81.30 nats on static binarisation; NADE has 85.65 and MADE 84.87 on the dynamic
     one of this recipe. Measured: 84.35 nats after 33,000 rounds, 105 minutes of one core:
@@ -71,9 +71,9 @@ def pixelcnn_mnist(spec: DataSpec) -> Recipe:
     )
 
 
-@register(BINARY)
+@register(BINARY, reference=True)
 def gated_pixelcnn_mnist(spec: DataSpec) -> Recipe:
-    """Reference: the likelihood of dynamically binarised MNIST under a Gated PixelCNN, for 2 CPU cores.
+    """The likelihood of dynamically binarised MNIST under a Gated PixelCNN, for 2 CPU cores.
 
     `genwerk train gated-pixelcnn-mnist --data MNIST_FOLDER --out runs/gated-pixelcnn-mnist`.
     """
@@ -81,9 +81,9 @@ def gated_pixelcnn_mnist(spec: DataSpec) -> Recipe:
     return replace(pixelcnn_mnist(spec), model=config)
 
 
-@register()
+@register(reference=True)
 def pixelcnn_cifar10(spec: DataSpec) -> Recipe:
-    """Reference: PixelCNN on CIFAR-10, 15 blocks of h = 128 with a 256-way softmax a colour, for one GPU; not run.
+    """PixelCNN on CIFAR-10, 15 blocks of h = 128 with a 256-way softmax a colour, for one GPU; not run.
 
     van den Oord et al., 2016, table 5: 3.14 bits/dim on the test part, 3.08 on the training part. Smaller data
     get a smaller network: `genwerk train pixelcnn-cifar10 --data CIFAR10_FOLDER --out runs/pixelcnn-cifar10`.

@@ -30,9 +30,9 @@ def pixelcnn_pp(spec: DataSpec) -> Recipe:
     return Recipe(model=fitted(spec), train=TrainConfig(rounds=rounds, batch_size=32, optim={"model": optim}))
 
 
-@register()
+@register(reference=True)
 def pixelcnn_pp_cifar10(spec: DataSpec) -> Recipe:
-    """Reference: the likelihood of CIFAR-10 under the published network, for one GPU.
+    """The likelihood of CIFAR-10 under the published network, for one GPU.
 
     Salimans et al., 2017, table 1: 2.92 bits/dim on the test images, after some days on 8 GPUs of their time. Not run
     here. Published are 160 filters, 5 blocks, dropout 0.5, batches of 8 x 16, a rate of 1e-3 x 0.999995 a step and an

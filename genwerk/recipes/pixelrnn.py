@@ -39,9 +39,9 @@ def row_lstm(spec: DataSpec) -> Recipe:
     return replace(pixelrnn(spec), model=replace(fitted(spec), cell="row"))
 
 
-@register()
+@register(reference=True)
 def pixelrnn_mnist(spec: DataSpec) -> Recipe:
-    """Reference: the likelihood of binarised MNIST under one Diagonal BiLSTM with h = 32, for a GPU.
+    """The likelihood of binarised MNIST under one Diagonal BiLSTM with h = 32, for a GPU.
 
     van den Oord et al., 2016, table 4: 80.75 nats with one layer (79.20 with seven of h = 16: --model.layers 7
     --model.width 16), on the statically binarised digits, batches of 16 and RMSProp. Here digits are binarised anew at
@@ -65,9 +65,9 @@ def pixelrnn_mnist(spec: DataSpec) -> Recipe:
     )
 
 
-@register(POKEMON)
+@register(POKEMON, reference=True)
 def pixelrnn_pokemon(spec: DataSpec) -> Recipe:
-    """Reference: creatures of 20x20 pixels in 167 colours, to be completed from their upper half, for 2 CPU cores.
+    """Creatures of 20x20 pixels in 167 colours, to be completed from their upper half, for 2 CPU cores.
 
     The "Pokemon creation" exercise of Hung-yi Lee's course, 2016, for which no likelihood was published. Colours are
     names: they are embedded, and predicted by a softmax of 167. A round takes 0.15 s of one CPU core:

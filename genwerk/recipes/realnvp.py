@@ -67,9 +67,9 @@ def spline_flow(spec: DataSpec) -> Recipe:
     return replace(base, model=config, train=replace(base.train, rounds=5_000))
 
 
-@register()
+@register(reference=True)
 def realnvp_mnist(spec: DataSpec) -> Recipe:
-    """Reference: bits a pixel of MNIST under a RealNVP of two scales, for 2 CPU cores.
+    """Bits a pixel of MNIST under a RealNVP of two scales, for 2 CPU cores.
 
     Grathwohl et al., FFJORD, 2019, arXiv:1810.01367, table 2: 1.06 bits/dim for a multi-scale RealNVP, which is the
     value to reach on a GPU with more rounds and larger networks (--train.rounds 200000 --model.architecture.channels 64
@@ -92,9 +92,9 @@ def realnvp_mnist(spec: DataSpec) -> Recipe:
     )
 
 
-@register()
+@register(reference=True)
 def realnvp_cifar10(spec: DataSpec) -> Recipe:
-    """Reference: bits/dim of CIFAR-10 under the published RealNVP, for one GPU.
+    """Bits/dim of CIFAR-10 under the published RealNVP, for one GPU.
 
     Dinh et al., 2017, table 1: 3.49 bits/dim on the test images; two scales, 8 residual blocks of 64 channels, Adam at
     1e-3 with batches of 64, images mirrored at random (which is left out here). Not run: a re-implementation by others

@@ -40,9 +40,9 @@ def stylegan(spec: DataSpec) -> Recipe:
     return Recipe(model=fitted(spec), train=train)
 
 
-@register(MNIST)
+@register(MNIST, reference=True)
 def stylegan_mnist(spec: DataSpec) -> Recipe:
-    """Reference: MNIST at its own 28 pixels (7, 14, 28), conditioned on the digit, for 10 minutes of one CPU core.
+    """MNIST at its own 28 pixels (7, 14, 28), conditioned on the digit, for 10 minutes of one CPU core.
 
     The paper has no figures for digits; the Fréchet distance in the digit classifier's features, beside its floor and
     ceiling, is what to compare. Measured on one thread, seed 0: 9.4 (619 seconds), every digit legible, one or two
@@ -62,9 +62,9 @@ def stylegan_mnist(spec: DataSpec) -> Recipe:
     return replace(base, model=replace(model, conditioning="project" if spec.classes else "none"), train=train)
 
 
-@register()
+@register(reference=True)
 def stylegan_faces(spec: DataSpec) -> Recipe:
-    """Reference: drawn faces of 64 pixels, small networks, for an hour and a half of one CPU core.
+    """Drawn faces of 64 pixels, small networks, for an hour and a half of one CPU core.
 
     The default networks with half the channels at the image's size, 160,000 images, rate falling to a tenth. No figure
     is published for these data. Measured, seed 0, 97 minutes: Fréchet distance 0.69 in features of orientation (floor
@@ -78,9 +78,9 @@ def stylegan_faces(spec: DataSpec) -> Recipe:
     return replace(base, model=replace(model, synthesis=synthesis), train=train)
 
 
-@register()
+@register(reference=True)
 def stylegan_faces_gpu(spec: DataSpec) -> Recipe:
-    """Reference: drawn faces of 64 pixels with the paper's networks, for one GPU.
+    """Drawn faces of 64 pixels with the paper's networks, for one GPU.
 
     Karras et al., 2019, section 2 and appendix C: z and w of 512, 8 layers of mapping, up to 512 channels, mixing 0.9,
     Adam (0, 0.99), average with a half-life of 10,000 images. The paper has FFHQ at 1024 pixels (FID 4.40, 25 million
@@ -96,9 +96,9 @@ def stylegan_faces_gpu(spec: DataSpec) -> Recipe:
     return Recipe(model=model, train=train)
 
 
-@register()
+@register(reference=True)
 def stylegan2_ada_cifar10(spec: DataSpec) -> Recipe:
-    """Reference: class-conditional CIFAR-10 with adaptive augmentation, for one GPU.
+    """Class-conditional CIFAR-10 with adaptive augmentation, for one GPU.
 
     Karras et al., Training Generative Adversarial Networks with Limited Data, 2020, arXiv:2006.06676: FID 2.42 (50,000
     samples against the training images) and inception score 10.14 after 100 million images; the curve of another

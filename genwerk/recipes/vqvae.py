@@ -51,9 +51,9 @@ def vqvae_pixelcnn(spec: DataSpec) -> Recipe:
     )
 
 
-@register()
+@register(reference=True)
 def vqvae_pixelcnn_mnist(spec: DataSpec) -> Recipe:
-    """Reference: MNIST as 7 x 7 codes of 7 bits, and a gated PixelCNN of them by digit, for 2 CPU cores.
+    """MNIST as 7 x 7 codes of 7 bits, and a gated PixelCNN of them by digit, for 2 CPU cores.
 
     The paper gives no figure for MNIST. A VQ-VAE of this size reached a reconstruction MSE of 0.0052 on 2,000 test
     digits, with a perplexity of 106 of 128 entries, after 630 rounds (54 CPU seconds, seed 0); the mean digit has

@@ -54,9 +54,9 @@ def wavenet(spec: DataSpec) -> Recipe:
     )
 
 
-@register(DIGITS)
+@register(DIGITS, reference=True)
 def wavenet_digits(spec: DataSpec) -> Recipe:
-    """Reference: spoken digits of 8 kHz, each asked for by its name, learned in about 40 minutes of one CPU core.
+    """Spoken digits of 8 kHz, each asked for by its name, learned in about 40 minutes of one CPU core.
 
     For the Free Spoken Digit Dataset, whose 2,700 training recordings are 0.4 s long on average: of 0.64 s (5,120
     samples, 93 in 100 recordings whole) a round takes 0.38 s. What is learned in so short a time is limited by the
@@ -75,7 +75,7 @@ def wavenet_digits(spec: DataSpec) -> Recipe:
     )
 
 
-@register(SOUND)
+@register(SOUND, reference=True)
 def wavenet_published(spec: DataSpec) -> Recipe:
     """The published dilations: 1 to 512 three times over with two taps, 30 layers that see 3,070 samples.
 

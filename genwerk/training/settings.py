@@ -203,6 +203,8 @@ class Entry:
     name: str
     make: RecipeFunction
     spec: DataSpec
+    reference: bool = False
+    """Whether it is made for one data set, to reach or repeat published figures, and not for any data."""
 
     @property
     def summary(self) -> str:
@@ -216,14 +218,17 @@ DIGITS = DataSpec(kind="image", shape=(1, 8, 8), levels=17, classes=tuple("01234
 """The built-in data that a recipe is shown with when no other are named."""
 
 
-def register(spec: DataSpec = DIGITS) -> Callable[[RecipeFunction], RecipeFunction]:
-    """Make a function from a DataSpec to a Recipe known by its name (underscores become dashes)."""
+def register(spec: DataSpec = DIGITS, *, reference: bool = False) -> Callable[[RecipeFunction], RecipeFunction]:
+    """Make a function from a DataSpec to a Recipe known by its name (underscores become dashes).
+
+    A ``reference`` is made for one data set, to reach or repeat published figures.
+    """
 
     def add(make: RecipeFunction) -> RecipeFunction:
         name = make.__name__.replace("_", "-")
         if name in REGISTRY and REGISTRY[name].make.__module__ != make.__module__:
             raise TypeError(f"{name!r} is a recipe of {REGISTRY[name].make.__module__} already; name yours otherwise")
-        REGISTRY[name] = Entry(name, make, spec)
+        REGISTRY[name] = Entry(name, make, spec, reference)
         return make
 
     return add
