@@ -8,7 +8,7 @@ has one (:attr:`Model.condition`) and branches on none; defining a class here or
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol, Self
 
 import torch
@@ -62,6 +62,11 @@ class Condition:
     def from_spec(cls, spec: DataSpec) -> Self | None:  # noqa: ARG003
         """The kind as data of ``spec`` carry it; None where they do not."""
         return None
+
+    @classmethod
+    def carried(cls, spec: DataSpec) -> DataSpec:
+        """``spec`` of data that carry this kind besides, with made-up names: to ask what a recipe can use."""
+        return spec
 
     @property
     def noun(self) -> str:
@@ -157,6 +162,11 @@ class Condition:
 class NoCondition(Condition):
     """None; what goes with the examples passes the model by."""
 
+    @classmethod
+    def carried(cls, spec: DataSpec) -> DataSpec:
+        """``spec`` of data that carry nothing."""
+        return replace(spec, classes=(), class_counts=(), captions=False, vocabulary=None, covariates=())
+
     def check(self, values: Tensor | None, model: object) -> Tensor | None:
         return None
 
@@ -190,6 +200,10 @@ class Label(Condition):
     @classmethod
     def from_spec(cls, spec: DataSpec) -> Self | None:
         return cls(spec.classes, spec.class_counts if spec.counted else ()) if spec.classes else None
+
+    @classmethod
+    def carried(cls, spec: DataSpec) -> DataSpec:
+        return replace(spec, classes=("a", "b"), class_counts=(1, 1))
 
     @property
     def noun(self) -> str:
@@ -272,6 +286,10 @@ class Text(Condition):
     def from_spec(cls, spec: DataSpec) -> Self | None:
         return None if spec.vocabulary is None else cls(spec.vocabulary)
 
+    @classmethod
+    def carried(cls, spec: DataSpec) -> DataSpec:
+        return replace(spec, captions=True, vocabulary=Vocabulary())
+
     @property
     def noun(self) -> str:
         return "a text"
@@ -307,6 +325,10 @@ class Covariates(Condition):
     @classmethod
     def from_spec(cls, spec: DataSpec) -> Self | None:
         return cls(spec.covariates) if spec.covariates else None
+
+    @classmethod
+    def carried(cls, spec: DataSpec) -> DataSpec:
+        return replace(spec, covariates=("a",))
 
     @property
     def noun(self) -> str:

@@ -99,6 +99,11 @@ class Modality(ABC):
         """``x`` brought into the range of the data, where they have one."""
         return x if self.range is None else x.clamp(*self.range)
 
+    @classmethod
+    def example(cls) -> DataSpec | None:
+        """The smallest data of this kind that a source may hold, to ask what a recipe can use; None where none does."""
+        return None
+
     @abstractmethod
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` examples at random as a data set stores them, neighbouring values alike: for tests."""

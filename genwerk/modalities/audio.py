@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.core.modality import Modality
-from genwerk.core.spec import Batch
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.modalities.writers import (
     FULL_SCALE,
     SOUNDS,
@@ -56,6 +56,10 @@ class Audio(Modality, kind="audio"):
     def read_as(self) -> dict[str, Any]:
         rate = self.spec.sample_rate
         return {"rate": rate, "seconds": self.spec.shape[-1] / rate} if rate else {}
+
+    @classmethod
+    def example(cls) -> DataSpec:
+        return DataSpec(kind="audio", shape=(1, 96), sample_rate=8000)
 
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, *self.spec.shape, generator=generator).cumsum(-1)

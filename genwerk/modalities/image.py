@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.core.modality import Modality
-from genwerk.core.spec import Batch
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.modalities.writers import IMAGES, ending, plain, sheet, write_image
 from genwerk.nn.autoregressive.tokeniser import Binarise, Colours, Tokeniser
 from genwerk.nn.autoregressive.tokeniser import Pixels as PixelTokeniser
@@ -56,6 +56,10 @@ class Image(Modality, kind="image"):
     def read_as(self) -> dict[str, Any]:
         channels, height, width = self.spec.shape
         return {"size": height if height == width else None, "colour": "grey" if channels == 1 else "rgb"}
+
+    @classmethod
+    def example(cls) -> DataSpec:
+        return DataSpec(kind="image", shape=(1, 8, 8))
 
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, *self.spec.shape, generator=generator).cumsum(-1)

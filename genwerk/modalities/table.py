@@ -32,6 +32,10 @@ class Table(Modality, kind="table"):
     def dtype(self) -> torch.dtype:
         return torch.float64
 
+    @classmethod
+    def example(cls) -> DataSpec:
+        return DataSpec(kind="table", shape=(3,))
+
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, *self.spec.shape, generator=generator)
         return noise.cumsum(-1).double()

@@ -1,0 +1,193 @@
+"""Which recipes suit which data, and what their models can do: asked of the models themselves, built without training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import reduce
+from typing import Any
+
+import torch
+
+from genwerk.core.abilities import abilities
+from genwerk.core.condition import Condition, NoCondition
+from genwerk.core.errors import BadInput
+from genwerk.core.modality import MODALITIES
+from genwerk.core.model import Config, build
+from genwerk.core.spec import DataSpec
+from genwerk.recipes import REGISTRY, Entry
+from genwerk.training.settings import Recipe, to_json
+
+WANTS = {
+    "sample": "samples",
+    "score exactly": "has-likelihood",
+    "score by a bound": "bounds-likelihood",
+    "encode": "encodes",
+    "complete": "completes",
+    "match texts": "aligns-text",
+}
+"""What one may want of a model, and the ability that it takes."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A recipe that can be trained on some data, and what its model is then."""
+
+    entry: Entry
+    recipe: Recipe
+    abilities: frozenset[str]
+    condition: Condition
+    """What it is conditioned on; NoCondition where it is not."""
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def does(self) -> tuple[str, ...]:
+        """Which of :data:`WANTS` the model serves."""
+        return tuple(want for want, ability in WANTS.items() if ability in self.abilities)
+
+    @property
+    def score(self) -> str:
+        """How likelihoods are known: exact, bound, or not at all (empty)."""
+        return "exact" if "score exactly" in self.does else "bound" if "score by a bound" in self.does else ""
+
+
+def fit(entry: Entry, spec: DataSpec) -> Fit:
+    """What the recipe is on data of ``spec``; a ValueError says why it cannot be."""
+    recipe = entry.make(spec)
+    model = build(recipe.model, spec)
+    return Fit(entry, recipe, abilities(model), model.condition)
+
+
+def fits(spec: DataSpec, *, references: bool = False) -> list[Fit]:
+    """The recipes that can be trained on data of ``spec``, with references or without, in the order of their names."""
+    with torch.device("meta"):
+        return list(_possible(spec, references))
+
+
+def _possible(spec: DataSpec, references: bool) -> Iterator[Fit]:
+    for _, entry in sorted(REGISTRY.items()):
+        if references or not entry.reference:
+            try:
+                yield fit(entry, spec)
+            except ValueError:
+                continue
+
+
+# --- without data -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A recipe, the kinds of data that it takes, and what may be had of it."""
+
+    entry: Entry
+    kinds: tuple[str, ...]
+    does: tuple[str, ...]
+    """Which of :data:`WANTS` its model serves."""
+    by: tuple[str, ...]
+    """What samples can be asked for by: label, prompt, covariates."""
+    family: str
+    """Class of its model."""
+
+    def matches(self, word: str) -> bool:
+        """Whether ``word`` is in the name, the family, the summary, or what may be had."""
+        told = (self.entry.name, self.family, self.entry.summary, *self.does, *self.by)
+        return any(word.lower() in text.lower() for text in told)
+
+
+def examples() -> dict[str, DataSpec]:
+    """Small data of every kind that a source may hold, by the kind's name."""
+    import genwerk.modalities  # noqa: F401
+
+    found = {kind: modality.example() for kind, modality in sorted(MODALITIES.items())}
+    return {kind: spec for kind, spec in found.items() if spec is not None}
+
+
+def offers(kind: str | None = None, *, references: bool = False) -> list[Offer]:
+    """What the recipes take and do, with references or without; of a ``kind`` of data alone, if one is given."""
+    shown = examples()
+    if kind is not None and kind not in shown:
+        raise BadInput(f"‹kind› is {kind!r}; expected {', '.join(shown)}")
+    found = (_offer(entry, shown) for _, entry in sorted(REGISTRY.items()) if references or not entry.reference)
+    return [each for each in found if each is not None and (kind is None or kind in each.kinds)]
+
+
+def _offer(entry: Entry, shown: Mapping[str, DataSpec]) -> Offer | None:
+    """What ``entry`` takes and does on data as ``shown``, or on those that it is registered with."""
+    carried = [kind for kind in Condition.kinds if kind is not NoCondition]
+    taken, by, model = list[str](), dict[str, None](), None
+    for kind, spec in (shown | {entry.spec.kind: entry.spec}).items():
+        bare = NoCondition.carried(spec)
+        try:
+            found = fit(entry, reduce(lambda spec, each: each.carried(spec), carried, bare))
+        except ValueError:
+            continue
+        taken.append(kind)
+        model = model or found
+        if not isinstance(found.condition, NoCondition):
+            by |= dict.fromkeys(each.option for each in carried if _takes(entry, each, each.carried(bare)))
+    return None if model is None else Offer(entry, tuple(taken), model.does, tuple(by), _family(model.recipe.model))
+
+
+def _takes(entry: Entry, kind: type[Condition], spec: DataSpec) -> bool:
+    """Whether the recipe's model is conditioned on ``kind`` where the data carry nothing else."""
+    try:
+        return isinstance(fit(entry, spec).condition, kind)
+    except ValueError:
+        return False
+
+
+def _family(config: Config) -> str:
+    return type(config).__name__.removesuffix("Config")
+
+
+# --- conditional siblings ---------------------------------------------------------------------------------------------
+
+
+def sibling(of: Fit, spec: DataSpec) -> Fit | None:
+    """The recipe most like ``of`` that is conditioned on what the data carry; None where ``of`` is, or there is none.
+
+    It is of the same family, or has that family for a part, and as few settings differ as can be.
+    """
+    carried = any(kind.from_spec(spec) is not None for kind in Condition.kinds)
+    if not carried or "samples" not in of.abilities or not isinstance(of.condition, NoCondition):
+        return None
+    own, found = _families(of.recipe.model), list[tuple[int, int, Entry]]()
+    for entry in REGISTRY.values():
+        if entry.reference or entry is of.entry:
+            continue
+        try:
+            model = entry.make(spec).model
+        except ValueError:
+            continue
+        if _within(own, theirs := _families(model)):
+            found.append((len(theirs), _differing(to_json(of.recipe.model), to_json(model)), entry))
+    with torch.device("meta"):
+        for *_, entry in sorted(found, key=lambda each: each[:2]):
+            try:
+                other = fit(entry, spec)
+            except ValueError:
+                continue
+            if not isinstance(other.condition, NoCondition):
+                return other
+    return None
+
+
+def _families(config: Any) -> tuple[str, ...]:
+    """The families that ``config`` is made of, from the whole to its parts."""
+    own = (_family(config),) if isinstance(config, Config) else ()
+    return sum((_families(getattr(config, f.name)) for f in fields(config)), own) if is_dataclass(config) else own
+
+
+def _within(few: tuple[str, ...], many: tuple[str, ...]) -> bool:
+    return any(many[i : i + len(few)] == few for i in range(len(many) - len(few) + 1))
+
+
+def _differing(one: Any, other: Any) -> int:
+    """How many settings differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return sum(_differing(one.get(key), other.get(key)) for key in one.keys() | other.keys())
+    return int(one != other)
