@@ -136,15 +136,21 @@ def console() -> Console:
     return there if there.is_terminal else Console(width=120)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows below a head, in columns."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, cut: bool = False) -> None:
+    """Rows below a head, in columns; a line each if they are ``cut``."""
+    from rich.cells import cell_len, set_cell_size
     from rich.markup import escape
     from rich.table import Table
 
-    sheet = Table(*map(printable, head), box=None, pad_edge=False)
-    for row in rows:
-        sheet.add_row(*(escape(printable(cell)) for cell in row))
-    console().print(sheet)
+    there, gap = console(), 2
+    texts = [[printable(cell) for cell in row] for row in rows]
+    sheet = Table(*map(printable, head), box=None, pad_edge=False, padding=(0, gap, 0, 0), show_header=any(head))
+    room = there.width - sum(max(cell_len(row[i]) for row in texts) + gap for i in range(len(head) - 1))
+    for *first, last in texts:
+        if cut and cell_len(last) > room:
+            last = set_cell_size(last, max(1, room - 1)).rstrip() + "…"
+        sheet.add_row(*map(escape, first), escape(last))
+    there.print(sheet)
 
 
 def follow(training: Training, again: str = "") -> None:

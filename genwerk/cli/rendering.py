@@ -56,8 +56,8 @@ class Terminal:
         match result:
             case Note(text):
                 say(text)
-            case Table(columns, rows):
-                table(columns, rows)
+            case Table(columns, rows, cut):
+                table(columns, rows, cut=cut)
             case Figures(values, shown):
                 if self.asked.as_json or shown is None:
                     self.print_json(values)

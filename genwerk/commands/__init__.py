@@ -7,7 +7,18 @@ import pkgutil
 
 from genwerk.commands.command import COMMANDS, Command
 
-FIRST = ("training", "sampling", "latents", "steering", "retrieval", "density", "evaluation", "data", "machine")
+FIRST = (
+    "choosing",
+    "training",
+    "sampling",
+    "latents",
+    "steering",
+    "retrieval",
+    "density",
+    "evaluation",
+    "data",
+    "machine",
+)
 """The modules whose commands are listed first."""
 
 for _name in [*FIRST, *sorted({module.name for module in pkgutil.iter_modules(__path__)} - {*FIRST})]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from genwerk.commands.choosing import command, reason, suggested
 from genwerk.commands.command import Command, Positional
 from genwerk.commands.results import Examples, Figures, Note
 from genwerk.core.errors import BadInput
@@ -33,13 +34,21 @@ class Data(Command):
 
     def run(self, session: Session) -> Iterator[Figures | Examples]:
         from genwerk.data import open_data
+        from genwerk.evaluation.advice import suggestions
 
         if self.source and self.data.source not in ("", self.source):
             raise BadInput(f"the data are {self.source!r} and ‹data.source› {self.data.source!r}; name them once")
         settings = replace(self.data, source=self.source or self.data.source)
         splits = open_data(settings)
-        spec = splits.spec
-        yield Figures(_found(settings.source, splits), _understood(settings.source, splits))
+        spec, advice = splits.spec, suggestions(splits.spec, len(splits.train))
+        values, lines = _found(settings.source, splits), _understood(settings.source, splits)
+        for first in advice[:1]:
+            values["suggested"] = suggested(first, settings)
+            train = command(first, settings)
+            lines.append(Note(f"to begin with: {train} ({reason(first)})"))
+            listing = train.replace(f"train {first.fit.entry.name} ", "recipes ", 1)
+            lines.append(Note(f"all recipes that fit: {listing}"))
+        yield Figures(values, lines)
         some = splits.train.batch(slice(64 if spec.modality.one_per_file else 2000))
         yield Examples([some], spec, len(some), origin={"data": settings.source})
 

@@ -25,10 +25,12 @@ class Note:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells below the names of their columns."""
+    """Rows of cells below the names of their columns; there is no head where no column has a name."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    cut: bool = False
+    """Whether each row takes one line of a terminal, the last cell cut where it ends."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Commands that train: recipes, show, train, demo."""
+"""Commands that train: show, train."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from genwerk.commands.command import Command, Internal, Positional
-from genwerk.commands.results import Figures, Note, Result, Table
+from genwerk.commands.results import Figures, Note, Result
 from genwerk.core.errors import BadInput
 from genwerk.runs.session import Device, Session
 
@@ -16,20 +16,6 @@ if TYPE_CHECKING:
     from genwerk.data import Dataset
     from genwerk.runs.training import Training
     from genwerk.training.settings import Recipe
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipes(Command):
-    """List every recipe with what it is."""
-
-    figures = True
-
-    def run(self, session: Session) -> Iterator[Figures]:
-        from genwerk.recipes import REGISTRY
-
-        found = {name: entry.summary for name, entry in sorted(REGISTRY.items())}
-        how = "\n`genwerk show RECIPE` prints one in full; `genwerk train RECIPE --data FOLDER` trains it."
-        yield Figures(found, [Table(("recipe", "what it is"), list(found.items())), Note(how)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +76,7 @@ class Train(Command):
     def run(self, session: Session) -> Iterator[Result]:
         from genwerk.data import open_data
         from genwerk.data.hub import allow
+        from genwerk.evaluation.advice import hints
         from genwerk.recipes import find
         from genwerk.runs import store
         from genwerk.runs.training import Training
@@ -125,6 +112,8 @@ class Train(Command):
                 device=self.device,
                 tensorboard=self.tensorboard,
             ) as training:
+                if training.runtime.main and not going_on:
+                    yield from map(Note, hints(entry, settings, splits.spec))
                 yield from played(training)
         finally:
             runtime.finish(together=False)

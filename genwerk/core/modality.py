@@ -101,7 +101,8 @@ class Modality(ABC):
 
     @classmethod
     def example(cls) -> DataSpec | None:
-        """The smallest data of this kind that a source may hold, to ask what a recipe can use; None where none does."""
+        """Small data of this kind, with all that may go with its examples, to ask what a recipe can use; None where no
+        source holds such data."""
         return None
 
     @abstractmethod

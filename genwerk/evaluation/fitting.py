@@ -1,10 +1,10 @@
-"""Which recipes suit which data, and what their models can do: asked of the models themselves, built without training."""
+"""Which recipes suit which data, and what their models can do: asked of the models themselves, which are built."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import reduce
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -28,6 +28,10 @@ WANTS = {
 }
 """What one may want of a model, and the ability that it takes."""
 
+QUICK = 256
+"""Values in an example up to which a model is built sooner with its weights than without them, on the device "meta";
+references are large in any case."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -35,13 +39,20 @@ class Fit:
 
     entry: Entry
     recipe: Recipe
+    spec: DataSpec
     abilities: frozenset[str]
     condition: Condition
     """What it is conditioned on; NoCondition where it is not."""
 
     @property
-    def name(self) -> str:
-        return self.entry.name
+    def family(self) -> str:
+        """What the class of its model is called."""
+        return _family(self.recipe.model)
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """What samples can be asked for by: label, prompt or covariates."""
+        return () if isinstance(self.condition, NoCondition) else (self.condition.option,)
 
     @property
     def does(self) -> tuple[str, ...]:
@@ -54,17 +65,23 @@ class Fit:
         return "exact" if "score exactly" in self.does else "bound" if "score by a bound" in self.does else ""
 
 
+def outlined(entry: Entry, recipe: Recipe, spec: DataSpec) -> Fit:
+    """What ``recipe``, settings of ``entry``, is on data of ``spec``; a ValueError says why it cannot be."""
+    small = spec.dims <= QUICK and not entry.reference
+    with torch.device("cpu" if small else "meta"), torch.random.fork_rng(devices=[]):
+        model = build(recipe.model, spec)
+    return Fit(entry, recipe, spec, abilities(model), model.condition)
+
+
+@lru_cache(256)
 def fit(entry: Entry, spec: DataSpec) -> Fit:
     """What the recipe is on data of ``spec``; a ValueError says why it cannot be."""
-    recipe = entry.make(spec)
-    model = build(recipe.model, spec)
-    return Fit(entry, recipe, abilities(model), model.condition)
+    return outlined(entry, entry.make(spec), spec)
 
 
 def fits(spec: DataSpec, *, references: bool = False) -> list[Fit]:
     """The recipes that can be trained on data of ``spec``, with references or without, in the order of their names."""
-    with torch.device("meta"):
-        return list(_possible(spec, references))
+    return list(_possible(spec, references))
 
 
 def _possible(spec: DataSpec, references: bool) -> Iterator[Fit]:
@@ -90,12 +107,13 @@ class Offer:
     by: tuple[str, ...]
     """What samples can be asked for by: label, prompt, covariates."""
     family: str
-    """Class of its model."""
+    """What the class of its model is called."""
 
-    def matches(self, word: str) -> bool:
-        """Whether ``word`` is in the name, the family, the summary, or what may be had."""
-        told = (self.entry.name, self.family, self.entry.summary, *self.does, *self.by)
-        return any(word.lower() in text.lower() for text in told)
+
+def mentions(found: Fit | Offer, word: str) -> bool:
+    """Whether ``word`` is in the name, the family, the summary, or what may be had."""
+    told = (found.entry.name, found.family, found.entry.summary, *found.does, *found.by)
+    return any(word.lower() in text.lower() for text in told)
 
 
 def examples() -> dict[str, DataSpec]:
@@ -117,19 +135,21 @@ def offers(kind: str | None = None, *, references: bool = False) -> list[Offer]:
 
 def _offer(entry: Entry, shown: Mapping[str, DataSpec]) -> Offer | None:
     """What ``entry`` takes and does on data as ``shown``, or on those that it is registered with."""
-    carried = [kind for kind in Condition.kinds if kind is not NoCondition]
     taken, by, model = list[str](), dict[str, None](), None
-    for kind, spec in (shown | {entry.spec.kind: entry.spec}).items():
-        bare = NoCondition.carried(spec)
+    for kind, spec in [*shown.items(), (entry.spec.kind, entry.spec)]:
         try:
-            found = fit(entry, reduce(lambda spec, each: each.carried(spec), carried, bare))
+            found = fit(entry, spec)
         except ValueError:
+            continue
+        if kind in taken:
             continue
         taken.append(kind)
         model = model or found
-        if not isinstance(found.condition, NoCondition):
+        if found.by:
+            bare = NoCondition.carried(spec)
+            carried = [each for each in Condition.kinds if each.from_spec(spec) is not None]
             by |= dict.fromkeys(each.option for each in carried if _takes(entry, each, each.carried(bare)))
-    return None if model is None else Offer(entry, tuple(taken), model.does, tuple(by), _family(model.recipe.model))
+    return None if model is None else Offer(entry, tuple(taken), model.does, tuple(by), model.family)
 
 
 def _takes(entry: Entry, kind: type[Condition], spec: DataSpec) -> bool:
@@ -147,13 +167,14 @@ def _family(config: Config) -> str:
 # --- conditional siblings ---------------------------------------------------------------------------------------------
 
 
-def sibling(of: Fit, spec: DataSpec) -> Fit | None:
+def sibling(of: Fit) -> Fit | None:
     """The recipe most like ``of`` that is conditioned on what the data carry; None where ``of`` is, or there is none.
 
     It is of the same family, or has that family for a part, and as few settings differ as can be.
     """
+    spec = of.spec
     carried = any(kind.from_spec(spec) is not None for kind in Condition.kinds)
-    if not carried or "samples" not in of.abilities or not isinstance(of.condition, NoCondition):
+    if not carried or "samples" not in of.abilities or of.by:
         return None
     own, found = _families(of.recipe.model), list[tuple[int, int, Entry]]()
     for entry in REGISTRY.values():
@@ -165,14 +186,13 @@ def sibling(of: Fit, spec: DataSpec) -> Fit | None:
             continue
         if _within(own, theirs := _families(model)):
             found.append((len(theirs), _differing(to_json(of.recipe.model), to_json(model)), entry))
-    with torch.device("meta"):
-        for *_, entry in sorted(found, key=lambda each: each[:2]):
-            try:
-                other = fit(entry, spec)
-            except ValueError:
-                continue
-            if not isinstance(other.condition, NoCondition):
-                return other
+    for *_, entry in sorted(found, key=lambda each: each[:2]):
+        try:
+            other = fit(entry, spec)
+        except ValueError:
+            continue
+        if other.by:
+            return other
     return None
 
 

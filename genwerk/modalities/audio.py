@@ -59,7 +59,7 @@ class Audio(Modality, kind="audio"):
 
     @classmethod
     def example(cls) -> DataSpec:
-        return DataSpec(kind="audio", shape=(1, 96), sample_rate=8000)
+        return DataSpec(kind="audio", shape=(1, 96), sample_rate=8000, classes=("a", "b"))
 
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, *self.spec.shape, generator=generator).cumsum(-1)

@@ -34,7 +34,7 @@ class Table(Modality, kind="table"):
 
     @classmethod
     def example(cls) -> DataSpec:
-        return DataSpec(kind="table", shape=(3,))
+        return DataSpec(kind="table", shape=(3,), classes=("a", "b"), covariates=("y",))
 
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, *self.spec.shape, generator=generator)

@@ -4,6 +4,7 @@ rounds against the clock.
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ FEWEST = 1024
 """Examples that are trained on, at the least, where there are so many."""
 LONGEST = 366 * 24 * 60
 """Minutes of the longest training that is planned."""
+SMALL = 4
+"""Examples of the round by which it is guessed how long a whole one would take."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,15 @@ def total(paces: Sequence[Pace]) -> float:
     return sum(pace.rounds * pace.seconds for pace in paces)
 
 
-def measure(recipe: Recipe, data: Dataset, runtime: Runtime, *, budget: float = 2.0) -> list[Pace]:
+def measure(
+    recipe: Recipe, data: Dataset, runtime: Runtime, *, budget: float = 2.0, longest: float = math.inf
+) -> list[Pace]:
     """The stages of ``recipe`` on training ``data``, in order, and how fast each is.
 
-    It takes about ``budget`` seconds, and at least two rounds of each stage. Nothing lasts: neither weights nor the
-    state of PyTorch's generators. Evaluations, sample pictures and checkpoints are not counted.
+    It takes about ``budget`` seconds, and at least two rounds of each stage. Where a round seems to take more than
+    ``longest`` seconds, rounds of fewer examples are played, down to :data:`SMALL`, and their time is multiplied.
+    Nothing lasts: neither weights nor the state of PyTorch's generators. Evaluations, sample pictures and checkpoints
+    are not counted.
     """
     optim = {player: replace(settings, lr=0.0) for player, settings in recipe.train.optim.items()}
     settings = replace(recipe.train, optim=optim, watchdog=WatchdogConfig(action="off"))
@@ -63,7 +70,7 @@ def measure(recipe: Recipe, data: Dataset, runtime: Runtime, *, budget: float = 
         paces = []
         for index, stage in enumerate(rehearsal.stages):
             size = settings.batch_size if stage.batch_size is None else stage.batch_size
-            seconds = rehearsal.pace(index, budget) * (1 if size else len(data) / len(few))
+            seconds = rehearsal.pace(index, budget, longest) * (1 if size else len(data) / len(few))
             paces.append(Pace(stage.name, stage.rounds, seconds))
         return paces
 
@@ -90,20 +97,35 @@ def lasting(recipe: Recipe, data: Dataset, minutes: float, runtime: Runtime) -> 
 class Rehearsal(Trainer):
     """A training of which single rounds are played, at learning rate 0, so that none can diverge."""
 
-    def pace(self, index: int, budget: float) -> float:
+    def pace(self, index: int, budget: float, longest: float = math.inf) -> float:
         """Seconds that a round of stage ``index`` takes, on all processes alike; ``budget`` is for each point of it."""
         stage = self.stages[index]
         self.position = Position(stage=index)
         stream, found = self._stream(stage), []
+        size = played = stream.batch_size
+        if longest < math.inf and stage.batch_size != 0 and self.settings.batch_size:
+            played = min(size, self._affordable(stage, stream.data, longest))
+        if played < size:
+            stream = self._stream(_of(stage, stream.data, played))
         for point in POINTS:
-            self.position.stage_round = int(point * stage.rounds)
-            for player in self.players.values():
-                player.steps = self.position.stage_round
+            self._place(stage, point)
             seconds = self._time(stage, stream, 0)  # warms up, and is all there is time for where a round is slow
             if self.settings.compile or seconds < budget:
                 seconds = self._time(stage, stream, budget - seconds)
             found.append(seconds)
-        return sum(found) / len(found)
+        return sum(found) / len(found) * size / played
+
+    def _affordable(self, stage: Stage, data: Dataset, longest: float) -> int:
+        """Examples of ``data`` with which a round takes about ``longest`` seconds."""
+        self._place(stage, POINTS[0])
+        stream = self._stream(_of(stage, data, SMALL))
+        return max(SMALL, int(SMALL * longest / min(self._time(stage, stream, 0) for _ in range(2))))
+
+    def _place(self, stage: Stage, point: float) -> None:
+        """Go to ``point`` of ``stage``."""
+        self.position.stage_round = int(point * stage.rounds)
+        for player in self.players.values():
+            player.steps = self.position.stage_round
 
     def _time(self, stage: Stage, stream: Stream, budget: float) -> float:
         """Seconds a round, of twice as many rounds as long as half of ``budget`` is left."""
@@ -116,6 +138,11 @@ class Rehearsal(Trainer):
             seconds = self.runtime.agree(time.perf_counter() - start)
             if seconds >= budget / 2:
                 return seconds / played
+
+
+def _of(stage: Stage, data: Dataset, examples: int) -> Stage:
+    """``stage`` with rounds of so many ``examples`` of what it draws from, which are ``data``."""
+    return replace(stage, data=lambda _: data, batch_size=examples)
 
 
 def _few(data: Dataset, examples: int) -> Dataset:

@@ -11,6 +11,7 @@ first output depends on it as well.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
@@ -45,7 +46,7 @@ class MaskedLinear(nn.Linear):
         super().__init__(len(sources), len(targets))
         mask = torch.tensor(sources) + int(strict) <= torch.tensor(targets)[:, None]
         self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
-        seen = sum(bisect_right(sources, degree - int(strict)) for degree in targets)
+        seen = sum(k * bisect_right(sources, degree - int(strict)) for degree, k in Counter(targets).items())
         bound = max(1.0, seen / len(targets)) ** -0.5
         nn.init.uniform_(self.weight, -bound, bound)
 
