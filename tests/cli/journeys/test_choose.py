@@ -60,10 +60,12 @@ def test_what_fits_my_table(genwerk: Genwerk, people: Path) -> None:
     assert all(fits[name]["minutes"] > 0 for name in timed)
 
 
-def test_flags_of_training_choose_what_is_read(genwerk: Genwerk, people: Path) -> None:
-    typed = genwerk("recipes", "covariates", "--data", people, "--data.covariates", "height")
-    assert typed.splitlines()[0].startswith(f"{people}: table 1")
-    assert f"genwerk train cspline-maf --data {people} --data.covariates height" in typed
+def test_flags_of_training_choose_what_is_read(genwerk: Genwerk, tmp_path: Path) -> None:
+    numbers = tmp_path / "numbers.csv"
+    numbers.write_text("\n".join(["height,weight,age", *(f"{i}.5,{i * i % 7},{i % 5}.1" for i in range(60))]))
+    typed = genwerk("recipes", "covariates", "--data", numbers, "--data.covariates", "height")
+    assert typed.splitlines()[0].startswith(f"{numbers}: table 2, 1 covariate (height)")
+    assert f"genwerk train cspline-maf --data {numbers} --data.covariates height" in typed
 
 
 def test_what_does_not_fit_is_refused(refused: Genwerk, people: Path) -> None:
