@@ -21,7 +21,7 @@ from genwerk import recipes
 from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Splits, open_data
-from genwerk.evaluation.report import evaluate
+from genwerk.evaluation.evaluate import evaluate
 from genwerk.families.gan import GANConfig
 from genwerk.nn.adversarial.objectives import Minimax
 from genwerk.tasks import sample
@@ -80,7 +80,7 @@ def play(name: str, game: Recipe, splits: Splits, minutes: float, seed: int, out
     origin = {"recipe": name, "rounds": rounds, "seed": seed}
     splits.spec.modality.write(out / f"{name}-{seed}.png", sample(model, 64, seed=0), origin)
     figures = {f.name: f.value for f in report.figures}
-    bounds = {f"{f.name}, {b}": v for f in report.figures for b, v in (("floor", f.floor), ("ceiling", f.ceiling)) if v}
+    bounds = {f"{f.name}, {b}": v for f in report.figures for b, v in (("floor", f.floor), ("noise", f.noise)) if v}
     ends = {}
     if course:
         m = torch.stack(course)

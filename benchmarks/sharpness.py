@@ -22,7 +22,7 @@ from torch import Tensor
 from genwerk import Config, DataConfig, Model, OptimConfig, TrainConfig, Trainer, build, open_data
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Splits
-from genwerk.evaluation.report import rebuild
+from genwerk.evaluation.samples import rebuild
 from genwerk.families.vae import VAEConfig
 from genwerk.families.vaegan import VAEGANConfig
 from genwerk.modalities.writers import grid, write_image

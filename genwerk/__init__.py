@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from genwerk.core.model import Config, Model, Stage, Turn, Turns, build
     from genwerk.core.spec import Batch, DataSpec
     from genwerk.data import DataConfig, Dataset, Splits, open_data
-    from genwerk.evaluation.report import evaluate
+    from genwerk.evaluation.evaluate import evaluate
     from genwerk.recipes import recipe
     from genwerk.runs.run import load, train
     from genwerk.runs.training import Run
@@ -54,7 +54,7 @@ _HOMES = {
     "core.condition": "Condition",
     "tasks.classification": "classify",
     "data": "DataConfig Dataset Splits open_data",
-    "evaluation.report": "evaluate",
+    "evaluation.evaluate": "evaluate",
     "core.model": "Config Model Stage Turn Turns build",
     "tasks.outliers": "out_of_distribution",
     "training.settings": "EvaluateConfig OptimConfig Recipe TrainConfig",

@@ -58,6 +58,8 @@ def _run(given: Sequence[str]) -> None:
     ):
         for result in found:
             terminal.show(result)
+    if terminal.code:
+        sys.exit(terminal.code)
 
 
 def _out_of_memory(error: Exception) -> Exception:

@@ -125,7 +125,12 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """One line to the user about what went wrong, on standard error."""
-    print(printable(naming(f"genwerk: {text}", flag)), file=sys.stderr, flush=True)
+    aside(f"genwerk: {text}")
+
+
+def aside(text: str) -> None:
+    """One line that does not belong to the output, on standard error."""
+    print(printable(naming(text, flag)), file=sys.stderr, flush=True)
 
 
 def console() -> Console:

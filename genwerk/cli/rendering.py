@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
+from genwerk.cli.measuring import measure
 from genwerk.cli.progress import follow, say, table
 from genwerk.cli.writing import OUTPUT, Files
 from genwerk.commands.results import Examples, Figures, Note, Result, Scatter, Table, Values, Written
@@ -15,7 +16,9 @@ from genwerk.core.errors import BadInput
 
 if TYPE_CHECKING:
     from genwerk.cli.parsing import Asked
+    from genwerk.evaluation.evaluate import Evaluation
     from genwerk.runs.opened import OpenRun
+    from genwerk.runs.training import Training
 
 
 class Terminal:
@@ -26,6 +29,8 @@ class Terminal:
 
     def __init__(self, asked: Asked) -> None:
         self.asked, self.stdout, command = asked, sys.stdout, asked.command
+        self.code = 0
+        """What the command ends with once all is shown."""
         if asked.as_json and asked.out == OUTPUT:
             raise BadInput("‹json› and ‹out› - both go to standard output; name a file with ‹out›")
         self.files = Files(
@@ -74,8 +79,17 @@ class Terminal:
                 self._tell(self.files.scatter(result))
             case Examples():
                 pass
-            case training:
-                follow(training, self.asked.again)
+            case stream:
+                self.play(stream)
+
+    def play(self, stream: Training | Evaluation) -> None:
+        """A training, or what measures one, to its end."""
+        from genwerk.evaluation.evaluate import Evaluation
+
+        if isinstance(stream, Evaluation):
+            self.code = measure(stream)
+        else:
+            follow(stream, self.asked.again)
 
     def _tell(self, line: str) -> None:
         if line:

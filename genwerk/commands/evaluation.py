@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from genwerk.commands.command import Command
 from genwerk.commands.options import Count, Number, Run
-from genwerk.commands.results import Examples, Figures, Note
+from genwerk.commands.results import Examples, Figures, Note, Result
 from genwerk.runs.session import Session
 
 
@@ -36,7 +37,7 @@ class Nearest(Command):
 
         from genwerk import tasks
         from genwerk.core.spec import Batch
-        from genwerk.evaluation.report import draw, evaluating
+        from genwerk.evaluation.samples import draw, evaluating
 
         opened = session.open(self.folder)
         tasks.require(opened.model, "nearest", "samples")
@@ -59,7 +60,10 @@ class Nearest(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Command):
-    """Measure a trained model on held-out data, with every figure it can honestly give."""
+    """Measure a trained model on held-out data, with every figure it can honestly give.
+
+    Figures of the run's own data go into its report.json and onto its card, too.
+    """
 
     figures = True
 
@@ -74,11 +78,16 @@ class Evaluate(Command):
     """Part of the data that samples are compared with; published FIDs are against the training part."""
     importance_samples: int = 100
     """Importance samples an example, for likelihood bounds."""
+    minutes: float | None = 5.0
+    """Minutes that the samples may take, and as many the likelihoods: where all would take longer, fewer are measured,
+    and the figures say so. None is no bound."""
     seed: int = 0
     """Seed of samples and of importance samples."""
 
-    def run(self, session: Session) -> Iterator[Figures]:
-        from genwerk.evaluation.report import evaluate
+    def run(self, session: Session) -> Iterator[Result]:
+        from genwerk.core.errors import Unwritable
+        from genwerk.evaluation.evaluate import Evaluation
+        from genwerk.runs.card import write_outcome
         from genwerk.training.settings import EvaluateConfig
 
         opened = session.open(self.folder, self.data)
@@ -87,6 +96,16 @@ class Evaluate(Command):
             samples=self.samples,
             reference=self.reference,
             importance_samples=self.importance_samples,
+            minutes=self.minutes,
             seed=self.seed,
         )
-        yield Figures.of(evaluate(opened.model, opened.splits, settings, notes=opened.notes))
+        evaluation = Evaluation(opened.model, opened.splits, settings, notes=opened.notes)
+        yield evaluation
+        report = evaluation.report
+        if opened.chosen is not None and opened.own and report.complete:
+            stored = opened.chosen
+            try:
+                write_outcome(opened.path, stored.name, stored.recipe, opened.splits, report, stored.origin)
+            except Unwritable as error:
+                warnings.warn(error.sentence, stacklevel=2)
+        yield Figures.of(report)

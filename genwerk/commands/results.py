@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from genwerk.core.spec import Batch, DataSpec
+    from genwerk.evaluation.evaluate import Evaluation
     from genwerk.evaluation.report import Report
     from genwerk.runs.opened import OpenRun
     from genwerk.runs.training import Training
@@ -97,5 +98,5 @@ class Written:
     path: Path
 
 
-Result: TypeAlias = Union[Note, Table, Figures, Examples, Values, Scatter, Written, "Training"]
-"""A training is one too: a stream of events, which begins when it is iterated and must be played to its end."""
+Result: TypeAlias = Union[Note, Table, Figures, Examples, Values, Scatter, Written, "Training", "Evaluation"]
+"""A training and an evaluation are results too: streams of events, which begin when they are iterated."""

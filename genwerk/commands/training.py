@@ -71,6 +71,8 @@ class Train(Command):
     """Number of processes, one a GPU (or so many CPU processes)."""
     tensorboard: bool = False
     """Also write TensorBoard's log into the run folder."""
+    evaluate: bool = True
+    """Measure the model when training has ended; `genwerk evaluate RUN` does so later."""
     changes: Annotated[Any, Internal()] = Changes(lambda recipe, _: recipe, frozenset())
 
     def run(self, session: Session) -> Iterator[Result]:
@@ -114,7 +116,7 @@ class Train(Command):
             ) as training:
                 if training.runtime.main and not going_on:
                     yield from map(Note, hints(entry, settings, splits.spec))
-                yield from played(training)
+                yield from played(training, evaluate=self.evaluate)
         finally:
             runtime.finish(together=False)
 
@@ -129,16 +131,18 @@ class Train(Command):
         return timed
 
 
-def played(training: Training) -> Iterator[Result]:
-    """A training to be played, then what came of it unless it was stopped."""
+def played(training: Training, *, evaluate: bool = True) -> Iterator[Result]:
+    """A training to be played, then what came of it unless it was stopped; ``evaluate`` says whether to measure it."""
     yield training
     if training.stopped or not training.runtime.main:
         return
-    compared = training.recipe.evaluate.samples > 0 and training.splits.spec.modality.learned_features
-    aside = " (features to compare samples in are trained once for these data, which may take a minute)"
-    yield Note("measuring" + (aside if compared else ""))
-    training.conclude()
-    report = training.run.report
+    report = None
+    if evaluate:
+        yield Note("measuring (Ctrl-C leaves it with what is there)")
+        evaluation = training.evaluation()
+        yield evaluation
+        report = evaluation.report
+    training.conclude(report, evaluate=False)
     if report is not None:
         yield Figures.of(report)
     pictures = sorted((training.path / "samples").glob("*")) if (training.path / "samples").is_dir() else []

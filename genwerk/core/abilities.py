@@ -14,13 +14,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from genwerk.core.noise import Seed
 from genwerk.core.options import Options, SamplingOptions
+
+ScoredAs = Literal["stored", "binary", "symbols"]
+"""What a likelihood counts: values as they are stored (levels, or a density), pixels that are white with the
+probability that they say, or symbols of a model's own, whose nats compare with those of no other model."""
 
 
 class Samples(ABC):
@@ -131,6 +135,8 @@ class HasLikelihood(ABC):
     phrase = "an exact likelihood"
     scored: str = ""
     """Which version of the data the likelihood is of, where it is not the data as stored (say, binarised pixels)."""
+    scored_as: ScoredAs = "stored"
+    """What the values of that version are."""
 
     @abstractmethod
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -146,7 +152,8 @@ class BoundsLikelihood(ABC):
 
     phrase = "a bound on its likelihood"
     scored: str = ""
-    """As in :class:`HasLikelihood`."""
+    scored_as: ScoredAs = "stored"
+    """Both as in :class:`HasLikelihood`."""
 
     @abstractmethod
     def log_prob_bound(

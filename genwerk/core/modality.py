@@ -144,9 +144,9 @@ class Modality(ABC):
         """Whether distances between samples and data can be measured."""
         return self.learned_features or type(self).features is not Modality.features
 
-    def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:
-        """What distances are measured in, by all training examples ``x``: its name, the map from examples to rows of
-        features with shape (n, d), and the numbers it depends on; a ValueError where nobody knows."""
+    def features(self, train: Iterable[Tensor]) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:
+        """What distances are measured in, by all training examples, a part at a time: its name, the map from examples
+        to rows of features with shape (n, d), and the numbers it depends on; a ValueError where nobody knows."""
         raise ValueError(f"there are no features for {self.kind}; distances are measured on images and tables")
 
     # --- what a person types and gets ---------------------------------------------------------------------------------

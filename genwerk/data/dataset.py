@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
@@ -19,6 +19,8 @@ from genwerk.data.settings import DataConfig
 
 PARTS = ("train", "validation", "test")
 """What :class:`Splits` are made of."""
+AT_ONCE = 2**22
+"""Values of the examples that :meth:`Dataset.parts` gives at once."""
 
 
 class Rows:
@@ -85,6 +87,12 @@ class Dataset:
     def batch(self, rows: Tensor | slice = slice(None)) -> Batch:
         """The examples of ``rows`` in the units of the spec."""
         return Batch(self.spec.modality.from_stored(self.x[rows]), self.conditions(rows))
+
+    def parts(self) -> Iterator[Tensor]:
+        """All examples in the units of the spec, in order and a few at a time: as many whatever memory there is, so
+        that what is summed over them is the same to the bit."""
+        rows = max(1, AT_ONCE // self.spec.dims)
+        return (self.batch(slice(start, start + rows)).x for start in range(0, len(self), rows))
 
     def conditions(self, rows: Tensor | slice) -> Tensor | None:
         """What a batch of ``rows`` has as its condition: float64, or int64."""

@@ -6,9 +6,10 @@ The classifier is trained once on the training part and kept in the user's cache
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save
 
 from genwerk import __version__
 from genwerk.core.files import write_atomically
+from genwerk.core.outcome import outcome
 from genwerk.data import cache
 from genwerk.data.dataset import Dataset, Splits
 from genwerk.metrics.features import (
@@ -29,6 +31,8 @@ from genwerk.metrics.features import (
 from genwerk.metrics.inception import inception
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
+
+T = TypeVar("T")
 
 INCEPTION = "GENWERK_INCEPTION"
 """Environment variable that names a file of Inception weights, where there is one."""
@@ -46,11 +50,16 @@ def extractor_for(splits: Splits, *, device: torch.device | str = "cpu") -> Extr
     file of its weights, else the penultimate layer of a classifier of the labels (of orientations where there are
     none), trained once on the training part and kept in the user's cache folder.
     """
+    return outcome(preparing(splits, device))
+
+
+def preparing(splits: Splits, device: torch.device | str = "cpu") -> Generator[tuple[int, int], None, Extractor]:
+    """:func:`extractor_for`: how many rounds of how many a classifier has been trained for, where one is."""
     place = torch.device(device)
     if splits.spec.modality.learned_features:
         path = os.environ.get(INCEPTION)
-        return inception(Path(path), place) if path else _trained(splits, place)
-    name, network, numbers = splits.spec.modality.features(splits.train.batch().x)
+        return inception(Path(path), place) if path else (yield from _trained(splits, place))
+    name, network, numbers = splits.spec.modality.features(splits.train.parts())
     return Extractor(name, network, None, weights_hash(numbers))
 
 
@@ -58,28 +67,34 @@ def classifier_for(splits: Splits, *, device: torch.device | str = "cpu") -> Cla
     """The classifier of the data's own labels in whose features samples are compared; its output are logits."""
     if not splits.spec.modality.learned_features or not is_labelled(splits.train):
         raise ValueError(f"a classifier needs labelled images, and these data are {splits.spec}")
-    return _classifier(splits.train, labelled=True).to(device)
+    return outcome(_classifier(splits.train, labelled=True)).to(device)
 
 
-def _trained(splits: Splits, device: torch.device) -> Extractor:
+Rounds = Generator[tuple[int, int], None, Classifier]
+"""A classifier's training: how many rounds of how many have been played."""
+
+
+def _trained(splits: Splits, device: torch.device) -> Generator[tuple[int, int], None, Extractor]:
     """A classifier's features: of the labels, or of orientations where there are none."""
     train, test = splits.train, splits.test
     labelled = is_labelled(train) and is_labelled(test)
     if not labelled:
         drawn = CLASSIFIER_TRAINING.rounds * CLASSIFIER_TRAINING.batch_size
         train, test = oriented(train.subset(drawn, 0)), oriented(test)
-    network = _classifier(train, labelled)
+    network = yield from _classifier(train, labelled)
     weights = weights_hash(network.state_dict().values())
     name = f"classifier of {len(train.spec.classes)} {'classes' if labelled else 'orientations'}"
     network.to(device)
-    return Extractor(name, network.features, accuracy(network, test), weights, device)
+    assert test.condition is not None
+    chance = torch.bincount(test.condition.cpu()).max().item() / len(test)
+    return Extractor(name, network.features, accuracy(network, test), weights, device, chance=chance)
 
 
-def _classifier(train: Dataset, labelled: bool) -> Classifier:
+def _classifier(train: Dataset, labelled: bool) -> Rounds:
     """The classifier of ``train``, without gradients: from the cache, or trained now."""
     path = cache.folder().parent / "features" / cache.key(__version__, CLASSIFIER, CLASSIFIER_TRAINING, labelled)
     path = path.with_name(f"{path.name}-{train.fingerprint()}.safetensors")
-    network = train_classifier(train, CLASSIFIER_TRAINING, path=path)
+    network = yield from training_classifier(train, CLASSIFIER_TRAINING, path=path)
     return network.requires_grad_(False)
 
 
@@ -89,6 +104,12 @@ def train_classifier(train: Dataset, settings: TrainConfig, *, path: Path | None
     Training is in one thread of the CPU whatever the machine has, and so the same to the bit however many it has: every
     run on the same data is judged by the same features. The state of torch's generators is left alone.
     """
+    return outcome(training_classifier(train, settings, path=path))
+
+
+@torch.enable_grad()
+def training_classifier(train: Dataset, settings: TrainConfig, *, path: Path | None = None) -> Rounds:
+    """:func:`train_classifier` round by round."""
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         network = Classifier(CLASSIFIER, train.spec)
@@ -98,8 +119,11 @@ def train_classifier(train: Dataset, settings: TrainConfig, *, path: Path | None
                 return network.eval()
             except (OSError, SafetensorError, RuntimeError):
                 pass
-        with one_thread():
-            Trainer(network, train.to("cpu"), settings).fit()
+    trainer = Trainer(network, train.to("cpu"), settings)
+    events = iter(trainer)
+    while (event := _alone(lambda: next(events, None))) is not None:
+        yield event.round, trainer.rounds
+    trainer.finished()
     if path is not None:
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,13 +131,13 @@ def train_classifier(train: Dataset, settings: TrainConfig, *, path: Path | None
     return network
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch computing in one thread, and in as many as before afterwards."""
+def _alone(compute: Callable[[], T]) -> T:
+    """``compute()`` in one thread; threads and the state of torch's generators are as before afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with torch.random.fork_rng():
+            return compute()
     finally:
         torch.set_num_threads(threads)
 

@@ -63,7 +63,8 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes):
         What a network sees depends neither on how wide it is nor on how large its canvas is: a narrow one is probed, at
         ``positions``, or at all there are. ``coverage`` is the fraction of the symbols before them that it sees.
         """
-        self.symbols, self.network, self.scored = symbols, network, symbols.scored
+        self.symbols, self.network = symbols, network
+        self.scored, self.scored_as = symbols.scored, symbols.scored_as
         with torch.device("cpu"), torch.random.fork_rng(devices=[]):
             narrow = twin()
             label = torch.zeros(1, dtype=torch.int64) if self.condition.classes else None

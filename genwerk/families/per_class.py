@@ -57,7 +57,8 @@ class PerClass(Model, Samples, HasLikelihood, config=PerClassConfig):
         alone = replace(spec, classes=())
         self.models = nn.ModuleList(_checked(build(config.model, alone)) for _ in spec.classes)
         self.options = cast(Model, self.models[0]).options
-        self.scored = cast(HasLikelihood, self.models[0]).scored
+        one = cast(HasLikelihood, self.models[0])
+        self.scored, self.scored_as = one.scored, one.scored_as
 
     # --- training -----------------------------------------------------------------------------------------------------
 

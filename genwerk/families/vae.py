@@ -160,7 +160,7 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Diagnoses
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units(centred=False)  # called so in stored runs
         self.likelihood = config.likelihood.build(spec)
-        self.scored = self.likelihood.scored
+        self.scored, self.scored_as = self.likelihood.scored, self.likelihood.scored_as
         self.extra_features = config.posterior.context
         self.encoder, self.decoder = config.network.build(
             spec.shape,

@@ -41,6 +41,8 @@ class Extractor:
     """Whether these are Inception's features, in which the Fréchet distance is the FID."""
     head: Tensor | None = None
     """Inception's last layer with shape (classes, d), by which features become the inception score's logits."""
+    chance: float = 0.0
+    """Share of the held-out examples that are of the most frequent class: the accuracy of knowing nothing."""
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
@@ -52,6 +54,7 @@ class Extractor:
     def describe(self) -> str:
         """One line for reports."""
         accuracy = [] if self.accuracy is None else [f"accuracy {self.accuracy:.1%}"]
+        accuracy += [f"chance {self.chance:.1%}"] if self.chance else []
         return f"{self.name} ({', '.join([*accuracy, f'weights {self.hash}'])})"
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.modality import Modality
+from genwerk.core.moments import Moments
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.modalities.rows import TABLES, write_table
 from genwerk.modalities.writers import ending, scatter
@@ -46,11 +47,10 @@ class Table(Modality, kind="table"):
     def preprocessing(self, pixels: PixelTransform) -> Preprocessing:
         return Continuous(self.units(), self.spec.columns)
 
-    def features(self, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:
-        """The columns themselves, each shifted and scaled to mean 0 and standard deviation 1 over ``x``."""
-        x = x.double().cpu()
-        mean, std = x.mean(0), x.std(0, correction=0)
-        std = std.where(std > 0, 1.0)
+    def features(self, train: Iterable[Tensor]) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:
+        """The columns themselves, each shifted and scaled to mean 0 and standard deviation 1 over ``train``."""
+        found = Moments(train)
+        mean, std = found.mean, found.std
         return f"{self.spec.dims} standardised columns", lambda x: (x - mean) / std, (mean, std)
 
     def records(self, parts: Iterable[Batch]) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genwerk.core.abilities import ScoredAs
 from genwerk.core.component import Component
 from genwerk.core.errors import BadInput
 from genwerk.core.noise import Noise
@@ -39,6 +40,8 @@ class Likelihood(nn.Module, ABC):
 
     scored: str
     """What the nats are of, for reports."""
+    scored_as: ScoredAs = "stored"
+    """As in :class:`genwerk.core.abilities.HasLikelihood`."""
 
     def __init__(self, spec: DataSpec, parameters_per_value: int = 1) -> None:
         super().__init__()
@@ -76,6 +79,8 @@ class Bernoulli(Likelihood):
 
     Grey pixels are binarised dynamically (Salakhutdinov & Murray, 2008): white with probability x, anew at every look.
     """
+
+    scored_as = "binary"
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from genwerk import recipes
 from genwerk.core import plugins
 from genwerk.core.component import Component
+from genwerk.core.files import write_atomically
+from genwerk.core.printable import printable
 from genwerk.core.spec import DataSpec
 from genwerk.data import Splits
 from genwerk.evaluation.report import Report
@@ -18,8 +22,21 @@ from genwerk.runs.store import Origin
 from genwerk.training.settings import Recipe, to_json
 
 
-def card(name: str, recipe: Recipe, splits: Splits, report: Report, origin: Origin) -> str:
-    """The run's README."""
+def write_outcome(path: Path, name: str, recipe: Recipe, splits: Splits, report: Report | None, origin: Origin) -> None:
+    """Write what came of a run into its folder: report.json, the newest evaluation, and the card.
+
+    A run that is not measured (None) has no report, for one of other weights would be taken for its own.
+    """
+    if report is None:
+        (path / "report.json").unlink(missing_ok=True)
+    else:
+        write_atomically(path / "report.json", json.dumps(report.to_json(), indent=1).encode())
+    write_atomically(path / "card.md", printable(card(name, recipe, splits, report, origin, path)).encode())
+
+
+def card(name: str, recipe: Recipe, splits: Splits, report: Report | None, origin: Origin, path: Path) -> str:
+    """The README of the run at ``path``."""
+    unmeasured = f"Not measured yet: `{shlex.join(['genwerk', 'evaluate', str(path)])}` does, and writes it here."
     settings = "\n".join(
         f"| {k.removesuffix('.$type')} | {v} |" for k, v in flat(to_json(recipe.model)).items() if k != "$type"
     )
@@ -33,7 +50,7 @@ Trained by Genwerk on {recipe.data.source}: {len(splits.train)} training, {len(s
 
 ## Figures
 
-{report.markdown()}
+{unmeasured if report is None else report.markdown()}
 
 ## Settings
 

@@ -57,6 +57,8 @@ class OpenRun:
     """
 
     origin: dict[str, Any]
+    chosen: store.Stored | None = None
+    """What is stored of the run, where the model has the weights that it stands for."""
 
     def __init__(
         self,
@@ -83,6 +85,8 @@ class OpenRun:
             self.outputs = self.path / "out"
             self.origin = {"recipe": stored.name, "run": self.path.name, "round": stored.round}
             self.notes = stored.notes
+            if path.name != "last" and stored.folder.parent.parent == self.path:
+                self.chosen = stored
         own, self._source = recipe.data, recipe.data.source
         if self.spec.covariates and not any("," in name for name in self.spec.covariates):
             own = replace(

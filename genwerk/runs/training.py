@@ -16,11 +16,12 @@ from genwerk import recipes
 from genwerk.core.errors import BadInput
 from genwerk.core.files import read_json, write_atomically
 from genwerk.core.model import Model, build, stages
-from genwerk.core.printable import printable
 from genwerk.data import Splits
-from genwerk.evaluation.report import Report, evaluate, judge
+from genwerk.evaluation.evaluate import Evaluation, measured
+from genwerk.evaluation.quick import judge
+from genwerk.evaluation.report import Report
 from genwerk.runs import store
-from genwerk.runs.card import card
+from genwerk.runs.card import write_outcome
 from genwerk.runs.changes import going_on
 from genwerk.runs.recorder import Recorder
 from genwerk.runs.store import Origin
@@ -42,7 +43,7 @@ class Run:
     path: Path
     recipe: Recipe
     report: Report | None
-    """What was measured at the end; None where training was stopped before."""
+    """What was measured at the end; None where training was stopped before, or nothing was to be measured."""
 
 
 def _present(train: TrainConfig, model: Model, name: str) -> TrainConfig:
@@ -233,15 +234,22 @@ class Training:
             write_atomically(self.path / "config.json", json.dumps(self._config, indent=1).encode())
             self._written = True
 
-    def conclude(self) -> None:
-        """Measure the model and write the report and the card, unless training was stopped before its end."""
+    def evaluation(self) -> Evaluation:
+        """What measures the chosen model, to be played before :meth:`conclude` takes its report."""
+        notes = store.find(self.path).notes
+        return Evaluation(self.trainer.finished(), self.splits, self.recipe.evaluate, notes=notes)
+
+    def conclude(self, report: Report | None = None, *, evaluate: bool = True) -> None:
+        """Write the report and the card, unless training was stopped before its end.
+
+        The report is ``report``, else what is measured now; where not even that is to be, there is only the card.
+        """
         if self.runtime.main and not self.stopped:
-            model, notes = self.trainer.finished(), store.find(self.path).notes
-            self._report = evaluate(model, self.splits, self.recipe.evaluate, notes=notes)
+            if report is None and evaluate:
+                report = measured(self.evaluation())
+            self._report = report
             self._write_config()
-            write_atomically(self.path / "report.json", json.dumps(self._report.to_json(), indent=1).encode())
-            written = printable(card(self.name, self.recipe, self.splits, self._report, self.origin))
-            write_atomically(self.path / "card.md", written.encode())
+            write_outcome(self.path, self.name, self.recipe, self.splits, report, self.origin)
         self.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from math import log, sqrt
 
@@ -12,6 +13,7 @@ from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, ImportanceWe
 from genwerk.core.batching import batches
 from genwerk.core.model import Model
 from genwerk.core.noise import Seeds
+from genwerk.core.outcome import outcome
 from genwerk.data.dataset import Dataset
 from genwerk.tasks.conditioning import conditions, require
 from genwerk.tasks.inputs import Array, Conditions, Examples, data_of
@@ -57,6 +59,15 @@ def log_likelihood(
     Importance-weighted bounds take all samples of a chunk of examples in one batched pass; the effective sample size
     (sum w)^2 / sum w^2 says how much a bound of K samples can be trusted (Burda et al., 2015, arXiv:1509.00519).
     """
+    whole = data_of(model, data, condition)
+    some = whole if examples is None else whole.subset(examples, seed)
+    return outcome(scored(model, some, importance_samples=importance_samples, seed=seed))
+
+
+def scored(
+    model: Model, data: Dataset, *, importance_samples: int = 100, seed: int = 0, most: int | None = None
+) -> Generator[tuple[int, int], None, Likelihood]:
+    """:func:`log_likelihood` of all of ``data``, at most ``most`` at once: how many are scored so far, of how many."""
     if not isinstance(model, (HasLikelihood, BoundsLikelihood)):
         require(
             model,
@@ -67,27 +78,27 @@ def log_likelihood(
         raise ValueError(f"{importance_samples} importance samples cannot estimate a bound; ask for 1 or more")
     values: list[Tensor] = []
     sizes: list[Tensor] = []
-    whole = data_of(model, data, condition)
-    scored_on = (whole if examples is None else whole.subset(examples, seed)).under(model.condition)
-    n = len(scored_on)
+    data, done = data.under(model.condition), 0
 
-    def scored(rows: slice) -> Tensor:
-        batch, seeds = scored_on.batch(rows), Seeds(seed, rows.start)
+    def part(rows: slice) -> Tensor:
+        batch, seeds = data.batch(rows), Seeds(seed, rows.start)
         x, c = batch.x.to(model.device), conditions(model, batch)
-        if isinstance(model, HasLikelihood):
-            return model.log_prob(x, c)
-        if isinstance(model, ImportanceWeighted):
-            return model.log_weights(x, importance_samples, c, seed=seeds)
-        assert isinstance(model, BoundsLikelihood)
-        return model.log_prob_bound(x, importance_samples, c, seed=seeds)
-
-    with torch.no_grad():
-        for found in batches(scored, n, model.device):
+        with torch.no_grad():
+            if isinstance(model, HasLikelihood):
+                return model.log_prob(x, c)
             if isinstance(model, ImportanceWeighted):
-                values.append(torch.logsumexp(found, 1) - log(importance_samples))
-                sizes.append(torch.exp(2 * torch.logsumexp(found, 1) - torch.logsumexp(2 * found, 1)))
-            else:
-                values.append(found)
+                return model.log_weights(x, importance_samples, c, seed=seeds)
+            assert isinstance(model, BoundsLikelihood)
+            return model.log_prob_bound(x, importance_samples, c, seed=seeds)
+
+    for found in batches(part, len(data), model.device, most=most):
+        if isinstance(model, ImportanceWeighted):
+            values.append(torch.logsumexp(found, 1) - log(importance_samples))
+            sizes.append(torch.exp(2 * torch.logsumexp(found, 1) - torch.logsumexp(2 * found, 1)))
+        else:
+            values.append(found)
+        done += len(found)
+        yield done, len(data)
     nats = torch.cat(values).double()
     mean = nats.mean().item()
     bits, derivation = bits_per_dim(model, mean)

@@ -29,7 +29,7 @@ from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, abilities
 from genwerk.core.batching import batches
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Model
-from genwerk.core.noise import Seeds
+from genwerk.core.noise import Seed, Seeds
 from genwerk.core.spec import Batch, Prior
 from genwerk.tasks import require
 from genwerk.tasks.classification import log_prior
@@ -150,7 +150,7 @@ def log_evidence(
     *,
     prior: Tensor | Prior = "train",
     importance_samples: int = 100,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Tensor:
     """log p(x) in nats with shape (n,), float64 on the CPU, or a lower bound of it: exact where the model scores.
 
@@ -163,7 +163,7 @@ def log_evidence(
         if isinstance(model, HasLikelihood):
             return model.log_prob(part, c).double().cpu()
         assert isinstance(model, BoundsLikelihood)
-        return model.log_prob_bound(part, importance_samples, c, seed=Seeds(seed, rows.start)).double().cpu()
+        return model.log_prob_bound(part, importance_samples, c, seed=Seeds.of(seed) + rows.start).double().cpu()
 
     def whole(condition: Tensor | None) -> Tensor:
         return torch.cat(list(batches(lambda rows: score(rows, condition), len(x), x.device)))

@@ -172,11 +172,14 @@ class EvaluateConfig:
     """Part of the data that samples are compared with; published FIDs are against the training part."""
     importance_samples: int = 100
     """Importance samples an example for likelihood bounds."""
+    minutes: float | None = 5.0
+    """Minutes that the samples may take, and as many the likelihoods: where all would take longer, fewer are measured,
+    and the figures say so. None is no bound."""
     seed: int = 0
     """Seed of samples and of importance samples."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, "evaluate", examples=ONE, samples=NOUGHT, importance_samples=ONE, seed=SEEDS)
+        check_ranges(self, "evaluate", examples=ONE, samples=NOUGHT, importance_samples=ONE, minutes=NOUGHT, seed=SEEDS)
 
 
 @dataclass(frozen=True, kw_only=True)

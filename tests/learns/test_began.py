@@ -9,7 +9,7 @@ import torch
 from learning import source
 
 from genwerk.core.model import build
-from genwerk.evaluation.report import frechet_in_components
+from genwerk.evaluation.quick import frechet_in_components
 from genwerk.families.began import BEGAN
 from genwerk.recipes import find
 from genwerk.training.events import RoundDone

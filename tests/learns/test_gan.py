@@ -9,7 +9,8 @@ from learning import source, taught
 from genwerk.core.abilities import Samples
 from genwerk.core.model import build
 from genwerk.data.toys import TOYS, Gaussians
-from genwerk.evaluation.report import draw, frechet_in_components
+from genwerk.evaluation.quick import frechet_in_components
+from genwerk.evaluation.samples import draw
 from genwerk.families.gan import GAN
 from genwerk.metrics import mode_coverage
 from genwerk.metrics.features import Classifier, ClassifierConfig

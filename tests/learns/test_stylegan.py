@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from learning import source, taught
 
-from genwerk.evaluation.report import frechet_in_components
+from genwerk.evaluation.quick import frechet_in_components
 from genwerk.families.stylegan import StyleGAN
 
 

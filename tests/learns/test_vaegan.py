@@ -6,7 +6,7 @@ import pytest
 import torch
 from learning import source, taught
 
-from genwerk.evaluation.report import frechet_in_components
+from genwerk.evaluation.quick import frechet_in_components
 from genwerk.families.vaegan import VAEGAN
 from genwerk.tasks import reconstruct
 

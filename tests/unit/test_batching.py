@@ -20,7 +20,7 @@ from genwerk.core.noise import Seed, SeededNoise
 from genwerk.core.options import Options
 from genwerk.data import DataConfig, Splits, open_data
 from genwerk.diffusion.sampling import Diffusion
-from genwerk.evaluation.report import evaluate
+from genwerk.evaluation.evaluate import evaluate
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.latent_diffusion import LatentDiffusion, LatentDiffusionConfig

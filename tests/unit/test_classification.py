@@ -19,7 +19,7 @@ from genwerk.core.model import Config, Model
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset, Splits
 from genwerk.data.settings import DataConfig
-from genwerk.evaluation.report import evaluate
+from genwerk.evaluation.evaluate import evaluate
 from genwerk.families.mixture import Covariance, MixtureConfig
 from genwerk.families.per_class import PerClass, PerClassConfig
 from genwerk.tasks import Unsupported

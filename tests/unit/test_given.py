@@ -19,7 +19,7 @@ from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import DataConfig, open_data
 from genwerk.data.dataset import Dataset
 from genwerk.data.toys import TOYS
-from genwerk.evaluation.report import evaluate
+from genwerk.evaluation.evaluate import evaluate
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.autoregressive_flow import IAFConfig, MAFConfig
 from genwerk.families.flow import FlowConfig, FlowModel

@@ -19,7 +19,7 @@ from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.options import Observation, Options
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.evaluation.report import judge
+from genwerk.evaluation.quick import judge
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.mixture import MixtureConfig

@@ -20,7 +20,7 @@ from genwerk.core.noise import Seeds
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset, Splits
 from genwerk.data.settings import DataConfig
-from genwerk.evaluation.report import evaluate
+from genwerk.evaluation.evaluate import evaluate
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.runs import store
 from genwerk.tasks.outliers import out_of_distribution

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from genwerk.core.abilities import ScoredAs
 from genwerk.core.errors import BadInput
 from genwerk.core.noise import own_uniform
 from genwerk.core.spec import DataSpec
@@ -23,6 +24,8 @@ class Tokeniser(nn.Module, ABC):
     shape: tuple[int, ...]
     scored: str
     """What the likelihood of the symbols is a likelihood of, for reports."""
+    scored_as: ScoredAs = "stored"
+    """As in :class:`genwerk.core.abilities.HasLikelihood`."""
     ordered: bool = True
     """Whether neighbouring values mean nearly the same."""
     random: bool = False
@@ -53,6 +56,8 @@ class Pixels(Tokeniser):
         self.binarise = binarise
         self.levels, self.shape = (spec.levels if binarise == "none" else 2), spec.shape
         self.ordered, self.random = not spec.nominal, binarise == "dynamic"
+        ways: dict[Binarise, ScoredAs] = {"none": "stored", "dynamic": "binary", "threshold": "symbols"}
+        self.scored_as = ways[binarise]
         self.scored = {
             "none": "" if self.levels != 2 else "binary pixels",
             "dynamic": "pixels binarised at random (dynamic binarisation)",
@@ -100,6 +105,8 @@ class Colours(Tokeniser):
 
 class MuLaw(Tokeniser):
     """Sound companded by the mu-law and cut into ``levels`` steps, finer near silence (ITU-T G.711; WaveNet, eq. 3)."""
+
+    scored_as = "symbols"
 
     def __init__(self, spec: DataSpec, levels: int = 256) -> None:
         super().__init__()

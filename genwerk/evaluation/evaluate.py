@@ -1,0 +1,316 @@
+"""Measured figures of a model on held-out data: what its abilities allow, each with its conditions beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import log10
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from genwerk.core.abilities import Diagnoses, abilities
+from genwerk.core.batching import Meter, budget
+from genwerk.core.errors import BadInput
+from genwerk.core.model import Model
+from genwerk.core.moments import Moments
+from genwerk.core.outcome import outcome
+from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.toys import TOYS, Gaussians
+from genwerk.evaluation import distances, verdicts
+from genwerk.evaluation.extractor import preparing
+from genwerk.evaluation.likelihood import bayes_figures, likelihood_figures, likelihood_notes, simple_model
+from genwerk.evaluation.quick import FEWEST
+from genwerk.evaluation.report import Figure, Measuring, Report
+from genwerk.evaluation.samples import Pace, drawn, evaluating, features_of, noise, pace, rebuilds, rebuilt
+from genwerk.metrics import mode_coverage
+from genwerk.metrics.features import Extractor
+from genwerk.tasks.likelihood import scored
+from genwerk.training.settings import EvaluateConfig
+
+Steps = Iterator[tuple[int, int]]
+"""A step of an evaluation: how many examples are behind it, and of how many."""
+DIAGNOSED = 2000
+"""Held-out examples at most on which a family takes its own figures."""
+
+
+def evaluate(
+    model: Model,
+    splits: Splits,
+    settings: EvaluateConfig,
+    *,
+    extractor: Extractor | None = None,
+    notes: Sequence[str] = (),
+) -> Report:
+    """Every figure that ``model``'s abilities allow, as :class:`Evaluation` finds them."""
+    return measured(Evaluation(model, splits, settings, extractor=extractor, notes=notes))
+
+
+def measured(evaluation: Evaluation) -> Report:
+    """The report of ``evaluation``, which is played to its end."""
+    for _ in evaluation:
+        pass
+    return evaluation.report
+
+
+class Evaluation:
+    """Every figure that ``model``'s abilities allow, on at most ``settings.examples`` of the test part.
+
+    Iterate once, for how far it is (:class:`Measuring`); :attr:`report` has what is measured so far, so that an
+    evaluation may be left before its end. Where to score all examples, or to draw all samples, would take more than
+    ``settings.minutes``, fewer are measured (of samples those that come first), and the figures say so.
+
+    ``notes`` are sentences on the model that go first among the report's notes. Distances between samples and data are
+    taken in the features of ``extractor``; None takes :func:`extractor_for` these data. No more samples are drawn than
+    there are training examples, so that the floor has the model's size.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        splits: Splits,
+        settings: EvaluateConfig,
+        *,
+        extractor: Extractor | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.model, self.splits, self.settings, self.extractor = model, splits, settings, extractor
+        self.data = splits.test.subset(settings.examples, settings.seed).under(model.condition)
+        self.complete, self.figures, self.notes = False, list[Figure](), list(notes)
+        n = min(settings.samples, len(splits.train))
+        self._n = n if "samples" in abilities(model) else 0
+        compared = (self._n > 0 or rebuilds(model)) and settings.samples > 0 and model.spec.modality.measured
+        self._compared = compared and min(len(self.data), n) >= FEWEST
+        if compared and not self._compared:
+            self.notes.append(f"Distances need {FEWEST} training and held-out examples or more, so none were measured.")
+        toy = TOYS.get(splits.settings.source)
+        self._toy = toy if isinstance(toy, Gaussians) and not model.spec.covariates else None
+        self._made = self._rebuilt = torch.empty(0)
+        self._speed = Pace(n, None, 0.0)
+
+    @property
+    def report(self) -> Report:
+        """What is measured so far."""
+        described = self.extractor.describe() if self._compared and self.extractor is not None else None
+        return Report(figures=tuple(self.figures), extractor=described, notes=tuple(self.notes), complete=self.complete)
+
+    @torch.no_grad()
+    def __iter__(self) -> Iterator[Measuring]:
+        steps = list(self._steps())
+        with evaluating(self.model):
+            for number, (what, step) in enumerate(steps, 1):
+                first: tuple[float, int] | None = None
+                for done, total in step:
+                    now, left = perf_counter(), None
+                    if first is not None and done > first[1]:
+                        left = (now - first[0]) / (done - first[1]) * (total - done)
+                    elif first is None and done:
+                        first = now, done  # the first part is slower than the others
+                    yield Measuring(what=what, step=number, steps=len(steps), done=done, total=total, seconds_left=left)
+        self.complete = True
+
+    # --- its steps ----------------------------------------------------------------------------------------------------
+
+    def _steps(self) -> Iterator[tuple[str, Steps]]:
+        """What is measured, one after the other; the figures of a step are there when it ends."""
+        if abilities(self.model) & {"has-likelihood", "bounds-likelihood"}:
+            yield "likelihood", self._likelihood()
+        if self._compared and self.extractor is None:
+            yield "feature network", self._features()
+        if rebuilds(self.model):
+            yield "reconstructions", self._reconstructions()
+        if isinstance(self.model, Diagnoses):
+            yield "family's figures", self._diagnosis(self.model)
+        if self._n and (self._compared or self._toy is not None):
+            yield "samples", self._samples()
+        if self._compared:
+            yield "distances", self._distances()
+
+    @property
+    def _described(self) -> Extractor:
+        assert self.extractor is not None
+        return self.extractor
+
+    def _likelihood(self) -> Steps:
+        settings, n = self.settings, len(self.data)
+        k, seed, classes = settings.importance_samples, settings.seed, self.model.condition.classes
+        yield 0, n
+
+        def some(rows: int) -> None:
+            outcome(scored(self.model, self.data.select(torch.arange(rows)), importance_samples=k, seed=seed))
+
+        speed = pace(some, n, settings.minutes)
+        data = self.data.subset(max(speed.rows, FEWEST), seed)
+        found = yield from scored(self.model, data, importance_samples=k, seed=seed, most=speed.most)
+        simple = simple_model(self.model, self.splits.train.subset(settings.examples, seed))
+        self.figures += likelihood_figures(found, data, simple, summed=classes > 0, cut=self._cut(len(data), n, speed))
+        self.notes += likelihood_notes(found)
+        if classes:
+            try:
+                self.figures += yield from bayes_figures(self.model, data, simple, settings)
+            except BadInput as error:  # no class finds an example possible
+                self.notes.append(f"No Bayes accuracy: {error}.")
+
+    def _features(self) -> Steps:
+        yield 0, 1
+        self.extractor = yield from preparing(self.splits, self.model.device)
+
+    def _reconstructions(self) -> Steps:
+        n, error, done, features = len(self.data), 0.0, 0, list[Tensor]()
+        yield 0, n
+        for x, made in rebuilt(self.model, self.data):
+            error += (made.double() - x.double()).square().sum().item()
+            features += [self._described(made)] if self._compared else []
+            done += len(x)
+            yield done, n
+        mean = Moments(self.splits.train.parts()).mean
+        apart = sum((x.cpu().flatten(1).double() - mean).square().sum().item() for x in self.data.parts())
+        values = n * self.data.spec.dims
+        self.figures += reconstruction_figures(self.data, error / values, apart / values)
+        self._rebuilt = torch.cat(features) if features else self._rebuilt
+
+    def _diagnosis(self, model: Diagnoses) -> Steps:
+        yield 0, 1
+        self.figures += diagnosis_figures(model, self.data)
+        yield 1, 1
+
+    def _samples(self) -> Steps:
+        model, train, seed, n = self.model, self.splits.train, self.settings.seed, self._n
+        yield 0, n
+
+        def some(rows: int) -> None:
+            for _ in drawn(model, rows, train, seed):
+                pass
+
+        self._speed = speed = pace(some, n, self.settings.minutes)
+        features, kept, done = list[Tensor](), list[Tensor](), 0
+        if speed.rows < min(n, FEWEST):
+            self.notes.append(f"No figures of samples: {FEWEST} of them would take longer than they may.")
+            return
+        for x in drawn(model, speed.rows, train, seed, most=speed.most):
+            features += [self._described(x)] if self._compared else []
+            kept += [x] if self._toy is not None else []
+            done += len(x)
+            yield done, speed.rows
+        if self._toy is not None:
+            self.figures += mode_figures(torch.cat(kept), self._toy, self._cut(done, n, speed))
+        self._made = torch.cat(features) if features else self._made
+
+    def _distances(self) -> Steps:
+        settings, train, extractor, seed = self.settings, self.splits.train, self._described, self.settings.seed
+        made, rebuilt, against_test = len(self._made), len(self._rebuilt), settings.reference == "test"
+        real = self.data if against_test else train.subset(settings.examples, seed)
+        other = (train if against_test else self.splits.test).subset(made, seed)
+        noisy = max(made, rebuilt)
+        streams = {
+            "held out": features_of(extractor, self.data),
+            "train": features_of(extractor, real) if made and not against_test else iter(()),
+            "floor": features_of(extractor, other),
+            "noise": map(extractor, noise(train, noisy, seed)),
+        }
+        parts, done = {name: list[Tensor]() for name in streams}, 0
+        total = len(self.data) + (0 if against_test else len(real)) + len(other) + noisy
+        yield 0, total
+        for name, stream in streams.items():
+            for features in stream:
+                parts[name].append(features)
+                done += len(features)
+                yield done, total
+        found = {name: torch.cat(features) for name, features in parts.items() if features}
+        if made:
+            sizes = f"{made:,} samples{self._cut(made, self._n, self._speed)}, "
+            sizes += f"{len(real):,} {'held-out' if against_test else 'training examples'}"
+            beside = found["held out" if against_test else "train"], found["floor"], found["noise"][:made]
+            self._of_samples(distances.Features(extractor, self._made, *beside, sizes))
+        if rebuilt:
+            figure = distances.rebuilt_figure(extractor, self._rebuilt, found["held out"], found["noise"][:rebuilt])
+            self.figures.append(figure)
+
+    def _of_samples(self, features: distances.Features) -> None:
+        n, d = features.made.shape
+        if n >= min(self._n, distances.fewest(d)):
+            self.figures.append(distances.frechet_figure(features))
+        else:
+            name = distances.names(features.extractor)[0]
+            self.notes.append(f"No {name}: in {d} features it needs {distances.fewest(d):,} samples or more.")
+        self.figures.append(distances.kernel_figure(features, self.settings.seed))
+        self.figures += distances.neighbour_figures(features)
+        if (head := features.extractor.head) is not None:
+            self.figures.append(distances.inception_figure(features.made, head))
+
+    def _cut(self, n: int, of: int, speed: Pace) -> str:
+        """The end of a note that says why no more than ``n`` are measured; empty where all are."""
+        if n >= of:
+            return ""
+        return f" (of {of:,}, which would take {speed.minutes} minutes)"
+
+
+# --- figures of one step ----------------------------------------------------------------------------------------------
+
+
+def reconstruction_figures(data: Dataset, error: float, of_mean: float) -> list[Figure]:
+    """Mean squared error a value, and for images the peak signal-to-noise ratio that follows from it.
+
+    ``of_mean`` is the error of answering with the mean of the training part throughout.
+    """
+    note = f"{len(data):,} held-out; the training mean: {of_mean:.4g}"
+    verdict = verdicts.on(verdicts.REBUILT, error / of_mean) if of_mean > 0 else ""
+    name = "reconstruction MSE"
+    figures = [Figure(name=name, value=error, unit="per value", note=note, reference=of_mean, verdict=verdict)]
+    if data.spec.modality.has_levels:
+        ratio = -10 * log10(error) if error > 0 else float("inf")
+        figures.append(Figure(name="PSNR", value=ratio, unit="dB", note="of that error", verdict=verdict))
+    return figures
+
+
+def diagnosis_figures(model: Diagnoses, data: Dataset) -> list[Figure]:
+    """The family's own figures; one with a value a dimension gives their sum, and all of them beside it.
+
+    They are of examples together, so no more are taken than memory holds at once.
+    """
+    assert isinstance(model, Model)
+
+    def found(rows: slice) -> dict[str, Tensor]:
+        batch = few.batch(rows).to(model.device)
+        return model.diagnose(batch.x, model.condition.of(batch))
+
+    few = data.subset(DIAGNOSED)
+    with Meter() as meter:
+        found(slice(2))
+    fitting = max(2, budget(model.device) // max(1, meter.peak))
+    figures = []
+    for name, values in found(slice(fitting)).items():
+        each = sorted(values.flatten().tolist(), reverse=True)
+        shown = [f"{v:.2g}" for v in each if v >= 0.01]
+        rest = [f"and {len(each) - len(shown)} below 0.01"] if len(shown) < len(each) else []
+        note = "by dimension: " + " ".join(shown + rest) if values.dim() else ""
+        figures.append(Figure(name=name, value=sum(each), note=note))
+    return figures
+
+
+def mode_figures(samples: Tensor, toy: Gaussians, cut: str = "") -> list[Figure]:
+    """How many modes of a toy mixture the samples reach, and how evenly; ``cut`` says why there are no more."""
+    found, note = mode_coverage(samples, toy.centres, toy.std), f"{len(samples):,} samples{cut}"
+    missed = found.of - found.modes
+    return [
+        Figure(
+            name="modes",
+            value=found.modes,
+            unit=f"of {found.of}",
+            note=note,
+            verdict=f"{missed} missed" if missed else "none missed",
+        ),
+        Figure(
+            name="high quality",
+            value=found.quality,
+            note=f"within 3 std of a mode; {note}",
+            verdict=verdicts.on(verdicts.REAL, found.quality),
+        ),
+        Figure(
+            name="mode KL",
+            value=found.kl,
+            unit="nats",
+            note="from an even histogram",
+            verdict=verdicts.on(verdicts.EVEN, found.kl),
+        ),
+    ]

@@ -1,0 +1,152 @@
+"""What is made of a model to be measured: samples, reconstructions, noise, and how many of them there is time for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from genwerk.core.abilities import Decodes, Encodes, Samples
+from genwerk.core.batching import Cost, batches
+from genwerk.core.model import Model
+from genwerk.core.moments import Moments
+from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.data.dataset import Dataset
+from genwerk.metrics.features import Extractor
+from genwerk.tasks import reconstruct
+
+SLICE = 5.0
+"""Seconds that a part of a slow computation may take, after which it is said how far it is."""
+PROBED = 0.25
+"""Share of the time there is that may be spent on finding out how fast a computation is."""
+
+
+@contextmanager
+def evaluating(model: Model) -> Iterator[None]:
+    """The model in evaluation mode and without gradients; its mode is as before afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+# --- samples and reconstructions --------------------------------------------------------------------------------------
+
+
+def drawn(model: Model, n: int, data: Dataset, seed: int, *, most: int | None = None) -> Iterator[Tensor]:
+    """``n`` samples on the CPU, as many at a time as memory allows, and at most ``most``.
+
+    A conditional model gets the conditions of examples of ``data``. The first samples are the same for any ``n``.
+    """
+    assert isinstance(model, Samples)
+    if n < 1:
+        raise ValueError(f"asked for {n} samples; ask for 1 or more")
+    rows = torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(seed))
+    values = data.under(model.condition).conditions(rows.to(data.device))
+    condition = None if (c := model.condition.check(values, model)) is None else c.to(model.device)
+
+    def sampled(rows: slice) -> Tensor:
+        c = None if condition is None else condition[rows]
+        return model.sample(rows.stop - rows.start, c, seed=Seeds(seed, rows.start)).cpu()
+
+    return batches(sampled, n, model.device, cost=Cost(model.row_cost), most=most)
+
+
+def draw(model: Model, n: int, data: Dataset, seed: int) -> Tensor:
+    """All that :func:`drawn` gives."""
+    return torch.cat(list(drawn(model, n, data, seed)))
+
+
+def rebuilds(model: Model) -> bool:
+    """Whether something is lost when examples are encoded and decoded, other than by rounding or too few steps."""
+    return isinstance(model, Encodes) and isinstance(model, Decodes) and not model.lossless
+
+
+def rebuilt(model: Model, data: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
+    """Examples, and what they are encoded and decoded again, on the CPU and as many at a time as memory allows."""
+
+    def part(rows: slice) -> tuple[Tensor, Tensor]:
+        batch = data.batch(rows)
+        return batch.x.cpu(), reconstruct(model, batch.to(model.device)).cpu()
+
+    return batches(part, len(data), model.device)
+
+
+def rebuild(model: Model, data: Dataset) -> Tensor:
+    """Every example encoded and decoded again, on the CPU."""
+    return torch.cat([made for _, made in rebuilt(model, data)])
+
+
+# --- real data and noise ----------------------------------------------------------------------------------------------
+
+
+def features_of(describe: Extractor, data: Dataset) -> Iterator[Tensor]:
+    """The features of all examples of ``data``, of which a few at a time are in the units of the spec."""
+    return batches(lambda rows: describe(data.batch(rows).x), len(data), torch.device(describe.device))
+
+
+def noise(train: Dataset, n: int, seed: int) -> Iterator[Tensor]:
+    """``n`` examples of uniform noise, in parts: over the range of the data, or of each value where they have none."""
+    shape, span = train.spec.shape, train.spec.modality.range
+    if span is None:
+        found, dtype = Moments(train.parts()), train.spec.modality.dtype
+        low, high = (each.view(shape).to(dtype) for each in (found.least, found.greatest))
+    else:
+        low, high = map(torch.tensor, span)
+
+    def uniform(rows: slice) -> Tensor:
+        u = SeededNoise(rows.stop - rows.start, Seeds(seed, rows.start)).uniform(*shape)
+        return low + (high - low) * u
+
+    return batches(uniform, n, torch.device("cpu"))
+
+
+# --- how many there is time for ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many rows of a slow computation there is time for."""
+
+    rows: int
+    """All of them where that does not take too long, else fewer, rounded down to one digit."""
+    most: int | None
+    """Rows at once, so that parts do not take long; None is as many as memory allows."""
+    seconds: float
+    """Seconds that all rows would take."""
+
+    @property
+    def minutes(self) -> str:
+        """Minutes that all rows would take, in words."""
+        return f"{self.seconds / 60:,.2g}" if self.seconds < 6000 else f"{self.seconds / 60:,.0f}"
+
+
+def pace(run: Callable[[int], object], n: int, minutes: float | None) -> Pace:
+    """How many of ``n`` rows ``run``, which computes as many rows as it is given, gets through in ``minutes``.
+
+    It is tried with one row, and with four times as many until all of them are a few seconds' work, a row gets no
+    cheaper in company, or trying takes long itself. None is no bound.
+    """
+    rows, spent, each, before = 1, 0.0, 0.0, float("inf")
+    bound = float("inf") if minutes is None else 60 * minutes
+    while True:
+        start = perf_counter()
+        run(rows)
+        took = perf_counter() - start
+        spent, each = spent + took, took / rows
+        if each * n <= SLICE or 4 * rows > n or spent > PROBED * min(bound, each * n) or before < 1.3 * each:
+            break
+        rows, before = 4 * rows, each
+    most = None if each * n <= SLICE else max(rows, int(SLICE / each))
+    if spent + each * n <= bound:
+        return Pace(n, most, each * n)
+    fits = int(max(0.0, bound - spent) / each)
+    digit = 10 ** (len(str(fits)) - 1)
+    return Pace(fits // digit * digit, most, each * n)

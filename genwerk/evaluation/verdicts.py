@@ -1,0 +1,117 @@
+"""A figure in words: one plain verdict beside a number, by a rule that docs/figures.md states.
+
+A verdict is empty where a number does not say how good a model is, or where nothing tells what it is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, isfinite, sqrt
+
+Scale = Sequence[tuple[float, str]]
+"""Bounds from low to high, each with what is said of a number up to and including it."""
+
+WAY: Scale = (
+    (0.01, "like real data"),
+    (0.05, "close to real data"),
+    (0.15, "some way from real"),
+    (0.35, "far from real"),
+    (0.65, "half way to noise"),
+    (0.9, "nearer to noise"),
+    (1.1, "like noise"),
+    (inf, "worse than noise"),
+)
+"""By the way from the floor (0) to noise (1)."""
+REAL: Scale = (
+    (0.1, "hardly any look real"),
+    (0.35, "few look real"),
+    (0.65, "half look real"),
+    (0.9, "most look real"),
+    (inf, "nearly all look real"),
+)
+"""By the lesser share of what real data get: precision and density."""
+VARIETY: Scale = (
+    (0.1, "hardly any variety"),
+    (0.35, "little of the variety"),
+    (0.65, "half of the variety"),
+    (0.9, "most of the variety"),
+    (inf, "all of the variety"),
+)
+"""By the lesser share of what real data get: recall and coverage."""
+RIGHT: Scale = (
+    (0.05, "no better than chance"),
+    (0.35, "few right"),
+    (0.65, "half right"),
+    (0.9, "most right"),
+    (inf, "nearly all right"),
+)
+"""By the way from chance (0) to an accuracy of 1."""
+CALIBRATED: Scale = ((0.03, "well calibrated"), (0.1, "fairly calibrated"), (inf, "badly calibrated"))
+"""By the expected calibration error."""
+REBUILT: Scale = (
+    (0.02, "nearly exact"),
+    (0.1, "close"),
+    (0.35, "rough"),
+    (0.95, "very rough"),
+    (inf, "no better than the mean"),
+)
+"""By the squared error as a share of that of the training mean."""
+EVEN: Scale = ((0.02, "even"), (0.2, "nearly even"), (inf, "uneven"))
+"""By the divergence in nats of the histogram of modes from an even one."""
+
+WEAK = 0.5
+"""Way from chance to an accuracy of 1 up to which a classifier's features count for little."""
+BLIND = 0.5
+"""Share of what real data get from which noise gets so much that a figure tells nothing."""
+ERRORS = 2.0
+"""Standard errors within which two figures count as the same."""
+
+
+def on(scale: Scale, value: float) -> str:
+    """What ``scale`` says of ``value``; empty where that is not a number."""
+    return next((words for bound, words in scale if value <= bound), "")
+
+
+def distance(value: float, floor: float, noise: float, error: float = 0.0) -> str:
+    """Of a squared distance, by how far its root lies on the way from that of the floor to that of noise.
+
+    Where its standard ``error`` is as large as its difference from the floor, no difference is seen. Empty where noise
+    is no further than real data: features in which that is so tell nothing.
+    """
+    if error and abs(value - floor) <= ERRORS * error < noise - floor:
+        return "no difference seen"
+    at, low, high = (sqrt(max(each, 0.0)) if isfinite(each) else inf for each in (value, floor, noise))
+    return on(WAY, (at - low) / (high - low)) if low < high < inf else ""
+
+
+def shares(scale: Scale, values: Sequence[float], floors: Sequence[float], noises: Sequence[float]) -> str:
+    """Of figures of one thing of which more is better, by the least of their shares of the floor, for each is fooled
+    in a way of its own; empty where noise gets much of them all."""
+    if not all(floor > 0 for floor in floors):
+        return ""
+    of_noise, of_value = (min(a / b for a, b in zip(each, floors, strict=True)) for each in (noises, values))
+    return on(scale, of_value) if of_noise < BLIND else ""
+
+
+def likelihood(ahead: float, error: float, than: str, *, exact: bool = True) -> str:
+    """Of a log-likelihood, or a bound of it, that is ``ahead`` nats above that of a simple model called ``than``."""
+    if not isfinite(ahead):
+        return f"worse than {than}" if exact and ahead == -inf else ""
+    if abs(ahead) <= ERRORS * error:
+        return f"like {than}"
+    return f"better than {than}" if ahead > 0 else f"{'worse than' if exact else 'maybe worse than'} {than}"
+
+
+def accuracy(value: float, chance: float) -> str:
+    """Of a share of right answers, by the way from ``chance`` to 1."""
+    return on(RIGHT, way(value, chance))
+
+
+def weak(value: float, chance: float) -> bool:
+    """Whether a classifier that is right as often as ``value`` says is barely better than ``chance``."""
+    return way(value, chance) < WEAK
+
+
+def way(value: float, chance: float) -> float:
+    """How far ``value`` lies on the way from ``chance`` to 1; 0 where there is no way."""
+    return (value - chance) / (1 - chance) if chance < 1 else 0.0

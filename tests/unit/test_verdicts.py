@@ -1,0 +1,150 @@
+"""Figures in words: every rule at its edges, and the figures of models whose verdict is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf, nan
+from pathlib import Path
+
+import pytest
+import torch
+
+from genwerk.core.spec import DataSpec
+from genwerk.data.dataset import Dataset
+from genwerk.evaluation import verdicts
+from genwerk.evaluation.distances import Features, doubt, frechet_figure, kernel_figure, neighbour_figures
+from genwerk.evaluation.likelihood import gaussian
+from genwerk.metrics.features import Extractor
+
+PIXELS = Extractor("pixels", lambda x: x.flatten(1), None, "0" * 12)
+DOCS = Path(__file__).parents[2] / "docs" / "figures.md"
+
+
+def test_a_distance_is_placed_on_the_way_from_the_floor_to_noise_by_its_root() -> None:
+    floor, noise = 1.0, 121.0  # roots 1 and 11
+    ways = {0.01: "like real data", 0.05: "close to real data", 0.15: "some way from real", 0.35: "far from real"}
+    ways |= {0.65: "half way to noise", 0.9: "nearer to noise", 1.1: "like noise", 1.2: "worse than noise"}
+    for way, words in ways.items():
+        assert verdicts.distance((1 + 10 * way - 1e-6) ** 2, floor, noise) == words
+    assert verdicts.distance((1 + 10 * 0.05 + 1e-6) ** 2, floor, noise) == "some way from real"
+    assert verdicts.distance(0.5, floor, noise) == "like real data"
+    assert verdicts.distance(-0.1, -0.2, noise) == "like real data"  # of a distance whose estimate may be negative
+    for floor, noise in ((2.0, 2.0), (3.0, 2.0), (1.0, inf)):
+        assert verdicts.distance(1.0, floor, noise) == ""
+
+
+def test_a_distance_within_its_errors_of_the_floor_is_not_told_from_it() -> None:
+    assert verdicts.distance(0.06, 0.0, 1.0, 0.03) == "no difference seen"
+    assert verdicts.distance(0.061, 0.0, 1.0, 0.03) == "far from real"
+    assert verdicts.distance(0.6, 0.0, 1.0, 0.6) == "nearer to noise"  # an error in which anything would be lost
+
+
+def test_of_two_figures_of_one_thing_the_lesser_share_counts() -> None:
+    def said(precision: float, density: float, noise: tuple[float, float] = (0.0, 0.0)) -> str:
+        return verdicts.shares(verdicts.REAL, (precision, density), (0.8, 1.0), noise)
+
+    assert said(0.8, 1.2) == "nearly all look real"
+    assert said(0.8, 0.9) == "most look real"
+    assert said(0.08, 2.0) == "hardly any look real"
+    assert said(0.99, 0.3) == "few look real"  # a blob in the midst of the data
+    assert said(0.8, 1.0, (0.8, 0.49)) == "nearly all look real"
+    assert said(0.8, 1.0, (0.8, 0.5)) == ""
+    assert verdicts.shares(verdicts.REAL, (1.0,), (0.0,), (0.0,)) == ""
+
+
+def test_a_likelihood_is_better_or_worse_than_that_of_a_simple_model() -> None:
+    assert verdicts.likelihood(0.3, 0.1, "a Gaussian") == "better than a Gaussian"
+    assert verdicts.likelihood(0.2, 0.1, "a Gaussian") == verdicts.likelihood(-0.2, 0.1, "a Gaussian")
+    assert verdicts.likelihood(0.2, 0.1, "a Gaussian") == "like a Gaussian"
+    assert verdicts.likelihood(-0.3, 0.1, "a Gaussian") == "worse than a Gaussian"
+    assert verdicts.likelihood(-0.3, 0.1, "a Gaussian", exact=False) == "maybe worse than a Gaussian"
+    assert verdicts.likelihood(-inf, nan, "a Gaussian") == "worse than a Gaussian"
+    assert verdicts.likelihood(nan, nan, "a Gaussian") == ""
+
+
+def test_an_accuracy_counts_from_chance_on() -> None:
+    assert [verdicts.accuracy(a, 0.5) for a in (0.5, 0.6, 0.8, 0.9, 1.0)] == [
+        "no better than chance",
+        "few right",
+        "half right",
+        "most right",
+        "nearly all right",
+    ]
+    assert verdicts.weak(0.496, 0.25)  # orientations of blobs
+    assert not verdicts.weak(0.625, 0.25)
+    assert verdicts.weak(0.94, 0.9)
+    assert verdicts.weak(1.0, 1.0)
+
+
+def features(made: torch.Tensor, extractor: Extractor = PIXELS) -> Features:
+    generator = torch.Generator().manual_seed(1)
+    real, floor = (torch.randn(200, 3, generator=generator) for _ in range(2))
+    noise = 12 * torch.rand(200, 3, generator=generator) - 6
+    return Features(extractor, made, real, floor, noise, "200 samples, 200 held-out")
+
+
+def test_samples_that_are_real_noise_or_one_and_the_same() -> None:
+    generator = torch.Generator().manual_seed(2)
+    real = features(torch.randn(200, 3, generator=generator))
+    assert frechet_figure(real).verdict in ("like real data", "close to real data")
+    assert {f.verdict for f in neighbour_figures(real)} == {"nearly all look real", "all of the variety"}
+    noise = features(12 * torch.rand(200, 3, generator=generator) - 6)
+    assert frechet_figure(noise).verdict == "like noise"
+    assert kernel_figure(noise, 0).verdict in ("like noise", "worse than noise")
+    one = features(real.made[:1] + 0.01 * torch.randn(200, 3, generator=generator))
+    found = {f.name: f for f in neighbour_figures(one)}
+    assert found["recall"].verdict == found["coverage"].verdict == "hardly any variety"
+
+
+def test_features_of_a_poor_classifier_judge_nothing_and_say_so() -> None:
+    poor = replace(PIXELS, accuracy=0.496, chance=0.25)
+    made = torch.randn(200, 3, generator=torch.Generator().manual_seed(3))
+    f = features(made, poor)
+    for figure in (frechet_figure(f), kernel_figure(f, 0), *neighbour_figures(f)):
+        assert figure.verdict == ""
+        assert "means little: its features are of a classifier that is right for 49.6% (chance 25.0%)" in figure.note
+        assert figure.noise is not None
+    assert doubt(replace(poor, accuracy=0.7)) == doubt(PIXELS) == ""
+
+
+def test_precision_that_noise_has_too_says_nothing() -> None:
+    f = features(torch.randn(200, 3, generator=torch.Generator().manual_seed(4)))
+    found = neighbour_figures(replace(f, noise=f.floor))
+    assert {figure.verdict for figure in found} == {""}
+    assert all(figure.note.endswith("means little: noise gets much of what real data get") for figure in found)
+
+
+def test_the_simple_model_of_columns_is_the_gaussian_of_its_moments() -> None:
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(500, 3, generator=generator).double() @ torch.tensor([[2.0, 0, 0], [1, 1, 0], [0, 5, 3]]).double()
+    train = Dataset(x=x + 1000, spec=DataSpec(kind="table", shape=(3,)))
+    simple = gaussian(train)
+    assert simple is not None
+    assert simple.name == "a Gaussian"
+    known = torch.distributions.MultivariateNormal(train.x.mean(0), torch.cov(x.T, correction=0))
+    assert torch.allclose(simple.of(train), known.log_prob(train.x), atol=1e-9)
+    few = gaussian(train.select(torch.arange(6)))
+    assert few is not None
+    assert few.name == "a diagonal Gaussian"
+    flat = torch.cat([x, x[:, :1] + x[:, 1:2]], 1)
+    assert gaussian(Dataset(x=flat, spec=DataSpec(kind="table", shape=(4,)))) is None
+    assert gaussian(Dataset(x=x * torch.tensor([1, 1, 0]), spec=DataSpec(kind="table", shape=(3,)))) is None
+
+
+def test_the_simple_model_of_levels_bounds_their_likelihood() -> None:
+    """One pixel, so few levels that their probability is known: the bound lies below it, and not by much."""
+    spec = DataSpec(kind="image", shape=(1, 1, 1), levels=256)
+    levels = (128 + 20 * torch.randn(4000, generator=torch.Generator().manual_seed(6))).round().clamp(0, 255)
+    data = Dataset(x=levels.byte().view(-1, 1, 1, 1), spec=spec)
+    simple = gaussian(data)
+    assert simple is not None
+    normal = torch.distributions.Normal(levels.double().mean(), levels.double().std())
+    exact = (normal.cdf(levels.double() + 0.5) - normal.cdf(levels.double() - 0.5)).log().mean()
+    assert 0 <= exact - simple.of(data).mean() < 1e-3
+
+
+@pytest.mark.parametrize("name", ["WAY", "REAL", "VARIETY", "RIGHT", "CALIBRATED", "REBUILT", "EVEN"])
+def test_the_documentation_states_every_rule(name: str) -> None:
+    scale = getattr(verdicts, name)
+    stated = ", ".join(f"{words} ({'more' if bound == inf else f'{bound:g}'})" for bound, words in scale)
+    assert stated in DOCS.read_text(encoding="utf-8")
