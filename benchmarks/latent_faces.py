@@ -22,6 +22,7 @@ import genwerk
 from genwerk import tasks
 from genwerk.core.abilities import Denoises
 from genwerk.core.condition import Text
+from genwerk.core.layout import Layout
 from genwerk.core.spec import Batch
 from genwerk.core.tokens import Vocabulary
 from genwerk.data import DataConfig, open_data
@@ -109,7 +110,7 @@ def main() -> None:
             sheet = x.view(len(HAIR), len(EYES), options.each, *x.shape[1:])[:, :, 0].flatten(0, 1)
             options.out.mkdir(parents=True, exist_ok=True)
             origin = {"run": options.run, "guidance": guidance, "seed": options.seed}
-            model.spec.modality.write(options.out / f"faces-{guidance:g}", Batch(sheet), origin, columns=len(EYES))
+            model.spec.modality.write(options.out / f"faces-{guidance:g}", Batch(sheet), origin, Layout(len(EYES)))
     if options.out:
         (options.out / "obedience.json").write_text(json.dumps(figures, indent=1))
 

@@ -85,7 +85,8 @@ class Files:
             self._refuse_taken(path, found.n)
             i = first = origin.pop("first", 0)
             for one in (one for part in shown for one in part):
-                modality.write_one(path / f"{i:05d}", one, {**origin, "index": i})
+                about = {name: values[i - first] for name, values in found.known.items()}
+                modality.write_one(path / f"{i:05d}", one, {**origin, "index": i, **about})
                 i += 1
             return f"wrote {i - first} {modality.plural} into {path}"
         path, verb = self._place(path)
@@ -99,26 +100,25 @@ class Files:
                 f"(‹out› {self.what}/) or as values (‹out› {self.what}.npz)"
             )
         batch = tasks.joined(found.parts)
-        line = f"{verb} {modality.write(path, batch, origin, found.columns)}"
+        line = f"{verb} {modality.write(path, batch, origin, found.layout)}"
         if not modality.drawn:
             return line
         path, verb = self._place(self._beside(modality.drawn))
-        return f"{line}\n{verb} {modality.draw(path, batch, origin, found.columns)}"
+        return f"{line}\n{verb} {modality.draw(path, batch, origin, found.layout)}"
 
     def values(self, found: Values) -> str:
         """Write a table of numbers; returns a line about it."""
         from genwerk.modalities import rows
 
         form, path = self._target(None) if self.numbers else ("table", self._beside(found.end))
-        columns = [f"x{i}" for i in range(found.rows.flatten(1).shape[1])]
         if form == "output":
             assert self.stdout is not None
-            rows.write_csv(self.stdout, columns, rows.cells([found.rows]))
+            rows.write_csv(self.stdout, *found.table())
             return ""
         path, verb = self._place(path)
         if form == "array":
             return f"{verb} {rows.write_array(path, [found.rows], len(found.rows))}"
-        return f"{verb} {rows.write_table(path, columns, rows.cells([found.rows]))}"
+        return f"{verb} {rows.write_table(path, *found.table())}"
 
     def scatter(self, found: Scatter) -> str:
         """Draw a picture; returns a line about it."""

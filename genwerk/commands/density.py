@@ -8,8 +8,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
 from genwerk.commands.command import Command
-from genwerk.commands.options import Greatest, Prior, Run, Show, uncounted
-from genwerk.commands.results import Figures, Note, Table
+from genwerk.commands.options import Greatest, Prior, Run, Show, uncounted, unshown
+from genwerk.commands.results import Figures, Known, Note, Table, cell, records
 from genwerk.core.errors import BadInput
 from genwerk.runs.session import Session
 
@@ -52,10 +52,10 @@ class Classify(Command):
             measured = classification.calibrate(found, data.condition, seed=self.seed)
             yield calibration(measured, found, data, first)
             return
-        batch = opened.examples(self.input, self.n, self.label)
+        batch, known = opened.examples(self.input, self.n, self.label)
         found = classification.classify(opened.model, batch, self.prior, self.temperature)
         accuracy = None if batch.condition is None else classification.calibration(found, batch.condition).accuracy
-        yield classes(opened, found, accuracy, self.show, first)
+        yield classes(opened, found, known, accuracy, self.show, first)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Outliers(Command):
 
         opened = session.open(self.folder)
         reference = some(held(opened, labels=False), self.examples, self.seed)
-        batch = opened.examples(self.input, self.n, None)
+        batch, known = opened.examples(self.input, self.n, None)
         found = out_of_distribution(
             opened.model, batch, reference, importance_samples=self.importance_samples, seed=self.seed
         )
@@ -94,11 +94,12 @@ class Outliers(Command):
             "typicality_p": found.typicality_p.tolist(),
         }
         finite = {name: [v if isfinite(v) else None for v in values] for name, values in columns.items()}
-        rows = [{"example": i} | {name: values[i] for name, values in finite.items()} for i in order]
+        rows = records(known, **finite)
         auroc = {"likelihood": found.likelihood_auroc, "typicality": found.typicality_auroc}
         values = {"exact": found.exact, "reference": len(reference), "mean": found.mean, "auroc": auroc}
-        head = ["example", "log p(x)" if found.exact else "log p(x) ≥", "p, two-sided", "typicality", "p"]
-        cells = [[str(i), *(f"{values[i]:.4g}" for values in columns.values())] for i in order[: self.show or None]]
+        head = [*known, "log p(x)" if found.exact else "log p(x) ≥", "p, two-sided", "typicality", "p"]
+        shown_of = {**known, **columns}.values()
+        cells = [[cell(values[i]) for values in shown_of] for i in order[: self.show or None]]
         ranks = (
             f"p-values are ranks among {len(reference):,} held-out examples; typicality is the distance in nats from "
             f"their mean of {found.mean:.4g}" + ("" if found.exact else ", of bounds")
@@ -107,7 +108,7 @@ class Outliers(Command):
             f"AUROC against them: {auroc['likelihood']:.4f} by likelihood, {auroc['typicality']:.4f} by typicality"
         )
         shown: list[Note | Table] = [Table(head, cells), *unshown(len(order), self.show), Note(ranks), Note(against)]
-        yield Figures(values | {"examples": rows}, shown)
+        yield Figures(values | {"examples": [rows[i] for i in order]}, shown)
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
@@ -173,29 +174,25 @@ def shares(*values: float) -> list[str]:
     return ["" if v != v else f"{v:.3f}" for v in values]
 
 
-def classes(opened: OpenRun, found: Classification, accuracy: float | None, show: int, first: list[Note]) -> Figures:
+def classes(
+    opened: OpenRun, found: Classification, known: Known, accuracy: float | None, show: int, first: list[Note]
+) -> Figures:
     """The classes of each example, likeliest first."""
     names, p = opened.spec.classes, found.probabilities
     most = min(5, len(names))
     top = p.topk(most, 1)
     rows = [
-        [str(i), *(f"{names[c]} {v:.4f}" for c, v in zip(classes, values, strict=True))]
-        for i, (classes, values) in enumerate(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+        [*map(cell, row.values()), *(f"{names[c]} {v:.4f}" for c, v in zip(classes, values, strict=True))]
+        for row, classes, values in zip(records(known), top.indices.tolist(), top.values.tolist(), strict=True)
     ]
-    table = Table(["example", "likeliest class", *["then"] * (most - 1)], rows[: show or None])
+    table = Table([*known, "likeliest class", *["then"] * (most - 1)], rows[: show or None])
     measured = [] if accuracy is None else [Note(f"accuracy {accuracy:.4f} on {len(rows):,} examples")]
     predicted = [names[c] for c in found.prediction.tolist()]
     values = {
         "temperature": found.temperature,
         "accuracy": accuracy,
         "classes": names,
-        "predictions": predicted,
-        "probabilities": p.tolist(),
+        "examples": records(known, prediction=predicted, probabilities=p.tolist()),
     }
     shown: list[Note | Table] = [*first, table, *unshown(len(rows), show), *measured]
     return Figures(values, shown)
-
-
-def unshown(n: int, show: int) -> list[Note]:
-    """How many of ``n`` rows are not shown."""
-    return [Note(f"and {n - show:,} more; ‹show› 0 prints all, ‹json› gives them as data")] if 0 < show < n else []

@@ -9,7 +9,8 @@ from typing import Literal
 
 from genwerk.commands.command import Command
 from genwerk.commands.options import Count, Number, Run
-from genwerk.commands.results import Examples, Figures, Note, Result
+from genwerk.commands.results import Examples, Figures, Note, Result, Table, cell, records
+from genwerk.core.layout import Layout
 from genwerk.runs.session import Session
 
 
@@ -48,14 +49,25 @@ class Nearest(Command):
         usual = tasks.nearest(test.batch(slice(200)).x, train).distances.median().item()
         neighbours = train.batch(found.rows.flatten()).x.reshape(self.n, self.k, *opened.spec.shape)
         sheet = torch.cat([made.cpu().unsqueeze(1), neighbours.cpu()], 1).flatten(0, 1)
-        yield Examples.of(opened, Batch(sheet), self.k + 1, seed=self.seed)
+        known, distances = train.select(found.rows.flatten()).known(), found.distances.flatten().tolist()
+        near = records(known, distance=distances)
+        where = [cell(first) for first in next(iter(known.values()))]
+        layout = Layout(
+            self.k + 1,
+            row_names=[f"sample {i}" for i in range(self.n)],
+            column_names=["", *(f"nearest {j + 1}" for j in range(self.k))],
+            captions=[text for i in range(0, len(where), self.k) for text in ("", *where[i : i + self.k])],
+        )
+        yield Examples.of(opened, Batch(sheet), layout, seed=self.seed)
         median, copies = found.distances[:, 0].median().item(), int((found.distances[:, 0] < 0.1 * usual).sum())
         said = (
             f"median distance to the nearest training example: {median:.4g} for samples, {usual:.4g} for held-out "
             f"examples; {copies} of {self.n} samples look like copies"
         )
         values = {"samples_to_train_median": median, "test_to_train_median": usual, "copies": copies}
-        yield Figures(values, [Note(said)])
+        samples = [{"sample": i, "nearest": near[i * self.k : (i + 1) * self.k]} for i in range(self.n)]
+        rows = [[str(i // self.k), *map(cell, row.values())] for i, row in enumerate(near)]
+        yield Figures({**values, "samples": samples}, [Table(["sample", *known, "distance"], rows), Note(said)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from genwerk.commands.command import AtLeast, Command, Positional
 from genwerk.commands.options import Greatest, Input, Label, Run, Space
-from genwerk.commands.results import Examples, Note, Scatter, Values
+from genwerk.commands.results import Examples, Figures, Note, Scatter, Values
+from genwerk.core.layout import SQUARE, Layout
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from genwerk.runs.opened import OpenRun
+
+HELD_OUT = 2000
+"""Greatest number of held-out examples by which dimensions are called active."""
+MOST_ACTIVE = 8
+"""Greatest number of active dimensions that are shown unasked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +45,12 @@ class Reconstruct(Command):
         from genwerk.core.noise import SeededNoise
 
         opened = session.open(self.folder)
-        batch = opened.examples(self.input, self.n, self.label)
+        batch, known = opened.examples(self.input, self.n, self.label)
         if self.noise > 0:
             noise = SeededNoise(len(batch), self.seed, batch.x.device).normal(*opened.spec.shape)
             batch = replace(batch, x=opened.spec.modality.clamp(batch.x + self.noise * noise))
         made = tasks.reconstruct(opened.model, batch)
-        yield Examples.of(opened, replace(batch, target=made), seed=self.seed, input=self.input)
+        yield Examples.of(opened, replace(batch, target=made), SQUARE, known, seed=self.seed, input=self.input)
         error = (made - batch.x).square().mean().item()
         yield Note(f"mean squared error {error:.5f} per value over {len(batch)} examples")
 
@@ -80,7 +87,11 @@ class Interpolate(Command):
 
         opened = session.open(self.folder)
         batch = Batch(self._between_texts(opened) if self.texts else self._between_examples(opened))
-        yield Examples.of(opened, batch, self.steps, a=self.a, b=self.b, seed=self.seed)
+        between = [f"{i / (self.steps - 1):.2g}" for i in range(1, self.steps - 1)]
+        number = "sample" if opened.samples(self.a, self.b) else "test row"
+        ends = [f"{number} {end}" if end.isdecimal() and not self.texts else Path(end).name for end in (self.a, self.b)]
+        layout = Layout(self.steps, column_names=[ends[0], *between, ends[1]])
+        yield Examples.of(opened, batch, layout, a=self.a, b=self.b, seed=self.seed)
 
     def _between_texts(self, opened: OpenRun) -> Tensor:
         from genwerk import tasks
@@ -119,23 +130,33 @@ class Traverse(Command):
     output = "traversal"
 
     folder: Run
-    dims: tuple[int, ...]
-    """Latent dimensions to vary, counted from 0."""
+    dims: tuple[int, ...] = ()
+    """Latent dimensions to vary, counted from 0 (default: the most active ones, eight at most)."""
     input: str = "0"
     """The example: an image file, or a row of the run's test data (a number)."""
     steps: Annotated[int, AtLeast(2)] = 9
     """Values a dimension takes, over the range that 98 % of the training data have."""
     label: Label = None
 
-    def run(self, session: Session) -> Iterator[Examples]:
+    def run(self, session: Session) -> Iterator[Examples | Figures]:
         from genwerk import tasks
         from genwerk.core.spec import Batch
 
         opened = session.open(self.folder)
-        span = tasks.latent_span(opened.model, opened.splits.train)
-        plane = tasks.traverse(opened.model, opened.one(self.input, self.label), self.dims, steps=self.steps, span=span)
-        batch, columns = Batch(plane.flatten(0, 1)), plane.shape[1]
-        yield Examples.of(opened, batch, columns, dims=str(self.dims))
+        model = opened.model
+        span = tasks.latent_span(model, opened.splits.train)
+        found = active_dimensions(tasks.encode(model, opened.examples("test", HELD_OUT, None)[0]))
+        dims = self.dims or tuple(found.values["active"][:MOST_ACTIVE]) or tuple(range(span[0].numel()))[:2]
+        plane = tasks.traverse(model, opened.one(self.input, self.label), dims, steps=self.steps, span=span)
+        values = {d: [f"{v:.2f}" for v in tasks.latent_values(span, d, self.steps).tolist()] for d in dims}
+        named = [[f"z{d} = {v}" for v in row] for d, row in values.items()]
+        if len(dims) == 2:
+            layout = Layout(self.steps, row_names=named[0], column_names=named[1])
+        else:
+            captions = [v for row in values.values() for v in row]
+            layout = Layout(self.steps, row_names=[f"z{d}" for d in dims], captions=captions)
+        yield Examples.of(opened, Batch(plane.flatten(0, 1)), layout, dims=str(dims))
+        yield found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,15 +175,31 @@ class Encode(Command):
     n: Greatest = 2000
     label: Label = None
 
-    def run(self, session: Session) -> Iterator[Values | Scatter]:
+    def run(self, session: Session) -> Iterator[Values | Scatter | Figures]:
         from genwerk import tasks
 
         opened = session.open(self.folder)
-        batch = opened.examples(self.input, self.n, self.label)
+        batch, known = opened.examples(self.input, self.n, self.label)
         z = tasks.encode(opened.model, batch)
-        yield Values(z)
+        yield Values(z, known=known)
         flat = tasks.pca_2d(z)
         groups = {"codes": flat}
         if opened.spec.classes and (labels := opened.model.condition.labels(batch)) is not None:
             groups = {name: flat[labels == i] for i, name in enumerate(opened.spec.classes)}
         yield Scatter(groups, opened.path.name, {"run": opened.path.name})
+        if len(z) > 1 and not opened.model.discrete:
+            yield active_dimensions(z)
+
+
+def active_dimensions(z: Tensor) -> Figures:
+    """How active each latent dimension is over the examples of the latents ``z``, and which are."""
+    from genwerk.metrics import activity
+
+    variance = activity.activity(z)
+    active = activity.active(variance)
+    most = ", ".join(f"z{d} ({variance[d]:.2g})" for d in active[:MOST_ACTIVE])
+    said = (
+        f"{len(active):,} of {len(variance):,} latent dimensions are active (their variance over {len(z):,} examples "
+        f"is above {activity.ACTIVE:g})" + (f": {most}" if most else "") + ", ..." * (len(active) > MOST_ACTIVE)
+    )
+    return Figures({"active": active, "activity": variance.tolist()}, [Note(said)])

@@ -44,7 +44,7 @@ class Doctor(Command):
 
         findings = examine()
         shown = Table(("", "found", "so"), [(f.what, f.found, f.so) for f in findings])
-        yield Figures([vars(f) for f in findings], [shown])
+        yield Figures({"findings": [vars(f) for f in findings]}, [shown])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class Figure(Command):
         from genwerk.gallery.figures import FIGURES, draw
 
         if not self.name:
-            yield Table(("figure", "what it shows"), list(FIGURES.items()))
+            yield Figures(FIGURES, [Table(("figure", "what it shows"), list(FIGURES.items()))])
             return
         for step in draw(self.name, self.out, self.seed):
             if isinstance(step, Path):

@@ -51,3 +51,8 @@ def uncounted(opened: OpenRun, prior: str) -> list[Note]:
         return []
     lacking = "this run does not know how often each class was in its training data"
     return [Note(f"{lacking}; all are taken for equally likely")]
+
+
+def unshown(n: int, show: int) -> list[Note]:
+    """How many of ``n`` rows are not shown."""
+    return [Note(f"and {n - show:,} more; ‹show› 0 prints all, ‹json› gives them as data")] if 0 < show < n else []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+from genwerk.core.layout import SQUARE, Layout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,6 +17,30 @@ if TYPE_CHECKING:
     from genwerk.evaluation.report import Report
     from genwerk.runs.opened import OpenRun
     from genwerk.runs.training import Training
+
+
+Known: TypeAlias = Mapping[str, Sequence[Any]]
+"""What is known of n examples beside what they hold: columns of n entries by name, such as file, row and label."""
+
+
+def records(known: Known, **more: Sequence[Any]) -> list[dict[str, Any]]:
+    """What is known of each example, and ``more`` columns, as an object each."""
+    columns = {**known, **more}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def names(known: Known) -> list[str]:
+    """What is known of each example in a line, as in cat/1.png: cat, or row 7: height 1.8."""
+    plain = ("file", "label", "caption", "prompt")
+    shown = [[cell(v) if name in plain else f"{name} {cell(v)}" for v in values] for name, values in known.items()]
+    first = 1 if known.keys() & {"file", "row"} else 0
+    lines = ([*row[:first], ", ".join(row[first:])] for row in zip(*shown, strict=True))
+    return [": ".join(filter(None, line)) for line in lines]
+
+
+def cell(value: object) -> str:
+    """A value in a table, numbers with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
@@ -36,9 +62,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was found, as plain JSON values."""
+    """What was found, as plain JSON values by name."""
 
-    values: Any
+    values: Mapping[str, Any]
     shown: Sequence[Note | Table | Figures] | None = None
     """The same as a person reads it; None where the values themselves are read."""
 
@@ -60,15 +86,18 @@ class Examples:
     spec: DataSpec
     n: int
     """Number of examples in all parts together."""
-    columns: int | None = None
-    """Examples in a row of a sheet; None is as many as make it square."""
+    layout: Layout = SQUARE
+    """How they stand in a sheet."""
     origin: Mapping[str, Any] = field(default_factory=dict)
     """How they came about, to be written into a file where there is room for it."""
+    known: Known = field(default_factory=dict)
 
     @classmethod
-    def of(cls, opened: OpenRun, batch: Batch, columns: int | None = None, **origin: Any) -> Examples:
+    def of(
+        cls, opened: OpenRun, batch: Batch, layout: Layout = SQUARE, known: Known | None = None, /, **origin: Any
+    ) -> Examples:
         """All examples of ``batch``, which came of an open run."""
-        return cls([batch], opened.spec, len(batch), columns, {**opened.origin, **origin})
+        return cls([batch], opened.spec, len(batch), layout, {**opened.origin, **origin}, known or {})
 
 
 @dataclass(frozen=True)
@@ -78,6 +107,19 @@ class Values:
     rows: Tensor
     end: str = ".csv"
     """How the name of their file ends."""
+    known: Known = field(default_factory=dict)
+    letter: str = "z"
+    """What the numbers of an example are called, followed by their place from 0."""
+
+    @property
+    def columns(self) -> list[str]:
+        """What is known of the examples, then their numbers."""
+        return [*self.known, *(f"{self.letter}{i}" for i in range(self.rows[0].numel()))]
+
+    def table(self) -> tuple[list[str], Iterator[Sequence[Any]]]:
+        """The columns, and the cells of each row."""
+        known, numbers = zip(*self.known.values(), strict=True), self.rows.detach().cpu().flatten(1).tolist()
+        return self.columns, ([*next(known, ()), *row] for row in numbers)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from genwerk.commands.options import (
     Run,
     uncounted,
 )
-from genwerk.commands.results import Examples, Figures, Note
+from genwerk.commands.results import Examples, Figures, Note, names, records
+from genwerk.core.layout import SQUARE, Layout
 from genwerk.runs.session import Session
 
 
@@ -61,10 +62,16 @@ class Sample(Command):
         typed = (self.label, self.prompt, self.covariates, self.condition)
         condition, seeds = opened.conditions(*typed, borrow=self.first + n), Seeds(self.seed, self.first)
         drawn = tasks.samples(opened.model, n, condition, options, prior=self.prior, seed=seeds)
+        conditions = tasks.drawn_conditions(opened.model, n, seeds, condition, self.prior)
+        known = {} if conditions is None else opened.model.condition.named(conditions)
+        if (texts := [*self.prompt, *self.condition]) and "prompt" in known:
+            known["prompt"] = [texts[i % len(texts)] for i in range(self.first, self.first + n)]
+        captions = names(known)
+        layout = Layout(captions=captions if len(set(captions)) > 1 else ())
         origin: dict[str, Any] = {"seed": self.seed, "first": self.first, "label": self.label}
         origin |= {"covariates": self.covariates, "prompt": "; ".join(self.prompt) or None}
         origin |= {"condition": "; ".join(self.condition) or None, **vars(options)}
-        yield Examples(drawn, opened.spec, n, origin={**opened.origin, **origin})
+        yield Examples(drawn, opened.spec, n, layout, {**opened.origin, **origin}, known)
         if isinstance(options, Observation):
             shown = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}
             yield Note(f"each sample is {shown[options.observation]} (‹observation› draw or mean)")
@@ -99,26 +106,27 @@ class Complete(Command):
         from genwerk.core.spec import Batch
 
         opened = session.open(self.folder)
-        batch = opened.examples(self.input, self.n, self.label, self.prompt)
+        batch, about = opened.examples(self.input, self.n, self.label, self.prompt)
         mask = opened.mask(self.known)
         found = tasks.complete(opened.model, batch, mask, self.k, self.options, seed=self.seed)
-        shown = found.x
+        shown, heads = found.x, [str(i + 1) for i in range(self.k)]
         if opened.spec.modality.has_pixels:
             veiled = torch.where(mask, batch.x, 0.5).unsqueeze(1)
             shown = torch.cat([veiled, found.x, batch.x.unsqueeze(1)], 1)
-        yield Examples.of(opened, Batch(shown.flatten(0, 1)), shown.shape[1], seed=self.seed, known=self.known)
-        log_prob, ess, ancestors = (
-            None if each is None else each.tolist() for each in (found.log_prob, found.ess, found.ancestors)
-        )
-        notes = []
-        for i, row in enumerate(log_prob or []):
-            weighed = ""
-            if ess and ancestors and found.particles > self.k:
-                weighed = f"; {ess[i]:.1f} effective of {found.particles} particles, "
-                weighed += f"completions of {ancestors[i]} of them"
-            notes.append(Note(f"{i}: log-likelihood {', '.join(f'{v:.1f}' for v in row)} nats{weighed}"))
-        values = {"log_prob": log_prob, "ess": ess, "particles": found.particles, "ancestors": ancestors}
-        yield Figures(values, notes)
+            heads = ["known", *heads, "original"]
+        called = names(about)
+        layout = Layout(shown.shape[1], called, heads)
+        yield Examples.of(opened, Batch(shown.flatten(0, 1)), layout, seed=self.seed, known=self.known)
+        figures = {"log_prob": found.log_prob, "ess": found.ess, "ancestors": found.ancestors}
+        columns = {name: values.tolist() for name, values in figures.items() if values is not None}
+        rows, notes = records(about, **columns), []
+        for name, row in zip(called, rows, strict=True):
+            said = f"log-likelihood {', '.join(f'{v:.1f}' for v in row['log_prob'])} nats" if "log_prob" in row else ""
+            if said and found.particles > self.k and {"ess", "ancestors"} <= row.keys():
+                said += f"; {row['ess']:.1f} effective of {found.particles} particles, "
+                said += f"completions of {row['ancestors']} of them"
+            notes += [Note(f"{name}: {said}")] if said else []
+        yield Figures({"particles": found.particles, "examples": rows}, notes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,14 +151,14 @@ class ImageToImage(Command):
         from genwerk import tasks
 
         opened = session.open(self.folder)
-        batch = opened.examples(self.input, self.n, self.label, self.prompt)
+        batch, known = opened.examples(self.input, self.n, self.label, self.prompt)
         made = tasks.sdedit(opened.model, batch, self.strength, self.options, seed=self.seed)
         origin: dict[str, Any] = {
             "strength": self.strength,
             "prompt": "; ".join(self.prompt) or None,
             "label": self.label,
         }
-        yield Examples.of(opened, replace(batch, target=made), seed=self.seed, **origin)
+        yield Examples.of(opened, replace(batch, target=made), SQUARE, known, seed=self.seed, **origin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,5 +189,11 @@ class Watch(Command):
         condition = opened.conditions(self.label, self.prompt, borrow=self.first + self.n)
         seeds = Seeds(self.seed, self.first)
         shown = tasks.trajectory(opened.model, self.n, condition, self.options, frames=self.frames, seed=seeds)
-        batch, columns = Batch(shown.flatten(0, 1)), shown.shape[1]
-        yield Examples.of(opened, batch, columns, seed=self.seed, first=self.first)
+        conditions = tasks.drawn_conditions(opened.model, self.n, seeds, condition)
+        named = [] if conditions is None else names(opened.model.condition.named(conditions))
+        layout = Layout(
+            columns := shown.shape[1],
+            row_names=named or [f"sample {self.first + i}" for i in range(self.n)],
+            column_names=[f"{i / (columns - 1):.0%}" for i in range(columns)],
+        )
+        yield Examples.of(opened, Batch(shown.flatten(0, 1)), layout, seed=self.seed, first=self.first)

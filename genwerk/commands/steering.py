@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from genwerk.commands.command import AtLeast, Command, Short
 from genwerk.commands.options import Greatest, Input, Label, Likeness, Run, Space
-from genwerk.commands.results import Examples, Figures, Note, Table, Values
+from genwerk.commands.results import Examples, Figures, Note, Table, Values, cell, records
+from genwerk.core.layout import SQUARE, Layout
 from genwerk.runs.session import Session
 
 Level = Literal["coarse", "middle", "fine"]
@@ -45,17 +46,21 @@ class Project(Command):
         from genwerk.tasks import steering
 
         opened = session.open(self.folder)
-        batch = opened.examples(self.input, self.n, self.label, exact=not self.resize)
+        batch, known = opened.examples(self.input, self.n, self.label, exact=not self.resize)
         space = self.space or steering.home(opened.model)
         search = steering.Search(space=space, steps=self.steps, noise_maps=self.noise_maps)
         similarity = opened.similarity(self.similarity)
         found = steering.project(opened.model, batch, search, similarity=similarity, seed=self.seed)
         pairs = Batch(batch.x, batch.condition, found.reconstruction)
-        yield Examples.of(opened, pairs, seed=self.seed, input=self.input, space=found.space, steps=self.steps)
-        yield Values(found.latent, ".latents.csv")
+        origin: dict[str, Any] = {"input": self.input, "space": found.space, "steps": self.steps}
+        yield Examples.of(opened, pairs, SQUARE, known, seed=self.seed, **origin)
+        yield Values(found.latent, ".latents.csv", known, self.space or found.space)
         mean = f"mean distance {found.distance.mean().item():.5g} in {self.similarity} over {len(batch)} examples"
-        values = {"distance": found.distance.tolist(), "similarity": self.similarity, "space": found.space}
-        yield Figures(values, [Note(mean)])
+        rows = records(known, distance=found.distance.tolist())
+        values = {"similarity": self.similarity, "space": found.space, "examples": rows}
+        yield Figures(
+            values, [Table([*known, "distance"], [list(map(cell, row.values())) for row in rows]), Note(mean)]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +97,12 @@ class Mix(Command):
         ]
         sheet = torch.cat([sheets[0], *(s[1:] for s in sheets[1:])])
         sources = f"{self.rows} x {self.columns}"
-        yield Examples.of(
-            opened, Batch(sheet.flatten(0, 1)), sheet.shape[1], seed=self.seed, sources=sources, layers=levels
+        layout = Layout(
+            sheet.shape[1],
+            row_names=["", *(f"sample {row}, {level}" for level in levels for row in self.rows)],
+            column_names=["", *(f"sample {column}" for column in self.columns)],
         )
+        yield Examples.of(opened, Batch(sheet.flatten(0, 1)), layout, seed=self.seed, sources=sources, layers=levels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +127,12 @@ class Truncate(Command):
 
         opened = session.open(self.folder)
         made = steering.truncate(opened.model, self.rows, self.psi, opened.conditions(self.label), seed=self.seed)
-        yield Examples.of(
-            opened, Batch(made.flatten(0, 1)), len(self.psi), psi=self.psi, rows=self.rows, seed=self.seed
+        layout = Layout(
+            len(self.psi),
+            row_names=[f"sample {row}" for row in self.rows],
+            column_names=[f"psi {psi:.4g}" for psi in self.psi],
         )
+        yield Examples.of(opened, Batch(made.flatten(0, 1)), layout, psi=self.psi, rows=self.rows, seed=self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +180,12 @@ class Edit(Command):
         c = steering.same(model, 1, opened.conditions(self.label)) if place == "z" else None
         made = steering.edit(model, latent, direction, self.amounts, space=place, condition=c)
         origin: dict[str, Any] = {"attribute": self.attribute, "input": self.input, "amounts": self.amounts}
-        yield Examples.of(opened, Batch(made.flatten(0, 1)), len(self.amounts), **origin, seed=self.seed)
+        layout = Layout(
+            len(self.amounts),
+            row_names=[opened.spec.classes[wanted]],
+            column_names=[f"{amount:+.4g}" if amount else "0" for amount in self.amounts],
+        )
+        yield Examples.of(opened, Batch(made.flatten(0, 1)), layout, **origin, seed=self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)

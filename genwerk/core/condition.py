@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -116,6 +116,14 @@ class Condition:
     def parse(self, typed: Sequence[str]) -> Tensor:
         """The values that a person ``typed``, one a string."""
         raise BadInput(f"this model takes no condition that can be typed, so {typed[0]!r} means nothing to it")
+
+    def doubts(self, typed: Sequence[str]) -> list[str]:
+        """What of that which a person ``typed`` lies far from all that the model has seen, a sentence each."""
+        return []
+
+    def named(self, values: Tensor) -> dict[str, list[Any]]:
+        """``values`` as a person reads them: columns of an entry each, by name."""
+        return {}
 
     def features(self, values: Tensor) -> Tensor:
         """Values as vectors with shape (n, width) for a network."""
@@ -241,6 +249,13 @@ class Label(Condition):
             f"there is no class {name!r}; " + (f"the classes are {known}" if self.names else "there are none")
         )
 
+    def doubts(self, typed: Sequence[str]) -> list[str]:
+        never = [name for name in dict.fromkeys(typed) if self.counts and not self.counts[self._index(name)]]
+        return [f"no training example is of the class {name!r}: what is made of it is a guess" for name in never]
+
+    def named(self, values: Tensor) -> dict[str, list[Any]]:
+        return {"label": [self.names[i] for i in values.tolist()]}
+
     def features(self, values: Tensor) -> Tensor:
         return one_hot(values, self.classes)
 
@@ -308,6 +323,13 @@ class Text(Condition):
         """Prompts; one that is too long is refused with the words that do not fit."""
         return torch.cat([self.vocabulary.prompt(text) for text in typed])
 
+    def doubts(self, typed: Sequence[str]) -> list[str]:
+        rare = list(dict.fromkeys(word for text in typed for word in self.vocabulary.rare(text)))
+        return [f"the training captions have {_quoted(rare)} at most once: the model cannot know it"] if rare else []
+
+    def named(self, values: Tensor) -> dict[str, list[Any]]:
+        return {"prompt": self.vocabulary.decode(values)}
+
     def null(self, values: Tensor) -> Tensor:
         """A text without words."""
         return self.vocabulary.encode([""]).to(values.device).expand(len(values), -1)
@@ -321,10 +343,12 @@ class Covariates(Condition):
     source = "data.covariates"
     columns: tuple[str, ...]
     """Their names."""
+    ranges: tuple[tuple[float, float], ...] = ()
+    """Least and greatest training value of each; empty where nobody looked."""
 
     @classmethod
     def from_spec(cls, spec: DataSpec) -> Self | None:
-        return cls(spec.covariates) if spec.covariates else None
+        return cls(spec.covariates, spec.covariate_ranges) if spec.covariates else None
 
     @classmethod
     def carried(cls, spec: DataSpec) -> DataSpec:
@@ -355,6 +379,20 @@ class Covariates(Condition):
             raise BadInput(f"the covariates are {typed!r}; expected {self.noun}, finite and joined by commas")
         return row
 
+    def doubts(self, typed: Sequence[str]) -> list[str]:
+        found = []
+        for name, (low, high), values in zip(self.columns, self.ranges, self.parse(typed).T.tolist(), strict=False):
+            worst = max(values, key=lambda value: max(low - value, value - high))
+            if max(low - worst, worst - high) > high - low:  # farther out than the range is wide
+                found.append(
+                    f"{name} is {worst:g}, and in training it was from {low:g} to {high:g}: what is made so far from "
+                    "there is a guess"
+                )
+        return found
+
+    def named(self, values: Tensor) -> dict[str, list[Any]]:
+        return {name: values[:, i].tolist() for i, name in enumerate(self.columns)}
+
     def features(self, values: Tensor) -> Tensor:
         return values
 
@@ -372,6 +410,10 @@ def choose(conditional: bool, spec: DataSpec, model: object, *kinds: type[Condit
         sentence = f"a conditional {_name(model)} needs {wanted} and the data carry none; see `genwerk data check`"
         raise BadInput(sentence + "".join(f", or set ‹{kind.source}›" for kind in asked if kind.source))
     return found
+
+
+def _quoted(words: Sequence[str]) -> str:
+    return f"the word{'s' if len(words) > 1 else ''} {', '.join(map(repr, words))}"
 
 
 def _name(model: object) -> str:

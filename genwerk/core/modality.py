@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.errors import BadInput
+from genwerk.core.layout import SQUARE, Layout
 
 if TYPE_CHECKING:
     from genwerk.core.spec import Batch, DataSpec
@@ -172,13 +173,13 @@ class Modality(ABC):
         return names or [f"x{i}" for i in range(self.spec.dims)], rows
 
     @abstractmethod
-    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], layout: Layout = SQUARE) -> Path:
         """Write examples into one file as what they are; returns the file, ``stem`` with an end where it has none.
 
-        Where the batch has a target, each example stands above (or before) its target, in ``columns``.
+        Where the batch has a target, each example stands above (or before) its target. A sheet follows ``layout``.
         """
 
-    def draw(self, path: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+    def draw(self, path: Path, batch: Batch, origin: Mapping[str, Any], layout: Layout = SQUARE) -> Path:
         """Write a picture of examples that are not to be seen otherwise, where ``drawn``."""
         raise BadInput(f"{self.plural} are not drawn")
 

@@ -55,6 +55,8 @@ class DataSpec:
     """Names of a table's columns that hold nothing but whole numbers."""
     jittered: tuple[str, ...] = field(default=(), compare=False)
     """Those of :attr:`integers` to which noise from 0 to 1 was added, so that the whole number is the one below."""
+    covariate_ranges: tuple[tuple[float, float], ...] = field(default=(), compare=False)
+    """Least and greatest value of each among the training examples; empty where nobody looked."""
 
     @property
     def counted(self) -> bool:

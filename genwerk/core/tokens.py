@@ -74,9 +74,32 @@ class Vocabulary:
             row[: len(inner) + 2] = torch.tensor([self.start, *inner, self.end])
         return ids
 
+    def decode(self, ids: Tensor) -> list[str]:
+        """The texts of ``ids`` with shape (n, length): in lower case, a space after every word and sign."""
+        symbols, byte = self.symbols, {" ": 32, **{sign: number for number, sign in _signs().items()}}
+        found = []
+        for row in ids.tolist():
+            inner = row[1 : row.index(self.end)] if self.end in row else row[1:]
+            text = "".join(symbols[i] for i in inner).replace(END_OF_WORD, " ")
+            found.append(bytes(byte[sign] for sign in text).decode(errors="replace").strip())
+        return found
+
     def cuts(self, texts: Sequence[str]) -> list[bool]:
         """Which of ``texts`` do not fit."""
         return [len(found.ids) > self.length - 2 for found in _tokeniser(self.merges).encode_batch(list(texts))]
+
+    def rare(self, text: str) -> list[str]:
+        """The words of ``text`` that the texts which it was learned from have at most once.
+
+        None are, as far as is known, where there were more merges to learn than :data:`MERGES`.
+        """
+        if len(self.merges) >= MERGES:
+            return []
+        tokeniser = _tokeniser(self.merges)
+        plain = tokeniser.normalizer.normalize_str(text)
+        places = [place for _, place in tokeniser.pre_tokenizer.pre_tokenize_str(plain)]
+        words = [plain[start:end] for start, end in places]
+        return [word for word in words if word.isalpha() and len(tokeniser.encode(word).ids) > 1]
 
     def prompt(self, text: str) -> Tensor:
         """Ids of one text with shape (1, length); a ValueError lists the words of a text that does not fit."""
@@ -169,6 +192,11 @@ def _configured(model: models.Model) -> Tokenizer:
 
 def _bytes() -> list[str]:
     """The printable characters that stand for the 256 bytes, in the order of CLIP's vocabulary."""
+    return list(_signs().values())
+
+
+def _signs() -> dict[int, str]:
+    """The printable character that stands for each byte: its own, or for other bytes those from 256 on."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = 256 - len(printable)
-    return [*map(chr, printable), *(chr(256 + i) for i in range(others))]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}

@@ -156,11 +156,15 @@ class Dataset:
         return replace(self, text=text, spec=replace(self.spec, vocabulary=vocabulary))
 
     def counted(self) -> Dataset:
-        """The same examples with a spec that knows how many there are of each class, where there are classes."""
-        if self.condition is None or not self.spec.classes:
+        """The same examples with a spec that knows how many there are of each class, or the range of covariates."""
+        if self.condition is None or not len(self):
             return self
-        counts = torch.bincount(self.condition.cpu(), minlength=len(self.spec.classes)).tolist()
-        return replace(self, spec=replace(self.spec, class_counts=tuple(counts)))
+        values = self.condition.cpu()
+        if self.spec.classes:
+            counts = torch.bincount(values, minlength=len(self.spec.classes)).tolist()
+            return replace(self, spec=replace(self.spec, class_counts=tuple(counts)))
+        ends = zip(values.amin(0).tolist(), values.amax(0).tolist(), strict=True) if self.spec.covariates else ()
+        return replace(self, spec=replace(self.spec, covariate_ranges=tuple(ends)))
 
     def fingerprint(self) -> str:
         """First 16 hex digits of the sha256 of the examples, labels and captions, in their order."""

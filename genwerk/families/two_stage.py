@@ -96,6 +96,7 @@ class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfi
             captions=spec.captions,
             vocabulary=spec.vocabulary,
             covariates=spec.covariates,
+            covariate_ranges=spec.covariate_ranges,
         )
         self.prior = build(config.prior, described)
         if not isinstance(self.prior, Samples):

@@ -35,6 +35,7 @@ from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, Trai
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.options import Observation, Options
 from genwerk.core.spec import Batch, DataSpec
+from genwerk.metrics.activity import ACTIVE, activity
 from genwerk.nn.coder import Coder, MLPCoder
 from genwerk.nn.flows.autoregressive import Autoregressive
 from genwerk.nn.flows.made import MADE
@@ -54,8 +55,6 @@ from genwerk.nn.mlp import Activation
 
 ROWS = 1024
 """Codes decoded at once when weights are computed, which bounds the memory."""
-ACTIVE = 0.01
-"""Variance of the posterior mean above which a unit counts as active."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,7 +276,7 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Diagnoses
             ].mean()
         if len(x) < 2:
             return {"KL of codes": kl}
-        active = (self.encode(x, condition).var(0, correction=0) > ACTIVE).sum()
+        active = (activity(self.encode(x, condition)) > ACTIVE).sum()
         return {"KL of codes": kl, "active units": active}
 
     # --- parts --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from genwerk import recipes, tasks
+from genwerk.core.layout import Layout
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, open_data, phases
@@ -60,9 +61,9 @@ def show(model: Model, training: Training, out: Path, seed: int) -> list[Path]:
     if splits.settings.source == "phases":
         ends = [Batch(phases.draw(torch.tensor([fraction]))) for fraction in (0.5, 1.0)]
         way = tasks.interpolate(model, ends[0], ends[1], 9)
-        pictures.append(write(out / f"{stem}-half-to-full", Batch(way.flatten(0, 1)), origin, 9))
+        pictures.append(write(out / f"{stem}-half-to-full", Batch(way.flatten(0, 1)), origin, Layout(9)))
     else:
         test = splits.test.batch(slice(8))
         way = tasks.interpolate(model, Batch(test.x[:4]), Batch(test.x[4:]), 9)
-        pictures.append(write(out / f"{stem}-between", Batch(way.flatten(0, 1)), origin, 9))
+        pictures.append(write(out / f"{stem}-between", Batch(way.flatten(0, 1)), origin, Layout(9)))
     return pictures

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.errors import BadInput
+from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.modalities.writers import (
@@ -99,16 +100,16 @@ class Audio(Modality, kind="audio"):
             )
         return slice(stop)
 
-    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], layout: Layout = SQUARE) -> Path:
         """One sound after the other."""
         heard = batch.x if batch.target is None else torch.stack([batch.x, batch.target], 1).flatten(0, 1)
         rate = self.spec.sample_rate
         return write_sound(ending(stem, self.endings), with_pauses(heard, round(PAUSE * rate)), rate, origin)
 
-    def draw(self, path: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+    def draw(self, path: Path, batch: Batch, origin: Mapping[str, Any], layout: Layout = SQUARE) -> Path:
         """Their waves."""
         drawn = Batch(waves(batch.x), target=None if batch.target is None else waves(batch.target))
-        return write_image(path, sheet(drawn, columns), origin)
+        return write_image(path, sheet(drawn, layout, self.spec.classes), origin)
 
     def write_one(self, stem: Path, x: Tensor, origin: Mapping[str, Any]) -> Path:
         return write_sound(stem.with_suffix(self.endings[0]), x, self.spec.sample_rate, origin)

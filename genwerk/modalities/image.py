@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.errors import BadInput
+from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.core.tokens import Vocabulary
@@ -99,8 +100,8 @@ class Image(Modality, kind="image"):
         mask[..., rows, columns] = True
         return mask
 
-    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
-        return write_image(ending(stem, IMAGES), sheet(batch, columns), origin)
+    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], layout: Layout = SQUARE) -> Path:
+        return write_image(ending(stem, IMAGES), sheet(batch, layout, self.spec.classes), origin)
 
     def write_one(self, stem: Path, x: Tensor, origin: Mapping[str, Any]) -> Path:
         return write_image(stem.with_suffix(IMAGES[0]), plain(x), origin)

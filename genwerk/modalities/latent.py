@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch
 from genwerk.modalities.rows import TABLES, write_table
@@ -36,6 +37,6 @@ class Latent(Modality, kind="latent"):
     def preprocessing(self, pixels: PixelTransform) -> Preprocessing:
         raise ValueError(f"a flow of {self.spec} is not known; take a diffusion model for it")
 
-    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], layout: Layout = SQUARE) -> Path:
         """A table of the numbers, of the targets where there are any."""
         return write_table(ending(stem, TABLES), *self.records([batch]))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import Modality
 from genwerk.core.moments import Moments
 from genwerk.core.spec import Batch, DataSpec
@@ -86,7 +87,7 @@ class Table(Modality, kind="table"):
             for column in batch.condition.T.tolist():
                 yield [int(v) if v.is_integer() else v for v in column]
 
-    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], layout: Layout = SQUARE) -> Path:
         """A scatter plot of two columns; of more, a table of the targets where there are any."""
         if self.spec.dims == 2:
             groups = {"examples": batch.x} if batch.target is None else {"originals": batch.x, "made": batch.target}

@@ -11,12 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_max_pool1d
+from torch.nn.functional import adaptive_max_pool1d, pad
 
 from genwerk.core.errors import BadInput
 from genwerk.core.files import write_atomically
+from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.printable import printable
 from genwerk.core.spec import Batch
+from genwerk.modalities.headings import arranged, headed
 
 FULL_SCALE = 32_767
 """The stored sample of 16 bits that stands for a sound's greatest value, 1."""
@@ -34,18 +36,20 @@ def grid(images: Tensor, columns: int | None = None, *, gap: int = 1, scale: int
     ``images`` has shape (n, c, h, w) with values in [0, 1] and 1 or 3 channels; small ones are enlarged by whole
     pixels (``scale``, chosen so that an image is at least 56 pixels high when None).
     """
+    scale = scale or enlarged(images.shape[2])
+    return arranged(tiles(images, scale), columns or ceil(sqrt(len(images))), gap * scale)
+
+
+def enlarged(height: int) -> int:
+    """Pixels of a sheet to a pixel of images of this height."""
+    return max(1, ceil(56 / height))
+
+
+def tiles(images: Tensor, scale: int) -> Tensor:
+    """Images with shape (n, c, h, w) in [0, 1] as uint8 pixels with shape (n, 3, scale * h, scale * w)."""
     n, _, h, w = images.shape
-    columns = columns or ceil(sqrt(n))
-    scale = scale or max(1, ceil(56 / h))
     pixels = images.detach().cpu().float().clamp(0, 1).mul(255).round().to(torch.uint8).expand(n, 3, h, w)
-    pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    rows, gap = ceil(n / columns), gap * scale
-    height, width = h * scale, w * scale
-    sheet = torch.full((3, rows * (height + gap) + gap, columns * (width + gap) + gap), 255, dtype=torch.uint8)
-    for i, image in enumerate(pixels):
-        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
-        sheet[:, top : top + height, left : left + width] = image
-    return sheet.permute(1, 2, 0)
+    return pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
 
 
 def end_of(path: Path) -> str:
@@ -64,17 +68,17 @@ def ending(stem: Path, ends: Iterable[str]) -> Path:
     return stem if end_of(stem) in (ends := list(ends)) else named(stem, ends[0])
 
 
-def sheet(batch: Batch, columns: int | None = None) -> Tensor:
-    """A picture of many images, uint8 with shape (h, w, 3); targets stand below their examples, row by row."""
-    if batch.target is None:
-        return grid(batch.x, columns)
-    columns = columns or 8
-    rows = []
-    for start in range(0, len(batch.x), columns):
-        pair = batch.x[start : start + columns], batch.target[start : start + columns]
-        blank = torch.ones(columns - len(pair[0]), *batch.x.shape[1:], device=batch.x.device)
-        rows += [torch.cat([part, blank]) for part in pair]
-    return grid(torch.cat(rows), columns)
+def sheet(batch: Batch, layout: Layout = SQUARE, classes: Sequence[str] = ()) -> Tensor:
+    """A picture of many images, uint8 with shape (h, w, 3); targets stand below their examples.
+
+    ``classes`` are those that the names of ``layout`` may mean.
+    """
+    scale = enlarged(batch.x.shape[2])
+    pixels, columns = tiles(batch.x, scale), layout.columns or ceil(sqrt(len(batch)))
+    if batch.target is not None:
+        pixels = torch.cat([pad(pixels, (0, 0, 0, scale), value=255), tiles(batch.target, scale)], 2)
+        columns = layout.columns or 8
+    return arranged(pixels, columns, scale) if layout.bare else headed(pixels, columns, scale, layout, classes)
 
 
 def plain(image: Tensor) -> Tensor:

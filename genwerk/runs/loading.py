@@ -23,7 +23,8 @@ from genwerk.runs.layout import best_of, check, checkpoints_in, only_writer, rou
 from genwerk.runs.locks import held
 from genwerk.training.checkpointer import TrainerState, check_tensor
 from genwerk.training.choice import stored_choice
-from genwerk.training.settings import Recipe
+from genwerk.training.resumable import Position
+from genwerk.training.settings import Recipe, from_json
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
 
@@ -112,6 +113,25 @@ def _notes(newest: Path, taken: Path) -> list[str]:
     which = ", the newest" if taken == newest else ""
     there = f"those of round {round_of(taken):,}{which}; round {found.round:,} is the best by its held-out figure"
     return [f"The weights are {there}."] if found.round >= 0 else []
+
+
+def unfinished(run: Path, model: Model, recipe: Recipe) -> str | None:
+    """How far the training of ``run`` has come, in a sentence; None where it is over or nobody knows."""
+    try:
+        newest = checkpoints_in(run / "checkpoints")[0]
+        at = from_json(Position, read_json(newest / "trainer" / "state.json").get("position"), str(newest))
+        stages = model.stages(recipe.train.rounds)
+        stage = stages[at.stage]
+    except (ValueError, IndexError):
+        return None
+    if at.at_end_of(stage) and stage is stages[-1]:
+        return None
+    total = sum(each.rounds for each in stages) + at.undone
+    where = f"round {at.round:,} of {total:,}"
+    if len(stages) > 1:
+        where = f"stage {at.stage + 1} of {len(stages)} ({stage.name}), {where}"
+    left = "; later stages are untrained" if stage is not stages[-1] else ""
+    return f"the training of {run} is not over: it stands in {where}{left} (‹resume› goes on)"
 
 
 def _stored(checkpoint: Path, notes: Sequence[str]) -> Stored:

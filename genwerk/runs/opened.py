@@ -87,6 +87,8 @@ class OpenRun:
             self.notes = stored.notes
             if path.name != "last" and stored.folder.parent.parent == self.path:
                 self.chosen = stored
+            if unfinished := store.unfinished(self.path, self.model, recipe):
+                warnings.warn(unfinished, stacklevel=2)
         own, self._source = recipe.data, recipe.data.source
         if self.spec.covariates and not any("," in name for name in self.spec.covariates):
             own = replace(
@@ -174,7 +176,10 @@ class OpenRun:
             if values and option != condition.option:
                 raise BadInput(f"this {kind} takes no {option}; leave out ‹{option}›")
         if given := [*typed.get(condition.option, ()), *of_any_kind]:
-            return condition.parse(given)
+            parsed = condition.parse(given)
+            for doubt in condition.doubts(given):
+                warnings.warn(doubt, stacklevel=2)
+            return parsed
         if not borrow or not condition.borrowed or not self.settings.source:
             return None
         self.say(f"no ‹{condition.option}›: the {condition.plural} of held-out examples, in turn")
@@ -182,43 +187,35 @@ class OpenRun:
 
     def examples(
         self, source: str, n: int, label: str | None, prompts: Sequence[str] = (), *, exact: bool = False
-    ) -> Batch:
+    ) -> tuple[Batch, dict[str, list[Any]]]:
         """At most ``n`` examples of a part of the run's own data (by its name), or of any source fitted to the model.
 
         Their conditions are their own, or what is typed as ``label`` or as ``prompts``, in turn. ``exact`` refuses an
-        image file of another size instead of fitting it.
+        image file of another size instead of fitting it. With them comes what is known of each (:meth:`Dataset.known`).
         """
         if n < 1:
             raise ValueError(f"asked for {n} examples; ask for 1 or more")
+        rows = slice(n)
         if source in PARTS:
             part = self.splits.part(source)
-        elif Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.modality.has_pixels:
-            batch = Batch(self._image(Path(source), exact).unsqueeze(0))
-            return self._placed(self._painted(batch, source), label, prompts)
+            return self._placed(self._batch(part, rows), label, prompts), part.known(rows)
+        if Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.modality.has_pixels:
+            batch, known = Batch(self._image(Path(source), exact).unsqueeze(0)), {"file": [Path(source).name]}
         else:
             pattern = self._pattern(source) if label is None else None
             whole = replace(self.settings, source=source, label_pattern=pattern, holdout=0)
             splits = self._read(like(whole, self.spec))
             part = self._matched(splits, source).train
+            known = part.known(rows)
             if part.spec.classes != self.spec.classes:
                 part = replace(part, condition=None)
-            return self._placed(self._painted(self._batch(part, slice(n)), source), label, prompts)
-        return self._placed(self._batch(part, slice(n)), label, prompts)
-
-    def captions(self, source: str, n: int) -> list[str]:
-        """The captions of :meth:`examples`; a ValueError where they have none."""
-        if source in PARTS:
-            part = self.splits.part(source)
-        else:
-            part = self._read(replace(self.settings, source=source, test="", holdout=0)).train
-        if part.captions is None:
-            raise BadInput(f"the examples of {source} have no captions; give texts to choose from with ‹prompts›")
-        return list(part.captions[:n])
+            batch = self._batch(part, rows)
+        return self._placed(self._painted(batch, source), label, prompts), known
 
     def one(self, source: str, label: str | None) -> Batch:
         """One example: a row of the test data, or the first of any source."""
         if not source.isdecimal():
-            return self.examples(source, 1, label)
+            return self.examples(source, 1, label)[0]
         row, test = int(source), self.splits.test
         if row >= len(test):
             raise ValueError(f"the test data have rows 0 to {len(test) - 1}, not {row}")

@@ -37,7 +37,7 @@ from genwerk.runs.layout import (
     sha256,
     stage_of,
 )
-from genwerk.runs.loading import Stored, find, load_model, load_state, outline, reading
+from genwerk.runs.loading import Stored, find, load_model, load_state, outline, reading, unfinished
 from genwerk.runs.locks import alone
 from genwerk.training.checkpointer import TrainerState
 
@@ -58,6 +58,7 @@ __all__ = [
     "read_origin",
     "reading",
     "round_of",
+    "unfinished",
 ]
 
 

@@ -11,6 +11,7 @@ from genwerk.tasks.latents import (
     interpolate,
     interpolate_latents,
     latent_span,
+    latent_values,
     lerp,
     pca_2d,
     reconstruct,
@@ -18,7 +19,16 @@ from genwerk.tasks.latents import (
     traverse,
 )
 from genwerk.tasks.likelihood import Likelihood, Neighbours, bits_per_dim, log_likelihood, nearest
-from genwerk.tasks.sampling import complete, interpolate_prompts, joined, sample, samples, sdedit, trajectory
+from genwerk.tasks.sampling import (
+    complete,
+    drawn_conditions,
+    interpolate_prompts,
+    joined,
+    sample,
+    samples,
+    sdedit,
+    trajectory,
+)
 
 __all__ = [
     "Likelihood",
@@ -29,6 +39,7 @@ __all__ = [
     "bits_per_dim",
     "complete",
     "decode",
+    "drawn_conditions",
     "encode",
     "in_batches",
     "interpolate",
@@ -36,6 +47,7 @@ __all__ = [
     "interpolate_prompts",
     "joined",
     "latent_span",
+    "latent_values",
     "lerp",
     "log_likelihood",
     "nearest",

@@ -165,9 +165,7 @@ def traverse(
         raise ValueError(f"the latent has dimensions 0 to {size - 1}; asked for {', '.join(map(str, dims)) or 'none'}")
     if steps < 2:
         raise ValueError(f"a traversal of {steps} steps does not move; ask for 2 or more")
-    low, high = (torch.as_tensor(end, dtype=z.dtype, device=z.device).expand(size) for end in span)
-    way = torch.linspace(0, 1, steps, dtype=z.dtype, device=z.device)
-    values = {d: low[d] + way * (high[d] - low[d]) for d in dims}
+    values = {d: latent_values(span, d, steps).to(z) for d in dims}
     if len(dims) == 2:
         plane = z.repeat(steps, steps, 1)
         plane[..., dims[0]] = values[dims[0]].unsqueeze(1)
@@ -179,6 +177,12 @@ def traverse(
     rows = plane.flatten(0, 1).unflatten(1, model.latent_shape)
     decoded = in_batches(model.decode, rows, None if c is None else c[:1].expand(len(rows), *c.shape[1:]))
     return decoded.reshape(*plane.shape[:2], *decoded.shape[1:])
+
+
+def latent_values(span: Span, dim: int, steps: int) -> Tensor:
+    """The ``steps`` values, from end to end of ``span``, that latent dimension ``dim`` takes, with shape (steps,)."""
+    low, high = (end if isinstance(end, float) else end[dim].item() for end in span)
+    return low + torch.linspace(0, 1, steps) * (high - low)
 
 
 def latent_span(model: Model, data: Dataset, *, examples: int = 2000, outside: float = 0.02) -> tuple[Tensor, Tensor]:

@@ -55,9 +55,13 @@ def zero_shot(model: Model, x: Tensor, prompts: Sequence[str | Sequence[str]]) -
     return (embed(model, x) @ normalize(middles, dim=1).T).argmax(1)
 
 
-def search(model: Model, x: Tensor, text: str, k: int = 10) -> Tensor:
-    """Which ``k`` of the examples ``x`` (all, where there are fewer) the text describes best, the best first."""
-    return similarity(model, x, [text])[:, 0].topk(min(k, len(x))).indices
+def search(model: Model, x: Tensor, text: str, k: int = 10) -> tuple[Tensor, Tensor]:
+    """Which ``k`` of the examples ``x`` (all, where there are fewer) the text describes best, the best first.
+
+    Returns their indices and their cosines with the text, both with shape (k,).
+    """
+    cosines, rows = similarity(model, x, [text])[:, 0].topk(min(k, len(x)))
+    return rows, cosines
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def samples(
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
     seeds, chosen = Seeds.of(seed), model.options.chosen(options)
-    own = _drawn_conditions(model, n, seeds, condition_of(model, condition), prior)
+    own = drawn_conditions(model, n, seeds, condition_of(model, condition), prior)
 
     @torch.no_grad()
     def drawn(rows: slice) -> Tensor:
@@ -65,7 +65,7 @@ def samples(
     return parts()
 
 
-def _drawn_conditions(
+def drawn_conditions(
     model: Model, n: int, seeds: Seeds, condition: Tensor | None, prior: Prior = "train"
 ) -> Tensor | None:
     """The condition of each of the ``n`` samples that ``seeds`` name (:meth:`Condition.draw`)."""
@@ -176,7 +176,7 @@ def trajectory(
         raise ValueError(f"asked for {frames} frames of {n} samples; ask for 2 or more of 1 or more")
     seeds, chosen = Seeds.of(seed), model.options.chosen(options)
     with torch.no_grad():
-        own = _drawn_conditions(model, n, seeds, condition_of(model, condition))
+        own = drawn_conditions(model, n, seeds, condition_of(model, condition))
         states = list(model.trace(n, own, chosen, seed=seeds))
     picked = torch.linspace(0, len(states) - 1, min(frames, len(states))).round().long()
     return torch.stack([states[i] for i in picked.tolist()], 1)

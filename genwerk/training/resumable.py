@@ -46,6 +46,10 @@ class Position:
     measured: bool = False
     """Whether ``home`` is the best of this stage by its held-out figure."""
 
+    def at_end_of(self, stage: Stage) -> bool:
+        """Whether ``stage``, in which training stands, has been played to its end."""
+        return self.stage_round >= stage.rounds or self.converged or self.impatient
+
 
 class Resumable:
     """A model in training: its players, where they stand and what has been seen so far.

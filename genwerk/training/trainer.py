@@ -163,8 +163,7 @@ class Trainer(Resumable):
         return self.position.stage == len(self.stages) - 1 and self._played(self.stages[-1])
 
     def _played(self, stage: Stage) -> bool:
-        at = self.position
-        return at.stage_round >= stage.rounds or at.converged or at.impatient
+        return self.position.at_end_of(stage)
 
     def _play(self, stage: Stage) -> Generator[Event, None, bool]:
         """The rest of a stage; True where training was asked to stop before its end.

@@ -65,8 +65,8 @@ def test_a_hole_in_the_middle_is_filled_by_particles(
     assert "of 6 particles" in genwerk("complete", sprites, *asked)
     found = json.loads(genwerk("complete", sprites, *asked, "--json").split("\n", 2)[2])
     assert found["particles"] == 6
-    assert 1 <= found["ess"][0] <= 6
-    assert np.shape(found["log_prob"]) == (1, 2)
+    assert 1 <= found["examples"][0]["ess"] <= 6
+    assert np.shape([row["log_prob"] for row in found["examples"]]) == (1, 2)
 
 
 def test_samples_can_be_sharpened(sprites: Path, tmp_path: Path, genwerk: Genwerk) -> None:

@@ -285,7 +285,7 @@ def test_lists_and_doctor(genwerk: Genwerk) -> None:
     names = json.loads(genwerk("recipes", "--json"))
     assert {"vae", "mixture", "autoencoder", "vae-mnist"} <= names.keys()
     assert "$type" in genwerk("show", "vae-mnist")
-    assert {f["what"] for f in json.loads(genwerk("doctor", "--json"))} >= {"torch", "GPU", "cache"}
+    assert {f["what"] for f in json.loads(genwerk("doctor", "--json"))["findings"]} >= {"torch", "GPU", "cache"}
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def test_the_run_keeps_its_palette_and_its_data_have_it_again(run: Path) -> None
     said: list[str] = []
     opened = OpenRun(run, "cpu", None, said.append)
     assert torch.equal(opened.splits.train.x, again.train.x)
-    assert torch.equal(opened.examples("test", 8, None).x, again.test.batch(slice(8)).x)
+    assert torch.equal(opened.examples("test", 8, None)[0].x, again.test.batch(slice(8)).x)
     assert said == []
 
 
@@ -69,7 +69,7 @@ def test_a_picture_takes_the_colours_of_the_run_and_is_told_of(run: Path, genwer
     strange = picture(tmp_path / "near.png", near)
     assert "3 of 64 pixels" in genwerk("reconstruct", run, "--input", strange)
     opened = OpenRun(run, "cpu", None, lambda _: None)
-    x = opened.examples(str(strange), 1, None).x
+    x = opened.examples(str(strange), 1, None)[0].x
     assert torch.equal((x[0].permute(1, 2, 0) * 255).round().int(), torch.from_numpy(pixels).int())
 
 

@@ -68,11 +68,14 @@ def test_a_report_holds_the_accuracy(run: Path) -> None:
 
 def test_ones_own_pictures_get_their_classes(run: Path, mine: Path, genwerk: Genwerk) -> None:
     found = json.loads(genwerk("classify", run, "--input", mine / "named", "--json"))
-    assert found["predictions"] == ["0"] * 6 + ["7"] * 6
+    rows = found["examples"]
+    assert [row["prediction"] for row in rows] == [row["label"] for row in rows] == ["0"] * 6 + ["7"] * 6
+    assert [Path(row["file"]).parent.name for row in rows] == ["0"] * 6 + ["7"] * 6
     assert found["accuracy"] == 1
-    np.testing.assert_allclose(np.sum(found["probabilities"], 1), 1)
+    sure = np.array([row["probabilities"] for row in rows])
+    np.testing.assert_allclose(sure.sum(1), 1)
     tempered = json.loads(genwerk("classify", run, "--input", mine / "named", "--temperature", 50, "--json"))
-    assert np.max(tempered["probabilities"], 1).mean() < np.max(found["probabilities"], 1).mean()
+    assert np.mean([max(row["probabilities"]) for row in tempered["examples"]]) < sure.max(1).mean()
     said = genwerk("classify", run, "--input", mine / "named", "--show", 5)
     assert "accuracy 1.0000 on 12 examples" in said
     assert "and 7 more" in said
@@ -87,7 +90,7 @@ def test_outliers_come_first(run: Path, mine: Path, genwerk: Genwerk) -> None:
     assert found["exact"]
     assert found["reference"] == 175
     flat, seven = found["examples"]
-    assert (flat["example"], seven["example"]) == (0, 1)
+    assert (flat["file"], seven["file"]) == ("flat.png", "seven.png")
     assert flat["typicality_p"] == pytest.approx(1 / 176)
     assert flat["typicality"] == pytest.approx(abs(flat["log_prob"] - found["mean"]))
     assert flat["log_prob"] < seven["log_prob"]

@@ -100,9 +100,10 @@ def test_pictures_are_projected_and_then_joined(styles: Path, genwerk: Genwerk, 
         )[1]
     )
     assert found["space"] == "w"
-    assert found["distance"][0] < 1e-6
+    assert found["examples"][0]["file"] == "mine.png"
+    assert found["examples"][0]["distance"] < 1e-6
     np.testing.assert_allclose(np.load(tmp_path / "found.npz")["x"][0, 0], grey / 255, atol=1e-3)
-    codes = np.loadtxt(tmp_path / "found.latents.csv", delimiter=",", skiprows=1)
+    codes = np.loadtxt(tmp_path / "found.latents.csv", delimiter=",", skiprows=1, usecols=range(1, 5))
     np.testing.assert_allclose(codes, [0.2, 0.6, 0.2, 0.6], atol=1e-3)
     arguments = ["interpolate", styles, tmp_path / "mine.png", 7, "--project", "--steps", 2]
     genwerk(*arguments, "--out", tmp_path / "way.npz")

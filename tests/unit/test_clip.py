@@ -283,7 +283,7 @@ def test_classes_are_the_nearest_prompts(model: CLIP) -> None:
 def test_search_and_retrieval_put_the_nearest_first(model: CLIP) -> None:
     given = batch()
     cosines = model.embed(given.x) @ model.embed_text(given.condition).T
-    assert search(model, given.x, TEXTS[1], 3).tolist() == cosines[:, 1].argsort(descending=True)[:3].tolist()
+    assert search(model, given.x, TEXTS[1], 3)[0].tolist() == cosines[:, 1].argsort(descending=True)[:3].tolist()
     found = retrieve(model, given)
     nearest = [TEXTS[j] for j in cosines.argmax(1)]
     assert found.texts == sum(a == b for a, b in zip(nearest, TEXTS, strict=True)) / 4

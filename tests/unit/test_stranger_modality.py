@@ -16,6 +16,7 @@ import genwerk
 from genwerk.cli.writing import Files
 from genwerk.commands.results import Examples
 from genwerk.core.errors import BadInput
+from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import MODALITIES, Modality
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import BUILT_INS, DataConfig, Dataset
@@ -63,7 +64,7 @@ class Graph(Modality):
         mask[:, : int(found[1]), : int(found[1])] = True
         return mask
 
-    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], columns: int | None = None) -> Path:
+    def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], layout: Layout = SQUARE) -> Path:
         path = stem if stem.suffix == ".dot" else stem.with_name(stem.name + ".dot")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(self._dot(x) for x in (batch.x if batch.target is None else batch.target)))
