@@ -122,7 +122,7 @@ def test_a_run_whose_training_is_not_over_says_so(pets: Path, capsys: pytest.Cap
                 training.trainer.stop()
     main(["sample", str(run), "-n", "2"])
     assert (
-        "not over: it stands in stage 1 of 2 (autoencoder train), round 1 of 6; later stages are untrained"
+        "not over: it stands in stage 1 of 2 (autoencoder), round 1 of 6; later stages are untrained"
         in capsys.readouterr().err
     )
     main(["train", "vae-flow", "--data", str(pets), "--out", str(run), "--resume"])
