@@ -58,7 +58,7 @@ class Recipes(Command):
             {**_named(offer), "kinds": offer.kinds, "does": offer.does, "by": offer.by, "family": offer.family}
             for offer in found
         ]
-        return Figures(values, [*_grouped(found, with_kinds=self.kind is None), Note(HOW)])
+        return Figures({"recipes": values}, [*_grouped(found, with_kinds=self.kind is None), Note(HOW)])
 
     def _fitting(self) -> Figures:
         """What suits the data."""
