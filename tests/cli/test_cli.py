@@ -282,8 +282,8 @@ def test_what_is_no_run_is_said(refused: Genwerk, tmp_path: Path) -> None:
 
 
 def test_lists_and_doctor(genwerk: Genwerk) -> None:
-    names = json.loads(genwerk("recipes", "--json"))
-    assert {"vae", "mixture", "autoencoder", "vae-mnist"} <= names.keys()
+    found = json.loads(genwerk("recipes", "--all", "--json"))["recipes"]
+    assert {"vae", "mixture", "autoencoder", "vae-mnist"} <= {each["recipe"] for each in found}
     assert "$type" in genwerk("show", "vae-mnist")
     assert {f["what"] for f in json.loads(genwerk("doctor", "--json"))["findings"]} >= {"torch", "GPU", "cache"}
 

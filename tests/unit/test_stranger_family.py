@@ -37,7 +37,8 @@ def genwerk(folder: Path, *words: str, code: str = COMMAND) -> subprocess.Comple
 
 def test_it_is_listed_and_described(folder: Path) -> None:
     listed = genwerk(folder, "recipes", "--json", "--plugin=mine.py")
-    assert json.loads(listed.stdout)["lean-gaussian"].startswith("A normal distribution")
+    about = {each["recipe"]: each["summary"] for each in json.loads(listed.stdout)["recipes"]}
+    assert about["lean-gaussian"].startswith("A normal distribution")
     assert "--plugin" in genwerk(folder, "sample", "--help").stdout
 
 
@@ -134,7 +135,7 @@ def test_installed_packages_are_found_by_their_entry_point(folder: Path) -> None
     (told / "METADATA").write_text("Metadata-Version: 2.1\nName: lean-families\nVersion: 1\n")
     (told / "entry_points.txt").write_text("[genwerk.families]\nlean = lean_families\n")
     try:
-        assert "lean-gaussian" in json.loads(genwerk(folder, "recipes", "--json").stdout)
+        assert "lean-gaussian" in genwerk(folder, "recipes", "--json").stdout
         shutil.rmtree(package)
         assert "the plug-in lean_families is left out" in genwerk(folder, "recipes", "--json").stderr
     finally:

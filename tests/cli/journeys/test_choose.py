@@ -29,7 +29,9 @@ def test_recipes_are_grouped_by_what_they_can_do(genwerk: Genwerk) -> None:
 
 
 def test_a_word_and_a_kind_narrow_the_list(genwerk: Genwerk, refused: Genwerk) -> None:
-    found = {each["recipe"]: each for each in json.loads(genwerk("recipes", "maf", "--kind", "table", "--json"))["recipes"]}
+    found = {
+        each["recipe"]: each for each in json.loads(genwerk("recipes", "maf", "--kind", "table", "--json"))["recipes"]
+    }
     assert {"maf", "cmaf", "spline-maf"} <= found.keys()
     assert "vae" not in found
     assert "glow" not in found
