@@ -2,7 +2,7 @@
 
 Three depths, each a thin wrapper of the next::
 
-    run = genwerk.train("vae", data="photos/", out="runs/photos", seed=0)
+    run = genwerk.train("vae", "photos/", out="runs/photos", seed=0)  # or arrays, a DataFrame, ...: docs/python.md
     recipe = dataclasses.replace(genwerk.recipe("vae"), ...)
     trainer = Trainer(VAE(VAEConfig(latent=32), spec), data, Train(rounds=5000))
 
@@ -26,16 +26,20 @@ if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP
 if TYPE_CHECKING:
     from genwerk.core.abilities import abilities
     from genwerk.core.condition import Condition
+    from genwerk.core.errors import BadInput, Unsupported
     from genwerk.core.model import Config, Model, Stage, Turn, Turns, build
     from genwerk.core.spec import Batch, DataSpec
     from genwerk.data import DataConfig, Dataset, Splits, open_data
     from genwerk.evaluation.evaluate import evaluate
+    from genwerk.evaluation.report import Report
     from genwerk.recipes import recipe
-    from genwerk.runs.run import load, train
-    from genwerk.runs.training import Run
+    from genwerk.runs.run import Run, load, open_run, save
+    from genwerk.runs.shown import Shown
+    from genwerk.runs.train import train
     from genwerk.tasks import (
         bits_per_dim,
         complete,
+        decode,
         encode,
         interpolate,
         log_likelihood,
@@ -46,6 +50,18 @@ if TYPE_CHECKING:
     )
     from genwerk.tasks.classification import classify
     from genwerk.tasks.outliers import out_of_distribution
+    from genwerk.training.events import (
+        Collapsed,
+        Evaluated,
+        Event,
+        RolledBack,
+        RoundDone,
+        Sampled,
+        Saved,
+        StageDone,
+        Stopped,
+        Watched,
+    )
     from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig
     from genwerk.training.trainer import Trainer
 
@@ -55,24 +71,30 @@ _HOMES = {
     "tasks.classification": "classify",
     "data": "DataConfig Dataset Splits open_data",
     "evaluation.evaluate": "evaluate",
+    "core.errors": "BadInput Unsupported",
+    "evaluation.report": "Report",
     "core.model": "Config Model Stage Turn Turns build",
     "tasks.outliers": "out_of_distribution",
     "training.settings": "EvaluateConfig OptimConfig Recipe TrainConfig",
     "recipes": "recipe",
-    "runs.run": "load train",
-    "runs.training": "Run",
+    "runs.run": "Run load open_run save",
+    "runs.shown": "Shown",
+    "runs.train": "train",
+    "training.events": "Collapsed Evaluated Event RolledBack RoundDone Sampled Saved StageDone Stopped Watched",
     "core.spec": "Batch DataSpec",
     "training.trainer": "Trainer",
-    "tasks": "bits_per_dim complete encode interpolate log_likelihood nearest reconstruct sample traverse",
+    "tasks": "bits_per_dim complete decode encode interpolate log_likelihood nearest reconstruct sample traverse",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "abilities", "bits_per_dim", "build", "classify", "complete", "encode", "evaluate", "interpolate", "load",
-    "log_likelihood", "nearest", "open_data", "out_of_distribution", "recipe", "reconstruct", "sample", "train",
-    "traverse",
-    "Batch", "Condition", "Config", "DataConfig", "DataSpec", "Dataset", "EvaluateConfig", "Model", "OptimConfig",
-    "Recipe", "Run", "Splits", "Stage", "TrainConfig", "Trainer", "Turn", "Turns",
+    "abilities", "bits_per_dim", "build", "classify", "complete", "decode", "encode", "evaluate", "interpolate", "load",
+    "log_likelihood", "nearest", "open_data", "open_run", "out_of_distribution", "recipe", "reconstruct", "sample",
+    "save", "train", "traverse",
+    "BadInput", "Batch", "Collapsed", "Condition", "Config", "DataConfig", "DataSpec", "Dataset", "EvaluateConfig",
+    "Evaluated", "Event", "Model", "OptimConfig", "Recipe", "Report", "RolledBack", "RoundDone", "Run", "Sampled",
+    "Saved", "Shown", "Splits", "Stage", "StageDone", "Stopped", "TrainConfig", "Trainer", "Turn", "Turns",
+    "Unsupported", "Watched",
 ]  # fmt: skip
 
 

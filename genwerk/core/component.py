@@ -30,10 +30,14 @@ class Component:
         super().__init_subclass__(**kwargs)
         if not kind:
             cls.kinds = {}
-        elif kind in cls.kinds:
-            raise TypeError(f"{cls.kinds[kind].__name__} is called {kind!r} already; name {cls.__name__} otherwise")
-        else:
-            cls.kind, cls.kinds[kind] = kind, cls
+            return
+        taken = cls.kinds.get(kind, cls)
+        if (taken.__module__, taken.__qualname__) != (
+            cls.__module__,
+            cls.__qualname__,
+        ):  # else defined again, in a cell
+            raise TypeError(f"{taken.__name__} is called {kind!r} already; name {cls.__name__} otherwise")
+        cls.kind, cls.kinds[kind] = kind, cls
 
     @classmethod
     def of(cls, kind: str) -> type[Self]:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
+from genwerk.core import html
+
 UNJUDGED = "n/a"
 """What stands for a verdict where there is none."""
 
@@ -117,6 +119,10 @@ class Report:
         if not self.complete:
             said.append("The evaluation was stopped before its end, so figures are missing.")
         return [*said, *self.notes]
+
+    def _repr_html_(self) -> str:
+        head, rows = self.table()
+        return html.table(head, rows) + "".join(f"<p>{html.escape(line)}</p>" for line in self.lines())
 
     def markdown(self) -> str:
         """The table in Markdown, with the sentences below it."""

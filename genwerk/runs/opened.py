@@ -25,6 +25,7 @@ from genwerk.data import DataConfig, Splits, open_data, palette
 from genwerk.data.dataset import PARTS, Dataset
 from genwerk.data.hub import allow
 from genwerk.data.images import SUFFIXES, Picture, decode, probe, white
+from genwerk.data.memory import MEMORY
 from genwerk.data.parts import arranged, changed, like
 from genwerk.data.reading import Unusable
 from genwerk.evaluation.extractor import classifier_for, extractor_for
@@ -52,6 +53,7 @@ def outline(path: Path) -> Model:
 class OpenRun:
     """A trained model, its data (opened when first needed), and where its outputs go.
 
+    ``data`` are a source by its name, or what is in memory (:func:`genwerk.data.memory.found_in`); None are the run's.
     ``path`` is a run, whose outputs go into it, or a folder of diffusers or transformers, whose outputs go into ``out``
     beside us.
     """
@@ -64,7 +66,7 @@ class OpenRun:
         self,
         path: Path,
         device: runtime.Device,
-        data: str | None,
+        data: Any,
         say: Callable[[str], None],
         *,
         precision: Literal["float32", "bfloat16"] = "float32",
@@ -89,16 +91,17 @@ class OpenRun:
                 self.chosen = stored
             if unfinished := store.unfinished(self.path, self.model, recipe):
                 warnings.warn(unfinished, stacklevel=2)
+        self.recipe = recipe
         own, self._source = recipe.data, recipe.data.source
         if self.spec.covariates and not any("," in name for name in self.spec.covariates):
             own = replace(
                 own, covariates=",".join(self.spec.covariates)
             )  # by name, whatever their place in another table
-        self.own = data is None or data == own.source
+        self._given = None if data is None or isinstance(data, (str, Path)) else data
+        source = own.source if data is None else str(data) if self._given is None else MEMORY
+        self.own = self._given is None and source == own.source
         """Whether ``splits`` are the data that the run was trained on."""
-        self.settings = (
-            own if data is None or self.own else replace(own, source=data, test="", palette=None, tolerance=0)
-        )
+        self.settings = own if source == own.source else replace(own, source=source, test="", palette=None, tolerance=0)
         self._typed = data is not None
 
     @cached_property
@@ -131,11 +134,11 @@ class OpenRun:
     def _read(self, settings: DataConfig) -> Splits:
         """Data opened by ``settings``; of others than the run's own that have no groups, without."""
         try:
-            return open_data(settings)
+            return open_data(settings, self._given if settings.source == self.settings.source else None)
         except BadInput:
             if not settings.group or settings.source == self._source:
                 raise
-            return open_data(replace(settings, group=""))
+            return self._read(replace(settings, group=""))
 
     def _warn_of_change(self, splits: Splits) -> None:
         """Warn where examples that the run was trained on may be held out now."""

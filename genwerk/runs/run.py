@@ -1,33 +1,276 @@
-"""A recipe trained into a run folder, and a run folder as a model: the first of the library's three depths."""
+"""A trained model with its folder and data: what a run is in Python, and a folder as one."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from os import PathLike
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
-from genwerk import interop, recipes
-from genwerk.core.errors import BadInput
-from genwerk.core.model import Config, Model
-from genwerk.core.spec import DataSpec
-from genwerk.data import DataConfig, Splits, open_data
+from torch import Tensor
+
+from genwerk import interop, tasks
+from genwerk.core.abilities import abilities
+from genwerk.core.errors import BadFile, BadInput
+from genwerk.core.files import read_json
+from genwerk.core.html import player
+from genwerk.core.model import Model
+from genwerk.core.noise import Seeds
+from genwerk.core.spec import Batch, Prior
+from genwerk.data import Splits
+from genwerk.data.dataset import PARTS
+from genwerk.evaluation.evaluate import evaluate
+from genwerk.evaluation.report import Report
 from genwerk.runs import store
-from genwerk.runs.training import Run, Training
-from genwerk.tasks.inputs import Examples
+from genwerk.runs.opened import OpenRun
+from genwerk.runs.shown import Shown
+from genwerk.tasks import LatentPath, Likelihood, classification, outliers, steering
+from genwerk.tasks.inputs import Array, Conditions, Examples, batch_of, condition_of
 from genwerk.training import runtime
-from genwerk.training.events import Event
-from genwerk.training.overrides import overridden, rounds_of
+from genwerk.training.overrides import overridden
 from genwerk.training.runtime import Device
-from genwerk.training.settings import Recipe
-from genwerk.training.trainer import Trainer
+from genwerk.training.settings import Recipe, from_json
 
-Data: TypeAlias = Examples | str | PathLike[str] | DataConfig | Splits
-"""What a model is trained on: arrays and the like, a path or the name of built-in data, or data that are opened."""
+Source: TypeAlias = Examples | Path | str | int | None
+"""Examples for a run's verbs: those themselves, a file or folder, a part of the data by its name, a row of the test
+part; None are the first of that part."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained model with the folder it lives in, and all that can be done with it.
+
+    Examples are whatever :data:`Source` names. A verb raises :class:`Unsupported` with a sentence where the model
+    cannot. Conditions are given as a person types them (:data:`Conditions`).
+    """
+
+    model: Model = field(repr=False)
+    path: Path
+    recipe: Recipe = field(repr=False)
+    report: Report | None = field(repr=False)
+    """What was measured last; None where nothing was, as when training was stopped."""
+    splits: Splits | None = field(default=None, repr=False)
+    folder: OpenRun | None = field(default=None, repr=False)
+    """What opens the run's data, where they are not at hand."""
+
+    @cached_property
+    def data(self) -> Splits:
+        """The data that it was trained on, or those that were named in their place; opened when first needed."""
+        return self._folder.splits if self.splits is None else self.splits
+
+    @cached_property
+    def _folder(self) -> OpenRun:
+        return self.folder or OpenRun(self.path, cast(Device, self.model.device.type), None, _silent)
+
+    # --- what it generates --------------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n: int = 16,
+        *,
+        label: Conditions = None,
+        prompt: Conditions = None,
+        covariates: Conditions = None,
+        condition: Conditions = None,
+        prior: Prior = "train",
+        seed: int | None = 0,
+        first: int = 0,
+        **options: Any,
+    ) -> Shown:
+        """``n`` samples: number ``first`` of ``seed`` and those after it; None takes a fresh seed.
+
+        Of conditions, each sample takes the next in turn; without any, classes come as ``prior`` says, and texts are
+        those of held-out examples. ``options`` are the model's own (temperature, steps, guidance, ...).
+        """
+        given = self._condition(condition, label=label, prompt=prompt, covariates=covariates)
+        if given is None and self.model.condition.borrowed:
+            given = self.data.test.under(self.model.condition).conditions(slice(first + n))
+        seeds = Seeds.of(seed)
+        batch = tasks.sample(self.model, n, given, options, prior=prior, seed=seeds + first)
+        return self._shown(batch, seed=seeds.seed, first=first, **options)
+
+    def reconstruct(self, examples: Source = None, n: int = 8, *, condition: Conditions = None) -> Shown:
+        """Examples encoded and decoded again, with their squared error a value."""
+        batch = self._examples(examples, n, condition)
+        made = tasks.reconstruct(self.model, batch)
+        error = (made - batch.x).square().flatten(1).mean(1)
+        return self._shown(Batch(batch.x, batch.condition, made), squared_error=error)
+
+    def encode(self, examples: Source = None, n: int = 2000, *, condition: Conditions = None) -> Tensor:
+        """The latent of each example, with shape (n, *model.latent_shape)."""
+        return tasks.encode(self.model, self._examples(examples, n, condition))
+
+    def decode(self, z: Tensor | Array, *, condition: Conditions = None) -> Shown:
+        """The example of each latent with shape (n, *model.latent_shape)."""
+        return self._shown(Batch(tasks.decode(self.model, z, condition)))
+
+    def interpolate(
+        self,
+        start: Source,
+        end: Source,
+        steps: int = 9,
+        *,
+        path: LatentPath | None = None,
+        condition: Conditions = None,
+        seed: int = 0,
+    ) -> Shown:
+        """The way from one example to another through latent space, both ends included.
+
+        Whole numbers are rows of the test part; of a model without an encoder, numbers of the samples of ``seed``.
+        """
+        model, able = self.model, abilities(self.model)
+        numbers = [each for each in (start, end) if isinstance(each, int)]
+        if len(numbers) == 2 and "has-latent-prior" in able and "encodes" not in able:
+            c, space = condition_of(model, condition), steering.home(model)
+            a, b = steering.latents(model, numbers, space, c, seed=seed).split(1)
+            same = steering.same(model, 1, c) if space == "z" else None
+            made = steering.interpolate(model, a, b, steps, space=space, path=path, condition=same)
+        else:
+            first, last = self._examples(start, 1, condition), self._examples(end, 1, condition)
+            noise = {"has-latent-prior", "denoises"} <= able  # its codes are noise, whose length must be kept
+            made = tasks.interpolate(model, first, last, steps, path or ("sphere" if noise else "line"))
+        return self._shown(Batch(made.flatten(0, 1)), steps)
+
+    def traverse(
+        self, dims: Sequence[int], example: Source = 0, steps: int = 9, *, condition: Conditions = None
+    ) -> Shown:
+        """What an example becomes as latent dimensions ``dims`` move over the range that the training data have."""
+        one, span = self._examples(example, 1, condition), tasks.latent_span(self.model, self.data.train)
+        made = tasks.traverse(self.model, one, dims, steps=steps, span=span)
+        return self._shown(Batch(made.flatten(0, 1)), made.shape[1])
+
+    def complete(
+        self,
+        known: Tensor | Array | Sequence[Any] | str,
+        examples: Source = None,
+        n: int = 8,
+        k: int = 5,
+        *,
+        condition: Conditions = None,
+        seed: int | None = 0,
+        **options: Any,
+    ) -> Shown:
+        """``k`` completions of each example, one after the other, of which the part ``known`` stays.
+
+        That is a mask, True where values are known, or a part by its name: top-half, 0.25s, or columns of a table.
+        """
+        batch = self._examples(examples, n, condition)
+        found = tasks.complete(self.model, batch, known, k, options, seed=seed)
+        figures = {} if found.log_prob is None else {"log_prob": found.log_prob.flatten()}
+        return self._shown(Batch(found.x.flatten(0, 1)), k, seed=seed, **figures)
+
+    def image_to_image(
+        self,
+        examples: Source = None,
+        strength: float = 0.6,
+        n: int = 8,
+        *,
+        condition: Conditions = None,
+        seed: int | None = 0,
+        **options: Any,
+    ) -> Shown:
+        """Examples noised as far as ``strength`` (0 to 1) of the way and brought back, as a condition says."""
+        batch = self._examples(examples, n, condition)
+        made = tasks.sdedit(self.model, batch, strength, options, seed=seed)
+        return self._shown(Batch(batch.x, batch.condition, made), seed=seed, strength=strength)
+
+    # --- what it says of examples -------------------------------------------------------------------------------------
+
+    def log_likelihood(
+        self, examples: Source = None, *, condition: Conditions = None, importance_samples: int = 100, seed: int = 0
+    ) -> Likelihood:
+        """How likely examples are, exactly or as a lower bound: the mean in nats, and ``each``."""
+        given = self.data.test if examples is None else self._examples(examples, len(self.data.test), condition)
+        return tasks.log_likelihood(self.model, given, importance_samples=importance_samples, seed=seed)
+
+    def classify(
+        self, examples: Source = None, n: int = 2000, *, prior: Tensor | Prior = "train"
+    ) -> classification.Classification:
+        """The classes of examples by Bayes' rule."""
+        return classification.classify(self.model, self._examples(examples, n), prior)
+
+    def outliers(self, examples: Source = None, n: int = 2000, *, seed: int = 0) -> outliers.Outliers:
+        """How unusual examples are, among those held out."""
+        batch = self._examples(examples, n)
+        return outliers.out_of_distribution(self.model, batch, self.data.test, seed=seed)
+
+    def nearest(self, samples: Examples | None = None, n: int = 8) -> Shown:
+        """Samples with the training example that is nearest to each: the row, and the distance."""
+        x = self.sample(n).x if samples is None else batch_of(self.model, samples).x
+        found = tasks.nearest(x, self.data.train)
+        rows = found.rows[:, 0]
+        target = self.data.train.batch(rows).x.to(x.device)
+        return self._shown(Batch(x, target=target), row=rows, distance=found.distances[:, 0])
+
+    def evaluate(self, **settings: Any) -> Report:
+        """Every figure that the model can honestly give, on the test part; ``settings`` are those of the evaluation."""
+        full = {f"evaluate.{name}": value for name, value in settings.items()}
+        return evaluate(self.model, self.data, overridden(self.recipe, full).evaluate)
+
+    # --- in a notebook ------------------------------------------------------------------------------------------------
+
+    def _repr_html_(self) -> str:
+        pictures = sorted((self.path / "samples").glob("*.png")) if (self.path / "samples").is_dir() else []
+        name, spec = type(self.model).__name__, escape(str(self.model.spec))
+        head = f"<p><b>{name}</b> of {spec} in <code>{escape(str(self.path))}</code></p>"
+        report = "" if self.report is None else self.report._repr_html_()
+        return head + report + "".join(player("image/png", each.read_bytes()) for each in pictures[-1:])
+
+    # --- what is asked ------------------------------------------------------------------------------------------------
+
+    def _examples(self, given: Source, n: int, condition: Conditions = None) -> Batch:
+        """At most ``n`` examples, with their own conditions or ``condition``."""
+        if isinstance(given, Shown):
+            given = Batch(given.x, given.batch.condition)
+        if given is None:
+            given = "test"
+        if isinstance(given, bool) or not isinstance(given, (str, Path, int)):
+            return batch_of(self.model, cast(Examples, given), condition)[:n]
+        if isinstance(given, int):
+            if not 0 <= given < len(self.data.test):
+                raise BadInput(f"the test part has rows 0 to {len(self.data.test) - 1}, not {given}")
+            part, rows = self.data.test, slice(given, given + 1)
+        elif given in PARTS:
+            part, rows = self.data.part(str(given)), slice(n)
+        else:
+            return batch_of(self.model, self._folder.examples(str(given), n, None), condition)
+        return batch_of(self.model, part.under(self.model.condition).batch(rows), condition)
+
+    def _condition(self, given: Conditions, **by_option: Conditions) -> Tensor | None:
+        """The condition that was given, by the option of the model's kind or of any."""
+        for option, value in by_option.items():
+            if value is not None and option != self.model.condition.option:
+                raise BadInput(f"this {type(self.model).__name__} takes no {option}; leave out ‹{option}›")
+        named = [value for value in by_option.values() if value is not None]
+        return condition_of(self.model, named[0] if named else given)
+
+    def _shown(self, batch: Batch, columns: int | None = None, **about: Any) -> Shown:
+        """``batch``, with tensors ``about`` its examples, and how else it came about."""
+        figures = {name: value for name, value in about.items() if isinstance(value, Tensor)}
+        origin = {"run": self.path.name} | {name: value for name, value in about.items() if name not in figures}
+        return Shown(batch, self.model.spec, columns, origin, figures)
+
+
+def _silent(_: str) -> None: ...
+
+
+def open_run(path: Path | str, *, data: Any = None, device: Device = "auto") -> Run:
+    """A run folder, or a folder of diffusers or transformers, as a :class:`Run`.
+
+    ``data`` take the place of the run's own, and are asked for where these were in memory.
+    """
+    opened = OpenRun(Path(path), device, data, _silent)
+    return Run(opened.model, opened.path, opened.recipe, _report(opened.path), folder=opened)
+
+
+def _report(path: Path) -> Report | None:
+    try:
+        found: Report = from_json(Report, read_json(path / "report.json"))
+        return found
+    except (BadFile, BadInput):
+        return None
 
 
 def load(path: Path | str, *, device: Device = "auto") -> Model:
@@ -41,100 +284,6 @@ def load(path: Path | str, *, device: Device = "auto") -> Model:
         return store.load_model(stored, device=runtime.pick_device(device))
 
 
-def train(
-    recipe: str | Recipe | Config,
-    data: Data | None = None,
-    *,
-    out: Path | str | None = None,
-    rounds: int | None = None,
-    epochs: float | None = None,
-    lr: float | None = None,
-    batch_size: int | None = None,
-    seed: int | None = None,
-    resume: bool = False,
-    device: Device = "auto",
-    on_event: Callable[[Event], object] | None = None,
-    **settings: object,
-) -> Run:
-    """Train a recipe on data, writing a run folder: ``genwerk.train("vae", images, rounds=2000, latent=8)``.
-
-    ``recipe`` is a registered name, a whole :class:`Recipe`, or the settings of a model, as ``VAEConfig(latent=8)``.
-    ``data`` are arrays, tensors, a DataFrame, a list of images, a map-style data set, (x, y)
-    (:func:`genwerk.data.memory.found_in`), a path or the name of built-in data; None are the recipe's own. ``out``
-    defaults to ``runs/<name>``.
-
-    ``epochs`` are passes over the training data, a round counted as one batch. Any other setting is given by its name,
-    alone or in full: ``latent=8``, ``size=32``, ``**{"train.optim.model.clip_norm": 1.0}``; ``lr`` is that of every
-    player. ``on_event`` is called with each :class:`Event`.
-
-    ``resume`` goes on where that folder stands; what is not named then (a recipe known by its name, data, settings) is
-    the run's own, and more ``rounds`` extend a run that has finished.
-
-    Ctrl-C, or a notebook's interrupt, stops after the round being played, saves, and raises KeyboardInterrupt.
-    """
-    named: dict[str, object] = {"train.rounds": rounds, "lr": lr, "train.batch_size": batch_size, "train.seed": seed}
-    named = {name: value for name, value in named.items() if value is not None} | settings
-    start, name = _start(recipe)
-    path = Path(out or f"runs/{name}")
-    going_on = resume and isinstance(recipe, str) and (path / "config.json").exists()
-    if going_on:
-        start = store.read_config(path / "config.json")[1]
-    splits = data if isinstance(data, Splits) else _opened(overridden(start, named, fitted=False).data, data)
-    if isinstance(recipe, (str, Config)) and not going_on:
-        start, _ = _start(recipe, splits.spec)
-    full = overridden(start, named)
-    if epochs is not None:
-        full = overridden(full, {"train.rounds": rounds_of(full, epochs, len(splits.train))})
-    with Training(name, full, splits, path, resume=resume, device=device) as training:
-        with _interruptible(training.trainer):
-            for event in training:
-                if on_event is not None:
-                    on_event(event)
-        if training.trainer.stopped_by is not None:
-            raise KeyboardInterrupt(
-                f"stopped and saved at round {training.trainer.position.round:,} in {path}; resume=True goes on"
-            )
-        training.conclude()
-        return training.run
-
-
-def _start(recipe: str | Recipe | Config, spec: DataSpec | None = None) -> tuple[Recipe, str]:
-    """The recipe as it is before settings are changed, for data of ``spec``, and its name.
-
-    The settings of a model are trained as the recipe of their family is, where there is one of that name.
-    """
-    if isinstance(recipe, str):
-        entry = recipes.find(recipe)
-        return entry.make(spec or entry.spec), recipe
-    if not isinstance(recipe, (Recipe, Config)):
-        raise BadInput(
-            f"the recipe is {recipe!r}; expected a name, such as 'vae', a Recipe, or the settings of a model"
-        )
-    model = recipe.model if isinstance(recipe, Recipe) else recipe
-    name = type(model).__name__.removesuffix("Config").lower()
-    if isinstance(recipe, Recipe):
-        return recipe, name
-    if (own := recipes.REGISTRY.get(name)) is None:
-        return Recipe(model=model), name
-    return replace(own.make(spec or own.spec), model=model), name
-
-
-def _opened(settings: DataConfig, data: object) -> Splits:
-    """The parts of ``data``, read by ``settings``, which name them where there are none."""
-    if isinstance(data, DataConfig):
-        return open_data(data)
-    if isinstance(data, (str, PathLike)):
-        return open_data(replace(settings, source=str(data)))
-    if data is None and not settings.source:
-        raise BadInput("this recipe has no data of its own; pass some as ‹data›: arrays, a folder, or a table")
-    return open_data(settings, data)
-
-
-@contextmanager
-def _interruptible(trainer: Trainer) -> Iterator[None]:
-    """While inside, Ctrl-C asks for an end; only the main thread hears it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    with trainer.stopping_on(signal.SIGINT):
-        yield
+def save(model: Model, path: Path | str) -> Path:
+    """Write ``model`` alone, without a training's history, into a new folder that :func:`load` and commands open."""
+    return store.save_model(model, Path(path))

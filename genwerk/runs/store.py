@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from genwerk import __version__
-from genwerk.core.errors import Unwritable, reason
-from genwerk.core.files import flush, flush_folder, open_own
+from genwerk.core.errors import BadInput, Unwritable, reason
+from genwerk.core.files import flush, flush_folder, make_folder, open_own
 from genwerk.core.model import Model
 from genwerk.core.tensors import write_tensors
 from genwerk.runs.config import Change, Origin, describe, read_config, read_origin
@@ -40,6 +40,7 @@ from genwerk.runs.layout import (
 from genwerk.runs.loading import Stored, find, load_model, load_state, outline, reading, unfinished
 from genwerk.runs.locks import alone
 from genwerk.training.checkpointer import TrainerState
+from genwerk.training.settings import Recipe
 
 __all__ = [
     "Change",
@@ -59,6 +60,7 @@ __all__ = [
     "reading",
     "round_of",
     "unfinished",
+    "save_model",
 ]
 
 
@@ -88,14 +90,8 @@ class Checkpoints:
             _write_json(beside / "trainer" / "state.json", state.figures)
             _write_state(beside / "model.safetensors", weights)
             _write_state(beside / "trainer" / "state.safetensors", state.tensors)
-            files = {str(p.relative_to(beside).as_posix()): p for p in sorted(beside.rglob("*")) if p.is_file()}
-            listed = {name: {"bytes": p.stat().st_size, "sha256": sha256(p)} for name, p in files.items()}
-            versions = {"genwerk": __version__, "torch": torch.__version__}
-            _write_json(
-                beside / "manifest.json", {"format": FORMAT, "score": score, "files": listed, "versions": versions}
-            )
             flush_folder(beside / "trainer")
-            flush_folder(beside)
+            _seal(beside, score)
             put(beside, path)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(beside, ignore_errors=True)
@@ -146,6 +142,33 @@ class Checkpoints:
             with alone(path) as free:
                 if free:
                     discard(path)
+
+
+def save_model(model: Model, run: Path) -> Path:
+    """Write ``model``, without a training, as a run of round 0 into a folder that is new or empty."""
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise BadInput(f"{run} holds something already; save the model into a new folder")
+    name = type(model).__name__.lower()
+    config = describe(name, Recipe(model=model.config), model.spec)
+    folder = run / "checkpoints" / f"{0:08d}"
+    try:
+        make_folder(folder)
+        _write_json(folder / "config.json", config)
+        _write_state(folder / "model.safetensors", model.state_dict())
+        _seal(folder, None)
+        _write_json(run / "config.json", config)
+    except (OSError, SafetensorError) as error:
+        raise Unwritable(f"the model cannot be written into {run} ({reason(error)})") from None
+    return run
+
+
+def _seal(folder: Path, score: float | None) -> None:
+    """List the files of a checkpoint in its manifest, with which it is whole."""
+    files = {str(p.relative_to(folder).as_posix()): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    listed = {name: {"bytes": p.stat().st_size, "sha256": sha256(p)} for name, p in files.items()}
+    versions = {"genwerk": __version__, "torch": torch.__version__}
+    _write_json(folder / "manifest.json", {"format": FORMAT, "score": score, "files": listed, "versions": versions})
+    flush_folder(folder)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from genwerk.runs import store
 from genwerk.runs.card import write_outcome
 from genwerk.runs.changes import going_on
 from genwerk.runs.recorder import Recorder
+from genwerk.runs.run import Run
 from genwerk.runs.store import Origin
 from genwerk.training import runtime
 from genwerk.training.events import (
@@ -33,17 +34,6 @@ from genwerk.training.events import (
 from genwerk.training.runtime import Device
 from genwerk.training.settings import Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class Run:
-    """A trained model with the folder it lives in."""
-
-    model: Model
-    path: Path
-    recipe: Recipe
-    report: Report | None
-    """What was measured at the end; None where training was stopped before, or nothing was to be measured."""
 
 
 def _present(train: TrainConfig, model: Model, name: str) -> TrainConfig:
@@ -208,7 +198,7 @@ class Training:
     @property
     def run(self) -> Run:
         """The outcome: the chosen model with its averaged weights, in evaluation mode."""
-        return Run(self.trainer.finished(), self.path, self.recipe, self._report)
+        return Run(self.trainer.finished(), self.path, self.recipe, self._report, self.splits)
 
     def __iter__(self) -> Iterator[Event]:
         recorder = None

@@ -15,7 +15,7 @@ from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.data.dataset import Dataset
 from genwerk.tasks.conditioning import conditions, require
-from genwerk.tasks.inputs import Conditions, Examples, batch_of, condition_of
+from genwerk.tasks.inputs import Array, Conditions, Examples, batch_of, condition_of
 
 
 def encode(model: Model, examples: Examples, condition: Conditions = None) -> Tensor:
@@ -36,7 +36,7 @@ def pca_2d(z: Tensor) -> Tensor:
     return torch.cat([flat, flat.new_zeros(len(flat), 2 - flat.shape[1])], 1)
 
 
-def decode(model: Model, z: Tensor, condition: Conditions = None) -> Tensor:
+def decode(model: Model, z: Tensor | Array, condition: Conditions = None) -> Tensor:
     """The example of each latent with shape (n, *model.latent_shape), with shape (n, *spec.shape)."""
     require(model, "decode", "decodes")
     assert isinstance(model, Decodes)

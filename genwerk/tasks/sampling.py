@@ -17,6 +17,7 @@ from genwerk.core.abilities import (
     Traces,
 )
 from genwerk.core.batching import Cost, batches
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Model
 from genwerk.core.noise import Seed, Seeds
 from genwerk.core.options import SamplingOptions
@@ -46,8 +47,8 @@ def samples(
     """
     require(model, "sample", "samples")
     assert isinstance(model, Samples)
-    if n < 1:
-        raise ValueError(f"asked for {n} samples; ask for 1 or more")
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise BadInput(f"asked for {n!r} samples; ask for a whole number, 1 or more")
     seeds, chosen = Seeds.of(seed), model.options.chosen(options)
     own = drawn_conditions(model, n, seeds, condition_of(model, condition), prior)
 

@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pprint import pformat
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from genwerk.core.component import Component
@@ -182,7 +183,7 @@ class EvaluateConfig:
         check_ranges(self, "evaluate", examples=ONE, samples=NOUGHT, importance_samples=ONE, minutes=NOUGHT, seed=SEEDS)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Recipe:
     """A complete setting: all that is needed to train again."""
 
@@ -194,6 +195,13 @@ class Recipe:
     """How it is trained."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """How it is measured at the end."""
+
+    def __repr__(self) -> str:
+        parts = []
+        for f in dataclasses.fields(self):
+            shown = pformat(getattr(self, f.name), width=110, sort_dicts=False)
+            parts.append(f"    {f.name}=" + shown.replace("\n", "\n" + " " * (len(f.name) + 5)))
+        return "Recipe(\n" + ",\n".join(parts) + "\n)"
 
 
 RecipeFunction = Callable[[DataSpec], Recipe]
