@@ -125,7 +125,8 @@ class Shown:
             return None
         if modality.one_per_file:
             picture = self._repr_png_()
-            return (player("image/png", picture) if picture else "") + "".join(self._players())
+            above = f"<div>{player('image/png', picture)}</div>" if picture else ""
+            return above + "".join(self._players())
         names, rows = modality.records([self.batch])
         return table(names, [[_cell(v) for v in row] for row in islice(rows, ROWS)], more=len(self) - ROWS)
 
