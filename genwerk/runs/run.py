@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
+from math import nan
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from genwerk import interop, tasks
 from genwerk.core.abilities import abilities
-from genwerk.core.errors import BadFile, BadInput
+from genwerk.core.errors import BadInput
 from genwerk.core.files import read_json
 from genwerk.core.html import player
 from genwerk.core.model import Model
@@ -266,10 +267,16 @@ def open_run(path: Path | str, *, data: Any = None, device: Device = "auto") -> 
 
 
 def _report(path: Path) -> Report | None:
+    """The newest evaluation of a run; None where there is none that can be read."""
     try:
-        found: Report = from_json(Report, read_json(path / "report.json"))
-        return found
-    except (BadFile, BadInput):
+        found = read_json(path / "report.json")
+        figures = [
+            each | {"verdict": each["verdict"] or "", "value": nan if each["value"] is None else each["value"]}
+            for each in found.get("figures", {}).values()
+        ]
+        report: Report = from_json(Report, found | {"figures": figures})
+        return report
+    except (BadInput, AttributeError, KeyError, TypeError):
         return None
 
 
