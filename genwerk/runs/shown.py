@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.core.html import player, table
+from genwerk.core.layout import Layout
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.modalities.rows import ARRAYS, TABLES, write_array, write_table
 from genwerk.modalities.writers import end_of
@@ -58,6 +59,12 @@ class Shown:
             return None
         return [self.spec.classes[i] for i in self.batch.condition.tolist()]
 
+    @property
+    def layout(self) -> Layout:
+        """How they stand in a sheet: with their classes below them, where these differ."""
+        labels = self.labels or []
+        return Layout(self.columns, captions=labels if len(set(labels)) > 1 and self.batch.target is None else ())
+
     def table(self) -> dict[str, list[Any]]:
         """Columns by name, with what goes with each example: ``pandas.DataFrame(samples.table())``."""
         names, rows = self.spec.modality.records([self.batch])
@@ -72,7 +79,7 @@ class Shown:
                 modality.write_one(where / f"{i:05d}", one, {**self.origin, "index": i})
             return where
         if (end := end_of(where)) in modality.endings:
-            return modality.write(where, self.batch, self.origin, self.columns)
+            return modality.write(where, self.batch, self.origin, self.layout)
         if end in ARRAYS:
             return write_array(where, [self.x], len(self))
         if end in TABLES:
@@ -114,9 +121,9 @@ class Shown:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "shown.png"
             if path.suffix in modality.endings:
-                modality.write(path, self.batch, self.origin, self.columns)
+                modality.write(path, self.batch, self.origin, self.layout)
             elif modality.drawn:
-                modality.draw(path, self.batch, self.origin, self.columns)
+                modality.draw(path, self.batch, self.origin, self.layout)
             return path.read_bytes() if path.exists() else None
 
     def _repr_html_(self) -> str | None:
