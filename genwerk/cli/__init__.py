@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     A user's mistake ends with one sentence and exit code 2, a fault of ours with a traceback and exit code 1.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    warnings.showwarning = lambda message, *_, **__: complain(str(message))
+    warnings.showwarning = lambda message, *_, **__: complain(getattr(message, "sentence", str(message)))
     with outlets():
         try:
             _run(given)

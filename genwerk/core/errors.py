@@ -41,6 +41,13 @@ class BadInput(ValueError):
         return tuple(found.partition("=")[0] for found in re.findall(SETTING, self.sentence))
 
 
+class Caution(UserWarning):
+    """A warning in one sentence, which names settings as that of a :class:`BadInput` does."""
+
+    __str__ = BadInput.__str__
+    sentence = BadInput.sentence
+
+
 class BadSetting(BadInput):
     """A setting has a value that cannot be: its name, then why, as ``BadSetting("steps", "is 1; expected more")``."""
 

@@ -131,7 +131,7 @@ def unfinished(run: Path, model: Model, recipe: Recipe) -> str | None:
     if len(stages) > 1:
         where = f"stage {at.stage + 1} of {len(stages)} ({stage.name}), {where}"
     left = "; later stages are untrained" if stage is not stages[-1] else ""
-    return f"the training of {run} is not over: it stands in {where}{left} (‹resume› goes on)"
+    return f"the training of {run} is not over: it stands in {where}{left} (‹resume=True› goes on)"
 
 
 def _stored(checkpoint: Path, notes: Sequence[str]) -> Stored:

@@ -17,7 +17,7 @@ from torch import Tensor
 from genwerk import interop, tasks
 from genwerk.core.abilities import abilities
 from genwerk.core.condition import Label
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, Caution
 from genwerk.core.files import open_regular
 from genwerk.core.model import Model, build
 from genwerk.core.spec import Batch
@@ -90,7 +90,7 @@ class OpenRun:
             if path.name != "last" and stored.folder.parent.parent == self.path:
                 self.chosen = stored
             if unfinished := store.unfinished(self.path, self.model, recipe):
-                warnings.warn(unfinished, stacklevel=2)
+                warnings.warn(Caution(unfinished), stacklevel=2)
         self.recipe = recipe
         own, self._source = recipe.data, recipe.data.source
         if self.spec.covariates and not any("," in name for name in self.spec.covariates):

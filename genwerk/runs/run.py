@@ -236,7 +236,7 @@ class Run:
         elif given in PARTS:
             part, rows = self.data.part(str(given)), slice(n)
         else:
-            return batch_of(self.model, self._folder.examples(str(given), n, None), condition)
+            return batch_of(self.model, self._folder.examples(str(given), n, None)[0], condition)
         return batch_of(self.model, part.under(self.model.condition).batch(rows), condition)
 
     def _condition(self, given: Conditions, **by_option: Conditions) -> Tensor | None:
