@@ -47,6 +47,7 @@ def train(
     seed: int | None = None,
     resume: bool = False,
     device: Device = "auto",
+    evaluate: bool = True,
     progress: bool | Literal["auto"] = "auto",
     on_event: Callable[[Event], object] | None = None,
     **settings: object,
@@ -62,6 +63,7 @@ def train(
     batch), or about ``minutes`` on this machine. Any other setting is given by its name, alone or in full:
     ``latent=8``, ``size=32``, ``**{"train.optim.model.clip_norm": 1.0}``; ``lr`` is that of every player.
 
+    ``evaluate`` says whether the model is measured in the end (:meth:`Run.evaluate` does so later).
     ``progress`` shows a bar, and what is to be said of the data: by default on a terminal and in a notebook.
     ``on_event`` is called with each :class:`Event`.
 
@@ -100,7 +102,7 @@ def train(
             raise KeyboardInterrupt(
                 f"stopped and saved at round {training.trainer.position.round:,} in {path}; resume=True goes on"
             )
-        training.conclude()
+        training.conclude(evaluate=evaluate)
         return training.run
 
 
