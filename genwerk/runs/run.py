@@ -53,7 +53,7 @@ class Run:
     report: Report | None = field(repr=False)
     """What was measured last; None where nothing was, as when training was stopped."""
     splits: Splits | None = field(default=None, repr=False)
-    folder: OpenRun | None = field(default=None, repr=False)
+    opened: OpenRun | None = field(default=None, repr=False)
     """What opens the run's data, where they are not at hand."""
 
     @cached_property
@@ -63,7 +63,7 @@ class Run:
 
     @cached_property
     def _folder(self) -> OpenRun:
-        return self.folder or OpenRun(self.path, cast(Device, self.model.device.type), None, _silent)
+        return self.opened or OpenRun(self.path, cast(Device, self.model.device.type), None, _silent)
 
     # --- what it generates --------------------------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ def open_run(path: Path | str, *, data: Any = None, device: Device = "auto") -> 
     ``data`` take the place of the run's own, and are asked for where these were in memory.
     """
     opened = OpenRun(Path(path), device, data, _silent)
-    return Run(opened.model, opened.path, opened.recipe, _report(opened.path), folder=opened)
+    return Run(opened.model, opened.path, opened.recipe, _report(opened.path), opened=opened)
 
 
 def _report(path: Path) -> Report | None:
