@@ -1,0 +1,173 @@
+"""Lists and data sets of examples in memory, read item by item, and what a single object is taken for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genwerk.core.errors import BadInput
+from genwerk.core.memory import afford
+from genwerk.data.arrays import Array
+from genwerk.data.images import CAPTIONS
+from genwerk.data.npy import X_NAMES, Y_NAMES
+from genwerk.data.settings import DataConfig
+
+NAME = "the data"
+"""What they are called in sentences."""
+PICTURES = ("image", "img", *X_NAMES)
+"""Keys under which an item of a data set holds the example."""
+KINDS = (
+    "an array or tensor, (x, y), a DataFrame, a list of images, a map-style data set, a path, or the name of built-in "
+    "data"
+)
+"""What can be passed as data."""
+
+
+def is_frame(x: object) -> bool:
+    """Whether ``x`` is a table of pandas, polars or their kin."""
+    return all(hasattr(x, name) for name in ("columns", "dtypes", "__getitem__"))
+
+
+def _is_picture(x: object) -> bool:
+    from PIL import Image
+
+    return isinstance(x, Image.Image)
+
+
+def is_array(x: object) -> bool:
+    return isinstance(x, Tensor) or (hasattr(x, "__array__") and not _is_picture(x))
+
+
+def as_array(x: object) -> Array:
+    """``x``, a tensor or what NumPy takes for an array, as an array that may be written to."""
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
+    try:
+        found: Array = np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{NAME} are no array ({str(error).split('.')[0]}); expected rows of one length") from None
+    if not found.flags.writeable:
+        afford(found.nbytes, NAME, "save them as .npy and pass its path, so that they are mapped")
+        found = found.copy()
+    return found
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The examples of a list or data set, read once."""
+
+    x: Array | list[bytes]
+    """One example a row, or images as files."""
+    labels: Sequence[object] | None = None
+    captions: Sequence[object] | None = None
+
+    @classmethod
+    def of(cls, items: Any, settings: DataConfig) -> Gathered:
+        """The items of ``items``, all of them with labels (and captions) or none, as far as memory allows."""
+        listed = all(hasattr(items, name) for name in ("__getitem__", "__len__"))
+        if not listed or isinstance(items, (str, bytes, Mapping)):
+            raise _unknown(items)
+        if not len(items):
+            raise BadInput("data is empty; expected at least one example")
+        found, taken = list[Item](), 0
+        for i in range(len(items)):
+            item = Item.of(items[i], i, settings)
+            taken += item.size
+            if i % 1024 == 0:
+                afford(2 * taken * len(items) // (i + 1), NAME, "take fewer, or pass the path of a folder of files")
+            if found and type(item.x) is not type(found[0].x):
+                raise BadInput(f"example {i} is {item}, and the first is {found[0]}; expected the same of all")
+            found.append(item)
+        labels, captions = (
+            [getattr(item, part) for item in found] if all(getattr(item, part) is not None for item in found) else None
+            for part in ("label", "caption")
+        )
+        return cls(_stacked([item.x for item in found]), labels, captions)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One example of a list or data set."""
+
+    x: Array | bytes
+    label: object = None
+    caption: object = None
+
+    @classmethod
+    def of(cls, item: Any, number: int, settings: DataConfig) -> Item:
+        """An item that is x, (x,), (x, y) or a dictionary of them."""
+        label = caption = None
+        if isinstance(item, tuple):
+            if len(item) > 2:
+                raise BadInput(f"example {number} is a tuple of {len(item)}; expected (x, y), or x alone")
+            item, label = (*item, None)[:2]
+        elif isinstance(item, Mapping):
+            names = {part: next((k for k in keys if k in item), None) for part, keys in _keys(settings).items()}
+            if names["x"] is None:
+                raise BadInput(
+                    f"example {number} has the keys {', '.join(map(str, item))}; expected the example under "
+                    f"{', '.join(PICTURES)}"
+                )
+            item, label, caption = (None if k is None else item[k] for k in (names["x"], names["label"], names["text"]))
+        if _is_picture(item):
+            return cls(_file(item), label, caption)
+        if isinstance(item, str) or not (is_array(item) or isinstance(item, (int, float, Sequence))):
+            raise _unknown([item])
+        try:
+            return cls(as_array(item), label, caption)
+        except BadInput:
+            raise BadInput(f"example {number} has rows of different lengths; expected one length in all") from None
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return len(self.x) if isinstance(self.x, bytes) else self.x.nbytes
+
+    def __str__(self) -> str:
+        return "an image" if isinstance(self.x, bytes) else "an array"
+
+
+def _keys(settings: DataConfig) -> dict[str, Sequence[str]]:
+    labels = (settings.label, *Y_NAMES) if settings.label == "label" else (settings.label,)
+    return {"x": PICTURES, "label": labels, "text": CAPTIONS}
+
+
+def _stacked(examples: list[Any]) -> Array | list[bytes]:
+    """Images as they are; arrays, which must have one shape, as one."""
+    if isinstance(examples[0], bytes):
+        return examples
+    shape = examples[0].shape
+    if (other := next((i for i, x in enumerate(examples) if x.shape != shape), None)) is not None:
+        cure = "images of Pillow may differ in size" if len(shape) > 1 else "bring them to one length"
+        raise BadInput(
+            f"example {other} has shape {examples[other].shape}, and the first has {shape}; expected one shape ({cure})"
+        )
+    return np.stack(examples)
+
+
+def _file(picture: Any) -> bytes:
+    """A picture of Pillow as a file that keeps all it holds; one of a mode that PNG lacks is converted."""
+    written = BytesIO()
+    kept = picture if picture.mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA") else picture.convert("RGB")
+    kept.save(written, "PNG", compress_level=1)
+    return written.getvalue()
+
+
+def _unknown(data: Any) -> BadInput:
+    if isinstance(data, list) and isinstance(data[0], str):
+        return BadInput(
+            "data is a list of texts; expected arrays or images: open them, or pass the path of their folder"
+        )
+    if hasattr(data, "dataset"):
+        return BadInput(
+            f"data is a {type(data).__name__}, which draws batches; pass what it draws from: data=x.dataset"
+        )
+    what = f"a list, of {type(data[0]).__name__}" if isinstance(data, list) else f"of the type {type(data).__name__}"
+    return BadInput(f"data is {what}; expected {KINDS}")
