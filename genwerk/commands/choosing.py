@@ -22,8 +22,10 @@ SHORT_LIST = 4
 HOW = """
 A word narrows the list (`genwerk recipes label`), and so does --kind; --all adds references, made for one data set.
 `genwerk recipes --data D` lists what fits your data, and `genwerk show RECIPE` prints one in full."""
-TIMED = """Minutes: about, for a recipe's own length, by a few rounds on this {} as busy as it is now; measuring,
-pictures and checkpoints are not counted, and a stage may end early."""
+TIMED = """
+Minutes: about, by a few rounds on this {}, for a recipe's own length. A stage may
+end earlier; measuring, pictures and checkpoints come on top."""
+STARVED = "Other programs use the processors now; without them it would be about {:.0%} of that."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +67,19 @@ class Recipes(Command):
         from genwerk.data import open_data
         from genwerk.evaluation.advice import minutes, suggestions
         from genwerk.evaluation.fitting import fits, mentions
-        from genwerk.training.runtime import Runtime, pick_device
+        from genwerk.training import runtime
 
-        train, device = open_data(self.data).train, pick_device()
+        train, device = open_data(self.data).train, runtime.pick_device()
         spec = train.spec
         found = {each.entry.name: each for each in fits(spec, references=self.all) if mentions(each, self.word)}
         if not found or self.kind not in (None, spec.kind):
             raise BadInput(f"no recipe {self._asked()} can be trained on these data ({spec})")
         first = [each for each in suggestions(spec, len(train)) if each.fit.entry.name in found][:SHORT_LIST]
         names = list(dict.fromkeys([each.fit.entry.name for each in first]) | dict.fromkeys(found))
-        timed = names if self.time_all else names[: len(first)]
-        took = {name: minutes(found[name], train, Runtime(device)) for name in timed}
+        timed = names if self.time_all else names[: len(first) or SHORT_LIST]
+        processor = runtime.ProcessorTime()
+        took = {name: minutes(found[name], train, runtime.Runtime(device)) for name in timed}
+        share = processor.share() if device.type == "cpu" else 1.0
         values = {
             "source": self.data.source,
             "data": str(spec),
@@ -84,9 +88,12 @@ class Recipes(Command):
             "recipes": [_suited(found[name], took.get(name)) for name in names],
             "suggested": [suggested(each, self.data) for each in first],
         }
-        rows = [_row(found[name], took) for name in names]
         head = Note(f"{self.data.source}: {spec}; {len(train):,} to train on; {len(names)} recipes fit\n")
-        return Figures(values, [head, Table(COLUMNS, rows), *_advised(first, self.data, device.type)])
+        timing = [Note(TIMED.format(device.type))]
+        if share < runtime.STARVED:
+            timing.append(Note(STARVED.format(share)))
+        table = _table([_row(found[name], took) for name in names])
+        return Figures(values, [head, table, *timing, *_advised(first, self.data)])
 
     def _asked(self) -> str:
         """What was looked for."""
@@ -128,23 +135,30 @@ def _title(offer: Offer) -> str:
 
 # --- what suits the data ----------------------------------------------------------------------------------------------
 
-COLUMNS = ("recipe", "sample", "score", "encode", "complete", "by", "minutes")
-
 
 def _suited(found: Fit, minutes: float | None) -> dict[str, Any]:
-    can = {want: want in found.does for want in ("sample", "encode", "complete")}
+    can = {want: want in found.does for want in YES}
     return {**_named(found), **can, "score": found.score, "by": found.by, "family": found.family, "minutes": minutes}
 
 
-def _row(found: Fit, took: Mapping[str, float]) -> tuple[str, ...]:
-    sample, encode, complete = ("yes" if want in found.does else "" for want in ("sample", "encode", "complete"))
-    time = took.get(found.entry.name)
+YES = ("sample", "encode", "complete", "match texts")
+"""What a model can do or not."""
+
+
+def _row(found: Fit, took: Mapping[str, float]) -> dict[str, str]:
+    time, can = took.get(found.entry.name), {want: "yes" if want in found.does else "" for want in YES}
     minutes = "" if time is None else f"{time:,.0f}" if time >= 10 else f"{time:.1f}"
-    return found.entry.name, sample, found.score, encode, complete, " ".join(found.by), minutes
+    first = {"recipe": found.entry.name, "sample": can["sample"], "score": found.score}
+    return {**first, **can, "by": " ".join(found.by), "minutes": minutes}
 
 
-def _advised(first: Sequence[Suggestion], data: DataConfig, device: str) -> Iterator[Note | Table]:
-    yield Note(f"\n{TIMED.format(device)}")
+def _table(rows: Sequence[Mapping[str, str]]) -> Table:
+    """Rows in the columns that say anything."""
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    return Table(columns, [[row[name] for name in columns] for row in rows])
+
+
+def _advised(first: Sequence[Suggestion], data: DataConfig) -> Iterator[Note | Table]:
     if first:
         yield Note("\nTo begin with:")
         yield Table(["", ""], [(f"  {each.fit.entry.name}", each.why) for each in first])

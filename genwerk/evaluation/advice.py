@@ -81,7 +81,7 @@ RULES = (
     Rule(
         "vae",
         "steady and quick, with codes",
-        lambda spec, _: spec.modality.numeric,
+        lambda spec, _: not spec.modality.is_sequence,
     ),
 )
 """The best first. Measured where figures exist (benchmarks/README.md): on digits of 28 pixels the Fréchet distance is

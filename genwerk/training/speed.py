@@ -27,6 +27,8 @@ FEWEST = 1024
 """Examples that are trained on, at the least, where there are so many."""
 LONGEST = 366 * 24 * 60
 """Minutes of the longest training that is planned."""
+ENCODED = 128
+"""The same where a stage learns from codes of them, and there is little time to encode more."""
 SMALL = 4
 """Examples of the round by which it is guessed how long a whole one would take."""
 
@@ -54,9 +56,9 @@ def measure(
     """The stages of ``recipe`` on training ``data``, in order, and how fast each is.
 
     It takes about ``budget`` seconds, and at least two rounds of each stage. Where a round seems to take more than
-    ``longest`` seconds, rounds of fewer examples are played, down to :data:`SMALL`, and their time is multiplied.
-    Nothing lasts: neither weights nor the state of PyTorch's generators. Evaluations, sample pictures and checkpoints
-    are not counted.
+    ``longest`` seconds, rounds of fewer examples are played, of :data:`SMALL` and of more, and a line is drawn through
+    their times. Nothing lasts: neither weights nor the state of PyTorch's generators. Evaluations, sample pictures and
+    checkpoints are not counted.
     """
     optim = {player: replace(settings, lr=0.0) for player, settings in recipe.train.optim.items()}
     settings = replace(recipe.train, optim=optim, watchdog=WatchdogConfig(action="off"))
@@ -64,8 +66,10 @@ def measure(
     with torch.random.fork_rng(own), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what concerns training will be said when it begins
         torch.manual_seed(settings.seed)
-        few = _few(data, max(FEWEST, settings.batch_size))
-        rehearsal = Rehearsal(build(recipe.model, data.spec), few, settings, runtime=runtime)
+        model = build(recipe.model, data.spec)
+        encoded = any(stage.data is not None and stage.batch_size != 0 for stage in model.stages(settings.rounds))
+        few = _few(data, max(ENCODED if encoded and longest < math.inf else FEWEST, settings.batch_size))
+        rehearsal = Rehearsal(model, few, settings, runtime=runtime)
         budget /= max(1, len(rehearsal.stages)) * len(POINTS)
         paces = []
         for index, stage in enumerate(rehearsal.stages):
@@ -101,29 +105,30 @@ class Rehearsal(Trainer):
         """Seconds that a round of stage ``index`` takes, on all processes alike; ``budget`` is for each point of it."""
         stage = self.stages[index]
         self.position = Position(stage=index)
-        stream, found = self._stream(stage), []
-        size = played = stream.batch_size
-        if longest < math.inf and stage.batch_size != 0 and self.settings.batch_size:
-            played = min(size, self._affordable(stage, stream.data, longest))
-        if played < size:
-            stream = self._stream(_of(stage, stream.data, played))
+        stream = self._stream(stage)
+        size, whole = stream.batch_size, 0 in (stage.batch_size, self.settings.batch_size)
+        if longest < math.inf and not whole and size > SMALL:
+            few = self._steady(stage, self._stream(_of(stage, stream.data, SMALL)), budget)
+            more = max(2 * SMALL, int(SMALL * longest / few))
+            if more < size:
+                most = self._steady(stage, self._stream(_of(stage, stream.data, more)), budget)
+                return most + max(0.0, most - few) * (size - more) / (more - SMALL)
+        return self._steady(stage, stream, budget)
+
+    def _steady(self, stage: Stage, stream: Stream, budget: float) -> float:
+        """Seconds that a round of ``stream`` takes, the mean of all points of ``stage``."""
+        found = []
         for point in POINTS:
             self._place(stage, point)
             seconds = self._time(stage, stream, 0)  # warms up, and is all there is time for where a round is slow
             if self.settings.compile or seconds < budget:
                 seconds = self._time(stage, stream, budget - seconds)
             found.append(seconds)
-        return sum(found) / len(found) * size / played
-
-    def _affordable(self, stage: Stage, data: Dataset, longest: float) -> int:
-        """Examples of ``data`` with which a round takes about ``longest`` seconds."""
-        self._place(stage, POINTS[0])
-        stream = self._stream(_of(stage, data, SMALL))
-        return max(SMALL, int(SMALL * longest / min(self._time(stage, stream, 0) for _ in range(2))))
+        return sum(found) / len(found)
 
     def _place(self, stage: Stage, point: float) -> None:
-        """Go to ``point`` of ``stage``."""
-        self.position.stage_round = int(point * stage.rounds)
+        """Go to ``point`` of ``stage``, beside the round numbers at which some algorithms do more."""
+        self.position.stage_round = min(stage.rounds - 1, int(point * stage.rounds) + 1)
         for player in self.players.values():
             player.steps = self.position.stage_round
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from genwerk.core.errors import BadInput
+from genwerk.core.model import Metrics, Stage, Turn, build
 from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import Vocabulary
 from genwerk.data import DataConfig, open_data
+from genwerk.data.stream import Stream
 from genwerk.evaluation import fitting
 from genwerk.evaluation.advice import hints, suggestions
 from genwerk.recipes import REGISTRY
@@ -116,12 +118,35 @@ def test_what_to_begin_with(spec: DataSpec, examples: int, first: str) -> None:
     assert suggestions(spec, examples)[0].fit.entry.name == first
 
 
-def test_rounds_that_take_long_are_played_with_few_examples_and_counted_as_whole(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    data = open_data(DataConfig(source="digits", limit=300)).train
-    monkeypatch.setattr(speed.Rehearsal, "_time", lambda self, stage, stream, budget: 0.1 * stream.batch_size)
+def test_of_rounds_that_take_long_small_ones_are_played_and_a_line_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, played = open_data(DataConfig(source="digits", limit=300)).train, list[int]()
+
+    def timed(self: speed.Rehearsal, stage: Stage, stream: Stream, budget: float) -> float:
+        played.append(stream.batch_size)
+        return 0.2 + 0.1 * stream.batch_size
+
+    monkeypatch.setattr(speed.Rehearsal, "_time", timed)
     recipe, here = REGISTRY["vae"].make(data.spec), Runtime(torch.device("cpu"))
-    for longest in (0.05, 2.0, 1e9):
+    for longest, most in ((0.05, 8), (3.1, 20), (1e9, 128)):
+        played.clear()
         (pace,) = speed.measure(recipe, data, here, longest=longest)
-        assert pace.seconds == pytest.approx(0.1 * recipe.train.batch_size)
+        assert pace.seconds == pytest.approx(0.2 + 0.1 * 128)
+        assert max(played) == most
+
+
+def test_rounds_in_which_an_algorithm_does_more_now_and_then_are_not_taken_for_all() -> None:
+    data, played = open_data(DataConfig(source="crescents", limit=300)).train, list[int]()
+    recipe = REGISTRY["wgan"].make(data.spec)
+
+    class Counting(speed.Rehearsal):
+        def _take(self, turn: Turn, stage: Stage) -> Metrics:
+            played[-1] += 1
+            return super()._take(turn, stage)
+
+        def _time(self, stage: Stage, stream: Stream, budget: float) -> float:
+            played.append(0)
+            self._round(stage, stream)
+            return 1.0
+
+    Counting(build(recipe.model, data.spec), data, recipe.train).pace(0, 0.0)
+    assert played == [5 + 1, 5 + 1]
