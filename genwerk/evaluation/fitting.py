@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from typing import Any
@@ -68,7 +69,7 @@ class Fit:
 def outlined(entry: Entry, recipe: Recipe, spec: DataSpec) -> Fit:
     """What ``recipe``, settings of ``entry``, is on data of ``spec``; a ValueError says why it cannot be."""
     small = spec.dims <= QUICK and not entry.reference
-    with torch.device("cpu" if small else "meta"), torch.random.fork_rng(devices=[]):
+    with nullcontext() if small else torch.device("meta"), torch.random.fork_rng(devices=[]):
         model = build(recipe.model, spec)
     return Fit(entry, recipe, spec, abilities(model), model.condition)
 
@@ -137,11 +138,11 @@ def _offer(entry: Entry, shown: Mapping[str, DataSpec]) -> Offer | None:
     """What ``entry`` takes and does on data as ``shown``, or on those that it is registered with."""
     taken, by, model = list[str](), dict[str, None](), None
     for kind, spec in [*shown.items(), (entry.spec.kind, entry.spec)]:
+        if kind in taken:
+            continue
         try:
             found = fit(entry, spec)
         except ValueError:
-            continue
-        if kind in taken:
             continue
         taken.append(kind)
         model = model or found
