@@ -13,7 +13,7 @@ from pathlib import Path
 
 from genwerk.cli.parsing import of_today, parsed, without_plugins
 from genwerk.cli.progress import complain, outlets, say
-from genwerk.cli.rendering import Terminal
+from genwerk.cli.rendering import Document, Terminal
 from genwerk.commands.command import results
 from genwerk.core import plugins
 from genwerk.core.errors import BadInput, refusal
@@ -50,8 +50,8 @@ def _run(given: Sequence[str]) -> None:
     for file in files:
         plugins.load(Path(file))
     asked = parsed(given, files)
-    terminal = Terminal(asked)
     with (
+        closing((Document if asked.as_json else Terminal)(asked)) as terminal,
         terminal.speaking(),
         Session(asked.machine, say, terminal.opened) as session,
         closing(results(asked.command, session)) as found,

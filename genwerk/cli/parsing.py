@@ -34,7 +34,7 @@ class Asked:
     overwrite: bool = False
     """Whether what is there may be replaced."""
     as_json: bool = False
-    """Whether figures are printed as JSON."""
+    """Whether JSON is printed, and nothing else."""
     again: str = ""
     """The command that goes on with a training."""
 
@@ -43,6 +43,12 @@ PLUGIN = Option(
     "plugin", Path | None, "Your own Python file with families and recipes; give it as often as needed.", None
 )
 
+
+AS_JSON: tuple[str, Any, Any] = (
+    "as_json",
+    Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object; what is said goes to standard error.")],
+    field(default=False),
+)
 
 FORMER = {
     "--draws": "--importance-samples",
@@ -94,8 +100,7 @@ def _parser(command: type[Command], model: Model | None = None, named: frozenset
         found.append(_field(OVERWRITE))
     if data.opens(command):
         found.append(("machine", Annotated[Machine, tyro.conf.arg(name="")], field(default=HERE)))
-    if command.figures:
-        found.append(("as_json", Annotated[bool, tyro.conf.arg(name="json", help="Print JSON.")], field(default=False)))
+    found.append(AS_JSON)
     found.append(_field(PLUGIN))  # for the help alone: see without_plugins
     made = make_dataclass(command.__name__, found, frozen=True, kw_only=True)
     made.__doc__ = command.__doc__
@@ -243,7 +248,7 @@ def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
             for i, (path, part) in enumerate(parts.items())
         ]
         settings = ("settings", Annotated[Recipe, tyro.conf.arg(name="")])
-        every = make_dataclass("Arguments", [*kinds, settings, *map(_field, [*options, PLUGIN])], frozen=True)
+        every = make_dataclass("Arguments", [*kinds, settings, *map(_field, [*options, PLUGIN]), AS_JSON], frozen=True)
         whole = every(*(part.kind for part in parts.values()), chosen)
         return tyro.cli(every, default=whole, args=rest, prog=prog, description=about)
 
@@ -253,4 +258,4 @@ def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
     changes = Changes(lambda recipe, fitted: parse(recipe, fitted=fitted).settings, named)
     again = shlex.join(["genwerk", "train", *(a for a in arguments if a != "--resume"), *plugins, "--resume"])
     train = Train(recipe=name, changes=changes, **{option.name: getattr(found, option.name) for option in options})
-    return Asked(train, again=again)
+    return Asked(train, as_json=found.as_json, again=again)

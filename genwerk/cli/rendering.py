@@ -1,4 +1,4 @@
-"""What the terminal makes of a command's results: sentences and tables on it, files beside the run or where asked."""
+"""What the command line makes of results: sentences, tables or JSON, and files beside the run or where asked."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from genwerk.cli.measuring import measure
-from genwerk.cli.progress import follow, say, table
-from genwerk.cli.writing import OUTPUT, Files
-from genwerk.commands.results import Examples, Figures, Note, Result, Scatter, Table, Values, Written
-from genwerk.core.errors import BadInput
+from genwerk.cli.progress import flag, follow, say, table
+from genwerk.cli.writing import OUTPUT, Done, Files
+from genwerk.commands.results import Examples, Figures, Note, Result, Scatter, Table, Values, Written, records
+from genwerk.core.errors import BadInput, naming
+from genwerk.training.launcher import may_speak
 
 if TYPE_CHECKING:
     from genwerk.cli.parsing import Asked
@@ -64,21 +65,13 @@ class Terminal:
             case Table(columns, rows, cut):
                 table(columns, rows, cut=cut)
             case Figures(values, shown):
-                if self.asked.as_json or shown is None:
-                    self.print_json(values)
-                else:
-                    for each in shown:
-                        self.show(each)
-            case Written(path):
-                say(f"wrote {path}")
-            case Examples() if self.asked.command.unasked or self.asked.out is not None:
-                self._tell(self.files.examples(result))
-            case Values():
-                self._tell(self.files.values(result))
-            case Scatter():
-                self._tell(self.files.scatter(result))
-            case Examples():
-                pass
+                if shown is None:
+                    print(json.dumps(values, indent=1))
+                for each in shown or ():
+                    self.show(each)
+            case Written() | Examples() | Values() | Scatter():
+                for verb, path in self.write(result):
+                    say(f"{verb} {path}")
             case stream:
                 self.play(stream)
 
@@ -91,10 +84,71 @@ class Terminal:
         else:
             follow(stream, self.asked.again)
 
-    def _tell(self, line: str) -> None:
-        if line:
-            say(line)
+    def write(self, result: Written | Examples | Values | Scatter) -> list[Done]:
+        """Write what belongs in files, unless it is only written where somebody names a file and nobody did."""
+        match result:
+            case Written(path):
+                return [("wrote", path)]
+            case Examples() if self.asked.command.unasked or self.asked.out is not None:
+                return self.files.examples(result)
+            case Values():
+                return self.files.values(result)
+            case Scatter():
+                return self.files.scatter(result)
+            case Examples():
+                return []
 
-    def print_json(self, value: Any) -> None:
-        """``value`` as JSON, and nothing else."""
-        print(json.dumps(value, indent=1), file=self.stdout)
+    def close(self) -> None:
+        """Print what is kept for the end."""
+
+
+class Document(Terminal):
+    """Gathers all results in one JSON object: figures by their names; ``files``, ``notes`` and ``tables`` are lists."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked)
+        self.content: dict[str, Any] = {}
+
+    def show(self, result: Result) -> None:
+        """Take in what ``result`` says, and write what belongs in a file."""
+        match result:
+            case Note(text):
+                self._add("notes", naming(text.strip(), flag))
+            case Table(columns, rows):
+                self._add("tables", [dict(zip(columns, row, strict=True)) for row in rows])
+            case Figures(values):
+                self.content |= values
+            case Written() | Examples() | Values() | Scatter():
+                for _, path in self.write(result):
+                    self._add("files", {"path": str(path), **_about(result)})
+            case stream:
+                self.play(stream)
+
+    def play(self, stream: Training | Evaluation) -> None:
+        """A training or an evaluation to its end; of a training its folder and round are kept."""
+        from genwerk.runs.training import Training
+
+        super().play(stream)
+        if isinstance(stream, Training):
+            self.content |= {"run": str(stream.path), "round": stream.trainer.position.round}
+
+    def _add(self, kind: str, what: object) -> None:
+        self.content[kind] = [*self.content.get(kind, ()), what]
+
+    def close(self) -> None:
+        """Print the object, where anything was found."""
+        if self.content and may_speak():
+            print(json.dumps(self.content, indent=1), file=self.stdout, flush=True)
+
+
+def _about(result: Written | Examples | Values | Scatter) -> dict[str, Any]:
+    """What JSON tells of the content of a file."""
+    match result:
+        case Examples(n=n, origin=origin, known=known):
+            return {"n": n, "origin": dict(origin), **({"examples": records(known)} if known else {})}
+        case Values(rows=rows):
+            return {"n": len(rows), "columns": result.columns}
+        case Scatter(groups=groups, origin=origin):
+            return {"groups": {name: len(points) for name, points in groups.items()}, "origin": dict(origin)}
+        case _:
+            return {}

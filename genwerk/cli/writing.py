@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Form = Literal["output", "array", "table", "folder", "examples"]
 """What is written: a table to standard output, an array, a table, a file for each example, or one for all."""
+Done = tuple[str, Path]
+"""What was done with a file or folder (wrote, replaced), and which."""
 OUTPUT = "-"
 """What stands for standard output."""
 
@@ -63,8 +65,8 @@ class Files:
             self._refuse_there(path)
         check_writable(path)
 
-    def examples(self, found: Examples) -> str:
-        """Write examples, with their origin inside where a file has room for it; returns a line about it.
+    def examples(self, found: Examples) -> list[Done]:
+        """Write examples, with their origin inside where a file has room for it.
 
         Values and folders are written a part at a time.
         """
@@ -80,7 +82,7 @@ class Files:
         if form == "output":
             assert self.stdout is not None
             rows.write_csv(self.stdout, *modality.records(found.parts))
-            return ""
+            return []
         if form == "folder":
             self._refuse_taken(path, found.n)
             i = first = origin.pop("first", 0)
@@ -88,44 +90,44 @@ class Files:
                 about = {name: values[i - first] for name, values in found.known.items()}
                 modality.write_one(path / f"{i:05d}", one, {**origin, "index": i, **about})
                 i += 1
-            return f"wrote {i - first} {modality.plural} into {path}"
+            return [(f"wrote {i - first} {modality.plural} into", path)]
         path, verb = self._place(path)
         if form == "array":
-            return f"{verb} {rows.write_array(path, shown, found.n)}"
+            return [(verb, rows.write_array(path, shown, found.n))]
         if form == "table":
-            return f"{verb} {rows.write_table(path, *modality.records(found.parts))}"
+            return [(verb, rows.write_table(path, *modality.records(found.parts)))]
         if found.n > writers.LARGEST_SHEET and modality.one_per_file:
             raise BadInput(
                 f"{found.n:,} are too many for one file, which holds {writers.LARGEST_SHEET:,}; have them as a folder "
                 f"(‹out› {self.what}/) or as values (‹out› {self.what}.npz)"
             )
         batch = tasks.joined(found.parts)
-        line = f"{verb} {modality.write(path, batch, origin, found.layout)}"
-        if not modality.drawn:
-            return line
-        path, verb = self._place(self._beside(modality.drawn))
-        return f"{line}\n{verb} {modality.draw(path, batch, origin, found.layout)}"
+        done = [(verb, modality.write(path, batch, origin, found.layout))]
+        if modality.drawn:
+            path, verb = self._place(self._beside(modality.drawn))
+            done.append((verb, modality.draw(path, batch, origin, found.layout)))
+        return done
 
-    def values(self, found: Values) -> str:
-        """Write a table of numbers; returns a line about it."""
+    def values(self, found: Values) -> list[Done]:
+        """Write a table of numbers."""
         from genwerk.modalities import rows
 
         form, path = self._target(None) if self.numbers else ("table", self._beside(found.end))
         if form == "output":
             assert self.stdout is not None
             rows.write_csv(self.stdout, *found.table())
-            return ""
+            return []
         path, verb = self._place(path)
         if form == "array":
-            return f"{verb} {rows.write_array(path, [found.rows], len(found.rows))}"
-        return f"{verb} {rows.write_table(path, *found.table())}"
+            return [(verb, rows.write_array(path, [found.rows], len(found.rows)))]
+        return [(verb, rows.write_table(path, *found.table()))]
 
-    def scatter(self, found: Scatter) -> str:
-        """Draw a picture; returns a line about it."""
+    def scatter(self, found: Scatter) -> list[Done]:
+        """Draw a picture."""
         from genwerk.modalities import writers
 
         path, verb = self._place(self._beside(found.end))
-        return f"{verb} {writers.scatter(path, found.groups, found.origin, title=found.title)}"
+        return [(verb, writers.scatter(path, found.groups, found.origin, title=found.title))]
 
     # --- names --------------------------------------------------------------------------------------------------------
 

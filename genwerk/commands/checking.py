@@ -16,8 +16,6 @@ from genwerk.runs.session import Session
 class CheckFamily(Command):
     """Ask a recipe's family, trained for a moment on made-up data, for all that every family promises."""
 
-    figures = True
-
     recipe: Annotated[str, Positional()]
     """Name of a recipe."""
 

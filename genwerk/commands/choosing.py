@@ -32,8 +32,6 @@ STARVED = "Other programs use the processors now; without them it would be about
 class Recipes(Command):
     """List recipes by what their models can do; with --data those that fit your data, and which to begin with."""
 
-    figures = True
-
     word: Annotated[str, Positional()] = ""
     """Only recipes with this word in their name, family or description, or among what they can do."""
     kind: str | None = None

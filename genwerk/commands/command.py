@@ -43,8 +43,6 @@ class Command(ABC):
     """Whether its files hold numbers, such as latents, and not examples."""
     unasked: ClassVar[bool] = True
     """Whether its files are written where nobody named any."""
-    figures: ClassVar[bool] = False
-    """Whether it yields :class:`Figures`, which can be had as data."""
 
     def __init_subclass__(cls) -> None:
         COMMANDS[re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()] = cls

@@ -23,7 +23,6 @@ class Data(Command):
 
     output = "examples"
     unasked = False
-    figures = True
 
     action: Annotated[Literal["check"], Positional()]
     """What to do (check)."""

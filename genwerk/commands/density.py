@@ -24,7 +24,6 @@ class Classify(Command):
     """Classify by Bayes' rule: each example's class probabilities, or how good they are on the run's held-out data."""
 
     needs = frozenset({"has-likelihood or bounds-likelihood"})
-    figures = True
 
     folder: Run
     input: str | None = None
@@ -63,7 +62,6 @@ class Outliers(Command):
     """Tell how unusual examples are among the run's held-out data, the least typical first."""
 
     needs = frozenset({"has-likelihood or bounds-likelihood"})
-    figures = True
 
     folder: Run
     input: str

@@ -23,7 +23,6 @@ class Nearest(Command):
 
     needs = frozenset({"samples"})
     output = "nearest"
-    figures = True
 
     folder: Run
     n: Number = 8
@@ -76,8 +75,6 @@ class Evaluate(Command):
 
     Figures of the run's own data go into its report.json and onto its card, too.
     """
-
-    figures = True
 
     folder: Run
     data: str | None = None

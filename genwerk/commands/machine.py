@@ -37,8 +37,6 @@ class Export(Command):
 class Doctor(Command):
     """Say what will be used on this machine, and why."""
 
-    figures = True
-
     def run(self, session: Session) -> Iterator[Figures]:
         from genwerk.runs.doctor import examine
 
@@ -71,8 +69,6 @@ class Demo(Command):
 class Figure(Command):
     """Draw one of the lecture's pictures from models trained while you wait (without a name: list them)."""
 
-    figures = True
-
     name: Annotated[str, Positional()] = ""
     """Which figure."""
     out: Path = Path("pictures")
@@ -99,8 +95,6 @@ class Figure(Command):
 @dataclass(frozen=True, kw_only=True)
 class Commands(Command):
     """List every command with the abilities that it needs of a model."""
-
-    figures = True
 
     def run(self, session: Session) -> Iterator[Figures]:
         found = {name: {"needs": sorted(c.needs), "what": summary(c)} for name, c in COMMANDS.items()}

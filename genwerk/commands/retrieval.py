@@ -19,7 +19,6 @@ class ZeroShot(Command):
     """Find the text that describes each example best, without having learned any class."""
 
     needs = frozenset({"aligns-text"})
-    figures = True
 
     folder: Run
     prompts: tuple[str, ...] = ()

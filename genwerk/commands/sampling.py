@@ -83,7 +83,6 @@ class Complete(Command):
 
     needs = frozenset({"completes"})
     output = "completions"
-    figures = True
 
     folder: Run
     known: str

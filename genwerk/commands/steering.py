@@ -24,7 +24,6 @@ class Project(Command):
 
     needs = frozenset({"has-latent-prior"})
     output = "projection"
-    figures = True
 
     folder: Run
     input: Input = "test"
@@ -193,7 +192,6 @@ class Entanglement(Command):
     """Measure how entangled the latent spaces are: perceptual path length and linear separability, in z and in w."""
 
     needs = frozenset({"has-latent-prior"})
-    figures = True
 
     folder: Run
     pairs: Annotated[int, AtLeast(1)] = 1000

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 class Show(Command):
     """Print a recipe: what it is for, and every setting."""
 
-    figures = True
-
     recipe: Annotated[str, Positional()]
     """Name of a recipe, or a run folder."""
 

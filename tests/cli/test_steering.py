@@ -94,11 +94,8 @@ def test_pictures_are_projected_and_then_joined(styles: Path, genwerk: Genwerk, 
     grey = np.zeros((8, 8), np.uint8)
     grey[:4], grey[4:] = 51, 153
     Image.fromarray(grey).save(tmp_path / "mine.png")
-    found = json.loads(
-        genwerk("project", styles, "--input", tmp_path / "mine.png", "--json", "--out", tmp_path / "found.npz").split(
-            "csv\n"
-        )[1]
-    )
+    asked = ("--input", tmp_path / "mine.png", "--out", tmp_path / "found.npz")
+    found = json.loads(genwerk("project", styles, *asked, "--json"))
     assert found["space"] == "w"
     assert found["examples"][0]["file"] == "mine.png"
     assert found["examples"][0]["distance"] < 1e-6

@@ -23,8 +23,6 @@ from genwerk.runs.session import Session
 class CountWords(Command):
     """Count the words of a sentence."""
 
-    figures = True
-
     sentence: Annotated[str, Positional()]
     """What is counted."""
     times: Annotated[int, AtLeast(1), Short("t")] = 1

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,3 +130,31 @@ def test_a_run_whose_training_is_not_over_says_so(pets: Path, capsys: pytest.Cap
     capsys.readouterr()
     main(["sample", str(run), "-n", "2"])
     assert capsys.readouterr().err == ""
+
+
+def test_json_is_one_object_and_all_that_is_printed(
+    vae: Path, pets: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def found(*arguments: object) -> tuple[dict[str, Any], str]:
+        main([*map(str, arguments), "--json"])
+        printed = capsys.readouterr()
+        return json.loads(printed.out), printed.err
+
+    drawn, _ = found("sample", vae, "-n", 2, "--prior", "even", "--out", tmp_path / "two.png")
+    (sheet,) = drawn["files"]
+    assert (sheet["path"], sheet["n"], sheet["origin"]["seed"]) == (str(tmp_path / "two.png"), 2, 0)
+    assert sheet["examples"] == [{"label": "cat"}, {"label": "dog"}]
+    assert "without its noise (--observation" in drawn["notes"][0]
+    coded, _ = found("encode", vae, "-n", 3)
+    table, picture = coded["files"]
+    assert table["columns"][:3] == ["file", "label", "z0"]
+    assert sum(picture["groups"].values()) == table["n"]
+    assert len(coded["activity"]) == len(table["columns"]) - 2
+    assert found("doctor")[0]["findings"]
+    assert found("figure")[0]
+    settings = ("--rounds", "2", "--out", tmp_path / "run", "--evaluate.samples", "0")
+    trained, said = found("train", "mixture", "--data", pets, *settings)
+    assert (trained["run"], "training mixture" in said) == (str(tmp_path / "run"), True)
+    with pytest.raises(SystemExit):
+        main(["sample", str(tmp_path), "--json"])
+    assert capsys.readouterr().out == ""
