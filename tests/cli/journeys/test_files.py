@@ -107,8 +107,9 @@ def test_a_table_goes_to_standard_output_alone(people: Path, images: Path) -> No
     assert len(list(csv.reader(done.stdout.splitlines()))) == 4
     assert "wrote" in done.stderr
     done = out("complete", people, "--known", "height", "-n", 2, "--json")
-    assert json.loads(done.stdout)["examples"][0]["log_prob"]
-    assert "wrote" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["examples"][0]["log_prob"]
+    assert found["files"][0]["path"].endswith(".csv")
     done = out("complete", people, "--known", "height", "--json", "--out", "-")
     assert (done.returncode, done.stdout) == (2, "")
     assert "both go to standard output" in done.stderr
