@@ -189,10 +189,10 @@ class Watch(Command):
         seeds = Seeds(self.seed, self.first)
         shown = tasks.trajectory(opened.model, self.n, condition, self.options, frames=self.frames, seed=seeds)
         conditions = tasks.drawn_conditions(opened.model, self.n, seeds, condition)
-        named = [] if conditions is None else names(opened.model.condition.named(conditions))
+        named = {} if conditions is None else opened.model.condition.named(conditions)
         layout = Layout(
             columns := shown.shape[1],
-            row_names=named or [f"sample {self.first + i}" for i in range(self.n)],
+            row_names=names({"sample": range(self.first, self.first + self.n), **named}),
             column_names=[f"{i / (columns - 1):.0%}" for i in range(columns)],
         )
         yield Examples.of(opened, Batch(shown.flatten(0, 1)), layout, seed=self.seed, first=self.first)

@@ -113,7 +113,7 @@ def _room(texts: Sequence[Text], size: int) -> int:
 
 
 def _wrapped(name: str, width: int, most: int, length: Callable[[str], float]) -> list[str]:
-    """``name`` in at most ``most`` lines, broken at spaces where possible; three dots stand for what has no room."""
+    """``name`` in at most ``most`` lines, broken at spaces, _, - and / where it can be; dots stand for the rest."""
     lines, rest = list[str](), " ".join(name.split())
     while rest and len(lines) < most:
         fits = next((k for k in range(len(rest), 1, -1) if length(rest[:k]) <= width), 1)
@@ -122,8 +122,8 @@ def _wrapped(name: str, width: int, most: int, length: Callable[[str], float]) -
                 fits = next((k for k in range(fits, 0, -1) if length(rest[:k] + "...") <= width), 1)
                 lines.append(rest[:fits].rstrip() + "...")
                 break
-            space = rest.rfind(" ", 0, fits + 1)
-            fits = space if space > 0 else fits
+            breaks = [k for k in range(1, fits + 1) if rest[k] == " " or rest[k - 1] in "_-/"]
+            fits = max(breaks, default=fits)
         lines.append(rest[:fits])
         rest = rest[fits:].strip()
     return lines

@@ -56,6 +56,7 @@ def length(text: str) -> float:
         ("a red ring", ["a red", "ring"]),
         ("a large yellow star at the top", ["a", "large", "ye..."]),
         ("incomprehensible", ["incom", "prehe", "ns..."]),
+        ("a_long-one", ["a_", "long-", "one"]),
         ("", []),
     ],
 )
