@@ -18,7 +18,7 @@ from genwerk.commands.command import results
 from genwerk.core import plugins
 from genwerk.core.errors import BadInput, refusal
 from genwerk.runs.session import Session
-from genwerk.training.launcher import may_speak
+from genwerk.training.launcher import may_speak, noting_interrupts
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,12 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = lambda message, *_, **__: complain(getattr(message, "sentence", str(message)))
-    with outlets():
+    with outlets(), noting_interrupts() as received:
         try:
             _run(given)
         except KeyboardInterrupt:
             sys.exit(130)
         except Exception as raised:
+            if received:  # an import that is interrupted may fail in a way of its own
+                sys.exit(130)
             error = _out_of_memory(raised)
             if may_speak():
                 _tell(error)

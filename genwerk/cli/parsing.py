@@ -36,7 +36,7 @@ class Asked:
     as_json: bool = False
     """Whether JSON is printed, and nothing else."""
     again: str = ""
-    """The command that goes on with a training."""
+    """The command that goes on with its training."""
 
 
 PLUGIN = Option(
@@ -148,6 +148,7 @@ def parsed(given: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
     command = COMMANDS[name]
     if command is Train and len(given) > 1 and given[1] not in ("-h", "--help"):
         return training(given[1:], [word for file in plugins for word in ("--plugin", file)])
+    again = shlex.join(["genwerk", *given, *(word for file in plugins for word in ("--plugin", file))])
     given = [name, *_whole(command, given[1:])]
     about, model, named = inspect.getdoc(command) or "", None, _named(given[1:])
     if data.samples(command):
@@ -163,7 +164,7 @@ def parsed(given: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
     of_terminal = {
         name: getattr(found, name) for name in ("machine", "out", "overwrite", "as_json") if name in vars(found)
     }
-    return Asked(command(**options), **{k: v for k, v in of_terminal.items() if k not in options})
+    return Asked(command(**options), again=again, **{k: v for k, v in of_terminal.items() if k not in options})
 
 
 def _whole(command: type[Command], given: Sequence[str]) -> list[str]:

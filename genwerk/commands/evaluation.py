@@ -97,6 +97,7 @@ class Evaluate(Command):
         from genwerk.core.errors import Unwritable
         from genwerk.evaluation.evaluate import Evaluation
         from genwerk.runs.card import write_outcome
+        from genwerk.runs.page import update_page
         from genwerk.training.settings import EvaluateConfig
 
         opened = session.open(self.folder, self.data)
@@ -117,4 +118,6 @@ class Evaluate(Command):
                 write_outcome(opened.path, stored.name, stored.recipe, opened.splits, report, stored.origin)
             except Unwritable as error:
                 warnings.warn(error.sentence, stacklevel=2)
+            else:
+                update_page(opened.path, report)
         yield Figures.of(report)

@@ -147,4 +147,6 @@ def played(training: Training, *, evaluate: bool = True) -> Iterator[Result]:
     yield Note(f"run     {training.path}")
     if pictures:
         yield Note(f"samples {pictures[-1]}")
+    yield Note(f"curves  {training.path / 'curves.png'}")
+    yield Note(f"page    {training.path / 'index.html'}")
     yield Note(f"card    {training.path / 'card.md'}")

@@ -51,6 +51,7 @@ def opening(training: Training) -> Iterator[str]:
     yield f"training {training.name} on {device}: {size:,} parameters, {trainer.rounds:,} rounds"
     if len(trainer.stages) > 1:
         yield f"{len(trainer.stages)} stages: {plan(trainer.stages, trainer.model.config)}"
+    yield f"to watch it: {training.path / 'index.html'}, {training.path / 'curves.png'}"
 
 
 def plan(stages: Sequence[Stage], config: Config) -> str:

@@ -1,8 +1,9 @@
-"""What is written down while a run trains: the event log, sample pictures and TensorBoard's log."""
+"""What is written down while a run trains: the event log, sample pictures, the page and TensorBoard's log."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 import warnings
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from genwerk.core.errors import BadFile, Unwritable, reason
 from genwerk.core.files import open_own, open_regular, parse_json, write_atomically
 from genwerk.runs.layout import round_of
+from genwerk.runs.page import update_page
 from genwerk.training.events import (
     Collapsed,
     Evaluated,
@@ -21,6 +23,7 @@ from genwerk.training.events import (
     Sampled,
     Saved,
     StageDone,
+    Stopped,
     Watched,
 )
 
@@ -28,15 +31,28 @@ if TYPE_CHECKING:
     from genwerk.runs.training import Training
 
 
+LINES = 50
+"""Lines of the log for rounds of a stage, at the least, where it has so many rounds."""
+PAUSE = 10.0
+"""Seconds between two writings of the page, at the least."""
+SHARE = 100
+"""Seconds of training, at the least, for each that the page takes."""
+
+
 class Recorder:
-    """Writes events down: ``events.jsonl``, ``samples/``, and TensorBoard's log where it is asked for."""
+    """Writes events down: ``events.jsonl``, ``samples/``, the page, and TensorBoard's log where it is asked for."""
 
     def __init__(self, training: Training) -> None:
         self.training, self.every = training, training.recipe.train.log_every
         self.log = training.path / "events.jsonl"
-        self._forget_after(0 if training.resumed is None else round_of(training.resumed.folder))
+        resumed_at = 0 if training.resumed is None else round_of(training.resumed.folder)
+        self._forget_after(resumed_at)
         self.file = open_own(self.log, os.O_APPEND)
         self.started = time.monotonic()
+        self.page_due = self.started + 1
+        trainer = training.trainer
+        where = {"stage": trainer.stages[trainer.position.stage].name, "round": resumed_at}
+        self._put({"event": "plan", **where, "rounds": trainer.rounds})
         self.writer = None if training.writer is None else training.writer(str(training.path / "tensorboard"))
 
     def _forget_after(self, round: int) -> None:
@@ -59,8 +75,10 @@ class Recorder:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case RoundDone(round=round, metrics=metrics) if self.every and round % self.every == 0:
-                self._line(event, "round", {k: v.item() for k, v in metrics.items()})
+            case RoundDone(round=round, metrics=metrics):
+                stage = self.training.trainer.stages[self.training.trainer.position.stage]
+                if self.every and round % min(self.every, max(1, stage.rounds // LINES)) == 0:
+                    self._line(event, "round", {k: v.item() for k, v in metrics.items()})
             case Evaluated(figures=figures, best=best):
                 self._line(event, "evaluated", figures, best=best)
             case Sampled(what=what, batch=batch):
@@ -78,29 +96,45 @@ class Recorder:
             case Saved(path=path, best=best):
                 self._line(event, "saved", {}, file=path.name, best=best)
             case StageDone(converged=converged, choice=choice):
-                self._line(event, "stage done", {}, converged=converged, chosen=choice.round)
+                done = {"converged": converged, "chosen": choice.round, "last": self.training.trainer.over}
+                self._line(event, "stage done", {}, **done)
             case Watched(figures=figures):
                 self._line(event, "watched", figures)
             case Collapsed(reason=reason, action=action):
                 self._line(event, "collapsed", {}, reason=reason, action=action)
             case RolledBack(to_round=to_round, retry=retry):
                 self._line(event, "rolled back", {}, to_round=to_round, retry=retry)
+            case Stopped():
+                self._line(event, "stopped", {})
+        if time.monotonic() > self.page_due:
+            self._write_page()
 
     def _line(self, event: Event, kind: str, figures: Mapping[str, float], **more: Any) -> None:
-        where = {"event": kind, "stage": event.stage, "round": event.round, "examples": event.examples}
-        seconds = round(time.monotonic() - self.started, 3)
+        where = {"stage": event.stage, "round": event.round, "examples": event.examples}
+        self._put({"event": kind, **where, "seconds": round(time.monotonic() - self.started, 3), **figures, **more})
+        if self.writer is not None:
+            for name, value in figures.items():
+                self.writer.add_scalar(f"{kind}/{name}", value, event.round)
+
+    def _put(self, line: Mapping[str, Any]) -> None:
         try:
-            self.file.write(json.dumps({**where, "seconds": seconds, **figures, **more}).encode() + b"\n")
+            self.file.write(json.dumps(line).encode() + b"\n")
             self.file.flush()
         except OSError as error:
             raise Unwritable(
                 f"{self.log} cannot be written ({reason(error)}); make room and go on with ‹resume=True›"
             ) from None
-        if self.writer is not None:
-            for name, value in figures.items():
-                self.writer.add_scalar(f"{kind}/{name}", value, event.round)
+
+    def _write_page(self) -> None:
+        """Write the page as things stand, and not again until that time is little beside the training since."""
+        start = time.monotonic()
+        written, now = update_page(self.training.path), time.monotonic()
+        self.page_due = now + max(PAUSE, SHARE * (now - start)) if written else math.inf
 
     def close(self) -> None:
+        """Bring the page up to date for the last time, and let go of the files."""
         self.file.close()
+        if self.page_due < math.inf:
+            self._write_page()
         if self.writer is not None:
             self.writer.close()

@@ -1,7 +1,8 @@
 """A run on disk: atomic checksummed checkpoints, one writer, and loading that trusts nothing.
 
 A run folder holds ``config.json`` (recipe, spec, version), ``checkpoints/<round>/`` (each complete in itself and listed
-with sha256 sums in its ``manifest.json``), ``events.jsonl`` and ``samples/``. Only safetensors and JSON are ever read.
+with sha256 sums in its ``manifest.json``), ``events.jsonl``, ``samples/`` and a page of these (``index.html``,
+``curves.png``). Only safetensors and JSON are ever read.
 """
 
 from __future__ import annotations

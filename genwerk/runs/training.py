@@ -23,6 +23,7 @@ from genwerk.evaluation.report import Report
 from genwerk.runs import store
 from genwerk.runs.card import write_outcome
 from genwerk.runs.changes import going_on
+from genwerk.runs.page import update_page
 from genwerk.runs.recorder import Recorder
 from genwerk.runs.run import Run
 from genwerk.runs.store import Origin
@@ -240,6 +241,7 @@ class Training:
             self._report = report
             self._write_config()
             write_outcome(self.path, self.name, self.recipe, self.splits, report, self.origin)
+            update_page(self.path, report)
         self.close()
 
 

@@ -79,6 +79,20 @@ def handling(signals: Iterable[signal.Signals], handler: Handler) -> Iterator[No
             signal.signal(s, handler)
 
 
+@contextmanager
+def noting_interrupts() -> Iterator[list[int]]:
+    """While inside, a Ctrl-C that raises a KeyboardInterrupt stands in what this gives, whatever becomes of it."""
+    received: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with handling([signal.SIGINT] if raises else [], note):
+        yield received
+
+
 def launch(processes: int, command: Sequence[str]) -> int:
     """Run ``command`` in ``processes`` processes that form a group, and give their common exit code.
 

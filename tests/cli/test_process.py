@@ -177,3 +177,33 @@ def test_our_own_faults_are_not_passed_off_as_the_users(
     err = capsys.readouterr().err
     assert said in err
     assert ("Traceback" in err, "please report it" in err) == (code == 1, code == 1)
+
+
+# --- while it is being loaded -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "module,becomes",
+    [
+        ("genwerk.cli.parsing", "KeyboardInterrupt"),
+        ("genwerk.training.settings", "KeyboardInterrupt"),
+        ("genwerk.training.settings", "AttributeError"),
+    ],
+)
+def test_an_interrupt_while_modules_are_loaded_ends_silently(module: str, becomes: str) -> None:
+    code = f"""
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                while True: pass
+            except KeyboardInterrupt:
+                raise {becomes}
+sys.meta_path.insert(0, Finder())
+sys.argv = ["genwerk", "show", "vae"]
+runpy.run_module("genwerk", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

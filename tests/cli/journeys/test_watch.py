@@ -55,3 +55,27 @@ def test_the_first_picture_of_each_stage_comes_early(genwerk: Genwerk, tmp_path:
         *("--out", run, *QUIET),
     )
     assert sorted(p.stem for p in (run / "samples").iterdir()) == ["00000004", "00000042", "00000060"]
+
+
+def points(run: Path) -> int:
+    """Points of the curve of the loss on the page of ``run``."""
+    (found,) = re.findall(r'<b>loss</b>.*?class="training" points="([^"]*)"', (run / "index.html").read_text())
+    return len(found.split())
+
+
+def test_a_run_has_a_page_that_goes_on_with_it(genwerk: Genwerk, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    said = genwerk("train", "vae", "--data", "digits", "--rounds", 20, "--out", run, *QUIET)
+    assert said.index(f"to watch it: {run / 'index.html'}, {run / 'curves.png'}") < said.index("measuring")
+    assert f"page    {run / 'index.html'}" in said
+    page = (run / "index.html").read_text()
+    assert "Trained for 20 rounds" in page
+    assert "bits/dim" in page
+    assert "samples/00000020.png" in page
+    assert "genwerk sample" in page
+    before = points(run)
+    with (run / "events.jsonl").open("a") as file:
+        file.write("{damaged\n")
+    genwerk("train", "vae", "--out", run, "--resume", "--rounds", 30, *QUIET)
+    assert "Trained for 30 rounds" in (run / "index.html").read_text()
+    assert (before, points(run)) == (20, 30)
