@@ -132,8 +132,8 @@ def samples(run: Path, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The newest samples, and those of earlier rounds, evenly chosen."""
     what = {e["round"]: f"{e['event'].title()} of {e['stage']}" for e in events if e["event"] in SAMPLES}
     folder = run / "samples"
-    files = sorted(p for p in folder.iterdir() if p.stem.isdecimal() and p.is_file()) if folder.is_dir() else []
-    rounds = [list(same) for _, same in groupby(files, key=lambda path: path.stem)]
+    files = sorted(p for p in folder.iterdir() if _round(p).isdecimal() and p.is_file()) if folder.is_dir() else []
+    rounds = [list(same) for _, same in groupby(files, key=_round)]
     if not rounds:
         return
     step = -(-len(rounds) // MOST)
@@ -143,7 +143,7 @@ def samples(run: Path, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def shown(files: Sequence[Path], what: Mapping[int, str]) -> str:
     """The files of samples of one round, each as what it is."""
-    round, parts = int(files[0].stem), list[str]()
+    round, parts = int(_round(files[0])), list[str]()
     about = said(f"{what.get(round, 'Samples')} after round {round:,}")
     for path in files:
         where = f"samples/{quote(path.name)}"
@@ -154,6 +154,11 @@ def shown(files: Sequence[Path], what: Mapping[int, str]) -> str:
         else:
             parts.append(f'{head_of(path)}<a href="{where}">{said(path.name)}</a>')
     return f"<figure>{''.join(parts)}<figcaption>{about}</figcaption></figure>"
+
+
+def _round(path: Path) -> str:
+    """The round of a file of samples, by its name: 00001000.wav, 00001000.waves.png."""
+    return path.name.partition(".")[0]
 
 
 def head_of(path: Path) -> str:

@@ -122,6 +122,7 @@ def test_the_page_is_whole_and_shows_names_as_text(tmp_path: Path) -> None:
     )
     (run / "samples" / "00000020.csv").write_text(f'age,"{EVIL.replace(chr(34), "")}"\n3,{EVIL.split("&")[0]}\n')
     (run / "samples" / "00000020.wav").write_bytes(b"")
+    (run / "samples" / "00000020.waves.png").write_bytes(b"")
     (run / "samples" / "00000010.png").write_bytes(b"")
     (run / "samples" / "<script>.png").write_bytes(b"")
     assert update_page(run, Report(figures=(Figure(name=EVIL, value=1.0, note=EVIL),), notes=(EVIL,)))
@@ -137,6 +138,8 @@ def test_the_page_is_whole_and_shows_names_as_text(tmp_path: Path) -> None:
     assert not [link for link in read.links if re.match(r"\w+:|/", link)]
     for link in read.links:
         assert (run / link).exists()
+    assert page.count("<figcaption>Samples of") == 1
+    assert "samples/00000020.waves.png" in read.links
     assert Image.open(run / "curves.png").width == 1440
 
 
