@@ -167,10 +167,17 @@ def write_sound(path: Path, x: Tensor, rate: int, origin: Mapping[str, Any]) -> 
     return _written(path, written)
 
 
+LONGEST_SIDE = 4
+"""Times its other side that a scatter plot with one scale for both axes may be long."""
+
+
 def scatter(
     path: Path, groups: Mapping[str, Tensor], origin: Mapping[str, Any], *, names: Sequence[str] = (), title: str = ""
 ) -> Path:
-    """Write a scatter plot of 2-D points, a colour for each named group of shape (n, 2)."""
+    """Write a scatter plot of 2-D points, a colour for each named group of shape (n, 2).
+
+    Both axes have one scale, unless one column spreads so much wider that the other could not be seen.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 6), layout="constrained")
@@ -178,7 +185,10 @@ def scatter(
     for name, points in groups.items():
         x, y = points.detach().cpu().T.numpy()
         axes.scatter(x, y, s=6, alpha=0.6, linewidths=0, label=name)
-    axes.set(title=title, xlabel=names[0] if names else "", ylabel=names[1] if names else "", aspect="equal")
+    axes.set(title=title, xlabel=names[0] if names else "", ylabel=names[1] if names else "")
+    wide, high = axes.dataLim.size
+    if max(wide, high) < LONGEST_SIDE * min(wide, high):
+        axes.set_aspect("equal")
     axes.grid(alpha=0.2)
     if len(groups) > 1:
         axes.legend(markerscale=3, fontsize=8, frameon=False)
