@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import re
+import sys
+from contextlib import suppress
 
 import pytest
 from rich.console import Console
@@ -70,3 +75,37 @@ def test_stages_are_named_with_their_rounds_and_what_sets_them() -> None:
     assert plan(stages(autoencoder=6000, prior=200), config) == "autoencoder 6,000, prior 200 (‹model.prior_rounds›)"
     many = stages(**{f"class_{i}": 200 for i in range(10)}, last=7)
     assert plan(many, config) == "class 0 to class 9 10 x 200, last 7"
+
+
+ON_A_TERMINAL = f"""
+import fcntl, struct, termios
+from rich.console import Console
+from rich.live import Live
+from genwerk.runs.progress import Line
+for width in (60, 80, 120):
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    for figures in ({VAE!r}, {GAN!r}):
+        line = Line("train", 0, 10_000)
+        line.move("train", 100, figures)
+        with Live(line, console=Console(), auto_refresh=False):
+            pass
+"""
+
+
+def test_a_terminal_shows_one_line_of_its_width() -> None:
+    child, terminal = pty.fork()
+    if not child:
+        os.environ.pop("COLUMNS", None)
+        os.execve(sys.executable, [sys.executable, "-c", ON_A_TERMINAL], {**os.environ, "TERM": "xterm"})
+    written = b""
+    with suppress(OSError), os.fdopen(terminal, "rb", 0) as file:
+        while part := file.read(65536):
+            written += part
+    assert os.waitpid(child, 0)[1] == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
+    lines = list(dict.fromkeys(line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()))
+    assert len(lines) == 6
+    for width, line in zip([60, 60, 80, 80, 120, 120], lines, strict=True):
+        assert len(line) <= width
+        assert re.match(r"train ━+ +100/10,000 0:00 left", line)
+        assert "loss" in line or width == 60
