@@ -128,7 +128,8 @@ def _where(command: type[Command]) -> str:
 
 def _field(option: Option) -> tuple[str, Any, Any]:
     aliases = [f"-{each.letter}" for each in option.beside if isinstance(each, data.Short)]
-    how: list[Any] = [tyro.conf.arg(help=option.help, aliases=aliases)]
+    name = next((each.name for each in option.beside if isinstance(each, data.Named)), None)
+    how: list[Any] = [tyro.conf.arg(name=name, help=option.help, aliases=aliases)]
     if option.has(data.Positional):
         how.append(tyro.conf.Positional)
     of_type = Annotated.__class_getitem__((option.type, *how))  # type: ignore[attr-defined]
@@ -227,19 +228,26 @@ def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
     """``genwerk train``: the settings on offer are those of the recipe fitted to the data that were named."""
     from genwerk.cli import components
     from genwerk.recipes import find
+    from genwerk.runs import store
     from genwerk.training import runtime
     from genwerk.training.settings import Recipe
 
-    name = next((a for a in arguments if not a.startswith("-")), None)
-    if name is None or arguments[0].startswith("-"):
+    named = not arguments[0].startswith("-")
+    if named:
+        name, entry = arguments[0], find(arguments[0])
+        start, doc = entry.make(entry.spec), inspect.getdoc(entry.make)
+    elif (run := _value(arguments, "--from")) is not None:
+        stored = store.find(run)
+        name, start, doc = stored.name, stored.recipe, f"The settings of {run}, a run of {stored.name}."
+    else:
         if "--help" in arguments or "-h" in arguments:
             tyro.cli(_parser(Train), args=["--help"], prog="genwerk train")
         raise BadInput("name a recipe first, as in `genwerk train vae --data photos/`; `genwerk recipes` lists them")
-    entry, prog = find(name), f"genwerk train {name}"
-    rest = [SHORTHANDS.get(head, head) + eq + tail for head, eq, tail in (a.partition("=") for a in arguments[1:])]
+    prog, words = f"genwerk train {name if named else ''}".rstrip(), arguments[named:]
+    rest = [SHORTHANDS.get(head, head) + eq + tail for head, eq, tail in (a.partition("=") for a in words)]
 
     options = [option for option in data.options(Train) if option.name != "recipe"]
-    about = f"{inspect.getdoc(entry.make)}\n\nShort names: " + ", ".join(f"{k} = {v}" for k, v in SHORTHANDS.items())
+    about = f"{doc}\n\nShort names: " + ", ".join(f"{k} = {v}" for k, v in SHORTHANDS.items())
 
     def parse(default: Recipe, *, fitted: bool = True) -> Any:
         chosen = components.chosen(default, rest, fitted=fitted)
@@ -253,10 +261,20 @@ def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
         whole = every(*(part.kind for part in parts.values()), chosen)
         return tyro.cli(every, default=whole, args=rest, prog=prog, description=about)
 
-    found = parse(entry.make(entry.spec), fitted=False)
+    found = parse(start, fitted=False)
     runtime.relaunch(found.devices, ["train", *arguments, *plugins])
-    named = frozenset(argument.partition("=")[0].removeprefix("--") for argument in rest if argument.startswith("--"))
-    changes = Changes(lambda recipe, fitted: parse(recipe, fitted=fitted).settings, named)
+    asked = frozenset(argument.partition("=")[0].removeprefix("--") for argument in rest if argument.startswith("--"))
+    changes = Changes(lambda recipe, fitted: parse(recipe, fitted=fitted).settings, asked)
     again = shlex.join(["genwerk", "train", *(a for a in arguments if a != "--resume"), *plugins, "--resume"])
-    train = Train(recipe=name, changes=changes, **{option.name: getattr(found, option.name) for option in options})
+    values = {option.name: getattr(found, option.name) for option in options}
+    train = Train(recipe=name, from_settings=not named, changes=changes, **values)
     return Asked(train, as_json=found.as_json, again=again)
+
+
+def _value(words: Sequence[str], option: str) -> str | None:
+    """What ``option`` is given among the words of a command line; None where it is not."""
+    for word, then in zip(words, (*words[1:], None), strict=True):
+        name, equals, value = word.partition("=")
+        if name == option:
+            return value if equals else then
+    return None

@@ -18,7 +18,7 @@ from math import inf, isfinite
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
-from genwerk.core.errors import BadSetting
+from genwerk.core.errors import BadSetting, Unsupported
 
 if TYPE_CHECKING:
     from genwerk.commands.results import Result
@@ -53,9 +53,15 @@ class Command(ABC):
 
 
 def results(command: Command, session: Session) -> Generator[Result, None, None]:
-    """What ``command``, its options checked, finds as it finds it; closing the generator ends what it holds."""
+    """What ``command``, its options checked, finds as it finds it; closing the generator ends what it holds.
+
+    Where a run lacks an ability, those beside it that have it are named.
+    """
     check(command)
-    yield from command.run(session)
+    try:
+        yield from command.run(session)
+    except Unsupported as error:
+        raise Unsupported(error.sentence + session.others(error.ability), error.ability) from None
 
 
 # --- beside an option's type ------------------------------------------------------------------------------------------
@@ -80,6 +86,13 @@ class Short:
     """Another name of the option, of one letter."""
 
     letter: str
+
+
+@dataclass(frozen=True)
+class Named:
+    """The option has a name that Python has a meaning of its own for."""
+
+    name: str
 
 
 @dataclass(frozen=True)

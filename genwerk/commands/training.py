@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from genwerk.commands.command import Command, Internal, Positional
+from genwerk.commands.command import Command, Internal, Named, Positional
 from genwerk.commands.results import Figures, Note, Result
 from genwerk.core.errors import BadInput
 from genwerk.runs.session import Device, Session
 
 if TYPE_CHECKING:
+    from genwerk.core.spec import DataSpec
     from genwerk.data import Dataset
     from genwerk.runs.training import Training
     from genwerk.training.settings import Recipe
@@ -56,7 +57,9 @@ class Train(Command):
     """Train a recipe on your data into a run folder (`genwerk train RECIPE --help` lists its settings)."""
 
     recipe: Annotated[str, Positional()]
-    """Name of a recipe; `genwerk recipes` lists them."""
+    """Name of a recipe; `genwerk recipes` lists them. With --from it may be left out."""
+    from_run: Annotated[Path | None, Named("from")] = None
+    """Start from the weights of this run (RUN, or RUN/last); without a recipe, also with its settings."""
     out: Path | None = None
     """Run folder to write (default: runs/RECIPE)."""
     minutes: float | None = None
@@ -71,6 +74,8 @@ class Train(Command):
     """Also write TensorBoard's log into the run folder."""
     evaluate: bool = True
     """Measure the model when training has ended; `genwerk evaluate RUN` does so later."""
+    from_settings: Annotated[bool, Internal()] = False
+    """Whether the settings too are those of the run to start from, and not the recipe's."""
     changes: Annotated[Any, Internal()] = Changes(lambda recipe, _: recipe, frozenset())
 
     def run(self, session: Session) -> Iterator[Result]:
@@ -78,18 +83,31 @@ class Train(Command):
         from genwerk.data.hub import allow
         from genwerk.evaluation.advice import hints
         from genwerk.recipes import find
-        from genwerk.runs import store
+        from genwerk.runs import starting, store
         from genwerk.runs.training import Training
         from genwerk.training import runtime
 
         if self.minutes is not None and "train.rounds" in self.changes.names:
             raise BadInput("‹minutes› and ‹rounds› are both lengths of training; name one of them")
-        entry, changed = find(self.recipe), self.changes.apply
+        changed = self.changes.apply
         out = self.out or Path("runs") / self.recipe
         going_on = self.resume and (out / "config.json").exists()
-        start = store.read_config(out / "config.json")[1] if going_on else entry.make(entry.spec)
+        source = None if self.from_run is None or going_on else store.find(self.from_run)
+
+        def fitted(spec: DataSpec | None) -> Recipe:
+            """The recipe, or that of the run to start from, for data of ``spec`` (None: those it is shown with)."""
+            if source is not None and self.from_settings:
+                return source.recipe
+            entry = find(self.recipe)
+            return entry.make(spec or entry.spec)
+
+        start = store.read_config(out / "config.json")[1] if going_on else fitted(None)
+        other = "data.source" in self.changes.names
+        if source is not None:
+            own = source.recipe.data
+            start = replace(start, data=starting.reading(own, source.spec) if other else own)
         settings = changed(start, going_on)
-        if going_on and "data.source" not in self.changes.names:
+        if (going_on or source is not None) and not other:
             allow(settings.data.source)
         if not settings.data.source:
             raise BadInput(
@@ -97,7 +115,7 @@ class Train(Command):
             )
         splits = open_data(settings.data)
         if not going_on:
-            settings = changed(replace(entry.make(splits.spec), data=settings.data), True)
+            settings = changed(replace(fitted(splits.spec), data=settings.data), True)
         if self.minutes is not None and going_on:
             yield Note(f"{out} keeps the length with which it began; for another, name ‹rounds›")
         try:
@@ -111,9 +129,10 @@ class Train(Command):
                 resume=self.resume,
                 device=self.device,
                 tensorboard=self.tensorboard,
+                from_run=self.from_run,
             ) as training:
-                if training.runtime.main and not going_on:
-                    yield from map(Note, hints(entry, settings, splits.spec))
+                if training.runtime.main and not going_on and source is None:
+                    yield from map(Note, hints(find(self.recipe), settings, splits.spec))
                 yield from played(training, evaluate=self.evaluate)
         finally:
             runtime.finish(together=False)

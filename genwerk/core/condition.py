@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, called
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec, Prior, listed
 from genwerk.core.tokens import Vocabulary
@@ -98,7 +98,9 @@ class Condition:
         """``values``, which must be given and valid; None for a model that takes no condition."""
         if values is None or not self.valid(values):
             typed = f"give ‹{self.option}›, or from Python " if self.option else ""
-            raise BadInput(f"this {_name(model)} is conditioned on {self.noun}: {typed}pass condition, {self.expected}")
+            raise BadInput(
+                f"this {called(model)} is conditioned on {self.noun}: {typed}pass condition, {self.expected}"
+            )
         return values
 
     def of(self, batch: Batch) -> Tensor | None:
@@ -191,7 +193,7 @@ class NoCondition(Condition):
 
     def or_drawn(self, values: Tensor | None, uniform: Callable[[], Tensor], model: object) -> Tensor | None:
         if values is not None:
-            raise BadInput(f"this {_name(model)} was trained without a condition and takes none")
+            raise BadInput(f"this {called(model)} was trained without a condition and takes none")
         return None
 
 
@@ -397,7 +399,7 @@ class Covariates(Condition):
         return values
 
 
-def choose(conditional: bool, spec: DataSpec, model: object, *kinds: type[Condition]) -> Condition:
+def choose(conditional: bool, spec: DataSpec, *kinds: type[Condition]) -> Condition:
     """The condition of a ``conditional`` model: the first of ``kinds`` that the data carry, or NoCondition.
 
     Without ``kinds`` it is any that becomes a vector, those defined last first.
@@ -407,17 +409,13 @@ def choose(conditional: bool, spec: DataSpec, model: object, *kinds: type[Condit
     asked = kinds or [kind for kind in Condition.kinds if kind.features is not Condition.features]
     if (found := next((c for kind in asked if (c := kind.from_spec(spec)) is not None), None)) is None:
         wanted = " or ".join(kind.plural for kind in reversed(asked) if kind.plural)
-        sentence = f"a conditional {_name(model)} needs {wanted} and the data carry none; see `genwerk data check`"
+        sentence = f"a conditional model needs {wanted} and the data carry none; see `genwerk data check`"
         raise BadInput(sentence + "".join(f", or set ‹{kind.source}›" for kind in asked if kind.source))
     return found
 
 
 def _quoted(words: Sequence[str]) -> str:
     return f"the word{'s' if len(words) > 1 else ''} {', '.join(map(repr, words))}"
-
-
-def _name(model: object) -> str:
-    return type(model).__name__
 
 
 def _is_number(name: str) -> bool:

@@ -76,7 +76,16 @@ class Unwritable(OSError, BadInput):
 
 
 class Unsupported(BadInput):
-    """A task was asked of a model that lacks an ability."""
+    """A task was asked of a model that lacks the ``ability``, where it is one."""
+
+    def __init__(self, sentence: str, ability: str = "") -> None:
+        super().__init__(sentence)
+        self.ability = ability
+
+
+def called(model: object) -> str:
+    """What a model is called in a sentence: its recipe, where that is known, else its class."""
+    return getattr(model, "recipe", "") or type(model).__name__
 
 
 REASONS = {
@@ -102,6 +111,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno and error.strerror:
         systems = error.strerror == os.strerror(error.errno)
         return (systems and REASONS.get(error.errno)) or error.strerror[:1].lower() + error.strerror[1:]
+    if number := re.search(r"\(os error (\d+)\)", str(error)):  # as safetensors says it
+        return reason(OSError(int(number[1]), os.strerror(int(number[1]))))
     return "its name holds a NUL character" if "null byte" in str(error) else str(error)
 
 

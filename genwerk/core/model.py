@@ -140,6 +140,8 @@ class Model(nn.Module, ABC):
 
     config: Any
     spec: DataSpec
+    recipe: str = ""
+    """Name of the recipe that it was trained by; empty where it was built from its config alone."""
     options: SamplingOptions = Plain()
     """What may be asked when it samples or completes, with its own defaults."""
     condition: Condition = NoCondition()
@@ -189,13 +191,17 @@ class Model(nn.Module, ABC):
         return next((t.device for t in chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
 
+def family(config: Config) -> type[Model]:
+    """The class of the models that ``config`` describes."""
+    if type(config).__name__ not in Model.registry:
+        raise ValueError(f"{type(config).__name__} belongs to no registered family")
+    return Model.registry[type(config).__name__][1]
+
+
 def build(config: Config, spec: DataSpec) -> Model:
     """The model that ``config`` describes, with fresh weights, for data of ``spec``."""
     check_finite(config, "model")
-    try:
-        return Model.registry[type(config).__name__][1](config, spec)
-    except KeyError:
-        raise ValueError(f"{type(config).__name__} belongs to no registered family") from None
+    return family(config)(config, spec)
 
 
 def stages(config: Config, spec: DataSpec, rounds: int) -> Sequence[Stage]:

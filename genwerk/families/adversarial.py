@@ -53,7 +53,7 @@ class AdversarialModel(Model, Samples, HasLatentPrior):
         self.config: AdversarialConfig = config
         if not (spec.modality.has_levels or spec.modality.has_columns):
             raise ValueError(f"{type(self).__name__} makes images and tables, not {spec.kind}")
-        self.condition = choose(config.conditioning != "none", spec, self, Label)
+        self.condition = choose(config.conditioning != "none", spec, Label)
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units()  # called so in stored runs
 

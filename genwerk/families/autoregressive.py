@@ -49,7 +49,7 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes):
     def __init__(self, config: AutoregressiveConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: AutoregressiveConfig = config
-        self.condition = choose(config.conditional, spec, self, Label)
+        self.condition = choose(config.conditional, spec, Label)
 
     def emits(
         self,

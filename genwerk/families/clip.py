@@ -90,7 +90,7 @@ class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
                 f"CLIP learns from images with captions, and these data are {spec}; give a folder with a metadata.csv "
                 "of file_name and text, or the built-in scenes"
             )
-        self.condition = choose(True, spec, self, Text)
+        self.condition = choose(True, spec, Text)
         self.vision_model = config.tower.build(spec.shape, config.gelu)
         self.text_model = TextTower(
             spec.vocabulary.size,
@@ -135,6 +135,8 @@ class CLIP(Model, AlignsText, Diagnoses, config=CLIPConfig):
         return [Stage("train", rounds, self.turns, data=self._fit_scale)]
 
     def _fit_scale(self, data: Dataset) -> Dataset:
+        if not bool((self.deviation == 0.25).all()):
+            return data  # the weights were trained with this mean and deviation
         x = data.subset(MEASURED).batch().x.transpose(0, 1).flatten(1)
         self.mean.copy_(x.mean(1).view(-1, 1, 1))
         self.deviation.copy_(x.std(1).clamp(min=1e-3).view(-1, 1, 1))

@@ -112,7 +112,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         self.config: DiffusionConfig = config
         if not (spec.modality.is_grid or spec.modality.has_columns) or spec.nominal:
             raise ValueError(f"a diffusion model describes images and tables of numbers, and these data are {spec}")
-        self.condition = Context(config.context) if config.context else choose(config.conditional, spec, self, Label)
+        self.condition = Context(config.context) if config.context else choose(config.conditional, spec, Label)
         self.options, self.latent_shape = config.sampling, spec.shape
         self.centred = Centred(spec)
         self.network = config.network.build(spec.shape, self.condition.classes, config.context)

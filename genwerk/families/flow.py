@@ -64,7 +64,7 @@ class FlowModel(Model, Samples, Encodes, HasLatentPrior, HasLikelihood, Diagnose
     def __init__(self, config: FlowConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: FlowConfig = config
-        self.condition = choose(config.conditional, spec, self)
+        self.condition = choose(config.conditional, spec)
         self.numbers = Standardise((self.condition.width,)) if self.condition.continuous else NetworkUnits()
         self.latent_shape = (spec.dims,)
         self.surface = spec.modality.preprocessing(config.pixel_transform)

@@ -92,7 +92,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         self.options = LatentDiffusionOptions(**vars(self.prior.options))
         self.text = None if config.text is None else build(config.text, spec)
         if self.text is not None:
-            self.condition = choose(True, spec, self, Text)
+            self.condition = choose(True, spec, Text)
             self.prior.condition = Context(self.prior.config.context, self.condition, self.context)
             width = self._reader().context_width
             if width != self.prior.config.context:

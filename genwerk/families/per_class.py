@@ -53,7 +53,7 @@ class PerClass(Model, Samples, HasLikelihood, config=PerClassConfig):
     def __init__(self, config: PerClassConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: PerClassConfig = config
-        self.condition = choose(True, spec, self, Label)
+        self.condition = choose(True, spec, Label)
         alone = replace(spec, classes=())
         self.models = nn.ModuleList(_checked(build(config.model, alone)) for _ in spec.classes)
         self.options = cast(Model, self.models[0]).options

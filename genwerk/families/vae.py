@@ -154,7 +154,7 @@ class VAE(Model, Samples, Encodes, HasLatentPrior, ImportanceWeighted, Diagnoses
     def __init__(self, config: VAEConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: VAEConfig = config
-        self.condition = choose(config.conditional, spec, self, Label)
+        self.condition = choose(config.conditional, spec, Label)
         self.options = Observation(observation="draw" if spec.modality.has_columns else "mean")
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units(centred=False)  # called so in stored runs

@@ -124,6 +124,8 @@ class VQVAE(Model, Encodes, Decodes, Diagnoses, config=VQVAEConfig):
         return loss, metrics | self.quantiser.statistics(z, index, lot)
 
     def _fit_scale(self, data: Dataset) -> Dataset:
+        if self.variance != 1:
+            return data  # the weights were trained with this mean and variance
         x = data.subset(SURVEYED).batch().x
         self.mean.copy_(x.mean(0))
         self.variance.copy_((x - x.mean(0)).square().mean().clamp_min(1e-6))

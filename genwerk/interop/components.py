@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from genwerk.core.errors import Unsupported, called
 from genwerk.core.files import read_json
-from genwerk.core.model import Config, Model
+from genwerk.core.model import Config, Model, family
 from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import Vocabulary
 from genwerk.families.autoencoder_kl import AutoencoderKL
 from genwerk.families.clip import CLIP
 from genwerk.families.ddpm import DDPM, DDPMConfig
+from genwerk.families.latent_diffusion import LatentDiffusion
 from genwerk.families.text_encoder import TextEncoder, TextEncoderConfig
 from genwerk.interop import networks, weights
 from genwerk.interop.networks import SCALING, Json
@@ -260,14 +262,18 @@ def stamped(config: Json) -> dict[str, Any]:
 
 
 def write_model(model: Model, folder: Path, half: bool) -> None:
-    """Write a single network; a ValueError names the families that have a counterpart."""
+    """Write a single network; Unsupported names the recipes whose models have a counterpart."""
     match model:
         case AutoencoderKL():
             write_autoencoder(model, folder, half)
         case CLIP():
             write_clip(model, folder, half)
         case _:
-            raise ValueError(
-                f"{type(model).__name__} has no counterpart in diffusers or transformers; LatentDiffusion, "
-                "AutoencoderKL and CLIP are exported"
+            from genwerk.recipes import REGISTRY
+
+            kinds = (LatentDiffusion, AutoencoderKL, CLIP)
+            shown = (entry for _, entry in sorted(REGISTRY.items()) if not entry.reference)
+            able = [entry.name for entry in shown if issubclass(family(entry.make(entry.spec).model), kinds)]
+            raise Unsupported(
+                f"{called(model)} has no counterpart in diffusers or transformers; recipes with one: {', '.join(able)}"
             )

@@ -24,9 +24,19 @@ class NetworkUnits(nn.Module):
     def fit(self, x: Tensor) -> None:
         """Take what is needed from all training examples as they are stored."""
 
+    @property
+    def fresh(self) -> bool:
+        """Whether there is something to fit that has not been fitted yet."""
+        return False
+
     def fitted(self, data: Dataset) -> Dataset:
-        """``data`` as they are, after a :meth:`fit` to them: what a stage begins with."""
-        self.fit(data.x)
+        """``data`` as they are, after a :meth:`fit` to them: what a stage begins with.
+
+        Units that are fitted already stay: the weights around them were trained in these (of a run that goes on with
+        more data, or of another run that was started from).
+        """
+        if self.fresh:
+            self.fit(data.x)
         return data
 
     def forward(self, x: Tensor) -> Tensor:
@@ -112,6 +122,10 @@ class Standardise(NetworkUnits):
         self.register_buffer("std", torch.ones(*shape, dtype=torch.float64))
         self.register_buffer("precision", torch.empty(0), persistent=False)
 
+    @property
+    def fresh(self) -> bool:
+        return bool((self.mean == 0).all() and (self.std == 1).all())
+
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
         """Take mean and standard deviation from all rows of ``x``, with shape (n, *shape)."""
@@ -150,9 +164,9 @@ class Centred(nn.Module):
 
     @torch.no_grad()
     def fitted(self, data: Dataset) -> Dataset:
-        """``data`` as they are, after what is needed was taken from all of them."""
-        self.columns.fit(data.x)
-        if self.shared:
+        """``data`` as they are, after what is needed was taken from all of them, unless it had been before."""
+        self.columns.fitted(data)
+        if self.shared and self.scale == 1:
             self.scale.copy_(1 / data.x.double().std())
         return data
 

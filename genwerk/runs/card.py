@@ -64,7 +64,7 @@ Trained by Genwerk on {recipe.data.source}: {len(splits.train)} training, {len(s
 
 def _again(name: str, recipe: Recipe, spec: DataSpec, origin: Origin) -> str:
     """How to train it again, and what the command cannot say."""
-    command = again(name, recipe, spec, origin.processes)
+    command = again(name, recipe, spec, origin.processes, origin.from_runs[-1].run if origin.from_runs else "")
     if command is None:
         text = (
             "It was trained from Python, with settings that no command has. To train it again: "
@@ -72,13 +72,18 @@ def _again(name: str, recipe: Recipe, spec: DataSpec, origin: Origin) -> str:
         )
     else:
         text = f"To train it again, to the same bits on the same kind of machine:\n\n```\n{command}\n```"
+    who = "It"
+    for each in reversed(origin.from_runs):
+        text += f"\n\n{who} started from the weights of round {each.round:,} of {each.run}, a run of {each.recipe} "
+        text += f"(sha256 {each.sha256})."
+        who = each.run
     if origin.changes:
         rows = [f"* from round {c.round}: {k} {v}" for c in origin.changes for k, v in c.settings.items()]
         text += "\n\nIt was resumed with other settings, which the above has from the start:\n\n" + "\n".join(rows)
     return f"{text}\n\nEvery setting stands in `config.json`."
 
 
-def again(name: str, recipe: Recipe, spec: DataSpec, processes: int = 1) -> str | None:
+def again(name: str, recipe: Recipe, spec: DataSpec, processes: int = 1, from_run: str = "") -> str | None:
     """The command that trains ``recipe`` again on data of ``spec``; None where there is none.
 
     It has every setting that differs from what the recipe called ``name`` would be for these data.
@@ -96,7 +101,8 @@ def again(name: str, recipe: Recipe, spec: DataSpec, processes: int = 1) -> str 
         ]
     except LookupError:
         return None
-    several = ["--devices", str(processes)] if processes > 1 else []
+    several = ["--from", from_run] if from_run else []
+    several += ["--devices", str(processes)] if processes > 1 else []
     files = [file for file in plugins.sources(kinds_of(name, recipe, spec)) if file.endswith(".py")]
     several += [word for file in files for word in ("--plugin", file)]
     return shlex.join(["genwerk", "train", name, "--data", recipe.data.source, *options, *several])

@@ -22,18 +22,21 @@ def going_on(stored: Stored, recipe: Recipe, splits: Splits, now: Origin) -> Ori
     def refuse(what: str, then: Any, wanted: Any) -> BadInput:
         return BadInput(f"{run} was trained with {what} {then!r}, not {wanted!r}; keep it, or choose another ‹out›")
 
+    averages = stored.recipe.train.ema, recipe.train.ema
+    if averages[0].keys() != averages[1].keys():  # averages that were not kept cannot be made up
+        raise refuse("train.ema", *averages)
     old, new = flat(to_json(stored.recipe)), flat(to_json(recipe))
     other = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith("evaluate."))
-    for key in other:
-        if _kept(key):
-            raise refuse(key, old.get(key), new.get(key))
+    started = [key for key in other if key.endswith(".momentum") and 0 in (old.get(key), new.get(key))]
+    for key in (*filter(_kept, other), *started):  # an optimiser without momentum has none to go on with
+        raise refuse(key, old.get(key), new.get(key))
     settings = {k: f"{json.dumps(old.get(k))} -> {json.dumps(new.get(k))}" for k in other}
     if what := changed(stored.data, splits):
         settings["data"] = what.removesuffix(".")
     if was.processes != now.processes:
         settings["processes"] = f"{was.processes} -> {now.processes}"
     changes = (*was.changes, Change(round=stored.round, settings=settings)) if settings else was.changes
-    return replace(now, changes=changes)
+    return replace(now, from_runs=was.from_runs, changes=changes)
 
 
 DRAWING = ("holdout", "validation", "seed", "test", "group", "jitter")
@@ -41,8 +44,8 @@ DRAWING = ("holdout", "validation", "seed", "test", "group", "jitter")
 
 
 def _kept(key: str) -> bool:
-    """Whether a setting must stay as it was for a run to go on."""
+    """Whether a setting must stay as it was for a run to go on, for what has been trained depends on it."""
     section, _, rest = key.partition(".")
     if section == "model":  # the lengths of stages are compared by themselves
         return not rest.endswith("rounds") or "." in rest
-    return rest in DRAWING if section == "data" else rest == "seed" or rest.endswith(".name")
+    return rest in DRAWING if section == "data" else rest == "seed" or rest.endswith((".name", ".decay"))

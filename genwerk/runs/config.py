@@ -29,11 +29,26 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Start:
+    """Weights of another run that training started from."""
+
+    run: str
+    """Its folder, as it was named."""
+    recipe: str
+    round: int
+    """The round whose weights they are."""
+    sha256: str
+    """Of the file of these weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Origin:
     """What a run comes from beside its recipe."""
 
     processes: int = 1
     """Number of processes that train it."""
+    from_runs: tuple[Start, ...] = ()
+    """Runs that led to it, each started from the weights of the one before; it started from those of the last."""
     changes: tuple[Change, ...] = ()
     """Where settings changed on the way, oldest first."""
 

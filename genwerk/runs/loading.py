@@ -172,16 +172,18 @@ def outline(path: Path) -> Model:
     if folder.is_dir() and not (folder / "manifest.json").exists():
         for checkpoint in _checkpoints(folder):
             with suppress(BadFile):
-                _, recipe, spec, _ = read_config(checkpoint / "config.json")
-                return _outline(recipe, spec, checkpoint)
+                name, recipe, spec, _ = read_config(checkpoint / "config.json")
+                return _outline(name, recipe, spec, checkpoint)
     stored = find(folder)
-    return _outline(stored.recipe, stored.spec, stored.folder)
+    return _outline(stored.name, stored.recipe, stored.spec, stored.folder)
 
 
-def _outline(recipe: Recipe, spec: DataSpec, folder: Path) -> Model:
+def _outline(name: str, recipe: Recipe, spec: DataSpec, folder: Path) -> Model:
     shapes, where = _header(folder / "model.safetensors").values(), str(folder / "config.json")
     with torch.device("meta"):
-        return build_within(recipe.model, spec, shapes, where)
+        model = build_within(recipe.model, spec, shapes, where)
+    model.recipe = name
+    return model
 
 
 def load_model(stored: Stored, *, device: torch.device | str = "cpu", averaged: bool = True) -> Model:
@@ -191,7 +193,7 @@ def load_model(stored: Stored, *, device: torch.device | str = "cpu", averaged: 
     describes, and no more is built than the file holds; weights must be finite.
     """
     path = stored.folder / "model.safetensors"
-    found, model = _header(path), _outline(stored.recipe, stored.spec, stored.folder)
+    found, model = _header(path), _outline(stored.name, stored.recipe, stored.spec, stored.folder)
     expected: dict[str, Tensor] = dict(model.state_dict())
     learned = {name for name, _ in model.named_parameters()}
     plain = {k for k in found if not k.startswith("ema.")}
@@ -210,6 +212,7 @@ def load_model(stored: Stored, *, device: torch.device | str = "cpu", averaged: 
     for name, tensor in tensors.items():
         check_tensor(tensor, expected[name.removeprefix("ema.")], f"{path}: tensor {name!r}")
     model = build(stored.recipe.model, stored.spec)
+    model.recipe = stored.name
     weights = {k: v for k, v in tensors.items() if k in plain}
     if averaged:
         weights |= {k.removeprefix("ema."): v for k, v in tensors.items() if k not in plain}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +18,9 @@ from torch import Tensor
 from genwerk import interop, tasks
 from genwerk.core.abilities import abilities
 from genwerk.core.condition import Label
-from genwerk.core.errors import BadInput, Caution
+from genwerk.core.errors import BadInput, Caution, called
 from genwerk.core.files import open_regular
-from genwerk.core.model import Model, build
+from genwerk.core.model import Model, build, family
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data, palette
 from genwerk.data.dataset import PARTS, Dataset
@@ -48,6 +49,17 @@ def outline(path: Path) -> Model:
     _, recipe, spec = interop.describe(path)
     with torch.device("meta"):
         return build(recipe.model, spec)
+
+
+def beside(run: Path, ability: str) -> list[Path]:
+    """The runs in the same folder as ``run`` whose models have ``ability``."""
+    found = list[Path]()
+    for each in sorted(run.parent.glob("*/config.json")):
+        with suppress(BadInput):
+            _, recipe, _, _ = store.read_config(each)
+            if each.parent != run and ability in abilities(family(recipe.model)):
+                found.append(each.parent)
+    return found
 
 
 class OpenRun:
@@ -167,17 +179,17 @@ class OpenRun:
 
         Of a model for which people would have to type much, the conditions of ``borrow`` held-out examples stand in.
         """
-        kind, condition = type(self.model).__name__, self.model.condition
+        kind, condition = called(self.model), self.model.condition
         typed: dict[str, Sequence[str]] = {
             "label": [] if label is None else [label],
             "prompt": prompts,
             "covariates": [] if covariates is None else [covariates],
         }
-        if label is not None:
+        if label is not None and self.spec.classes:
             self.label(label)
         for option, values in typed.items():
             if values and option != condition.option:
-                raise BadInput(f"this {kind} takes no {option}; leave out ‹{option}›")
+                raise BadInput(f"{self.path} is a run of {kind}, which takes no {option}; leave out ‹{option}›")
         if given := [*typed.get(condition.option, ()), *of_any_kind]:
             parsed = condition.parse(given)
             for doubt in condition.doubts(given):
@@ -244,7 +256,7 @@ class OpenRun:
             return tasks.encode(self.model, batch)
         if not search:
             raise BadInput(
-                f"this {type(self.model).__name__} has no encoder to place {source} in {space}; project it first by "
+                f"{called(self.model)} has no encoder to place {source} in {space}; project it first by "
                 "‹project›, or name a sample by its number"
             )
         self.say(f"projecting {source} into {space}")

@@ -43,9 +43,9 @@ def opening(training: Training) -> Iterator[str]:
         yield f"going on from round {trainer.position.round} ({training.resumed.folder})"
         if trainer.position.impatient:
             yield "its last figures of validation examples were no better; to go on nevertheless: ‹train.patience› 0"
-        yield from training.notes
     elif training.resume:
         yield f"{training.path} holds no run to go on from: this one begins"
+    yield from training.notes
     device = f"{where.device}" + (f" x {where.world}" if where.world > 1 else "")
     size = sum(p.numel() for p in trainer.model.parameters())
     yield f"training {training.name} on {device}: {size:,} parameters, {trainer.rounds:,} rounds"

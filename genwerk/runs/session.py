@@ -27,6 +27,8 @@ class Machine:
 
 
 HERE = Machine()
+MOST = 10
+"""Runs that a sentence names."""
 
 
 class Session:
@@ -60,6 +62,14 @@ class Session:
         self.opened.append(opened)
         self.ready(opened)
         return opened
+
+    def others(self, ability: str) -> str:
+        """The runs beside those that are open which have ``ability``, as the end of a sentence; empty without any."""
+        from genwerk.runs.opened import beside
+
+        found = [str(run) for opened in self.opened for run in beside(opened.path, ability)] if ability else []
+        more = f" and {len(found) - MOST:,} more" if len(found) > MOST else ""
+        return f"; of the runs beside it: {', '.join(found[:MOST])}{more}" if found else ""
 
     def __enter__(self) -> Session:
         return self

@@ -18,7 +18,7 @@ from genwerk.core.model import Config
 from genwerk.core.printable import printable
 from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Splits, open_data
-from genwerk.runs import store
+from genwerk.runs import starting, store
 from genwerk.runs.progress import Progress, opening
 from genwerk.runs.run import Run
 from genwerk.runs.training import Training
@@ -35,9 +35,10 @@ Data: TypeAlias = Examples | str | PathLike[str] | DataConfig | Splits
 
 
 def train(
-    recipe: str | Recipe | Config,
+    recipe: str | Recipe | Config | None = None,
     data: Data | None = None,
     *,
+    from_run: Path | str | None = None,
     out: Path | str | None = None,
     rounds: int | None = None,
     epochs: float | None = None,
@@ -59,6 +60,9 @@ def train(
     (:func:`genwerk.data.memory.found_in`), a path or the name of built-in data; None are the recipe's own. ``out``
     defaults to ``runs/<name>``.
 
+    ``from_run`` is a run whose weights it starts from (:class:`Training`); without a recipe its settings are the run's,
+    and without data its data too.
+
     The length is that of the recipe, or ``rounds``, ``epochs`` (passes over the training data, a round counted as one
     batch), or about ``minutes`` on this machine. Any other setting is given by its name, alone or in full:
     ``latent=8``, ``size=32``, ``**{"train.optim.model.clip_norm": 1.0}``; ``lr`` is that of every player.
@@ -79,7 +83,13 @@ def train(
     if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, (int, float))):
         raise BadInput(f"minutes is {minutes!r}; expected a number above 0")
     named = {name: value for name, value in named.items() if value is not None} | settings
-    start, name = _start(recipe)
+    source = None if from_run is None else store.find(from_run)
+    if recipe is None and source is None:
+        raise BadInput("name a recipe, such as 'vae', or a run to start from, as ‹from_run›")
+    start, name = (source.recipe, source.name) if recipe is None and source is not None else _start(recipe)
+    if source is not None:
+        own = source.recipe.data
+        start = replace(start, data=own if data is None else starting.reading(own, source.spec))
     path = Path(out or f"runs/{name}")
     going_on = resume and isinstance(recipe, str) and (path / "config.json").exists()
     if going_on:
@@ -92,7 +102,8 @@ def train(
         full = overridden(full, {"train.rounds": rounds_of(full, epochs, len(splits.train))})
     if minutes is not None and not going_on:
         full, _ = speed.lasting(full, splits.train, minutes, runtime.start(device, full.train.precision))
-    with Training(name, full, splits, path, resume=resume, device=device) as training:
+    weights = None if from_run is None else Path(from_run)
+    with Training(name, full, splits, path, resume=resume, device=device, from_run=weights) as training:
         with _interruptible(training.trainer), _followed(training, progress) as show:
             for event in training:
                 show(event)
@@ -106,7 +117,7 @@ def train(
         return training.run
 
 
-def _start(recipe: str | Recipe | Config, spec: DataSpec | None = None) -> tuple[Recipe, str]:
+def _start(recipe: str | Recipe | Config | None, spec: DataSpec | None = None) -> tuple[Recipe, str]:
     """The recipe as it is before settings are changed, for data of ``spec``, and its name.
 
     The settings of a model are trained as the recipe of their family is, where there is one of that name.

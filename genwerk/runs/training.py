@@ -20,7 +20,7 @@ from genwerk.data import Splits
 from genwerk.evaluation.evaluate import Evaluation, measured
 from genwerk.evaluation.quick import judge
 from genwerk.evaluation.report import Report
-from genwerk.runs import store
+from genwerk.runs import starting, store
 from genwerk.runs.card import write_outcome
 from genwerk.runs.changes import going_on
 from genwerk.runs.page import update_page
@@ -60,6 +60,10 @@ class Training:
     says what is different from here on, and so do ``config.json`` and the card. Only the stage that is being played,
     the last of a finished run, can be made longer; what depends on a stage's length, such as a falling learning rate,
     is from there on as for the new length.
+
+    ``from_run`` is a run (``RUN``, ``RUN/last``) whose weights it starts from; the optimisers are new. Its weights must
+    fit the model, and what ``splits`` hold be as that run's data were. It counts for a start alone: a resume goes on
+    from the folder's own weights.
     """
 
     def __init__(
@@ -72,12 +76,14 @@ class Training:
         resume: bool = False,
         device: Device = "auto",
         tensorboard: bool = False,
+        from_run: Path | None = None,
     ) -> None:
-        self.name, self.path, self.splits = name, path, splits
+        self.name, self.path, self.splits, self.from_run = name, path, splits, from_run
         self.writer = _tensorboard() if tensorboard else None
         self.runtime = runtime.start(device, recipe.train.precision)
         self.resume, self.stopped, self._written = resume, False, False
         self._report: Report | None = None
+        self.source: store.Stored | None = None
         self._lock = ExitStack()
         try:
             self._take(resume)
@@ -108,6 +114,11 @@ class Training:
                 f"{self.path} holds a run already; go on with it by ‹resume=True›, or choose another by ‹out=FOLDER›"
             )
         self.resumed = store.find(self.path / "last") if begun else None
+        if self.resumed is None and self.from_run is not None:
+            self.source = store.find(self.from_run)
+            self.splits = starting.matched(self.splits, self.source)
+        elif self.resumed is not None and self.resumed.origin.from_runs:
+            self.splits = starting.matched(self.splits, self.resumed)
         if self.resumed is not None and self.resumed.name != self.name:
             raise BadInput(
                 f"{self.path} was trained with the recipe {self.resumed.name!r}, not {self.name!r}; name that, or "
@@ -124,15 +135,22 @@ class Training:
             model = build(recipe.model, self.splits.spec)
         self.recipe = replace(recipe, train=_present(recipe.train, model, self.name))
         self.origin = Origin(processes=self.runtime.world)
+        if self.source is not None and self.from_run is not None:
+            known = self.source.origin.from_runs
+            self.origin = replace(self.origin, from_runs=(*known, starting.start(self.source, self.from_run)))
         if self.resumed is not None:
+            self._same_start(self.resumed.origin)
             self.origin = going_on(self.resumed, self.recipe, self.splits, self.origin)
         self._config = store.describe(self.name, self.recipe, self.splits.spec, self.splits.fingerprints, self.origin)
         torch.manual_seed(recipe.train.seed)
-        if self.resumed is None:
+        if self.source is not None:
+            model = starting.started(self.source, recipe.model, self.splits.spec)
+        elif self.resumed is None:
             model = build(recipe.model, self.splits.spec)
         else:
             longer = replace(self.resumed.recipe, model=recipe.model)
             model = store.load_model(replace(self.resumed, recipe=longer), averaged=False).train()
+        model.recipe = self.name
         self.trainer = Trainer(
             model,
             self.splits.train,
@@ -144,6 +162,13 @@ class Training:
         )
         if self.resumed is not None:
             self._resume(self.resumed)
+
+    def _same_start(self, was: Origin) -> None:
+        """Refuse a resume that names another run to start from than this one did."""
+        if self.from_run is None or (was.from_runs and was.from_runs[-1].run == str(self.from_run)):
+            return
+        did = f"started from {was.from_runs[-1].run}" if was.from_runs else "began with weights of its own"
+        raise BadInput(f"{self.path} {did}; leave out ‹from›, or choose another ‹out›")
 
     def _resume(self, stored: store.Stored) -> None:
         self.trainer.resume(store.load_state(stored))
@@ -169,7 +194,11 @@ class Training:
     @property
     def notes(self) -> list[str]:
         """What changes with this resume, a sentence each."""
-        said = [f"From round {self.trainer.position.round} on, {k}: {v}." for k, v in self.changes.items()]
+        said = []
+        if self.source is not None:
+            run = f"{self.from_run}, a run of {self.source.name}"
+            said.append(f"It starts from the weights of round {self.source.round:,} of {run}.")
+        said += [f"From round {self.trainer.position.round} on, {k}: {v}." for k, v in self.changes.items()]
         if self.resumed is not None and not self.resumed.data:
             said.append(
                 "A run of version 0.1 held out other examples: some of those now held out have been trained on."

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from genwerk.core.abilities import HasLikelihood
 from genwerk.core.condition import Label
+from genwerk.core.errors import called
 from genwerk.core.model import Model
 from genwerk.core.spec import DataSpec, Prior
 from genwerk.tasks import Unsupported, in_batches, require
@@ -101,7 +102,7 @@ def classes_of(model: Model) -> int:
     require(model, "classify", "has-likelihood")
     if not model.condition.classes:
         raise Unsupported(
-            f"classify needs a density of each class, and this {type(model).__name__} is not conditioned on the label; "
+            f"classify needs a density of each class, and {called(model)} is not conditioned on the label; "
             "train one that is, such as cmixture, cmaf, crealnvp or cpixelcnn"
         )
     return model.condition.classes

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genwerk.core.abilities import Decodes, Encodes, abilities
 from genwerk.core.batching import in_batches
-from genwerk.core.errors import BadInput, Unsupported
+from genwerk.core.errors import BadInput, Unsupported, called
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch
 from genwerk.data.dataset import Dataset
@@ -75,7 +75,7 @@ def interpolate(
     """
     if "has-latent-prior" in abilities(model) and "encodes" not in abilities(model):
         raise Unsupported(
-            f"{type(model).__name__} has no encoder to place examples in its latent space; project them first "
+            f"{called(model)} has no encoder to place examples in its latent space; project them first "
             "(‹project›), or interpolate between samples, by their numbers"
         )
     _require_continuous(model, "interpolate", "decodes")
@@ -199,6 +199,6 @@ def _require_continuous(model: Model, verb: str, *needed: str) -> None:
     require(model, verb, "encodes", *needed)
     if isinstance(model, Encodes) and model.discrete:
         raise Unsupported(
-            f"{verb} moves through a latent of numbers; the codes of this {type(model).__name__} are entries of a "
+            f"{verb} moves through a latent of numbers; the codes of {called(model)} are entries of a "
             "codebook, and there is nothing between two of them"
         )

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.errors import BadFile
+from genwerk.core.errors import BadFile, called
 from genwerk.core.model import Model
 from genwerk.training.checkpointer import check_tensor
 from genwerk.training.settings import OptimConfig, TrainConfig
@@ -89,8 +89,7 @@ def player_states(model: Model, settings: TrainConfig) -> dict[str, PlayerState]
     for kind in ("optim", "ema"):
         if unknown := sorted(getattr(settings, kind).keys() - modules.keys()):
             raise ValueError(
-                f"train.{kind} names the player {unknown[0]!r}; {type(model).__name__} has "
-                + (", ".join(modules) or "none")
+                f"train.{kind} names the player {unknown[0]!r}; {called(model)} has " + (", ".join(modules) or "none")
             )
     names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
     players = {}

@@ -44,7 +44,7 @@ def test_the_check_says_what_is_told(table: Path, genwerk: Genwerk) -> None:
 def test_samples_are_asked_for_by_numbers(run: Path, tmp_path: Path, genwerk: Genwerk) -> None:
     means = []
     for given in ("1.55,51", "1.95,99"):
-        genwerk("sample", run, "-n", 200, "--covariates", given, "--out", tmp_path / "made.csv")
+        genwerk("sample", run, "-n", 200, "--covariates", given, "--out", tmp_path / "made.csv", "--overwrite")
         lines = (tmp_path / "made.csv").read_text().splitlines()
         assert (lines[0], len(lines)) == ("a,height,weight,b", 201)
         means.append(np.loadtxt(lines[1:], delimiter=",", usecols=(0, 3)).mean(0))

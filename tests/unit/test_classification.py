@@ -64,7 +64,7 @@ class Far(Model, HasLikelihood):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.condition = choose(True, spec, self, Label)
+        self.condition = choose(True, spec, Label)
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         assert condition is not None
@@ -77,7 +77,7 @@ class Bounded(Model, BoundsLikelihood):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.condition = choose(True, spec, self, Label)
+        self.condition = choose(True, spec, Label)
 
     def log_prob_bound(
         self, x: Tensor, importance_samples: int = 1, condition: Tensor | None = None, *, seed: int | None = None

@@ -305,6 +305,6 @@ def test_verbs_refuse_in_a_sentence(model: CLIP) -> None:
     with pytest.raises(ValueError, match="take 1 to 4"):
         retrieve(model, batch(), 5)
     with pytest.raises(
-        Unsupported, match="a common space of examples and texts, which Autoencoder lacks; these have it: CLIP"
+        Unsupported, match="a common space of examples and texts, which Autoencoder lacks; recipes with it: clip"
     ):
         embed_texts(Autoencoder(AutoencoderConfig(), SPEC), ["a ring"])

@@ -34,12 +34,12 @@ class Thing:
 
 def test_each_is_what_the_data_carry_and_the_absence_of_one_is_said() -> None:
     for spec, kind in ((LABELLED, Label), (BESIDE, Covariates)):
-        assert isinstance(choose(True, spec, Thing()), kind)
-        assert choose(False, spec, Thing()) == NoCondition()
-    assert isinstance(choose(True, replace(WORDS, classes=("a",)), Thing(), Text), Text)
-    assert isinstance(choose(True, replace(WORDS, classes=("a",)), Thing()), Label), "a text is no vector"
-    with pytest.raises(ValueError, match="a conditional Thing needs captions and the data carry none"):
-        choose(True, LABELLED, Thing(), Text)
+        assert isinstance(choose(True, spec), kind)
+        assert choose(False, spec) == NoCondition()
+    assert isinstance(choose(True, replace(WORDS, classes=("a",)), Text), Text)
+    assert isinstance(choose(True, replace(WORDS, classes=("a",))), Label), "a text is no vector"
+    with pytest.raises(ValueError, match="a conditional model needs captions and the data carry none"):
+        choose(True, LABELLED, Text)
 
 
 def test_values_are_checked_in_the_kinds_own_words() -> None:

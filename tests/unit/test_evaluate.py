@@ -75,7 +75,7 @@ class Replayer(Model, Samples):
 
     def __init__(self, data: Dataset, *, conditional: bool = False) -> None:
         super().__init__(Config(), data.spec)
-        self.data, self.condition = data, choose(conditional, data.spec, self, Label)
+        self.data, self.condition = data, choose(conditional, data.spec, Label)
         self.asked: list[int] = []
 
     def sample(

@@ -56,7 +56,7 @@ class Rivals(Model, Samples):
 
     def __init__(self, config: RivalsConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.condition = choose(config.labels, spec, self, Label)
+        self.condition = choose(config.labels, spec, Label)
         self.one, self.two = nn.Linear(1, 1), nn.Linear(1, 1)
         self.register_buffer("mean", torch.zeros(*spec.shape))
         self.seen: list[Dataset] = []

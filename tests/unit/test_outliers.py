@@ -38,7 +38,7 @@ class Autoregressive(Model, HasLikelihood):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.condition = choose(True, spec, self, Label)
+        self.condition = choose(True, spec, Label)
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         assert condition is not None

@@ -129,8 +129,8 @@ REFUSED: dict[str, Callable[[Path], Training]] = {
     "train.optim.generator.name 'rmsprop', not 'adam'": lambda p: training(
         p, replace(CONSTANT, optim=CONSTANT.optim | {"generator": OptimConfig()}), resume=True
     ),
-    "surplus averaged weight 'generator.bias'": lambda p: training(p, replace(CONSTANT, ema={}), resume=True),
-    "lacks averaged weight 'critic.0.bias'": lambda p: training(
+    "train.ema {'generator': 20.0}, not {}": lambda p: training(p, replace(CONSTANT, ema={}), resume=True),
+    "train.ema {'generator': 20.0}, not {'critic': 5.0": lambda p: training(
         p, replace(CONSTANT, ema={"critic": 5.0, "generator": 5.0}), resume=True
     ),
     "played all its 12 rounds, so train.batch_size would change nothing": lambda p: training(

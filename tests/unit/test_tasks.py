@@ -65,7 +65,7 @@ class Uniform(Model, HasLikelihood):
 class Labelled(Model, Samples):
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.condition = choose(True, spec, self, Label)
+        self.condition = choose(True, spec, Label)
 
     def sample(
         self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: int | None = None
@@ -199,7 +199,7 @@ def test_a_grid_places_every_image() -> None:
 def test_what_is_missing_is_named_with_who_has_it() -> None:
     with pytest.raises(
         tasks.Unsupported,
-        match=r"sample needs a model with a way to sample, which Doubling lacks; these have it: .*VAE",
+        match=r"sample needs a model with a way to sample, which Doubling lacks; recipes with it: .*vae",
     ):
         tasks.sample(Doubling(TABLE), 1)
     with pytest.raises(tasks.Unsupported, match="complete needs a model with a way to fill in what is missing"):

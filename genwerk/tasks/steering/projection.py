@@ -18,6 +18,7 @@ from torch.nn.functional import avg_pool2d
 
 from genwerk.core.abilities import HasLatentPrior
 from genwerk.core.batching import Cost, Meter, batches, in_batches
+from genwerk.core.errors import called
 from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import SeededNoise
 from genwerk.core.spec import Batch, DataSpec
@@ -110,7 +111,7 @@ def project(
         found, wanted = ("x".join(map(str, shape)) for shape in (x.shape[1:], model.spec.shape))
         raise ValueError(f"the examples to project are {found} and this model makes {wanted}; bring them to that size")
     if model.condition.continuous:
-        raise Unsupported(f"project searches by class, and {type(model).__name__} has covariates; encode instead")
+        raise Unsupported(f"project searches by class, and {called(model)} has covariates; encode instead")
     condition = conditions(model, batch)
     with steady(model), torch.random.fork_rng():
         cost = Cost(_cost(model, Batch(x, condition)[slice(1)], search, similarity, seed))
