@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from genwerk.commands.choosing import command, reason, suggested
 from genwerk.commands.command import Command, Positional
 from genwerk.commands.results import Examples, Figures, Note
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, naming
 from genwerk.data.settings import DataConfig
 from genwerk.runs.session import Session
 
@@ -62,7 +62,7 @@ def _found(source: str, splits: Splits) -> dict[str, object]:
         "test": len(splits.test),
         "classes": splits.spec.classes,
         "covariates": splits.spec.covariates,
-        "notes": splits.notes,
+        "notes": [naming(note, str) for note in splits.notes],
         "skipped": [{"name": s.name, "reason": s.reason} for s in splits.skipped],
     }
 

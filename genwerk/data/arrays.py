@@ -315,7 +315,7 @@ def table_notes(x: NDArray[np.float64], columns: Sequence[str], made: Sequence[i
     if few:
         notes.append(
             f"Columns of few values in {of} rows: {_listed(few)}; a density of discrete values can grow without bound, "
-            "which noise prevents: --data.jitter."
+            "which noise prevents: ‹data.jitter›."
         )
     if often:
         notes.append(
@@ -383,8 +383,8 @@ def _jittered(
             "the data with this noise."
         )
     if left:
-        notes.append(f"Column {_listed(left)} lies on no grid, so --data.jitter leaves it as it is.")
-    return steps, (*notes,) or ("No column takes few values, so --data.jitter adds no noise.",)
+        notes.append(f"Column {_listed(left)} lies on no grid, so ‹data.jitter› leaves it as it is.")
+    return steps, (*notes,) or ("No column takes few values, so ‹data.jitter› adds no noise.",)
 
 
 def _is_few(values: int, rows: int) -> bool:

@@ -509,7 +509,7 @@ def common_size(sizes: Sequence[tuple[int, int]], settings: DataConfig) -> tuple
         side,
         (
             f"The images have {len(counts):,} sizes (most often {width} x {height}), so each is {fit} to {side} x "
-            f"{side} pixels; choose with --data.size and --data.fit."
+            f"{side} pixels; choose with ‹data.size› and ‹data.fit›."
         ),
     )
 

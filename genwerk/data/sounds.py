@@ -398,14 +398,14 @@ def _common_length(samples: Sequence[int], rate: int, settings: DataConfig) -> t
     nine = int(np.quantile(samples, COMMON, method="inverted_cdf"))
     length = min(nine, round(LONGEST_COMMON * rate))
     why = "the length that nine in ten recordings do not exceed" if length == nine else "the longest unless asked for"
-    return length, f"An example is {length:,} samples ({length / rate:.3g} s), {why}; choose with --data.seconds."
+    return length, f"An example is {length:,} samples ({length / rate:.3g} s), {why}; choose with ‹data.seconds›."
 
 
 def _rate_note(used: Sequence[Header], rate: int, settings: DataConfig) -> str:
     changed = sum(h.rate != rate for h in used)
     if not changed:
         return f"Every recording has {rate:,} samples a second."
-    why = "as asked" if settings.rate else "the rate that most have; choose with --data.rate"
+    why = "as asked" if settings.rate else "the rate that most have; choose with ‹data.rate›"
     return f"{_count(changed)} resampled to {rate:,} samples a second, {why}."
 
 
@@ -426,7 +426,7 @@ def _notes(used: Sequence[Header], rate: int, length: int, examples: int, first:
         rest += f" The last piece of {filled:,}, at least half full, is filled up with silence." * bool(filled)
         yield (
             f"{_count(len(long))} longer and cut into consecutive pieces: {examples:,} examples in all.{rest} "
-            "With --data.first-piece only the first of each is used."
+            "With ‹data.first_piece› only the first of each is used."
         )
 
 

@@ -98,7 +98,7 @@ def open_uci(source: str, path: Path, settings: DataConfig) -> Found:
         expected = _counted(published.rows, published.columns)
         counts += f"; the paper has {expected}, so figures cannot be set beside its table."
     held = (
-        f"Held out are the validation rows, to choose by; report what evaluate finds with --data {name}:PATH."
+        f"Held out are the validation rows, to choose by; report what evaluate finds with ‹data={name}:PATH›."
         if choosing
         else f"Held out are the test rows; to choose settings without them, train on {name}{VALIDATION}:PATH."
     )

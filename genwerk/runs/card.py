@@ -12,6 +12,7 @@ from typing import Any
 from genwerk import recipes
 from genwerk.core import plugins
 from genwerk.core.component import Component
+from genwerk.core.errors import naming
 from genwerk.core.files import write_atomically
 from genwerk.core.printable import printable
 from genwerk.core.spec import DataSpec
@@ -40,7 +41,7 @@ def card(name: str, recipe: Recipe, splits: Splits, report: Report | None, origi
     settings = "\n".join(
         f"| {k.removesuffix('.$type')} | {v} |" for k, v in flat(to_json(recipe.model)).items() if k != "$type"
     )
-    notes = "\n".join(f"* {note}" for note in splits.notes)
+    notes = "\n".join(f"* {naming(note, str)}" for note in splits.notes)
     return f"""# {name}
 
 Trained by Genwerk on {recipe.data.source}: {len(splits.train)} training, {len(splits.validation)} validation and \
