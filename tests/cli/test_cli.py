@@ -83,7 +83,7 @@ def test_what_a_run_folder_names_is_loaded_from_the_hub_where_one_says_so(
     opened.settings = replace(opened.settings, source="hf:somebody/something")
     asked: list[str] = []
 
-    def open_data(settings: DataConfig, data: object = None) -> Splits:  # noqa: ARG001
+    def open_data(settings: DataConfig, data: object = None) -> Splits:
         asked.append(settings.source)
         raise BadInput("no such data")
 
