@@ -17,6 +17,7 @@ from genwerk.core.files import write_atomically
 from genwerk.core.printable import printable
 from genwerk.core.spec import DataSpec
 from genwerk.data import Splits
+from genwerk.data.memory import MEMORY
 from genwerk.evaluation.report import Report
 from genwerk.runs.config import kinds_of
 from genwerk.runs.store import Origin
@@ -42,9 +43,10 @@ def card(name: str, recipe: Recipe, splits: Splits, report: Report | None, origi
         f"| {k.removesuffix('.$type')} | {v} |" for k, v in flat(to_json(recipe.model)).items() if k != "$type"
     )
     notes = "\n".join(f"* {naming(note, str)}" for note in splits.notes)
+    source = "data in memory" if recipe.data.source == MEMORY else recipe.data.source
     return f"""# {name}
 
-Trained by Genwerk on {recipe.data.source}: {len(splits.train)} training, {len(splits.validation)} validation and \
+Trained by Genwerk on {source}: {len(splits.train)} training, {len(splits.validation)} validation and \
 {len(splits.test)} test examples ({splits.spec}).
 
 {notes}
@@ -67,9 +69,10 @@ def _again(name: str, recipe: Recipe, spec: DataSpec, origin: Origin) -> str:
     """How to train it again, and what the command cannot say."""
     command = again(name, recipe, spec, origin.processes, origin.from_runs[-1].run if origin.from_runs else "")
     if command is None:
+        given = ", data" if recipe.data.source == MEMORY else ""
         text = (
-            "It was trained from Python, with settings that no command has. To train it again: "
-            "`genwerk.train(genwerk.runs.store.read_config(Path(RUN) / 'config.json')[1])`."
+            "It was trained from Python, on data or with settings that no command has. To train it again: "
+            f"`genwerk.train(genwerk.open_run(RUN).recipe{given})`."
         )
     else:
         text = f"To train it again, to the same bits on the same kind of machine:\n\n```\n{command}\n```"
@@ -89,7 +92,7 @@ def again(name: str, recipe: Recipe, spec: DataSpec, processes: int = 1, from_ru
 
     It has every setting that differs from what the recipe called ``name`` would be for these data.
     """
-    if name not in recipes.REGISTRY or not recipe.data.source:
+    if name not in recipes.REGISTRY or recipe.data.source in ("", MEMORY):
         return None
     entry = recipes.find(name)
     fitted, shown = entry.make(spec), replace(entry.make(entry.spec).data, source=recipe.data.source)

@@ -63,6 +63,9 @@ def test_a_run_remembers_what_it_was_trained_with(run: Run) -> None:
     assert (run.recipe.model.latent, run.recipe.data.source, run.recipe.evaluate.samples) == (3, "memory", 0)
     assert run.report is not None
     assert run.data.spec.classes == ("cat", "dog", "owl")
+    card = (run.path / "card.md").read_text()
+    assert "on data in memory" in card
+    assert "genwerk.train(genwerk.open_run(RUN).recipe, data)" in card
 
 
 def test_a_run_of_data_in_memory_goes_on_with_the_same_data_alone(run: Run, tmp_path: Path) -> None:
