@@ -60,7 +60,7 @@ def _found(settings: DataConfig) -> tuple[Found, Path | None]:
     """What ``settings.source`` holds, and the path it names, if it names one."""
     source = settings.source
     if source == MEMORY:
-        raise BadInput("these data were in memory and are stored nowhere: pass them again from Python, as ‹data›")
+        raise BadInput("these data were in memory and are stored nowhere: in Python, pass them again as data")
     if source in BUILT_INS:
         return BUILT_INS[source](settings), None
     if source.startswith("hf:"):

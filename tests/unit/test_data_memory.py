@@ -188,5 +188,5 @@ def test_what_is_no_data_is_refused_in_a_sentence(message: str) -> None:
 
 
 def test_data_that_were_in_memory_are_asked_for_again() -> None:
-    with pytest.raises(BadInput, match="pass them again from Python, as data"):
+    with pytest.raises(BadInput, match="in Python, pass them again as data"):
         open_data(DataConfig(source="memory"))

@@ -72,7 +72,7 @@ def test_a_run_of_data_in_memory_goes_on_with_the_same_data_alone(run: Run, tmp_
     import shutil
 
     folder = shutil.copytree(run.path, tmp_path / "run")
-    with pytest.raises(BadInput, match="pass them again from Python, as data"):
+    with pytest.raises(BadInput, match="in Python, pass them again as data"):
         genwerk.train("cvae", out=folder, resume=True, rounds=6)
     again = genwerk.train("cvae", (IMAGES, LABELS), out=folder, resume=True, rounds=6, progress=False)
     assert again.recipe == replace(run.recipe, train=replace(run.recipe.train, rounds=6))

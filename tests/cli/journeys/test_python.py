@@ -34,4 +34,4 @@ def test_a_script_and_the_command_share_a_run(
     for folder in ("runs/gan", "model"):
         genwerk("sample", tmp_path / folder, "-n", "3", "--out", tmp_path / folder / "three.csv")
         assert (tmp_path / folder / "three.csv").exists()
-    assert "pass them again from Python" in refused("nearest", tmp_path / "runs/gan")
+    assert "in Python, pass them again" in refused("nearest", tmp_path / "runs/gan")
