@@ -134,13 +134,13 @@ def _title(offer: Offer) -> str:
 # --- what suits the data ----------------------------------------------------------------------------------------------
 
 
+YES = ("sample", "encode", "complete", "match texts")
+"""What a model can do or not."""
+
+
 def _suited(found: Fit, minutes: float | None) -> dict[str, Any]:
     can = {want: want in found.does for want in YES}
     return {**_named(found), **can, "score": found.score, "by": found.by, "family": found.family, "minutes": minutes}
-
-
-YES = ("sample", "encode", "complete", "match texts")
-"""What a model can do or not."""
 
 
 def _row(found: Fit, took: Mapping[str, float]) -> dict[str, str]:

@@ -112,7 +112,8 @@ class Rehearsal(Trainer):
             more = max(2 * SMALL, int(SMALL * longest / few))
             if more < size:
                 most = self._steady(stage, self._stream(_of(stage, stream.data, more)), budget)
-                return most + max(0.0, most - few) * (size - more) / (more - SMALL)
+                each = min(max(0.0, most - few) / (more - SMALL), most / more)
+                return most + each * (size - more)
         return self._steady(stage, stream, budget)
 
     def _steady(self, stage: Stage, stream: Stream, budget: float) -> float:
