@@ -163,7 +163,8 @@ def table_found(
             raise BadInput(f"{name} has no column beside {settings.group!r}, which ‹data.group› names")
     classes, conditions = index_labels(*(part.y for part in found))
     if y is not None and len(y) >= 2 * FEW and 2 * len(classes) > len(y):
-        notes += (f"There are {len(classes):,} classes for {len(y):,} rows; does {settings.label!r} name classes?",)
+        called = next((name for name in header if name not in whole), settings.label)
+        notes += (f"There are {len(classes):,} classes for {len(y):,} rows; does {called!r} name classes?",)
     beside, modelled = apart(columns, settings.covariates, name)
     if beside and classes:
         raise BadInput(

@@ -27,6 +27,7 @@ from genwerk.core.printable import printable
 from genwerk.data import images, sounds
 from genwerk.data.dataset import Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture
+from genwerk.data.labels import label_column
 from genwerk.data.parts import first_group
 from genwerk.data.reading import Unusable, decoding, reason
 from genwerk.data.settings import DataConfig
@@ -245,7 +246,7 @@ def _arrange(name: str, contents: Contents, settings: DataConfig) -> Listing:
         parts, missing, note = _by_name(parts, settings.label_pattern)
         contents.skipped += missing
         notes.append(note)
-    elif not tables.label:
+    elif not tables.label and not settings.labels:
         parts, note = _by_folder(parts, roots)
         notes += [note] if note else []
     notes += _kinds(contents, files, kind)
@@ -387,22 +388,21 @@ class _Tables:
                 f"{tables[0].name} names none of the {len(listed):,} files; write their paths in its column file_name"
             )
         columns = set().union(*(row.keys() for row in rows.values()))
-        caption = next((c for c in CAPTIONS if c in columns and c != self.settings.label), None)
-        self.label = any(_given(row, self.settings.label) for row in rows.values())
+        label = label_column(self.settings.label, list(columns))
+        caption = next((c for c in CAPTIONS if c in columns and c != label), None)
+        self.label = any(_given(row, label) for row in rows.values())
         skip = dict.fromkeys(listed - rows.keys(), f"{what} does not name it")
         skip |= dict.fromkeys(rows.keys() - listed, f"{what} names it, but it is not there")
         if self.label:
-            skip |= {
-                n: f"{what} gives it no label" for n in listed & rows.keys() if not _given(rows[n], self.settings.label)
-            }
+            skip |= {n: f"{what} gives it no label" for n in listed & rows.keys() if not _given(rows[n], label)}
         self.contents.skipped += [Skipped(name, skip[name]) for name in sorted(skip)]
-        given = [c for c in (caption, self.settings.label if self.label else None) if c]
+        given = [c for c in (caption, label if self.label else None) if c]
         self.notes.append(f"{what} gives {' and '.join(given) if given else 'no column that is used'}.")
         return {
             key: [
                 replace(
                     f,
-                    label=_given(rows[f.name], self.settings.label),
+                    label=_given(rows[f.name], label),
                     caption=_given(rows[f.name], caption) if caption else None,
                 )
                 for f in part
@@ -488,11 +488,15 @@ def _objects(table: Picture) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _cells(table: Picture) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        lines = csv.reader(io.StringIO(_text(table), newline=""), strict=True)
+        text = _text(table)
+        head = text.partition("\n")[0]
+        delimiter = next((d for d in ",;\t" if "file_name" in re.split(f'[{d}"\r]', head)), ",")
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         header = next(lines, [])
         if "file_name" not in header:
             raise BadFile(
-                f"{table.name} has the columns {', '.join(header)}; expected file_name and, for captions, text"
+                f"{table.name} has the columns {', '.join(header)}; expected file_name, and label (or "
+                "class), or text for captions"
             )
         for cells in filter(None, lines):
             if len(cells) != len(header):

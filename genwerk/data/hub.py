@@ -20,7 +20,7 @@ from genwerk.data.arrays import rounding_note, table_found
 from genwerk.data.content import as_numbers
 from genwerk.data.dataset import Skipped
 from genwerk.data.images import CAPTIONS, Listing, Picture, open_pictures
-from genwerk.data.labels import continuous, labelled, names
+from genwerk.data.labels import continuous, label_column, labelled, names
 from genwerk.data.parts import Found
 from genwerk.data.settings import DataConfig
 from genwerk.data.tables import part_files
@@ -48,14 +48,28 @@ def allow(source: str) -> None:
 
 def open_parquet(path: Path, settings: DataConfig) -> Found:
     """A parquet file, or a folder of train*.parquet and test*.parquet."""
+    train_files, test_files = part_files(path, ".parquet")
+    train, test = _read(path, train_files), _read(path, test_files) if test_files else None
+    stamp = max(f.stat().st_mtime_ns for f in train_files + test_files)
+    return tables_found(train, test, settings, name=str(path), stamp=stamp)
+
+
+def parquet_columns(path: Path) -> dict[str, list[Any]]:
+    """The columns of numbers and of text in a parquet file, by name; labels that have names by these."""
+    import pyarrow.types as types
+
+    table = _read(path, [path])
+    flat = [f.name for f in table.schema if not types.is_nested(f.type) and not _is_image(f.type)]
+    return {name: _labels(table, name) for name in flat if not INDEX.fullmatch(name)}
+
+
+def _read(path: Path, files: Sequence[Path]) -> pyarrow.Table:
+    """The tables of ``files``, which ``path`` means, one below the other."""
     try:
         import pyarrow
         import pyarrow.parquet as pq
     except ImportError:
         raise BadInput(f"reading {path} needs pyarrow; type: pip install 'genwerk[parquet]'") from None
-
-    def read(files: Sequence[Path]) -> pyarrow.Table | None:
-        return pyarrow.concat_tables([table for f in files for table in pieces(f)]) if files else None
 
     def pieces(file: Path) -> list[pyarrow.Table]:
         """The table of a file in pieces; a packed file can be a thousandth of what it holds."""
@@ -68,14 +82,11 @@ def open_parquet(path: Path, settings: DataConfig) -> Found:
             found.append(pyarrow.Table.from_batches([batch]))
         return found
 
-    train_files, test_files = part_files(path, ".parquet")
     try:
-        train, test = read(train_files), read(test_files)
+        return pyarrow.concat_tables([table for f in files for table in pieces(f)])
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).split("\n")[0].rstrip(".")
         raise BadInput(f"{path} cannot be read as parquet ({reason}); write the file again") from None
-    stamp = max(f.stat().st_mtime_ns for f in train_files + test_files)
-    return tables_found(train, test, settings, name=str(path), stamp=stamp)
 
 
 def open_hub(name: str, settings: DataConfig) -> Found:
@@ -114,7 +125,8 @@ def tables_found(
         raise BadInput(
             f"{name} has no column {settings.label!r} for ‹data.label›; its columns are {', '.join(columns)}"
         )
-    labels = [names(_labels(t, settings.label)) if settings.label in columns else None for t in tables]
+    label = label_column(settings.label, columns)
+    labels = [names(_labels(t, label)) if label in columns else None for t in tables]
     notes = ("The index that pandas stored is left out.",) * (len(columns) < len(train.schema.names))
     if labels[0] is not None and continuous(labels[0]):
         if settings.label != "label":
@@ -122,10 +134,10 @@ def tables_found(
                 f"the column {settings.label!r} of {name} holds measured numbers, which are no classes; leave out "
                 "‹data.label›, or tell a model the number with ‹data.covariates›"
             )
-        notes += ("The column 'label' holds measured numbers and no classes, so it is a column like the others.",)
+        notes += (f"The column {label!r} holds measured numbers and no classes, so it is a column like the others.",)
         labels = [None for _ in tables]
     elif labels[0] is not None and labelled(labels[0]):
-        notes += (f"The column {settings.label!r} gives the classes.",)
+        notes += (f"The column {label!r} gives the classes.",)
     image = next((f.name for f in train.schema if _is_image(f.type)), None)
     if image is None:
         if settings.group and settings.group not in columns:
@@ -134,7 +146,7 @@ def tables_found(
             )
         if settings.group:
             tables = [_coded(t, settings.group) for t in tables]
-        numbers = tuple(c for c in columns if labels[0] is None or c != settings.label)
+        numbers = tuple(c for c in columns if labels[0] is None or c != label)
         values = [_numbers(t, numbers, name) for t in tables] + [None]
         notes += _rounded(train, numbers)
         return table_found(

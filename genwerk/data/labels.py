@@ -13,7 +13,14 @@ MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "null"})
 """How files write that there is no label, in lower case."""
 FEW = 10
 """Rows to a value from which a column counts as one of few values."""
+COLUMNS = ("label", "class")
+"""What a column of labels is called where it is not named, the preferred first."""
 _WHOLE = re.compile(r"([-+]?\d+)\.0*")
+
+
+def label_column(asked: str, columns: Sequence[str]) -> str:
+    """Which of ``columns`` holds the labels where ``asked`` for: that one, or where it is the default any usual one."""
+    return asked if asked != COLUMNS[0] else next((name for name in COLUMNS if name in columns), asked)
 
 
 def names(values: Sequence[object]) -> list[str | None]:

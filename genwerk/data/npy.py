@@ -19,8 +19,10 @@ from genwerk.data.labels import continuous
 from genwerk.data.parts import Found
 from genwerk.data.settings import DataConfig
 
-X_NAMES = ("x", "X", "images", "data", "arr_0")
-Y_NAMES = ("y", "Y", "labels", "targets", "target")
+X_NAMES = ("x", "X", "images", "image", "data", "samples", "features", "arr_0")
+"""What an array of examples is called, the preferred first."""
+Y_NAMES = ("y", "Y", "labels", "targets", "target", "class", "classes", "arr_1")
+"""What an array of labels is called where it is not named, after label."""
 SPARSE = ({"format", "shape", "data", "indices", "indptr"}, {"format", "shape", "data", "row", "col"})
 """Names of the arrays in which scipy keeps a sparse matrix."""
 
@@ -32,18 +34,24 @@ def open_npy(path: Path, settings: DataConfig) -> Found:
     """
     if zipfile.is_zipfile(path):
         return open_npz(path, settings)
-    try:
-        x = np.load(path, mmap_mode="c", allow_pickle=False)
-    except Exception as error:  # numpy reads the header as a Python literal, so a damaged one may raise anything
-        raise BadFile(
-            f"{path} is not a whole .npy file of numbers ({_line(error)}); save it again with numpy.save"
-        ) from None
+    x = _array(path)
     if x.nbytes <= cache.LARGE:
         afford(x.nbytes, str(path), "take fewer rows")
         return array_found(np.array(x), None, None, None, settings, name=str(path))
     state = path.stat()
     key = cache.key(str(path.resolve()), state.st_size, state.st_mtime_ns)
     return array_found(x, None, None, None, settings, name=str(path), key=key)
+
+
+def _array(path: Path) -> Array:
+    """The array in an .npy file, mapped."""
+    try:
+        found: Array = np.load(path, mmap_mode="c", allow_pickle=False)
+    except Exception as error:  # numpy reads the header as a Python literal, so a damaged one may raise anything
+        raise BadFile(
+            f"{path} is not a whole .npy file of numbers ({_line(error)}); save it again with numpy.save"
+        ) from None
+    return found
 
 
 def open_npz(path: Path, settings: DataConfig) -> Found:
@@ -76,7 +84,12 @@ def open_npz(path: Path, settings: DataConfig) -> Found:
         if x is None and len(members) == 1:
             x = next(iter(members))
     if x is None:
-        raise BadInput(f"{path} has the arrays {listed}; name the examples x and the labels y")
+        raise BadInput(
+            f"{path} has the arrays {listed}; call the examples x (or {', '.join(X_NAMES[1:])}) and the labels y (or "
+            f"{', '.join(Y_NAMES[1:])}), in two parts x_train, y_train, x_test and y_test"
+        )
+    if y == Y_NAMES[-1] and (x != X_NAMES[-1] or len(members[y].shape) != 1):
+        y = None  # the second of several arrays without names
     if y is None and settings.label != "label":
         raise BadInput(f"{path} has no array {settings.label!r} for ‹data.label›; its arrays are {listed}")
     chosen = [name for name in (x, test, y, test_y) if name is not None]
@@ -95,6 +108,18 @@ def open_npz(path: Path, settings: DataConfig) -> Found:
     test_x, test_labels = (None if name is None else arrays[name] for name in (test, test_y))
     labels = None if y is None else arrays[y]
     return array_found(arrays[x], test_x, labels, test_labels, settings, name=str(path), notes=tuple(notes))
+
+
+def npy_columns(path: Path) -> dict[str, list[Any]]:
+    """The arrays of one dimension in a file, by name; that of an .npy is called label."""
+    if not zipfile.is_zipfile(path):
+        return {"label": _array(path).reshape(-1).tolist()}
+    try:
+        members = _headers(path)
+    except Exception as error:
+        raise _damaged(path, error) from None
+    flat = {name: member for name, member in members.items() if prod(member.shape) == max(member.shape, default=1)}
+    return {name: values.reshape(-1).tolist() for name, values in _read(path, flat).items()}
 
 
 @dataclass(frozen=True)

@@ -283,7 +283,7 @@ def _captions(data: Dataset) -> Hashes | int:
 def like(settings: DataConfig, spec: DataSpec) -> DataConfig:
     """``settings`` by which another source is read as examples of ``spec``, all but its palette."""
     read = {"size": None, "colour": "auto", "rate": None, "seconds": None} | spec.modality.read_as()
-    return replace(settings, palette=None, tolerance=0, test="", limit=None, **read)
+    return replace(settings, palette=None, tolerance=0, test="", labels="", limit=None, **read)
 
 
 def tested_on(found: Found, other: Found, name: str) -> Found:

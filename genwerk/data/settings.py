@@ -31,7 +31,10 @@ class DataConfig:
     first_piece: bool = False
     """Whether only the first piece of each recording is used; else one longer than an example is cut into several."""
     label: str = "label"
-    """Name of the column or array that holds the labels, where the source has one."""
+    """Name of the column or array that holds the labels, where the source has one (or class, unless you say so)."""
+    labels: str = ""
+    """A second file that holds the labels (csv, tsv, txt, json, jsonl, npy, npz, idx, parquet), or FILE:COLUMN of it:
+    of files by their names, of the rows of an array or table in their order."""
     label_pattern: str | None = None
     """Regular expression whose first group, found in a file's name, is its label: ^([0-9])_ for 7_ann.wav."""
     covariates: str = ""

@@ -23,6 +23,7 @@ from genwerk.data.hub import open_hub, open_parquet
 from genwerk.data.idx import is_idx, open_idx
 from genwerk.data.images import Listing, open_pictures
 from genwerk.data.indexed import is_indexed, open_indexed
+from genwerk.data.labelling import relabelled
 from genwerk.data.memory import MEMORY, found_in
 from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.parts import Found, check, like, split, tested_on
@@ -47,6 +48,8 @@ def open_data(settings: DataConfig, data: object = None) -> Splits:
     if data is not None:
         settings = replace(settings, source=MEMORY)
     found, path = _found(settings) if data is None else (found_in(data, settings), None)
+    if settings.labels:
+        found = relabelled(found, settings)
     if settings.test:
         other = like(replace(settings, source=settings.test), found.train.spec)
         found = tested_on(found, _found(other)[0], settings.test)

@@ -9,7 +9,7 @@ import re
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,7 +26,7 @@ from genwerk.core.memory import afford
 from genwerk.data.arrays import GREATEST, WHOLE, array_found, rounding_note, table_found
 from genwerk.data.content import as_numbers
 from genwerk.data.folders import in_run
-from genwerk.data.labels import MISSING, continuous, labelled
+from genwerk.data.labels import MISSING, continuous, label_column, labelled
 from genwerk.data.parts import Found
 from genwerk.data.settings import DataConfig
 
@@ -40,9 +40,12 @@ SAMPLE = 100
 LONGEST = 2**24
 """Characters of a line above which a file is taken for no table."""
 _PART = re.compile(r"(?:^|[-_. ])(?:(?P<train>train)|(?P<test>test|val))", re.IGNORECASE)
-_COMMA = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?")
+_COMMA = re.compile(r"[-+]?\d+(\.\d{3})*(,\d+)+(\.\d+)?")
 """A decimal comma, or separators of thousands."""
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}\b")
+_DECIMAL = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
+"""A number with a decimal comma, or one of thousands."""
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _PLAIN = re.compile(r"\d{1,9}")
 _UNNAMED = re.compile(r"Unnamed: \d+")
 
@@ -70,6 +73,8 @@ class Form:
     commented: bool
     """Whether the first line after these begins with #, which is no part of it."""
     header: bool
+    comma: bool
+    """Whether numbers have a decimal comma."""
     notes: tuple[str, ...]
 
 
@@ -110,9 +115,6 @@ def open_csv(path: Path, settings: DataConfig) -> Found:
     if test is not None and test.columns != train.columns:
         raise BadInput(f"{second and second.name} and {first.name} in {path} have different columns; expected the same")
     test_x, test_y = (test.values, test.labels) if test else (None, None)
-    notes = train.notes
-    if train.labels is not None and labelled(train.labels):
-        notes = (f"The column {settings.label!r} gives the classes.", *notes)
     return table_found(
         train.values,
         test_x,
@@ -122,7 +124,7 @@ def open_csv(path: Path, settings: DataConfig) -> Found:
         settings,
         name=str(path),
         header=train.header,
-        notes=notes,
+        notes=train.notes,
     )
 
 
@@ -144,6 +146,7 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
             names, rows = [f"column {i + 1}" for i in range(len(head[1]))], chain([head], rows)
         if repeated := [name for name, times in Counter(names).items() if times > 1 and name]:
             raise BadInput(f"{path} has several columns called {repeated[0]!r}; give each a name of its own")
+        label = label_column(label, names)
         if label != "label" and label not in names:
             raise BadInput(f"{path} has no column {label!r} for ‹data.label›; its columns are {', '.join(names)}")
         target = names.index(label) if label in names else None
@@ -175,6 +178,8 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
         columns[target] = _numbers(path, label, lines, texts[target])
     elif target is not None:
         labels = list(texts[target])
+        if labelled(labels):
+            notes.insert(0, f"The column {label!r} gives the classes.")
     if grouped is not None:
         columns[grouped] = as_numbers(texts[grouped])
     for i in blank:
@@ -199,6 +204,31 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
     shown = order if labels is None or target is None else sorted([*order, target])
     header = tuple(names[i] or f"column {i + 1}" for i in shown)
     return Table(called, table, labels, header, tuple(notes))
+
+
+def text_columns(path: Path, known: Callable[[object], bool], *called: str) -> dict[str, list[str]]:
+    """The columns of any table, by name; those of one without a header are ``called`` so, as far as that goes.
+
+    No cell of a header is ``known``. A .txt has one label a line, or after white space beside what is known.
+    """
+    with _opened(path) as text:
+        form = _form(path, text)
+        found = [*_rows(path, text, form)]
+        plain = ".txt" in path.name.lower() and all(len(cells) == 1 for _, cells in found)
+    lines = [number for number, _ in found]
+    rows = [[cell.strip() for cell in cells] for _, cells in found]
+    if plain and all(len(row[0].split()) == 2 and known(row[0].split()[0]) for row in rows):
+        rows, plain = [row[0].split() for row in rows], False
+    first = rows[0] if rows else []
+    repeated = len(first) == 1 and first in rows[1:]
+    if form.header and not plain and not repeated and not any(map(known, first)):
+        names, rows, lines = first, rows[1:], lines[1:]
+    else:
+        named = called if len(first) == len(called) else called[-1:] if len(first) == 1 else ()
+        names = [*named] or [f"column {i + 1}" for i in range(len(first))]
+    if wrong := next((i for i, row in enumerate(rows) if len(row) != len(names)), None):
+        raise BadFile(f"line {lines[wrong]:,} of {path} has {len(rows[wrong])} cells; expected {len(names)}")
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
 # --- lines and cells --------------------------------------------------------------------------------------------------
@@ -244,7 +274,18 @@ def _rows(path: Path, text: IO[str], form: Form) -> Iterator[tuple[int, list[str
     lines: Iterator[str] = islice(_lines(path, text), form.skip, None)
     if form.commented:
         lines = chain([next(lines).lstrip("# ")], lines)
-    return ((form.skip + number, cells) for number, cells in _cells(lines, form.delimiter))
+    for number, cells in _cells(lines, form.delimiter):
+        yield form.skip + number, _with_points(path, form.skip + number, cells) if form.comma else cells
+
+
+def _with_points(path: Path, line: int, cells: Sequence[str]) -> list[str]:
+    """``cells`` of a file of decimal commas with points in their place; one with a point already is an error."""
+    if wrong := next((cell for cell in cells if "." in cell and _is_number(cell)), None):
+        raise BadFile(
+            f"line {line:,} of {path} holds {wrong!r}, and other numbers of the file have a decimal comma; write all "
+            "of them in one way, without separators of thousands"
+        )
+    return [cell.replace(",", ".") if _DECIMAL.fullmatch(cell.strip()) else cell for cell in cells]
 
 
 def _form(path: Path, text: IO[str]) -> Form:
@@ -266,7 +307,27 @@ def _form(path: Path, text: IO[str]) -> Form:
             notes.append(f"{passed:,} lines at the beginning that start with # are passed over.")
     sample = [cells for _, cells in _cells([line.lstrip("# ") for line in lines[skip:]], delimiter)]
     header, note = (True, None) if commented else _header(sample)
-    return Form(delimiter, skip, commented, header, (*notes, *([note] if note else [])))
+    comma = _has_commas(sample)
+    if comma or delimiter != ("\t" if ".tsv" in path.name.lower() else ","):
+        numbers = ", and numbers have a decimal comma" * comma
+        notes.append(f"Cells are separated by {_CALLED.get(delimiter, repr(delimiter))}{numbers}.")
+    if getattr(text, "encoding", "").startswith("utf-16"):
+        notes.append("The text is in UTF-16.")
+    return Form(delimiter, skip, commented, header, comma, (*notes, *([note] if note else [])))
+
+
+_CALLED = {",": "commas", ";": "semicolons", "\t": "tabs", SPACES: "spaces"}
+
+
+def _has_commas(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether numbers in ``rows`` have a decimal comma: there is one that cannot be a separator of thousands.
+
+    Where numbers have points too, none has.
+    """
+    cells = [cell.strip() for row in rows for cell in row]
+    found = [cell for cell in cells if _DECIMAL.fullmatch(cell)]
+    pointed = any("." in cell and _is_number(cell) for cell in cells)
+    return not pointed and any(not _THOUSANDS.fullmatch(cell) for cell in found)
 
 
 def _delimiter(lines: Sequence[str]) -> str:
@@ -372,7 +433,7 @@ def _bad(path: Path, line: int, name: str, text: str) -> BadFile:
     elif _is_number(text):
         cure = "change it, or remove the row"
     elif _COMMA.fullmatch(text.strip()):
-        cure = "numbers are written with a point and without separators, as in 1234.5"
+        cure = "numbers have no separators of thousands: write 1234.5, or 1234,5 between semicolons"
     elif text.strip().lower() in MISSING:
         cure = "fill the gap, or remove the row"
     return BadFile(

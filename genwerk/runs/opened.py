@@ -113,7 +113,8 @@ class OpenRun:
         source = own.source if data is None else str(data) if self._given is None else MEMORY
         self.own = self._given is None and source == own.source
         """Whether ``splits`` are the data that the run was trained on."""
-        self.settings = own if source == own.source else replace(own, source=source, test="", palette=None, tolerance=0)
+        elsewhere = replace(own, source=source, test="", labels="", palette=None, tolerance=0)
+        self.settings = own if source == own.source else elsewhere
         self._typed = data is not None
 
     @cached_property

@@ -289,7 +289,8 @@ def packed(path, **arrays):
 
 
 @pytest.mark.parametrize(
-    "names", [("x", "y"), ("X", "labels"), ("images", "label"), ("data", "target"), ("arr_0", "y")]
+    "names",
+    [("x", "y"), ("X", "labels"), ("images", "label"), ("data", "target"), ("arr_0", "arr_1"), ("samples", "class")],
 )
 def test_names_of_examples_and_labels(tmp_path, names):
     splits = open_data(DataConfig(source=packed(tmp_path / "a.npz", **dict(zip(names, (IMAGES, LABELS), strict=True)))))
@@ -312,7 +313,7 @@ def test_train_and_test_parts(tmp_path, form):
 @pytest.mark.parametrize(
     "arrays, options, words",
     [
-        ({"a": IMAGES, "b": LABELS}, {}, "the arrays a, b"),
+        ({"a": IMAGES, "b": LABELS}, {}, "the arrays a, b; call the examples x .* and the labels y"),
         ({"x": IMAGES, "y": LABELS[:3]}, {}, "one for each of 6"),
         ({"x": IMAGES}, {"label": "kind"}, "no array 'kind'"),
         ({"x_train": IMAGES, "x_test": IMAGES[:, :3]}, {}, "shapes"),

@@ -323,6 +323,8 @@ def test_metadata_gives_captions_and_labels(tmp_path):
     assert splits.spec.captions
     assert splits.spec.classes == ("even", "odd")
     assert {s.name for s in splits.skipped} == {"3.png", "lost.png"}
+    (tmp_path / "metadata.csv").write_text(table.replace('"a, b"', "a").replace(",", ";").replace("kind", "class"))
+    assert open_data(DataConfig(source=str(tmp_path), holdout=0)).spec.classes == ("even", "odd")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,11 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import soundfile
+from PIL import Image
+from sklearn.datasets import load_digits
+
 Genwerk = Callable[..., str]
 
 
@@ -50,3 +55,41 @@ def test_a_sample_of_a_table_is_a_table_like_it(genwerk: Genwerk, refused: Genwe
     table.write_text("age,city,born\n" + "30,Rome,1990-01-02\n" * 3)
     assert "one column of class names, which --data.label names" in refused("data", "check", table)
     assert "write them as numbers" in refused("data", "check", table, "--data.label", "city")
+
+
+def test_digits_whose_labels_are_in_a_second_file(genwerk: Genwerk, refused: Genwerk, tmp_path: Path) -> None:
+    digits = load_digits()
+    (tmp_path / "digits").mkdir()
+    for i in range(40):
+        Image.fromarray((digits.images[i] * 15).astype(np.uint8)).save(tmp_path / "digits" / f"{i}.png")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,digit,writer\n" + "".join(f"{i},{digits.target[i]},{i % 2}\n" for i in range(41)))
+    said = genwerk("data", "check", tmp_path / "digits", "--data.labels", f"{labels}:digit")
+    assert "10 classes" in said
+    assert "1 names in labels.csv are of no file: 40." in said
+    assert "labels.csv:writer" in refused("data", "check", tmp_path / "digits", "--data.labels", labels)
+    told = ("--data.labels", f"{labels}:digit", "--rounds", 2, "--evaluate.samples", 0)
+    genwerk("train", "cvae", "--data", tmp_path / "digits", *told, "--out", tmp_path / "run")
+    genwerk("sample", tmp_path / "run", "-n", 2, "--label", 7, "--out", tmp_path / "sevens.png")
+    assert "reconstruct" in genwerk("reconstruct", tmp_path / "run", "--input", tmp_path / "digits", "--label", 3)
+
+
+def test_drum_hits_without_their_tails(genwerk: Genwerk, tmp_path: Path) -> None:
+    for i in range(12):
+        time = np.arange(1000 + 50 * i) / 2000
+        hit = 0.8 * np.sin(2 * np.pi * 60 * time) * np.exp(-6 * time)
+        soundfile.write(tmp_path / f"kick-{i}.wav", hit, 2000)
+    said = genwerk("data", "check", tmp_path, "--data.seconds", 0.25)
+    assert "12 recordings are longer and cut into consecutive pieces" in said
+    said = genwerk("data", "check", tmp_path, "--data.seconds", 0.25, "--data.first-piece")
+    assert "12 recordings are longer, of which the first piece is used." in said
+    assert "12 examples" in said
+
+
+def test_a_table_with_semicolons_and_decimal_commas(genwerk: Genwerk, tmp_path: Path) -> None:
+    table = tmp_path / "leute.csv"
+    lines = ["name;größe;gewicht", *(f"{i};1,{50 + i};{60 + i % 9},5" for i in range(40))]
+    table.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    said = genwerk("data", "check", table, "--data.group", "name")
+    assert "table 2;" in said
+    assert "Cells are separated by semicolons, and numbers have a decimal comma." in said
