@@ -17,7 +17,7 @@ from genwerk.core.spec import DataSpec, listed
 from genwerk.data import cache
 from genwerk.data.content import hash_rows
 from genwerk.data.dataset import Dataset
-from genwerk.data.images import TWO_LEVELS, common_size, fitted
+from genwerk.data.images import TWO_LEVELS, clear_notes, common_size, covered, fitted, laid_over
 from genwerk.data.labels import FEW, present
 from genwerk.data.parts import Found, Origin, index_labels, numbered
 from genwerk.data.settings import DataConfig
@@ -114,7 +114,10 @@ def _convert(
         return {}
 
     if key is not None:
-        key = cache.key("arrays 3", key, shape, np.dtype(dtype).str, settings.size, settings.fit, settings.colour)
+        key = cache.key(
+            *("arrays 4", key, shape, np.dtype(dtype).str),
+            *(settings.size, settings.fit, settings.colour, settings.background),
+        )
     stored = (key and cache.load(key)) or cache.build(key, (n, *shape), dtype, fill)
     return stored[0]
 
@@ -446,16 +449,18 @@ def images_found(
     channels = parts[0].shape[3]
     all_grey = channels == 1 or all(_equal_channels(part) for part in parts)
     grey = settings.colour == "grey" or (settings.colour == "auto" and all_grey)
+    if channels == 4 or settings.colour == "rgba":
+        notes += tuple(clear_notes(sum(map(len, parts)) if channels == 4 else 0, settings))
     if grey and all_grey and channels == 3:
         parts, channels = [part[..., :1] for part in parts], 1
     height, width, note = common_size([parts[0].shape[1:3]], settings)
     if levels != 256 and ((height, width) != parts[0].shape[1:3] or channels > 1 or not grey):
         scale, shift, levels = scale * 255 / (levels - 1), shift * 255 / (levels - 1), 256
-    shape = (1 if grey else 3, height, width)
+    shape = (1 if grey else 4 if settings.colour == "rgba" else 3, height, width)
     values = []
     for part in parts:
         view = part.transpose(0, 3, 1, 2)
-        same = part.dtype == np.uint8 and scale == 1 and view.shape[1:] == shape
+        same = part.dtype == np.uint8 and scale == 1 and view.shape[1:] == shape and shape[0] != 4
         if same and (key is None or view.flags.c_contiguous):
             values.append(np.ascontiguousarray(view))
         else:
@@ -547,13 +552,17 @@ def _pixels(
 
     x = x[rows]
     x = (x * scale + shift).round().astype(np.uint8) if scale != 1 else x.astype(np.uint8)
-    if x.shape[3] == 4:
-        alpha = x[..., 3:].astype(np.float32) / 255
-        x = (x[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+    if x.shape[3] == 4 > shape[0]:
+        x = laid_over(x, settings.background)
+    if x.shape[3] < 4 == shape[0]:
+        opaque = np.full((*x.shape[:3], 1), 255, np.uint8)
+        x = np.concatenate([np.broadcast_to(x, (*x.shape[:3], 3)) if x.shape[3] == 1 else x, opaque], 3)
     if shape[0] == 1 and x.shape[3] == 3:
         x = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in x])[..., None]
     if x.shape[1:3] != shape[1:]:
         images = (Image.fromarray(image[..., 0] if image.shape[2] == 1 else image) for image in x)
         x = np.stack([np.asarray(fitted(image, *shape[1:], settings.fit)) for image in images])
         x = x[..., None] if x.ndim == 3 else x
+    if shape[0] == 4:
+        x = covered(x, settings.background)
     return np.broadcast_to(x, (*x.shape[:3], shape[0])).transpose(0, 3, 1, 2)

@@ -48,6 +48,9 @@ TWO_LEVELS = "The pixels take two values alone, black and white: two levels."
 LARGEST_COMMON = 256
 """Greatest side in pixels that images of mixed sizes are brought to unless a size is asked for."""
 
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Modes of Pillow by the number of channels."""
+
 Fit = Literal["crop", "pad", "stretch"]
 T = TypeVar("T")
 
@@ -91,6 +94,8 @@ class Header:
     """Whether a colour has 16 bits, of which the decoder keeps the upper 8."""
     frames: bool = False
     """Whether it has more than one frame or page."""
+    clear: bool = False
+    """Whether it may be transparent somewhere."""
 
 
 # --- One picture ----------------------------------------------------------------------------------------------------
@@ -138,7 +143,7 @@ def probe(picture: Picture) -> Header:
         grey = deep or image.mode in ("1", "L", "LA", "La")
         plan = getattr(image, "tile", ())  # what the decoder will do, the form of the stored pixels at its end
         cut = bool(not grey and plan and ";16" in str(plan[0][3]))
-        return Header(height, width, grey, deep, cut, _has_frames(image))
+        return Header(height, width, grey, deep, cut, _has_frames(image), image.has_transparency_data)
 
 
 def _has_frames(image: Image) -> bool:
@@ -187,12 +192,18 @@ def depth(surveyed: Sequence[tuple[int, int, int | None]]) -> Depth:
 
 
 def decode(
-    picture: Picture, height: int, width: int, fit: Fit, grey: bool, scale: Depth | None = None
+    picture: Picture,
+    shape: tuple[int, int, int],
+    fit: Fit,
+    scale: Depth | None = None,
+    background: str = "white",
 ) -> NDArray[np.uint8]:
-    """The pixels of ``picture``, upright, laid over white where transparent, with shape (c, height, width).
+    """The pixels of ``picture``, upright, with ``shape`` (1 grey, 3 colour, 4 with transparency; height; width).
 
-    Grey values of 16 bits are brought to 8 by ``scale``, or by what its own values need.
+    Fewer channels than 4 are laid over ``background``, whose colour has what is wholly transparent. Grey values of 16
+    bits are brought to 8 by ``scale``, or by what its own values need.
     """
+    channels, height, width = shape
     from PIL import ImageOps
 
     with _opened(picture) as image:
@@ -201,8 +212,25 @@ def decode(
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
         deep = image.mode == "I" or image.mode.startswith("I;16")
-        plain = _shallow(image, scale or depth([survey(picture)])) if deep else _plain(image)
-        return _channels_first(np.asarray(fitted(_as_mode(plain, "L" if grey else "RGB"), height, width, fit)))
+        plain = _shallow(image, scale or depth([survey(picture)])) if deep else _plain(image, background, channels == 4)
+        pixels = np.asarray(fitted(_as_mode(plain, MODES[channels]), height, width, fit))
+        return _channels_first(covered(pixels, background) if channels == 4 else pixels)
+
+
+def covered(pixels: NDArray[np.uint8], background: str) -> NDArray[np.uint8]:
+    """Pixels with shape (..., 4), with the colour of ``background`` where they are wholly transparent."""
+    from PIL import ImageColor
+
+    return np.where(pixels[..., 3:] == 0, np.array([*ImageColor.getrgb(background)[:3], 0], np.uint8), pixels)
+
+
+def laid_over(pixels: NDArray[np.uint8], background: str) -> NDArray[np.uint8]:
+    """Pixels with shape (..., 4) over ``background``, with shape (..., 3)."""
+    from PIL import ImageColor
+
+    alpha = pixels[..., 3:].astype(np.float32) / 255
+    ground = np.array(ImageColor.getrgb(background)[:3], np.float32)
+    return (pixels[..., :3] * alpha + ground * (1 - alpha)).round().astype(np.uint8)
 
 
 def _refuse_bomb(image: Image) -> None:
@@ -224,8 +252,8 @@ def _shallow(image: Image, scale: Depth) -> Image:
     return Image.fromarray(((values.clip(max=scale.white) * 255 + scale.white // 2) // scale.white).astype(np.uint8))
 
 
-def _plain(image: Image) -> Image:
-    """``image`` with 8 bits a channel, in mode L or RGB, laid over white where it is transparent."""
+def _plain(image: Image, background: str, clear: bool) -> Image:
+    """``image`` with 8 bits a channel, in mode L or RGB over ``background``, or in RGBA where it may stay ``clear``."""
     from PIL import Image
 
     if image.mode == "F":
@@ -233,7 +261,9 @@ def _plain(image: Image) -> Image:
     with decoding():
         if image.has_transparency_data:
             rgba = image.convert("RGBA")
-            return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+            if clear:
+                return rgba
+            return Image.alpha_composite(Image.new("RGBA", rgba.size, background), rgba).convert("RGB")
         return _as_mode(image, "L" if image.mode in ("1", "L") else "RGB")
 
 
@@ -242,7 +272,7 @@ def _as_mode(image: Image, mode: str) -> Image:
 
 
 def fitted(image: Image, height: int, width: int, fit: Fit) -> Image:
-    """``image``, of mode L or RGB, brought to ``width`` x ``height`` pixels by antialiased bicubic resampling."""
+    """``image``, of mode L, RGB or RGBA, brought to ``width`` x ``height`` pixels by antialiased bicubic resampling."""
     from PIL import Image
 
     if image.size == (width, height):
@@ -373,7 +403,8 @@ def _read(
     """Level numbers with shape (m, c, h, w) in the order of ``pictures``, those that are missing with the reason, the
     number of levels, notes, and the name in the cache where they are mapped from it."""
     files = [(p.name, p.size, p.stamp) for p in pictures]
-    key = cache.key("pictures 2", name, files, settings.size, settings.fit, settings.colour, MAX_PIXELS)
+    asked = (settings.size, settings.fit, settings.colour, settings.background)
+    key = cache.key("pictures 3", name, files, asked, MAX_PIXELS)
     if (hit := cache.load(key)) is None:
         lost: dict[int, str] = {}
         headers = _kept(probe, range(len(pictures)), pictures, lost)
@@ -383,15 +414,16 @@ def _read(
             raise _nothing(name, pictures, lost)
         scale = depth(list(surveyed.values())) if surveyed else None
         height, width, note = common_size([(h.height, h.width) for h in headers.values()], settings)
-        notes = [note, *_header_notes([*headers.values()], scale)]
+        notes = [note, *_header_notes([*headers.values()], scale, settings)]
         grey = settings.colour == "grey" or (settings.colour == "auto" and all(h.grey for h in headers.values()))
-        shape = (len(headers), 1 if grey else 3, height, width)
+        channels = 1 if grey else 4 if settings.colour == "rgba" else 3
+        shape = (len(headers), channels, height, width)
 
         def fill(array: NDArray[np.uint8]) -> dict[str, Any]:
             rows, all_grey, values = 0, True, Few()
 
             def work(picture: Picture) -> NDArray[np.uint8]:
-                return decode(picture, height, width, settings.fit, grey, scale)
+                return decode(picture, (channels, height, width), settings.fit, scale, settings.background)
 
             for i, pixels in zip(headers, _parallel(work, [pictures[i] for i in headers]), strict=True):
                 if isinstance(pixels, str):
@@ -444,9 +476,9 @@ class Few:
             self.found.update(np.flatnonzero(np.bincount(pixels.reshape(-1), minlength=256)).tolist())
 
 
-def _header_notes(headers: Sequence[Header], scale: Depth | None) -> list[str]:
+def _header_notes(headers: Sequence[Header], scale: Depth | None, settings: DataConfig) -> list[str]:
     """What is lost or changed on the way in, a sentence each."""
-    notes = []
+    notes = clear_notes(sum(h.clear for h in headers), settings)
     if scale and scale.white < 65_535:
         notes.append(
             f"The grey values of {sum(h.deep for h in headers):,} images of 16 bits do not exceed {scale.white:,}, "
@@ -482,6 +514,19 @@ def _nothing(name: str, pictures: Sequence[Picture], lost: dict[int, str]) -> Ba
         f"none of the {len(pictures):,} images in {name} can be read; the first, {pictures[first].name}, fails because "
         f"{lost[first]}; open it in an image viewer and save it again as PNG, or name another folder"
     )
+
+
+def clear_notes(images: int, settings: DataConfig) -> list[str]:
+    """What becomes of the transparency of so many ``images``, where there are any."""
+    if settings.colour == "rgba":
+        said = f"{images:,} images have an alpha channel, which is kept" if images else "No image has an alpha channel"
+        return [f"{said}: a fourth channel says how opaque each pixel is."]
+    if not images:
+        return []
+    return [
+        f"{images:,} images have an alpha channel and are laid over {settings.background} where they are transparent; "
+        "--data.background chooses the colour, --data.colour rgba keeps the transparency."
+    ]
 
 
 def common_size(sizes: Sequence[tuple[int, int]], settings: DataConfig) -> tuple[int, int, str]:

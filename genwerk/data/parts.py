@@ -60,6 +60,10 @@ def check(settings: DataConfig) -> None:
     check_ranges(settings, "data", rate=(1, 10**7), seconds=(1e-6, 10**6))
     if settings.size is not None and settings.size < 1:
         raise BadInput(f"the image size is {settings.size}; it must be 1 pixel or more, for example ‹data.size› 32")
+    if not re.fullmatch(r"white|black|#[0-9a-fA-F]{6}", settings.background):
+        raise BadInput(
+            f"the background is {settings.background!r}; it must be white, black, or red, green and blue as in #ff8800"
+        )
     if settings.palette is not None and settings.palette < 2:
         raise ValueError(f"the palette is of {settings.palette} colours; it must be 2 or more, or left out to keep all")
     if settings.tolerance and settings.palette is None:

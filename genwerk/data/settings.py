@@ -18,8 +18,10 @@ class DataConfig:
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
     """How an image of another shape is fitted: crop its middle, pad with its border colour, or stretch."""
-    colour: Literal["auto", "grey", "rgb"] = "auto"
-    """Colour of images; auto is grey when every image is grey."""
+    colour: Literal["auto", "grey", "rgb", "rgba"] = "auto"
+    """Colour of images; auto is grey when every image is grey, else rgb; rgba keeps their transparency."""
+    background: str = "white"
+    """What images are laid over where they are transparent: white, black, or a colour as in #ff8800."""
     palette: int | None = None
     """Greatest number of colours that RGB images are brought to (exactly, where they have no more); None keeps all."""
     tolerance: int = 0

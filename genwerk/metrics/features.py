@@ -109,6 +109,8 @@ class Classifier(Model):
         Batch normalisation leaves every feature with mean 0 and variance 1 over the training data, so that distances
         are on one scale whatever the data.
         """
+        if x.shape[1] == 4:  # of what is transparent the colour does not count
+            x = torch.cat([x[:, :3] * x[:, 3:], x[:, 3:]], 1)
         features: Tensor = self.body(2 * x - 1)
         return features
 

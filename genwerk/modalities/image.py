@@ -30,8 +30,15 @@ HALVES = {
 """Rows and columns that each half spans, as fractions of height and width."""
 
 
+COLOURS = {1: "grey", 3: "rgb", 4: "rgba"}
+"""What images of so many channels are asked for as."""
+
+
 class Image(Modality, kind="image"):
-    """Float32 in [0, 1] with shape (c, h, w), stored as uint8 level numbers, 0 to ``levels`` - 1."""
+    """Float32 in [0, 1] with shape (c, h, w), stored as uint8 level numbers, 0 to ``levels`` - 1.
+
+    c is 1 (grey), 3 (red, green, blue) or 4 (the last is alpha, how opaque a pixel is).
+    """
 
     plural = "images"
     has_levels = has_pixels = is_grid = learned_features = one_per_file = True
@@ -57,7 +64,7 @@ class Image(Modality, kind="image"):
 
     def read_as(self) -> dict[str, Any]:
         channels, height, width = self.spec.shape
-        return {"size": height if height == width else None, "colour": "grey" if channels == 1 else "rgb"}
+        return {"size": height if height == width else None, "colour": COLOURS[channels]}
 
     @classmethod
     def example(cls) -> DataSpec:
@@ -89,7 +96,8 @@ class Image(Modality, kind="image"):
     def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
         """A half by its name, or a picture that is light where pixels are known."""
         if Path(known).is_file():
-            return (read(Path(known)) > 0.5).unsqueeze(0)
+            light = (read(Path(known)) > 0.5).unsqueeze(0)
+            return light[:, :3].all(1, keepdim=True).expand_as(light) if light.shape[1] == 4 else light
         if known not in HALVES:
             raise BadInput(f"there is no part {known!r} of an image; expected {', '.join(HALVES)} or a mask image")
         mask = torch.zeros(1, *self.spec.shape, dtype=torch.bool)

@@ -33,7 +33,7 @@ LARGEST_SHEET = 4096
 def grid(images: Tensor, columns: int | None = None, *, gap: int = 1, scale: int | None = None) -> Tensor:
     """One picture of many: uint8 with shape (height, width, 3), images in rows of ``columns`` on a white ground.
 
-    ``images`` has shape (n, c, h, w) with values in [0, 1] and 1 or 3 channels; small ones are enlarged by whole
+    ``images`` has shape (n, c, h, w) with values in [0, 1] and 1, 3 or 4 channels; small ones are enlarged by whole
     pixels (``scale``, chosen so that an image is at least 56 pixels high when None).
     """
     scale = scale or enlarged(images.shape[2])
@@ -48,8 +48,21 @@ def enlarged(height: int) -> int:
 def tiles(images: Tensor, scale: int) -> Tensor:
     """Images with shape (n, c, h, w) in [0, 1] as uint8 pixels with shape (n, 3, scale * h, scale * w)."""
     n, _, h, w = images.shape
-    pixels = images.detach().cpu().float().clamp(0, 1).mul(255).round().to(torch.uint8).expand(n, 3, h, w)
+    pixels = opaque(images).mul(255).round().to(torch.uint8).expand(n, 3, h, w)
     return pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+
+
+def opaque(images: Tensor) -> Tensor:
+    """Images with shape (n, c, h, w) to look at, in [0, 1]; what is transparent (c = 4) shows a checkerboard of greys.
+
+    Its squares are an eighth of the height.
+    """
+    images = images.detach().cpu().float().clamp(0, 1)
+    if images.shape[1] != 4:
+        return images
+    row, column = (torch.arange(side) // max(1, images.shape[2] // 8) for side in images.shape[2:])
+    ground = torch.where((row[:, None] + column) % 2 == 0, 1.0, 0.85)
+    return ground.lerp(images[:, :3], images[:, 3:])
 
 
 def end_of(path: Path) -> str:
@@ -82,12 +95,14 @@ def sheet(batch: Batch, layout: Layout = SQUARE, classes: Sequence[str] = ()) ->
 
 
 def plain(image: Tensor) -> Tensor:
-    """One image with shape (c, h, w) in [0, 1] as uint8 pixels with shape (h, w, 3), nothing enlarged."""
+    """One image with shape (c, h, w) in [0, 1] as uint8 pixels with shape (h, w, 3), or 4 with alpha; not enlarged."""
+    if image.shape[0] == 4:
+        return image.detach().cpu().float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
     return grid(image.unsqueeze(0), gap=0, scale=1)
 
 
 def write_image(path: Path, pixels: Tensor, origin: Mapping[str, Any]) -> Path:
-    """Write uint8 ``pixels`` with shape (h, w, 3) as PNG, JPEG or WebP, as ``path`` says, with ``origin`` inside.
+    """Write uint8 ``pixels`` with shape (h, w, 3 or 4) as PNG, JPEG or WebP, as ``path`` says, with ``origin`` inside.
 
     In PNG ``parameters`` is the line that image sites and tools read, ``genwerk`` the same as JSON. JPEG and WebP have
     the line as their description and the JSON as the user's comment in Exif. WebP is lossless.

@@ -277,7 +277,8 @@ class OpenRun:
         picture = Picture(path.name, lambda: open_regular(path))
         try:
             found = probe(picture)
-            pixels = decode(picture, height, width, self.settings.fit, channels == 1)
+            shape, fit = (channels, height, width), self.settings.fit
+            pixels = decode(picture, shape, fit, background=self.settings.background)
         except Unusable as error:
             raise ValueError(f"{path} cannot be read as an image: {error}") from None
         if exact and (found.height, found.width) != (height, width):
