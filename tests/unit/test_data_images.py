@@ -52,15 +52,15 @@ def png_bomb(side=20_000):
 
 def test_grey_and_colour_come_back_exactly():
     grey, colour = gradient(channels=1), gradient()
-    assert (decode(picture(Image.fromarray(grey)), 20, 20, "crop", grey=True) == grey).all()
-    assert (decode(picture(Image.fromarray(colour)), 20, 20, "crop", grey=False) == colour.transpose(2, 0, 1)).all()
+    assert (decode(picture(Image.fromarray(grey)), (1, 20, 20), "crop") == grey).all()
+    assert (decode(picture(Image.fromarray(colour)), (3, 20, 20), "crop") == colour.transpose(2, 0, 1)).all()
 
 
 def test_sixteen_bits_are_rounded_to_eight():
     deep = (gradient(channels=1).astype(np.uint16) * 257)[:, :20] + 100
     item = picture(Image.fromarray(deep))
     assert probe(item).grey
-    assert (decode(item, 20, 20, "crop", grey=True)[0] == np.round(deep / 257)).all()
+    assert (decode(item, (1, 20, 20), "crop")[0] == np.round(deep / 257)).all()
 
 
 def deep(folder, *values, form="png", **options):
@@ -166,7 +166,7 @@ def test_pictures_of_every_kind_are_read(tmp_path, name):
 def test_transparency_is_laid_over_white():
     colour = np.dstack([gradient(), np.full((20, 20), 128, np.uint8)])
     colour[0, 0, 3], colour[0, 1, 3] = 0, 255
-    got = decode(picture(Image.fromarray(colour)), 20, 20, "crop", grey=False).transpose(1, 2, 0).astype(float)
+    got = decode(picture(Image.fromarray(colour)), (3, 20, 20), "crop").transpose(1, 2, 0).astype(float)
     alpha = colour[..., 3:] / 255
     assert np.abs(got - (alpha * colour[..., :3] + (1 - alpha) * 255)).max() <= 1
     assert (got[0, 0] == 255).all()
@@ -177,16 +177,16 @@ def test_a_palette_with_a_transparent_colour_and_grey_with_alpha():
     indexed = Image.new("P", (4, 4), 1)
     indexed.putpalette([0, 0, 0, 200, 10, 20])
     indexed.putpixel((0, 0), 0)
-    got = decode(picture(indexed, transparency=0), 4, 4, "crop", grey=False)
+    got = decode(picture(indexed, transparency=0), (3, 4, 4), "crop")
     assert got[:, 0, 0].tolist() == [255, 255, 255]
     assert got[:, 1, 1].tolist() == [200, 10, 20]
-    assert decode(picture(Image.new("LA", (4, 4), (0, 0))), 4, 4, "crop", grey=True).min() == 255
+    assert decode(picture(Image.new("LA", (4, 4), (0, 0))), (1, 4, 4), "crop").min() == 255
 
 
 def test_cmyk_becomes_rgb():
     red = picture(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "TIFF")
-    assert decode(red, 8, 8, "crop", grey=False)[:, 4, 4].tolist() == [255, 0, 0]
-    jpeg = decode(picture(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"), 8, 8, "crop", grey=False)[:, 4, 4]
+    assert decode(red, (3, 8, 8), "crop")[:, 4, 4].tolist() == [255, 0, 0]
+    jpeg = decode(picture(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"), (3, 8, 8), "crop")[:, 4, 4]
     assert np.abs(jpeg.astype(int) - [255, 0, 0]).max() < 12
 
 
@@ -198,7 +198,7 @@ def test_exif_rotation_is_applied(form):
     pixels[:8, :16] = 255  # white top left is to appear top right
     item = picture(Image.fromarray(pixels), form, exif=exif, quality=95)
     assert (probe(item).height, probe(item).width) == (32, 16)
-    upright = decode(item, 32, 16, "crop", grey=True)[0]
+    upright = decode(item, (1, 32, 16), "crop")[0]
     assert upright[:14, 10:].min() > 200
     assert upright[18:].max() < 50
     assert upright[:, :6].max() < 50
@@ -207,7 +207,7 @@ def test_exif_rotation_is_applied(form):
 def test_a_large_jpeg_is_fitted_without_shifting_it():
     pixels = np.zeros((800, 1200, 3), np.uint8)
     pixels[:, 600:] = 255
-    got = decode(picture(Image.fromarray(pixels), "JPEG", quality=95), 32, 32, "crop", grey=True)[0]
+    got = decode(picture(Image.fromarray(pixels), "JPEG", quality=95), (1, 32, 32), "crop")[0]
     assert got[:, :15].max() < 10
     assert got[:, 17:].min() > 245
 
@@ -216,13 +216,13 @@ def test_only_the_first_frame_of_a_gif_is_read():
     frames = [Image.new("P", (8, 8), k) for k in (0, 1)]
     for frame in frames:
         frame.putpalette([10, 20, 30, 200, 200, 200])
-    got = decode(picture(frames[0], "GIF", save_all=True, append_images=frames[1:]), 8, 8, "crop", grey=False)
+    got = decode(picture(frames[0], "GIF", save_all=True, append_images=frames[1:]), (3, 8, 8), "crop")
     assert got[:, 0, 0].tolist() == [10, 20, 30]
 
 
 def test_floating_point_pixels_are_refused_with_a_reason():
     with pytest.raises(ValueError, match="floating-point"):
-        decode(picture(Image.new("F", (4, 4)), "TIFF"), 4, 4, "crop", grey=True)
+        decode(picture(Image.new("F", (4, 4)), "TIFF"), (1, 4, 4), "crop")
 
 
 # --- Fitting --------------------------------------------------------------------------------------------------------
@@ -526,3 +526,54 @@ def test_data_larger_than_the_disk_are_refused(small_memory, monkeypatch):
     monkeypatch.setattr(images.cache.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10}))
     with pytest.raises(ValueError, match=r"data\.size"):
         open_data(DataConfig(source=str(small_memory / "in")))
+
+
+# --- Transparency -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spots(tmp_path):
+    """A red spot of half opacity amid nothing, whose invisible colour is green."""
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[..., 1] = 255
+    pixels[4:12, 4:12] = [255, 0, 0, 128]
+    folder = tmp_path / "spots"
+    folder.mkdir()
+    Image.fromarray(pixels).save(folder / "0.png")
+    np.save(tmp_path / "spots.npy", pixels[None].repeat(2, 0))
+    return {"files": folder, "array": tmp_path / "spots.npy"}
+
+
+@pytest.mark.parametrize("kind", ["files", "array"])
+def test_what_is_transparent_shows_the_background_and_it_is_said(spots, kind):
+    for background, ground in (("white", 255), ("black", 0), ("#336699", None)):
+        splits = open_data(DataConfig(source=str(spots[kind]), background=background, holdout=0))
+        colour = [0x33, 0x66, 0x99] if ground is None else [ground] * 3
+        assert splits.train.x[0, :, 0, 0].tolist() == colour
+        half = [round(128 / 255 * c + (1 - 128 / 255) * g) for c, g in zip((255, 0, 0), colour, strict=True)]
+        assert (splits.train.x[0, :, 8, 8] - torch.tensor(half)).abs().max() <= 1
+        assert any(f"laid over {background} where they are transparent" in note for note in splits.notes)
+    with pytest.raises(ValueError, match="the background is 'blue'; it must be white, black"):
+        open_data(DataConfig(source=str(spots[kind]), background="blue"))
+
+
+@pytest.mark.parametrize("kind", ["files", "array"])
+@pytest.mark.parametrize("size", [None, 8])
+def test_transparency_is_a_fourth_channel_where_asked_for(spots, kind, size):
+    splits = open_data(DataConfig(source=str(spots[kind]), colour="rgba", size=size, holdout=0))
+    x = splits.train.x[0]
+    assert splits.spec.shape == (4, size or 16, size or 16)
+    assert x[:, 0, 0].tolist() == [255, 255, 255, 0]  # an invisible colour is that of the background
+    middle = x.shape[1] // 2
+    assert x[:3, middle, middle].tolist() == [255, 0, 0]
+    assert 125 <= x[3, middle, middle] <= 135
+    assert (x[1][x[3] > 16] <= 1).all()  # and does not bleed into what is seen when images are resized
+    assert any("alpha channel, which is kept" in note for note in splits.notes)
+
+
+def test_opaque_images_have_an_alpha_of_one(tmp_path):
+    save(tmp_path / "0.png", gradient(4, 4))
+    splits = open_data(DataConfig(source=str(tmp_path), colour="rgba", holdout=0))
+    assert splits.spec.shape == (4, 4, 4)
+    assert (splits.train.x[:, 3] == 255).all()
+    assert "No image has an alpha channel: a fourth channel says how opaque each pixel is." in splits.notes

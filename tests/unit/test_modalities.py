@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.core.tokens import Vocabulary
 from genwerk.data import Dataset
+from genwerk.modalities import writers
 from genwerk.nn.units import Centred
 
 SPECS = {
@@ -148,3 +150,18 @@ def test_rows_of_a_table_are_written_as_the_table_has_them() -> None:
     told = replace(spec, classes=(), covariates=("answer",))
     covariates = torch.tensor([[2.0], [0.5]], dtype=torch.float64)
     assert [*told.modality.records([Batch(x, covariates)])[1]] == [(30, 2, 1.75, 2), (31, 0.5, 1.6, 0)]
+
+
+def test_transparent_images_show_a_checkerboard_and_are_written_with_their_alpha(tmp_path: Path) -> None:
+    spec = DataSpec(kind="image", shape=(4, 16, 16))
+    x = torch.zeros(1, 4, 16, 16)
+    x[:, 0], x[:, 3, :, 8:] = 1.0, 1.0
+    shown = writers.opaque(x)
+    assert shown[0, :, 0, 0].tolist() == [1, 1, 1]
+    assert shown[0, :, 0, 2].tolist() == pytest.approx([0.85] * 3)
+    assert shown[0, :, 0, 8].tolist() == [1, 0, 0]
+    with Image.open(spec.modality.write_one(tmp_path / "one", x[0], {})) as image:
+        corners = image.getpixel((0, 0)), image.getpixel((8, 0))
+        assert (image.mode, *corners) == ("RGBA", (255, 0, 0, 0), (255, 0, 0, 255))
+    mask = spec.modality.mask(str(tmp_path / "one.png"), lambda _: torch.cat([x[0, :3] * 0, x[0, 3:]]))
+    assert not mask.any()  # black is unknown, however opaque

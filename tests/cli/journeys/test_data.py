@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from PIL import Image
+from PIL import Image, ImageDraw
 from sklearn.datasets import load_digits
 
 Genwerk = Callable[..., str]
@@ -72,6 +72,27 @@ def test_digits_whose_labels_are_in_a_second_file(genwerk: Genwerk, refused: Gen
     genwerk("train", "cvae", "--data", tmp_path / "digits", *told, "--out", tmp_path / "run")
     genwerk("sample", tmp_path / "run", "-n", 2, "--label", 7, "--out", tmp_path / "sevens.png")
     assert "reconstruct" in genwerk("reconstruct", tmp_path / "run", "--input", tmp_path / "digits", "--label", 3)
+
+
+def test_emoji_keep_their_transparency(genwerk: Genwerk, refused: Genwerk, tmp_path: Path) -> None:
+    emoji = tmp_path / "emoji"
+    emoji.mkdir()
+    for i in range(12):
+        face = Image.new("RGBA", (16, 16))
+        ImageDraw.Draw(face).ellipse([1, 1, 9 + i // 2, 9 + i // 2], fill=(255, 200 + i, 40, 255))
+        face.save(emoji / f"{i}.png")
+    said = genwerk("data", "check", emoji)
+    assert "image 16x16x3" in said
+    assert "12 images have an alpha channel and are laid over white" in said
+    assert "--data.colour rgba keeps the transparency" in said
+    assert "the background is 'blue'" in refused("data", "check", emoji, "--data.background", "blue")
+    told = ("--data.colour", "rgba", "--rounds", 2, "--evaluate.samples", 8)
+    genwerk("train", "vae", "--data", emoji, *told, "--out", tmp_path / "run")
+    genwerk("sample", tmp_path / "run", "-n", 2, "--out", f"{tmp_path / 'each'}/")
+    with Image.open(tmp_path / "each" / "00000.png") as image:
+        assert (image.mode, image.size) == ("RGBA", (16, 16))
+    genwerk("sample", tmp_path / "run", "-n", 4, "--out", tmp_path / "sheet.jpg")
+    genwerk("reconstruct", tmp_path / "run", "--input", emoji / "3.png")
 
 
 def test_drum_hits_without_their_tails(genwerk: Genwerk, tmp_path: Path) -> None:
