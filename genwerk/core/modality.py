@@ -45,7 +45,7 @@ class Modality(ABC):
     has_columns: ClassVar[bool] = False
     """Whether every value has a meaning, a unit and often a name of its own, so that an average of examples is none."""
     has_pixels: ClassVar[bool] = False
-    """Whether an example is a picture: 1, 3 or 4 channels (alpha the last) of pixels in [0, 1] on a grid."""
+    """Whether an example is a picture: 1 or 3 channels of pixels in [0, 1] on a grid."""
     is_grid: ClassVar[bool] = False
     """Whether an example has shape (c, h, w) with neighbours in two directions, for convolutional networks."""
     is_sequence: ClassVar[bool] = False

@@ -22,7 +22,7 @@ from genwerk.data.content import hash_bytes
 from genwerk.data.dataset import Dataset
 from genwerk.data.images import Listing, Picture, open_pictures
 from genwerk.data.items import NAME, Gathered, as_array, is_array, is_frame
-from genwerk.data.labels import continuous, labelled
+from genwerk.data.labels import continuous, label_column, labelled
 from genwerk.data.parts import Found, index_labels, numbered
 from genwerk.data.settings import DataConfig
 
@@ -119,17 +119,17 @@ NONE = Labels(np.empty(0))
 
 
 def _of_frame(x: Any, y: object, settings: DataConfig) -> Found:
-    """A table by the names of its columns; one called ``settings.label`` gives the classes."""
+    """A table by the names of its columns; the one that ``settings.label`` names gives the classes."""
     names = [str(name) for name in x.columns]
     if len(set(names)) < len(names):
         raise BadInput(f"the DataFrame has several columns called {max(names, key=names.count)!r}; name each otherwise")
     columns = {name: np.asarray(x[column]) for name, column in zip(names, x.columns, strict=True)}
     if settings.label != "label" and settings.label not in columns:
         raise BadInput(f"the DataFrame has no column {settings.label!r} for ‹label›; it has {', '.join(names)}")
-    labels = NONE if y is None else Labels.of(y, len(x))
-    if y is None and settings.label in columns and labelled(of := columns[settings.label].tolist()):
+    labels, name = NONE if y is None else Labels.of(y, len(x)), label_column(settings.label, names)
+    if y is None and name in columns and labelled(of := columns[name].tolist()):
         if not continuous(of):
-            labels = Labels(columns.pop(settings.label), (settings.label,), measured=False)
+            labels = Labels(columns.pop(name), (name,), measured=False)
         elif settings.label != "label":
             raise BadInput(
                 f"the column {settings.label!r} holds measured numbers, which are no classes; leave out ‹label›"
@@ -139,8 +139,9 @@ def _of_frame(x: Any, y: object, settings: DataConfig) -> Found:
             f"the DataFrame has {len(x)} rows and {len(columns)} columns beside labels; expected some of both"
         )
     values = np.column_stack([_numbers(name, column) for name, column in columns.items()])
-    called = numbered(len(columns)) if all(name.isdecimal() for name in columns) else tuple(columns)
-    return _of_rows(values, called, labels, settings)
+    if all(name.isdecimal() for name in columns):
+        return _of_rows(values, numbered(len(columns)), labels, settings)
+    return _of_rows(values, tuple(columns), labels, settings, names if y is None else ())
 
 
 def _numbers(name: str, column: Array) -> Array:
@@ -160,11 +161,13 @@ def _numbers(name: str, column: Array) -> Array:
         raise BadInput(f"the column {name!r} has gaps; fill them, or leave out their rows: data.dropna()") from None
 
 
-def _of_rows(rows: Array, columns: Sequence[str], labels: Labels, settings: DataConfig) -> Found:
-    """A table; measured numbers that go with its rows become covariates."""
+def _of_rows(
+    rows: Array, columns: Sequence[str], labels: Labels, settings: DataConfig, header: Sequence[str] = ()
+) -> Found:
+    """A table; measured numbers that go with its rows become covariates. ``header`` is that of :func:`table_found`."""
     afford(8 * rows.size, NAME, "take fewer rows")
     if not labels.measured:
-        return table_found(rows, None, labels.classes, None, tuple(columns), settings, name=NAME)
+        return table_found(rows, None, labels.classes, None, tuple(columns), settings, name=NAME, header=header)
     beside = ",".join([*filter(None, [settings.covariates]), *labels.names])
     whole, names = np.column_stack([rows, labels.values]), (*columns, *labels.names)
     return table_found(whole, None, None, None, names, replace(settings, covariates=beside), name=NAME)

@@ -125,6 +125,13 @@ def test_a_frame_is_a_table_by_its_columns() -> None:
     assert read(Frame(a=ROWS[:, 0], label=ROWS[:, 1])).spec.columns == ("a", "label")
 
 
+def test_classes_amid_a_frame_are_found_and_keep_their_place() -> None:
+    found = read(Frame(**{"height": ROWS[:, 0], "class": NAMES, "weight": ROWS[:, 1]}))
+    assert found.spec.header == ("height", "class", "weight")
+    assert found.spec.columns == ("height", "weight")
+    assert found.spec.classes
+
+
 def test_a_real_frame_is_read_as_well() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": ROWS[:, 0], "b": pandas.array(range(40), "Int64"), "label": NAMES})

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
+from genwerk.core.abilities import Samples
 from genwerk.core.errors import BadInput
+from genwerk.core.model import build
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.core.tokens import Vocabulary
 from genwerk.data import Dataset
 from genwerk.modalities import writers
 from genwerk.nn.units import Centred
+from genwerk.recipes import find
+from genwerk.testing.case import made_up
+from genwerk.training.trainer import Trainer
 
 SPECS = {
     "image": DataSpec(kind="image", shape=(3, 4, 6), levels=32),
@@ -165,3 +171,17 @@ def test_transparent_images_show_a_checkerboard_and_are_written_with_their_alpha
         assert (image.mode, *corners) == ("RGBA", (255, 0, 0, 0), (255, 0, 0, 255))
     mask = spec.modality.mask(str(tmp_path / "one.png"), lambda _: torch.cat([x[0, :3] * 0, x[0, 3:]]))
     assert not mask.any()  # black is unknown, however opaque
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "cvae", "dcgan", "realnvp", "pixelcnn-pp", "vqvae", "stylegan"])
+def test_families_of_images_take_four_channels(name: str) -> None:
+    spec = DataSpec(kind="image", shape=(4, 8, 8), classes=("a", "b"))
+    recipe = find(name).make(spec)
+    model: Any = build(recipe.model, spec)
+    settings = replace(recipe.train, rounds=1, batch_size=4, sample_every=0, evaluate_every=0)
+    Trainer(model, made_up(spec, 8), settings).fit()
+    batch = made_up(spec, 2).under(model.condition).batch()
+    if isinstance(model, Samples):
+        assert model.eval().sample(2, model.condition.of(batch)).shape == (2, 4, 8, 8)
+    else:
+        assert model.eval().decode(model.encode(batch.x)).shape == (2, 4, 8, 8)
