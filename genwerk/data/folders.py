@@ -26,9 +26,10 @@ from genwerk.core.files import open_regular, parse_json, read_json
 from genwerk.core.printable import printable
 from genwerk.data import images, sounds
 from genwerk.data.dataset import Skipped
-from genwerk.data.images import CAPTIONS, Listing, Picture
+from genwerk.data.images import CAPTIONS, Listing
 from genwerk.data.labels import label_column
 from genwerk.data.parts import first_group
+from genwerk.data.picture import Picture
 from genwerk.data.reading import Unusable, decoding, reason
 from genwerk.data.settings import DataConfig
 

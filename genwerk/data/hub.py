@@ -16,12 +16,13 @@ import numpy as np
 from genwerk.core.errors import BadInput
 from genwerk.core.files import parse_json
 from genwerk.core.memory import afford
-from genwerk.data.arrays import rounding_note, table_found
+from genwerk.data.columns import rounding_note, table_found
 from genwerk.data.content import as_numbers
 from genwerk.data.dataset import Skipped
-from genwerk.data.images import CAPTIONS, Listing, Picture, open_pictures
+from genwerk.data.images import CAPTIONS, Listing, open_pictures
 from genwerk.data.labels import continuous, label_column, labelled, names
 from genwerk.data.parts import Found
+from genwerk.data.picture import Picture
 from genwerk.data.settings import DataConfig
 from genwerk.data.tables import part_files
 

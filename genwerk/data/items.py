@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.core.memory import afford
-from genwerk.data.arrays import Array
+from genwerk.data.chunks import Array
 from genwerk.data.images import CAPTIONS
 from genwerk.data.npy import X_NAMES, Y_NAMES
 from genwerk.data.settings import DataConfig

@@ -17,13 +17,16 @@ import torch
 from genwerk.core.errors import BadInput
 from genwerk.core.memory import afford
 from genwerk.core.spec import DataSpec
-from genwerk.data.arrays import Array, array_found, table_found
+from genwerk.data.arrays import array_found
+from genwerk.data.chunks import Array
+from genwerk.data.columns import table_found
 from genwerk.data.content import hash_bytes
 from genwerk.data.dataset import Dataset
-from genwerk.data.images import Listing, Picture, open_pictures
+from genwerk.data.images import Listing, open_pictures
 from genwerk.data.items import NAME, Gathered, as_array, is_array, is_frame
 from genwerk.data.labels import continuous, label_column, labelled
 from genwerk.data.parts import Found, index_labels, numbered
+from genwerk.data.picture import Picture
 from genwerk.data.settings import DataConfig
 
 MEMORY = "memory"

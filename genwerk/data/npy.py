@@ -14,7 +14,8 @@ import numpy as np
 from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.memory import afford
 from genwerk.data import cache
-from genwerk.data.arrays import Array, array_found
+from genwerk.data.arrays import array_found
+from genwerk.data.chunks import Array
 from genwerk.data.labels import continuous
 from genwerk.data.parts import Found
 from genwerk.data.settings import DataConfig

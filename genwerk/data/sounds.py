@@ -20,8 +20,8 @@ from genwerk.core.spec import DataSpec
 from genwerk.data import cache
 from genwerk.data.dataset import Skipped
 from genwerk.data.images import Listing, by_part, described, origins, usable_parts
-from genwerk.data.images import Picture as File
 from genwerk.data.parts import Found
+from genwerk.data.picture import Picture as File
 from genwerk.data.reading import Unusable, decoding
 from genwerk.data.settings import DataConfig
 from genwerk.modalities.writers import FULL_SCALE

@@ -16,6 +16,7 @@ import numpy as np
 from genwerk.core.errors import BadInput
 from genwerk.core.files import open_regular
 from genwerk.data import palette, phases, scenes, sprites, toys
+from genwerk.data.amat import open_amat
 from genwerk.data.arrays import images_found
 from genwerk.data.dataset import Splits
 from genwerk.data.folders import METADATA, SUFFIXES, list_file, list_folder, list_zip
@@ -31,7 +32,7 @@ from genwerk.data.reading import Unusable, decoding
 from genwerk.data.settings import DataConfig
 from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import SUFFIXES as TABLES
-from genwerk.data.tables import open_amat, open_csv
+from genwerk.data.tables import open_csv
 from genwerk.data.uci import SETS, is_uci, missing, open_uci
 
 Reader = Callable[[Path, DataConfig], Found]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwerk.data.arrays import table_found
+from genwerk.data.columns import table_found
 from genwerk.data.parts import Found
 from genwerk.data.settings import DataConfig
 

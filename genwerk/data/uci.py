@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from genwerk.core.errors import BadInput
 from genwerk.core.memory import afford
-from genwerk.data.arrays import table_found
+from genwerk.data.columns import table_found
 from genwerk.data.parts import Found
 from genwerk.data.settings import DataConfig
 

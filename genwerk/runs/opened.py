@@ -25,9 +25,10 @@ from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data, palette
 from genwerk.data.dataset import PARTS, Dataset
 from genwerk.data.hub import allow
-from genwerk.data.images import SUFFIXES, Picture, decode, probe, white
+from genwerk.data.images import SUFFIXES
 from genwerk.data.memory import MEMORY
 from genwerk.data.parts import arranged, changed, like
+from genwerk.data.picture import Picture, decode, probe, white
 from genwerk.data.reading import Unusable
 from genwerk.evaluation.extractor import classifier_for, extractor_for
 from genwerk.metrics.features import Classifier

@@ -14,7 +14,8 @@ from PIL import Image
 from scipy import sparse
 
 from genwerk.core import memory
-from genwerk.data import DataConfig, arrays, cache, open_data
+from genwerk.data import DataConfig, cache, open_data
+from genwerk.data import columns as table_columns
 from genwerk.data.dataset import PARTS, Rows
 from genwerk.data.idx import read_idx
 
@@ -259,12 +260,12 @@ def test_repeated_rows_are_exact_whatever_the_hashes_do(monkeypatch, hashing):
     rng = np.random.default_rng(3)
     if hashing != "its own":
         kinds = 1 if hashing == "none" else 5
-        monkeypatch.setattr(arrays, "hash_rows", lambda x: (np.floor(np.abs(x[:, 0])) % kinds).astype(np.uint64))
+        monkeypatch.setattr(table_columns, "hash_rows", lambda x: (np.floor(np.abs(x[:, 0])) % kinds).astype(np.uint64))
     for high, columns in ((2, 1), (3, 6), (2, 12), (1000, 2)):
         x = rng.integers(-high, high, (300, columns)).astype(np.float64)
         x[x == 0] *= np.where(rng.random((x == 0).sum()) < 0.5, -1, 1)  # zeros of both signs are equal
-        assert arrays.repeated_rows(x) == repeats(x)
-    assert arrays.repeated_rows(rng.normal(size=(9000, 2))) == 0
+        assert table_columns.repeated_rows(x) == repeats(x)
+    assert table_columns.repeated_rows(rng.normal(size=(9000, 2))) == 0
 
 
 def test_a_table_too_large_for_memory_takes_no_jitter(tmp_path, monkeypatch):
@@ -275,9 +276,9 @@ def test_a_table_too_large_for_memory_takes_no_jitter(tmp_path, monkeypatch):
 
 
 def test_only_the_first_rows_of_a_very_long_table_are_looked_at(monkeypatch):
-    monkeypatch.setattr(arrays, "CHECKED", 4)
+    monkeypatch.setattr(table_columns, "CHECKED", 4)
     x = np.array([[1], [2], [2], [4], [5], [5], [5]], np.float64)
-    assert arrays.table_notes(x, ["a"])[0].startswith("1 of the first 4 rows (25.0%)")
+    assert table_columns.table_notes(x, ["a"])[0].startswith("1 of the first 4 rows (25.0%)")
 
 
 # --- npz ------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from PIL import Image, TiffImagePlugin
 
 from genwerk.data import DataConfig, images, open_data
 from genwerk.data.dataset import PARTS
-from genwerk.data.images import Picture, common_size, decode, fitted, probe
+from genwerk.data.images import common_size
+from genwerk.data.picture import GDAL_NODATA, Picture, decode, fitted, probe
 
 
 def picture(image, form="PNG", **options):
@@ -85,7 +86,7 @@ def test_pixels_without_a_measurement_do_not_set_the_scale(tmp_path):
     assert splits.train.x[0, 0, 0].tolist() == [0, 255, 128]
     assert any("value 65,535 count as not measured" in note for note in splits.notes)
     tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags[images.GDAL_NODATA], tags.tagtype[images.GDAL_NODATA] = "30000", 2
+    tags[GDAL_NODATA], tags.tagtype[GDAL_NODATA] = "30000", 2
     splits = deep(tmp_path / "tiff", [30_000, 1023, 512], form="tiff", tiffinfo=tags)
     assert splits.train.x[0, 0, 0].tolist() == [0, 255, 128]
     assert any("value 30,000" in note for note in splits.notes)
