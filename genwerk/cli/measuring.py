@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,8 +39,11 @@ def measure(evaluation: Evaluation) -> int:
 
 @contextmanager
 def left_by_signal() -> Iterator[list[int]]:
-    """While inside, the first signal that asks for an end raises a KeyboardInterrupt, and is in what this gives."""
-    signals, received = stop_signals(), list[int]()
+    """While inside, the first signal that asks for an end raises a KeyboardInterrupt, and is in what this gives.
+
+    One that comes while Python tidies up is lost in it, silently: what this gives tells that, too.
+    """
+    signals, received, hook = stop_signals(), list[int](), sys.unraisablehook
 
     def leave(number: int, _: Any) -> None:
         received.append(number)
@@ -47,8 +51,16 @@ def left_by_signal() -> Iterator[list[int]]:
             signal.signal(each, signal.SIG_DFL)
         raise KeyboardInterrupt
 
-    with handling(signals, leave):
-        yield received
+    def lost(about: sys.UnraisableHookArgs) -> None:
+        if about.exc_type is not KeyboardInterrupt:
+            hook(about)
+
+    sys.unraisablehook = lost
+    try:
+        with handling(signals, leave):
+            yield received
+    finally:
+        sys.unraisablehook = hook
 
 
 class Bar:

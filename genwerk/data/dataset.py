@@ -19,7 +19,7 @@ from genwerk.data.settings import DataConfig
 
 PARTS = ("train", "validation", "test")
 """What :class:`Splits` are made of."""
-AT_ONCE = 2**22
+AT_ONCE = 2**16
 """Values of the examples that :meth:`Dataset.parts` gives at once."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import log10
 from time import perf_counter
 
@@ -21,7 +21,7 @@ from genwerk.evaluation import distances, verdicts
 from genwerk.evaluation.extractor import preparing
 from genwerk.evaluation.likelihood import bayes_figures, likelihood_figures, likelihood_notes, simple_model
 from genwerk.evaluation.quick import FEWEST
-from genwerk.evaluation.report import Figure, Measuring, Report
+from genwerk.evaluation.report import Figure, Measuring, Report, number
 from genwerk.evaluation.samples import Pace, drawn, evaluating, features_of, noise, pace, rebuilds, rebuilt
 from genwerk.metrics import mode_coverage
 from genwerk.metrics.features import Extractor
@@ -30,6 +30,8 @@ from genwerk.training.settings import EvaluateConfig
 
 Steps = Iterator[tuple[int, int]]
 """A step of an evaluation: how many examples are behind it, and of how many."""
+SHOWN = 16
+"""Dimensions at most of which a family's figure is told."""
 DIAGNOSED = 2000
 """Held-out examples at most on which a family takes its own figures."""
 
@@ -86,7 +88,7 @@ class Evaluation:
         toy = TOYS.get(splits.settings.source)
         self._toy = toy if isinstance(toy, Gaussians) and not model.spec.covariates else None
         self._made = self._rebuilt = torch.empty(0)
-        self._speed = Pace(n, None, 0.0)
+        self._speed, self._beside = Pace(n, None, 0.0), dict[str, Tensor]()
 
     @property
     def report(self) -> Report:
@@ -124,6 +126,7 @@ class Evaluation:
         if self._n and (self._compared or self._toy is not None):
             yield "samples", self._samples()
         if self._compared:
+            yield "real data and noise", self._comparison()
             yield "distances", self._distances()
 
     @property
@@ -156,12 +159,16 @@ class Evaluation:
         self.extractor = yield from preparing(self.splits, self.model.device)
 
     def _reconstructions(self) -> Steps:
+        def found(x: Tensor, made: Tensor) -> tuple[int, float, Tensor | None]:
+            error = (made.double() - x.double()).square().sum().item()
+            return len(x), error, self._described(made) if self._compared else None
+
         n, error, done, features = len(self.data), 0.0, 0, list[Tensor]()
         yield 0, n
-        for x, made in rebuilt(self.model, self.data):
-            error += (made.double() - x.double()).square().sum().item()
-            features += [self._described(made)] if self._compared else []
-            done += len(x)
+        for rows, off, described in rebuilt(self.model, self.data, found):
+            error += off
+            features += [] if described is None else [described]
+            done += rows
             yield done, n
         mean = Moments(self.splits.train.parts()).mean
         apart = sum((x.cpu().flatten(1).double() - mean).square().sum().item() for x in self.data.parts())
@@ -196,47 +203,59 @@ class Evaluation:
             self.figures += mode_figures(torch.cat(kept), self._toy, self._cut(done, n, speed))
         self._made = torch.cat(features) if features else self._made
 
-    def _distances(self) -> Steps:
+    def _comparison(self) -> Steps:
+        """Features of what samples and reconstructions are compared with."""
         settings, train, extractor, seed = self.settings, self.splits.train, self._described, self.settings.seed
         made, rebuilt, against_test = len(self._made), len(self._rebuilt), settings.reference == "test"
-        real = self.data if against_test else train.subset(settings.examples, seed)
+        reference = self.data if against_test else train.subset(settings.examples, seed)
         other = (train if against_test else self.splits.test).subset(made, seed)
         noisy = max(made, rebuilt)
         streams = {
             "held out": features_of(extractor, self.data),
-            "train": features_of(extractor, real) if made and not against_test else iter(()),
+            "train": features_of(extractor, reference) if made and not against_test else iter(()),
             "floor": features_of(extractor, other),
             "noise": map(extractor, noise(train, noisy, seed)),
         }
-        parts, done = {name: list[Tensor]() for name in streams}, 0
-        total = len(self.data) + (0 if against_test else len(real)) + len(other) + noisy
+        done, total = 0, len(self.data) + (len(reference) if made and not against_test else 0) + len(other) + noisy
         yield 0, total
+        parts = {name: list[Tensor]() for name in streams}
         for name, stream in streams.items():
             for features in stream:
                 parts[name].append(features)
                 done += len(features)
                 yield done, total
-        found = {name: torch.cat(features) for name, features in parts.items() if features}
+        self._beside = {name: torch.cat(features) for name, features in parts.items() if features}
+
+    def _distances(self) -> Steps:
+        extractor, against_test = self._described, self.settings.reference == "test"
+        made, rebuilt, of = len(self._made), len(self._rebuilt), self._beside
+        steps = list[Callable[[], Sequence[Figure]]]()
         if made:
+            real = of["held out" if against_test else "train"]
             sizes = f"{made:,} samples{self._cut(made, self._n, self._speed)}, "
             sizes += f"{len(real):,} {'held-out' if against_test else 'training examples'}"
-            beside = found["held out" if against_test else "train"], found["floor"], found["noise"][:made]
-            self._of_samples(distances.Features(extractor, self._made, *beside, sizes))
+            features = distances.Features(extractor, self._made, real, of["floor"], of["noise"][:made], sizes)
+            steps += self._of_samples(features)
         if rebuilt:
-            figure = distances.rebuilt_figure(extractor, self._rebuilt, found["held out"], found["noise"][:rebuilt])
-            self.figures.append(figure)
+            beside = of["held out"], of["noise"][:rebuilt]
+            steps.append(lambda: [distances.rebuilt_figure(extractor, self._rebuilt, *beside)])
+        yield 0, len(steps)
+        for done, step in enumerate(steps, 1):
+            self.figures += step()
+            yield done, len(steps)
 
-    def _of_samples(self, features: distances.Features) -> None:
-        n, d = features.made.shape
+    def _of_samples(self, features: distances.Features) -> Iterator[Callable[[], Sequence[Figure]]]:
+        """What finds the figures of samples, one after the other."""
+        (n, d), head = features.made.shape, features.extractor.head
         if n >= min(self._n, distances.fewest(d)):
-            self.figures.append(distances.frechet_figure(features))
+            yield lambda: [distances.frechet_figure(features)]
         else:
             name = distances.names(features.extractor)[0]
             self.notes.append(f"No {name}: in {d} features it needs {distances.fewest(d):,} samples or more.")
-        self.figures.append(distances.kernel_figure(features, self.settings.seed))
-        self.figures += distances.neighbour_figures(features)
-        if (head := features.extractor.head) is not None:
-            self.figures.append(distances.inception_figure(features.made, head))
+        yield lambda: [distances.kernel_figure(features, self.settings.seed)]
+        yield lambda: distances.neighbour_figures(features)
+        if head is not None:
+            yield lambda: [distances.inception_figure(features.made, head)]
 
     def _cut(self, n: int, of: int, speed: Pace) -> str:
         """The end of a note that says why no more than ``n`` are measured; empty where all are."""
@@ -253,7 +272,7 @@ def reconstruction_figures(data: Dataset, error: float, of_mean: float) -> list[
 
     ``of_mean`` is the error of answering with the mean of the training part throughout.
     """
-    note = f"{len(data):,} held-out; the training mean: {of_mean:.4g}"
+    note = f"{len(data):,} held-out; the training mean: {number(of_mean)}"
     verdict = verdicts.on(verdicts.REBUILT, error / of_mean) if of_mean > 0 else ""
     name = "reconstruction MSE"
     figures = [Figure(name=name, value=error, unit="per value", note=note, reference=of_mean, verdict=verdict)]
@@ -281,8 +300,8 @@ def diagnosis_figures(model: Diagnoses, data: Dataset) -> list[Figure]:
     figures = []
     for name, values in found(slice(fitting)).items():
         each = sorted(values.flatten().tolist(), reverse=True)
-        shown = [f"{v:.2g}" for v in each if v >= 0.01]
-        rest = [f"and {len(each) - len(shown)} below 0.01"] if len(shown) < len(each) else []
+        shown = [f"{v:.2g}" for v in each[:SHOWN] if v >= 0.01]
+        rest = [f"and {len(each) - len(shown)} lower"] if len(shown) < len(each) else []
         note = "by dimension: " + " ".join(shown + rest) if values.dim() else ""
         figures.append(Figure(name=name, value=sum(each), note=note))
     return figures

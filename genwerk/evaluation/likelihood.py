@@ -18,7 +18,7 @@ from genwerk.core.noise import Seeds
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation import verdicts
 from genwerk.evaluation.quick import FEWEST
-from genwerk.evaluation.report import Figure
+from genwerk.evaluation.report import Figure, number
 from genwerk.metrics.robust import TRIMMED, heaviest, trimmed_mean
 from genwerk.tasks import Likelihood
 from genwerk.tasks.classification import BINS, Classification, calibration, log_likelihoods, log_prior
@@ -102,7 +102,7 @@ def beside(simple: Simple | None, data: Dataset, each: Tensor, *, exact: bool) -
         error = ahead.std().item() / sqrt(len(ahead))
         verdict = verdicts.likelihood(ahead.mean().item(), error, simple.name, exact=exact)
     nats = -theirs.mean().item()
-    return nats, verdict, f"; {simple.name}: {nats:.4g} nats"
+    return nats, verdict, f"; {simple.name}: {number(nats)} nats"
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -72,8 +72,11 @@ def quick(
                 figures["bits_per_dim"] = found.bits_per_dim
         elif rebuilds(model):
             scale = column_scale(dataset if train is None else train)
-            errors = [((made - x).double() / scale).square().flatten(1).mean(1) for x, made in rebuilt(model, data)]
-            error = torch.cat(errors)
+
+            def off(x: Tensor, made: Tensor) -> Tensor:
+                return ((made - x).double() / scale).square().flatten(1).mean(1)
+
+            error = torch.cat(list(rebuilt(model, data, off)))
             figures |= {"clipped_reconstruction_mse": clipped_mean(error), "reconstruction_mse": error.mean().item()}
         if "samples" in able and (game or not figures) and len(data) >= FEWEST:
             samples = drawn(model, len(data), dataset, seed)

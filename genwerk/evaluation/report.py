@@ -98,10 +98,10 @@ class Report:
         head = ["figure", "value", "floor", "noise", "verdict"]
         rows = []
         for f in self.figures:
-            spread = "" if f.spread is None else f" ± {f.spread:.2g}"
+            spread = "" if f.spread is None else f" ± {number(f.spread, 2)}"
             unit = f" {f.unit}" if f.unit else ""
-            floor, noise = ("" if v is None else f"{v:.4g}" for v in (f.floor, f.noise))
-            rows.append([f.name, f"{f.value:.4g}{spread}{unit}", floor, noise, f.verdict or UNJUDGED])
+            floor, noise = ("" if v is None else number(v) for v in (f.floor, f.noise))
+            rows.append([f.name, f"{number(f.value)}{spread}{unit}", floor, noise, f.verdict or UNJUDGED])
         filled = [i for i in range(len(head)) if any(row[i] for row in rows)]
         return [head[i] for i in filled], [[row[i] for i in filled] for row in rows]
 
@@ -129,6 +129,11 @@ class Report:
         head, rows = self.table()
         table = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
         return "\n".join([*(f"| {row} |" for row in table), *(f"\n{line}" for line in self.lines())])
+
+
+def number(value: float, digits: int = 4) -> str:
+    """``value`` to that many digits, and no powers of ten where it is not very small or large."""
+    return f"{float(f'{value:.{digits}g}'):,.10g}"
 
 
 def _infinite(value: Any) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.data.dataset import Dataset
 from genwerk.metrics.features import Extractor
 from genwerk.tasks import reconstruct
+
+T = TypeVar("T")
 
 SLICE = 5.0
 """Seconds that a part of a slow computation may take, after which it is said how far it is."""
@@ -69,19 +72,20 @@ def rebuilds(model: Model) -> bool:
     return isinstance(model, Encodes) and isinstance(model, Decodes) and not model.lossless
 
 
-def rebuilt(model: Model, data: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
-    """Examples, and what they are encoded and decoded again, on the CPU and as many at a time as memory allows."""
+def rebuilt(model: Model, data: Dataset, found: Callable[[Tensor, Tensor], T]) -> Iterator[T]:
+    """What is ``found`` of examples and of what they are encoded and decoded again, on the CPU and in parts for which,
+    with what finding it takes, there is memory."""
 
-    def part(rows: slice) -> tuple[Tensor, Tensor]:
+    def part(rows: slice) -> T:
         batch = data.batch(rows)
-        return batch.x.cpu(), reconstruct(model, batch.to(model.device)).cpu()
+        return found(batch.x.cpu(), reconstruct(model, batch.to(model.device)).cpu())
 
     return batches(part, len(data), model.device)
 
 
 def rebuild(model: Model, data: Dataset) -> Tensor:
     """Every example encoded and decoded again, on the CPU."""
-    return torch.cat([made for _, made in rebuilt(model, data)])
+    return torch.cat(list(rebuilt(model, data, lambda _, made: made)))
 
 
 # --- real data and noise ----------------------------------------------------------------------------------------------

@@ -262,11 +262,17 @@ class Training:
     def conclude(self, report: Report | None = None, *, evaluate: bool = True) -> None:
         """Write the report and the card, unless training was stopped before its end.
 
-        The report is ``report``, else what is measured now; where not even that is to be, there is only the card.
+        The report is ``report``, else what is measured now (until a KeyboardInterrupt, which is raised again); where
+        that is not to be, there is only the card.
         """
         if self.runtime.main and not self.stopped:
             if report is None and evaluate:
-                report = measured(self.evaluation())
+                evaluation = self.evaluation()
+                try:
+                    report = measured(evaluation)
+                except KeyboardInterrupt:
+                    self.conclude(evaluation.report)
+                    raise
             self._report = report
             self._write_config()
             write_outcome(self.path, self.name, self.recipe, self.splits, report, self.origin)
