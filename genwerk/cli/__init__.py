@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from genwerk.cli import completing  # noqa: F401  (registers a command)
 from genwerk.cli.parsing import of_today, parsed, without_plugins
 from genwerk.cli.progress import complain, outlets, say
 from genwerk.cli.rendering import Document, Terminal

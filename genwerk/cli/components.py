@@ -58,8 +58,12 @@ def _changes(settings: Recipe, options: Mapping[str, str], fitted: bool) -> Iter
 
 def _names(kind: Component | type[Component]) -> set[str]:
     """Settings of ``kind`` as they are typed."""
-    names = {f.name.replace("_", "-") for f in fields(kind)}
-    return names | {f"no-{name}" for name in names}
+    return {name for f in fields(kind) for name in spelt(f.name)}
+
+
+def spelt(name: str) -> tuple[str, str]:
+    """How the setting called ``name`` may be typed, if it is a yes or no."""
+    return name.replace("_", "-"), f"no-{name.replace('_', '-')}"
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:

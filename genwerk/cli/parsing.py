@@ -1,26 +1,28 @@
-"""What was typed as a command of Genwerk with its options, through tyro."""
+"""What was typed as a command of Genwerk with its options."""
 
 from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import MISSING, dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import tyro
-
+from genwerk.cli import helping
+from genwerk.cli.helping import Section
+from genwerk.cli.words import Words, assigned, flags, flat, metavar, negated, of, placed, sorted_out, value
 from genwerk.commands import COMMANDS
 from genwerk.commands import command as data
-from genwerk.commands.command import Command, Option, summary
-from genwerk.commands.training import Changes, Train
+from genwerk.commands.command import Command, Option
+from genwerk.commands.training import Train
 from genwerk.core.errors import BadInput
+from genwerk.core.marks import Common, Needs
+from genwerk.core.near import meant, nearest
 from genwerk.runs.session import HERE, Machine
 
 if TYPE_CHECKING:
     from genwerk.core.model import Model
-    from genwerk.core.options import SamplingOptions
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,8 @@ class Asked:
 PLUGIN = Option(
     "plugin", Path | None, "Your own Python file with families and recipes; give it as often as needed.", None
 )
+JSON = Option("json", bool, "Print one JSON object; what is said goes to standard error.", False)
 
-
-AS_JSON: tuple[str, Any, Any] = (
-    "as_json",
-    Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object; what is said goes to standard error.")],
-    field(default=False),
-)
 
 FORMER = {
     "--draws": "--importance-samples",
@@ -84,27 +81,110 @@ def without_plugins(given: Sequence[str]) -> tuple[list[str], list[str]]:
     return rest, files
 
 
-def _parser(command: type[Command], model: Model | None = None, named: frozenset[str] = frozenset()) -> type:
-    """A dataclass that tyro parses into the options of ``command``, those of its ``model``, and of the terminal.
+def parsed(given: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
+    """What the words of a command line ask for; a BadInput says what cannot be understood, and help ends the program.
+
+    ``plugins`` are files that are loaded, which a command that is run again must name.
+    """
+    name = given[0] if given else helping.FULL
+    if helping.asked([name]):
+        helping.tell(helping.overview())
+    if name not in COMMANDS:
+        raise _no_command(name)
+    command, words, prog = COMMANDS[name], given[1:], f"genwerk {name}"
+    if command is Train and not helping.asked(words[:1]):
+        from genwerk.cli.training import training
+
+        return training(words, [word for file in plugins for word in ("--plugin", file)])
+    about, model = inspect.getdoc(command) or "", None
+    if data.samples(command):
+        model = _model(words)
+        if model is None:
+            about = f"{about}\n\nWhat more can be asked depends on the model: `genwerk {name} RUN --help` lists it."
+    parts = list(sections(command, model, _named(words)))
+    if helping.asked(words):
+        helping.tell(helping.helped(prog, about, parts, words))
+    offered = [option for part in parts for option in part.options]
+    found = sorted_out(words, offered)
+    for flag in found.unknown:
+        raise unknown(flag, offered, name, model)
+    placed(found, offered, prog)
+    values = valued(found, offered)
+    for option in offered:
+        if option.default is MISSING and option.name not in values:
+            raise BadInput(f"`{prog}` lacks {flags(option)[-1]} {metavar(option)}: {option.help}")
+    options = _whole(command, values)
+    if model is not None:
+        of_model = {name: values[name] for name in model.options.names() if name in values}
+        options |= {o.name: of_model for o in data.options(command) if o.has(data.OfModel)}
+    of_machine = {o.name: values[o.name] for o in data.options(Machine) if o.name in values and data.opens(command)}
+    own = {option.name for option in data.options(command)}
+    of_terminal = {name: values[name] for name in ("out", "overwrite") if name in values and name not in own}
+    machine = assigned(HERE, of_machine)
+    again = shlex.join(["genwerk", *given, *(word for file in plugins for word in ("--plugin", file))])
+    return Asked(command(**options), machine, again=again, as_json=values.get("json", False), **of_terminal)
+
+
+def _whole(command: type[Command], values: dict[str, Any]) -> dict[str, Any]:
+    """The options of ``command`` that were typed, those that have parts as a whole."""
+    found = {}
+    for option in data.options(command):
+        parts = {name.partition(".")[2]: each for name, each in values.items() if name.startswith(f"{option.name}.")}
+        if parts:
+            found[option.name] = assigned(option.default, parts)
+        elif option.name in values:
+            found[option.name] = values[option.name]
+    return found
+
+
+def valued(found: Words, offered: Sequence[Option]) -> dict[str, Any]:
+    """The values of those options that were typed, by name."""
+    return {o.name: value(o, found.of[o.name], found.called[o.name]) for o in offered if o.name in found.of}
+
+
+# --- what there is ----------------------------------------------------------------------------------------------------
+
+
+def sections(command: type[Command], model: Model | None, named: Collection[str] = ()) -> Iterator[Section]:
+    """The options of ``command``, those of its ``model``, and of the terminal.
 
     What concerns another kind of condition is left out, unless it is ``named``: then it is refused when it is used.
     """
-    found = [_field(o) for o in data.options(command) if o.name in named or _concerns(model, o)]
-    if model is not None and model.options.names():
-        own = model.options
-        asked = make_dataclass(type(own).__name__, [_field(option) for option in _of_model(own)], frozen=True)
-        asked.__doc__ = type(own).__doc__
-        found.append(("of_model", Annotated[asked, tyro.conf.arg(name="")], field(default=asked())))
+    own = [o for o in data.options(command) if o.name in named or _concerns(model, o)]
+    parts = [o for o in own if is_dataclass(o.default)]
+    plain = [o for o in own if o not in parts]
     if command.output:
-        found.append(_field(Option("out", str | None, _where(command), None)))
-        found.append(_field(OVERWRITE))
+        plain += [Option("out", str | None, _where(command), None), OVERWRITE]
+    plain.append(JSON)
+    yield section("options", plain)
+    for part in parts:
+        taken = {option.name for option in plain}
+        shorter = [
+            option if option.name in taken else replace(option, beside=(*option.beside, data.Short(option.name)))
+            for option in of(part.default)
+        ]
+        yield section(part.name, flat(shorter, f"{part.name}."), part.help)
+    if model is not None:
+        offered = [o for o in of(model.options) if all(n.ability in command.needs for n in _needs(o))]
+        yield section("sampling", flat(offered), inspect.getdoc(type(model.options)) or "")
     if data.opens(command):
-        found.append(("machine", Annotated[Machine, tyro.conf.arg(name="")], field(default=HERE)))
-    found.append(AS_JSON)
-    found.append(_field(PLUGIN))  # for the help alone: see without_plugins
-    made = make_dataclass(command.__name__, found, frozen=True, kw_only=True)
-    made.__doc__ = command.__doc__
-    return made
+        yield section("machine", of(HERE))
+    yield Section("plug-ins", "", (PLUGIN,), ())
+
+
+def section(title: str, options: Iterable[Option], about: str = "") -> Section:
+    """A section of ``options``, of which those matter that are marked so, or all if none is."""
+    every = tuple(options)
+    return Section(title, about, every, marked(every) or every)
+
+
+def marked(options: Iterable[Option]) -> tuple[Option, ...]:
+    """Those of ``options`` that are marked as common."""
+    return tuple(option for option in options if option.has(Common))
+
+
+def _needs(option: Option) -> list[Needs]:
+    return [each for each in option.beside if isinstance(each, Needs)]
 
 
 def _concerns(model: Model | None, option: Option) -> bool:
@@ -126,61 +206,6 @@ def _where(command: type[Command]) -> str:
     return f"File to write ({sheets}{tables}{default})."
 
 
-def _field(option: Option) -> tuple[str, Any, Any]:
-    aliases = [f"-{each.letter}" for each in option.beside if isinstance(each, data.Short)]
-    name = next((each.name for each in option.beside if isinstance(each, data.Named)), None)
-    how: list[Any] = [tyro.conf.arg(name=name, help=option.help, aliases=aliases)]
-    if option.has(data.Positional):
-        how.append(tyro.conf.Positional)
-    of_type = Annotated.__class_getitem__((option.type, *how))  # type: ignore[attr-defined]
-    return option.name, of_type, field() if option.default is MISSING else field(default=option.default)
-
-
-def parsed(given: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
-    """What the words of a command line ask for; help and what cannot be understood end the program.
-
-    ``plugins`` are files that are loaded, which a command that is run again must name.
-    """
-    name = given[0] if given else "--help"
-    if name not in COMMANDS:
-        listed = {each: _listed(command) for each, command in COMMANDS.items()}
-        about = "Every family of deep generative model: train, use and measure."
-        tyro.extras.subcommand_cli_from_dict(listed, args=[name], prog="genwerk", description=about)
-    command = COMMANDS[name]
-    if command is Train and len(given) > 1 and given[1] not in ("-h", "--help"):
-        return training(given[1:], [word for file in plugins for word in ("--plugin", file)])
-    again = shlex.join(["genwerk", *given, *(word for file in plugins for word in ("--plugin", file))])
-    given = [name, *_whole(command, given[1:])]
-    about, model, named = inspect.getdoc(command) or "", None, _named(given[1:])
-    if data.samples(command):
-        model = _model(given[1:])
-        if model is None:
-            about = f"{about}\n\nWhat more can be asked depends on the model: `genwerk {name} RUN --help` lists it."
-    found: Any = tyro.cli(_parser(command, model, named), args=given[1:], prog=f"genwerk {name}", description=about)
-    options = {o.name: getattr(found, o.name) for o in data.options(command) if o.name in vars(found)}
-    if model is not None:
-        own = [name for name in model.options.names() if {name, f"no_{name}"} & named]
-        values = {name: getattr(found.of_model, name) for name in own}
-        options |= {o.name: values for o in data.options(command) if o.has(data.OfModel)}
-    of_terminal = {
-        name: getattr(found, name) for name in ("machine", "out", "overwrite", "as_json") if name in vars(found)
-    }
-    return Asked(command(**options), again=again, **{k: v for k, v in of_terminal.items() if k not in options})
-
-
-def _whole(command: type[Command], given: Sequence[str]) -> list[str]:
-    """The words of a command line, settings by their whole names as in training: --data is --data.source.
-
-    Those that are part of others may be typed alone (--size for --data.size).
-    """
-    parts = {option.name: option.type for option in data.options(command) if is_dataclass(option.type)}
-    whole = {f"--{f.name}": f"--{part}.{f.name}" for part, settings in parts.items() for f in fields(settings)}
-    whole = {short.replace("_", "-"): name.replace("_", "-") for short, name in whole.items()}
-    whole |= {short: name for short, name in SHORTHANDS.items() if name in whole.values()}
-    words = (word.partition("=") for word in given)
-    return [whole.get(head.replace("_", "-"), head) + eq + tail for head, eq, tail in words]
-
-
 def _model(given: Sequence[str]) -> Model | None:
     """The model of the run that is named among ``given``, without weights; None where none is named yet.
 
@@ -198,83 +223,52 @@ def _model(given: Sequence[str]) -> Model | None:
     return model
 
 
-def _of_model(own: SamplingOptions) -> list[Option]:
-    """The options of ``own``, whose values are the defaults."""
-    kind: Any = type(own)
-    return [replace(option, default=getattr(own, option.name)) for option in data.options(kind)]
-
-
 def _named(given: Sequence[str]) -> frozenset[str]:
     """Names of the options among the words of a command line."""
     return frozenset(each.partition("=")[0][2:].replace("-", "_") for each in given if each.startswith("--"))
 
 
-def _listed(command: type[Command]) -> Callable[[], None]:
-    """Something of which tyro shows the name and the help of ``command``."""
-
-    def nothing() -> None: ...
-
-    nothing.__doc__ = summary(command)
-    return nothing
+# --- what there is not ------------------------------------------------------------------------------------------------
 
 
-# --- train ------------------------------------------------------------------------------------------------------------
+def _no_command(name: str) -> BadInput:
+    if name.startswith("-"):
+        return BadInput(f"a command comes first, as in genwerk train vae {name} ...; `genwerk --help` lists them all")
+    if near := meant(name, COMMANDS):
+        return BadInput(f"there is no command {name!r}{near}")
+    from genwerk.recipes import REGISTRY
 
-SHORTHANDS = {"--data": "--data.source", "--rounds": "--train.rounds", "--seed": "--train.seed"}
-"""Short names of the settings that are typed most."""
-
-
-def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
-    """``genwerk train``: the settings on offer are those of the recipe fitted to the data that were named."""
-    from genwerk.cli import components
-    from genwerk.recipes import find
-    from genwerk.runs import store
-    from genwerk.training import runtime
-    from genwerk.training.settings import Recipe
-
-    named = not arguments[0].startswith("-")
-    if named:
-        name, entry = arguments[0], find(arguments[0])
-        start, doc = entry.make(entry.spec), inspect.getdoc(entry.make)
-    elif (run := _value(arguments, "--from")) is not None:
-        stored = store.find(run)
-        name, start, doc = stored.name, stored.recipe, f"The settings of {run}, a run of {stored.name}."
-    else:
-        if "--help" in arguments or "-h" in arguments:
-            tyro.cli(_parser(Train), args=["--help"], prog="genwerk train")
-        raise BadInput("name a recipe first, as in `genwerk train vae --data photos/`; `genwerk recipes` lists them")
-    prog, words = f"genwerk train {name if named else ''}".rstrip(), arguments[named:]
-    rest = [SHORTHANDS.get(head, head) + eq + tail for head, eq, tail in (a.partition("=") for a in words)]
-
-    options = [option for option in data.options(Train) if option.name != "recipe"]
-    about = f"{doc}\n\nShort names: " + ", ".join(f"{k} = {v}" for k, v in SHORTHANDS.items())
-
-    def parse(default: Recipe, *, fitted: bool = True) -> Any:
-        chosen = components.chosen(default, rest, fitted=fitted)
-        parts = components.found(chosen)
-        kinds = [
-            (f"kind{i}", Annotated[Literal[tuple(part.kinds)], tyro.conf.arg(name=path, help=components.about(part))])
-            for i, (path, part) in enumerate(parts.items())
-        ]
-        settings = ("settings", Annotated[Recipe, tyro.conf.arg(name="")])
-        every = make_dataclass("Arguments", [*kinds, settings, *map(_field, [*options, PLUGIN]), AS_JSON], frozen=True)
-        whole = every(*(part.kind for part in parts.values()), chosen)
-        return tyro.cli(every, default=whole, args=rest, prog=prog, description=about)
-
-    found = parse(start, fitted=False)
-    runtime.relaunch(found.devices, ["train", *arguments, *plugins])
-    asked = frozenset(argument.partition("=")[0].removeprefix("--") for argument in rest if argument.startswith("--"))
-    changes = Changes(lambda recipe, fitted: parse(recipe, fitted=fitted).settings, asked)
-    again = shlex.join(["genwerk", "train", *(a for a in arguments if a != "--resume"), *plugins, "--resume"])
-    values = {option.name: getattr(found, option.name) for option in options}
-    train = Train(recipe=name, from_settings=not named, changes=changes, **values)
-    return Asked(train, as_json=found.as_json, again=again)
+    if name in REGISTRY:
+        return BadInput(f"{name} is a recipe and no command; type genwerk train {name} --data PATH")
+    return BadInput(f"there is no command {name!r}; `genwerk --help` lists them all")
 
 
-def _value(words: Sequence[str], option: str) -> str | None:
-    """What ``option`` is given among the words of a command line; None where it is not."""
-    for word, then in zip(words, (*words[1:], None), strict=True):
-        name, equals, value = word.partition("=")
-        if name == option:
-            return value if equals else then
-    return None
+def unknown(flag: str, offered: Sequence[Option], command: str, model: Model | None = None) -> BadInput:
+    """What to say of ``flag``, which is none of the options ``offered``: what was meant, or whose option it is."""
+    spelt = {each.lstrip("-"): each for option in offered for each in _spelt(option)}
+    last = flag.rpartition(".")[2].lstrip("-")
+    if same := [each for each in spelt.values() if each.rpartition(".")[2].lstrip("-") == last]:
+        same = nearest(flag, same) if "." in flag else same
+        return BadInput(f"there is no {flag}; did you mean {' or '.join(same[:2])}?")
+    having = [name for name, kind in COMMANDS.items() if name != command and _has(kind, flag, model)]
+    if having:
+        whose = ", ".join(having[:4]) + (" and others" if len(having) > 4 else "")
+        return BadInput(f"{flag} is an option of {whose}, and {command} has none of that name; leave it out")
+    ends = {each.rpartition(".")[2].lstrip("-"): each for each in reversed(spelt.values())}
+    if near := [spelt[each] for each in nearest(flag.lstrip("-"), spelt)] or [
+        ends[each] for each in nearest(last, ends)
+    ]:
+        return BadInput(f"there is no {flag}; did you mean {' or '.join(near)}?")
+    return BadInput(f"there is no {flag}; `genwerk {command} ... {helping.FULL}` shows every option there is")
+
+
+def _spelt(option: Option) -> list[str]:
+    """All that an option may be called."""
+    names = flags(option)
+    return [*names, negated(names[-1])] if option.type is bool and names else names
+
+
+def _has(command: type[Command], flag: str, model: Model | None) -> bool:
+    """Whether ``command`` has the option ``flag``, with its ``model`` where it takes a model's options."""
+    there = sections(command, model if data.samples(command) else None)
+    return any(flag in _spelt(option) for each in there for option in each.options)

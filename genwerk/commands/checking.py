@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from genwerk.commands.command import Command, Positional
+from genwerk.commands.command import MACHINE, Command, Positional
 from genwerk.commands.results import Figures, Table
 from genwerk.core.errors import BadInput
 from genwerk.runs.session import Session
@@ -15,6 +15,8 @@ from genwerk.runs.session import Session
 @dataclass(frozen=True, kw_only=True)
 class CheckFamily(Command):
     """Ask a recipe's family, trained for a moment on made-up data, for all that every family promises."""
+
+    group = MACHINE
 
     recipe: Annotated[str, Positional()]
     """Name of a recipe."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
-from genwerk.commands.command import Command, Positional
+from genwerk.commands.command import TRAINING, Command, Positional
 from genwerk.commands.results import Figures, Note, Table
 from genwerk.core.errors import BadInput
 from genwerk.data.settings import DataConfig
@@ -31,6 +31,8 @@ STARVED = "Other programs use the processors now; without them it would be about
 @dataclass(frozen=True, kw_only=True)
 class Recipes(Command):
     """List recipes by what their models can do; with --data those that fit your data, and which to begin with."""
+
+    group = TRAINING
 
     word: Annotated[str, Positional()] = ""
     """Only recipes with this word in their name, family or description, or among what they can do."""

@@ -28,6 +28,16 @@ COMMANDS: dict[str, type[Command]] = {}
 """Every command by its name."""
 
 
+TRAINING, USE, STEER, MEASURE, MACHINE = (
+    "Choose and train",
+    "Use a trained model",
+    "Steer a model through its latent space",
+    "Measure and compare",
+    "Data, files and this machine",
+)
+"""What commands are listed with."""
+
+
 class Command(ABC):
     """Something that can be asked for: a frozen dataclass of options, registered by being defined.
 
@@ -43,6 +53,8 @@ class Command(ABC):
     """Whether its files hold numbers, such as latents, and not examples."""
     unasked: ClassVar[bool] = True
     """Whether its files are written where nobody named any."""
+    group: ClassVar[str] = "More"
+    """What it is listed with."""
 
     def __init_subclass__(cls) -> None:
         COMMANDS[re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()] = cls
@@ -83,9 +95,9 @@ class AtLeast:
 
 @dataclass(frozen=True)
 class Short:
-    """Another name of the option, of one letter."""
+    """A shorter name of the option, mostly a letter."""
 
-    letter: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -161,7 +173,10 @@ def _documented(kind: type) -> dict[str, str]:
     """The docstring below each field of ``kind`` and of its bases."""
     found: dict[str, str] = {}
     for cls in reversed([c for c in kind.__mro__ if is_dataclass(c)]):
-        body = ast.parse(dedent(inspect.getsource(cls))).body[0]
+        try:
+            body = ast.parse(dedent(inspect.getsource(cls))).body[0]
+        except OSError:  # typed at a prompt
+            continue
         assert isinstance(body, ast.ClassDef)
         for of, text in pairwise(body.body):
             if isinstance(of, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):

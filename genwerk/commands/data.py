@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from genwerk.commands.choosing import command, reason, suggested
-from genwerk.commands.command import Command, Positional
+from genwerk.commands.command import MACHINE, Command, Positional
 from genwerk.commands.results import Examples, Figures, Note
 from genwerk.core.errors import BadInput, naming
 from genwerk.data.settings import DataConfig
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class Data(Command):
     """Say what was understood of some data, and name every file that cannot be used."""
 
+    group = MACHINE
     output = "examples"
     unasked = False
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
-from genwerk.commands.command import Command
+from genwerk.commands.command import MEASURE, Command
 from genwerk.commands.options import Greatest, Prior, Run, Show, uncounted, unshown
 from genwerk.commands.results import Figures, Known, Note, Table, cell, records
 from genwerk.core.errors import BadInput
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class Classify(Command):
     """Classify by Bayes' rule: each example's class probabilities, or how good they are on the run's held-out data."""
 
+    group = MEASURE
     needs = frozenset({"has-likelihood or bounds-likelihood"})
 
     folder: Run
@@ -61,6 +62,7 @@ class Classify(Command):
 class Outliers(Command):
     """Tell how unusual examples are among the run's held-out data, the least typical first."""
 
+    group = MEASURE
     needs = frozenset({"has-likelihood or bounds-likelihood"})
 
     folder: Run

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from genwerk.commands.command import Command
+from genwerk.commands.command import MEASURE, Command
 from genwerk.commands.options import Count, Number, Run
 from genwerk.commands.results import Examples, Figures, Note, Result, Table, cell, records
 from genwerk.core.layout import Layout
@@ -21,6 +21,7 @@ class Nearest(Command):
     A conditional model gets the conditions of held-out examples.
     """
 
+    group = MEASURE
     needs = frozenset({"samples"})
     output = "nearest"
 
@@ -75,6 +76,8 @@ class Evaluate(Command):
 
     Figures of the run's own data go into its report.json and onto its card, too.
     """
+
+    group = MEASURE
 
     folder: Run
     data: str | None = None

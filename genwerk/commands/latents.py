@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from genwerk.commands.command import AtLeast, Command, Positional
+from genwerk.commands.command import USE, AtLeast, Command, Positional
 from genwerk.commands.options import Greatest, Input, Label, Run, Space
 from genwerk.commands.results import Examples, Figures, Note, Scatter, Values
 from genwerk.core.layout import SQUARE, Layout
@@ -28,6 +28,7 @@ MOST_ACTIVE = 8
 class Reconstruct(Command):
     """Encode examples and decode them again: originals above, reconstructions below."""
 
+    group = USE
     needs = frozenset({"encodes", "decodes"})
     output = "reconstructions"
 
@@ -59,6 +60,7 @@ class Reconstruct(Command):
 class Interpolate(Command):
     """Walk from one example to another through the latent space, or from one text to another."""
 
+    group = USE
     needs = frozenset({"decodes or interpolates-prompts"})
     output = "interpolation"
 
@@ -126,6 +128,7 @@ class Interpolate(Command):
 class Traverse(Command):
     """Vary some latent dimensions of one example and hold the others still: two make a grid, else a row each."""
 
+    group = USE
     needs = frozenset({"encodes", "decodes"})
     output = "traversal"
 
@@ -166,6 +169,7 @@ class Encode(Command):
     The map, in the plane of the first two principal components, goes beside the CSV file.
     """
 
+    group = USE
     needs = frozenset({"encodes"})
     output = "codes"
     numbers = True

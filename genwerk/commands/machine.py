@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from genwerk.commands.command import COMMANDS, Command, Positional, summary
+from genwerk.commands.command import COMMANDS, MACHINE, TRAINING, Command, Positional, summary
 from genwerk.commands.results import Figures, Note, Result, Table, Written
 from genwerk.runs.session import Session
 
@@ -16,6 +16,7 @@ from genwerk.runs.session import Session
 class Export(Command):
     """Write a trained model for another library."""
 
+    group = MACHINE
     folder: Annotated[Path, Positional()]
     """Run folder."""
     to: Literal["diffusers"]
@@ -37,6 +38,8 @@ class Export(Command):
 class Doctor(Command):
     """Say what will be used on this machine, and why."""
 
+    group = MACHINE
+
     def run(self, session: Session) -> Iterator[Figures]:
         from genwerk.runs.doctor import examine
 
@@ -49,6 +52,7 @@ class Doctor(Command):
 class Demo(Command):
     """Train four small models on built-in data, use them, and name the pictures (a few minutes on two cores)."""
 
+    group = TRAINING
     out: Path = Path("demo")
     """Folder for the runs and pictures."""
     seed: int = 0
@@ -68,6 +72,8 @@ class Demo(Command):
 @dataclass(frozen=True, kw_only=True)
 class Figure(Command):
     """Draw one of the lecture's pictures from models trained while you wait (without a name: list them)."""
+
+    group = MACHINE
 
     name: Annotated[str, Positional()] = ""
     """Which figure."""
@@ -95,6 +101,8 @@ class Figure(Command):
 @dataclass(frozen=True, kw_only=True)
 class Commands(Command):
     """List every command with the abilities that it needs of a model."""
+
+    group = MACHINE
 
     def run(self, session: Session) -> Iterator[Figures]:
         found = {name: {"needs": sorted(c.needs), "what": summary(c)} for name, c in COMMANDS.items()}

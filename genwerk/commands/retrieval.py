@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from genwerk.commands.command import Command, Positional
+from genwerk.commands.command import USE, Command, Positional
 from genwerk.commands.options import Count, Greatest, Input, Run, Show, unshown
 from genwerk.commands.results import Examples, Figures, Note, Table, cell, records
 from genwerk.core.errors import BadInput
@@ -18,6 +18,7 @@ from genwerk.runs.session import Session
 class ZeroShot(Command):
     """Find the text that describes each example best, without having learned any class."""
 
+    group = USE
     needs = frozenset({"aligns-text"})
 
     folder: Run
@@ -54,6 +55,7 @@ class ZeroShot(Command):
 class Search(Command):
     """Find the examples that a text describes best, the best first."""
 
+    group = USE
     needs = frozenset({"aligns-text"})
     output = "search"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from genwerk.commands.command import AtLeast, Command, OfCondition, Short
+from genwerk.commands.command import USE, AtLeast, Command, OfCondition, Short
 from genwerk.commands.options import (
     Count,
     First,
@@ -29,6 +29,7 @@ from genwerk.runs.session import Session
 class Sample(Command):
     """Draw new examples from a trained model."""
 
+    group = USE
     needs = frozenset({"samples"})
     output = "samples"
 
@@ -81,6 +82,7 @@ class Sample(Command):
 class Complete(Command):
     """Fill in the missing part of examples, several times: each row is what is known and then its completions."""
 
+    group = USE
     needs = frozenset({"completes"})
     output = "completions"
 
@@ -132,6 +134,7 @@ class Complete(Command):
 class ImageToImage(Command):
     """Noise examples part of the way and bring them back as a label or text says: originals above, results below."""
 
+    group = USE
     needs = frozenset({"denoises"})
     output = "image-to-image"
 
@@ -164,6 +167,7 @@ class ImageToImage(Command):
 class Watch(Command):
     """Draw examples and show how they come about, a row each: what the model takes them to be, step by step."""
 
+    group = USE
     needs = frozenset({"traces"})
     output = "watch"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from genwerk.commands.command import AtLeast, Command, Short
+from genwerk.commands.command import MEASURE, STEER, AtLeast, Command, Short
 from genwerk.commands.options import Greatest, Input, Label, Likeness, Run, Space
 from genwerk.commands.results import Examples, Figures, Note, Table, Values, cell, records
 from genwerk.core.layout import SQUARE, Layout
@@ -22,6 +22,7 @@ class Project(Command):
     The latents go beside the examples.
     """
 
+    group = STEER
     needs = frozenset({"has-latent-prior"})
     output = "projection"
 
@@ -66,6 +67,7 @@ class Project(Command):
 class Mix(Command):
     """Mix the styles of samples: every row's sample with the coarse, middle or fine styles of every column's."""
 
+    group = STEER
     needs = frozenset({"styles"})
     output = "mixing"
 
@@ -108,6 +110,7 @@ class Mix(Command):
 class Truncate(Command):
     """Bring samples nearer to the mean style: a row for each sample, a column for each psi."""
 
+    group = STEER
     needs = frozenset({"styles"})
     output = "truncation"
 
@@ -138,6 +141,7 @@ class Truncate(Command):
 class Edit(Command):
     """Move an example towards a class of the data, and away from it, along a direction of the latent space."""
 
+    group = STEER
     needs = frozenset({"has-latent-prior"})
     output = "edit"
 
@@ -191,6 +195,7 @@ class Edit(Command):
 class Entanglement(Command):
     """Measure how entangled the latent spaces are: perceptual path length and linear separability, in z and in w."""
 
+    group = MEASURE
     needs = frozenset({"has-latent-prior"})
 
     folder: Run

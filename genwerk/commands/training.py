@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from genwerk.commands.command import Command, Internal, Named, Positional
+from genwerk.commands.command import TRAINING, AtLeast, Command, Internal, Named, Positional
 from genwerk.commands.results import Figures, Note, Result
 from genwerk.core.errors import BadInput
+from genwerk.core.marks import Common
 from genwerk.runs.session import Device, Session
 
 if TYPE_CHECKING:
     from genwerk.core.spec import DataSpec
-    from genwerk.data import Dataset
+    from genwerk.data import Dataset, Splits
     from genwerk.runs.training import Training
     from genwerk.training.settings import Recipe
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Show(Command):
     """Print a recipe: what it is for, and every setting."""
+
+    group = TRAINING
 
     recipe: Annotated[str, Positional()]
     """Name of a recipe, or a run folder."""
@@ -56,17 +59,24 @@ class Changes:
 class Train(Command):
     """Train a recipe on your data into a run folder (`genwerk train RECIPE --help` lists its settings)."""
 
+    group = TRAINING
     recipe: Annotated[str, Positional()]
     """Name of a recipe; `genwerk recipes` lists them. With --from it may be left out."""
     from_run: Annotated[Path | None, Named("from")] = None
     """Start from the weights of this run (RUN, or RUN/last); without a recipe, also with its settings."""
-    out: Path | None = None
+    out: Annotated[Path | None, Common()] = None
     """Run folder to write (default: runs/RECIPE)."""
-    minutes: float | None = None
+    minutes: Annotated[float | None, Common()] = None
     """Length of training in minutes, about: its speed is measured first, and the rounds of all stages are set by it."""
-    resume: bool = False
+    resume: Annotated[bool, Common()] = False
     """Go on where the run folder stands (and start where there is none)."""
-    device: Device = "auto"
+    lr: Annotated[float | None, Common()] = None
+    """Learning rate at its highest, of every player (--train.optim.PLAYER.lr sets that of one)."""
+    epochs: Annotated[float | None, Common(), AtLeast(0)] = None
+    """Length as passes over the training examples, in place of --rounds; of the first stage, where there are more."""
+    config: Path | None = None
+    """File of settings, as JSON or TOML: all that `genwerk show RECIPE --json` prints, or some of it."""
+    device: Annotated[Device, Common()] = "auto"
     """Where to compute; auto is the first GPU, else the CPU."""
     devices: int = 1
     """Number of processes, one a GPU (or so many CPU processes)."""
@@ -78,6 +88,39 @@ class Train(Command):
     """Whether the settings too are those of the run to start from, and not the recipe's."""
     changes: Annotated[Any, Internal()] = Changes(lambda recipe, _: recipe, frozenset())
 
+    def start(self, spec: DataSpec | None = None) -> Recipe:
+        """The recipe, or that of the run to start from, for data of ``spec`` (None: those it is shown with)."""
+        from genwerk.recipes import find
+        from genwerk.runs import store
+
+        if self.from_settings and self.from_run is not None:
+            return store.find(self.from_run).recipe
+        entry = find(self.recipe)
+        return entry.make(spec or entry.spec)
+
+    def settled(self, recipe: Recipe, *, fitted: bool) -> Recipe:
+        """``recipe`` with all that is asked of it: a file's settings, then the learning rate, then single settings."""
+        from genwerk.training import overlay
+        from genwerk.training.overrides import overridden
+
+        lengths = ["epochs"] * (self.epochs is not None) + ["minutes"] * (self.minutes is not None)
+        lengths += ["rounds"] * ("train.rounds" in self.changes.names)
+        if len(lengths) > 1:
+            raise BadInput(f"‹{lengths[0]}› and ‹{lengths[1]}› are both lengths of training; name one of them")
+        if self.config is not None:
+            recipe = overlay.updated(recipe, overlay.read(self.config), f"{self.config}: recipe")
+        if self.lr is not None:
+            recipe = overridden(recipe, {"lr": self.lr})
+        changed: Recipe = self.changes.apply(recipe, fitted)
+        return changed
+
+    def fitted(self, settings: Recipe) -> tuple[Recipe, Splits]:
+        """The recipe fitted to the data that ``settings`` name, with all that is asked of it, and these data."""
+        from genwerk.data import open_data
+
+        splits = open_data(settings.data)
+        return self.settled(replace(self.start(splits.spec), data=settings.data), fitted=True), splits
+
     def run(self, session: Session) -> Iterator[Result]:
         from genwerk.data import open_data
         from genwerk.data.hub import allow
@@ -86,36 +129,30 @@ class Train(Command):
         from genwerk.runs import starting, store
         from genwerk.runs.training import Training
         from genwerk.training import runtime
+        from genwerk.training.overrides import overridden, rounds_of
 
-        if self.minutes is not None and "train.rounds" in self.changes.names:
-            raise BadInput("‹minutes› and ‹rounds› are both lengths of training; name one of them")
-        changed = self.changes.apply
         out = self.out or Path("runs") / self.recipe
         going_on = self.resume and (out / "config.json").exists()
         source = None if self.from_run is None or going_on else store.find(self.from_run)
-
-        def fitted(spec: DataSpec | None) -> Recipe:
-            """The recipe, or that of the run to start from, for data of ``spec`` (None: those it is shown with)."""
-            if source is not None and self.from_settings:
-                return source.recipe
-            entry = find(self.recipe)
-            return entry.make(spec or entry.spec)
-
-        start = store.read_config(out / "config.json")[1] if going_on else fitted(None)
+        start = store.read_config(out / "config.json")[1] if going_on else self.start()
         other = "data.source" in self.changes.names
         if source is not None:
             own = source.recipe.data
             start = replace(start, data=starting.reading(own, source.spec) if other else own)
-        settings = changed(start, going_on)
+        settings = self.settled(start, fitted=going_on)
         if (going_on or source is not None) and not other:
             allow(settings.data.source)
         if not settings.data.source:
             raise BadInput(
                 f"{self.recipe} has no data of its own; name some with ‹data›: a folder of images or sounds, or a table"
             )
-        splits = open_data(settings.data)
-        if not going_on:
-            settings = changed(replace(fitted(splits.spec), data=settings.data), True)
+        if going_on:
+            splits = open_data(settings.data)
+        else:
+            settings, splits = self.fitted(settings)
+        if self.epochs is not None:
+            rounds = rounds_of(settings, self.epochs, splits)
+            settings = overridden(settings, {"train.rounds": rounds})
         if self.minutes is not None and going_on:
             yield Note(f"{out} keeps the length with which it began; for another, name ‹rounds›")
         try:

@@ -169,6 +169,11 @@ class Model(nn.Module, ABC):
         """
         return ()
 
+    @property
+    def batches(self) -> int:
+        """Batches of training examples that a round of the first stage draws, as a rule (a warm-up may draw more)."""
+        return 1
+
     def players(self) -> Mapping[str, nn.Module]:
         """Who has an optimiser, by name."""
         return {"model": self}

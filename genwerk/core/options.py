@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from math import isfinite
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from genwerk.core.errors import BadSetting, Unsupported
+from genwerk.core.marks import Needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +103,8 @@ class Symbolwise(SamplingOptions):
     """Draw from so many of the likeliest symbols only; 0 is all."""
     top_p: float = 1.0
     """Draw from the likeliest symbols that together have this probability (Holtzman et al., 2020, arXiv:1904.09751)."""
-    particles: int | None = None
-    """In a completion, sequences weighted against each other for each example where known values follow a hole (None:
+    particles: Annotated[int | None, Needs("completes")] = None
+    """Sequences weighted against each other for each example where known values follow a hole (None:
     32 for each completion)."""
 
     def __post_init__(self) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from genwerk.core.marks import Common
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which data, and how they are read."""
 
-    source: str = ""
+    source: Annotated[str, Common()] = ""
     """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites, scenes), a path
     (folder or .zip of images or of sounds, idx files, .npy, .npz, .csv, .tsv, .amat, .parquet), hf:NAME, or a table of
     the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
-    size: int | None = None
+    size: Annotated[int | None, Common()] = None
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
     """How an image of another shape is fitted: crop its middle, pad with its border colour, or stretch."""

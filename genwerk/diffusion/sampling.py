@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from torch import Tensor
 
+from genwerk.core.marks import Common, Needs
 from genwerk.core.noise import Noise
 from genwerk.core.options import SamplingOptions
 from genwerk.diffusion.names import Final, SamplerName, Spacing, Variance
@@ -19,10 +20,10 @@ from genwerk.diffusion.schedule import Level, Process, path, repaint
 class Diffusion(SamplingOptions):
     """Sampler, levels and guidance."""
 
-    sampler: SamplerName = "dpmpp2m"
+    sampler: Annotated[SamplerName, Common()] = "dpmpp2m"
     """How a step is taken; all but ddpm, euler-ancestral, dpmpp2m-sde (and ddim with an eta) depend on the first noise
     alone."""
-    steps: int = 20
+    steps: Annotated[int, Common()] = 20
     """Number of steps, at most as many as in training."""
     spacing: Spacing | None = None
     """How the levels are spread; None is what suits the sampler."""
@@ -37,18 +38,18 @@ class Diffusion(SamplingOptions):
     variance: Variance = "small"
     """Variance of ddpm's fresh noise: that of the posterior (small), or of the step of the process (large), which is
     meant for the whole chain."""
-    guidance: float = 1.0
+    guidance: Annotated[float, Common()] = 1.0
     """Classifier-free guidance scale: 1 is the conditional output itself, 2 to 8 exaggerate the condition."""
-    negative: str | None = None
+    negative: Annotated[str | None, Common()] = None
     """Negative prompt: a label or text to guide away from; None is the null condition."""
     rescale: float = 0.0
     """How far guided outputs are brought back to the contrast of unguided ones, from 0 to 1 (0.7 is usual)."""
-    resamples: int = 5
-    """RePaint's resamplings in a completion: how often each jump is repeated, so that parts agree; 1 only restores the
+    resamples: Annotated[int, Needs("completes")] = 5
+    """RePaint's resamplings: how often each jump is repeated, so that parts agree; 1 only restores the
     known values after every step."""
-    jump: int = 1
+    jump: Annotated[int, Needs("completes")] = 1
     """RePaint's jump length in steps."""
-    size: str | None = None
+    size: Annotated[str | None, Common()] = None
     """Width and height in pixels of the samples, as 96x64 or one number for both; None is as in training."""
 
     def __post_init__(self) -> None:

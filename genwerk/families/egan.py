@@ -142,6 +142,11 @@ class EGAN(AdversarialModel, Diagnoses, config=EGANConfig):
             x, z, u = stream.next_batch(), self.latents(stream), stream.uniform(2)
             yield Turn("discriminator", self.discriminator_loss, x, z, u, figures={} if step else figures)
 
+    @property
+    def batches(self) -> int:
+        """One for the variation, the rest of those that judge it, and one for each step that has none of these."""
+        return self.config.fitness_batches + self.config.discriminator_steps - (self.config.fitness_batches == 1)
+
     def variation(self, z: Tensor, condition: Tensor | None) -> Loss:
         """The sum over children, each with its own mutation, whose gradient is that of every child alone."""
         c = self.condition.check(condition, self)

@@ -114,6 +114,10 @@ class GAN(AdversarialModel, config=GANConfig):
             "generator", self.generator_loss, self.latents(stream), batch.condition, self._augmentation(stream, 1)
         )
 
+    @property
+    def batches(self) -> int:
+        return self.config.critic_steps
+
     def critic_steps(self, generator_steps: int) -> int:
         """n_critic of a round; the warm-up is that of the authors' code (WassersteinGAN, main.py)."""
         warming = generator_steps < 25 or generator_steps % 500 == 0

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from genwerk.core.marks import Common
 
 if TYPE_CHECKING:
     from genwerk.runs.opened import OpenRun
@@ -18,7 +20,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 class Machine:
     """Where, how exactly and in how much memory to compute."""
 
-    device: Device = "auto"
+    device: Annotated[Device, Common()] = "auto"
     """Where to compute; auto is the first GPU, else the CPU."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the networks; with bfloat16 a folder of Stable Diffusion takes half the memory."""

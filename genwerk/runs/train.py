@@ -63,8 +63,8 @@ def train(
     ``from_run`` is a run whose weights it starts from (:class:`Training`); without a recipe its settings are the run's,
     and without data its data too.
 
-    The length is that of the recipe, or ``rounds``, ``epochs`` (passes over the training data, a round counted as one
-    batch), or about ``minutes`` on this machine. Any other setting is given by its name, alone or in full:
+    The length is that of the recipe, or ``rounds``, ``epochs`` (passes of the first stage over the training
+    data), or about ``minutes`` on this machine. Any other setting is given by its name, alone or in full:
     ``latent=8``, ``size=32``, ``**{"train.optim.model.clip_norm": 1.0}``; ``lr`` is that of every player.
 
     ``evaluate`` says whether the model is measured in the end (:meth:`Run.evaluate` does so later).
@@ -99,7 +99,7 @@ def train(
         start, _ = _start(recipe, splits.spec)
     full = overridden(start, named)
     if epochs is not None:
-        full = overridden(full, {"train.rounds": rounds_of(full, epochs, len(splits.train))})
+        full = overridden(full, {"train.rounds": rounds_of(full, epochs, splits)})
     if minutes is not None and not going_on:
         full, _ = speed.lasting(full, splits.train, minutes, runtime.start(device, full.train.precision))
     weights = None if from_run is None else Path(from_run)

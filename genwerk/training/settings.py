@@ -9,11 +9,13 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pprint import pformat
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from genwerk.core.component import Component
 from genwerk.core.errors import BadInput, check_ranges
+from genwerk.core.marks import Common
 from genwerk.core.model import Config, Model
+from genwerk.core.near import meant
 from genwerk.core.spec import DataSpec
 from genwerk.data.settings import DataConfig
 
@@ -114,11 +116,11 @@ class WatchdogConfig:
 class TrainConfig:
     """How a model is trained."""
 
-    rounds: int = 10_000
+    rounds: Annotated[int, Common()] = 10_000
     """Length in rounds of the algorithm (for most families a round is one step). Of a model that is trained in
     stages it is the length of those that have none in the model's settings, such as `prior_rounds`; the plan is said
     before training begins."""
-    batch_size: int = 128
+    batch_size: Annotated[int, Common()] = 128
     """Examples a batch, over all processes; 0 is all examples at once."""
     micro_batch: int | None = None
     """Examples sent through the network at once on one process; None is the whole batch."""
@@ -150,7 +152,7 @@ class TrainConfig:
     """Newest checkpoints to keep, beside the chosen one."""
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
     """How collapse is noticed, and what is done about it."""
-    seed: int = 0
+    seed: Annotated[int, Common()] = 0
     """Seed of weights, order and noise."""
 
     def __post_init__(self) -> None:
@@ -287,11 +289,12 @@ def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
         elif isinstance(kind, type) and issubclass(kind, Component):
             tag = value.pop("$type", None)
             if not isinstance(tag, str) or tag not in kind.kinds:
-                raise BadInput(f"{where} is of the kind {tag!r}; expected one of {', '.join(kind.kinds)}")
+                near = meant(str(tag), kind.kinds)
+                raise BadInput(f"{where} is of the kind {tag!r}; expected one of {', '.join(kind.kinds)}{near}")
             kind = kind.kinds[tag]
         hints = get_type_hints(kind)
         if unknown := sorted(value.keys() - hints.keys()):
-            raise BadInput(f"{where} has the unknown field {unknown[0]!r}")
+            raise BadInput(f"{where} has the unknown field {unknown[0]!r}{meant(unknown[0], hints)}")
         required = {
             f.name
             for f in dataclasses.fields(kind)
@@ -314,7 +317,7 @@ def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
         return from_json(args[0], value, where)
     if origin is Literal:
         if not any(type(a) is type(value) and a == value for a in args):
-            raise wrong("one of " + ", ".join(map(str, args)))
+            raise wrong("one of " + ", ".join(map(str, args)) + meant(str(value), map(str, args)))
         return value
     if origin is tuple:
         if not isinstance(value, list) or (args[-1] is not Ellipsis and len(value) != len(args)):

@@ -22,7 +22,7 @@ from genwerk.training.trainer import Trainer
 
 Genwerk = Callable[..., str]
 DIGITS = open_data(DataConfig(source="digits"))
-QUICK = ["--rounds", "30", "--evaluate.samples", "0", "--train.evaluate-every", "0", "--train.sample-every", "0"]
+QUICK = ["--evaluate.samples", "0", "--train.evaluate-every", "0", "--train.sample-every", "0"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,14 +34,14 @@ def _quick_classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
-def trained(folder: Path, recipe: str, *more: str) -> Path:
-    main(["train", recipe, "--data", "digits", "--out", str(folder / recipe), *QUICK, *more])
+def trained(folder: Path, recipe: str, *more: str, rounds: int = 30) -> Path:
+    main(["train", recipe, "--data", "digits", "--out", str(folder / recipe), "--rounds", str(rounds), *QUICK, *more])
     return folder / recipe
 
 
 @pytest.fixture(scope="module")
 def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("runs"), "gan", "--rounds", "300")  # until it makes more than one digit
+    return trained(tmp_path_factory.mktemp("runs"), "gan", rounds=300)  # until it makes more than one digit
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ def test_options_of_old_cards_are_read_by_their_names_of_today() -> None:
 )
 def test_what_they_are_called_now_exists(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parsed(["train", "vae", "--help"])
+        parsed(["train", "vae", "--help-all"])
     assert name.rpartition(".")[2] in capsys.readouterr().out
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import genwerk
 from genwerk.core.errors import BadInput
+from genwerk.data import DataConfig, open_data
 from genwerk.nn.adversarial.dcgan import DCGANConfig
 from genwerk.training.overrides import meant, overridden, places, rounds_of
 from genwerk.training.settings import Recipe
@@ -86,8 +87,9 @@ def test_what_means_nothing_is_refused_in_words_of_python(message: str) -> None:
 
 
 def test_epochs_are_counted_in_batches() -> None:
+    splits = open_data(DataConfig(source="digits", limit=100, validation=0))
     sixteen = overridden(VAE, {"batch_size": 16})
-    assert rounds_of(sixteen, 2, 100) == 13
-    assert rounds_of(overridden(VAE, {"batch_size": 0}), 3, 100) == 3
+    assert rounds_of(sixteen, 2, splits) == 13
+    assert rounds_of(overridden(VAE, {"batch_size": 0}), 3, splits) == 3
     with pytest.raises(BadInput, match="epochs is 'x'"):
-        rounds_of(sixteen, "x", 100)
+        rounds_of(sixteen, "x", splits)

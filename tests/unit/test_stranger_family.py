@@ -39,7 +39,7 @@ def test_it_is_listed_and_described(folder: Path) -> None:
     listed = genwerk(folder, "recipes", "--json", "--plugin=mine.py")
     about = {each["recipe"]: each["summary"] for each in json.loads(listed.stdout)["recipes"]}
     assert about["lean-gaussian"].startswith("A normal distribution")
-    assert "--plugin" in genwerk(folder, "sample", "--help").stdout
+    assert "--plugin" in genwerk(folder, "sample", "--help-all").stdout
 
 
 def test_it_is_resumed_and_sampled(folder: Path) -> None:

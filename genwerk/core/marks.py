@@ -1,0 +1,17 @@
+"""What may stand beside the type of a setting, for whoever shows it: ``rounds: Annotated[int, Common()]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Common:
+    """It is one of the few of its dataclass that people change most, and a short list shows these alone."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """It concerns only commands that need ``ability`` of a model."""
+
+    ability: str
