@@ -35,7 +35,7 @@ def test_one_image_is_said_to_be_one_and_trains(tmp_path: Path, genwerk: Genwerk
     assert "one example in all" in genwerk("train", "gan", "--data", data, "--out", tmp_path / "run", "--rounds", 2)
 
 
-def test_illegal_pairs(tmp_path: Path, refused: Genwerk, stopped: Genwerk) -> None:
+def test_illegal_pairs(tmp_path: Path, refused: Genwerk) -> None:
     data = folder(tmp_path / "data", 12)
     out = ("--data", data, "--out", tmp_path / "run", "--rounds", 1)
     assert "couples" in refused("train", "wgan-gp", *out, "--model.norm", "batch")
