@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from genwerk.core.errors import BadFile, BadInput, Unwritable, check_ranges
-from genwerk.core.files import open_own, open_regular, read_json, write_atomically
+from genwerk.core.errors import BadFile, BadInput, Unwritable, check_ranges, refusal
+from genwerk.core.files import check_writable, open_own, open_regular, read_json, write_atomically
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,26 @@ def test_numbers_out_of_their_range_are_named() -> None:
         with pytest.raises(BadInput, match=message):
             check_ranges(settings, "train", rounds=(1, float("inf")), betas=(0, 1))
     check_ranges(Settings(), "train", rounds=(1, float("inf")), betas=(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(13, "Permission denied", "x.csv"), "x.csv cannot be read or written: permission denied"),
+        (OSError(30, "Read-only file system", "x"), "x cannot be read or written: its file system is read-only"),
+        (OSError(28, "it needs 9 MB and 2 MB are free"), "the system refused: it needs 9 MB and 2 MB are free"),
+        (
+            OSError("Error while serializing: File too large (os error 27)"),
+            "the system refused: larger than a file may",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_words(error: OSError, told: str) -> None:
+    assert refusal(error).startswith(told)
+
+
+def test_a_place_is_tried_without_a_trace(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "deep" / "x.csv")
+    with pytest.raises(Unwritable, match="its name is too long"):
+        check_writable(tmp_path / "new" / ("n" * 300))
+    assert not list(tmp_path.iterdir())
