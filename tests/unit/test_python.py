@@ -140,7 +140,7 @@ BAD: dict[str, Callable[[Path], object]] = {
         minutes="x",  # type: ignore[arg-type]
         out=out,
     ),
-    "conditional VAE needs labels": lambda out: genwerk.train("cvae", IMAGES, out=out),
+    "a conditional model needs labels": lambda out: genwerk.train("cvae", IMAGES, out=out),
 }
 
 
