@@ -101,7 +101,7 @@ def open_own(path: Path, flags: int) -> BufferedRandom:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | NOFOLLOW | NONBLOCK | BINARY | flags, 0o666)
     except (OSError, ValueError) as error:
-        if path.is_symlink():
+        if os.path.islink(path):
             raise Unwritable(f"{path} is a link, which Genwerk does not write through; remove it") from None
         raise Unwritable(f"{path} cannot be written: {reason(error)}") from None
     found = os.fstat(handle)
