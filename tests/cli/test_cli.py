@@ -164,8 +164,7 @@ def test_resuming_a_killed_run_ends_with_the_same_bits(vae: Path, tmp_path: Path
     out = tmp_path / "killed"
     steady = [*QUICK[2:], "--train.optim.model.schedule", "constant"]  # a falling rate depends on the rounds asked for
     command = [sys.executable, "-m", "genwerk", "train", "vae", "--data", "digits", "--out", str(out), *steady]
-    command[command.index("40")] = "4000"
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*command, "--rounds", "4000"], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(out.glob("checkpoints/[0-9]*")) and time.monotonic() < deadline:
         time.sleep(0.02)
