@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
-__all__ = ["escape", "player", "table"]
+from genwerk.core.printable import printable
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, more: int = 0) -> str:
+def escaped(text: str) -> str:
+    """``text``, which may come from outside, as HTML on one line."""
+    return escape(printable(text, keep=""))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, more: int = 0) -> str:
     """Rows of text below a head; ``more`` is how many there are beyond them."""
-    cells = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
+
+    def row(cells: Sequence[str], kind: str) -> str:
+        return "<tr>" + "".join(f"<{kind}>{escaped(cell)}</{kind}>" for cell in cells) + "</tr>"
+
+    body = "".join(row(each, "td") for each in rows)
     rest = f"<p>and {more:,} more</p>" if more > 0 else ""
-    return f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>{body}</table>{rest}"
+    return f"<table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table>{rest}"
 
 
 def player(kind: str, content: bytes) -> str:

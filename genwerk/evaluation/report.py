@@ -122,7 +122,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         head, rows = self.table()
-        return html.table(head, rows) + "".join(f"<p>{html.escape(line)}</p>" for line in self.lines())
+        return html.table(head, rows) + "".join(f"<p>{html.escaped(line)}</p>" for line in self.lines())
 
     def markdown(self) -> str:
         """The table in Markdown, with the sentences below it."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from io import BytesIO
 from typing import Any
 
+from genwerk.core.html import escaped
 from genwerk.core.printable import printable
 
 Point = tuple[float, float]
@@ -115,11 +115,11 @@ def told(panel: Panel) -> str:
 
 def svg(panel: Panel) -> str:
     """A panel as an SVG element, whose classes the page styles: rule, number, training, validation, watched."""
-    axes, label = Axes(panel), escape(printable(told(panel), keep=""))
+    axes, label = Axes(panel), escaped(told(panel))
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}"><title>{label}</title>']
     for y, text in axes.levels():
         parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="number end" x="{LEFT - 6}" y="{y + 4:.1f}">{escape(text)}</text>')
+        parts.append(f'<text class="number end" x="{LEFT - 6}" y="{y + 4:.1f}">{text}</text>')
     parts.append(f'<text class="number" x="{LEFT}" y="{HEIGHT - 4}">{axes.first:,.0f}</text>')
     parts.append(f'<text class="number end" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}">{axes.last:,.0f}</text>')
     for source, points in drawn(panel, axes):

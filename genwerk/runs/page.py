@@ -8,7 +8,6 @@ import shlex
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from html import escape
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from urllib.parse import quote
 
 from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.files import open_regular, parse_json, read_json, write_atomically
-from genwerk.core.printable import printable
+from genwerk.core.html import escaped, table
 from genwerk.evaluation.report import Report
 from genwerk.runs import curves
 from genwerk.runs.card import flat
@@ -56,11 +55,6 @@ def write_page(run: Path, report: Report | None = None) -> None:
     write_atomically(run / "index.html", html(run, title, config, events, found, report).encode())
 
 
-def said(text: str) -> str:
-    """``text`` as HTML."""
-    return escape(printable(text, keep=""))
-
-
 def read_events(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of an event log that are whole."""
     if not path.exists():
@@ -92,8 +86,8 @@ def html(
     """The whole page; it needs no script and no network."""
     state, stands = status(events)
     body = [
-        f"<h1>{said(title)}</h1>",
-        f"<p>{said(stands)}. As of {time.strftime('%Y-%m-%d %H:%M:%S')}.</p>",
+        f"<h1>{escaped(title)}</h1>",
+        f"<p>{escaped(stands)}. As of {time.strftime('%Y-%m-%d %H:%M:%S')}.</p>",
         *samples(run, events),
         *figures(report),
         *losses(found),
@@ -104,7 +98,7 @@ def html(
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">{again}'
-        f"<title>{said(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
+        f"<title>{escaped(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
         + "\n".join(body)
         + "\n</main></body></html>\n"
     )
@@ -144,7 +138,7 @@ def samples(run: Path, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def shown(files: Sequence[Path], what: Mapping[int, str]) -> str:
     """The files of samples of one round, each as what it is."""
     round, parts = int(_round(files[0])), list[str]()
-    about = said(f"{what.get(round, 'Samples')} after round {round:,}")
+    about = escaped(f"{what.get(round, 'Samples')} after round {round:,}")
     for path in files:
         where = f"samples/{quote(path.name)}"
         if path.suffix in PICTURES:
@@ -152,7 +146,7 @@ def shown(files: Sequence[Path], what: Mapping[int, str]) -> str:
         elif path.suffix in SOUNDS:
             parts.append(f'<audio controls preload="none" src="{where}" aria-label="{about}"></audio>')
         else:
-            parts.append(f'{head_of(path)}<a href="{where}">{said(path.name)}</a>')
+            parts.append(f'{head_of(path)}<a href="{where}">{escaped(path.name)}</a>')
     return f"<figure>{''.join(parts)}<figcaption>{about}</figcaption></figure>"
 
 
@@ -168,19 +162,12 @@ def head_of(path: Path) -> str:
             rows = list(islice(csv.reader(io.TextIOWrapper(file, "utf-8", "replace")), HEAD + 1))
     except (OSError, ValueError, csv.Error):
         return "<p>It cannot be read.</p>"
-    return table(rows[0], rows[1:]) if rows else ""
+    return wide(rows[0], rows[1:]) if rows else ""
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows below a head."""
-
-    def row(cells: Sequence[str], kind: str) -> str:
-        return "<tr>" + "".join(f"<{kind}>{said(cell)}</{kind}>" for cell in cells) + "</tr>"
-
-    return (
-        f'<div class="wide"><table><thead>{row(head, "th")}</thead>'
-        f"<tbody>{''.join(row(each, 'td') for each in rows)}</tbody></table></div>"
-    )
+def wide(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows below a head, which scroll where they are wider than the page."""
+    return f'<div class="wide">{table(head, rows)}</div>'
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -191,8 +178,8 @@ def figures(report: Report | None) -> Iterator[str]:
     if report is None:
         return
     yield "<h2>Figures</h2>"
-    yield table(*report.table())
-    yield "".join(f"<p>{said(line)}</p>" for line in report.lines())
+    yield wide(*report.table())
+    yield "".join(f"<p>{escaped(line)}</p>" for line in report.lines())
 
 
 def losses(found: Sequence[curves.Panel]) -> Iterator[str]:
@@ -203,13 +190,13 @@ def losses(found: Sequence[curves.Panel]) -> Iterator[str]:
     for stage, same in groupby(found, key=lambda panel: panel.stage):
         parts = "".join(f"<figure>{legend(panel)}{curves.svg(panel)}</figure>" for panel in same)
         opened = " open" if stage == found[-1].stage else ""
-        yield f'<details{opened}><summary>{said(stage)}</summary><div class="grid">{parts}</div></details>'
+        yield f'<details{opened}><summary>{escaped(stage)}</summary><div class="grid">{parts}</div></details>'
 
 
 def legend(panel: curves.Panel) -> str:
     """The name of a panel, and where each of its curves stands now."""
     now = "".join(f' <span class="{s}">{s} {curve[-1][1]:.4g}</span>' for s, curve in panel.curves.items())
-    return f"<figcaption><b>{said(panel.name)}</b>{now}</figcaption>"
+    return f"<figcaption><b>{escaped(panel.name)}</b>{now}</figcaption>"
 
 
 # --- what to type -----------------------------------------------------------------------------------------------------
@@ -225,7 +212,7 @@ def commands(run: Path, config: Mapping[str, Any], events: Sequence[Mapping[str,
     yield "<h2>Going on</h2><dl>"
     for what, words in typed.items():
         line = shlex.join(["genwerk", *words, *plugged])
-        yield f"<dt>{what}</dt><dd><code>{said(line)}</code></dd>"
+        yield f"<dt>{what}</dt><dd><code>{escaped(line)}</code></dd>"
     yield "</dl>"
     kept = [name for name in ("card.md", "report.json", "config.json", "events.jsonl") if (run / name).exists()]
     yield "<p>Files: " + ", ".join(f'<a href="{name}">{name}</a>' for name in kept) + "</p>"
@@ -234,7 +221,7 @@ def commands(run: Path, config: Mapping[str, Any], events: Sequence[Mapping[str,
 def settings(config: Mapping[str, Any]) -> Iterator[str]:
     """Every setting, folded."""
     rows = [[name.removeprefix("recipe."), str(value)] for name, value in flat(config).items() if "recipe." in name]
-    yield f"<details><summary>Settings</summary>{table(['setting', 'value'], rows)}</details>"
+    yield f"<details><summary>Settings</summary>{wide(['setting', 'value'], rows)}</details>"
 
 
 STYLE = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
 from math import nan
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -16,7 +15,7 @@ from genwerk import interop, tasks
 from genwerk.core.abilities import abilities
 from genwerk.core.errors import BadInput
 from genwerk.core.files import read_json
-from genwerk.core.html import player
+from genwerk.core.html import escaped, player
 from genwerk.core.model import Model
 from genwerk.core.noise import Seeds
 from genwerk.core.spec import Batch, Prior
@@ -214,8 +213,8 @@ class Run:
 
     def _repr_html_(self) -> str:
         pictures = sorted((self.path / "samples").glob("*.png")) if (self.path / "samples").is_dir() else []
-        name, spec = type(self.model).__name__, escape(str(self.model.spec))
-        head = f"<p><b>{name}</b> of {spec} in <code>{escape(str(self.path))}</code></p>"
+        name, spec = type(self.model).__name__, escaped(str(self.model.spec))
+        head = f"<p><b>{name}</b> of {spec} in <code>{escaped(str(self.path))}</code></p>"
         report = "" if self.report is None else self.report._repr_html_()
         return head + report + "".join(player("image/png", each.read_bytes()) for each in pictures[-1:])
 
