@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -14,6 +15,11 @@ def printable(text: str, keep: str = "\n\t") -> str:
     which Python holds bytes of a name that are not UTF-8: caf\xe9.
     """
     return _UNSAFE.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
+
+
+def first_of(names: Sequence[str], most: int = 5) -> str:
+    """The first of ``names`` in a line, at most ``most``, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def _escaped(character: str) -> str:

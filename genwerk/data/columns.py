@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from genwerk.core.errors import BadInput
+from genwerk.core.printable import first_of
 from genwerk.core.spec import DataSpec, listed
 from genwerk.data.chunks import TEST, Array, Labelled, chunks, convert
 from genwerk.data.content import hash_rows
@@ -77,7 +78,7 @@ def table_found(
     notes += _rounded(x, whole) + table_notes(values[0], columns, modelled)
     if counted := [repr(columns[i]) for i in modelled if columns[i] in integers]:
         notes += (
-            f"Columns of whole numbers: {_listed(counted)}; generated rows are rounded to such in a table (.csv), and "
+            f"Columns of whole numbers: {first_of(counted)}; generated rows are rounded to such in a table (.csv), and "
             "kept as they were drawn in an array (.npz).",
         )
     covariates, columns = tuple(columns[i] for i in beside), tuple(columns[i] for i in modelled)
@@ -121,7 +122,7 @@ def apart(columns: Sequence[str], covariates: str, name: str) -> tuple[list[int]
             chosen.append(int(each))
         else:
             raise BadInput(
-                f"there is no column {each!r} for ‹data.covariates› in {name}; its columns are {_listed(columns)}"
+                f"there is no column {each!r} for ‹data.covariates› in {name}; its columns are {first_of(columns)}"
             )
     chosen = list(dict.fromkeys(chosen))
     others = [i for i in range(len(columns)) if i not in chosen]
@@ -200,7 +201,7 @@ def table_notes(x: NDArray[np.float64], columns: Sequence[str], made: Sequence[i
         )
     elif still:
         notes.append(
-            f"The columns {_listed(still)} never change; a density of them has no meaning, so a flow refuses them: "
+            f"The columns {first_of(still)} never change; a density of them has no meaning, so a flow refuses them: "
             "leave them out."
         )
     if repeats := repeated_rows(x[:n]):
@@ -210,16 +211,16 @@ def table_notes(x: NDArray[np.float64], columns: Sequence[str], made: Sequence[i
         )
     if few:
         notes.append(
-            f"Columns of few values in {of} rows: {_listed(few)}; a density of discrete values can grow without bound, "
-            "which noise prevents: ‹data.jitter›."
+            f"Columns of few values in {of} rows: {first_of(few)}; a density of discrete values can grow without "
+            "bound, which noise prevents: ‹data.jitter›."
         )
     if often:
         notes.append(
-            f"Columns with a frequent value, of {of} rows: {_listed(often)}; a density can grow without bound on it."
+            f"Columns with a frequent value, of {of} rows: {first_of(often)}; a density can grow without bound on it."
         )
     if fine:
         notes.append(
-            f"Columns with more digits than float32 holds: {_listed(fine)}; they are read, kept and made in float64."
+            f"Columns with more digits than float32 holds: {first_of(fine)}; they are read, kept and made in float64."
         )
     return tuple(notes)
 
@@ -273,13 +274,13 @@ def _jittered(
             part[:, i] += step * np.random.default_rng([seed, k, i]).random(len(part))
     notes = []
     if steps:
-        shown = _listed([f"{name!r} ({step:.4g})" for name, step in steps.items()])
+        shown = first_of([f"{name!r} ({step:.4g})" for name, step in steps.items()])
         notes.append(
             f"Uniform noise of one step is added to column {shown} with seed {seed}, so densities are those of "
             "the data with this noise."
         )
     if left:
-        notes.append(f"Column {_listed(left)} lies on no grid, so ‹data.jitter› leaves it as it is.")
+        notes.append(f"Column {first_of(left)} lies on no grid, so ‹data.jitter› leaves it as it is.")
     return steps, (*notes,) or ("No column takes few values, so ‹data.jitter› adds no noise.",)
 
 
@@ -303,8 +304,3 @@ def _step(values: NDArray[np.float64]) -> float | None:
         return None
     steps = np.round((values[-1] - values[0]) / step)
     return float((values[-1] - values[0]) / steps)
-
-
-def _listed(names: Sequence[str]) -> str:
-    """The first of ``names`` and how many more there are."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from genwerk.core.errors import BadFile
 from genwerk.core.files import open_regular, parse_json, read_json
-from genwerk.core.printable import printable
+from genwerk.core.printable import first_of, printable
 from genwerk.data import images, sounds
 from genwerk.data.dataset import Skipped
 from genwerk.data.images import CAPTIONS, Listing
@@ -71,8 +71,6 @@ MAX_TABLE = 2**30
 """Greatest size in bytes of a table of captions or labels."""
 MAX_CAPTION = 2**16
 """Greatest size in bytes of a text file that may be a caption."""
-SHOWN = 5
-"""Names in a note; of more it says how many."""
 
 
 # --- What is there --------------------------------------------------------------------------------------------------
@@ -327,12 +325,12 @@ def _kinds(contents: Contents, files: Sequence[Picture], kind: str) -> list[str]
     if other := contents.other + _suffixes(contents.texts.values()):
         notes.append(f"Files of other kinds are left unused: {_counted(other)}.")
     if contents.hidden:
-        notes.append(f"Hidden files and folders are passed over: {_some(contents.hidden)}.")
+        notes.append(f"Hidden files and folders are passed over: {first_of(contents.hidden)}.")
     used = {file.name.rpartition("/")[0] for file in files}
     used |= {str(folder) for inner in used for folder in PurePosixPath(inner).parents}
     empty = contents.folders - used
     if outermost := sorted(f for f in empty if str(PurePosixPath(f).parent) not in empty):
-        notes.append(f"These folders hold no {kind}: {_some(outermost)}.")
+        notes.append(f"These folders hold no {kind}: {first_of(outermost)}.")
     return notes
 
 
@@ -342,10 +340,6 @@ def _suffixes(files: Iterable[Picture]) -> Counter[str]:
 
 def _counted(suffixes: Counter[str]) -> str:
     return ", ".join(f"{count:,} with {suffix or 'no suffix'}" for suffix, count in suffixes.most_common())
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
 # --- Captions and labels in files -----------------------------------------------------------------------------------

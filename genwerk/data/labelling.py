@@ -11,6 +11,7 @@ import torch
 
 from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.files import open_regular, parse_json
+from genwerk.core.printable import first_of
 from genwerk.data.dataset import PARTS, Dataset, Skipped
 from genwerk.data.hub import parquet_columns
 from genwerk.data.idx import is_idx, read_idx
@@ -26,7 +27,7 @@ Known = Callable[[object], bool]
 """Whether a cell is the name of one of the files."""
 
 SHOWN = 3
-"""Names in a note; of more it says how many."""
+"""Names in a note."""
 LARGEST = 2**28
 """Greatest size in bytes of a JSON file of labels."""
 FILE, LABEL = "file_name", "label"
@@ -131,8 +132,7 @@ def _by_name(
         given |= dict.fromkeys(found, label)
     notes = []
     if unknown:
-        shown = ", ".join(unknown[:SHOWN]) + (f" and {len(unknown) - SHOWN:,} more" if len(unknown) > SHOWN else "")
-        notes.append(f"{len(unknown):,} names in {path.name} are of no file: {shown}.")
+        notes.append(f"{len(unknown):,} names in {path.name} are of no file: {first_of(unknown, SHOWN)}.")
     if (again := len(labels) - len(unknown) - len(given)) > 0:
         notes.append(f"{again:,} lines of {path.name} name a file again; the last on each counts.")
     return {name: [given.get(file) for file in of] for name, of in files.items()}, notes

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from genwerk.core.marks import Common
+from genwerk.core.printable import first_of
 
 if TYPE_CHECKING:
     from genwerk.runs.opened import OpenRun
@@ -70,8 +71,7 @@ class Session:
         from genwerk.runs.opened import beside
 
         found = [str(run) for opened in self.opened for run in beside(opened.path, ability)] if ability else []
-        more = f" and {len(found) - MOST:,} more" if len(found) > MOST else ""
-        return f"; of the runs beside it: {', '.join(found[:MOST])}{more}" if found else ""
+        return f"; of the runs beside it: {first_of(found, MOST)}" if found else ""
 
     def __enter__(self) -> Session:
         return self
