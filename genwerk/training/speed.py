@@ -25,10 +25,10 @@ POINTS = (0.25, 0.75)
 """Where in a stage its rounds are timed, as fractions of it: some algorithms do more from a certain round on."""
 FEWEST = 1024
 """Examples that are trained on, at the least, where there are so many."""
-LONGEST = 366 * 24 * 60
-"""Minutes of the longest training that is planned."""
 ENCODED = 128
 """The same where a stage learns from codes of them, and there is little time to encode more."""
+LONGEST = 366 * 24 * 60
+"""Minutes of the longest training that is planned."""
 SMALL = 4
 """Examples of the round by which it is guessed how long a whole one would take."""
 
