@@ -187,6 +187,8 @@ class Train(Command):
 
 def played(training: Training, *, evaluate: bool = True) -> Iterator[Result]:
     """A training to be played, then what came of it unless it was stopped; ``evaluate`` says whether to measure it."""
+    from genwerk.runs.layout import samples_in
+
     yield training
     if training.stopped or not training.runtime.main:
         return
@@ -199,10 +201,9 @@ def played(training: Training, *, evaluate: bool = True) -> Iterator[Result]:
     training.conclude(report, evaluate=False)
     if report is not None:
         yield Figures.of(report)
-    pictures = sorted((training.path / "samples").glob("*")) if (training.path / "samples").is_dir() else []
     yield Note(f"run     {training.path}")
-    if pictures:
-        yield Note(f"samples {pictures[-1]}")
+    for newest in samples_in(training.path)[-1:]:
+        yield Note(f"samples {newest}")
     yield Note(f"curves  {training.path / 'curves.png'}")
     yield Note(f"page    {training.path / 'index.html'}")
     yield Note(f"card    {training.path / 'card.md'}")

@@ -1,4 +1,4 @@
-"""The checkpoints in a run folder: which there are, whether they are whole, and how one takes its place."""
+"""What is in a run folder: samples, and checkpoints, whether these are whole, and how one takes its place."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ def begun(run: Path) -> bool:
     return bool(checkpoints_in(run / "checkpoints"))
 
 
-def round_of(checkpoint: Path) -> int:
-    """The round after which a checkpoint was saved, by its folder's name."""
-    return int(checkpoint.name.partition(".")[0])
+def round_of(path: Path) -> int:
+    """The round after which a checkpoint or a file of samples was written, by its name: 00001000.wav."""
+    return int(path.name.partition(".")[0])
+
+
+def samples_in(run: Path) -> list[Path]:
+    """The files of samples in a run folder, those of the first round first."""
+    folder = run / "samples"
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(p for p in found if p.name.partition(".")[0].isdecimal() and p.is_file())
 
 
 def checkpoints_in(folder: Path) -> list[Path]:

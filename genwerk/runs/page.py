@@ -19,6 +19,7 @@ from genwerk.core.html import escaped, table
 from genwerk.evaluation.report import Report
 from genwerk.runs import curves
 from genwerk.runs.card import flat
+from genwerk.runs.layout import round_of, samples_in
 
 PICTURES = (".png", ".jpg", ".webp")
 SOUNDS = (".wav", ".flac", ".ogg")
@@ -125,9 +126,7 @@ def status(events: Sequence[Mapping[str, Any]]) -> tuple[State, str]:
 def samples(run: Path, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The newest samples, and those of earlier rounds, evenly chosen."""
     what = {e["round"]: f"{e['event'].title()} of {e['stage']}" for e in events if e["event"] in SAMPLES}
-    folder = run / "samples"
-    files = sorted(p for p in folder.iterdir() if _round(p).isdecimal() and p.is_file()) if folder.is_dir() else []
-    rounds = [list(same) for _, same in groupby(files, key=_round)]
+    rounds = [list(same) for _, same in groupby(samples_in(run), key=round_of)]
     if not rounds:
         return
     step = -(-len(rounds) // MOST)
@@ -137,7 +136,7 @@ def samples(run: Path, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def shown(files: Sequence[Path], what: Mapping[int, str]) -> str:
     """The files of samples of one round, each as what it is."""
-    round, parts = int(_round(files[0])), list[str]()
+    round, parts = round_of(files[0]), list[str]()
     about = escaped(f"{what.get(round, 'Samples')} after round {round:,}")
     for path in files:
         where = f"samples/{quote(path.name)}"
@@ -148,11 +147,6 @@ def shown(files: Sequence[Path], what: Mapping[int, str]) -> str:
         else:
             parts.append(f'{head_of(path)}<a href="{where}">{escaped(path.name)}</a>')
     return f"<figure>{''.join(parts)}<figcaption>{about}</figcaption></figure>"
-
-
-def _round(path: Path) -> str:
-    """The round of a file of samples, by its name: 00001000.wav, 00001000.waves.png."""
-    return path.name.partition(".")[0]
 
 
 def head_of(path: Path) -> str:

@@ -24,6 +24,7 @@ from genwerk.data.dataset import PARTS
 from genwerk.evaluation.evaluate import evaluate
 from genwerk.evaluation.report import Report
 from genwerk.runs import store
+from genwerk.runs.layout import samples_in
 from genwerk.runs.opened import OpenRun
 from genwerk.runs.shown import Shown
 from genwerk.tasks import LatentPath, Likelihood, classification, outliers, steering
@@ -212,7 +213,7 @@ class Run:
     # --- in a notebook ------------------------------------------------------------------------------------------------
 
     def _repr_html_(self) -> str:
-        pictures = sorted((self.path / "samples").glob("*.png")) if (self.path / "samples").is_dir() else []
+        pictures = [path for path in samples_in(self.path) if path.suffix == ".png"]
         name, spec = type(self.model).__name__, escaped(str(self.model.spec))
         head = f"<p><b>{name}</b> of {spec} in <code>{escaped(str(self.path))}</code></p>"
         report = "" if self.report is None else self.report._repr_html_()
