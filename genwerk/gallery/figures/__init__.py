@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 FIGURES: dict[str, str] = {
+    "elbo": "a VAE whose likelihood is known: ELBO = log p(x) - KL, while q alone is fitted and then both",
     "gan-1d": "a GAN in one dimension, round by round: densities, discriminator and the way from z to x",
     "disjoint": "two parallel lines: why Jensen-Shannon gives a generator no direction and Wasserstein does",
     "critic-meter": "the critic's loss against the quality of the samples, for a Wasserstein and for a plain GAN",
