@@ -10,12 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
+from genwerk.data import DataConfig, open_data, phases
 from genwerk.evaluation import extractor
 from genwerk.gallery.figures import FIGURES, Figures, draw
 from genwerk.gallery.figures.began_gamma import GAMMAS, pairwise
 from genwerk.gallery.figures.disjoint import CONFIGS as LINES
 from genwerk.gallery.figures.disjoint import jensen_shannon, read, wasserstein
+from genwerk.gallery.figures.elbo import CONFIG, Parts, train
 from genwerk.gallery.figures.gan_1d import MIDDLES, STEP, Snapshot, best_discriminator, density, examples
+from genwerk.gallery.figures.gap import cross_fade, gapped
+from genwerk.gallery.figures.one_pixel import flaws, preference
 
 
 def drawn(name: str, out: Path, *, quick: bool) -> tuple[list[Path], Figures]:
@@ -116,3 +120,35 @@ def test_styles_are_less_entangled_than_the_prior(tmp_path: Path) -> None:
     _, figures = drawn("entanglement", tmp_path, quick=False)
     assert figures["path length in w"] < 0.85 * figures["path length in z"]
     assert figures["separability in w"] < figures["separability in z"]
+
+
+def test_bound_and_divergence_sum_to_the_likelihood_which_stays_while_q_alone_learns() -> None:
+    splits = open_data(DataConfig(source="parabola"))
+    x = splits.test.batch(slice(20)).x
+    torch.manual_seed(0)
+    model = Parts(CONFIG, splits.spec)
+    list(train(model, splits.train, ("encoder", "decoder"), 60, 0, x))
+    model.encoder.load_state_dict(Parts(CONFIG, splits.spec).encoder.state_dict())
+    readings = list(train(model, splits.train, ("encoder",), 40, 1, x))
+    for reading in readings:
+        assert reading.log_likelihood == pytest.approx(reading.elbo + reading.kl, abs=1e-5)
+        assert reading.log_likelihood == pytest.approx(readings[0].log_likelihood, abs=1e-9)
+    assert readings[-1].elbo > readings[0].elbo
+    step = 16 / 4000
+    assert (readings[-1].posterior.sum(1) * step).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+
+
+def test_the_moons_have_a_gap_and_a_cross_fade_is_no_moon() -> None:
+    lit = phases.fraction(gapped(0).batch(slice(40)).x).fraction
+    assert bool((((lit > 0.43) & (lit < 0.57)) | (lit > 0.93)).all())
+    fade = cross_fade()
+    assert fade[[0, -1]].tolist() == pytest.approx([0, 0], abs=1e-3)
+    assert fade[4] > 0.15
+
+
+def test_both_flaws_are_as_far_from_the_digit() -> None:
+    found = flaws(open_data(DataConfig(source="digits")).test.batch().x, 0)
+    errors = [(flaw - found.original).square().sum((1, 2, 3)) for flaw in (found.lengthened, found.stray)]
+    assert len(found.original) > 100
+    assert errors[0].tolist() == errors[1].tolist() == [0.75**2] * len(found.original)
+    assert preference(torch.tensor([1.0, 0.0, 0.0, -1.0])) == 0.5

@@ -7,12 +7,14 @@ from importlib import import_module
 from pathlib import Path
 
 FIGURES: dict[str, str] = {
-    "elbo": "a VAE whose likelihood is known: ELBO = log p(x) - KL, while q alone is fitted and then both",
     "gan-1d": "a GAN in one dimension, round by round: densities, discriminator and the way from z to x",
     "disjoint": "two parallel lines: why Jensen-Shannon gives a generator no direction and Wasserstein does",
     "critic-meter": "the critic's loss against the quality of the samples, for a Wasserstein and for a plain GAN",
     "began-gamma": "BEGAN's gamma against the diversity of what it makes",
     "entanglement": "StyleGAN's latent spaces z and w: ways between samples, path lengths and separability",
+    "elbo": "a VAE whose likelihood is known: ELBO = log p(x) - KL, while q alone is fitted and then both",
+    "gap": "from a half moon to a full one where the data have a gap: an autoencoder and a VAE",
+    "one-pixel": "two flaws of the same squared error, one plainly wrong, and what other models say of them",
 }
 """Every figure's name and what it shows."""
 

@@ -100,7 +100,7 @@ def draw(out: Path, seed: int, quick: bool) -> Iterator[str | Path | Figures]:
     """The curves of both phases, and the posteriors at three rounds."""
     before, encoder, both = (QUICK, QUICK, QUICK) if quick else (BEFORE, ENCODER, BOTH)
     splits = open_data(DataConfig(source="parabola", seed=seed))
-    x = splits.test.batch(slice(POINTS)).x
+    x = splits.test.batch(slice(20 if quick else POINTS)).x
     torch.manual_seed(seed)
     model, fresh = Parts(CONFIG, splits.spec), Parts(CONFIG, splits.spec)
     yield f"training p and q for {before} rounds, q alone from anew for {encoder}, then both for {both}"
@@ -123,7 +123,7 @@ def draw(out: Path, seed: int, quick: bool) -> Iterator[str | Path | Figures]:
 
 
 def train(model: Parts, data: Dataset, trained: Sequence[str], rounds: int, seed: int, x: Tensor) -> Iterator[Reading]:
-    """Fit the parts that are to be ``trained``, and read before the first round and some 40 times on the way."""
+    """Fit the parts that are to be ``trained``, and read before the first round and at most 40 times on the way."""
     model.trained = trained
     optim = dict.fromkeys(model.players(), OptimConfig(lr=2e-3))
     settings = TrainConfig(
@@ -131,7 +131,7 @@ def train(model: Parts, data: Dataset, trained: Sequence[str], rounds: int, seed
     )
     yield read(model, x, 0)
     for event in Trainer(model, data, settings):
-        if isinstance(event, RoundDone) and (event.round % max(1, rounds // 40) == 0 or event.round == rounds):
+        if isinstance(event, RoundDone) and (event.round % max(10, rounds // 40) == 0 or event.round == rounds):
             yield read(model, x, event.round)
 
 
