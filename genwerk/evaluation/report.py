@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 from genwerk.core import html
+from genwerk.core.errors import BadInput
+from genwerk.training.settings import from_json
 
 UNJUDGED = "n/a"
 """What stands for a verdict where there is none."""
@@ -92,6 +95,19 @@ class Report:
             "extractor": self.extractor,
             "notes": list(self.notes),
         }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Report:
+        """The report that :meth:`to_json` gave, values that became None being NaN; a BadInput says what is none."""
+        try:
+            figures = [
+                each | {"verdict": each["verdict"] or "", "value": nan if each["value"] is None else each["value"]}
+                for each in found["figures"].values()
+            ]
+        except (AttributeError, KeyError, TypeError):
+            raise BadInput("the report holds no figures by name; expected what Report.to_json gives") from None
+        report: Report = from_json(cls, {**found, "figures": figures}, "report")
+        return report
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Headings, and rows of text below them; columns that are empty throughout are left out."""

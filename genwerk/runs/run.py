@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import nan
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -32,7 +31,7 @@ from genwerk.tasks.inputs import Array, Conditions, Examples, batch_of, conditio
 from genwerk.training import runtime
 from genwerk.training.overrides import overridden
 from genwerk.training.runtime import Device
-from genwerk.training.settings import Recipe, from_json
+from genwerk.training.settings import Recipe
 
 Source: TypeAlias = Examples | Path | str | int | None
 """Examples for a run's verbs: those themselves, a file or folder, a part of the data by its name, a row of the test
@@ -269,14 +268,8 @@ def open_run(path: Path | str, *, data: Any = None, device: Device = "auto") -> 
 def _report(path: Path) -> Report | None:
     """The newest evaluation of a run; None where there is none that can be read."""
     try:
-        found = read_json(path / "report.json")
-        figures = [
-            each | {"verdict": each["verdict"] or "", "value": nan if each["value"] is None else each["value"]}
-            for each in found.get("figures", {}).values()
-        ]
-        report: Report = from_json(Report, found | {"figures": figures})
-        return report
-    except (BadInput, AttributeError, KeyError, TypeError):
+        return Report.from_json(read_json(path / "report.json"))
+    except BadInput:
         return None
 
 
