@@ -100,7 +100,7 @@ def parsed(given: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
     if data.samples(command):
         model = _model(words)
         if model is None:
-            about = f"{about}\n\nWhat more can be asked depends on the model: `genwerk {name} RUN --help` lists it."
+            about = f"{about}\n\nFurther options depend on the model: `genwerk {name} RUN --help` lists them."
     parts = list(sections(command, model, _named(words)))
     if helping.asked(words):
         helping.tell(helping.helped(prog, about, parts, words))

@@ -98,8 +98,8 @@ class Files:
             return [(verb, rows.write_table(path, *modality.records(found.parts)))]
         if found.n > writers.LARGEST_SHEET and modality.one_per_file:
             raise BadInput(
-                f"{found.n:,} are too many for one file, which holds {writers.LARGEST_SHEET:,}; have them as a folder "
-                f"(‹out› {self.what}/) or as values (‹out› {self.what}.npz)"
+                f"{found.n:,} are too many for one file, which holds {writers.LARGEST_SHEET:,}; write them into "
+                f"a folder (‹out› {self.what}/) or as values (‹out› {self.what}.npz)"
             )
         batch = tasks.joined(found.parts)
         done = [(verb, modality.write(path, batch, origin, found.layout))]
@@ -155,7 +155,7 @@ class Files:
             assert modality is not None
             raise BadSetting(
                 "out",
-                f"is {self.out}, a folder that holds something; to put {modality.plural} there: ‹out› {self.out}/",
+                f"is {self.out}, a folder that is not empty; to put {modality.plural} there, type ‹out› {self.out}/",
             )
         if named or path.is_dir():
             return ("folder", path) if several else (form, path / f"{self.what}{usual}")
@@ -196,7 +196,7 @@ class Files:
 
     def _refuse_there(self, path: Path) -> None:
         if os.path.lexists(path) and not path.is_file():
-            raise BadSetting("out", f"is {path}, which is no file that can be replaced; name another")
+            raise BadSetting("out", f"is {path}, which is not a file that can be replaced; name another")
         if os.path.lexists(path) and not self.overwrite:
             raise BadSetting("out", f"is {path}, which exists already; name another, or replace it with ‹overwrite›")
 

@@ -23,9 +23,9 @@ HOW = """
 A word narrows the list (`genwerk recipes label`), and so does --kind; --all adds references, made for one data set.
 `genwerk recipes --data D` lists what fits your data, and `genwerk show RECIPE` prints one in full."""
 TIMED = """
-Minutes: about, by a few rounds on this {}, for a recipe's own length. A stage may
+Minutes are estimated for a recipe's own length, by a few rounds on this {}. A stage may
 end earlier; measuring, pictures and checkpoints come on top."""
-STARVED = "Other programs use the processors now; without them it would be about {:.0%} of that."
+STARVED = "Other programs use the processors now; without them it would take about {:.0%} of that."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Recipes(Command):
     def _asked(self) -> str:
         """What was looked for."""
         of = [f"for {self.kind}"] if self.kind else []
-        return " ".join([*of, *([f"with {self.word!r} to it"] if self.word else [])])
+        return " ".join([*of, *([f"that mentions {self.word!r}"] if self.word else [])])
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------

@@ -91,8 +91,8 @@ class Evaluate(Command):
     importance_samples: int = 100
     """Importance samples an example, for likelihood bounds."""
     minutes: float | None = 5.0
-    """Minutes that the samples may take, and as many the likelihoods: where all would take longer, fewer are measured,
-    and the figures say so. None is no bound."""
+    """Minutes allowed for the samples, and as many for the likelihoods: where all would take longer, fewer are
+    measured, and the figures say so. None sets no limit."""
     seed: int = 0
     """Seed of samples and of importance samples."""
 

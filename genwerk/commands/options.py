@@ -50,7 +50,7 @@ def uncounted(opened: OpenRun, prior: str) -> list[Note]:
     if prior != "train" or not opened.model.condition.classes or opened.spec.counted:
         return []
     lacking = "this run does not know how often each class was in its training data"
-    return [Note(f"{lacking}; all are taken for equally likely")]
+    return [Note(f"{lacking}; all are taken to be equally likely")]
 
 
 def unshown(n: int, show: int) -> list[Note]:

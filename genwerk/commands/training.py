@@ -67,11 +67,11 @@ class Train(Command):
     out: Annotated[Path | None, Common()] = None
     """Run folder to write (default: runs/RECIPE)."""
     minutes: Annotated[float | None, Common()] = None
-    """Length of training in minutes, about: its speed is measured first, and the rounds of all stages are set by it."""
+    """Approximate length of training in minutes: its speed is measured first, and sets the rounds of all stages."""
     resume: Annotated[bool, Common()] = False
-    """Go on where the run folder stands (and start where there is none)."""
+    """Go on where the run folder left off (or start, where it holds no run yet)."""
     lr: Annotated[float | None, Common()] = None
-    """Learning rate at its highest, of every player (--train.optim.PLAYER.lr sets that of one)."""
+    """Peak learning rate of every player (--train.optim.PLAYER.lr sets that of one)."""
     epochs: Annotated[float | None, Common(), AtLeast(0)] = None
     """Length as passes over the training examples, in place of --rounds; of the first stage, where there are more."""
     config: Path | None = None
@@ -194,7 +194,7 @@ def played(training: Training, *, evaluate: bool = True) -> Iterator[Result]:
         return
     report = None
     if evaluate:
-        yield Note("measuring (Ctrl-C leaves it with what is there)")
+        yield Note("measuring (Ctrl-C stops it and keeps the figures so far)")
         evaluation = training.evaluation()
         yield evaluation
         report = evaluation.report

@@ -64,8 +64,8 @@ def table_found(
     beside, modelled = apart(columns, settings.covariates, name)
     if beside and classes:
         raise BadInput(
-            f"the rows of {name} have labels in {settings.label!r} and ‹data.covariates› names numbers; a model is "
-            "told one or the other: leave out ‹data.covariates›, or take the labels out of the table"
+            f"the rows of {name} have labels in {settings.label!r} and ‹data.covariates› names numbers; a model "
+            "takes one or the other: leave out ‹data.covariates›, or take the labels out of the table"
         )
     hashes = [hash_rows(part, columns) for part in values]
     header = [c for c in header or (*columns, *[settings.label] * bool(classes)) if c != settings.group]
@@ -127,7 +127,9 @@ def apart(columns: Sequence[str], covariates: str, name: str) -> tuple[list[int]
     chosen = list(dict.fromkeys(chosen))
     others = [i for i in range(len(columns)) if i not in chosen]
     if not others:
-        raise BadInput(f"‹data.covariates› names all columns of {name}, so that nothing is left to make; name fewer")
+        raise BadInput(
+            f"‹data.covariates› names all columns of {name}, so that nothing is left to generate; name fewer"
+        )
     return chosen, others
 
 

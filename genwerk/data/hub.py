@@ -132,10 +132,10 @@ def tables_found(
     if labels[0] is not None and continuous(labels[0]):
         if settings.label != "label":
             raise BadInput(
-                f"the column {settings.label!r} of {name} holds measured numbers, which are no classes; leave out "
+                f"the column {settings.label!r} of {name} holds measured numbers, not classes; leave out "
                 "‹data.label›, or tell a model the number with ‹data.covariates›"
             )
-        notes += (f"The column {label!r} holds measured numbers and no classes, so it is a column like the others.",)
+        notes += (f"The column {label!r} holds measured numbers, not classes, so it is a column like the others.",)
         labels = [None for _ in tables]
     elif labels[0] is not None and labelled(labels[0]):
         notes += (f"The column {label!r} gives the classes.",)

@@ -52,7 +52,7 @@ def relabelled(found: Found, settings: DataConfig) -> Found:
         given, notes = _by_name(path, chosen, settings, listed)
     called = {name: as_names(values) for name, values in given.items()}
     if continuous([label for values in called.values() for label in values]):
-        raise BadInput(f"the labels in {path} are measured numbers and no classes; name another column, or none")
+        raise BadInput(f"the labels in {path} are measured numbers, not classes; name another column, or none")
     if not any(called["train"]):
         raise BadInput(f"{path} gives none of the training examples a label")
     kept = {name: [i for i, label in enumerate(v) if label is not None] for name, v in called.items()}

@@ -32,7 +32,7 @@ def names(values: Sequence[object]) -> list[str | None]:
 
 
 def continuous(values: Sequence[object]) -> bool:
-    """Whether labels are measured numbers and no classes: not whole, and more than a tenth of them different."""
+    """Whether labels are measured numbers, not classes: not whole, and more than a tenth of them different."""
     found = [name for name in names(values) if name is not None]
     try:
         numbers = {float(name) for name in found}

@@ -84,7 +84,7 @@ class Labels:
     @property
     def unused(self) -> tuple[str, ...]:
         """What is said where measured numbers cannot be used."""
-        sentence = f"{' '.join(self.names)!r} holds measured numbers and no classes, so it is not used."
+        sentence = f"{' '.join(self.names)!r} holds measured numbers, not classes, so it is not used."
         return (sentence,) if self.measured else ()
 
     @classmethod
@@ -134,9 +134,7 @@ def _of_frame(x: Any, y: object, settings: DataConfig) -> Found:
         if not continuous(of):
             labels = Labels(columns.pop(name), (name,), measured=False)
         elif settings.label != "label":
-            raise BadInput(
-                f"the column {settings.label!r} holds measured numbers, which are no classes; leave out ‹label›"
-            )
+            raise BadInput(f"the column {settings.label!r} holds measured numbers, not classes; leave out ‹label›")
     if not columns or not len(x):
         raise BadInput(
             f"the DataFrame has {len(x)} rows and {len(columns)} columns beside labels; expected some of both"

@@ -98,10 +98,8 @@ def open_npz(path: Path, settings: DataConfig) -> Found:
     notes = []
     if y is not None and continuous(arrays[y].reshape(-1).tolist()):
         if settings.label != "label":
-            raise BadInput(
-                f"the array {y!r} of {path} holds measured numbers, which are no classes; leave out ‹data.label›"
-            )
-        notes.append(f"The array {y!r} holds measured numbers and no classes, so it is not used.")
+            raise BadInput(f"the array {y!r} of {path} holds measured numbers, not classes; leave out ‹data.label›")
+        notes.append(f"The array {y!r} holds measured numbers, not classes, so it is not used.")
         y = test_y = None
     if unused := sorted(members.keys() - set(chosen)):
         listed = ", ".join(map(repr, unused[:5])) + ", ..." * (len(unused) > 5)

@@ -169,10 +169,10 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
         if label != "label":
             raise BadInput(
                 f"the column {label!r} of {path} holds {len(set(texts[target])):,} different numbers in {len(lines):,} "
-                "rows, which are no classes; leave out ‹data.label›, or tell a model the number with ‹data.covariates›"
+                "rows, not classes; leave out ‹data.label›, or condition on them with ‹data.covariates›"
             )
         columns[target] = _numbers(path, label, lines, texts[target])
-        notes.append(f"The column {label!r} holds measured numbers and no classes, so it is a column like the others.")
+        notes.append(f"The column {label!r} holds measured numbers, not classes, so it is a column like the others.")
     elif target is not None and classes is False:
         columns[target] = _numbers(path, label, lines, texts[target])
     elif target is not None:

@@ -192,7 +192,7 @@ class Evaluation:
         self._speed = speed = pace(some, n, self.settings.minutes)
         features, kept, done = list[Tensor](), list[Tensor](), 0
         if speed.rows < min(n, FEWEST):
-            self.notes.append(f"No figures of samples: {FEWEST} of them would take longer than they may.")
+            self.notes.append(f"No figures of samples: {FEWEST} of them would take longer than allowed.")
             return
         for x in drawn(model, speed.rows, train, seed, most=speed.most):
             features += [self._described(x)] if self._compared else []

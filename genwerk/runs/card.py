@@ -38,7 +38,9 @@ def write_outcome(path: Path, name: str, recipe: Recipe, splits: Splits, report:
 
 def card(name: str, recipe: Recipe, splits: Splits, report: Report | None, origin: Origin, path: Path) -> str:
     """The README of the run at ``path``."""
-    unmeasured = f"Not measured yet: `{shlex.join(['genwerk', 'evaluate', str(path)])}` does, and writes it here."
+    unmeasured = (
+        f"Not measured yet: `{shlex.join(['genwerk', 'evaluate', str(path)])}` measures it and writes the figures here."
+    )
     settings = "\n".join(
         f"| {k.removesuffix('.$type')} | {v} |" for k, v in flat(to_json(recipe.model)).items() if k != "$type"
     )

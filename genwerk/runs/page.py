@@ -112,7 +112,7 @@ def status(events: Sequence[Mapping[str, Any]]) -> tuple[State, str]:
     """Whether training goes on, and where it stands in words."""
     plan = [event["rounds"] for event in events if event["event"] == "plan" and isinstance(event.get("rounds"), int)]
     if not plan:
-        return "stopped", "Of its training nothing is known"
+        return "stopped", "Nothing is known of its training"
     last = events[-1]
     if last["event"] == "stage done" and last.get("last") is True:
         return "finished", f"Trained for {last['round']:,} rounds"

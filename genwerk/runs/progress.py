@@ -42,9 +42,9 @@ def opening(training: Training) -> Iterator[str]:
     if training.resumed is not None:
         yield f"going on from round {trainer.position.round} ({training.resumed.folder})"
         if trainer.position.impatient:
-            yield "its last figures of validation examples were no better; to go on nevertheless: ‹train.patience› 0"
+            yield "its last figures on validation examples were no better; to go on anyway: ‹train.patience› 0"
     elif training.resume:
-        yield f"{training.path} holds no run to go on from: this one begins"
+        yield f"{training.path} holds no run to go on from, so a new one begins"
     yield from training.notes
     device = f"{where.device}" + (f" x {where.world}" if where.world > 1 else "")
     size = sum(p.numel() for p in trainer.model.parameters())
@@ -158,7 +158,7 @@ class Progress:
         share, where = self._processor.share(), self.training.runtime
         if share >= runtime.STARVED or where.device.type != "cpu" or where.world > 1:
             return ""
-        return f" (other programs use the processors: had one for {share:.0%} of the time)"
+        return f" (other programs use the processors: this one had a core for {share:.0%} of the time)"
 
     def _tell(self, event: Event, text: str) -> None:
         self.say(f"{event.stage} round {event.round:,}: {text}")

@@ -28,10 +28,7 @@ from genwerk.runs.recorder import Recorder
 from genwerk.runs.run import Run
 from genwerk.runs.store import Origin
 from genwerk.training import runtime
-from genwerk.training.events import (
-    Event,
-    Stopped,
-)
+from genwerk.training.events import Event, Stopped
 from genwerk.training.runtime import Device
 from genwerk.training.settings import Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
@@ -182,8 +179,8 @@ class Training:
                 )
         if self.trainer.over and self.changes and self.trainer.position.impatient:
             raise BadInput(
-                f"{self.path} ended at round {stored.round:,}, for its figure of validation examples was no better; "
-                "to go on nevertheless: ‹train.patience› 0"
+                f"{self.path} ended at round {stored.round:,}, for its figure on validation examples was no better; "
+                "to go on anyway: ‹train.patience› 0"
             )
         if self.trainer.over and self.changes:
             raise BadInput(

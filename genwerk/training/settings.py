@@ -32,7 +32,7 @@ class OptimConfig:
     name: Literal["adam", "adamw", "adamax", "sgd", "rmsprop", "adagrad"] = "adam"
     """Which torch.optim algorithm."""
     lr: float = 1e-3
-    """Learning rate at its highest."""
+    """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay of Adam's two running means per step (the second is RMSProp's alpha)."""
     eps: float = 1e-8
@@ -72,8 +72,8 @@ class WatchdogConfig:
     """How a game is watched for collapse, and what is done about it."""
 
     action: Literal["rollback", "stop", "warn", "off"] = "rollback"
-    """Go back to the best checkpoint and on from there (or tell only, where there is none yet), stop, tell, or neither
-    look nor tell. A loss or weight that is not finite ends training unless it can be rolled back."""
+    """Go back to the best checkpoint and on from there (where there is none yet, only warn), stop, only warn, or do not
+    look at all. A loss or weight that is not finite ends training unless it can be rolled back."""
     retries: int = 3
     """Rollbacks in one training, after which it stops."""
     lr_factor: float = 0.5
@@ -117,9 +117,9 @@ class TrainConfig:
     """How a model is trained."""
 
     rounds: Annotated[int, Common()] = 10_000
-    """Length in rounds of the algorithm (for most families a round is one step). Of a model that is trained in
-    stages it is the length of those that have none in the model's settings, such as `prior_rounds`; the plan is said
-    before training begins."""
+    """Length in rounds of the algorithm (for most families a round is one step). Of a model trained in stages, it is
+    the length of every stage that has no setting of its own, such as `prior_rounds`; the plan is shown before training
+    begins."""
     batch_size: Annotated[int, Common()] = 128
     """Examples a batch, over all processes; 0 is all examples at once."""
     micro_batch: int | None = None
@@ -144,8 +144,8 @@ class TrainConfig:
     evaluates a stage 40 times (10 times by samples), not more often than every 20 rounds, and more rarely where that
     would take long beside training."""
     patience: int = 10
-    """Evaluations without a better figure after which a stage ends; 0 never ends one. Figures of samples end none, for
-    they are a matter of luck, nor do those of games."""
+    """Evaluations without a better figure after which a stage ends; 0 never ends one. Figures of samples, and those
+    of games, never end one, for they are a matter of luck."""
     save_every: int = 1000
     """Rounds between checkpoints; 0 saves only at the end."""
     keep: int = 2
@@ -176,8 +176,8 @@ class EvaluateConfig:
     importance_samples: int = 100
     """Importance samples an example for likelihood bounds."""
     minutes: float | None = 5.0
-    """Minutes that the samples may take, and as many the likelihoods: where all would take longer, fewer are measured,
-    and the figures say so. None is no bound."""
+    """Minutes allowed for the samples, and as many for the likelihoods: where all would take longer, fewer are
+    measured, and the figures say so. None sets no limit."""
     seed: int = 0
     """Seed of samples and of importance samples."""
 

@@ -239,7 +239,7 @@ def test_a_resume_of_nothing_says_that_it_begins(genwerk: Genwerk, tmp_path: Pat
     said = genwerk(
         "train", "mixture", "--data", "ring", "--data.limit", 50, "--rounds", 1, "--out", tmp_path / "r", "--resume"
     )
-    assert "holds no run to go on from: this one begins" in said
+    assert "holds no run to go on from, so a new one begins" in said
 
 
 def test_other_data_cannot_be_resumed_on(vae: Path, refused: Genwerk) -> None:
@@ -258,7 +258,7 @@ def test_a_folder_of_ones_own_is_not_written_into_unasked(vae: Path, tmp_path: P
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "mine.png").touch()
     said = refused("sample", vae, "-n", 2, "--out", tmp_path / "photos")
-    assert "a folder that holds something" in said
+    assert "a folder that is not empty" in said
     assert f"--out {tmp_path / 'photos'}/" in said
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["mine.png"]
 

@@ -339,7 +339,7 @@ def test_labels_that_are_missing_or_measured_or_bytes(tmp_path):
     assert splits.spec.classes == ("cat", "dog")
     splits = open_data(DataConfig(source=packed(tmp_path / "c.npz", x=IMAGES, y=RNG.normal(size=6), mask=IMAGES > 0)))
     assert splits.spec.classes == ()
-    assert "The array 'y' holds measured numbers and no classes, so it is not used." in splits.notes
+    assert "The array 'y' holds measured numbers, not classes, so it is not used." in splits.notes
     assert any(note.startswith("Not used: 'mask'") for note in splits.notes)
 
 

@@ -134,7 +134,7 @@ def lines(form="{a},{b}", **options):
         ('"height, cm";"weight, kg"\n' + lines("{a};{b}"), ("height, cm", "weight, kg"), ""),
         ("  a    b\n" + lines("  {a:8.3f}   {b:8.3f}"), ("a", "b"), ""),
         (lines("{a} {b}"), ("column 1", "column 2"), "There is no header"),
-        ("a,label\n" + lines(), ("a", "label"), "'label' holds measured numbers and no classes"),
+        ("a,label\n" + lines(), ("a", "label"), "'label' holds measured numbers, not classes"),
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
@@ -199,7 +199,7 @@ def test_a_decimal_comma_is_understood_and_said(tmp_path, encoding, form, said):
         ("a;b\n" + "1;2\n" + lines("1,5;2") * 3 + "2.5;3\n", "line 123 .*'2.5', and other numbers.*a decimal comma"),
         ('a,b\n"1,234.5",2\n', "'1,234.5'.*no separators"),
         ("a,b\n1,NA\n", "'NA'.*fill the gap"),
-        ("a,price\n" + lines(), "'price'.*no classes.*data.covariates"),
+        ("a,price\n" + lines(), "'price'.*not classes.*data.covariates"),
     ],
 )
 def test_a_table_that_would_be_misread_is_refused(tmp_path, text, words):

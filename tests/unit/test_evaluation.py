@@ -177,7 +177,7 @@ def test_what_too_few_samples_do_not_tell_is_left_out_with_the_reason(digits: Sp
     none = measured(evaluation(digits, clock, 1.0, replace(SETTINGS, minutes=0.1)))
     assert {figure.key for figure in none.figures} & {"kernel_distance", "precision"} == set()
     assert "frechet_distance_of_reconstructions" in {figure.key for figure in none.figures}
-    assert "No figures of samples: 10 of them would take longer than they may." in none.notes
+    assert "No figures of samples: 10 of them would take longer than allowed." in none.notes
 
 
 def test_a_slow_likelihood_is_of_fewer_rows(digits: Splits, clock: list[float]) -> None:

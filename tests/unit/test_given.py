@@ -135,7 +135,7 @@ def test_only_columns_that_are_made_are_warned_of_and_rows_are_whole(tmp_path: P
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [("height,size", "no column 'size'"), ("4", "no column '4'"), ("0,1,2,3", "nothing is left to make")],
+    [("height,size", "no column 'size'"), ("4", "no column '4'"), ("0,1,2,3", "nothing is left to generate")],
 )
 def test_columns_that_cannot_be_told_are_refused(table: Path, given: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):

@@ -44,7 +44,7 @@ class Search(Config):
     steps: int = 1000
     """Steps of Adam."""
     lr: float = 0.1
-    """Learning rate at its highest."""
+    """Peak learning rate."""
     rampup: float = 0.05
     """Fraction of the steps over which the learning rate rises from zero."""
     rampdown: float = 0.25

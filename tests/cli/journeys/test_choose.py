@@ -71,7 +71,7 @@ def test_flags_of_training_choose_what_is_read(genwerk: Genwerk, tmp_path: Path)
 
 
 def test_what_does_not_fit_is_refused(refused: Genwerk, people: Path) -> None:
-    assert "no recipe with 'pixelcnn' to it can be trained on these data" in refused(
+    assert "no recipe that mentions 'pixelcnn' can be trained on these data" in refused(
         "recipes", "pixelcnn", "--data", people
     )
 

@@ -65,7 +65,7 @@ def test_a_run_is_measured_later(tmp_path: Path, genwerk: Genwerk) -> None:
     said = genwerk("train", "mixture", "--data", data, *QUICK, "--out", run, "--no-evaluate")
     assert "measuring" not in said
     assert not (run / "report.json").exists()
-    assert f"Not measured yet: `genwerk evaluate {run}` does" in (run / "card.md").read_text()
+    assert f"Not measured yet: `genwerk evaluate {run}` measures it" in (run / "card.md").read_text()
     report = json.loads(genwerk("evaluate", run, "--samples", 200, "--json"))
     assert json.loads((run / "report.json").read_text()) == report
     assert list(report) == ["complete", "figures", "extractor", "notes"]
