@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from genwerk import recipes
-from genwerk.core.errors import BadInput, naming
+from genwerk.core.errors import BadInput, Caution, naming
 from genwerk.core.model import Config
 from genwerk.core.printable import printable
 from genwerk.core.spec import DataSpec
@@ -100,7 +101,9 @@ def train(
     full = overridden(start, named)
     if epochs is not None:
         full = overridden(full, {"train.rounds": rounds_of(full, epochs, splits)})
-    if minutes is not None and not going_on:
+    if minutes is not None and going_on:
+        warnings.warn(Caution(f"{path} keeps the length with which it began; for another, name ‹rounds›"), stacklevel=2)
+    elif minutes is not None:
         full, _ = speed.lasting(full, splits.train, minutes, runtime.start(device, full.train.precision))
     weights = None if from_run is None else Path(from_run)
     with Training(name, full, splits, path, resume=resume, device=device, from_run=weights) as training:

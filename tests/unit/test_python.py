@@ -76,6 +76,8 @@ def test_a_run_of_data_in_memory_goes_on_with_the_same_data_alone(run: Run, tmp_
         genwerk.train("cvae", out=folder, resume=True, rounds=6)
     again = genwerk.train("cvae", (IMAGES, LABELS), out=folder, resume=True, rounds=6, progress=False)
     assert again.recipe == replace(run.recipe, train=replace(run.recipe.train, rounds=6))
+    with pytest.warns(UserWarning, match="keeps the length with which it began; for another, name rounds"):
+        genwerk.train("cvae", (IMAGES, LABELS), out=folder, resume=True, minutes=1, evaluate=False, progress=False)
 
 
 def test_events_are_passed_on_and_the_length_is_that_of_epochs(tmp_path: Path) -> None:
