@@ -108,9 +108,8 @@ class Interpolate(Command):
 
         model, drawn = opened.model, opened.samples(self.a, self.b)
         space = self.space or steering.home(model)
-        noise = {"has-latent-prior", "denoises"} <= abilities(model)  # its codes are noise, whose length must be kept
-        arc = noise or (drawn and space == "z")
-        path: Any = self.path if self.path != "auto" else "sphere" if arc else "line"
+        usual = "sphere" if drawn and space == "z" else tasks.usual_path(model)
+        path: Any = usual if self.path == "auto" else self.path
         if "has-latent-prior" in abilities(model) and (self.project or self.space or drawn):
             start, end = (
                 opened.latent(source, self.label, space, search=self.project, seed=self.seed)

@@ -129,8 +129,7 @@ class Run:
             made = steering.interpolate(model, a, b, steps, space=space, path=path, condition=same)
         else:
             first, last = self._examples(start, 1, condition), self._examples(end, 1, condition)
-            noise = {"has-latent-prior", "denoises"} <= able  # its codes are noise, whose length must be kept
-            made = tasks.interpolate(model, first, last, steps, path or ("sphere" if noise else "line"))
+            made = tasks.interpolate(model, first, last, steps, path)
         return self._shown(Batch(made.flatten(0, 1)), steps)
 
     def traverse(

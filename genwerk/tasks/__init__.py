@@ -17,6 +17,7 @@ from genwerk.tasks.latents import (
     reconstruct,
     slerp,
     traverse,
+    usual_path,
 )
 from genwerk.tasks.likelihood import Likelihood, Neighbours, bits_per_dim, log_likelihood, nearest
 from genwerk.tasks.sampling import (
@@ -60,4 +61,5 @@ __all__ = [
     "slerp",
     "trajectory",
     "traverse",
+    "usual_path",
 ]

@@ -65,10 +65,12 @@ def interpolate(
     start: Examples,
     end: Examples,
     steps: int = 9,
-    path: LatentPath = "line",
+    path: LatentPath | None = None,
     condition: Conditions = None,
 ) -> Tensor:
     """The examples on the way from each of ``start`` to each of ``end`` in latent space (:func:`interpolate_latents`).
+
+    ``path`` None is that of :func:`usual_path`.
 
     A model that decodes latents of a prior and does not encode is steered instead (:mod:`genwerk.tasks.steering`): it
     interpolates between samples by their numbers, or between the projections of examples.
@@ -85,8 +87,18 @@ def interpolate(
     c, d = conditions(model, first), conditions(model, last)
     a, b = in_batches(model.encode, first.x, c), in_batches(model.encode, last.x, d)
     return interpolate_latents(
-        model.decode, a, b, steps, path, lambda t: None if c is None or d is None else model.condition.blend(c, d, t)
+        model.decode,
+        a,
+        b,
+        steps,
+        path or usual_path(model),
+        lambda t: None if c is None or d is None else model.condition.blend(c, d, t),
     )
+
+
+def usual_path(model: Model) -> LatentPath:
+    """The path between two codes of ``model``: an arc where codes are noise, whose length must be kept, else a line."""
+    return "sphere" if {"has-latent-prior", "denoises"} <= abilities(model) else "line"
 
 
 def interpolate_latents(
