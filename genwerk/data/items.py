@@ -41,6 +41,7 @@ def _is_picture(x: object) -> bool:
 
 
 def is_array(x: object) -> bool:
+    """Whether ``x`` is a tensor or what NumPy takes for an array, and no image of Pillow."""
     return isinstance(x, Tensor) or (hasattr(x, "__array__") and not _is_picture(x))
 
 

@@ -17,7 +17,7 @@ from genwerk.training.settings import Recipe, to_json
 
 def going_on(stored: Stored, recipe: Recipe, splits: Splits, now: Origin) -> Origin:
     """The run's origin with what changes from here on; a BadInput names what may not change."""
-    run, was = stored.folder.parent.parent, stored.origin
+    run, was = stored.run, stored.origin
 
     def refuse(what: str, then: Any, wanted: Any) -> BadInput:
         return BadInput(f"{run} was trained with {what} {then!r}, not {wanted!r}; keep it, or choose another ‹out›")

@@ -45,12 +45,14 @@ def panels(events: Iterable[Mapping[str, Any]]) -> list[Panel]:
     found: dict[tuple[str, str], Panel] = {}
     for event in events:
         source, stage = KINDS.get(event["event"]), event["stage"]
-        for key, value in event.items() if source is not None else ():
+        if source is None:
+            continue
+        for key, value in event.items():
             if key in OTHER or isinstance(value, bool) or not isinstance(value, (int, float)):
                 continue
             name = key.replace("_", " ")
             panel = found.setdefault((stage, name), Panel(stage, name))
-            if source is not None and math.isfinite(value):
+            if math.isfinite(value):
                 panel.curves.setdefault(source, []).append((event["round"], value))
     stages = list(dict.fromkeys(stage for stage, _ in found))
 

@@ -98,6 +98,7 @@ def stage_of(path: Path) -> int | None:
 
 
 def score_of(path: Path) -> float | None:
+    """The held-out score of a checkpoint, smaller being better; None where it has none."""
     try:
         score = read_json(path / "manifest.json").get("score")
     except BadFile:
@@ -159,5 +160,6 @@ def recover(run: Path) -> None:
 
 
 def sha256(path: Path) -> str:
+    """The hash of a file's content, in hexadecimal."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

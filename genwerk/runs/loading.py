@@ -49,6 +49,11 @@ class Stored:
         """The round after which it was saved."""
         return round_of(self.folder)
 
+    @property
+    def run(self) -> Path:
+        """The folder of its run."""
+        return self.folder.parent.parent
+
 
 def find(path: Path | str) -> Stored:
     """The chosen checkpoint of a run (``RUN`` or ``RUN/best``), its newest (``RUN/last``), or the one at ``path``.

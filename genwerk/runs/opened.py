@@ -100,16 +100,15 @@ class OpenRun:
             self.outputs = self.path / "out"
             self.origin = {"recipe": stored.name, "run": self.path.name, "round": stored.round}
             self.notes = stored.notes
-            if path.name != "last" and stored.folder.parent.parent == self.path:
+            if path.name != "last" and stored.run == self.path:
                 self.chosen = stored
             if unfinished := store.unfinished(self.path, self.model, recipe):
                 warnings.warn(Caution(unfinished), stacklevel=2)
         self.recipe = recipe
         own, self._source = recipe.data, recipe.data.source
         if self.spec.covariates and not any("," in name for name in self.spec.covariates):
-            own = replace(
-                own, covariates=",".join(self.spec.covariates)
-            )  # by name, whatever their place in another table
+            # by name, whatever their place in another table
+            own = replace(own, covariates=",".join(self.spec.covariates))
         self._given = None if data is None or isinstance(data, (str, Path)) else data
         source = own.source if data is None else str(data) if self._given is None else MEMORY
         self.own = self._given is None and source == own.source

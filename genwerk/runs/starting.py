@@ -27,7 +27,7 @@ def reading(own: DataConfig, spec: DataSpec) -> DataConfig:
 
 def matched(splits: Splits, stored: Stored) -> Splits:
     """``splits`` with columns, classes, words and colours as the run counts them; a BadInput says what does not fit."""
-    wanted, source, run = stored.spec, splits.settings.source, _run(stored)
+    wanted, source, run = stored.spec, splits.settings.source, stored.run
 
     def alike(part: Dataset) -> Dataset:
         part = arranged(part, wanted, source)
@@ -45,7 +45,7 @@ def matched(splits: Splits, stored: Stored) -> Splits:
 
 def started(stored: Stored, config: Config, spec: DataSpec) -> Model:
     """The model of ``config`` for data of ``spec``, with the run's weights; a BadInput says why they do not fit."""
-    run, source = _run(stored), load_model(stored)
+    run, source = stored.run, load_model(stored)
     if type(config) is not type(stored.recipe.model):
         raise BadInput(f"{run} is a run of {stored.name}, whose weights fit no other family; leave out the recipe")
     model = build(config, spec)
@@ -81,8 +81,3 @@ def start(stored: Stored, path: Path) -> Start:
     """What a run that starts from ``stored``, named as ``path``, remembers of it."""
     weights = sha256(stored.folder / "model.safetensors")
     return Start(run=str(path), recipe=stored.name, round=stored.round, sha256=weights)
-
-
-def _run(stored: Stored) -> Path:
-    """The run's folder."""
-    return stored.folder.parent.parent
