@@ -127,7 +127,7 @@ def _grouped(found: Sequence[Offer], *, with_kinds: bool) -> Iterator[Note | Tab
 
 
 def _title(offer: Offer) -> str:
-    """What may be had, in a line."""
+    """What the models of a group can do, in a line."""
     by = f" by {' or '.join(offer.by)}" if offer.by else ""
     does = ", ".join(want + by * (want == "sample") for want in offer.does)
     return does + (" (references)" if offer.entry.reference else "")

@@ -107,7 +107,7 @@ def open_own(path: Path, flags: int) -> BufferedRandom:
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or (not NOFOLLOW and path.is_symlink()):
         os.close(handle)
-        raise Unwritable(f"{path} is no file of Genwerk's own but leads to another; remove it")
+        raise Unwritable(f"{path} is not a file of Genwerk's own (it is a link, or not a regular file); remove it")
     return os.fdopen(handle, "r+b")
 
 

@@ -153,7 +153,7 @@ def list_folder(path: Path, settings: DataConfig) -> Listing:
                 continue
             if stat.S_ISDIR(state.st_mode):
                 if is_run(Path(entry.path)):
-                    contents.skip(name, "it is a run of Genwerk, whose samples are no data")
+                    contents.skip(name, "it is a run of Genwerk, whose samples are not data")
                     continue
                 contents.folders.add(printable(name, keep=""))
                 below.append((entry.path, name + "/"))

@@ -53,7 +53,7 @@ def as_array(x: object) -> Array:
     try:
         found: Array = np.asarray(x)
     except (ValueError, TypeError) as error:
-        raise BadInput(f"{NAME} are no array ({str(error).split('.')[0]}); expected rows of one length") from None
+        raise BadInput(f"{NAME} are not an array ({str(error).split('.')[0]}); expected rows of one length") from None
     if not found.flags.writeable:
         afford(found.nbytes, NAME, "save them as .npy and pass its path, so that they are mapped")
         found = found.copy()

@@ -27,7 +27,7 @@ WANTS = {
     "complete": "completes",
     "match texts": "aligns-text",
 }
-"""What one may want of a model, and the ability that it takes."""
+"""What one may want of a model, and the ability that this needs."""
 
 QUICK = 256
 """Values in an example up to which a model is built sooner with its weights than without them, on the device "meta";
@@ -99,7 +99,7 @@ def _possible(spec: DataSpec, references: bool) -> Iterator[Fit]:
 
 @dataclass(frozen=True)
 class Offer:
-    """A recipe, the kinds of data that it takes, and what may be had of it."""
+    """A recipe, the kinds of data that it takes, and what its model can do."""
 
     entry: Entry
     kinds: tuple[str, ...]
@@ -112,7 +112,7 @@ class Offer:
 
 
 def mentions(found: Fit | Offer, word: str) -> bool:
-    """Whether ``word`` is in the name, the family, the summary, or what may be had."""
+    """Whether ``word`` is in the name, the family, the summary, or what the model can do."""
     told = (found.entry.name, found.family, found.entry.summary, *found.does, *found.by)
     return any(word.lower() in text.lower() for text in told)
 

@@ -67,7 +67,7 @@ def _read_fast(path: Path) -> tuple[dict[str, Any], list[str]]:
         ids = {**model["vocab"], **{token["content"]: token["id"] for token in added}}
         merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     except (KeyError, TypeError):
-        raise BadFile(f"{path} is no tokeniser of merged pairs; expected a model with vocab and merges") from None
+        raise BadFile(f"{path} is not a tokeniser of merged pairs; expected a model with vocab and merges") from None
     return ids, merges
 
 
