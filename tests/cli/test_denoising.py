@@ -126,7 +126,7 @@ def test_mistakes_are_told_in_a_sentence(ddpm: Path, words: Path, clip: Path, re
     assert "expected WIDTHxHEIGHT" in refused("sample", ddpm, "--size", "big")
     assert "take multiples of 2" in refused("sample", words, "--prompt", "a", "--size", "15x16")
     assert "leave out --prompt" in refused("sample", ddpm, "--prompt", "a star")
-    assert "there is no class '3'; there are none" in refused("sample", words, "--label", 3, "--prompt", "a star")
+    assert "takes no label; leave out --label" in refused("sample", words, "--label", 3, "--prompt", "a star")
     assert "there is no class 'cat'" in refused("sample", ddpm, "--negative", "cat")
     assert "needs a model with a way to sample" in refused("sample", clip)
     assert "needs a model with a common space of examples and texts" in refused("search", ddpm, "a star")

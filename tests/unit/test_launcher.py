@@ -79,7 +79,7 @@ def test_those_that_wait_for_a_failed_one_are_ended(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_killed_process_is_named() -> None:
-    with pytest.raises(ChildProcessError, match=r"process 2 of 2 was ended by SIGKILL.*‹resume›"):
+    with pytest.raises(ChildProcessError, match=r"process 2 of 2 was ended by SIGKILL.*‹resume=True›"):
         run("import signal\nos.kill(os.getpid(), signal.SIGKILL if os.environ['RANK'] == '1' else 0)")
 
 

@@ -53,8 +53,10 @@ def test_prepare_rounds_to_levels_and_repeats_grey():
     assert torch.equal(ready[:, 0], ready[:, 2])
     assert torch.equal(ready, prepare((x * 255).round() / 255))
     assert torch.allclose(prepare(torch.ones(1, 3, 4, 4)), torch.tensor(127 / 128))
-    with pytest.raises(ValueError, match="4 channels"):
-        prepare(torch.zeros(1, 4, 8, 8))
+    half = torch.tensor([1.0, 0.0, 0.0, 0.5]).view(1, 4, 1, 1).expand(1, 4, 4, 4)  # red, through which white is seen
+    assert torch.equal(prepare(half), prepare(torch.tensor([1.0, 0.5, 0.5]).view(1, 3, 1, 1).expand(1, 3, 4, 4)))
+    with pytest.raises(ValueError, match="5 channels"):
+        prepare(torch.zeros(1, 5, 8, 8))
 
 
 def test_the_inception_score_of_distributions_that_are_known():
