@@ -147,11 +147,17 @@ def test_entanglement_is_measured_in_every_space(styles: Path, genwerk: Genwerk)
 
 
 def test_what_cannot_be_steered_is_said(
-    gan: Path, cgan: Path, styles: Path, refused: Genwerk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    gan: Path,
+    cgan: Path,
+    styles: Path,
+    refused: Genwerk,
+    stopped: Genwerk,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     capsys.readouterr()
     untracked = styled(tmp_path / "untracked", TwoStylesConfig(tracked=False))
-    assert "tracked no mean style" in refused("truncate", untracked, "--psi", 0.5)
+    assert "tracked no mean style" in stopped("truncate", untracked, "--psi", 0.5)
     Image.fromarray(np.zeros((30, 40), np.uint8)).save(tmp_path / "large.png")
     large = refused("project", gan, "--input", tmp_path / "large.png")
     assert "is 40x30 pixels and this model makes 8x8" in large
