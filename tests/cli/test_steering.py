@@ -162,7 +162,7 @@ def test_what_cannot_be_steered_is_said(
     large = refused("project", gan, "--input", tmp_path / "large.png")
     assert "is 40x30 pixels and this model makes 8x8" in large
     assert "--resize" in large
-    assert "number of the first example is -2" in refused("mix", styles, "--rows", -2, "--columns", 0)
+    assert "number of the first example is -2" in stopped("mix", styles, "--rows", -2, "--columns", 0)
     assert "number of the first example is -1" in refused("interpolate", gan, -1, 2)
     assert "no class 'eleven'" in refused("edit", gan, "--attribute", "eleven")
     assert "mixing styles needs a model with styles, which GAN lacks" in refused(
@@ -170,7 +170,7 @@ def test_what_cannot_be_steered_is_said(
     )
     assert "truncation needs" in refused("truncate", gan)
     assert "--project" in refused("interpolate", gan, tmp_path / "large.png", 3)
-    assert "the path is a line" in refused("interpolate", styles, 1, 2, "--path", "sphere")
+    assert "the path is a line" in stopped("interpolate", styles, 1, 2, "--path", "sphere")
     assert "give --label, or from Python" in refused("interpolate", cgan, 1, 2)
     assert "needs a model with styles" in refused("interpolate", gan, 1, 2, "--space", "w")
 
