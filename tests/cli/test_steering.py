@@ -165,7 +165,7 @@ def test_what_cannot_be_steered_is_said(
     assert "number of the first example is -2" in stopped("mix", styles, "--rows", -2, "--columns", 0)
     assert "number of the first example is -1" in refused("interpolate", gan, -1, 2)
     assert "no class 'eleven'" in refused("edit", gan, "--attribute", "eleven")
-    assert "mixing styles needs a model with styles, which GAN lacks" in refused(
+    assert "mixing styles needs a model with styles, which gan lacks; recipes with it: stylegan" in refused(
         "mix", gan, "--rows", 0, "--columns", 1
     )
     assert "truncation needs" in refused("truncate", gan)
