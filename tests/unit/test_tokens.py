@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from genwerk.core.condition import Text
@@ -40,6 +40,7 @@ def test_ids_are_those_of_transformers(tmp_path: Path) -> None:
     @settings(max_examples=200, deadline=None)
     @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), max_size=120))
     def same(text: str) -> None:
+        assume("<|" not in text)  # theirs takes a marker that is typed for the marker itself, ours for a text
         assert WORDS.encode([text])[0].tolist() == theirs(text, **options)["input_ids"]  # type: ignore[operator]
 
     same()

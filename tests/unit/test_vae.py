@@ -392,9 +392,16 @@ def test_rows_of_a_table_are_draws_and_their_mean_is_an_option(sigma: Sigma) -> 
     expected = each.expand(6_000, 3).square().mean(0).sqrt()
     torch.testing.assert_close(noise.std(0).float(), expected, rtol=0.04, atol=0)
     assert not noise[:, 0].equal(noise[:, 1])
-    torch.testing.assert_close(model.sample(1, seed=Seeds(0, 11)), drawn[11:12])
-    torch.testing.assert_close(tasks.sample(model, 5, seed=0).x, drawn[:5])
-    torch.testing.assert_close(tasks.sample(model, 5, seed=0, options={"observation": "mean"}).x, mean[:5])
+
+    def same(found: Tensor, expected: Tensor) -> None:
+        """Equal but for the rounding of a network in single precision, which differs with the size of a batch."""
+        torch.testing.assert_close(
+            found / model.standardise.std, expected / model.standardise.std, rtol=1e-5, atol=1e-5
+        )
+
+    same(model.sample(1, seed=Seeds(0, 11)), drawn[11:12])
+    same(tasks.sample(model, 5, seed=0).x, drawn[:5])
+    same(tasks.sample(model, 5, seed=0, options={"observation": "mean"}).x, mean[:5])
 
 
 @pytest.mark.parametrize("likelihood", [BernoulliConfig(), LogisticConfig(), GaussianConfig()])
