@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from genwerk.cli.measuring import measure
@@ -66,7 +67,7 @@ class Terminal:
                 table(columns, rows, cut=cut)
             case Figures(values, shown):
                 if shown is None:
-                    print(json.dumps(values, indent=1))
+                    print(as_json(values))
                 for each in shown or ():
                     self.show(each)
             case Written() | Examples() | Values() | Scatter():
@@ -138,7 +139,7 @@ class Document(Terminal):
     def close(self) -> None:
         """Print the object, where anything was found."""
         if self.content and may_speak():
-            print(json.dumps(self.content, indent=1), file=self.stdout, flush=True)
+            print(as_json(self.content), file=self.stdout, flush=True)
 
 
 def _about(result: Written | Examples | Values | Scatter) -> dict[str, Any]:
@@ -152,3 +153,16 @@ def _about(result: Written | Examples | Values | Scatter) -> dict[str, Any]:
             return {"groups": {name: len(points) for name, points in groups.items()}, "origin": dict(origin)}
         case _:
             return {}
+
+
+def as_json(values: Any) -> str:
+    """``values`` as JSON that any reader takes: a number that is none (nan, inf) is null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(each) for name, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(each) for each in value]
+        return None if isinstance(value, float) and not isfinite(value) else value
+
+    return json.dumps(plain(values), indent=1, allow_nan=False)

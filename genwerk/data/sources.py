@@ -78,7 +78,7 @@ def _found(settings: DataConfig) -> tuple[Found, Path | None]:
             open_regular(path).close()  # a pipe or a device has no end
         found = open_uci(source, path, settings) if published else open_path(path, settings)
     except PermissionError as error:
-        raise ValueError(
+        raise BadInput(
             f"{error.filename or path} may not be read; change its permissions or name another source"
         ) from None
     return found, path
@@ -99,7 +99,7 @@ def open_path(path: Path, settings: DataConfig) -> Found:
         return _open_folder(path, settings)
     reader = _reader(path)
     if reader is None:
-        raise ValueError(f"{path} is of no known kind; expected {_KINDS} or a folder of images or sounds")
+        raise BadInput(f"{path} is of no known kind; expected {_KINDS} or a folder of images or sounds")
     return reader(path, settings)
 
 
@@ -130,10 +130,10 @@ def _open_folder(path: Path, settings: DataConfig) -> Found:
     if len(readers := {_reader(f) for f in known}) == 1 and readers <= {open_csv, open_amat}:
         return readers.pop()(path, settings)  # type: ignore[misc]
     if known:
-        raise ValueError(f"{path} holds {', '.join(f.name for f in known[:5])}; name the one you mean")
+        raise BadInput(f"{path} holds {', '.join(f.name for f in known[:5])}; name the one you mean")
     kinds = Counter(f.suffix.lower() or "no suffix" for f in path.rglob("*") if f.is_file())
     seen = ", ".join(f"{count:,} files with {suffix}" for suffix, count in kinds.most_common(3)) or "nothing"
-    raise ValueError(
+    raise BadInput(
         f"{path} holds no image and no sound ({seen}); expected {', '.join(sorted(SUFFIXES))} files in it or in its "
         "sub-folders"
     )
@@ -152,11 +152,11 @@ def _open_zip(path: Path, settings: DataConfig) -> Found:
         with decoding():
             archive = zipfile.ZipFile(path)
     except Unusable as error:
-        raise ValueError(f"{path} is not a whole zip file ({error}); download or zip it again") from None
+        raise BadInput(f"{path} is not a whole zip file ({error}); download or zip it again") from None
     with archive:
         listing = list_zip(path, archive, settings)
         if not listing.train:
-            raise ValueError(
+            raise BadInput(
                 f"{path} holds no image and no sound that may be read; expected {', '.join(sorted(SUFFIXES))} "
                 "files in it"
             )
@@ -170,7 +170,7 @@ def _open_digits(settings: DataConfig) -> Found:
     """
     package = find_spec("sklearn")
     if package is None or package.origin is None:
-        raise ValueError("the digits come with scikit-learn, which is not installed; type: pip install scikit-learn")
+        raise BadInput("the digits come with scikit-learn, which is not installed; type: pip install scikit-learn")
     file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if file.is_file():
         with gzip.open(file) as lines:
@@ -185,7 +185,7 @@ def _open_digits(settings: DataConfig) -> Found:
     return images_found(x, None, table[:, 64], None, settings, name="digits", levels=17, notes=(note,))
 
 
-def _unknown(source: str) -> ValueError:
+def _unknown(source: str) -> BadInput:
     names = ", ".join(BUILT_INS)
     if not source:
         return BadInput(f"no data are named; type ‹data› with a built-in ({names}), a path or hf:NAME")
@@ -197,7 +197,7 @@ def _unknown(source: str) -> ValueError:
         if near
         else f"the built-ins are {names}; anything else must be a path, hf:NAME, or NAME:PATH of {', '.join(SETS)}"
     )
-    return ValueError(f"there are no data {source!r}: no such path exists and no built-in has that name; {hint}")
+    return BadInput(f"there are no data {source!r}: no such path exists and no built-in has that name; {hint}")
 
 
 BUILT_INS: dict[str, Callable[[DataConfig], Found]] = {

@@ -121,14 +121,14 @@ def _counted(rows: tuple[int, int, int], columns: int) -> str:
     return "{:,} training, {:,} validation and {:,} test rows".format(*rows) + f" of {columns} columns"
 
 
-def missing(source: str) -> ValueError:
+def missing(source: str) -> BadInput:
     """What is said where there is no path in, or none at the path of, ``source``."""
     name, _, place = source.partition(":")
     name = name.removesuffix(VALIDATION)
     files = " or ".join(SETS[name].files)
     if not place:
         return BadInput(f"the path of {name.upper()} is missing; type ‹data› {name}:PATH, the place of {files}")
-    return ValueError(f"there is no {place} for {name.upper()}; expected {files}, or the folder that holds it")
+    return BadInput(f"there is no {place} for {name.upper()}; expected {files}, or the folder that holds it")
 
 
 def _file(name: str, path: Path) -> Path:

@@ -98,7 +98,7 @@ def likelihood(ahead: float, error: float, than: str, *, exact: bool = True) -> 
     if not isfinite(ahead):
         return f"worse than {than}" if exact and ahead == -inf else ""
     if abs(ahead) <= ERRORS * error:
-        return f"like {than}"
+        return f"within error of {than}"
     return f"better than {than}" if ahead > 0 else f"{'worse than' if exact else 'maybe worse than'} {than}"
 
 

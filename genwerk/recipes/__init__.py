@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 
 from genwerk.core import plugins
+from genwerk.core.errors import BadInput
+from genwerk.core.near import meant
 from genwerk.core.spec import DataSpec
 from genwerk.training.settings import REGISTRY, Entry, Recipe
 
@@ -18,12 +19,10 @@ plugins.load_installed()
 
 
 def find(name: str) -> Entry:
-    """The registered recipe called ``name``; a ValueError names the nearest ones otherwise."""
+    """The registered recipe called ``name``; a BadInput names the nearest ones otherwise."""
     if name in REGISTRY:
         return REGISTRY[name]
-    near = difflib.get_close_matches(name, REGISTRY, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "`genwerk recipes` lists them all."
-    raise ValueError(f"there is no recipe called {name!r}; {hint}")
+    raise BadInput(f"there is no recipe called {name!r}{meant(name, REGISTRY) or '; `genwerk recipes` lists them all'}")
 
 
 def recipe(name: str, spec: DataSpec | None = None) -> Recipe:

@@ -55,7 +55,7 @@ def test_of_two_figures_of_one_thing_the_lesser_share_counts() -> None:
 def test_a_likelihood_is_better_or_worse_than_that_of_a_simple_model() -> None:
     assert verdicts.likelihood(0.3, 0.1, "a Gaussian") == "better than a Gaussian"
     assert verdicts.likelihood(0.2, 0.1, "a Gaussian") == verdicts.likelihood(-0.2, 0.1, "a Gaussian")
-    assert verdicts.likelihood(0.2, 0.1, "a Gaussian") == "like a Gaussian"
+    assert verdicts.likelihood(0.2, 0.1, "a Gaussian") == "within error of a Gaussian"
     assert verdicts.likelihood(-0.3, 0.1, "a Gaussian") == "worse than a Gaussian"
     assert verdicts.likelihood(-0.3, 0.1, "a Gaussian", exact=False) == "maybe worse than a Gaussian"
     assert verdicts.likelihood(-inf, nan, "a Gaussian") == "worse than a Gaussian"

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from genwerk.cli import main, progress
+from genwerk.cli.rendering import as_json
 from genwerk.evaluation import evaluate
 from tests.cli.conftest import Genwerk
 
@@ -139,3 +140,11 @@ def test_figures_are_read_in_80_columns(run: Path, genwerk: Genwerk, monkeypatch
 
 def test_the_time_that_figures_may_take_is_a_number(run: Path, refused: Genwerk) -> None:
     assert "expected" in refused("evaluate", run, "--minutes", -1)
+
+
+def test_json_holds_no_number_that_is_none() -> None:
+    found = as_json({"figures": {"a": float("nan"), "b": [1.5, float("-inf"), (2, float("inf"))]}, "n": 3})
+    assert json.loads(found, parse_constant=pytest.fail) == {
+        "figures": {"a": None, "b": [1.5, None, [2, None]]},
+        "n": 3,
+    }
