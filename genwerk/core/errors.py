@@ -65,6 +65,14 @@ class BadFile(BadInput):
     """A file or folder is missing, damaged, of another kind than expected, or larger than may be read."""
 
 
+class NoColumn(BadInput):
+    """Data lack the column, or the array, that a setting of how data are read names: ``setting``, as "label"."""
+
+    def __init__(self, sentence: str, setting: str) -> None:
+        super().__init__(sentence)
+        self.setting = setting
+
+
 class MissingPlugin(BadInput):
     """A run was made with a plug-in that is not loaded."""
 

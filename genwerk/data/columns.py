@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, NoColumn
 from genwerk.core.printable import first_of
 from genwerk.core.spec import DataSpec, listed
 from genwerk.data.chunks import TEST, Array, Labelled, chunks, convert
@@ -121,8 +121,9 @@ def apart(columns: Sequence[str], covariates: str, name: str) -> tuple[list[int]
         elif each.isdecimal() and int(each) < len(columns):
             chosen.append(int(each))
         else:
-            raise BadInput(
-                f"there is no column {each!r} for ‹data.covariates› in {name}; its columns are {first_of(columns)}"
+            raise NoColumn(
+                f"there is no column {each!r} for ‹data.covariates› in {name}; its columns are {first_of(columns)}",
+                "covariates",
             )
     chosen = list(dict.fromkeys(chosen))
     others = [i for i in range(len(columns)) if i not in chosen]

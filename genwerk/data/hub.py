@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, NoColumn
 from genwerk.core.files import parse_json
 from genwerk.core.memory import afford
 from genwerk.data.columns import rounding_note, table_found
@@ -123,8 +123,8 @@ def tables_found(
     if len(set(columns)) < len(columns):
         raise BadInput(f"{name} has several columns of one name; give each a name of its own")
     if settings.label != "label" and settings.label not in columns:
-        raise BadInput(
-            f"{name} has no column {settings.label!r} for ‹data.label›; its columns are {', '.join(columns)}"
+        raise NoColumn(
+            f"{name} has no column {settings.label!r} for ‹data.label›; its columns are {', '.join(columns)}", "label"
         )
     label = label_column(settings.label, columns)
     labels = [names(_labels(t, label)) if label in columns else None for t in tables]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genwerk.core.errors import BadFile, BadInput
+from genwerk.core.errors import BadFile, BadInput, NoColumn
 from genwerk.core.memory import afford
 from genwerk.data import cache
 from genwerk.data.arrays import array_found
@@ -92,7 +92,7 @@ def open_npz(path: Path, settings: DataConfig) -> Found:
     if y == Y_NAMES[-1] and (x != X_NAMES[-1] or len(members[y].shape) != 1):
         y = None  # the second of several arrays without names
     if y is None and settings.label != "label":
-        raise BadInput(f"{path} has no array {settings.label!r} for ‹data.label›; its arrays are {listed}")
+        raise NoColumn(f"{path} has no array {settings.label!r} for ‹data.label›; its arrays are {listed}", "label")
     chosen = [name for name in (x, test, y, test_y) if name is not None]
     arrays = _read(path, {name: members[name] for name in chosen})
     notes = []

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import re
+import shlex
 import zlib
 from array import array
 from collections import Counter
@@ -20,8 +21,9 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from genwerk.core.errors import BadFile, BadInput
+from genwerk.core.errors import BadFile, BadInput, NoColumn
 from genwerk.core.memory import afford
+from genwerk.core.printable import first_of
 from genwerk.data.columns import GREATEST, WHOLE, rounding_note, table_found
 from genwerk.data.content import as_numbers
 from genwerk.data.folders import in_run
@@ -147,7 +149,9 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
             raise BadInput(f"{path} has several columns called {repeated[0]!r}; give each a name of its own")
         label = label_column(label, names)
         if label != "label" and label not in names:
-            raise BadInput(f"{path} has no column {label!r} for ‹data.label›; its columns are {', '.join(names)}")
+            raise NoColumn(
+                f"{path} has no column {label!r} for ‹data.label›; its columns are {', '.join(names)}", "label"
+            )
         target = names.index(label) if label in names else None
         blank = [i for i, name in enumerate(names) if not name or _UNNAMED.fullmatch(name)]
         texts: dict[int, list[str]] = {i: [] for i in (*blank, *([] if target is None else [target]))}
@@ -157,6 +161,10 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
         if grouped is not None:
             texts[grouped] = []
         chosen = [i for i in range(len(names)) if i not in texts]
+        if target is None:
+            start = list(islice(rows, SAMPLE))
+            _check_classes(path, names, chosen, [cells for _, cells in start if len(cells) == len(names)])
+            rows = chain(start, rows)
         lines, numbers = _read(path, rows, names, chosen, texts, form.delimiter)
     if not lines:
         raise BadFile(f"{path} has a header and no lines below it; expected a line for every example")
@@ -379,7 +387,7 @@ def _header(rows: Sequence[Sequence[str]]) -> tuple[bool, str | None]:
 
 def _read(
     path: Path,
-    rows: Iterable[tuple[int, list[str]]],
+    rows: Iterator[tuple[int, list[str]]],
     names: Sequence[str],
     chosen: Sequence[int],
     texts: dict[int, list[str]],
@@ -404,6 +412,22 @@ def _read(
             cells_of_text = 64 * len(texts) * len(lines)
             afford(2 * 8 * len(numbers) + cells_of_text, str(path), "take fewer rows, or save it as .npy")
     return lines, numbers
+
+
+def _check_classes(path: Path, names: Sequence[str], chosen: Sequence[int], rows: Sequence[Sequence[str]]) -> None:
+    """Raise BadFile where one of the columns ``chosen`` alone holds text in ``rows``, and few different ones."""
+    found = [i for i in chosen if not all(_is_number(row[i]) for row in rows)]
+    values = sorted({row[i].strip() for row in rows for i in found if row[i].strip().lower() not in MISSING})
+    if (
+        len(found) == 1
+        and 0 < 2 * len(values) <= len(rows)
+        and all(v[0].isalpha() and not _is_number(v) for v in values)
+    ):
+        name = names[found[0]]
+        raise BadFile(
+            f"the column {name!r} of {path} holds text ({first_of(values)}), and a table is of numbers; if it names "
+            f"classes, add ‹data.label› {shlex.quote(name)}, or else leave it out of the table"
+        )
 
 
 def _numbers(path: Path, name: str, lines: Sequence[int], texts: Sequence[str]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from genwerk import interop, tasks
 from genwerk.core.abilities import abilities
 from genwerk.core.condition import Label
-from genwerk.core.errors import BadInput, Caution, called
+from genwerk.core.errors import BadInput, Caution, NoColumn, called
 from genwerk.core.files import open_regular
 from genwerk.core.model import Model, build, family
 from genwerk.core.spec import Batch
@@ -130,6 +130,8 @@ class OpenRun:
             splits = self._read(self.settings)
         except ValueError as error:
             why = error.sentence if isinstance(error, BadInput) else error
+            if self._typed:
+                raise BadInput(f"{self.settings.source} cannot be read as the run's data were ({why})") from None
             raise BadInput(f"the run's data cannot be opened ({why}); name them with ‹data› or ‹input›") from None
         if self.own:
             self._warn_of_change(splits)
@@ -152,6 +154,18 @@ class OpenRun:
             if not settings.group or settings.source == self._source:
                 raise
             return self._read(replace(settings, group=""))
+
+    def _examples(self, settings: DataConfig) -> Splits:
+        """Data opened by ``settings``; without the labels, or the covariates that the model does not take, they lack.
+
+        A model that needs a condition says so itself.
+        """
+        try:
+            return self._read(like(settings, self.spec))
+        except NoColumn as error:
+            if self.model.condition.source == f"data.{error.setting}":
+                raise
+            return self._examples(replace(settings, **{error.setting: getattr(DataConfig, error.setting)}))
 
     def _warn_of_change(self, splits: Splits) -> None:
         """Warn where examples that the run was trained on may be held out now."""
@@ -220,8 +234,7 @@ class OpenRun:
         else:
             pattern = self._pattern(source) if label is None else None
             whole = replace(self.settings, source=source, label_pattern=pattern, holdout=0)
-            splits = self._read(like(whole, self.spec))
-            part = self._matched(splits, source).train
+            part = self._matched(self._examples(whole), source).train
             known = part.known(rows)
             if part.spec.classes != self.spec.classes:
                 part = replace(part, condition=None)
@@ -326,7 +339,8 @@ class OpenRun:
         """``splits`` with columns and classes as the model counts them, by name; a BadInput where that cannot be."""
         splits = splits.each(lambda part: arranged(part, self.spec, source))
         found, wanted = splits.spec, self.spec
-        if (found.kind, found.shape, len(found.covariates)) != (wanted.kind, wanted.shape, len(wanted.covariates)):
+        conditions = found.covariates and len(found.covariates) != len(wanted.covariates)
+        if (found.kind, found.shape) != (wanted.kind, wanted.shape) or conditions:
             raise BadInput(f"{source} holds {found}, and this model was trained on {wanted}")
         return splits
 

@@ -75,6 +75,25 @@ def test_an_unknown_label_column_lists_those_there_are(tmp_path):
         table(tmp_path / "a.csv", "a,b\n1,2\n", label="kind")
 
 
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("a,sex\n1,F\n2,M\n3,F\n4,\n", "sex"),
+        ("a,eye colour\n1,blue\n2,blue\n", "'eye colour'"),
+        ("a,name\n1,Ann\n2,Bob\n", None),
+        ("a,sex,city\n1,F,Rome\n2,F,Rome\n", None),
+        ("a,b\n1,2\n2,x\n3,x\n4,x\n", None),
+        ("a,day\n1,2020-01-02\n2,2020-01-02\n", None),
+        ("a,sex,label\n1,F,x\n2,F,y\n", None),
+    ],
+)
+def test_one_column_of_few_texts_is_offered_as_the_labels(tmp_path, text, label):
+    with pytest.raises(ValueError, match="holds") as refused:
+        table(tmp_path / "a.csv", text)
+    assert ("add data.label" in str(refused.value)) == (label is not None)
+    assert label is None or f"add data.label {label}," in str(refused.value)
+
+
 def test_bytes_that_are_no_text_are_one_sentence(tmp_path):
     (tmp_path / "a.csv").write_bytes("größe,b\n1,2\n".encode("latin-1"))
     with pytest.raises(ValueError, match="UTF-8"):

@@ -114,3 +114,40 @@ def test_a_table_with_semicolons_and_decimal_commas(genwerk: Genwerk, tmp_path: 
     said = genwerk("data", "check", table, "--data.group", "name")
     assert "table 2;" in said
     assert "Cells are separated by semicolons, and numbers have a decimal comma." in said
+
+
+def test_new_rows_of_a_table_need_no_labels(genwerk: Genwerk, refused: Genwerk, tmp_path: Path) -> None:
+    table, new, run = tmp_path / "people.csv", tmp_path / "new.csv", tmp_path / "run"
+    heights = [(160 + i % 7 if i % 2 else 180 + i % 7, "FM"[i % 2 == 0]) for i in range(60)]
+    table.write_text(
+        "height,weight,sex\n" + "".join(f"{h},{h - 100 + i % 5},{s}\n" for i, (h, s) in enumerate(heights))
+    )
+    new.write_text("weight,height\n63,163\n84,183\n")
+    assert "add --data.label sex" in refused("data", "check", table)
+    asked = ("--data", table, "--data.label", "sex", "--rounds", 30, "--no-evaluate", "--out")
+    genwerk("train", "cmixture", *asked, run)
+    said = [line.split()[:2] for line in genwerk("classify", run, "--input", new).splitlines()]
+    assert ["0", "F"] in said
+    assert ["1", "M"] in said
+    assert "typicality" in genwerk("outliers", run, "--input", new)
+    said = refused("evaluate", run, "--data", new)
+    assert "no column 'sex'" in said
+    assert "name them" not in said
+
+    genwerk("train", "cvae", *asked, tmp_path / "codes")
+    assert "give --label" in refused("encode", tmp_path / "codes", "--input", new)
+    genwerk("encode", tmp_path / "codes", "--input", new, "--label", "M", "--out", tmp_path / "codes.csv")
+    assert len(rows(tmp_path / "codes.csv")) == 2
+
+
+def test_new_rows_need_covariates_only_where_the_model_takes_them(
+    genwerk: Genwerk, refused: Genwerk, tmp_path: Path
+) -> None:
+    table, new = tmp_path / "a.csv", tmp_path / "new.csv"
+    table.write_text("a,b,c\n" + "".join(f"{i % 7}.5,{i % 11}.5,{i % 13}.5\n" for i in range(60)))
+    new.write_text("b,c\n1.5,2.5\n3.5,4.5\n")
+    asked = ("--data", table, "--data.covariates", "a", "--rounds", 1, "--no-evaluate", "--out")
+    genwerk("train", "mixture", *asked, tmp_path / "free")
+    assert "typicality" in genwerk("outliers", tmp_path / "free", "--input", new)
+    genwerk("train", "cmaf", *asked, tmp_path / "told")
+    assert "no column 'a' for --data.covariates" in refused("outliers", tmp_path / "told", "--input", new)
