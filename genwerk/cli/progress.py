@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -118,9 +120,13 @@ def flag(setting: str) -> str:
     return shown if value in ("", "True") else f"{shown} {value}"
 
 
-def say(text: str) -> None:
-    """One line to the user, at once."""
-    print(printable(naming(text, flag)), flush=True)
+def say(text: str, *, wrapped: bool = False) -> None:
+    """One line to the user, at once; broken between words where a terminal is narrower, if it may be ``wrapped``."""
+    line = printable(naming(text, flag))
+    if wrapped and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        line = textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+    print(line, flush=True)
 
 
 def complain(text: str) -> None:

@@ -61,8 +61,8 @@ class Terminal:
     def show(self, result: Result) -> None:
         """Print what ``result`` says, or write it to a file and print where."""
         match result:
-            case Note(text):
-                say(text)
+            case Note(text, wrapped):
+                say(text, wrapped=wrapped)
             case Table(columns, rows, cut):
                 table(columns, rows, cut=cut)
             case Figures(values, shown):

@@ -81,13 +81,15 @@ class Files:
         shown = (part.shown for part in found.parts)
         if form == "output":
             assert self.stdout is not None
-            rows.write_csv(self.stdout, *modality.records(found.parts))
+            rows.write_csv(self.stdout, *found.table())
             return []
         if form == "folder":
             self._refuse_taken(path, found.n)
             i = first = origin.pop("first", 0)
             for one in (one for part in shown for one in part):
-                about = {name: values[i - first] for name, values in found.known.items()}
+                about = {
+                    name: values[i - first] for name, values in found.known.items() if values[i - first] is not None
+                }
                 modality.write_one(path / f"{i:05d}", one, {**origin, "index": i, **about})
                 i += 1
             return [(f"wrote {i - first} {modality.plural} into", path)]
@@ -95,7 +97,7 @@ class Files:
         if form == "array":
             return [(verb, rows.write_array(path, shown, found.n))]
         if form == "table":
-            return [(verb, rows.write_table(path, *modality.records(found.parts)))]
+            return [(verb, rows.write_table(path, *found.table()))]
         if found.n > writers.LARGEST_SHEET and modality.one_per_file:
             raise BadInput(
                 f"{found.n:,} are too many for one file, which holds {writers.LARGEST_SHEET:,}; write them into "

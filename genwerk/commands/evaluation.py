@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from genwerk.commands.command import MEASURE, Command
@@ -18,7 +18,7 @@ from genwerk.runs.session import Session
 class Nearest(Command):
     """Show each sample beside the training examples nearest to it, and whether the model copies its data.
 
-    A conditional model gets the conditions of held-out examples.
+    A conditional model gets the conditions of held-out examples. A table has the sample as rank 0, then its neighbours.
     """
 
     group = MEASURE
@@ -58,7 +58,11 @@ class Nearest(Command):
             column_names=["", *(f"nearest {j + 1}" for j in range(self.k))],
             captions=[text for i in range(0, len(where), self.k) for text in ("", *where[i : i + self.k])],
         )
-        yield Examples.of(opened, Batch(sheet), layout, seed=self.seed)
+        size = self.k + 1
+        columns = {"sample": [i // size for i in range(len(sheet))], "rank": [i % size for i in range(len(sheet))]}
+        for name, values in {**known, "distance": distances}.items():
+            columns[name] = [None if not j else values[i * self.k + j - 1] for i in range(self.n) for j in range(size)]
+        yield replace(Examples.of(opened, Batch(sheet), layout, columns, seed=self.seed), headed=True)
         median, copies = found.distances[:, 0].median().item(), int((found.distances[:, 0] < 0.1 * usual).sum())
         said = (
             f"median distance to the nearest training example: {median:.4g} for samples, {usual:.4g} for held-out "
@@ -67,7 +71,9 @@ class Nearest(Command):
         values = {"samples_to_train_median": median, "test_to_train_median": usual, "copies": copies}
         samples = [{"sample": i, "nearest": near[i * self.k : (i + 1) * self.k]} for i in range(self.n)]
         rows = [[str(i // self.k), *map(cell, row.values())] for i, row in enumerate(near)]
-        yield Figures({**values, "samples": samples}, [Table(["sample", *known, "distance"], rows), Note(said)])
+        yield Figures(
+            {**values, "samples": samples}, [Table(["sample", *known, "distance"], rows), Note(said, wrapped=True)]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,7 +53,7 @@ class Reconstruct(Command):
         made = tasks.reconstruct(opened.model, batch)
         yield Examples.of(opened, replace(batch, target=made), SQUARE, known, seed=self.seed, input=self.input)
         error = (made - batch.x).square().mean().item()
-        yield Note(f"mean squared error {error:.5f} per value over {len(batch)} examples")
+        yield Note(f"mean squared error {error:.4g} per value over {len(batch)} examples")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,8 @@ class Note:
     """A sentence."""
 
     text: str
+    wrapped: bool = False
+    """Whether it is broken between words where a terminal is narrower."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Figures:
     @classmethod
     def of(cls, report: Report) -> Figures:
         """The figures of an evaluation."""
-        return cls(report.to_json(), (Table(*report.table()), *map(Note, report.lines())))
+        return cls(report.to_json(), (Table(*report.table()), *(Note(line, wrapped=True) for line in report.lines())))
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Examples:
     origin: Mapping[str, Any] = field(default_factory=dict)
     """How they came about, to be written into a file where there is room for it."""
     known: Known = field(default_factory=dict)
+    headed: bool = False
+    """Whether a table of them begins with the columns of what is known."""
 
     @classmethod
     def of(
@@ -98,6 +102,14 @@ class Examples:
     ) -> Examples:
         """All examples of ``batch``, which came of an open run."""
         return cls([batch], opened.spec, len(batch), layout, {**opened.origin, **origin}, known or {})
+
+    def table(self) -> tuple[list[str], Iterator[Sequence[Any]]]:
+        """The columns, and the cells of each row; what is known gets a name that the data do not have."""
+        names, rows = self.spec.modality.records(self.parts)
+        known = self.known if self.headed else {}
+        before = zip(*known.values(), strict=True)
+        own = (f"{name}_" if name in names else name for name in known)
+        return [*own, *names], ([*next(before, ()), *row] for row in rows)
 
 
 @dataclass(frozen=True)

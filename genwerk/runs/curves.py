@@ -17,7 +17,9 @@ Point = tuple[float, float]
 WIDTH, HEIGHT = 320, 190
 """Size of a panel."""
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 8, 20
-"""Room around the curves, for numbers."""
+"""Room around the curves, for numbers; at the left, at least."""
+DIGIT = 6.5
+"""Width of a character of a number."""
 MOST = 240
 """Points of a curve that are drawn; where there are more, neighbours are averaged."""
 OUTLYING = 0.02
@@ -76,21 +78,44 @@ class Axes:
             low, high = values[out] - inner / 4, values[-1 - out] + inner / 4
         room = 0.05 * (high - low) or max(abs(high), 1e-9) / 10
         self.low, self.high = low - room, high + room
+        third = (self.high - self.low) / 3
+        place = math.floor(math.log10(third))
+        times = next(times for times in (5, 2, 1) if times * 10.0**place <= third)
+        self.step = times * 10.0**place
+        first, last = math.ceil(self.low / self.step), math.floor(self.high / self.step)
+        self.ticks = [
+            (i * self.step, ticked(i * self.step, place, self.low, self.high)) for i in range(first, last + 1)
+        ]
+        self.left = max(LEFT, 10 + DIGIT * max(len(text) for _, text in self.ticks))
+        """Room at the left, for the widest number."""
 
     def place(self, point: Point) -> Point:
         """Pixels from the left and from the top."""
         x, y = point
-        across = (x - self.first) / max(self.last - self.first, 1)
+        across = (x - self.first) / (self.last - self.first) if self.last > self.first else 0.5
         up = (min(max(y, self.low), self.high) - self.low) / (self.high - self.low)
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+        return self.left + across * (WIDTH - self.left - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
 
     def levels(self) -> list[tuple[float, str]]:
         """Round values within the range, as pixels from the top and as text."""
-        third = (self.high - self.low) / 3
-        step = 10.0 ** math.floor(math.log10(third))
-        step *= next(times for times in (5, 2, 1) if step * times <= third)
-        first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [(self.place((self.first, i * step))[1], f"{i * step:.4g}") for i in range(first, last + 1)]
+        return [(self.place((self.first, value))[1], text) for value, text in self.ticks]
+
+    def rounds(self) -> list[tuple[float, str, str]]:
+        """The first and the last round, or the only one: pixels from the left, text, and what of it stands there."""
+        anchors = {self.first: "start", self.last: "end"} if self.last > self.first else {self.first: "middle"}
+        return [(self.place((x, self.low))[0], f"{x:,.0f}", anchor) for x, anchor in anchors.items()]
+
+
+def ticked(value: float, place: int, low: float, high: float) -> str:
+    """A multiple of ten to the power ``place`` on an axis from ``low`` to ``high``: 250, 0.025 or, beyond, 2.5e4."""
+    greatest = max(abs(low), abs(high))
+    if 1e-3 <= greatest < 1e4:
+        return f"{value:.{max(-place, 0)}f}"
+    if value == 0:
+        return "0"
+    digits = max(math.floor(math.log10(abs(value)) + 1e-9) - place, 0)
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def thinned(curve: Sequence[Point]) -> list[Point]:
@@ -120,10 +145,10 @@ def svg(panel: Panel) -> str:
     axes, label = Axes(panel), escaped(told(panel))
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}"><title>{label}</title>']
     for y, text in axes.levels():
-        parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="number end" x="{LEFT - 6}" y="{y + 4:.1f}">{text}</text>')
-    parts.append(f'<text class="number" x="{LEFT}" y="{HEIGHT - 4}">{axes.first:,.0f}</text>')
-    parts.append(f'<text class="number end" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}">{axes.last:,.0f}</text>')
+        parts.append(f'<line class="rule" x1="{axes.left}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="number end" x="{axes.left - 6}" y="{y + 4:.1f}">{text}</text>')
+    for x, text, anchor in axes.rounds():
+        parts.append(f'<text class="number {anchor}" x="{x:.1f}" y="{HEIGHT - 4}">{text}</text>')
     for source, points in drawn(panel, axes):
         if len(points) == 1:
             parts.append(f'<circle class="{source}" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3"/>')
@@ -137,6 +162,8 @@ def svg(panel: Panel) -> str:
 
 COLUMNS, TITLE, SCALE = 3, 40, 1.5
 """Panels side by side, room above each for its name, and pixels of the picture by pixel of a panel."""
+ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
+"""What of a text stands at a place, in Pillow's words."""
 
 
 def png(found: Sequence[Panel], title: str) -> bytes:
@@ -160,11 +187,11 @@ def png(found: Sequence[Panel], title: str) -> bytes:
         for j, (source, curve) in enumerate(panel.curves.items()):
             text(x + 8 + 140 * j, y - 3, f"{source} {curve[-1][1]:.4g}", colour=COLOURS[source])
         for level, number in axes.levels():
-            ends = [SCALE * (x + LEFT), SCALE * (y + level), SCALE * (x + WIDTH - RIGHT), SCALE * (y + level)]
+            ends = [SCALE * (x + axes.left), SCALE * (y + level), SCALE * (x + WIDTH - RIGHT), SCALE * (y + level)]
             pen.line(ends, "#dddddd")
-            text(x + LEFT - 6, y + level, number, "rm")
-        text(x + LEFT, y + HEIGHT - 6, f"{axes.first:,.0f}")
-        text(x + WIDTH - RIGHT, y + HEIGHT - 6, f"{axes.last:,.0f}", "rs")
+            text(x + axes.left - 6, y + level, number, "rm")
+        for across, number, anchor in axes.rounds():
+            text(x + across, y + HEIGHT - 6, number, ANCHORS[anchor])
         for source, points in drawn(panel, axes):
             where = [(SCALE * (x + a), SCALE * (y + b)) for a, b in points]
             if len(where) == 1:

@@ -242,7 +242,7 @@ audio { display: block; width: 100%; }
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); }
 .rule { stroke: var(--rule); }
 .number { fill: var(--soft); font-size: 11px; }
-.end { text-anchor: end; }
+.end { text-anchor: end; } .middle { text-anchor: middle; }
 polyline { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
 polyline.training { stroke: var(--training); } polyline.validation { stroke: var(--validation); }
 polyline.watched { stroke: var(--watched); }

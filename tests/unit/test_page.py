@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from genwerk.evaluation.report import Figure, Report
 from genwerk.runs import curves
@@ -56,6 +56,33 @@ def test_points_stand_where_they_belong() -> None:
     assert axes.place((100, 99.0)) == (WIDTH - RIGHT, TOP)
     assert axes.place((50, 5.0)) == (LEFT + (WIDTH - LEFT - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2)
     assert [text for _, text in axes.levels()] == ["0", "2", "4", "6", "8", "10"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "texts"),
+    [
+        ((10_000, 40_000), ["1e4", "2e4", "3e4", "4e4"]),
+        ((10_000, 25_000), ["1.0e4", "1.5e4", "2.0e4", "2.5e4"]),
+        ((1e-5, 4e-5), ["1e-5", "2e-5", "3e-5", "4e-5"]),
+        ((0, 1), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        ((-40_000, 40_000), ["-4e4", "-2e4", "0", "2e4", "4e4"]),
+        ((12_345, 12_346), [f"1.234{n}e4" for n in (50, 52, 54, 56, 58, 60)]),
+    ],
+)
+def test_numbers_of_an_axis_are_short_and_have_room(ends: tuple[float, float], texts: list[str]) -> None:
+    axes = Axes(Panel("s", "n", {"training": [(0, ends[0]), (10, ends[1])]}))
+    assert [text for _, text in axes.levels()] == texts
+    font = ImageFont.load_default(11)
+    assert max(map(font.getlength, texts)) < axes.left - 6
+    assert axes.place((0, ends[0]))[0] == axes.left
+    assert axes.rounds() == [(axes.left, "0", "start"), (WIDTH - RIGHT, "10", "end")]
+
+
+def test_a_single_point_stands_in_the_middle_above_its_round() -> None:
+    axes = Axes(Panel("s", "n", {"validation": [(100, 20.0)]}))
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    assert axes.place((100, 20.0)) == (middle, (TOP + HEIGHT - BOTTOM) / 2)
+    assert axes.rounds() == [(middle, "100", "middle")]
 
 
 def test_an_outlier_does_not_flatten_the_rest() -> None:

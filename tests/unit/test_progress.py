@@ -12,6 +12,7 @@ from contextlib import suppress
 import pytest
 from rich.console import Console
 
+from genwerk.cli.progress import say
 from genwerk.core.model import Stage
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.mixture import MixtureConfig
@@ -109,3 +110,18 @@ def test_a_terminal_shows_one_line_of_its_width() -> None:
         assert len(line) <= width
         assert re.match(r"train ━+ +100/10,000 0:00 left", line)
         assert "loss" in line or width == 60
+
+
+@pytest.mark.parametrize(
+    ("terminal", "shown"), [(True, "one two\nthree\n/a/path/longer/than/that\n"), (False, "one two three {}\n")]
+)
+def test_sentences_are_broken_in_a_terminal_alone(
+    terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = "/a/path/longer/than/that"
+    monkeypatch.setenv("COLUMNS", "10")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    say(f"one two three {path}", wrapped=True)
+    assert capsys.readouterr().out == shown.format(path)
+    say("one two three four")
+    assert capsys.readouterr().out == "one two three four\n"

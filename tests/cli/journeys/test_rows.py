@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from genwerk.cli import main
+from genwerk.commands.results import Examples
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import DataConfig, open_data
 from genwerk.recipes import recipe
 from genwerk.runs.training import Training
@@ -100,6 +104,38 @@ def test_rows_of_a_table_are_known_by_their_number(table: tuple[Path, Path], gen
     found = json.loads(genwerk("outliers", run, "--input", people, "--json"))["examples"]
     assert (found[0]["row"], found[0]["height"]) == (60, 999)
     assert {row["row"] for row in found} == set(range(61))
+
+
+def test_the_neighbours_of_samples_are_told_row_by_row(
+    table: tuple[Path, Path], genwerk: Genwerk, tmp_path: Path
+) -> None:
+    people, run = table
+    near = json.loads(genwerk("nearest", run, "-n", 2, "--k", 3, "--out", tmp_path / "near.csv", "--json"))["samples"]
+    found, training = read(tmp_path / "near.csv"), read(people)
+    assert list(found[0]) == ["sample", "rank", "row", "height", "distance", "age", "income"]
+    assert [(row["sample"], row["rank"]) for row in found] == [(s, r) for s in "01" for r in "0123"]
+    for row in found:
+        if row["rank"] == "0":
+            assert (row["row"], row["distance"]) == ("", "")
+        else:
+            known = near[int(row["sample"])]["nearest"][int(row["rank"]) - 1]
+            assert (int(row["row"]), float(row["distance"])) == (known["row"], known["distance"])
+            assert float(row["income"]) == float(training[int(row["row"])]["income"])
+
+
+def test_a_column_of_the_data_keeps_its_name_beside_what_is_known() -> None:
+    spec = DataSpec(kind="table", shape=(2,), columns=("row", "b"))
+    found = Examples([Batch(torch.tensor([[1.0, 2.0]]))], spec, 1, known={"row": [7]}, headed=True)
+    names, rows = found.table()
+    assert (names, list(rows)) == (["row_", "row", "b"], [[7, 1.0, 2.0]])
+
+
+def test_a_small_error_has_its_digits(table: tuple[Path, Path], genwerk: Genwerk, tmp_path: Path) -> None:
+    small = tmp_path / "small.csv"
+    small.write_text("a,b,c\n" + "".join(f"{a:.9f},{b:.9f},{c:.9f}\n" for a, b, c in RNG.normal(size=(40, 3)) / 1e4))
+    genwerk("train", "autoencoder", "--data", small, "--rounds", 2, *QUICK, "--out", tmp_path / "run")
+    said = genwerk("reconstruct", tmp_path / "run", "--out", tmp_path / "made.csv")
+    assert 1e-12 < float(re.search(r"mean squared error (\S+) per value", said)[1]) < 1e-6  # type: ignore[index]
 
 
 def test_a_condition_far_from_the_training_data_is_doubted(
