@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from genwerk.commands.command import MEASURE, Command
 from genwerk.commands.options import Count, Number, Run
@@ -59,9 +59,10 @@ class Nearest(Command):
             captions=[text for i in range(0, len(where), self.k) for text in ("", *where[i : i + self.k])],
         )
         size = self.k + 1
-        columns = {"sample": [i // size for i in range(len(sheet))], "rank": [i % size for i in range(len(sheet))]}
-        for name, values in {**known, "distance": distances}.items():
-            columns[name] = [None if not j else values[i * self.k + j - 1] for i in range(self.n) for j in range(size)]
+        numbers, ranks = [i // size for i in range(len(sheet))], [i % size for i in range(len(sheet))]
+        columns: dict[str, list[Any]] = {"sample": numbers, "rank": ranks}
+        for name, cells in {**known, "distance": distances}.items():
+            columns[name] = [None if not j else cells[i * self.k + j - 1] for i in range(self.n) for j in range(size)]
         yield replace(Examples.of(opened, Batch(sheet), layout, columns, seed=self.seed), headed=True)
         median, copies = found.distances[:, 0].median().item(), int((found.distances[:, 0] < 0.1 * usual).sum())
         said = (

@@ -54,8 +54,8 @@ def test_samples_are_asked_for_by_numbers(run: Path, tmp_path: Path, genwerk: Ge
 def test_commands_tell_rows_their_own_numbers(run: Path, table: Path, genwerk: Genwerk) -> None:
     report = json.loads(genwerk("evaluate", run, "--samples", 0, "--json"))
     assert next(iter(report["figures"])) == "nll"
-    assert "mean squared error 0.00000" in genwerk("reconstruct", run)
-    assert "mean squared error 0.00000" in genwerk("reconstruct", run, "--input", table)
+    for said in (genwerk("reconstruct", run), genwerk("reconstruct", run, "--input", table)):
+        assert float(said.split("mean squared error ")[1].split()[0]) < 1e-10
     for command in (
         ["interpolate", run, 0, 1],
         ["traverse", run, "--dims", 0, 1],
