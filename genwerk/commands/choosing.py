@@ -15,7 +15,7 @@ from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
     from genwerk.evaluation.advice import Suggestion
-    from genwerk.evaluation.fitting import Fit, Offer
+    from genwerk.tasks.fitting import Fit, Offer
 
 SHORT_LIST = 4
 """Recipes that are suggested for some data, and timed."""
@@ -50,7 +50,7 @@ class Recipes(Command):
 
     def _offered(self) -> Figures:
         """What there is."""
-        from genwerk.evaluation.fitting import WANTS, mentions, offers
+        from genwerk.tasks.fitting import WANTS, mentions, offers
 
         found = [offer for offer in offers(self.kind, references=self.all) if mentions(offer, self.word)]
         if not found:
@@ -66,7 +66,7 @@ class Recipes(Command):
         """What suits the data."""
         from genwerk.data import open_data
         from genwerk.evaluation.advice import minutes, suggestions
-        from genwerk.evaluation.fitting import fits, mentions
+        from genwerk.tasks.fitting import fits, mentions
         from genwerk.training import runtime
 
         train, device = open_data(self.data).train, runtime.pick_device()
@@ -111,7 +111,7 @@ def _named(found: Offer | Fit) -> dict[str, Any]:
 
 def _grouped(found: Sequence[Offer], *, with_kinds: bool) -> Iterator[Note | Table]:
     """A table of all that do the same, below what they do."""
-    from genwerk.evaluation.fitting import examples
+    from genwerk.tasks.fitting import examples
 
     every = len(examples())
     taken = ["any" if len(offer.kinds) == every else " ".join(offer.kinds) for offer in found]

@@ -67,13 +67,13 @@ class Command(ABC):
 def results(command: Command, session: Session) -> Generator[Result, None, None]:
     """What ``command``, its options checked, finds as it finds it; closing the generator ends what it holds.
 
-    Where a run lacks an ability, those beside it that have it are named.
+    Where a run lacks an ability, those beside it that have it, on such data, are named.
     """
     check(command)
     try:
         yield from command.run(session)
     except Unsupported as error:
-        raise Unsupported(error.sentence + session.others(error.ability), error.ability) from None
+        raise Unsupported(error.sentence + session.others(error), *error.needed, by=error.by) from None
 
 
 # --- beside an option's type ------------------------------------------------------------------------------------------

@@ -84,11 +84,12 @@ class Unwritable(OSError, BadInput):
 
 
 class Unsupported(BadInput):
-    """A task was asked of a model that lacks the ``ability``, where it is one."""
+    """A task was asked of a model that lacks one of the abilities ``needed``, where it is one, or is not conditioned on
+    what ``by`` names: label, prompt or covariates."""
 
-    def __init__(self, sentence: str, ability: str = "") -> None:
+    def __init__(self, sentence: str, *needed: str, by: str = "") -> None:
         super().__init__(sentence)
-        self.ability = ability
+        self.needed, self.by = frozenset(needed), by
 
 
 def called(model: object) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.evaluation.fitting import Fit, fit, outlined, sibling
 from genwerk.recipes import REGISTRY
+from genwerk.tasks.fitting import Fit, fit, outlined, sibling
 from genwerk.training import speed
 from genwerk.training.runtime import Runtime
 from genwerk.training.settings import Entry, Recipe

@@ -18,9 +18,9 @@ from torch import Tensor
 from genwerk import interop, tasks
 from genwerk.core.abilities import abilities
 from genwerk.core.condition import Label
-from genwerk.core.errors import BadInput, Caution, NoColumn, called
+from genwerk.core.errors import BadInput, Caution, NoColumn, Unsupported, called
 from genwerk.core.files import open_regular
-from genwerk.core.model import Model, build, family
+from genwerk.core.model import Model, build
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data, palette
 from genwerk.data.dataset import PARTS, Dataset
@@ -52,13 +52,16 @@ def outline(path: Path) -> Model:
         return build(recipe.model, spec)
 
 
-def beside(run: Path, ability: str) -> list[Path]:
-    """The runs in the same folder as ``run`` whose models have ``ability``."""
+def beside(run: OpenRun, lacking: Unsupported) -> list[Path]:
+    """The runs in the same folder as ``run``, on data of the same kind and shape, whose models have what it lacks."""
     found = list[Path]()
-    for each in sorted(run.parent.glob("*/config.json")):
+    for each in sorted(run.path.parent.glob("*/config.json")):
         with suppress(BadInput):
-            _, recipe, _, _ = store.read_config(each)
-            if each.parent != run and ability in abilities(family(recipe.model)):
+            *_, spec, _ = store.read_config(each)
+            if each.parent == run.path or (spec.kind, spec.shape) != (run.spec.kind, run.spec.shape):
+                continue
+            model = store.outline(each.parent)
+            if lacking.needed <= abilities(model) and lacking.by in ("", model.condition.option):
                 found.append(each.parent)
     return found
 

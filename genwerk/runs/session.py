@@ -12,6 +12,7 @@ from genwerk.core.marks import Common
 from genwerk.core.printable import first_of
 
 if TYPE_CHECKING:
+    from genwerk.core.errors import Unsupported
     from genwerk.runs.opened import OpenRun
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -66,11 +67,11 @@ class Session:
         self.ready(opened)
         return opened
 
-    def others(self, ability: str) -> str:
-        """The runs beside those that are open which have ``ability``, as the end of a sentence; empty without any."""
+    def others(self, lacking: Unsupported) -> str:
+        """The runs beside those that are open which have what is ``lacking``, as the end of a sentence; or nothing."""
         from genwerk.runs.opened import beside
 
-        found = [str(run) for opened in self.opened for run in beside(opened.path, ability)] if ability else []
+        found = [str(run) for opened in self.opened for run in beside(opened, lacking)] if lacking.needed else []
         return f"; of the runs beside it: {first_of(found, MOST)}" if found else ""
 
     def __enter__(self) -> Session:

@@ -22,10 +22,9 @@ from torch import Tensor
 
 from genwerk.core.abilities import HasLikelihood
 from genwerk.core.condition import Label
-from genwerk.core.errors import called
 from genwerk.core.model import Model
 from genwerk.core.spec import DataSpec, Prior
-from genwerk.tasks import Unsupported, in_batches, require
+from genwerk.tasks import in_batches, require
 from genwerk.tasks.inputs import Examples, batch_of
 
 COLDEST, HOTTEST = 1e-3, 1e6
@@ -99,12 +98,7 @@ def classify(
 
 def classes_of(model: Model) -> int:
     """Number of classes that ``model`` tells apart; :class:`Unsupported` says why where it cannot classify."""
-    require(model, "classify", "has-likelihood")
-    if not model.condition.classes:
-        raise Unsupported(
-            f"classify needs a density of each class, and {called(model)} is not conditioned on the label; "
-            "train one that is, such as cmixture, cmaf, crealnvp or cpixelcnn"
-        )
+    require(model, "classify", "has-likelihood", by=Label.option)
     return model.condition.classes
 
 

@@ -49,6 +49,7 @@ def zero_shot(model: Model, x: Tensor, prompts: Sequence[str | Sequence[str]]) -
 
     A class is described by one prompt, or by several, in the middle of which it then lies (section 3.1.4).
     """
+    require(model, "zero-shot", "aligns-text")
     described = [[p] if isinstance(p, str) else list(p) for p in prompts]
     embedded = embed_texts(model, [text for texts in described for text in texts])
     middles = torch.stack([part.mean(0) for part in embedded.split([len(texts) for texts in described])])
@@ -60,6 +61,7 @@ def search(model: Model, x: Tensor, text: str, k: int = 10) -> tuple[Tensor, Ten
 
     Returns their indices and their cosines with the text, both with shape (k,).
     """
+    require(model, "search", "aligns-text")
     cosines, rows = similarity(model, x, [text])[:, 0].topk(min(k, len(x)))
     return rows, cosines
 

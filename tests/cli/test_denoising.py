@@ -129,7 +129,7 @@ def test_mistakes_are_told_in_a_sentence(ddpm: Path, words: Path, clip: Path, re
     assert "takes no label; leave out --label" in refused("sample", words, "--label", 3, "--prompt", "a star")
     assert "there is no class 'cat'" in refused("sample", ddpm, "--negative", "cat")
     assert "needs a model with a way to sample" in refused("sample", clip)
-    assert "needs a model with a common space of examples and texts" in refused("search", ddpm, "a star")
+    assert "search needs a model with a common space of examples and texts" in refused("search", ddpm, "a star")
     mask = tmp_path / "mask.png"
     Image.new("L", (5, 7)).save(mask)
     refused("train", "latent-diffusion", "--data", str(tmp_path / "nothing"))

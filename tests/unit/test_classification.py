@@ -284,7 +284,7 @@ def test_models_that_cannot_classify_say_why() -> None:
     x = Batch(torch.zeros(1, 3))
     with pytest.raises(Unsupported, match="classify needs a model with an exact likelihood"):
         classify(Bounded(Config(), SPEC), x)
-    with pytest.raises(Unsupported, match=r"classify needs a density of each class.*cmixture"):
+    with pytest.raises(Unsupported, match="the label, and Unlabelled is not; recipes with it: cmaf, cmixture"):
         classify(Unlabelled(Config(), SPEC), x)
 
 

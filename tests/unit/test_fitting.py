@@ -14,9 +14,9 @@ from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import Vocabulary
 from genwerk.data import DataConfig, open_data
 from genwerk.data.stream import Stream
-from genwerk.evaluation import fitting
 from genwerk.evaluation.advice import hints, suggestions
 from genwerk.recipes import REGISTRY
+from genwerk.tasks import fitting
 from genwerk.training import speed
 from genwerk.training.runtime import Runtime
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genwerk.evaluation import fitting
+from genwerk.tasks import fitting
 from tests.cli.conftest import Genwerk
 
 

@@ -14,7 +14,7 @@ from genwerk.core.abilities import abilities
 from genwerk.core.condition import Condition, NoCondition
 from genwerk.core.errors import BadInput
 from genwerk.core.modality import MODALITIES
-from genwerk.core.model import Config, build
+from genwerk.core.model import Config, build, family
 from genwerk.core.spec import DataSpec
 from genwerk.recipes import REGISTRY, Entry
 from genwerk.training.settings import Recipe, to_json
@@ -85,11 +85,20 @@ def fits(spec: DataSpec, *, references: bool = False) -> list[Fit]:
     return list(_possible(spec, references))
 
 
-def _possible(spec: DataSpec, references: bool) -> Iterator[Fit]:
+def recipes_with(spec: DataSpec, *needed: str, by: str = "") -> list[str]:
+    """Names of the recipes, but for references, whose models of data of ``spec`` have all abilities ``needed`` and,
+    where ``by`` is given, are conditioned on it."""
+    possible = _possible(spec, False, frozenset(needed))
+    return [each.entry.name for each in possible if each.abilities.issuperset(needed) and (not by or by in each.by)]
+
+
+def _possible(spec: DataSpec, references: bool, needed: frozenset[str] = frozenset()) -> Iterator[Fit]:
+    """What can be trained; of a family that has not all ``needed`` in any case, nothing is built."""
     for _, entry in sorted(REGISTRY.items()):
         if references or not entry.reference:
             try:
-                yield fit(entry, spec)
+                if needed <= abilities(family(entry.make(spec).model)):
+                    yield fit(entry, spec)
             except ValueError:
                 continue
 
