@@ -45,6 +45,10 @@ def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
         find(arguments[0])
     values = valued(sorted_out(words, own), own)
     if not named and "from_run" not in values:
+        run = values.get("out") if values.get("resume") else None
+        if run and (run / "config.json").is_file():
+            again = shlex.join(["genwerk", "train", store.find(run).name, *words])
+            raise BadInput(f"name the recipe of the run that goes on first: `{again}`")
         raise BadInput("name a recipe first, as in `genwerk train vae --data photos/`; `genwerk recipes` lists them")
     name = arguments[0] if named else store.find(values["from_run"]).name
     as_json = values.pop("json", False)

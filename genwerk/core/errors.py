@@ -147,10 +147,10 @@ def check_finite(settings: Any, name: str) -> None:
 
 
 def check_ranges(settings: Any, name: str, **ranges: tuple[float, float]) -> None:
-    """Raise BadInput unless every number in the dataclass ``settings`` is finite and those named lie in their range.
+    """Raise BadSetting unless every number in the dataclass ``settings`` is finite and those named lie in their range.
 
     Both ends of a range are allowed; None passes, and each number of a tuple is looked at. ``name`` is what the user
-    calls the settings: ``train`` in ``train.rounds``.
+    calls the settings: ``train`` in ``train.rounds``; empty where the name of the setting alone is enough.
     """
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
@@ -163,4 +163,4 @@ def check_ranges(settings: Any, name: str, **ranges: tuple[float, float]) -> Non
                     f"{low:g} or more" if high == math.inf else f"{high:g} or less" if low == -math.inf else ""
                 ) or f"from {low:g} to {high:g}"
                 wanted = "a finite number" if (low, high) == (-math.inf, math.inf) else f"a number {span}"
-                raise BadInput(f"{name}.{field.name} is {number}; expected {wanted}")
+                raise BadSetting(f"{name}.{field.name}".lstrip("."), f"is {number}; expected {wanted}")

@@ -55,7 +55,7 @@ class OptimConfig:
     def __post_init__(self) -> None:
         check_ranges(
             self,
-            "optim",
+            "",
             lr=NOUGHT,
             betas=(0, 1),
             eps=NOUGHT,
@@ -109,7 +109,7 @@ class WatchdogConfig:
             ),
             NOUGHT,
         )
-        check_ranges(self, "watchdog", lr_factor=(1e-9, 1), **some, samples=TWO, patience=ONE)
+        check_ranges(self, "train.watchdog", lr_factor=(1e-9, 1), **some, samples=TWO, patience=ONE)
 
 
 @dataclass(frozen=True, kw_only=True)

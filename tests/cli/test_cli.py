@@ -352,14 +352,14 @@ def test_a_finished_run_goes_on_to_more_rounds(genwerk: Genwerk, refused: Genwer
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
-        ("--rounds", -5, "train.rounds is -5; expected a number 1 or"),
-        ("--train.log-every", -1, "train.log_every is -1"),
-        ("--train.optim.model.lr", "nan", "optim.lr is nan"),
-        ("--train.optim.model.warmup", -1, "optim.warmup is -1"),
+        ("--rounds", -5, "--train.rounds is -5; expected a number 1 or"),
+        ("--train.log-every", -1, "--train.log-every is -1"),
+        ("--train.optim.model.lr", "nan", "--lr is nan"),
+        ("--train.optim.model.warmup", -1, "warmup is -1"),
         ("--train.ema", "model -1", "ema.model is -1"),
-        ("--evaluate.importance-samples", -1, "evaluate.importance_samples is -1"),
-        ("--train.watchdog.max-metric-ratio", "inf", "watchdog.max_metric_ratio is inf"),
-        ("--train.micro-batch", 0, "train.micro_batch is 0"),
+        ("--evaluate.importance-samples", -1, "--evaluate.importance-samples is -1"),
+        ("--train.watchdog.max-metric-ratio", "inf", "--train.watchdog.max-metric-ratio is inf"),
+        ("--train.micro-batch", 0, "--train.micro-batch is 0"),
         ("--data.seconds", "-1", "data.seconds is -1"),
     ],
 )
