@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +29,8 @@ WANTS = {
 }
 """What one may want of a model, and the ability that this needs."""
 
+SMALL = 32
+"""Height and width of the images by which large ones are stood in for."""
 QUICK = 256
 """Values in an example up to which a model is built sooner with its weights than without them, on the device "meta";
 references are large in any case."""
@@ -87,7 +89,12 @@ def fits(spec: DataSpec, *, references: bool = False) -> list[Fit]:
 
 def recipes_with(spec: DataSpec, *needed: str, by: str = "") -> list[str]:
     """Names of the recipes, but for references, whose models of data of ``spec`` have all abilities ``needed`` and,
-    where ``by`` is given, are conditioned on it."""
+    where ``by`` is given, are conditioned on it.
+
+    Large images are stood in for by small ones, for which networks are built in a moment.
+    """
+    if spec.modality.is_grid:
+        spec = replace(spec, shape=(spec.shape[0], *(min(side, SMALL) for side in spec.shape[1:])))
     possible = _possible(spec, False, frozenset(needed))
     return [each.entry.name for each in possible if each.abilities.issuperset(needed) and (not by or by in each.by)]
 
