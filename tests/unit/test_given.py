@@ -266,7 +266,7 @@ def test_rows_are_told_their_own_numbers(model: Model) -> None:
 
 def test_numbers_make_no_classes_and_are_scored_as_given(model: Model) -> None:
     data = pairs()
-    with pytest.raises(tasks.Unsupported, match="not conditioned on the label"):
+    with pytest.raises(tasks.Unsupported, match="conditioned on the label, and MAF is not"):
         classify(model, data.batch())
     assert isinstance(model, FlowModel)
     batch = data.batch(slice(30))
