@@ -85,7 +85,7 @@ def test_wrong_numbers_are_one_sentence(run: Path, refused: Genwerk, arguments: 
 
 
 def test_what_numbers_cannot_do_is_one_sentence(run: Path, refused: Genwerk) -> None:
-    assert "not conditioned on the label" in refused("classify", run)
+    assert "conditioned on the label, and cmaf is not" in refused("classify", run)
     assert "encode instead" in refused("project", run)
     assert "conditioned on 2 covariates" in refused("interpolate", run, 0, 1, "--space", "z")
 
