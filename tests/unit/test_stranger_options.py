@@ -143,7 +143,7 @@ def test_help_lists_its_options_and_no_others(run: Path, capsys: pytest.CaptureF
         assert "--label" not in said  # it takes no condition
         with pytest.raises(SystemExit):
             main([command, "--help"])
-        assert f"`genwerk {command} RUN --help` lists it" in " ".join(capsys.readouterr().out.split())
+        assert f"`genwerk {command} RUN --help` lists them" in " ".join(capsys.readouterr().out.split())
 
 
 def test_they_are_parsed_and_passed_on(run: Path, tmp_path: Path) -> None:
