@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,8 @@ from genwerk.runs.session import Device, Session
 
 if TYPE_CHECKING:
     from genwerk.core.spec import DataSpec
-    from genwerk.data import Dataset, Splits
+    from genwerk.data import Splits
+    from genwerk.data.settings import DataConfig
     from genwerk.runs.training import Training
     from genwerk.training.settings import Recipe
 
@@ -98,15 +99,15 @@ class Train(Command):
         entry = find(self.recipe)
         return entry.make(spec or entry.spec)
 
-    def settled(self, recipe: Recipe, *, fitted: bool) -> Recipe:
+    def settled(self, recipe: Recipe, fitted: bool) -> Recipe:
         """``recipe`` with all that is asked of it: a file's settings, then the learning rate, then single settings."""
+        from genwerk.runs.planning import one_length
         from genwerk.training import overlay
         from genwerk.training.overrides import overridden
 
-        lengths = ["epochs"] * (self.epochs is not None) + ["minutes"] * (self.minutes is not None)
-        lengths += ["rounds"] * ("train.rounds" in self.changes.names)
-        if len(lengths) > 1:
-            raise BadInput(f"‹{lengths[0]}› and ‹{lengths[1]}› are both lengths of training; name one of them")
+        one_length(
+            epochs=self.epochs, minutes=self.minutes, rounds=True if "train.rounds" in self.changes.names else None
+        )
         if self.config is not None:
             recipe = overlay.updated(recipe, overlay.read(self.config), f"{self.config}: recipe")
         if self.lr is not None:
@@ -114,75 +115,59 @@ class Train(Command):
         changed: Recipe = self.changes.apply(recipe, fitted)
         return changed
 
-    def fitted(self, settings: Recipe) -> tuple[Recipe, Splits]:
-        """The recipe fitted to the data that ``settings`` name, with all that is asked of it, and these data."""
+    def opened(self, settings: DataConfig) -> Splits:
+        """The data that ``settings`` name."""
         from genwerk.data import open_data
 
-        splits = open_data(settings.data)
-        return self.settled(replace(self.start(splits.spec), data=settings.data), fitted=True), splits
-
-    def run(self, session: Session) -> Iterator[Result]:
-        from genwerk.data import open_data
-        from genwerk.data.hub import allow
-        from genwerk.evaluation.advice import hints
-        from genwerk.recipes import find
-        from genwerk.runs import starting, store
-        from genwerk.runs.training import Training
-        from genwerk.training import runtime
-        from genwerk.training.overrides import overridden, rounds_of
-
-        out = self.out or Path("runs") / self.recipe
-        going_on = self.resume and (out / "config.json").exists()
-        source = None if self.from_run is None or going_on else store.find(self.from_run)
-        start = store.read_config(out / "config.json")[1] if going_on else self.start()
-        other = "data.source" in self.changes.names
-        if source is not None:
-            own = source.recipe.data
-            start = replace(start, data=starting.reading(own, source.spec) if other else own)
-        settings = self.settled(start, fitted=going_on)
-        if (going_on or source is not None) and not other:
-            allow(settings.data.source)
-        if not settings.data.source:
+        if not settings.source:
             raise BadInput(
                 f"{self.recipe} has no data of its own; name some with ‹data›: a folder of images or sounds, or a table"
             )
-        if going_on:
-            splits = open_data(settings.data)
-        else:
-            settings, splits = self.fitted(settings)
-        if self.epochs is not None:
-            rounds = rounds_of(settings, self.epochs, splits)
-            settings = overridden(settings, {"train.rounds": rounds})
-        if self.minutes is not None and going_on:
-            yield Note(f"{out} keeps the length with which it began; for another, name ‹rounds›")
+        return open_data(settings)
+
+    def fitted(self, settings: Recipe) -> tuple[Recipe, Splits]:
+        """The recipe fitted to the data that ``settings`` name, with all that is asked of it, and these data."""
+        from genwerk.runs.planning import fitted
+
+        return fitted(settings.data, self.start, self.settled, self.opened)
+
+    def run(self, session: Session) -> Iterator[Result]:
+        from genwerk.evaluation.advice import hints
+        from genwerk.recipes import find
+        from genwerk.runs.planning import planned
+        from genwerk.runs.training import Training
+        from genwerk.training import runtime
+
+        out = self.out or Path("runs") / self.recipe
         try:
-            if self.minutes is not None and not going_on:
-                settings = yield from self._timed(settings, splits.train, self.minutes)
+            plan = planned(
+                out,
+                self.start,
+                self.settled,
+                self.opened,
+                resume=self.resume,
+                from_run=self.from_run,
+                other_data="data.source" in self.changes.names,
+                epochs=self.epochs,
+                minutes=self.minutes,
+                device=self.device,
+            )
+            yield from (Note(said) for said in (plan.note, plan.caution) if said)
             with Training(
                 self.recipe,
-                settings,
-                splits,
+                plan.recipe,
+                plan.splits,
                 out,
                 resume=self.resume,
                 device=self.device,
                 tensorboard=self.tensorboard,
                 from_run=self.from_run,
             ) as training:
-                if training.runtime.main and not going_on and source is None:
-                    yield from map(Note, hints(find(self.recipe), settings, splits.spec))
+                if training.runtime.main and not plan.going_on and self.from_run is None:
+                    yield from map(Note, hints(find(self.recipe), plan.recipe, plan.splits.spec))
                 yield from played(training, evaluate=self.evaluate)
         finally:
             runtime.finish(together=False)
-
-    def _timed(self, recipe: Recipe, data: Dataset, minutes: float) -> Generator[Note, None, Recipe]:
-        from genwerk.training import runtime, speed
-
-        here = runtime.start(self.device, recipe.train.precision)
-        timed, rounds = speed.lasting(recipe, data, minutes, here)
-        if here.main:
-            are = "minute is" if minutes == 1 else "minutes are"
-            yield Note(f"{minutes:g} {are} about {rounds:,} rounds here")
-        return timed
 
 
 def played(training: Training, *, evaluate: bool = True) -> Iterator[Result]:

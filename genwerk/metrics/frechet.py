@@ -30,6 +30,17 @@ def check_comparable(a: Tensor, b: Tensor) -> None:
         )
 
 
+def check_parts(train: Tensor, test: Tensor, fake: Tensor, least: int) -> None:
+    """Features of training, test and generated examples must have the same dimensions, and ``least`` rows each."""
+    check_comparable(train, test)
+    check_comparable(train, fake)
+    if min(len(train), len(test), len(fake)) < least:
+        raise ValueError(
+            f"there are {len(train)} training, {len(test)} test and {len(fake)} generated examples; at least {least} "
+            "of each are needed"
+        )
+
+
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared 2-Wasserstein distance of the Gaussians fitted to ``a`` with shape (n, d) and ``b`` with shape (m, d).
 

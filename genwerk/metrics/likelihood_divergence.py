@@ -15,7 +15,7 @@ from math import log, pi
 import torch
 from torch import Tensor
 
-from genwerk.metrics.frechet import check_comparable
+from genwerk.metrics.frechet import check_parts
 
 CHUNK_BYTES = 32 * 2**20
 """Memory that one block of distances may take."""
@@ -35,13 +35,7 @@ def feature_likelihood_divergence(train: Tensor, test: Tensor, fake: Tensor, *, 
     Gaussians on one half of the training examples, taken with ``seed``, and fits them to the other; it is worth as much
     as ``fake`` where it has as many, so take half as many generated as training examples to compare with the paper.
     """
-    check_comparable(train, test)
-    check_comparable(train, fake)
-    if min(len(train), len(test), len(fake)) < 4:
-        raise ValueError(
-            f"there are {len(train)} training, {len(test)} test and {len(fake)} generated examples; at least 4 of each "
-            "are needed"
-        )
+    check_parts(train, test, fake, 4)
     mean, spread = test.double().mean(0), test.double().std(0)
     spread = spread.where(spread > 0, 1.0)
     train, test, fake = ((part.double() - mean).div(spread).float() for part in (train, test, fake))

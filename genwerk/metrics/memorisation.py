@@ -12,7 +12,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from genwerk.metrics.frechet import check_comparable
+from genwerk.metrics.frechet import check_parts
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,7 @@ def memorisation(train: Tensor, test: Tensor, fake: Tensor, *, cells: int = 5, s
 
     ``cells`` are the k-means clusters of the training features, found with ``seed``, within which C_T compares.
     """
-    check_comparable(train, test)
-    check_comparable(train, fake)
-    if min(len(train), len(test), len(fake)) < 2:
-        raise ValueError(
-            f"there are {len(train)} training, {len(test)} test and {len(fake)} generated examples; at least 2 of each "
-            "are needed"
-        )
+    check_parts(train, test, fake, 2)
     own, _ = nearest(train)
     of_test, _ = nearest(train, test)
     of_fake, which = nearest(train, fake)

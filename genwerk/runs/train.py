@@ -19,14 +19,14 @@ from genwerk.core.model import Config
 from genwerk.core.printable import printable
 from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Splits, open_data
-from genwerk.runs import starting, store
+from genwerk.runs import store
+from genwerk.runs.planning import one_length, planned
 from genwerk.runs.progress import Progress, opening
 from genwerk.runs.run import Run
 from genwerk.runs.training import Training
 from genwerk.tasks.inputs import Examples
-from genwerk.training import runtime, speed
 from genwerk.training.events import Event
-from genwerk.training.overrides import overridden, rounds_of
+from genwerk.training.overrides import overridden
 from genwerk.training.runtime import Device
 from genwerk.training.settings import Recipe
 from genwerk.training.trainer import Trainer
@@ -78,36 +78,34 @@ def train(
     Ctrl-C, or a notebook's interrupt, stops after the round being played, saves, and raises KeyboardInterrupt.
     """
     named: dict[str, object] = {"train.rounds": rounds, "lr": lr, "train.batch_size": batch_size, "train.seed": seed}
-    lengths = {"rounds": rounds, "epochs": epochs, "minutes": minutes}
-    if len(both := [name for name, value in lengths.items() if value is not None]) > 1:
-        raise BadInput(f"{' and '.join(both)} are lengths of training; name one of them")
+    named = {name: value for name, value in named.items() if value is not None} | settings
+    one_length(rounds=rounds, epochs=epochs, minutes=minutes)
     if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, (int, float))):
         raise BadInput(f"minutes is {minutes!r}; expected a number above 0")
-    named = {name: value for name, value in named.items() if value is not None} | settings
     source = None if from_run is None else store.find(from_run)
     if recipe is None and source is None:
         raise BadInput("name a recipe, such as 'vae', or a run to start from, as ‹from_run›")
-    start, name = (source.recipe, source.name) if recipe is None and source is not None else _start(recipe)
-    if source is not None:
-        own = source.recipe.data
-        start = replace(start, data=own if data is None else starting.reading(own, source.spec))
+    first = source.recipe if recipe is None and source is not None else recipe
+    name = source.name if recipe is None and source is not None else _name(first)
     path = Path(out or f"runs/{name}")
-    going_on = resume and isinstance(recipe, str) and (path / "config.json").exists()
-    if going_on:
-        start = store.read_config(path / "config.json")[1]
-    splits = data if isinstance(data, Splits) else _opened(overridden(start, named, fitted=False).data, data)
-    if isinstance(recipe, (str, Config)) and not going_on:
-        start, _ = _start(recipe, splits.spec)
-    full = overridden(start, named)
-    if epochs is not None:
-        full = overridden(full, {"train.rounds": rounds_of(full, epochs, splits)})
-    if minutes is not None and going_on:
-        warnings.warn(Caution(f"{path} keeps the length with which it began; for another, name ‹rounds›"), stacklevel=2)
-    elif minutes is not None:
-        full, _ = speed.lasting(full, splits.train, minutes, runtime.start(device, full.train.precision))
+    plan = planned(
+        path,
+        lambda spec: _made(first, spec),
+        lambda recipe, fitted: overridden(recipe, named, fitted=fitted),
+        lambda settings: data if isinstance(data, Splits) else _opened(settings, data),
+        resume=resume,
+        whole=not isinstance(recipe, str),
+        from_run=from_run,
+        other_data=data is not None,
+        epochs=epochs,
+        minutes=minutes,
+        device=device,
+    )
+    if plan.caution:
+        warnings.warn(Caution(plan.caution), stacklevel=2)
     weights = None if from_run is None else Path(from_run)
-    with Training(name, full, splits, path, resume=resume, device=device, from_run=weights) as training:
-        with _interruptible(training.trainer), _followed(training, progress) as show:
+    with Training(name, plan.recipe, plan.splits, path, resume=resume, device=device, from_run=weights) as training:
+        with _interruptible(training.trainer), _followed(training, progress, plan.note) as show:
             for event in training:
                 show(event)
                 if on_event is not None:
@@ -120,25 +118,30 @@ def train(
         return training.run
 
 
-def _start(recipe: str | Recipe | Config | None, spec: DataSpec | None = None) -> tuple[Recipe, str]:
-    """The recipe as it is before settings are changed, for data of ``spec``, and its name.
-
-    The settings of a model are trained as the recipe of their family is, where there is one of that name.
-    """
+def _name(recipe: object) -> str:
+    """What a run of ``recipe``, given in any form, is called; a BadInput where it is in none."""
     if isinstance(recipe, str):
-        entry = recipes.find(recipe)
-        return entry.make(spec or entry.spec), recipe
+        return recipes.find(recipe).name
     if not isinstance(recipe, (Recipe, Config)):
         raise BadInput(
             f"the recipe is {recipe!r}; expected a name, such as 'vae', a Recipe, or the settings of a model"
         )
     model = recipe.model if isinstance(recipe, Recipe) else recipe
-    name = type(model).__name__.removesuffix("Config").lower()
+    return type(model).__name__.removesuffix("Config").lower()
+
+
+def _made(recipe: str | Recipe | Config | None, spec: DataSpec | None) -> Recipe:
+    """The recipe as it is before settings are changed, for data of ``spec``.
+
+    The settings of a model are trained as the recipe of their family is, where there is one of that name.
+    """
     if isinstance(recipe, Recipe):
-        return recipe, name
-    if (own := recipes.REGISTRY.get(name)) is None:
-        return Recipe(model=model), name
-    return replace(own.make(spec or own.spec), model=model), name
+        return recipe
+    entry = recipes.REGISTRY.get(_name(recipe))
+    if isinstance(recipe, Config):
+        return Recipe(model=recipe) if entry is None else replace(entry.make(spec or entry.spec), model=recipe)
+    assert entry is not None
+    return entry.make(spec or entry.spec)
 
 
 def _opened(settings: DataConfig, data: object) -> Splits:
@@ -153,8 +156,8 @@ def _opened(settings: DataConfig, data: object) -> Splits:
 
 
 @contextmanager
-def _followed(training: Training, progress: bool | Literal["auto"]) -> Iterator[Callable[[Event], object]]:
-    """What takes the events of ``training`` and shows them, where that is asked for."""
+def _followed(training: Training, progress: bool | Literal["auto"], note: str) -> Iterator[Callable[[Event], object]]:
+    """What takes the events of ``training`` and shows them below ``note``, where that is asked for."""
     from rich.console import Console
 
     console = Console()
@@ -168,7 +171,7 @@ def _followed(training: Training, progress: bool | Literal["auto"]) -> Iterator[
     def say(text: str) -> None:
         console.out(printable(naming(text, str)), highlight=False)
 
-    for line in opening(training):
+    for line in ([note] if note else []) + [*opening(training)]:
         say(line)
     with Progress(training, say, console) as bar:
         yield bar

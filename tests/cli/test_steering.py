@@ -55,13 +55,14 @@ def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def styled(path: Path, config: TwoStylesConfig) -> Path:
-    """A run folder of a generator of two styles."""
+    """A run folder of a generator of two styles, whose training is over."""
     recipe, model = Recipe(model=config, data=DataConfig(source="digits")), TwoStyles(config)
-    described, state = (
+    described, trainer = (
         store.describe("two-styles", recipe, IMAGE),
-        Trainer(model, DIGITS.train, TrainConfig(optim={})).state(),
+        Trainer(model, DIGITS.train, TrainConfig(optim={})),
     )
-    store.Checkpoints(path, described).save(model, state)
+    trainer.position.converged = True
+    store.Checkpoints(path, described).save(model, trainer.state())
     (path / "config.json").write_text(json.dumps(described))
     return path
 
@@ -147,22 +148,16 @@ def test_entanglement_is_measured_in_every_space(styles: Path, genwerk: Genwerk)
 
 
 def test_what_cannot_be_steered_is_said(
-    gan: Path,
-    cgan: Path,
-    styles: Path,
-    refused: Genwerk,
-    stopped: Genwerk,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    gan: Path, cgan: Path, styles: Path, refused: Genwerk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
     untracked = styled(tmp_path / "untracked", TwoStylesConfig(tracked=False))
-    assert "tracked no mean style" in stopped("truncate", untracked, "--psi", 0.5)
+    assert "tracked no mean style" in refused("truncate", untracked, "--psi", 0.5)
     Image.fromarray(np.zeros((30, 40), np.uint8)).save(tmp_path / "large.png")
     large = refused("project", gan, "--input", tmp_path / "large.png")
     assert "is 40x30 pixels and this model makes 8x8" in large
     assert "--resize" in large
-    assert "number of the first example is -2" in stopped("mix", styles, "--rows", -2, "--columns", 0)
+    assert "number of the first example is -2" in refused("mix", styles, "--rows", -2, "--columns", 0)
     assert "number of the first example is -1" in refused("interpolate", gan, -1, 2)
     assert "no class 'eleven'" in refused("edit", gan, "--attribute", "eleven")
     assert "mixing styles needs a model with styles, which gan lacks; recipes with it: stylegan" in refused(
@@ -170,7 +165,7 @@ def test_what_cannot_be_steered_is_said(
     )
     assert "truncation needs" in refused("truncate", gan)
     assert "--project" in refused("interpolate", gan, tmp_path / "large.png", 3)
-    assert "the path is a line" in stopped("interpolate", styles, 1, 2, "--path", "sphere")
+    assert "the path is a line" in refused("interpolate", styles, 1, 2, "--path", "sphere")
     assert "give --label, or from Python" in refused("interpolate", cgan, 1, 2)
     assert "needs a model with styles" in refused("interpolate", gan, 1, 2, "--space", "w")
 

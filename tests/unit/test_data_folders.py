@@ -121,7 +121,7 @@ def test_what_may_not_be_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "open", lambda path, *rest: refuse(path, *rest, call=stat))
     splits = open_data(DataConfig(source=str(tmp_path)))
     assert len(splits.train) == 1
-    assert {s.name: "ermission denied" in s.reason for s in splits.skipped} == {"closed.png": True, "shut": True}
+    assert {s.name: "permission denied" in s.reason for s in splits.skipped} == {"closed.png": True, "shut": True}
 
 
 # --- Names ----------------------------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ BAD: dict[str, Callable[[Path], object]] = {
         device="tpu",  # type: ignore[arg-type]
         out=out,
     ),
-    "rounds and epochs are lengths": lambda out: genwerk.train("vae", IMAGES, rounds=3, epochs=3, out=out),
+    "rounds and epochs are both lengths": lambda out: genwerk.train("vae", IMAGES, rounds=3, epochs=3, out=out),
     "minutes is 'x'; expected a number": lambda out: genwerk.train(
         "vae",
         IMAGES,
@@ -310,3 +310,21 @@ def test_a_part_may_be_defined_again_as_cells_are_run_again() -> None:
 def test_unsupported_is_a_bad_input() -> None:
     assert genwerk.Unsupported is Unsupported
     assert issubclass(genwerk.Unsupported, genwerk.BadInput)
+
+
+def test_what_a_run_folder_names_is_loaded_from_the_hub_only_where_one_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    genwerk.train("vae", "digits", out=folder, evaluate=False, **SMALL)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"digits"', '"hf:somebody/pictures"'))
+    with pytest.raises(BadInput, match=r"hf:somebody/pictures.*only where you say so"):
+        genwerk.train("vae", out=folder, resume=True, **SMALL)
+
+
+def test_minutes_change_no_run_that_goes_on_in_whatever_form_its_recipe_is(tmp_path: Path) -> None:
+    recipe = replace(genwerk.recipe("vae"), data=genwerk.DataConfig(source="digits"))
+    quick: dict[str, Any] = {"out": tmp_path / "run", "evaluate": False, "progress": False}
+    genwerk.train(recipe, rounds=3, **quick)
+    with pytest.warns(match="keeps the length with which it began"):
+        found = genwerk.train(recipe, minutes=5.0, resume=True, **(quick | {"train.rounds": 4}))
+    assert found.recipe.train.rounds == 4

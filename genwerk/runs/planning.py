@@ -1,0 +1,101 @@
+"""What a training is to be: which recipe with which settings, on which data, how long, and what is said of that.
+
+The command line and Python say the same things in words of their own; what follows from them is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from genwerk.core.errors import BadInput
+from genwerk.core.spec import DataSpec
+from genwerk.data import DataConfig, Splits
+from genwerk.data.hub import allow
+from genwerk.runs import starting, store
+from genwerk.training import runtime, speed
+from genwerk.training.overrides import overridden, rounds_of
+from genwerk.training.runtime import Device
+from genwerk.training.settings import Recipe
+
+Make: TypeAlias = Callable[[DataSpec | None], Recipe]
+"""The recipe for data of a spec; for None it is as it is shown before there are any."""
+Change: TypeAlias = Callable[[Recipe, bool], Recipe]
+"""A recipe with the settings asked for; the flag says whether it is fitted to the data, or may still change by that."""
+Open: TypeAlias = Callable[[DataConfig], Splits]
+"""The data that settings name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A recipe and its data, ready for a :class:`~genwerk.runs.training.Training`."""
+
+    recipe: Recipe
+    splits: Splits
+    going_on: bool
+    """Whether the folder holds a run already, which goes on."""
+    note: str = ""
+    """How many rounds the minutes asked for are; empty where none were."""
+    caution: str = ""
+    """What was asked for and does not count; empty where all does."""
+
+
+def planned(
+    path: Path,
+    make: Make,
+    change: Change,
+    open: Open,
+    *,
+    resume: bool = False,
+    whole: bool = False,
+    from_run: Path | str | None = None,
+    other_data: bool = False,
+    epochs: object = None,
+    minutes: float | None = None,
+    device: Device = "auto",
+) -> Plan:
+    """What is trained into ``path``.
+
+    Where ``resume`` finds a run there, its settings hold unless the recipe is given as a ``whole``. Else a run to start
+    from, ``from_run``, says how data are read, and which, unless ``other_data`` are named. ``epochs`` and ``minutes``
+    (:func:`speed.lasting`) are lengths in place of the recipe's rounds; minutes change none of a run that goes on.
+    """
+    going_on = resume and (path / "config.json").exists()
+    stored = going_on and not whole
+    start = store.read_config(path / "config.json")[1] if stored else make(None)
+    source = None if from_run is None or going_on else store.find(from_run)
+    if source is not None:
+        own = source.recipe.data
+        start = replace(start, data=starting.reading(own, source.spec) if other_data else own)
+    recipe = change(start, stored)
+    if (stored or source is not None) and not other_data:
+        allow(recipe.data.source)
+    if stored:
+        splits = open(recipe.data)
+    else:
+        recipe, splits = fitted(recipe.data, make, change, open)
+    if epochs is not None:
+        recipe = overridden(recipe, {"train.rounds": rounds_of(recipe, epochs, splits)})
+    if minutes is None:
+        return Plan(recipe=recipe, splits=splits, going_on=going_on)
+    if going_on:
+        caution = f"{path} keeps the length with which it began; for another, name ‹rounds›"
+        return Plan(recipe=recipe, splits=splits, going_on=True, caution=caution)
+    here = runtime.start(device, recipe.train.precision)
+    recipe, rounds = speed.lasting(recipe, splits.train, minutes, here)
+    are = "minute is" if minutes == 1 else "minutes are"
+    return Plan(recipe=recipe, splits=splits, going_on=False, note=f"{minutes:g} {are} about {rounds:,} rounds here")
+
+
+def fitted(data: DataConfig, make: Make, change: Change, open: Open) -> tuple[Recipe, Splits]:
+    """The recipe for the data that ``data`` name, with the settings asked for, and these data."""
+    splits = open(data)
+    return change(replace(make(splits.spec), data=data), True), splits
+
+
+def one_length(**lengths: object) -> None:
+    """Refuse two lengths of a training, by their names; None is no length."""
+    if len(named := [name for name, length in lengths.items() if length is not None]) > 1:
+        raise BadInput(f"‹{named[0]}› and ‹{named[1]}› are both lengths of training; name one of them")
