@@ -28,6 +28,15 @@ def afford(size: int, name: str, cure: str) -> None:
         )
 
 
+def peak_memory() -> int | None:
+    """Bytes of memory that this process has taken at most so far; None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def _giga(size: int) -> str:
     return f"{size / 1e9:,.1f} GB"
 

@@ -10,8 +10,11 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from genwerk.core.errors import BadFile, Unwritable, reason
 from genwerk.core.files import open_own, open_regular, parse_json, write_atomically
+from genwerk.core.memory import peak_memory
 from genwerk.runs.layout import round_of
 from genwerk.runs.page import update_page
 from genwerk.training.events import (
@@ -46,32 +49,38 @@ class Recorder:
         self.training, self.every = training, training.recipe.train.log_every
         self.log = training.path / "events.jsonl"
         resumed_at = 0 if training.resumed is None else round_of(training.resumed.folder)
-        self._forget_after(resumed_at)
+        spent = self._forget_after(resumed_at)
         self.file = open_own(self.log, os.O_APPEND)
-        self.started = time.monotonic()
+        self.started, self._idle = time.monotonic(), time.process_time() - spent
         self.page_due = self.started + 1
         trainer = training.trainer
         where = {"stage": trainer.stages[trainer.position.stage].name, "round": resumed_at}
         self._put({"event": "plan", **where, "rounds": trainer.rounds})
         self.writer = None if training.writer is None else training.writer(str(training.path / "tensorboard"))
 
-    def _forget_after(self, round: int) -> None:
-        """Drop lines that a killed process wrote after the checkpoint we go on from, and say which are damaged."""
+    def _forget_after(self, round: int) -> float:
+        """Drop lines that a killed process wrote after the checkpoint we go on from, and say which are damaged.
+
+        The processor seconds that training has taken up to there, as those that are kept say.
+        """
         if not self.log.exists():
-            return
-        kept, damaged = list[bytes](), 0
+            return 0.0
+        kept, damaged, spent = list[bytes](), 0, 0.0
         with open_regular(self.log) as file:
             for line in file:
                 try:
-                    where = parse_json(line, str(self.log)).get("round")
+                    event = parse_json(line, str(self.log))
                 except BadFile:
-                    where = None
+                    event = {}
+                where, before = event.get("round"), event.get("cpu_seconds")
                 damaged += not isinstance(where, int)
                 if isinstance(where, int) and where <= round:
                     kept.append(line.rstrip(b"\n") + b"\n")
+                    spent = max(spent, before) if isinstance(before, float) else spent
         if damaged:
             warnings.warn(f"{damaged} damaged lines of {self.log} are dropped; the checkpoints decide", stacklevel=2)
         write_atomically(self.log, b"".join(kept))
+        return spent
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -94,10 +103,10 @@ class Recorder:
                     spec.modality.draw(stem.with_name(stem.name + spec.modality.drawn), batch, origin)
                 self._line(event, what, {}, file=written.name)
             case Saved(path=path, best=best):
-                self._line(event, "saved", {}, file=path.name, best=best)
+                self._line(event, "saved", {}, file=path.name, best=best, **self._cost())
             case StageDone(converged=converged, choice=choice):
                 done = {"converged": converged, "chosen": choice.round, "last": self.training.trainer.over}
-                self._line(event, "stage done", {}, **done)
+                self._line(event, "stage done", {}, **done, **self._cost())
             case Watched(figures=figures):
                 self._line(event, "watched", figures)
             case Collapsed(reason=reason, action=action):
@@ -115,6 +124,13 @@ class Recorder:
         if self.writer is not None:
             for name, value in figures.items():
                 self.writer.add_scalar(f"{kind}/{name}", value, event.round)
+
+    def _cost(self) -> dict[str, Any]:
+        """What training has taken so far, of this process: processor seconds (over resumes too), and memory at most."""
+        device = self.training.runtime.device
+        cuda = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        cost = {"cpu_seconds": round(time.process_time() - self._idle, 3), "peak_memory": peak_memory()}
+        return cost | ({} if cuda is None else {"peak_device_memory": cuda})
 
     def _put(self, line: Mapping[str, Any]) -> None:
         try:

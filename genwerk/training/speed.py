@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -21,6 +21,7 @@ from genwerk.training.runtime import Runtime
 from genwerk.training.settings import Recipe, WatchdogConfig
 from genwerk.training.trainer import Trainer
 
+Clock = Callable[[], float]
 POINTS = (0.25, 0.75)
 """Where in a stage its rounds are timed, as fractions of it: some algorithms do more from a certain round on."""
 FEWEST = 1024
@@ -51,14 +52,20 @@ def total(paces: Sequence[Pace]) -> float:
 
 
 def measure(
-    recipe: Recipe, data: Dataset, runtime: Runtime, *, budget: float = 2.0, longest: float = math.inf
+    recipe: Recipe,
+    data: Dataset,
+    runtime: Runtime,
+    *,
+    budget: float = 2.0,
+    longest: float = math.inf,
+    clock: Clock = time.perf_counter,
 ) -> list[Pace]:
     """The stages of ``recipe`` on training ``data``, in order, and how fast each is.
 
     It takes about ``budget`` seconds, and at least two rounds of each stage. Where a round seems to take more than
     ``longest`` seconds, rounds of fewer examples are played, of :data:`SMALL` and of more, and a line is drawn through
     their times. Nothing lasts: neither weights nor the state of PyTorch's generators. Evaluations, sample pictures and
-    checkpoints are not counted.
+    checkpoints are not counted. ``clock`` tells the seconds: with time.process_time they are those of the processor.
     """
     optim = {player: replace(settings, lr=0.0) for player, settings in recipe.train.optim.items()}
     settings = replace(recipe.train, optim=optim, watchdog=WatchdogConfig(action="off"))
@@ -70,6 +77,7 @@ def measure(
         encoded = any(stage.data is not None and stage.batch_size != 0 for stage in model.stages(settings.rounds))
         few = _few(data, max(ENCODED if encoded and longest < math.inf else FEWEST, settings.batch_size))
         rehearsal = Rehearsal(model, few, settings, runtime=runtime)
+        rehearsal.clock = clock
         budget /= max(1, len(rehearsal.stages)) * len(POINTS)
         paces = []
         for index, stage in enumerate(rehearsal.stages):
@@ -79,15 +87,24 @@ def measure(
         return paces
 
 
-def lasting(recipe: Recipe, data: Dataset, minutes: float, runtime: Runtime) -> tuple[Recipe, int]:
+def lasting(
+    recipe: Recipe,
+    data: Dataset,
+    minutes: float,
+    runtime: Runtime,
+    *,
+    budget: float = 2.0,
+    clock: Clock = time.perf_counter,
+) -> tuple[Recipe, int]:
     """``recipe`` made as long as about ``minutes`` of training on ``data`` here, and how many rounds that is in all.
 
     Its stages keep their proportions, and each has one round at the least. What is measured goes no further than the
     numbers of rounds: with these, training is the same on any machine. A BadSetting says which minutes cannot be.
+    ``budget`` and ``clock`` are as :func:`measure` has them.
     """
     if not 0 < minutes <= LONGEST:
         raise BadSetting("minutes", f"is {minutes:g}; expected more than 0, and at most {LONGEST:,} (a year)")
-    factor = 60 * minutes / total(measure(recipe, data, runtime))
+    factor = 60 * minutes / total(measure(recipe, data, runtime, budget=budget, clock=clock))
 
     def scaled(rounds: int) -> int:
         return max(1, int(float(f"{rounds * factor:.3g}")))
@@ -100,6 +117,9 @@ def lasting(recipe: Recipe, data: Dataset, minutes: float, runtime: Runtime) -> 
 
 class Rehearsal(Trainer):
     """A training of which single rounds are played, at learning rate 0, so that none can diverge."""
+
+    clock: Clock = staticmethod(time.perf_counter)
+    """What tells the seconds."""
 
     def pace(self, index: int, budget: float, longest: float = math.inf) -> float:
         """Seconds that a round of stage ``index`` takes, on all processes alike; ``budget`` is for each point of it."""
@@ -135,13 +155,13 @@ class Rehearsal(Trainer):
 
     def _time(self, stage: Stage, stream: Stream, budget: float) -> float:
         """Seconds a round, of twice as many rounds as long as half of ``budget`` is left."""
-        start, played = time.perf_counter(), 0
+        start, played = self.clock(), 0
         while True:
             for _ in range(max(1, played)):
                 self._round(stage, stream)
                 played += 1
             self.runtime.wait()
-            seconds = self.runtime.agree(time.perf_counter() - start)
+            seconds = self.runtime.agree(self.clock() - start)
             if seconds >= budget / 2:
                 return seconds / played
 
