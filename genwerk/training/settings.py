@@ -274,6 +274,8 @@ def from_json(kind: Any, value: Any, where: str = "settings") -> Any:
         return BadInput(f"{where} is {str(value)[:60]!r}; expected {expected}")
 
     origin, args = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise wrong("an object")

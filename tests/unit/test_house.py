@@ -18,6 +18,7 @@ FLOORS = [
     ["cli"],
     ["commands", "gallery"],
     ["testing"],
+    ["comparison"],
     ["runs"],
     ["evaluation"],
     ["tasks"],
