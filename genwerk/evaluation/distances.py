@@ -111,9 +111,9 @@ def neighbour_figures(f: Features) -> list[Figure]:
     return figures
 
 
-def inception_figure(made: Tensor, head: Tensor) -> Figure:
-    """The inception score of samples with features ``made``; ``head`` is Inception's last layer."""
-    score, deviation = inception_score(made @ head.T)
+def inception_figure(extractor: Extractor, made: Tensor) -> Figure:
+    """The inception score of samples with features ``made``; the extractor is Inception, its last layer included."""
+    score, deviation = inception_score(extractor.logits(made))
     note = f"{len(made):,} samples in 10 splits, whose standard deviation stands beside"
     return Figure(name="inception score", value=score, spread=deviation, note=note)
 

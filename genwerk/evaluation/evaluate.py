@@ -246,16 +246,16 @@ class Evaluation:
 
     def _of_samples(self, features: distances.Features) -> Iterator[Callable[[], Sequence[Figure]]]:
         """What finds the figures of samples, one after the other."""
-        (n, d), head = features.made.shape, features.extractor.head
+        (n, d), extractor = features.made.shape, features.extractor
         if n >= min(self._n, distances.fewest(d)):
             yield lambda: [distances.frechet_figure(features)]
         else:
-            name = distances.names(features.extractor)[0]
+            name = distances.names(extractor)[0]
             self.notes.append(f"No {name}: in {d} features it needs {distances.fewest(d):,} samples or more.")
         yield lambda: [distances.kernel_figure(features, self.settings.seed)]
         yield lambda: distances.neighbour_figures(features)
-        if head is not None:
-            yield lambda: [distances.inception_figure(features.made, head)]
+        if extractor.inception and extractor.head is not None:
+            yield lambda: [distances.inception_figure(extractor, features.made)]
 
     def _cut(self, n: int, of: int, speed: Pace) -> str:
         """The end of a note that says why no more than ``n`` are measured; empty where all are."""

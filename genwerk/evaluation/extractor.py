@@ -87,7 +87,9 @@ def _trained(splits: Splits, device: torch.device) -> Generator[tuple[int, int],
     network.to(device)
     assert test.condition is not None
     chance = torch.bincount(test.condition.cpu()).max().item() / len(test)
-    return Extractor(name, network.features, accuracy(network, test), weights, device, chance=chance)
+    right, classes = accuracy(network, test), train.spec.classes if labelled else ()
+    head = network.logits
+    return Extractor(name, network.features, right, weights, device, head=head, classes=classes, chance=chance)
 
 
 def _classifier(train: Dataset, labelled: bool) -> Rounds:

@@ -39,8 +39,10 @@ class Extractor:
     """Most examples sent through the network at once."""
     inception: bool = False
     """Whether these are Inception's features, in which the Fréchet distance is the FID."""
-    head: Tensor | None = None
-    """Inception's last layer with shape (classes, d), by which features become the inception score's logits."""
+    head: Callable[[Tensor], Tensor] | None = None
+    """A classifier's last layer: takes features (n, d), on ``device``, to logits (n, classes)."""
+    classes: tuple[str, ...] = ()
+    """What the logits stand for where they are of the data's own labels; empty where they are of anything else."""
     chance: float = 0.0
     """Share of the held-out examples that are of the most frequent class: the accuracy of knowing nothing."""
 
@@ -50,6 +52,12 @@ class Extractor:
         place = torch.device(self.device)
         parts = batches(lambda rows: self.network(x[rows].to(place)).float().cpu(), len(x), place, most=self.batch)
         return torch.cat(list(parts))
+
+    @torch.no_grad()
+    def logits(self, features: Tensor) -> Tensor:
+        """Float32 logits with shape (n, classes), on the CPU, of features with shape (n, d); of a classifier only."""
+        assert self.head is not None
+        return self.head(features.to(self.device)).float().cpu()
 
     def describe(self) -> str:
         """One line for reports."""
@@ -114,10 +122,14 @@ class Classifier(Model):
         features: Tensor = self.body(2 * x - 1)
         return features
 
+    def logits(self, features: Tensor) -> Tensor:
+        """Class logits with shape (n, classes) of features with shape (n, features)."""
+        logits: Tensor = self.head(features.relu())
+        return logits
+
     def forward(self, x: Tensor) -> Tensor:
         """Class logits with shape (n, classes)."""
-        logits: Tensor = self.head(self.features(x).relu())
-        return logits
+        return self.logits(self.features(x))
 
     def loss(self, batch: Batch) -> Loss:
         """Cross-entropy in nats, and the fraction classified wrongly."""

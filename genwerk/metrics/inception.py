@@ -11,6 +11,7 @@ antialiasing). Layers bear the names under which the converted weights of that n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import log
 from pathlib import Path
 from statistics import mean, stdev
@@ -225,7 +226,7 @@ def inception(path: Path, device: torch.device) -> Extractor:
         device,
         50,
         inception=True,
-        head=None if last is None else last.float().cpu(),
+        head=None if last is None else partial(F.linear, weight=last.float().to(device)),
     )
 
 

@@ -177,8 +177,9 @@ def test_samples_can_be_compared_with_the_training_part_as_published_fids_are(di
 
 
 def test_inceptions_last_layer_gives_the_inception_score(digits):
-    head = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
-    report = evaluate(Replayer(digits.train), digits, SETTINGS, extractor=replace(PIXELS, inception=True, head=head))
+    last = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    inception = replace(PIXELS, inception=True, head=lambda features: features @ last)
+    report = evaluate(Replayer(digits.train), digits, SETTINGS, extractor=inception)
     logits = report["inception score"]
     assert 1 < logits.value < 5
     assert logits.spread > 0
@@ -403,7 +404,11 @@ def test_extractor_is_kept_in_the_cache(digits, brief, monkeypatch):
     again = extractor_for(digits)
     assert (again.hash, again.accuracy) == (first.hash, first.accuracy)
     assert torch.equal(again(digits.test.batch().x), first(digits.test.batch().x))
-    assert first(digits.test.batch().x).shape == (len(digits.test), 64)
+    features = first(digits.test.batch().x)
+    assert features.shape == (len(digits.test), 64)
+    assert first.classes == digits.spec.classes
+    right = first.logits(features).argmax(1) == digits.test.condition
+    assert right.double().mean().item() == first.accuracy
 
 
 def test_extractor_without_a_cache_folder(digits, brief, monkeypatch):
@@ -421,6 +426,7 @@ def test_extractor_of_unlabelled_images_tells_orientations(digits, brief):
     )
     extractor = extractor_for(splits)
     assert extractor.name == "classifier of 4 orientations"
+    assert extractor.classes == (), "the data have no labels"
     assert extractor.accuracy > 0.8
 
 
