@@ -26,7 +26,8 @@ from genwerk.families.gan import GANConfig
 from genwerk.nn.adversarial.objectives import Minimax
 from genwerk.tasks import sample
 from genwerk.training.events import RoundDone
-from genwerk.training.settings import EvaluateConfig, Recipe, TrainConfig
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 GAMES = (

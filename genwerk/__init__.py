@@ -62,7 +62,8 @@ if TYPE_CHECKING:
         Stopped,
         Watched,
     )
-    from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig
+    from genwerk.training.protocol import EvaluateConfig
+    from genwerk.training.settings import OptimConfig, Recipe, TrainConfig
     from genwerk.training.trainer import Trainer
 
 _HOMES = {
@@ -75,7 +76,8 @@ _HOMES = {
     "evaluation.report": "Report",
     "core.model": "Config Model Stage Turn Turns build",
     "tasks.outliers": "out_of_distribution",
-    "training.settings": "EvaluateConfig OptimConfig Recipe TrainConfig",
+    "training.protocol": "EvaluateConfig",
+    "training.settings": "OptimConfig Recipe TrainConfig",
     "recipes": "recipe",
     "runs.run": "Run load open_run save",
     "runs.shown": "Shown",

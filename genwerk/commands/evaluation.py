@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from genwerk.commands.command import MEASURE, Command
 from genwerk.commands.options import Count, Number, Run
 from genwerk.commands.results import Examples, Figures, Note, Result, Table, cell, records
 from genwerk.core.layout import Layout
 from genwerk.runs.session import Session
+from genwerk.training.protocol import EvaluateConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,37 +90,17 @@ class Evaluate(Command):
     folder: Run
     data: str | None = None
     """Other data to measure on (default: the run's own)."""
-    examples: int = 10_000
-    """Greatest number of held-out examples."""
-    samples: int = 10_000
-    """Number of samples for distances between distributions; 0 leaves these out."""
-    reference: Literal["test", "train"] = "test"
-    """Part of the data that samples are compared with; published FIDs are against the training part."""
-    importance_samples: int = 100
-    """Importance samples an example, for likelihood bounds."""
-    minutes: float | None = 5.0
-    """Minutes allowed for the samples, and as many for the likelihoods: where all would take longer, fewer are
-    measured, and the figures say so. None sets no limit."""
-    seed: int = 0
-    """Seed of samples and of importance samples."""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """What is measured, and with how much work."""
 
     def run(self, session: Session) -> Iterator[Result]:
         from genwerk.core.errors import Unwritable
         from genwerk.evaluation.evaluate import Evaluation
         from genwerk.runs.card import write_outcome
         from genwerk.runs.page import update_page
-        from genwerk.training.settings import EvaluateConfig
 
         opened = session.open(self.folder, self.data)
-        settings = EvaluateConfig(
-            examples=self.examples,
-            samples=self.samples,
-            reference=self.reference,
-            importance_samples=self.importance_samples,
-            minutes=self.minutes,
-            seed=self.seed,
-        )
-        evaluation = Evaluation(opened.model, opened.splits, settings, notes=opened.notes)
+        evaluation = Evaluation(opened.model, opened.splits, self.evaluate, notes=opened.notes)
         yield evaluation
         report = evaluation.report
         if opened.chosen is not None and opened.own and report.complete:

@@ -146,6 +146,12 @@ def check_finite(settings: Any, name: str) -> None:
             raise BadSetting(called, f"is {value}; expected a finite number")
 
 
+NOUGHT, ONE, TWO = (0, math.inf), (1, math.inf), (2, math.inf)
+"""Ranges of numbers from 0, 1 and 2."""
+SEEDS = (-(2.0**63), 2.0**63)
+"""Range of a seed."""
+
+
 def check_ranges(settings: Any, name: str, **ranges: tuple[float, float]) -> None:
     """Raise BadSetting unless every number in the dataclass ``settings`` is finite and those named lie in their range.
 

@@ -26,7 +26,7 @@ from genwerk.evaluation.samples import Pace, drawn, evaluating, features_of, noi
 from genwerk.metrics import mode_coverage
 from genwerk.metrics.features import Extractor
 from genwerk.tasks.likelihood import scored
-from genwerk.training.settings import EvaluateConfig
+from genwerk.training.protocol import EvaluateConfig
 
 Steps = Iterator[tuple[int, int]]
 """A step of an evaluation: how many examples are behind it, and of how many."""

@@ -23,7 +23,7 @@ from genwerk.metrics.robust import TRIMMED, heaviest, trimmed_mean
 from genwerk.tasks import Likelihood
 from genwerk.tasks.classification import BINS, Classification, calibration, log_likelihoods, log_prior
 from genwerk.tasks.outliers import log_evidence
-from genwerk.training.settings import EvaluateConfig
+from genwerk.training.protocol import EvaluateConfig
 
 WIDEST = 1024
 """Values of an example up to which a Gaussian has a covariance of all with all."""

@@ -11,7 +11,8 @@ from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.edm import EDMConfig
 from genwerk.nn.diffusion import DenseDenoiserConfig, UNetConfig
 from genwerk.recipes.gan import PROTOCOL
-from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> DDPMConfig:

@@ -10,7 +10,8 @@ from genwerk.families.gan import GANConfig
 from genwerk.nn.adversarial import DCGANConfig, MLPConfig, ResNetConfig
 from genwerk.nn.adversarial.objectives import Hinge, LeastSquares, Wasserstein
 from genwerk.recipes.autoencoder import MNIST
-from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
 def pair(optim: OptimConfig, discriminator: OptimConfig | None = None) -> dict[str, OptimConfig]:

@@ -14,7 +14,8 @@ from genwerk.families.latent_diffusion import LatentDiffusionConfig
 from genwerk.nn.diffusion import UNetConfig
 from genwerk.recipes import autoencoder_kl as first
 from genwerk.recipes import clip as second
-from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 MOST = 8
 """Groups of channels that are normalised together, at most."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.pixelcnn import PixelCNNConfig
-from genwerk.training.settings import DIGITS, EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import DIGITS, OptimConfig, Recipe, TrainConfig, register
 
 BINARY = replace(DIGITS, levels=2)
 """Small pictures of black and white, which binarisation leaves as they are."""

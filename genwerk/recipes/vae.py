@@ -10,7 +10,8 @@ from genwerk.nn.coder import ConvCoder, MLPCoder
 from genwerk.nn.losses import BernoulliConfig, GaussianConfig, LogisticConfig
 from genwerk.nn.mlp import Activation
 from genwerk.recipes.autoencoder import MNIST, conv_widths
-from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 
 def fitted(spec: DataSpec) -> VAEConfig:

@@ -7,7 +7,8 @@ from math import log2
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.wavenet import WaveNetConfig
-from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, register
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 SOUND = DataSpec(kind="audio", shape=(1, 96), sample_rate=8000)
 DIGITS = replace(SOUND, classes=tuple("0123456789"))

@@ -1,4 +1,4 @@
-"""Settings: how a model is trained and measured, the recipe that holds them all, and their exact form in JSON."""
+"""Settings: how a model is trained, the recipe that holds all there are, and their exact form in JSON."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from pprint import pformat
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from genwerk.core.component import Component
-from genwerk.core.errors import BadInput, check_ranges
+from genwerk.core.errors import NOUGHT, ONE, SEEDS, TWO, BadInput, check_ranges
 from genwerk.core.marks import Common
 from genwerk.core.model import Config, Model
 from genwerk.core.near import meant
 from genwerk.core.spec import DataSpec
 from genwerk.data.settings import DataConfig
-
-NOUGHT, ONE, TWO = (0, math.inf), (1, math.inf), (2, math.inf)
-"""Ranges of numbers from 0, 1 and 2."""
-SEEDS = (-(2.0**63), 2.0**63)
-"""Range of a seed."""
+from genwerk.training.protocol import EvaluateConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,28 +157,6 @@ class TrainConfig:
         for player, half_life in self.ema.items():
             if not 0 < half_life < math.inf:
                 raise BadInput(f"train.ema.{player} is {half_life}; expected a half-life in examples, above 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """What is measured when training has ended, and with how much work."""
-
-    examples: int = 10_000
-    """Greatest number of held-out examples to measure on."""
-    samples: int = 10_000
-    """Number of samples for Fréchet distance, KID, precision, recall, density and coverage; 0 leaves these out."""
-    reference: Literal["test", "train"] = "test"
-    """Part of the data that samples are compared with; published FIDs are against the training part."""
-    importance_samples: int = 100
-    """Importance samples an example for likelihood bounds."""
-    minutes: float | None = 5.0
-    """Minutes allowed for the samples, and as many for the likelihoods: where all would take longer, fewer are
-    measured, and the figures say so. None sets no limit."""
-    seed: int = 0
-    """Seed of samples and of importance samples."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self, "evaluate", examples=ONE, samples=NOUGHT, importance_samples=ONE, minutes=NOUGHT, seed=SEEDS)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

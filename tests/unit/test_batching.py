@@ -30,7 +30,7 @@ from genwerk.families.vae import VAEConfig
 from genwerk.families.variational_dequantisation import VariationalDequantisationConfig
 from genwerk.metrics.features import Extractor
 from genwerk.nn.diffusion import UNetConfig
-from genwerk.training.settings import EvaluateConfig
+from genwerk.training.protocol import EvaluateConfig
 
 PIXELS = Extractor("coarse pixels", lambda x: avg_pool2d(x, 8).flatten(1), None, "0" * 12)
 CPU = torch.device("cpu")

@@ -18,7 +18,8 @@ from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.runs import store
 from genwerk.runs.training import Run
 from genwerk.tasks import log_likelihood
-from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig
 
 ENTROPY = 8 * 1.4189385
 """Of a row of eight independent standard normal values, in nats."""

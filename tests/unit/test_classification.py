@@ -32,7 +32,8 @@ from genwerk.tasks.classification import (
     classify,
     fit_temperature,
 )
-from genwerk.training.settings import EvaluateConfig, TrainConfig
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import TrainConfig
 from genwerk.training.trainer import Trainer
 
 SPEC = DataSpec(kind="table", shape=(3,), classes=("a", "b", "c"))

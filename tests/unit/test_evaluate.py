@@ -32,7 +32,7 @@ from genwerk.metrics.robust import clipped_mean, trimmed_mean
 from genwerk.nn.coder import MLPCoder
 from genwerk.nn.losses import GaussianConfig
 from genwerk.training.choice import Judged
-from genwerk.training.settings import EvaluateConfig
+from genwerk.training.protocol import EvaluateConfig
 
 SETTINGS = EvaluateConfig(examples=1000, samples=2000)
 PIXELS = Extractor("pixels", lambda x: x.flatten(1), None, "0" * 12)

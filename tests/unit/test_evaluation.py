@@ -20,7 +20,7 @@ from genwerk.evaluation.evaluate import Evaluation, evaluate, measured
 from genwerk.evaluation.report import Report
 from genwerk.evaluation.samples import Pace, pace
 from genwerk.metrics.features import Extractor
-from genwerk.training.settings import EvaluateConfig
+from genwerk.training.protocol import EvaluateConfig
 
 PIXELS = Extractor("pixels", lambda x: x.flatten(1), None, "0" * 12)
 SETTINGS = EvaluateConfig(examples=150, samples=400)

@@ -33,7 +33,8 @@ from genwerk.nn.flows.monotone import SplineConfig
 from genwerk.runs import store
 from genwerk.tasks.classification import classify
 from genwerk.tasks.outliers import log_evidence, out_of_distribution
-from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 TABLE = "a,height,b,weight\n" + "\n".join(f"{i},{i % 7 + 0.5},{i * i},{-i}" for i in range(50))

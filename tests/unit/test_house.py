@@ -135,7 +135,7 @@ def test_threads_wait_asleep_unless_the_user_says_how(given: dict[str, str], fou
     assert subprocess.check_output([sys.executable, "-c", code], env=plain | given, text=True).strip() == found
 
 
-@pytest.mark.parametrize("asked", [["--help"], ["sample", "--help"], ["commands"]])
+@pytest.mark.parametrize("asked", [["--help"], ["sample", "--help"], ["evaluate", "--help"], ["commands"]])
 def test_help_loads_no_torch(asked: list[str]) -> None:
     code = f"from genwerk.cli import main\ntry: main({asked})\nexcept SystemExit: pass"
     assert "torch" not in loaded(code)

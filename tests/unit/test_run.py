@@ -24,7 +24,8 @@ from genwerk.runs import store
 from genwerk.runs.training import Training
 from genwerk.training.choice import Judged
 from genwerk.training.events import RoundDone, Saved
-from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, WatchdogConfig
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, WatchdogConfig
 
 CONSTANT = replace(
     SETTINGS,

@@ -24,7 +24,8 @@ from genwerk.evaluation.evaluate import evaluate
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.runs import store
 from genwerk.tasks.outliers import out_of_distribution
-from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 

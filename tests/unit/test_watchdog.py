@@ -32,8 +32,9 @@ from genwerk.runs.training import Training
 from genwerk.training.choice import Judged
 from genwerk.training.descent import Diverged
 from genwerk.training.events import Collapsed, Event, RolledBack, RoundDone, Saved, Stopped, Watched
+from genwerk.training.protocol import EvaluateConfig
 from genwerk.training.runtime import Runtime
-from genwerk.training.settings import EvaluateConfig, OptimConfig, Recipe, TrainConfig, WatchdogConfig
+from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, WatchdogConfig
 from genwerk.training.trainer import Trainer
 from genwerk.training.watchdog import (
     DISTANCE,

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from math import ceil
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from genwerk.runs import store
 from genwerk.training.events import RoundDone
 from genwerk.training.overlay import updated
 from genwerk.training.overrides import rounds_of
+from genwerk.training.protocol import EvaluateConfig
 from genwerk.training.settings import Recipe, to_json
 from genwerk.training.trainer import Trainer
 
@@ -106,6 +108,13 @@ def test_an_option_of_completions_is_no_option_of_samples(run: Path, helped: Gen
     assert "--particles" not in helped("sample", str(run), "--help")
     assert "--particles" in helped("complete", str(run), "--help")
     assert "--particles is an option of complete" in refused("sample", run, "--particles", 8)
+
+
+def test_a_measurement_takes_the_settings_that_end_a_training(run: Path, helped: Genwerk, refused: Genwerk) -> None:
+    said = helped("evaluate", "--help-all")
+    for name in (field.name.replace("_", "-") for field in fields(EvaluateConfig)):
+        assert f"  --{name}, --evaluate.{name} " in said
+    assert "--evaluate.examples is 0; expected a number 1 or more" in refused("evaluate", run, "--examples", 0)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -22,7 +22,7 @@ from genwerk.data import DataConfig, open_data
 from genwerk.recipes import recipe
 from genwerk.runs.training import Training
 from genwerk.training.events import RoundDone
-from genwerk.training.settings import EvaluateConfig
+from genwerk.training.protocol import EvaluateConfig
 
 Genwerk = Callable[..., str]
 RNG = np.random.default_rng(0)

@@ -1,0 +1,30 @@
+"""What is measured when training has ended: the settings of an evaluation (nothing here loads torch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from genwerk.core.errors import NOUGHT, ONE, SEEDS, check_ranges
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What is measured when training has ended, and with how much work."""
+
+    examples: int = 10_000
+    """Greatest number of held-out examples to measure on."""
+    samples: int = 10_000
+    """Number of samples for Fréchet distance, KID, precision, recall, density and coverage; 0 leaves these out."""
+    reference: Literal["test", "train"] = "test"
+    """Part of the data that samples are compared with; published FIDs are against the training part."""
+    importance_samples: int = 100
+    """Importance samples an example for likelihood bounds."""
+    minutes: float | None = 5.0
+    """Minutes allowed for the samples, and as many for the likelihoods: where all would take longer, fewer are
+    measured, and the figures say so. None sets no limit."""
+    seed: int = 0
+    """Seed of samples and of importance samples."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "evaluate", examples=ONE, samples=NOUGHT, importance_samples=ONE, minutes=NOUGHT, seed=SEEDS)
