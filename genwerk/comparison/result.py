@@ -56,6 +56,8 @@ class Measured:
     """What samples are conditioned on (label, prompt, covariates); empty where they are not."""
     likelihood: str
     """exact, bound, or empty where there is none."""
+    scored_as: str = "stored"
+    """Which version of the data that likelihood is of (stored, binary, symbols): unlike ones are not compared."""
     rounds: int
     """Rounds that its weights have been trained for."""
     settings: dict[str, Any]
