@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from genwerk.commands.results import Examples, Scatter, Values
 from genwerk.core.errors import BadInput, BadSetting
-from genwerk.core.files import check_writable
+from genwerk.core.files import check_numbers_free, check_replaceable, check_writable, numbered
 
 if TYPE_CHECKING:
     from genwerk.core.modality import Modality
@@ -54,7 +54,7 @@ class Files:
         if form == "output":
             return
         if form == "folder":
-            self._refuse_taken(path, 1)
+            self._check_free(path, 1)
             check_writable(path / "0")
             return
         if path.suffix.lower() == ".parquet":
@@ -62,7 +62,7 @@ class Files:
 
             require_parquet()
         if self.out is not None:
-            self._refuse_there(path)
+            check_replaceable(path, self.overwrite)
         check_writable(path)
 
     def examples(self, found: Examples) -> list[Done]:
@@ -84,13 +84,13 @@ class Files:
             rows.write_csv(self.stdout, *found.table())
             return []
         if form == "folder":
-            self._refuse_taken(path, found.n)
+            self._check_free(path, found.n)
             i = first = origin.pop("first", 0)
             for one in (one for part in shown for one in part):
                 about = {
                     name: values[i - first] for name, values in found.known.items() if values[i - first] is not None
                 }
-                modality.write_one(path / f"{i:05d}", one, {**origin, "index": i, **about})
+                modality.write_one(path / numbered(i), one, {**origin, "index": i, **about})
                 i += 1
             return [(f"wrote {i - first} {modality.plural} into", path)]
         path, verb = self._place(path)
@@ -196,18 +196,6 @@ class Files:
         names = (path.with_name(f"{path.stem}-{i}{path.suffix}") for i in count(2))
         return next(name for name in names if not os.path.lexists(name)), "wrote"
 
-    def _refuse_there(self, path: Path) -> None:
-        if os.path.lexists(path) and not path.is_file():
-            raise BadSetting("out", f"is {path}, which is not a file that can be replaced; name another")
-        if os.path.lexists(path) and not self.overwrite:
-            raise BadSetting("out", f"is {path}, which exists already; name another, or replace it with ‹overwrite›")
-
-    def _refuse_taken(self, folder: Path, n: int) -> None:
+    def _check_free(self, folder: Path, n: int) -> None:
         """Refuse a folder that holds some of ``n`` numbered files already."""
-        if self.overwrite or not folder.is_dir():
-            return
-        wanted = {f"{i:05d}" for i in range(self.first, self.first + n)}
-        if taken := sorted(name for name in os.listdir(folder) if name.partition(".")[0] in wanted):
-            raise BadSetting(
-                "out", f"is {self.out}, which holds {taken[0]} already; name another, or replace it with ‹overwrite›"
-            )
+        check_numbers_free(folder, range(self.first, self.first + n), self.overwrite)

@@ -14,7 +14,7 @@ from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from genwerk.core.errors import BadFile, Unwritable, reason
+from genwerk.core.errors import BadFile, BadInput, Unwritable, reason
 
 LARGEST = 64 * 2**20
 """Bytes of the largest JSON file that is read."""
@@ -151,6 +151,29 @@ def check_writable(path: Path) -> None:
         with suppress(OSError, ValueError):
             for folder in made:
                 folder.rmdir()
+
+
+def check_replaceable(path: Path, overwrite: bool) -> None:
+    """Raise BadInput where something is at ``path``, unless it is a file and ``overwrite`` lets it be replaced."""
+    if os.path.lexists(path) and not path.is_file():
+        raise BadInput(f"{path} is there and not a file that can be replaced; name another")
+    if os.path.lexists(path) and not overwrite:
+        raise BadInput(f"{path} exists already; name another, or replace it with ‹overwrite=True›")
+
+
+def check_numbers_free(folder: Path, numbers: range, overwrite: bool) -> None:
+    """Raise BadInput where ``folder`` holds a file with a name of :func:`numbered` for one of ``numbers``, unless
+    ``overwrite`` lets it be replaced."""
+    if overwrite or not folder.is_dir():
+        return
+    wanted = {numbered(i) for i in numbers}
+    if taken := sorted(name for name in os.listdir(folder) if name.partition(".")[0] in wanted):
+        raise BadInput(f"{folder} holds {taken[0]} already; name another, or replace it with ‹overwrite=True›")
+
+
+def numbered(i: int) -> str:
+    """The name, without an end, of the file of example ``i`` in a folder."""
+    return f"{i:05d}"
 
 
 def make_folder(folder: Path) -> None:

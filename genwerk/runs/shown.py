@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from genwerk.core.errors import BadInput
+from genwerk.core.files import check_numbers_free, check_replaceable, numbered
 from genwerk.core.html import player, table
 from genwerk.core.layout import Layout
 from genwerk.core.spec import Batch, DataSpec
@@ -70,23 +71,29 @@ class Shown:
         names, rows = self.spec.modality.records([self.batch])
         return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
-    def save(self, path: Path | str) -> Path:
+    def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
         """Write them as the end of ``path`` says: a sheet (.png), sounds (.wav), a table (.csv), an array (.npy); into
-        a folder (NAME/) one by one, where they make files of their own."""
+        a folder (NAME/) one by one, where they make files of their own.
+
+        A file that is there is replaced only with ``overwrite``; else it is a BadInput.
+        """
         where, modality = Path(path), self.spec.modality
         if modality.one_per_file and (str(path).endswith(("/", os.sep)) or where.is_dir()):
+            check_numbers_free(where, range(len(self)), overwrite)
             for i, one in enumerate(self.x):
-                modality.write_one(where / f"{i:05d}", one, {**self.origin, "index": i})
+                modality.write_one(where / numbered(i), one, {**self.origin, "index": i})
             return where
-        if (end := end_of(where)) in modality.endings:
+        end = end_of(where)
+        if end not in (*modality.endings, *TABLES, *ARRAYS):
+            ends = ", ".join((*modality.endings, *TABLES, *ARRAYS))
+            folder = ", or a folder (NAME/)" if modality.one_per_file else ""
+            raise BadInput(f"{modality.plural} cannot be saved as {path}; expected a name that ends in {ends}{folder}")
+        check_replaceable(where, overwrite)
+        if end in modality.endings:
             return modality.write(where, self.batch, self.origin, self.layout)
         if end in ARRAYS:
             return write_array(where, [self.x], len(self))
-        if end in TABLES:
-            return write_table(where, *modality.records([self.batch]))
-        ends = ", ".join((*modality.endings, *TABLES, *ARRAYS))
-        folder = ", or a folder (NAME/)" if modality.one_per_file else ""
-        raise BadInput(f"{modality.plural} cannot be saved as {path}; expected a name that ends in {ends}{folder}")
+        return write_table(where, *modality.records([self.batch]))
 
     # --- as a sequence and an array -----------------------------------------------------------------------------------
 

@@ -176,6 +176,18 @@ def test_samples_are_a_tensor_an_array_and_files(run: Run, tmp_path: Path) -> No
         owls.save("owls.foo")
 
 
+@pytest.mark.parametrize("name", ["owls.png", "owls.csv", "owls.npy", "owls/"])
+def test_what_is_saved_replaces_nothing_unasked(run: Run, tmp_path: Path, name: str) -> None:
+    one, two = run.sample(3, seed=1), run.sample(3, seed=2)
+    where = one.save(f"{tmp_path}/{name}")
+    before = {path: path.read_bytes() for path in [where, *where.glob("*")] if path.is_file()}
+    with pytest.raises(BadInput, match=r"already; name another, or replace it with overwrite=True"):
+        two.save(f"{tmp_path}/{name}")
+    assert before == {path: path.read_bytes() for path in before}
+    two.save(f"{tmp_path}/{name}", overwrite=True)
+    assert all(path.read_bytes() != content for path, content in before.items())
+
+
 def test_verbs_take_examples_in_every_form(run: Run, tmp_path: Path) -> None:
     first = run.data.test.batch(slice(3))
     z = run.encode("test", 3)
