@@ -43,8 +43,8 @@ def estimated(recipe: Recipe, data: Dataset) -> tuple[float, float]:
     """Seconds a round, and the seconds that it took to say so."""
     start = time.process_time()
     with mock.patch.object(speed.time, "perf_counter", time.process_time):
-        pace = speed.measure(recipe, data, HERE, budget=BUDGET, longest=LONGEST)[0]
-    return pace.seconds, time.process_time() - start
+        found = speed.measure(recipe, data, HERE, budget=BUDGET, longest=LONGEST)[0]
+    return found.seconds, time.process_time() - start
 
 
 def played(recipe: Recipe, data: Dataset, seconds: float) -> float:

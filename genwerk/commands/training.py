@@ -172,7 +172,7 @@ class Train(Command):
 
 def played(training: Training, *, evaluate: bool = True) -> Iterator[Result]:
     """A training to be played, then what came of it unless it was stopped; ``evaluate`` says whether to measure it."""
-    from genwerk.runs.layout import samples_in
+    from genwerk.runs.checkpoints import samples_in
 
     yield training
     if training.stopped or not training.runtime.main:

@@ -19,7 +19,7 @@ from genwerk.core.html import escaped, table
 from genwerk.evaluation.report import Report
 from genwerk.runs import curves
 from genwerk.runs.card import flat
-from genwerk.runs.layout import round_of, samples_in
+from genwerk.runs.checkpoints import round_of, samples_in
 
 PICTURES = (".png", ".jpg", ".webp")
 SOUNDS = (".wav", ".flac", ".ogg")

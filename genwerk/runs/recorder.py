@@ -15,7 +15,7 @@ import torch
 from genwerk.core.errors import BadFile, Unwritable, reason
 from genwerk.core.files import open_own, open_regular, parse_json, write_atomically
 from genwerk.core.memory import peak_memory
-from genwerk.runs.layout import round_of
+from genwerk.runs.checkpoints import round_of
 from genwerk.runs.page import update_page
 from genwerk.training.events import (
     Collapsed,

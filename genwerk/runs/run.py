@@ -23,7 +23,7 @@ from genwerk.data.dataset import PARTS
 from genwerk.evaluation.evaluate import evaluate
 from genwerk.evaluation.report import Report
 from genwerk.runs import store
-from genwerk.runs.layout import samples_in
+from genwerk.runs.checkpoints import samples_in
 from genwerk.runs.opened import OpenRun
 from genwerk.runs.shown import Shown
 from genwerk.tasks import LatentPath, Likelihood, classification, outliers, steering

@@ -11,8 +11,8 @@ from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Dataset, Splits, palette
 from genwerk.data.parts import arranged, like
 from genwerk.runs.card import flat
+from genwerk.runs.checkpoints import sha256
 from genwerk.runs.config import Start
-from genwerk.runs.layout import sha256
 from genwerk.runs.loading import Stored, load_model
 from genwerk.training.settings import to_json
 

@@ -24,9 +24,7 @@ from genwerk.core.errors import BadInput, Unwritable, reason
 from genwerk.core.files import flush, flush_folder, make_folder, open_own
 from genwerk.core.model import Model
 from genwerk.core.tensors import write_tensors
-from genwerk.runs.config import Change, Origin, describe, read_config, read_origin
-from genwerk.runs.formats import FORMAT
-from genwerk.runs.layout import (
+from genwerk.runs.checkpoints import (
     begun,
     best_of,
     check,
@@ -38,6 +36,8 @@ from genwerk.runs.layout import (
     sha256,
     stage_of,
 )
+from genwerk.runs.config import Change, Origin, describe, read_config, read_origin
+from genwerk.runs.formats import FORMAT
 from genwerk.runs.loading import Stored, find, load_model, load_state, outline, reading, unfinished
 from genwerk.runs.locks import alone
 from genwerk.training.checkpointer import TrainerState

@@ -35,7 +35,7 @@ SMALL = 4
 
 
 @dataclass(frozen=True)
-class Pace:
+class StageSpeed:
     """A stage of training and its speed."""
 
     stage: str
@@ -46,9 +46,9 @@ class Pace:
     """Seconds that a round takes."""
 
 
-def total(paces: Sequence[Pace]) -> float:
+def total(speeds: Sequence[StageSpeed]) -> float:
     """Seconds that all stages take together, if none ends early."""
-    return sum(pace.rounds * pace.seconds for pace in paces)
+    return sum(each.rounds * each.seconds for each in speeds)
 
 
 def measure(
@@ -59,7 +59,7 @@ def measure(
     budget: float = 2.0,
     longest: float = math.inf,
     clock: Clock = time.perf_counter,
-) -> list[Pace]:
+) -> list[StageSpeed]:
     """The stages of ``recipe`` on training ``data``, in order, and how fast each is.
 
     It takes about ``budget`` seconds, and at least two rounds of each stage. Where a round seems to take more than
@@ -79,12 +79,12 @@ def measure(
         rehearsal = Rehearsal(model, few, settings, runtime=runtime)
         rehearsal.clock = clock
         budget /= max(1, len(rehearsal.stages)) * len(POINTS)
-        paces = []
+        speeds = []
         for index, stage in enumerate(rehearsal.stages):
             size = settings.batch_size if stage.batch_size is None else stage.batch_size
-            seconds = rehearsal.pace(index, budget, longest) * (1 if size else len(data) / len(few))
-            paces.append(Pace(stage.name, stage.rounds, seconds))
-        return paces
+            seconds = rehearsal.seconds_a_round(index, budget, longest) * (1 if size else len(data) / len(few))
+            speeds.append(StageSpeed(stage.name, stage.rounds, seconds))
+        return speeds
 
 
 def lasting(
@@ -121,7 +121,7 @@ class Rehearsal(Trainer):
     clock: Clock = staticmethod(time.perf_counter)
     """What tells the seconds."""
 
-    def pace(self, index: int, budget: float, longest: float = math.inf) -> float:
+    def seconds_a_round(self, index: int, budget: float, longest: float = math.inf) -> float:
         """Seconds that a round of stage ``index`` takes, on all processes alike; ``budget`` is for each point of it."""
         stage = self.stages[index]
         self.position = Position(stage=index)

@@ -129,8 +129,8 @@ def test_of_rounds_that_take_long_small_ones_are_played_and_a_line_is_drawn(monk
     recipe, here = REGISTRY["vae"].make(data.spec), Runtime(torch.device("cpu"))
     for longest, most in ((0.05, 8), (3.1, 20), (1e9, 128)):
         played.clear()
-        (pace,) = speed.measure(recipe, data, here, longest=longest)
-        assert pace.seconds == pytest.approx(0.2 + 0.1 * 128)
+        (found,) = speed.measure(recipe, data, here, longest=longest)
+        assert found.seconds == pytest.approx(0.2 + 0.1 * 128)
         assert max(played) == most
 
 
@@ -148,5 +148,5 @@ def test_rounds_in_which_an_algorithm_does_more_now_and_then_are_not_taken_for_a
             self._round(stage, stream)
             return 1.0
 
-    Counting(build(recipe.model, data.spec), data, recipe.train).pace(0, 0.0)
+    Counting(build(recipe.model, data.spec), data, recipe.train).seconds_a_round(0, 0.0)
     assert played == [5 + 1, 5 + 1]

@@ -1,4 +1,4 @@
-"""What is in a run folder: samples, and checkpoints, whether these are whole, and how one takes its place."""
+"""Checkpoints in a run folder: which are there and whole, which is best, and how one takes its place; and samples."""
 
 from __future__ import annotations
 
