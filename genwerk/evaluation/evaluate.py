@@ -18,7 +18,7 @@ from genwerk.core.outcome import outcome
 from genwerk.data.dataset import Dataset, Splits
 from genwerk.data.toys import TOYS, Gaussians
 from genwerk.evaluation import distances, verdicts
-from genwerk.evaluation.extractor import preparing
+from genwerk.evaluation.extractor import preparing, settled
 from genwerk.evaluation.likelihood import bayes_figures, likelihood_figures, likelihood_notes, simple_model
 from genwerk.evaluation.quick import FEWEST
 from genwerk.evaluation.report import Figure, Measuring, Report, number
@@ -83,6 +83,8 @@ class Evaluation:
         self._n = n if "samples" in abilities(model) else 0
         compared = (self._n > 0 or rebuilds(model)) and settings.samples > 0 and model.spec.modality.measured
         self._compared = compared and min(len(self.data), n) >= FEWEST
+        if self._compared and extractor is None:
+            settled(splits.spec, settings.features)  # what cannot be had is said before anything is measured
         if compared and not self._compared:
             self.notes.append(f"Distances need {FEWEST} training and held-out examples or more, so none were measured.")
         toy = TOYS.get(splits.settings.source)
@@ -156,7 +158,7 @@ class Evaluation:
 
     def _features(self) -> Steps:
         yield 0, 1
-        self.extractor = yield from preparing(self.splits, self.model.device)
+        self.extractor = yield from preparing(self.splits, self.settings.features, self.model.device)
 
     def _reconstructions(self) -> Steps:
         def found(x: Tensor, made: Tensor) -> tuple[int, float, Tensor | None]:

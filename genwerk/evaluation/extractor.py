@@ -1,4 +1,4 @@
-"""The features in which samples are compared, by name: a table's columns, Inception, or a classifier of the data.
+"""The features in which samples are compared, by name: columns, a classifier of the data, or a known network.
 
 The classifier is trained once on the training part and kept in the user's cache folder.
 """
@@ -16,10 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from genwerk import __version__
+from genwerk.core.errors import BadInput
 from genwerk.core.files import write_atomically
 from genwerk.core.outcome import outcome
+from genwerk.core.spec import DataSpec
 from genwerk.data import cache
 from genwerk.data.dataset import Dataset, Splits
+from genwerk.metrics.efficientnet import efficientnet
+from genwerk.metrics.efficientnet import weights as efficientnet_weights
 from genwerk.metrics.features import (
     Classifier,
     ClassifierConfig,
@@ -29,6 +33,7 @@ from genwerk.metrics.features import (
     weights_hash,
 )
 from genwerk.metrics.inception import inception
+from genwerk.training.protocol import Features
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
@@ -43,24 +48,48 @@ CLASSIFIER_TRAINING = TrainConfig(
 """How the classifier is trained whose features serve where no Inception weights are given."""
 
 
-def extractor_for(splits: Splits, *, device: torch.device | str = "cpu") -> Extractor:
-    """The extractor in which samples of these data are compared.
+def extractor_for(splits: Splits, features: Features = "auto", *, device: torch.device | str = "cpu") -> Extractor:
+    """The extractor of these ``features``, in which samples of these data are compared.
 
-    What the modality says (of tables: their standardised columns). Images: Inception where GENWERK_INCEPTION names a
-    file of its weights, else the penultimate layer of a classifier of the labels (of orientations where there are
-    none), trained once on the training part and kept in the user's cache folder.
+    auto: what the modality says (of tables their standardised columns); of images Inception where GENWERK_INCEPTION
+    names a file of its weights, else the classifier. classifier: the penultimate layer of a classifier of the labels
+    (of orientations where there are none), trained once on the training part and kept in the user's cache folder.
+    photo: EfficientNet-Lite0. A BadInput says what is missing.
     """
-    return outcome(preparing(splits, device))
+    return outcome(preparing(splits, features, device))
 
 
-def preparing(splits: Splits, device: torch.device | str = "cpu") -> Generator[tuple[int, int], None, Extractor]:
+def preparing(
+    splits: Splits, features: Features = "auto", device: torch.device | str = "cpu"
+) -> Generator[tuple[int, int], None, Extractor]:
     """:func:`extractor_for`: how many rounds of how many a classifier has been trained for, where one is."""
     place = torch.device(device)
-    if splits.spec.modality.learned_features:
-        path = os.environ.get(INCEPTION)
-        return inception(Path(path), place) if path else (yield from _trained(splits, place))
+    match settled(splits.spec, features):
+        case "inception":
+            return inception(Path(os.environ[INCEPTION]), place)
+        case "photo":
+            return efficientnet(place)
+        case "classifier":
+            return (yield from _trained(splits, place))
     name, network, numbers = splits.spec.modality.features(splits.train.parts())
     return Extractor(name, network, None, weights_hash(numbers))
+
+
+def settled(spec: DataSpec, features: Features) -> Features:
+    """What ``features`` are for data of ``spec``; auto where only these data's modality knows, a BadInput where they
+    cannot be had."""
+    modality, weights = spec.modality, os.environ.get(INCEPTION)
+    if features == "auto" and modality.learned_features:
+        return "inception" if weights and modality.has_pixels else "classifier"
+    if features in ("photo", "inception") and not modality.has_pixels:
+        raise BadInput(f"‹features› is {features}, whose features are of images, and these data are {spec}; take auto")
+    if features == "classifier" and not modality.learned_features:
+        raise BadInput(f"‹features› is classifier, and for {spec} there is none; take auto")
+    if features == "inception" and not weights:
+        raise BadInput(f"‹features› is inception, and {INCEPTION} names no file of its weights; set it, or take photo")
+    if features == "photo":
+        efficientnet_weights()
+    return features
 
 
 def classifier_for(splits: Splits, *, device: torch.device | str = "cpu") -> Classifier:

@@ -74,6 +74,18 @@ def weights_hash(tensors: Iterable[Tensor]) -> str:
     return digest.hexdigest()[:12]
 
 
+def eight_bits(x: Tensor, of: str) -> Tensor:
+    """Images in [0, 1] with shape (n, c, h, w) as 8-bit numbers, floats from 0 to 255 with shape (n, 1 or 3, h, w).
+
+    c is 1 (grey), 3 (colour) or 4 (with alpha: they are laid over white). ``of`` names the network that looks at them.
+    """
+    if x.shape[1] not in (1, 3, 4):
+        raise ValueError(f"images have {x.shape[1]} channels; {of}'s features are for 1, 3 or 4 (with alpha)")
+    if x.shape[1] == 4:
+        x = 1 - x[:, 3:] * (1 - x[:, :3])
+    return (x * 255).round().clamp(0, 255)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig(Config):
     """The network whose penultimate layer gives features."""

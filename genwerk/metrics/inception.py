@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genwerk.metrics.features import Extractor, weights_hash
+from genwerk.metrics.features import Extractor, eight_bits, weights_hash
 
 SIDE = 299
 """Height and width in pixels of the images that the network looks at."""
@@ -168,15 +168,8 @@ class Inception(nn.Module):
 
 
 def prepare(x: Tensor) -> Tensor:
-    """Images in [0, 1] with shape (n, c, h, w) as the network takes them: 8 bits, 3 x 299 x 299, in [-1, 1).
-
-    c is 1 (grey), 3 (colour) or 4 (with alpha: they are laid over white).
-    """
-    if x.shape[1] not in (1, 3, 4):
-        raise ValueError(f"images have {x.shape[1]} channels; Inception's features are for 1, 3 or 4 (with alpha)")
-    if x.shape[1] == 4:
-        x = 1 - x[:, 3:] * (1 - x[:, :3])
-    x = (x * 255).round().clamp(0, 255)
+    """Images in [0, 1] with shape (n, c, h, w) as the network takes them: 8 bits, 3 x 299 x 299, in [-1, 1)."""
+    x = eight_bits(x, "Inception")
     height, width = (interpolation(side, SIDE).to(x) for side in x.shape[2:])
     return ((height @ x @ width.T - 128) / 128).expand(-1, 3, -1, -1)
 

@@ -16,6 +16,7 @@ import torch.distributed
 
 from genwerk import __version__
 from genwerk.data import cache
+from genwerk.metrics.efficientnet import PACKAGE
 from genwerk.training.runtime import STARVED, ProcessorTime
 
 EXTRAS = {
@@ -23,6 +24,7 @@ EXTRAS = {
     "hub": ("datasets", "hf:NAME data"),
     "hdf5": ("h5py", "bsds300:PATH data"),
     "tensorboard": ("tensorboard", "--tensorboard"),
+    "photo": (PACKAGE, "--features photo"),
 }
 TRIAL = 0.3
 """Seconds of computing by which the load of the machine is judged."""

@@ -7,6 +7,9 @@ from typing import Literal
 
 from genwerk.core.errors import NOUGHT, ONE, SEEDS, check_ranges
 
+Features = Literal["auto", "classifier", "photo", "inception"]
+"""What distances between samples and data may be measured in."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
@@ -18,6 +21,10 @@ class EvaluateConfig:
     """Number of samples for Fréchet distance, KID, precision, recall, density and coverage; 0 leaves these out."""
     reference: Literal["test", "train"] = "test"
     """Part of the data that samples are compared with; published FIDs are against the training part."""
+    features: Features = "auto"
+    """What distances are measured in: classifier (trained on these data), photo (EfficientNet-Lite0, of the extra
+    photo) or inception (weights that GENWERK_INCEPTION names); auto is inception where it can be, else classifier, and
+    of tables their columns."""
     importance_samples: int = 100
     """Importance samples an example for likelihood bounds."""
     minutes: float | None = 5.0

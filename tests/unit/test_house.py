@@ -98,7 +98,9 @@ def test_nothing_stands_in_the_wrong_room(path: Path) -> None:
                 pytest.fail(f"{path.name}:{node.lineno} calls {called}")
             if called == "step" and "optim" in ast.unparse(node.func):
                 assert path.relative_to(ROOT).as_posix() == "training/descent.py"
-            assert ast.unparse(node.func) != "torch.load"
+            if ast.unparse(node.func) == "torch.load":  # one file of an installed package, of a known sha256
+                assert path.relative_to(ROOT).as_posix() == "metrics/efficientnet.py"
+                assert "weights_only=True" in [ast.unparse(keyword) for keyword in node.keywords]
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]
             assert not {n.split(".")[0] for n in names} & {"pickle", "torchvision", "dill", "joblib"}
