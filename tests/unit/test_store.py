@@ -23,7 +23,8 @@ from safetensors.torch import load_file, save
 
 import genwerk
 from genwerk.core.errors import BadFile
-from genwerk.runs import checkpoints, store
+from genwerk.runs import store
+from genwerk.runs.checkpoints import score_of, sha256
 from genwerk.training.choice import Judged
 from genwerk.training.settings import Recipe, TrainConfig, from_json, to_json
 from genwerk.training.trainer import Trainer
@@ -235,7 +236,7 @@ def test_a_manifest_cannot_reach_outside_its_folder(run: Path) -> None:
     checkpoint = store.find(run).folder
     manifest = json.loads((checkpoint / "manifest.json").read_text())
     secret = run / "config.json"
-    manifest["files"]["../../config.json"] = {"bytes": secret.stat().st_size, "sha256": checkpoints.sha256(secret)}
+    manifest["files"]["../../config.json"] = {"bytes": secret.stat().st_size, "sha256": sha256(secret)}
     (checkpoint / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match="outside its folder"):
         store.find(run)
@@ -307,7 +308,7 @@ def test_a_kill_at_any_call_leaves_a_whole_copy(run: Path, monkeypatch: pytest.M
         assert not list((run / "checkpoints").glob(".*"))
     assert kills > 20
     assert [p.name for p in (run / "checkpoints").iterdir()] == [f"{now:08d}"]
-    assert checkpoints.score_of(run / "checkpoints" / f"{now:08d}") == 1.0
+    assert score_of(run / "checkpoints" / f"{now:08d}") == 1.0
 
 
 def test_a_complete_copy_of_a_killed_writer_is_adopted(run: Path) -> None:
