@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from genwerk.commands.command import USE, AtLeast, Command, Positional
 from genwerk.commands.options import Greatest, Input, Label, Run, Space
@@ -73,8 +73,8 @@ class Interpolate(Command):
     steps: Annotated[int, AtLeast(2)] = 9
     """Pictures on the way, both ends included."""
     path: Literal["auto", "line", "sphere"] = "auto"
-    """A straight line, or an arc that keeps the latent's length; auto is an arc between samples in z and between the
-    noises of a diffusion model, else a line."""
+    """A straight line, or an arc that keeps the latent's length; auto is an arc between samples, or what was
+    projected, in z and between the noises of a diffusion model, else a line."""
     space: Space = None
     project: bool = False
     """Search for the latents of image files, which a model without an encoder needs."""
@@ -108,9 +108,8 @@ class Interpolate(Command):
 
         model, drawn = opened.model, opened.samples(self.a, self.b)
         space = self.space or steering.home(model)
-        usual = "sphere" if drawn and space == "z" else tasks.usual_path(model)
-        path: Any = usual if self.path == "auto" else self.path
-        if "has-latent-prior" in abilities(model) and (self.project or self.space or drawn):
+        path = None if self.path == "auto" else self.path
+        if "has-latent-prior" in abilities(model) and (self.project or space != "z" or drawn):
             start, end = (
                 opened.latent(source, self.label, space, search=self.project, seed=self.seed)
                 for source in (self.a, self.b)

@@ -256,7 +256,7 @@ class OpenRun:
     def samples(self, *sources: str) -> bool:
         """Whether all of ``sources`` name samples: numbers, for a model that has no encoder."""
         numbers = all(s.removeprefix("-").isdecimal() for s in sources)
-        return numbers and "has-latent-prior" in abilities(self.model) and "encodes" not in abilities(self.model)
+        return numbers and tasks.lacks_encoder(self.model)
 
     def latent(
         self, source: str, label: str | None, space: steering.Space, *, search: bool = False, seed: int = 0

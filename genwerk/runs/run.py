@@ -11,7 +11,6 @@ from typing import Any, TypeAlias, cast
 from torch import Tensor
 
 from genwerk import interop, tasks
-from genwerk.core.abilities import abilities
 from genwerk.core.errors import BadInput
 from genwerk.core.files import read_json
 from genwerk.core.html import escaped, player
@@ -120,9 +119,9 @@ class Run:
 
         Whole numbers are rows of the test part; of a model without an encoder, numbers of the samples of ``seed``.
         """
-        model, able = self.model, abilities(self.model)
+        model = self.model
         numbers = [each for each in (start, end) if isinstance(each, int)]
-        if len(numbers) == 2 and "has-latent-prior" in able and "encodes" not in able:
+        if len(numbers) == 2 and tasks.lacks_encoder(model):
             c, space = condition_of(model, condition), steering.home(model)
             a, b = steering.latents(model, numbers, space, c, seed=seed).split(1)
             same = steering.same(model, 1, c) if space == "z" else None

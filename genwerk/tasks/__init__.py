@@ -10,6 +10,7 @@ from genwerk.tasks.latents import (
     encode,
     interpolate,
     interpolate_latents,
+    lacks_encoder,
     latent_span,
     latent_values,
     lerp,
@@ -17,7 +18,6 @@ from genwerk.tasks.latents import (
     reconstruct,
     slerp,
     traverse,
-    usual_path,
 )
 from genwerk.tasks.likelihood import Likelihood, Neighbours, bits_per_dim, log_likelihood, nearest
 from genwerk.tasks.sampling import (
@@ -47,6 +47,7 @@ __all__ = [
     "interpolate_latents",
     "interpolate_prompts",
     "joined",
+    "lacks_encoder",
     "latent_span",
     "latent_values",
     "lerp",
@@ -61,5 +62,4 @@ __all__ = [
     "slerp",
     "trajectory",
     "traverse",
-    "usual_path",
 ]

@@ -70,12 +70,12 @@ def interpolate(
 ) -> Tensor:
     """The examples on the way from each of ``start`` to each of ``end`` in latent space (:func:`interpolate_latents`).
 
-    ``path`` None is that of :func:`usual_path`.
+    ``path`` None is an arc where codes are noise, whose length must be kept, else a line.
 
     A model that decodes latents of a prior and does not encode is steered instead (:mod:`genwerk.tasks.steering`): it
     interpolates between samples by their numbers, or between the projections of examples.
     """
-    if "has-latent-prior" in abilities(model) and "encodes" not in abilities(model):
+    if lacks_encoder(model):
         raise Unsupported(
             f"{called(model)} has no encoder to place examples in its latent space; project them first "
             "(‹project›), or interpolate between samples, by their numbers"
@@ -91,14 +91,14 @@ def interpolate(
         a,
         b,
         steps,
-        path or usual_path(model),
+        path or ("sphere" if {"has-latent-prior", "denoises"} <= abilities(model) else "line"),
         lambda t: None if c is None or d is None else model.condition.blend(c, d, t),
     )
 
 
-def usual_path(model: Model) -> LatentPath:
-    """The path between two codes of ``model``: an arc where codes are noise, whose length must be kept, else a line."""
-    return "sphere" if {"has-latent-prior", "denoises"} <= abilities(model) else "line"
+def lacks_encoder(model: Model) -> bool:
+    """Whether ``model`` decodes latents of a prior and does not encode: its samples, by number, have a latent."""
+    return "has-latent-prior" in abilities(model) and "encodes" not in abilities(model)
 
 
 def interpolate_latents(

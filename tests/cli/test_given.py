@@ -87,7 +87,12 @@ def test_wrong_numbers_are_one_sentence(run: Path, refused: Genwerk, arguments: 
 def test_what_numbers_cannot_do_is_one_sentence(run: Path, refused: Genwerk) -> None:
     assert "conditioned on the label, and cmaf is not" in refused("classify", run)
     assert "encode instead" in refused("project", run)
-    assert "conditioned on 2 covariates" in refused("interpolate", run, 0, 1, "--space", "z")
+
+
+def test_the_space_in_which_examples_are_encoded_may_be_named(run: Path, genwerk: Genwerk, tmp_path: Path) -> None:
+    for name, space in (("unasked", []), ("named", ["--space", "z"])):
+        genwerk("interpolate", run, 0, 1, *space, "--out", tmp_path / f"{name}.csv")
+    assert (tmp_path / "named.csv").read_text() == (tmp_path / "unasked.csv").read_text()
 
 
 def test_what_cannot_be_told_is_one_sentence(table: Path, tmp_path: Path, refused: Genwerk) -> None:
