@@ -63,14 +63,23 @@ class Standing:
         return self.first if 0 < self.first == self.last else None
 
     @property
-    def margin(self) -> float:
-        """Half the width of its interval; infinite where a single training seed tells nothing of training."""
+    def of_sampling(self) -> float:
+        """Half the width of an interval of 95 % of the mean, as sampling alone would have it."""
+        return NORMAL * (self.sampling or 0.0) / sqrt(self.runs) if self.runs else 0.0
+
+    @property
+    def of_training(self) -> float:
+        """The same as training alone would have it; infinite where a single training seed tells nothing of it."""
         if self.training is None:
             return inf
-        from scipy.special import stdtrit  # quantile of Student's t
+        from scipy.special import stdtrit  # quantiles of Student's t
 
-        student = float(stdtrit(self.runs - 1, 0.975))
-        return hypot(student * self.training, NORMAL * (self.sampling or 0.0)) / sqrt(self.runs)
+        return float(stdtrit(self.runs - 1, 0.975)) * self.training / sqrt(self.runs)
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the interval by which it is ranked, of both."""
+        return hypot(self.of_sampling, self.of_training)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +178,8 @@ def _column(key: str, order: Sequence[str], runs: dict[str, list[tuple[Measured,
     every = tuple(_standing(each, [figure for _, figure in runs[each]]) for each in order if each in runs)
     seeds = {each: len({run.seed for run, _ in found}) for each, found in runs.items()}
     every = tuple(replace(each, training=None) if seeds[each.contestant] < 2 else each for each in every)
-    return Column(key=key, name=name, about=what, standings=places(every, what.better, what.section))
+    better = Better.NEITHER if scored == "symbols" else what.better  # a model's own, which are no other's
+    return Column(key=key, name=name, about=what, standings=places(every, better, what.section))
 
 
 SCORED = {"binary": "binary pixels", "symbols": "the model's symbols"}

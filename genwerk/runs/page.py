@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.files import open_regular, parse_json, read_json, write_atomically
-from genwerk.core.html import escaped, table
+from genwerk.core.html import document, escaped, table
 from genwerk.evaluation.report import Report
 from genwerk.runs import curves
 from genwerk.runs.card import flat
@@ -96,13 +96,7 @@ def html(
         *settings(config),
     ]
     again = f'<meta http-equiv="refresh" content="{REFRESH}">' if state == "going on" else ""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">{again}'
-        f"<title>{escaped(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(body)
-        + "\n</main></body></html>\n"
-    )
+    return document(title, "\n".join(body), head=again, style=STYLE)
 
 
 State = Literal["going on", "stopped", "finished"]
@@ -219,27 +213,11 @@ def settings(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 STYLE = """
-:root { color-scheme: light dark; --back: #fbfbfa; --text: #1d1f21; --soft: #5c6168; --rule: #d9dbde; --panel: #fff;
-  --training: #2f6fbb; --validation: #c8571b; --watched: #4b7f2b; --link: #1f5fa8; }
-@media (prefers-color-scheme: dark) { :root { --back: #17191c; --text: #e6e7e8; --soft: #a3a8ae; --rule: #363a3f;
-  --panel: #1f2226; --training: #75aef0; --validation: #f09b62; --watched: #97c774; --link: #8bbcf5; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--back); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 1160px; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.4rem; line-height: 1.25; margin: .5rem 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-a { color: var(--link); }
-figure { margin: 0; padding: .5rem; background: var(--panel); border: 1px solid var(--rule); border-radius: 6px;
-  min-width: 0; }
-figcaption { font-size: .85rem; color: var(--soft); overflow-wrap: anywhere; }
+:root { --training: #2f6fbb; --validation: #c8571b; --watched: #4b7f2b; }
+@media (prefers-color-scheme: dark) { :root { --training: #75aef0; --validation: #f09b62; --watched: #97c774; } }
 figcaption b { color: var(--text); font-weight: 600; }
-img, svg { display: block; max-width: 100%; height: auto; }
-svg { width: 100%; }
-audio { display: block; width: 100%; }
 .newest figure { width: fit-content; max-width: 100%; margin-bottom: .75rem; }
 .newest audio { width: 20rem; max-width: 100%; }
-.grid { display: grid; gap: .75rem; align-items: start;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); }
 .rule { stroke: var(--rule); }
 .number { fill: var(--soft); font-size: 11px; }
 .end { text-anchor: end; } .middle { text-anchor: middle; }
@@ -250,10 +228,4 @@ circle.training { fill: var(--training); } circle.validation { fill: var(--valid
 circle.watched { fill: var(--watched); }
 span.training { color: var(--training); } span.validation { color: var(--validation); }
 span.watched { color: var(--watched); }
-summary { cursor: pointer; font-weight: 600; margin: .75rem 0; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--rule); }
-dt { color: var(--soft); font-size: .9rem; } dd { margin: 0 0 .5rem; overflow-x: auto; }
-code { font: .9rem ui-monospace, monospace; white-space: pre; }
 """

@@ -93,12 +93,12 @@ def _run(name: str, seed: int, folder: Path | None) -> Measured:
     inverse = {"vae": 0.3, "realnvp": 3e-7}
     back = [figure("encode-decode error", e * (1 + seed / 10), 0.01 * e) for n, e in inverse.items() if n == name]
     cost = [
-        figure("parameters", (150_000, 90_000, 320_000)[i]),
+        figure("parameters", (150_000.0, 90_000.0, 320_000.0)[i]),
         figure("training CPU seconds", 60.0 + seed / 10, unit="s"),
-        figure("training examples per second", (4000, 9000, 1500)[i] + 100.0 * seed, unit="/s"),
+        figure("training examples per second", (4000, 9000, 1500)[i] + 100.0 * seed, unit="per s"),
         figure("peak training memory", 400.0 + 50 * i + seed, unit="MB"),
         figure("sampling latency", (0.0011, 0.0009, 0.02)[i] + seed * 1e-5, 1e-5, unit="s"),
-        figure("samples per second", (50_000, 80_000, 3_000)[i] + 500.0 * seed, 100.0, unit="/s"),
+        figure("samples per second", (50_000, 80_000, 3_000)[i] + 500.0 * seed, 100.0, unit="per s"),
         figure("growth with batch", (0.4, 0.35, 0.9)[i] + seed / 100, 0.02),
     ]
     sizes = (1, 4, 16, 64, 256)
