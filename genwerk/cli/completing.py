@@ -70,9 +70,9 @@ class Completion(Command):
 
         offered = {name: list(_options(command)) for name, command in COMMANDS.items()}
         if self.shell == "fish":
-            yield Note(_fish(offered, sorted(REGISTRY)))
+            yield Note(_fish(offered, sorted(REGISTRY)), whole=True)
         else:
-            yield Note((ZSH if self.shell == "zsh" else "") + _bash(offered, sorted(REGISTRY)))
+            yield Note((ZSH if self.shell == "zsh" else "") + _bash(offered, sorted(REGISTRY)), whole=True)
 
 
 def _options(command: type[Command]) -> Iterator[Option]:

@@ -37,7 +37,7 @@ def asked(given: Sequence[str]) -> bool:
 
 def tell(text: str) -> NoReturn:
     """Print ``text``, and end the program."""
-    say(text)
+    say(text, whole=True)
     sys.exit(0)
 
 

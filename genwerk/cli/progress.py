@@ -120,13 +120,20 @@ def flag(setting: str) -> str:
     return shown if value in ("", "True") else f"{shown} {value}"
 
 
-def say(text: str, *, wrapped: bool = False) -> None:
-    """One line to the user, at once; broken between words where a terminal is narrower, if it may be ``wrapped``."""
-    line = printable(naming(text, flag))
-    if wrapped and sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
-        line = textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
-    print(line, flush=True)
+def say(text: str, *, whole: bool = False) -> None:
+    """Lines to the user, at once; broken between words where a terminal is narrower, unless they are ``whole``."""
+    said = printable(naming(text, flag))
+    if not whole and sys.stdout.isatty():
+        said = "\n".join(map(_fitted, said.split("\n")))
+    print(said, flush=True)
+
+
+def _fitted(line: str) -> str:
+    """``line`` in as many as the terminal needs, all indented as it is."""
+    width, indent = shutil.get_terminal_size().columns, line[: len(line) - len(line.lstrip())]
+    if len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def complain(text: str) -> None:
@@ -161,7 +168,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, cut: bool = Fal
         if cut and cell_len(last) > room:
             last = set_cell_size(last, max(1, room - 1)).rstrip() + "…"
         sheet.add_row(*map(escape, first), escape(last))
-    there.print(sheet)
+    with there.capture() as drawn:
+        there.print(sheet)
+    print("\n".join(line.rstrip() for line in drawn.get().split("\n")), end="", flush=True)
 
 
 def follow(training: Training, again: str = "") -> None:
@@ -191,6 +200,6 @@ def follow(training: Training, again: str = "") -> None:
             sys.exit(128 + trainer.stopped_by)  # the stop reached another process before it could play
     runtime.finish()  # all leave now: to measure takes the first alone, and may take longer than the others would wait
     if main and training.stopped:
-        say(f"stopped and saved at round {trainer.position.round}; go on with {again or '--resume'}")
+        say(f"stopped and saved at round {trainer.position.round}; go on with {again or '--resume'}", whole=True)
         if trainer.stopped_by is not None:
             sys.exit(128 + trainer.stopped_by)

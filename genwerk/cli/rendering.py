@@ -61,8 +61,8 @@ class Terminal:
     def show(self, result: Result) -> None:
         """Print what ``result`` says, or write it to a file and print where."""
         match result:
-            case Note(text, wrapped):
-                say(text, wrapped=wrapped)
+            case Note(text, whole):
+                say(text, whole=whole)
             case Table(columns, rows, cut):
                 table(columns, rows, cut=cut)
             case Figures(values, shown):
@@ -72,7 +72,7 @@ class Terminal:
                     self.show(each)
             case Written() | Examples() | Values() | Scatter():
                 for verb, path in self.write(result):
-                    say(f"{verb} {path}")
+                    say(f"{verb} {path}", whole=True)
             case stream:
                 self.play(stream)
 

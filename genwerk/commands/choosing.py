@@ -162,7 +162,7 @@ def _advised(first: Sequence[Suggestion], data: DataConfig) -> Iterator[Note | T
     if first:
         yield Note("\nTo begin with:")
         yield Table(["", ""], [(f"  {each.fit.entry.name}", each.why) for each in first])
-        yield Note(f"\n{command(first[0], data)}")
+        yield Note(f"\n{command(first[0], data)}", whole=True)
 
 
 def suggested(suggestion: Suggestion, data: DataConfig) -> dict[str, Any]:

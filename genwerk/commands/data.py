@@ -45,9 +45,9 @@ class Data(Command):
         for first in advice[:1]:
             values["suggested"] = suggested(first, settings)
             train = command(first, settings)
-            lines.append(Note(f"to begin with: {train} ({reason(first)})"))
+            lines.append(Note(f"to begin with: {train} ({reason(first)})", whole=True))
             listing = train.replace(f"train {first.fit.entry.name} ", "recipes ", 1)
-            lines.append(Note(f"all recipes that fit: {listing}"))
+            lines.append(Note(f"all recipes that fit: {listing}", whole=True))
         yield Figures(values, lines)
         some = splits.train.batch(slice(64 if spec.modality.one_per_file else 2000))
         yield Examples([some], spec, len(some), origin={"data": settings.source})

@@ -73,9 +73,7 @@ class Nearest(Command):
         values = {"samples_to_train_median": median, "test_to_train_median": usual, "copies": copies}
         samples = [{"sample": i, "nearest": near[i * self.k : (i + 1) * self.k]} for i in range(self.n)]
         rows = [[str(i // self.k), *map(cell, row.values())] for i, row in enumerate(near)]
-        yield Figures(
-            {**values, "samples": samples}, [Table(["sample", *known, "distance"], rows), Note(said, wrapped=True)]
-        )
+        yield Figures({**values, "samples": samples}, [Table(["sample", *known, "distance"], rows), Note(said)])
 
 
 @dataclass(frozen=True, kw_only=True)

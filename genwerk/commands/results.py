@@ -45,11 +45,11 @@ def cell(value: object) -> str:
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence."""
+    """A sentence, or lines of them."""
 
     text: str
-    wrapped: bool = False
-    """Whether it is broken between words where a terminal is narrower."""
+    whole: bool = False
+    """Whether it is to be copied, such as a command or a path: a line is not broken where a terminal is narrower."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Figures:
     @classmethod
     def of(cls, report: Report) -> Figures:
         """The figures of an evaluation."""
-        return cls(report.to_json(), (Table(*report.table()), *(Note(line, wrapped=True) for line in report.lines())))
+        return cls(report.to_json(), (Table(*report.table()), *(Note(line) for line in report.lines())))
 
 
 @dataclass(frozen=True)

@@ -186,9 +186,9 @@ def played(training: Training, *, evaluate: bool = True) -> Iterator[Result]:
     training.conclude(report, evaluate=False)
     if report is not None:
         yield Figures.of(report)
-    yield Note(f"run     {training.path}")
+    yield Note(f"run     {training.path}", whole=True)
     for newest in samples_in(training.path)[-1:]:
-        yield Note(f"samples {newest}")
-    yield Note(f"curves  {training.path / 'curves.png'}")
-    yield Note(f"page    {training.path / 'index.html'}")
-    yield Note(f"card    {training.path / 'card.md'}")
+        yield Note(f"samples {newest}", whole=True)
+    yield Note(f"curves  {training.path / 'curves.png'}", whole=True)
+    yield Note(f"page    {training.path / 'index.html'}", whole=True)
+    yield Note(f"card    {training.path / 'card.md'}", whole=True)

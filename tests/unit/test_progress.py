@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 from rich.console import Console
 
-from genwerk.cli.progress import say
+from genwerk.cli.progress import say, table
 from genwerk.core.model import Stage
 from genwerk.families.autoencoder import AutoencoderConfig
 from genwerk.families.mixture import MixtureConfig
@@ -121,7 +121,14 @@ def test_sentences_are_broken_in_a_terminal_alone(
     path = "/a/path/longer/than/that"
     monkeypatch.setenv("COLUMNS", "10")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-    say(f"one two three {path}", wrapped=True)
+    say(f"one two three {path}")
     assert capsys.readouterr().out == shown.format(path)
-    say("one two three four")
+    say("one two three four", whole=True)
     assert capsys.readouterr().out == "one two three four\n"
+    say("  a b\n  one two four\n")
+    assert capsys.readouterr().out == ("  a b\n  one two\n  four\n\n" if terminal else "  a b\n  one two four\n\n")
+
+
+def test_a_row_ends_where_its_last_cell_does(capsys: pytest.CaptureFixture[str]) -> None:
+    table(["name", "what"], [["vae", "a long description"], ["gan", "short"]])
+    assert capsys.readouterr().out == "name  what\nvae   a long description\ngan   short\n"
