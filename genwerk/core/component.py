@@ -29,7 +29,8 @@ class Component:
     def __init_subclass__(cls, *, kind: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not kind:
-            cls.kinds = {}
+            if Component in cls.__bases__:  # others are what some kinds of a part share
+                cls.kinds = {}
             return
         taken = cls.kinds.get(kind, cls)
         if (taken.__module__, taken.__qualname__) != (

@@ -18,7 +18,7 @@ from torch.nn.functional import one_hot
 from genwerk.core.errors import BadInput, called
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec, Prior, listed
-from genwerk.core.tokens import Vocabulary
+from genwerk.core.tokens import CLIPVocabulary, Vocabulary
 
 CLASSES = 1
 """The use of seeds beside those of the examples: to draw classes."""
@@ -301,11 +301,11 @@ class Text(Condition):
 
     @classmethod
     def from_spec(cls, spec: DataSpec) -> Self | None:
-        return None if spec.vocabulary is None else cls(spec.vocabulary)
+        return cls(spec.vocabulary) if spec.captions and spec.vocabulary is not None else None
 
     @classmethod
     def carried(cls, spec: DataSpec) -> DataSpec:
-        return replace(spec, captions=True, vocabulary=Vocabulary())
+        return replace(spec, captions=True, vocabulary=CLIPVocabulary())
 
     @property
     def noun(self) -> str:

@@ -50,6 +50,8 @@ class Modality(ABC):
     """Whether an example has shape (c, h, w) with neighbours in two directions, for convolutional networks."""
     is_sequence: ClassVar[bool] = False
     """Whether an example has shape (channels, time) and is made in order of time."""
+    is_text: ClassVar[bool] = False
+    """Whether an example is ids of ``spec.vocabulary`` in order, whose end fills up the places after it."""
     shares_scale: ClassVar[bool] = False
     """Whether all values have one unit, of which nothing is known beforehand."""
     range: ClassVar[tuple[float, float] | None] = None
@@ -140,6 +142,15 @@ class Modality(ABC):
         """
         return None, f"nats of {scored or 'the density in the units of the data'}"
 
+    def counted(self, x: Tensor) -> dict[str, int]:
+        """What there is in the examples ``x`` by which their likelihood is also counted, and how many: characters."""
+        return {}
+
+    def distances(self, x: Tensor, others: Tensor) -> Tensor:
+        """Distances of examples to others, with shape (n, m): here Euclidean, in their units."""
+        one, two = x.flatten(1).double(), others.flatten(1).double()
+        return torch.cdist(one, two, compute_mode="donot_use_mm_for_euclid_dist")
+
     @property
     def measured(self) -> bool:
         """Whether distances between samples and data can be measured."""
@@ -165,6 +176,14 @@ class Modality(ABC):
                 raise BadInput(f"there is no column {name!r}; the columns are {', '.join(names)}")
             mask[..., names.index(name) if name in names else int(name)] = True
         return mask
+
+    def begun(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Examples that begin as a person typed, and which of their values are known, each with shape (n, *shape)."""
+        raise BadInput(f"the beginning of {self.plural} cannot be typed; name what is known with ‹known›")
+
+    def lines(self, x: Tensor) -> list[str]:
+        """Examples as a terminal can show them, one a string; none where it cannot."""
+        return []
 
     def records(self, parts: Iterable[Batch]) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
         """Examples, of targets where there are any, as rows of cells below the names of their columns."""

@@ -44,7 +44,8 @@ class DataSpec:
     captions: bool = False
     """Whether every example carries a text."""
     vocabulary: Vocabulary | None = None
-    """How texts become token ids, learned from the captions of the training examples; None where there are none."""
+    """How texts become token ids, learned from the training examples where these are texts, else from their captions;
+    None where there are none."""
     columns: tuple[str, ...] = ()
     """Names of a table's columns; empty when they have none."""
     covariates: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Texts as token ids by byte-pair encoding, in the conventions of CLIP.
+"""Texts as token ids: what every vocabulary does, and byte-pair encoding in the conventions of CLIP.
 
 Sennrich, Haddow & Birch, Neural Machine Translation of Rare Words with Subword Units, 2016, arXiv:1508.07909; Radford
 et al., Learning Transferable Visual Models From Natural Language Supervision, 2021, arXiv:2103.00020.
@@ -10,6 +10,7 @@ that end a word, the merges, start, end.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
+
+from genwerk.core.component import Component
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer, models
@@ -34,13 +37,54 @@ MERGES = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vocabulary:
+class Vocabulary(Component):
     """How texts become ids: stored with the data they come from."""
+
+    length: int = 77
+    """Places of a text."""
+
+    @property
+    @abstractmethod
+    def end(self) -> int:
+        """Id that ends a text."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of ids."""
+
+    @property
+    def units(self) -> str:
+        """What the ids stand for, in the plural."""
+        return "tokens"
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Ids of ``texts``, int64 with shape (n, length); what does not fit is cut off."""
+
+    @abstractmethod
+    def decode(self, ids: Tensor) -> list[str]:
+        """The texts of ``ids`` with shape (n, length)."""
+
+    @abstractmethod
+    def cuts(self, texts: Sequence[str]) -> list[bool]:
+        """Which of ``texts`` do not fit."""
+
+    @abstractmethod
+    def prompt(self, text: str) -> Tensor:
+        """Ids of one text with shape (1, length); a ValueError says which words of one that is too long do not fit."""
+
+    @abstractmethod
+    def rare(self, text: str) -> list[str]:
+        """The words of ``text`` that the texts which it was learned from have at most once, as far as is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CLIPVocabulary(Vocabulary, kind="clip"):
+    """Byte pairs of lower case as CLIP has them; the start and the end are among the places of a text."""
 
     merges: tuple[str, ...] = ()
     """Pairs that become one symbol, joined by a space, the first to be merged first."""
-    length: int = 77
-    """Places of a text, its start and its end among them."""
     pad: Literal["end", "zero"] = "end"
     """Id in the places after the end: the end's own (Stable Diffusion 1), or 0 (CLIP, Stable Diffusion 2)."""
 
@@ -51,12 +95,10 @@ class Vocabulary:
 
     @property
     def end(self) -> int:
-        """Id that ends every text, the greatest of all."""
         return 513 + len(self.merges)
 
     @property
     def size(self) -> int:
-        """Number of ids."""
         return 514 + len(self.merges)
 
     @property
@@ -65,7 +107,6 @@ class Vocabulary:
         return [*_symbols(self.merges), START, END]
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Ids of ``texts``, int64 with shape (n, length); what does not fit is cut off before the end."""
         room = self.length - 2
         found = _tokeniser(self.merges).encode_batch(list(texts))
         ids = torch.full((len(found), self.length), self.end if self.pad == "end" else 0)
@@ -75,8 +116,8 @@ class Vocabulary:
         return ids
 
     def decode(self, ids: Tensor) -> list[str]:
-        """The texts of ``ids`` with shape (n, length): in lower case, a space after every word and sign."""
-        symbols, byte = self.symbols, {" ": 32, **{sign: number for number, sign in _signs().items()}}
+        """In lower case, a space after every word and sign."""
+        symbols, byte = self.symbols, {" ": 32, **{sign: number for number, sign in byte_signs().items()}}
         found = []
         for row in ids.tolist():
             inner = row[1 : row.index(self.end)] if self.end in row else row[1:]
@@ -85,14 +126,10 @@ class Vocabulary:
         return found
 
     def cuts(self, texts: Sequence[str]) -> list[bool]:
-        """Which of ``texts`` do not fit."""
         return [len(found.ids) > self.length - 2 for found in _tokeniser(self.merges).encode_batch(list(texts))]
 
     def rare(self, text: str) -> list[str]:
-        """The words of ``text`` that the texts which it was learned from have at most once.
-
-        None are, as far as is known, where there were more merges to learn than :data:`MERGES`.
-        """
+        """None are where there were more merges to learn than :data:`MERGES`."""
         if len(self.merges) >= MERGES:
             return []
         tokeniser = _tokeniser(self.merges)
@@ -102,7 +139,6 @@ class Vocabulary:
         return [word for word in words if word.isalpha() and len(tokeniser.encode(word).ids) > 1]
 
     def prompt(self, text: str) -> Tensor:
-        """Ids of one text with shape (1, length); a ValueError lists the words of a text that does not fit."""
         found, room = _tokeniser(self.merges).encode(text), self.length - 2
         if len(found.ids) > room:
             word = text.rfind(" ", 0, found.offsets[room][0] + 1) + 1
@@ -113,7 +149,7 @@ class Vocabulary:
         return self.encode([text])
 
 
-def learn(texts: Sequence[str], merges: int = MERGES) -> Vocabulary:
+def learn(texts: Sequence[str], merges: int = MERGES) -> CLIPVocabulary:
     """The vocabulary of ``texts``: at most ``merges`` pairs, each of which occurs twice or more.
 
     The most frequent pair is merged next; of equally frequent ones the first in the alphabet, so that the order of the
@@ -139,7 +175,7 @@ def learn(texts: Sequence[str], merges: int = MERGES) -> Vocabulary:
             for pair in pairwise(words[i]):
                 pairs[pair] += times[i]
                 places[pair].add(i)
-    return Vocabulary(merges=tuple(" ".join(pair) for pair in found))
+    return CLIPVocabulary(merges=tuple(" ".join(pair) for pair in found))
 
 
 def _words(tokeniser: Tokenizer, text: str) -> list[str]:
@@ -192,10 +228,10 @@ def _configured(model: models.Model) -> Tokenizer:
 
 def _bytes() -> list[str]:
     """The printable characters that stand for the 256 bytes, in the order of CLIP's vocabulary."""
-    return list(_signs().values())
+    return list(byte_signs().values())
 
 
-def _signs() -> dict[int, str]:
+def byte_signs() -> dict[int, str]:
     """The printable character that stands for each byte: its own, or for other bytes those from 256 on."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]

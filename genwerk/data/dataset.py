@@ -15,6 +15,8 @@ from torch import Tensor
 from genwerk.core.condition import Condition
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.core.tokens import Vocabulary
+from genwerk.core.vocabularies import TextVocabulary
+from genwerk.data.documents import Long, Texts, tokenised
 from genwerk.data.settings import DataConfig
 
 PARTS = ("train", "validation", "test")
@@ -62,6 +64,8 @@ class Dataset:
 
     ``x`` holds one example a row, as the modality of the spec stores it.
     ``condition`` is None, class indices (int64), or covariates (float64) with shape (n, len(spec.covariates));
+    ``texts`` are the texts that examples are (or are windows of) as they were read, one a row; their ``x`` has no
+    tokens, and the spec no vocabulary, until they are :meth:`read`.
     ``captions`` None or one text a row, and ``text`` their token ids with shape (n, spec.vocabulary.length).
     ``rows`` is the place of each example in its source, int64 with shape (n,), counted from 0; None where all are here
     and in order. ``files`` has the name of the file at each place of the source; None where examples are not files.
@@ -72,6 +76,7 @@ class Dataset:
     condition: Tensor | None = None
     captions: Sequence[str] | None = None
     text: Tensor | None = None
+    texts: Texts | None = None
     rows: Tensor | None = None
     files: Sequence[str] | None = None
     entropy: float | None = None
@@ -131,6 +136,7 @@ class Dataset:
             condition=None if self.condition is None else self.condition[rows],
             captions=None if self.captions is None else [self.captions[i] for i in rows.tolist()],
             text=None if self.text is None else self.text[rows],
+            texts=None if self.texts is None else self.texts.select(rows.cpu().numpy()),
             rows=rows.cpu() if self.rows is None else self.rows[rows.cpu()],
         )
 
@@ -150,8 +156,15 @@ class Dataset:
             text=None if self.text is None else self.text.to(device),
         )
 
-    def read(self, vocabulary: Vocabulary) -> Dataset:
-        """The same examples with their captions, if they have any, as tokens of ``vocabulary``."""
+    def read(self, vocabulary: Vocabulary, long: Long = "windows") -> Dataset:
+        """The same examples with their captions, if they have any, as tokens of ``vocabulary``; or, where they are
+        texts themselves, these texts, of which those that are longer than an example become what ``long`` says."""
+        if self.texts is not None and isinstance(vocabulary, TextVocabulary):
+            whole = self.select(torch.from_numpy(self.texts.distinct))
+            assert whole.texts is not None
+            x, owners = tokenised(whole.texts, vocabulary, long)
+            spec = replace(self.spec, shape=(vocabulary.length,), vocabulary=vocabulary)
+            return replace(whole.select(torch.from_numpy(owners)), x=torch.from_numpy(x), spec=spec)
         text = None if self.captions is None else vocabulary.encode(self.captions).to(self.device, torch.int32)
         return replace(self, text=text, spec=replace(self.spec, vocabulary=vocabulary))
 

@@ -25,6 +25,7 @@ from genwerk.data.parts import Found
 from genwerk.data.picture import Picture
 from genwerk.data.settings import DataConfig
 from genwerk.data.tables import part_files
+from genwerk.data.texts import columns_found
 
 if TYPE_CHECKING:
     import pyarrow
@@ -119,6 +120,8 @@ def tables_found(
         raise BadInput(f"training and test part of {name} have different columns; expected the same")
     if not all(len(t) for t in tables):
         raise BadInput(f"{name} has a part without rows; expected at least one example")
+    if settings.text:
+        return columns_found([{c: _labels(t, c) for c in t.schema.names} for t in tables], settings, name=name)
     columns = [column for column in train.schema.names if not INDEX.fullmatch(column)]
     if len(set(columns)) < len(columns):
         raise BadInput(f"{name} has several columns of one name; give each a name of its own")
@@ -239,7 +242,7 @@ def _numbers(table: pyarrow.Table, names: Sequence[str], name: str) -> Any:
             kind = table.schema.field(column).type
             raise BadInput(
                 f"the column {column!r} of {name} holds {kind}; expected images, numbers, or class names in the "
-                "column that ‹data.label› names"
+                "column that ‹data.label› names (where they are texts to learn, name them by ‹data.text›)"
             )
     if not names:
         raise BadInput(f"{name} has no column beside the labels; expected at least one of numbers or images")

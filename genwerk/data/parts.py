@@ -17,6 +17,7 @@ from genwerk.core.tokens import learn
 from genwerk.data import cache
 from genwerk.data.content import Hashes, fingerprint, hash_rows, hash_texts, mixed, occurrences, shared
 from genwerk.data.dataset import PARTS, Dataset, Skipped, Splits
+from genwerk.data.documents import Texts, described, learned
 from genwerk.data.labels import names as label_names
 from genwerk.data.settings import DataConfig
 
@@ -70,6 +71,7 @@ def check(settings: DataConfig) -> None:
         raise BadInput("the tolerance is for making a palette; say how many colours too, as in ‹data.palette› 64")
     if not 0 <= settings.tolerance <= 255:
         raise ValueError(f"the tolerance is {settings.tolerance}; it must be a difference of colour levels, 0 to 255")
+    check_ranges(settings, "data", length=(2, 2**20), vocabulary=(300 if settings.tokens == "byte-pairs" else 3, 10**6))
     if not 0 <= settings.holdout < 1:
         raise ValueError(f"the held-out fraction is {settings.holdout}; it must be at least 0 and less than 1")
     if not 0 <= settings.validation < 1:
@@ -168,6 +170,8 @@ def split(found: Found, settings: DataConfig) -> Splits:
     splits = splits.each(lambda part: replace(part, spec=counted))
     if train.captions is not None:
         splits = read(splits, notes)
+    if train.texts is not None:
+        splits = read_texts(splits, train.texts, notes)
     return replace(splits, notes=tuple(notes))
 
 
@@ -197,6 +201,7 @@ def first_group(pattern: str, option: str) -> re.Pattern[str]:
     return expression
 
 
+_CALLED = {"train": "training", "validation": "validation", "test": "test"}
 _WHY = {"test": "are held out for testing", "validation": "are kept apart to choose weights by"}
 
 
@@ -316,11 +321,14 @@ def tested_on(found: Found, other: Found, name: str) -> Found:
 
 def arranged(data: Dataset, wanted: DataSpec, source: str) -> Dataset:
     """``data`` with the columns, and the classes, of ``wanted`` in its order; both are known by their names alone.
+    Texts are read with its vocabulary.
 
     Columns that ``wanted`` lacks are left out; one that is lacking is a BadInput. Where either has no names the place
     counts. Classes stay as they are where ``wanted`` lacks one.
     """
     found = data.spec
+    if data.texts is not None and wanted.vocabulary is not None and found.vocabulary != wanted.vocabulary:
+        data = data.read(wanted.vocabulary)
     if (order := _order(found.columns, wanted.columns, source)) is not None:
         spec = replace(data.spec, columns=wanted.columns, shape=(len(order),))
         data = replace(data, x=data.x[:, order], spec=spec)
@@ -361,7 +369,7 @@ def changed(before: Mapping[str, str], now: Splits, *, labels: bool = True) -> s
     Labels and captions are only looked at if ``labels`` is set.
     """
     told = []
-    for name, called in (("train", "training"), ("validation", "validation"), ("test", "test")):
+    for name, called in _CALLED.items():
         was, is_now = (prints.get(name, "").split(":") for prints in (before, now.fingerprints))
         if name not in before or was == is_now:
             continue
@@ -384,6 +392,29 @@ def read(splits: Splits, notes: list[str]) -> Splits:
     if cut := sum(vocabulary.cuts(captions)):
         notes.append(f"{cut:,} captions have more than {vocabulary.length - 2} tokens and lose what comes after.")
     return splits.each(lambda part: part.read(vocabulary))
+
+
+def read_texts(splits: Splits, texts: Texts, notes: list[str]) -> Splits:
+    """``splits`` of texts as tokens of a vocabulary learned from ``texts``, those of the training part."""
+    settings = splits.settings
+    vocabulary = learned(texts, settings)
+    notes.append(
+        f"Texts are read as {vocabulary.units}, with a vocabulary of {vocabulary.size:,} learned from the training "
+        "part; choose with ‹data.tokens› and ‹data.vocabulary›."
+    )
+    found = splits.each(lambda part: part.read(vocabulary, settings.long))
+    for name in PARTS:
+        of, part = splits.part(name), found.part(name)
+        if of.texts is not None and (name == "train" or of is not splits.train):
+            notes += described(_CALLED[name], of.texts, vocabulary, settings.long)
+        if not len(part):
+            raise BadInput(
+                f"all {len(of):,} texts of the {_CALLED[name]} part are longer than {vocabulary.length - 1:,} "
+                f"{vocabulary.units}, and left out; take a greater ‹data.length›, or ‹data.long› windows"
+            )
+        if len(part) != len(of):
+            notes.append(f"They make {len(part):,} examples of at most {vocabulary.length:,} {vocabulary.units}.")
+    return found
 
 
 def index_labels(*parts: Sequence[object] | None) -> tuple[tuple[str, ...], list[Tensor | None]]:

@@ -14,8 +14,8 @@ class DataConfig:
 
     source: Annotated[str, Common()] = ""
     """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites, scenes), a path
-    (folder or .zip of images or of sounds, idx files, .npy, .npz, .csv, .tsv, .amat, .parquet), hf:NAME, or a table of
-    the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
+    (folder or .zip of images or of sounds, .txt or a folder of it, idx files, .npy, .npz, .csv, .tsv, .amat, .parquet),
+    hf:NAME, or a table of the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
     size: Annotated[int | None, Common()] = None
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
@@ -34,6 +34,20 @@ class DataConfig:
     """Length of an example of sound; None is the length that nine in ten recordings do not exceed, at most 2."""
     first_piece: bool = False
     """Whether only the first piece of each recording is used; else one longer than an example is cut into several."""
+    tokens: Annotated[Literal["characters", "words", "byte-pairs"], Common()] = "characters"
+    """What texts are made of: characters, words (signs of scripts without spaces count as such) or byte pairs."""
+    vocabulary: int = 8_000
+    """Greatest number of different tokens; of more characters or words the rarest are unknown."""
+    length: int | None = None
+    """Tokens of an example of text, its end among them; None is the longest text's, at most 256."""
+    long: Literal["windows", "cut", "drop"] = "windows"
+    """What becomes of a text that is longer: consecutive windows, its beginning alone, or nothing."""
+    unit: Literal["auto", "line", "file"] = "auto"
+    """What one text is: a line, or a whole file; auto is a line, but in a folder of several files a file."""
+    unicode: Literal["NFC", "NFKC", "NFD", "NFKD", "none"] = "NFC"
+    """Normal form of Unicode that texts are brought to; NFKC also unites full and half width; none leaves them."""
+    text: str = ""
+    """Name of the column of a table that holds texts, which are then what is learned."""
     label: str = "label"
     """Name of the column or array that holds the labels, where the source has one (or class, unless you say so)."""
     labels: str = ""

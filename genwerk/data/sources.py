@@ -32,7 +32,9 @@ from genwerk.data.reading import Unusable, decoding
 from genwerk.data.settings import DataConfig
 from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import SUFFIXES as TABLES
-from genwerk.data.tables import open_csv
+from genwerk.data.tables import one_of_each, open_csv, text_columns
+from genwerk.data.texts import SUFFIX as TEXT
+from genwerk.data.texts import columns_found, open_texts
 from genwerk.data.uci import SETS, is_uci, missing, open_uci
 
 Reader = Callable[[Path, DataConfig], Found]
@@ -99,18 +101,26 @@ def open_path(path: Path, settings: DataConfig) -> Found:
         return _open_folder(path, settings)
     reader = _reader(path)
     if reader is None:
-        raise BadInput(f"{path} is of no known kind; expected {_KINDS} or a folder of images or sounds")
+        raise BadInput(f"{path} is of no known kind; expected {_KINDS} or a folder of images, sounds or texts")
     return reader(path, settings)
 
 
 def _reader(path: Path) -> Reader | None:
     if is_idx(path):
         return open_idx
-    return open_csv if path.name.lower().endswith(TABLES) else READERS.get(path.suffix.lower())
+    return open_table if path.name.lower().endswith(TABLES) else READERS.get(path.suffix.lower())
+
+
+def open_table(path: Path, settings: DataConfig) -> Found:
+    """A table of numbers, or of texts where a column of them is named."""
+    if not settings.text:
+        return open_csv(path, settings)
+    files = [file for file in one_of_each(path, TABLES) if file is not None]
+    return columns_found([{**text_columns(file, lambda _: False)} for file in files], settings, name=str(path))
 
 
 def _open_folder(path: Path, settings: DataConfig) -> Found:
-    """A folder of idx, images, indexed images, sounds, or train and test tables; or of one file that can be opened."""
+    """A folder of idx, images, indexed images, sounds, train and test tables, or texts; or of one file to be opened."""
     files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
     if any(is_idx(f) and "images" in f.name for f in files):
         return open_idx(path, settings)
@@ -121,21 +131,23 @@ def _open_folder(path: Path, settings: DataConfig) -> Found:
         return _open_listing(listing, settings)
     if any(path.rglob("*.parquet")):
         return open_parquet(path, settings)
-    known = [f for f in files if f.name not in METADATA and _reader(f) is not None]
+    known = [f for f in files if f.name not in METADATA and _reader(f) not in (None, open_texts)]
+    if not known and any(path.rglob(f"*{TEXT}")):
+        return open_texts(path, settings)
     if len(known) == 1:
         found = open_path(known[0], settings)
         return replace(
             found, notes=(f"{known[0].name} is the one file in the folder that can be opened.", *found.notes)
         )
-    if len(readers := {_reader(f) for f in known}) == 1 and readers <= {open_csv, open_amat}:
+    if len(readers := {_reader(f) for f in known}) == 1 and readers <= {open_table, open_amat}:
         return readers.pop()(path, settings)  # type: ignore[misc]
     if known:
         raise BadInput(f"{path} holds {', '.join(f.name for f in known[:5])}; name the one you mean")
     kinds = Counter(f.suffix.lower() or "no suffix" for f in path.rglob("*") if f.is_file())
     seen = ", ".join(f"{count:,} files with {suffix}" for suffix, count in kinds.most_common(3)) or "nothing"
     raise BadInput(
-        f"{path} holds no image and no sound ({seen}); expected {', '.join(sorted(SUFFIXES))} files in it or in its "
-        "sub-folders"
+        f"{path} holds no image, sound or text ({seen}); expected {', '.join(sorted({*SUFFIXES, TEXT}))} files in it "
+        "or in its sub-folders"
     )
 
 
@@ -215,8 +227,9 @@ READERS: dict[str, Reader] = {
     ".amat": open_amat,
     ".parquet": open_parquet,
     ".zip": _open_zip,
+    TEXT: open_texts,
     **dict.fromkeys(SUFFIXES, _open_file),
 }
 """How a file is opened, by the end of its name."""
 
-_KINDS = "idx, .npy, .npz, .csv, .tsv, .amat, .parquet, .zip, an image, a sound"
+_KINDS = "idx, .npy, .npz, .csv, .tsv, .amat, .parquet, .zip, .txt, an image, a sound"

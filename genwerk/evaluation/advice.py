@@ -59,6 +59,16 @@ RULES = (
         lambda spec, _: spec.modality.is_sequence,
     ),
     Rule(
+        "transformer-lm",
+        "writes texts token by token, and knows how likely each is",
+        lambda spec, _: spec.modality.is_text,
+    ),
+    Rule(
+        "lstm-lm",
+        "the same with a smaller memory, quick on short texts",
+        lambda spec, _: spec.modality.is_text,
+    ),
+    Rule(
         "pixelcnn",
         "few colours, which pixels keep exactly",
         lambda spec, _: spec.modality.has_pixels and bool(spec.palette or spec.nominal),

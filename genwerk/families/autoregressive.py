@@ -98,7 +98,7 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes):
     def trace(
         self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Iterator[Tensor]:
-        """A frame after every row of pixels, or after every eighth of a sound."""
+        """A frame after every row of pixels, or after every eighth of a sound or text."""
         network, noise, options = self.network, SeededNoise(n, seed, self.device), self.options.chosen(options)
         u = noise.uniform(network.length)
         condition = self.condition.or_drawn(condition, noise.uniform, self)
@@ -107,8 +107,10 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes):
         part = network.length // (self.spec.shape[1] if self.spec.modality.is_grid else 8) or network.length
         for t, symbol in enumerate(generate(network, state, u, options)):
             sequence[:, t] = symbol
-            if (t + 1) % part == 0 or t + 1 == network.length:
+            if (over := network.finished(state)) or (t + 1) % part == 0 or t + 1 == network.length:
                 yield self.symbols.decode(network.arrange(sequence))
+            if over:
+                return
 
     @torch.no_grad()
     def complete(

@@ -18,7 +18,7 @@ from genwerk.core.errors import Unsupported, called
 from genwerk.core.files import read_json
 from genwerk.core.model import Config, Model, family
 from genwerk.core.spec import DataSpec
-from genwerk.core.tokens import Vocabulary
+from genwerk.core.tokens import CLIPVocabulary
 from genwerk.families.autoencoder_kl import AutoencoderKL
 from genwerk.families.clip import CLIP
 from genwerk.families.ddpm import DDPM, DDPMConfig
@@ -158,7 +158,7 @@ def describe_text(folder: Path) -> Described:
     return networks.text_encoder_config(config), spec
 
 
-def tokeniser(folder: Path, places: int) -> Vocabulary:
+def tokeniser(folder: Path, places: int) -> CLIPVocabulary:
     """The vocabulary in ``folder`` or in the folder "tokenizer" beside it, for so many ``places``."""
     for place in (folder, folder.parent / "tokenizer"):
         if (place / "vocab.json").is_file() or (place / "tokenizer.json").is_file():
@@ -208,7 +208,7 @@ def fill_clip(model: CLIP, folder: Path, precision: Precision) -> None:
 
 def write_clip(model: CLIP, folder: Path, half: bool) -> None:
     """Write CLIP with its tokeniser and what is done to pixels; a ValueError for one that reads by convolutions."""
-    assert model.spec.vocabulary is not None
+    assert isinstance(model.spec.vocabulary, CLIPVocabulary)
     config, side = networks.clip_json(model.config, model.spec), model.spec.shape[1]
     ours = dict[str, Tensor](model.named_buffers())
     kept = {k: v for k, v in model.state_dict().items() if k not in ours}

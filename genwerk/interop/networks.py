@@ -15,6 +15,7 @@ from typing import Any
 
 from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.spec import DataSpec
+from genwerk.core.tokens import CLIPVocabulary
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
 from genwerk.families.text_encoder import TextEncoderConfig
@@ -255,7 +256,7 @@ def text_encoder_config(config: Json) -> TextEncoderConfig:
 
 def text_json(config: TextEncoderConfig, spec: DataSpec) -> dict[str, Any]:
     """The config.json of a CLIPTextModel that is our text tower without the blocks it leaves out."""
-    assert spec.vocabulary is not None
+    assert isinstance(spec.vocabulary, CLIPVocabulary)
     return {
         **TOWER_FIXED,
         **IDLE,

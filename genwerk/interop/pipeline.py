@@ -7,6 +7,7 @@ from typing import Any
 
 from genwerk.core.files import read_json
 from genwerk.core.spec import DataSpec
+from genwerk.core.tokens import CLIPVocabulary
 from genwerk.families.autoencoder_kl import AutoencoderKL
 from genwerk.families.clip import CLIP
 from genwerk.families.ddpm import DDPM
@@ -85,7 +86,7 @@ def fill_pipeline(model: LatentDiffusion, folder: Path, precision: Precision) ->
 def write_pipeline(model: LatentDiffusion, folder: Path, half: bool) -> None:
     """Write every part of ``model`` into a new ``folder``; a ValueError says what has no counterpart."""
     assert isinstance(model.autoencoder, AutoencoderKL)
-    assert model.spec.vocabulary is not None
+    assert isinstance(model.spec.vocabulary, CLIPVocabulary)
     if not isinstance(model.prior, DDPM):
         raise ValueError(f"the prior is of the family {type(model.prior).__name__}, and Stable Diffusion's is a DDPM")
     tower, text = text_part(model)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from genwerk.core.errors import BadFile
 from genwerk.core.files import read_json
-from genwerk.core.tokens import END, START, Vocabulary
+from genwerk.core.tokens import END, START, CLIPVocabulary
 from genwerk.interop.weights import write_json
 
 HEADER = "#version: 0.2"
@@ -22,7 +22,7 @@ LONGEST = 77
 """Places of a text where neither the tokeniser nor the text model says otherwise."""
 
 
-def read_vocabulary(folder: Path, places: int = LONGEST) -> Vocabulary:
+def read_vocabulary(folder: Path, places: int = LONGEST) -> CLIPVocabulary:
     """The vocabulary of the tokeniser in ``folder``, for a text model with so many ``places``.
 
     ValueError where its ids are not in the order of CLIP's.
@@ -36,7 +36,7 @@ def read_vocabulary(folder: Path, places: int = LONGEST) -> Vocabulary:
     if not isinstance(longest, (int, float)) or longest < SHORTEST:
         raise BadFile(f"{folder} has model_max_length {str(longest)[:60]!r}; expected a number of {SHORTEST} or more")
     length = int(min(longest, places))
-    vocabulary = Vocabulary(merges=tuple(merges), length=length, pad=_pad(folder, settings, ids or {}))
+    vocabulary = CLIPVocabulary(merges=tuple(merges), length=length, pad=_pad(folder, settings, ids or {}))
     if ids != {symbol: i for i, symbol in enumerate(vocabulary.symbols)}:
         raise ValueError(
             f"{folder} holds a tokeniser of {len(ids or ())} ids with {len(merges)} merges, which are not numbered as "
@@ -45,7 +45,7 @@ def read_vocabulary(folder: Path, places: int = LONGEST) -> Vocabulary:
     return vocabulary
 
 
-def write_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
+def write_vocabulary(vocabulary: CLIPVocabulary, folder: Path) -> None:
     """Write ``vocabulary`` as the tokeniser files of transformers' CLIPTokenizer into a new ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     pad = END if vocabulary.pad == "end" else vocabulary.symbols[0]

@@ -14,7 +14,7 @@ from genwerk.core.errors import BadInput
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.core.tokens import Vocabulary
+from genwerk.core.tokens import CLIPVocabulary
 from genwerk.modalities.writers import IMAGES, ending, plain, sheet, write_image
 from genwerk.nn.autoregressive.tokeniser import Binarise, Colours, Tokeniser
 from genwerk.nn.autoregressive.tokeniser import Pixels as PixelTokeniser
@@ -68,7 +68,7 @@ class Image(Modality, kind="image"):
 
     @classmethod
     def example(cls) -> DataSpec:
-        return DataSpec(kind="image", shape=(1, 8, 8), classes=("a", "b"), captions=True, vocabulary=Vocabulary())
+        return DataSpec(kind="image", shape=(1, 8, 8), classes=("a", "b"), captions=True, vocabulary=CLIPVocabulary())
 
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, *self.spec.shape, generator=generator).cumsum(-1)

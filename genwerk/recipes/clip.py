@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
-from genwerk.core.tokens import Vocabulary
+from genwerk.core.tokens import CLIPVocabulary
 from genwerk.families.clip import CLIPConfig
 from genwerk.nn.clip import ConvTowerConfig, ViTConfig
 from genwerk.recipes.autoencoder import conv_widths
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
-SCENES = DataSpec(kind="image", shape=(3, 32, 32), captions=True, vocabulary=Vocabulary())
+SCENES = DataSpec(kind="image", shape=(3, 32, 32), captions=True, vocabulary=CLIPVocabulary())
 """Pictures with captions, as the built-in scenes are, before their words are learned."""
 LARGEST = 64
 """Side in pixels up to which images are read by convolutions."""

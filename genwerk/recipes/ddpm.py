@@ -17,7 +17,7 @@ from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
 def fitted(spec: DataSpec) -> DDPMConfig:
     """A small U-Net for a CPU: 2x2 pixels become one where the sides allow, and attention stands at 8 pixels or so."""
-    if spec.modality.has_columns:
+    if len(spec.shape) == 1:
         return DDPMConfig(network=DenseDenoiserConfig())
     side = max(spec.shape[1:])
     patch = 2 if side >= 24 and not any(s % 2 for s in spec.shape[1:]) else 1

@@ -144,9 +144,12 @@ kind is that of files older than the field; a part of one kind has no name for i
 
 def current(config: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a ``config.json`` of format 1 or 2, as format 2 has it."""
+    spec = config.get("spec")
+    if isinstance(spec, Mapping) and isinstance(words := spec.get("vocabulary"), Mapping):
+        spec = {**spec, "vocabulary": {"$type": "clip", **words}}  # the only kind there was before kinds had names
+        config = {**config, "spec": spec}
     if config.get("format") != 1:
         return dict(config)
-    spec = config.get("spec")
     rows = isinstance(spec, Mapping) and spec.get("kind") == "table"
     return (
         dict(config)

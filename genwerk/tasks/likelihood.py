@@ -128,7 +128,7 @@ class Neighbours:
     rows: Tensor
     """Indices into the training data with shape (n, k), nearest first."""
     distances: Tensor
-    """Euclidean distances in the units of the data with shape (n, k)."""
+    """As the modality measures them (Euclidean, in the units of the data) with shape (n, k)."""
 
 
 def nearest(samples: Tensor | Array, train: Dataset, k: int = 1) -> Neighbours:
@@ -138,17 +138,16 @@ def nearest(samples: Tensor | Array, train: Dataset, k: int = 1) -> Neighbours:
     """
     if not 1 <= k <= len(train):
         raise ValueError(f"asked for {k} neighbours of {len(train)} training examples")
-    flat = torch.as_tensor(samples).flatten(1).double()
-    best = torch.full((len(flat), k), torch.inf, dtype=torch.float64)
-    rows = torch.zeros((len(flat), k), dtype=torch.int64)
+    made, apart = torch.as_tensor(samples), train.spec.modality.distances
+    best = torch.full((len(made), k), torch.inf, dtype=torch.float64)
+    rows = torch.zeros((len(made), k), dtype=torch.int64)
 
     def distances(part: slice) -> Tensor:
-        x = train.batch(part).x.to(flat.device).flatten(1).double()
-        return torch.cdist(flat, x, compute_mode="donot_use_mm_for_euclid_dist").cpu()
+        return apart(made, train.batch(part).x.to(made.device)).cpu()
 
     start = 0
-    for found in batches(distances, len(train), flat.device, most=4096):
-        here = torch.arange(start, start + found.shape[1]).expand(len(flat), -1)
+    for found in batches(distances, len(train), made.device, most=4096):
+        here = torch.arange(start, start + found.shape[1]).expand(len(made), -1)
         best, order = torch.cat([best, found], 1).topk(k, dim=1, largest=False)
         rows = torch.cat([rows, here], 1).gather(1, order)
         start += found.shape[1]

@@ -31,7 +31,7 @@ def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
     if spec.covariates:
         condition = torch.randn(n, len(spec.covariates), generator=generator)
     data = Dataset(x=x, spec=spec, condition=condition)
-    if spec.vocabulary is None:
+    if not spec.captions or spec.vocabulary is None:
         return data
     words = ["red", "ring", "blue", "star", "left", "right"]
     return replace(data, captions=[f"a {words[i % 6]} {words[i % 5]}" for i in range(n)]).read(spec.vocabulary)

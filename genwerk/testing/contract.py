@@ -87,7 +87,7 @@ def samples(case: Case, _: Path) -> None:
     condition = case.batch[:5].condition
     x = case.model.sample(5, condition, seed=3)
     assert x.shape == (5, *case.entry.spec.shape)
-    assert x.dtype == (torch.float64 if case.entry.spec.modality.has_columns else torch.float32)
+    assert x.dtype == case.entry.spec.modality.dtype
     assert in_range(x, case.entry.spec)
     assert torch.equal(x, case.model.sample(5, condition, seed=3))
     assert not torch.equal(x, case.model.sample(5, condition, seed=30))

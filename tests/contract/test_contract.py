@@ -18,6 +18,7 @@ from genwerk.core.abilities import abilities
 from genwerk.core.condition import Label
 from genwerk.core.model import Config, Model, build
 from genwerk.core.spec import DataSpec
+from genwerk.core.vocabularies import Characters
 from genwerk.families.autoregressive import AutoregressiveModel
 from genwerk.recipes import REGISTRY
 from genwerk.runs import loading, store
@@ -38,6 +39,7 @@ FOREIGN = (
     DataSpec(kind="audio", shape=(1, 400), sample_rate=8_000),
     DataSpec(kind="latent", shape=(4, 8, 8)),
     DataSpec(kind="image", shape=(1, 8, 8)),
+    DataSpec(kind="text", shape=(12,), vocabulary=Characters(symbols=tuple("abcdef "), length=12)),
 )
 
 

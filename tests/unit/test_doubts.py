@@ -10,7 +10,7 @@ import torch
 
 from genwerk.core.condition import Covariates, Label, Text
 from genwerk.core.spec import DataSpec
-from genwerk.core.tokens import MERGES, Vocabulary, learn
+from genwerk.core.tokens import MERGES, CLIPVocabulary, learn
 from genwerk.data.dataset import Dataset
 from genwerk.training.settings import from_json, to_json
 
@@ -62,11 +62,11 @@ def test_words_are_doubted_that_captions_have_once_at_most():
     assert condition.doubts(["a RED ring!", "ring 7"]) == []
     (said,) = condition.doubts(["a star, a purple ring", "purple"])
     assert "the words 'star', 'purple'" in said
-    assert Text(Vocabulary(merges=("a b",) * MERGES)).doubts(["purple"]) == []
+    assert Text(CLIPVocabulary(merges=("a b",) * MERGES)).doubts(["purple"]) == []
 
 
 def test_texts_come_back_from_their_ids():
     vocabulary = learn(["a red ring", "ein Ölfaß"])
     assert vocabulary.decode(vocabulary.encode(["A  red ring", "猫 ölfaß", ""])) == ["a red ring", "猫 ölfaß", ""]
-    short = Vocabulary(length=4)
+    short = CLIPVocabulary(length=4)
     assert short.decode(short.encode(["abcdef"])) == ["ab"]

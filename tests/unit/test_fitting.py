@@ -11,7 +11,7 @@ import torch
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Metrics, Stage, Turn, build
 from genwerk.core.spec import DataSpec
-from genwerk.core.tokens import Vocabulary
+from genwerk.core.tokens import CLIPVocabulary
 from genwerk.data import DataConfig, open_data
 from genwerk.data.stream import Stream
 from genwerk.evaluation.advice import hints, suggestions
@@ -109,7 +109,7 @@ def test_a_hint_names_what_the_data_carry_and_follows_the_settings() -> None:
         (replace(DIGITS, classes=TWO), 50_000, "cvae"),
         (PHOTOS, 500, "vae"),
         (PHOTOS, 50_000, "gan"),
-        (replace(PHOTOS, captions=True, vocabulary=Vocabulary()), 5_000, "latent-diffusion"),
+        (replace(PHOTOS, captions=True, vocabulary=CLIPVocabulary()), 5_000, "latent-diffusion"),
         (replace(DIGITS, palette=((0, 0, 0), (255, 0, 0)), shape=(3, 8, 8), levels=256), 500, "pixelcnn"),
         (DataSpec(kind="audio", shape=(1, 400), sample_rate=8000), 500, "wavenet"),
     ],

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from genwerk import interop
 from genwerk.core.noise import BatchNoise
-from genwerk.core.tokens import Vocabulary
+from genwerk.core.tokens import CLIPVocabulary
 from genwerk.diffusion.parameterisation import Estimate, Prediction, estimate
 from genwerk.diffusion.sampling import Diffusion
 from genwerk.diffusion.schedule import Level, Process, ScaledLinear
@@ -156,11 +156,11 @@ def test_both_forms_of_a_tokeniser_give_the_same_ids(tmp_path: Path, form: str, 
     else:
         (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": {"content": pad}}))
     vocabulary = read_vocabulary(folder)
-    assert vocabulary == Vocabulary(merges=MERGES, pad=ours)
+    assert vocabulary == CLIPVocabulary(merges=MERGES, pad=ours)
     compare(vocabulary, theirs)
 
 
-def compare(vocabulary: Vocabulary, theirs: Any) -> None:
+def compare(vocabulary: CLIPVocabulary, theirs: Any) -> None:
     """Where "!" fills texts up, transformers also takes it for filling inside of them, unlike OpenCLIP and us."""
     texts = TEXTS if vocabulary.pad == "end" else [text.replace("!", "") for text in TEXTS]
     expected = theirs(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
@@ -169,7 +169,7 @@ def compare(vocabulary: Vocabulary, theirs: Any) -> None:
 
 @pytest.mark.parametrize("pad", ["end", "zero"])
 def test_transformers_reads_our_tokeniser(tmp_path: Path, pad: Any) -> None:
-    vocabulary = Vocabulary(merges=("c a", "# v", "ca t</w>"), length=20, pad=pad)
+    vocabulary = CLIPVocabulary(merges=("c a", "# v", "ca t</w>"), length=20, pad=pad)
     write_vocabulary(vocabulary, tmp_path)
     compare(vocabulary, CLIPTokenizer.from_pretrained(tmp_path))
     assert read_vocabulary(tmp_path) == vocabulary

@@ -26,7 +26,7 @@ from torch import nn
 from genwerk import interop
 from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
-from genwerk.core.tokens import Vocabulary
+from genwerk.core.tokens import CLIPVocabulary
 from genwerk.diffusion.schedule import ScaledLinear
 from genwerk.families.autoencoder_kl import AutoencoderKLConfig
 from genwerk.families.clip import CLIPConfig
@@ -137,7 +137,9 @@ def test_clip_finds_the_same_alike(tmp_path: Path) -> None:
 @torch.no_grad()
 def test_our_clip_is_read_by_transformers(tmp_path: Path) -> None:
     torch.manual_seed(2)
-    spec = DataSpec(kind="image", shape=(1, 8, 8), captions=True, vocabulary=Vocabulary(merges=("c a",), pad="zero"))
+    spec = DataSpec(
+        kind="image", shape=(1, 8, 8), captions=True, vocabulary=CLIPVocabulary(merges=("c a",), pad="zero")
+    )
     ours = build(CLIPConfig(tower=ViTConfig(patch=4, width=16, layers=2), embedding=8), spec).eval()
     ours.mean.fill_(0.3)
     folder, x = interop.save(ours, tmp_path / "clip"), normal(2, 1, 8, 8).sigmoid()
@@ -148,7 +150,7 @@ def test_our_clip_is_read_by_transformers(tmp_path: Path) -> None:
 
 
 def test_a_convolutional_clip_has_no_counterpart(tmp_path: Path) -> None:
-    spec = DataSpec(kind="image", shape=(3, 16, 16), captions=True, vocabulary=Vocabulary())
+    spec = DataSpec(kind="image", shape=(3, 16, 16), captions=True, vocabulary=CLIPVocabulary())
     with pytest.raises(ValueError, match=r"reads images by convolutions.*model.tower vit"):
         interop.save(build(CLIPConfig(), spec), tmp_path / "clip")
 
@@ -216,7 +218,7 @@ STABLE_DIFFUSION_1: dict[str, dict[str, Any]] = {
 def test_stable_diffusion_has_its_keys_and_sizes() -> None:
     """UNet 859,520,964, autoencoder 83,653,863 and text encoder 123,060,480 parameters."""
     latents, images = DataSpec(kind="latent", shape=(4, 64, 64)), DataSpec(kind="image", shape=(3, 512, 512))
-    texts = DataSpec(kind="text", shape=(77,), captions=True, vocabulary=Vocabulary())
+    texts = DataSpec(kind="text", shape=(77,), captions=True, vocabulary=CLIPVocabulary())
     unet, vae, text = STABLE_DIFFUSION_1.values()
     with torch.device("meta"):
         ours = (

@@ -15,7 +15,7 @@ from genwerk.core.abilities import Samples
 from genwerk.core.errors import BadInput
 from genwerk.core.model import build
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.core.tokens import Vocabulary
+from genwerk.core.tokens import CLIPVocabulary
 from genwerk.data import Dataset
 from genwerk.modalities import writers
 from genwerk.nn.units import Centred
@@ -28,7 +28,7 @@ SPECS = {
     "audio": DataSpec(kind="audio", shape=(1, 40), sample_rate=80),
     "table": DataSpec(kind="table", shape=(3,), columns=("a", "b", "c")),
     "latent": DataSpec(kind="latent", shape=(2, 4, 3)),
-    "text": DataSpec(kind="text", shape=(7,), vocabulary=Vocabulary(length=7)),
+    "text": DataSpec(kind="text", shape=(7,), vocabulary=CLIPVocabulary(length=7)),
 }
 NUMERIC = [kind for kind in SPECS if kind != "text"]
 
@@ -48,7 +48,7 @@ def nothing(path: Path) -> Tensor:
         ("audio", "audio 1x40, 80 Hz"),
         ("table", "table 3"),
         ("latent", "latent 4x3x2"),
-        ("text", "text 7"),
+        ("text", "text 7, 514 tokens"),
     ],
 )
 def test_it_is_called_by_its_size(kind: str, said: str) -> None:

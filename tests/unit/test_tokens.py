@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from genwerk.core.condition import Text
-from genwerk.core.tokens import Vocabulary, _bytes, learn
+from genwerk.core.tokens import CLIPVocabulary, _bytes, learn
 from genwerk.data import DataConfig, open_data
 
 CAPTIONS = ["a small red ring on the left side", "a large blue disc at the top", "it's a naïve star, 42 times!"] * 3
@@ -18,13 +18,13 @@ WORDS = learn(CAPTIONS)
 
 def test_the_reference_example() -> None:
     """Two merges, ids worked out by hand: bytes in the published order, words ended, start and end last."""
-    vocabulary = Vocabulary(merges=("c a", "ca t</w>"))
+    vocabulary = CLIPVocabulary(merges=("c a", "ca t</w>"))
     assert vocabulary.size == 516
     assert vocabulary.encode(["A  CAT!"])[0, :6].tolist() == [514, 320, 513, 256, 515, 515]
-    assert Vocabulary(merges=("c a",), pad="zero").encode(["a"])[0, :5].tolist() == [513, 320, 514, 0, 0]
+    assert CLIPVocabulary(merges=("c a",), pad="zero").encode(["a"])[0, :5].tolist() == [513, 320, 514, 0, 0]
 
 
-def oracle(folder: Path, vocabulary: Vocabulary) -> object:
+def oracle(folder: Path, vocabulary: CLIPVocabulary) -> object:
     transformers = pytest.importorskip("transformers")
     symbols = [*_bytes(), *(b + "</w>" for b in _bytes()), *("".join(m.split(" ")) for m in vocabulary.merges)]
     ids = {s: i for i, s in enumerate([*symbols, "<|startoftext|>", "<|endoftext|>"])}
@@ -57,7 +57,7 @@ def test_what_is_learned_is_short_and_depends_on_the_texts_alone() -> None:
 
 
 def test_a_long_prompt_is_refused_and_what_is_too_much_is_listed() -> None:
-    vocabulary = Vocabulary(length=8)
+    vocabulary = CLIPVocabulary(length=8)
     assert vocabulary.prompt("ab cd ef").shape == (1, 8)
     with pytest.raises(ValueError, match=r"has 8 tokens and there is room for 6.*: 'gh'$"):
         vocabulary.prompt("ab cd ef gh")

@@ -106,6 +106,10 @@ class AutoregressiveNetwork(nn.Module, ABC):
     def push(self, cache: Cache, symbol: Tensor) -> None:
         """Write ``symbol``, int64 with shape (n,), at the cache's position and go on by one."""
 
+    def finished(self, cache: Cache) -> bool:
+        """Whether nothing is left to draw: all that can follow is symbol 0."""
+        return False
+
     def prefill(self, sequence: Tensor, condition: Tensor | None = None) -> Cache:
         """The cache after all of ``sequence``, int64 with shape (n, t): symbols in order of emission.
 

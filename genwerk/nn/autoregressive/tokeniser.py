@@ -103,6 +103,24 @@ class Colours(Tokeniser):
         return known
 
 
+class Tokens(Tokeniser):
+    """The ids of texts as they are."""
+
+    ordered = False
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        if spec.vocabulary is None:
+            raise BadInput(f"these texts have no vocabulary: {spec}")
+        self.levels, self.shape, self.scored = spec.vocabulary.size, spec.shape, f"texts in {spec.vocabulary.units}"
+
+    def encode(self, x: Tensor, u: Tensor | None = None) -> Tensor:
+        return x.long()
+
+    def decode(self, symbols: Tensor) -> Tensor:
+        return symbols
+
+
 class MuLaw(Tokeniser):
     """Sound companded by the mu-law and cut into ``levels`` steps, finer near silence (ITU-T G.711; WaveNet, eq. 3)."""
 
