@@ -90,17 +90,25 @@ class Evaluate(Command):
     """Other data to measure on (default: the run's own)."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """What is measured, and with how much work."""
+    efficiency: bool = False
+    """Whether to measure what sampling costs and how that grows, within a minute, and to tell what training took."""
 
     def run(self, session: Session) -> Iterator[Result]:
         from genwerk.core.errors import Unwritable
         from genwerk.evaluation.evaluate import Evaluation
+        from genwerk.evaluation.training_cost import training_figures
         from genwerk.runs.card import write_outcome
-        from genwerk.runs.page import update_page
+        from genwerk.runs.page import read_events, update_page
 
         opened = session.open(self.folder, self.data)
-        evaluation = Evaluation(opened.model, opened.splits, self.evaluate, notes=opened.notes)
+        evaluation = Evaluation(
+            opened.model, opened.splits, self.evaluate, notes=opened.notes, efficiency=self.efficiency
+        )
         yield evaluation
         report = evaluation.report
+        if self.efficiency:
+            took = training_figures(list(read_events(opened.path / "events.jsonl")))
+            report = replace(report, figures=(*report.figures, *took))
         if opened.chosen is not None and opened.own and report.complete:
             stored = opened.chosen
             try:

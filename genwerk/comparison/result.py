@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
 from genwerk.core.errors import BadInput
+from genwerk.evaluation.efficiency import Growth
 from genwerk.evaluation.report import Figure, Report
 from genwerk.training.settings import from_json, to_json
 
@@ -26,17 +27,6 @@ class Point:
     """Seconds of training up to there by the clock."""
     distance: float
     """The Fréchet distance of samples from validation examples, in the features of the comparison."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Growth:
-    """How the time of sampling grows with one size, all others being equal."""
-
-    of: str
-    """What grows: "batch" (samples drawn together), "size" (pixels or values of an example)."""
-    sizes: tuple[int, ...]
-    seconds: tuple[float, ...]
-    """For all samples of a batch together."""
 
 
 @dataclass(frozen=True, kw_only=True)

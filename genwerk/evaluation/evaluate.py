@@ -18,7 +18,9 @@ from genwerk.core.outcome import outcome
 from genwerk.data.dataset import Dataset, Splits
 from genwerk.data.toys import TOYS, Gaussians
 from genwerk.evaluation import distances, verdicts
+from genwerk.evaluation.efficiency import Efficiency
 from genwerk.evaluation.extractor import preparing, settled
+from genwerk.evaluation.invertibility import invertibility, inverts
 from genwerk.evaluation.likelihood import bayes_figures, likelihood_figures, likelihood_notes, simple_model
 from genwerk.evaluation.quick import FEWEST
 from genwerk.evaluation.report import Figure, Measuring, Report, number
@@ -62,6 +64,7 @@ class Evaluation:
     evaluation may be left before its end. Where to score all examples, or to draw all samples, would take more than
     ``settings.minutes``, fewer are measured (of samples those that come first), and the figures say so.
 
+    ``efficiency`` says whether the cost of sampling is measured, too, within a minute (:class:`Efficiency`).
     ``notes`` are sentences on the model that go first among the report's notes. Distances between samples and data are
     taken in the features of ``extractor``; None takes :func:`extractor_for` these data. No more samples are drawn than
     there are training examples, so that the floor has the model's size.
@@ -75,10 +78,12 @@ class Evaluation:
         *,
         extractor: Extractor | None = None,
         notes: Sequence[str] = (),
+        efficiency: bool = False,
     ) -> None:
         self.model, self.splits, self.settings, self.extractor = model, splits, settings, extractor
         self.data = splits.test.subset(settings.examples, settings.seed).under(model.condition)
         self.complete, self.figures, self.notes = False, list[Figure](), list(notes)
+        self._efficiency = Efficiency(model, self.data, seed=settings.seed) if efficiency else None
         n = min(settings.samples, len(splits.train))
         self._n = n if "samples" in abilities(model) else 0
         compared = (self._n > 0 or rebuilds(model)) and settings.samples > 0 and model.spec.modality.measured
@@ -123,6 +128,8 @@ class Evaluation:
             yield "feature network", self._features()
         if rebuilds(self.model):
             yield "reconstructions", self._reconstructions()
+        if inverts(self.model):
+            yield "invertibility", self._invertibility()
         if isinstance(self.model, Diagnoses):
             yield "family's figures", self._diagnosis(self.model)
         if self._n and (self._compared or self._toy is not None):
@@ -130,6 +137,8 @@ class Evaluation:
         if self._compared:
             yield "real data and noise", self._comparison()
             yield "distances", self._distances()
+        if self._efficiency is not None:
+            yield "efficiency", self._costs(self._efficiency)
 
     @property
     def _described(self) -> Extractor:
@@ -177,6 +186,11 @@ class Evaluation:
         values = n * self.data.spec.dims
         self.figures += reconstruction_figures(self.data, error / values, apart / values)
         self._rebuilt = torch.cat(features) if features else self._rebuilt
+
+    def _invertibility(self) -> Steps:
+        yield 0, 1
+        self.figures += invertibility(self.model, self.data, seed=self.settings.seed)
+        yield 1, 1
 
     def _diagnosis(self, model: Diagnoses) -> Steps:
         yield 0, 1
@@ -258,6 +272,11 @@ class Evaluation:
         yield lambda: distances.neighbour_figures(features)
         if extractor.inception and extractor.head is not None:
             yield lambda: [distances.inception_figure(extractor, features.made)]
+
+    def _costs(self, of: Efficiency) -> Steps:
+        yield from of
+        self.figures += of.figures
+        self.notes += of.notes
 
     def _cut(self, n: int, of: int, speed: Pace) -> str:
         """The end of a note that says why no more than ``n`` are measured; empty where all are."""

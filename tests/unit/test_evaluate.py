@@ -146,7 +146,11 @@ def test_reconstructions_of_known_error(digits):
     assert report["reconstruction MSE"].value == pytest.approx(0.01, rel=1e-5)
     assert report["PSNR"].value == pytest.approx(20, abs=1e-4)
     assert report["Fréchet distance of reconstructions"].value == pytest.approx(64 * 0.01, rel=1e-4)
-    assert {f.name for f in report.figures} == {"reconstruction MSE", "PSNR", "Fréchet distance of reconstructions"}
+    spread = digits.test.batch().x.std(0, correction=0).square().mean().sqrt().item()
+    for name in ("encode-decode error", "decode-encode error"):
+        assert report[name].value == pytest.approx(0.1 / spread, rel=1e-5)
+    rebuilt = {"reconstruction MSE", "PSNR", "Fréchet distance of reconstructions"}
+    assert {f.name for f in report.figures} == {*rebuilt, "encode-decode error", "decode-encode error"}
 
 
 def test_training_examples_as_samples_reach_about_the_floor(digits):

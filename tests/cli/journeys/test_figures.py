@@ -91,6 +91,17 @@ def test_figures_of_other_data_and_of_other_weights_leave_the_report_alone(
     assert (run / "report.json").read_bytes() != before[0]
 
 
+def test_what_it_costs_is_measured_when_asked(run: Path, genwerk: Genwerk) -> None:
+    costs = {"parameters", "sampling_latency", "samples_per_second", "growth_with_batch"}
+    costs |= {"training_cpu_seconds", "training_examples_per_second", "peak_training_memory"}
+    assert not costs & set(json.loads(genwerk("evaluate", run, "--samples", 50, "--json"))["figures"])
+    report = json.loads(genwerk("evaluate", run, "--samples", 50, "--efficiency", "--json"))
+    assert costs <= set(report["figures"])
+    assert json.loads((run / "report.json").read_text()) == report
+    log = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert report["figures"]["training_cpu_seconds"]["value"] == log[-1]["cpu_seconds"]
+
+
 def test_a_run_that_cannot_be_written_is_measured_all_the_same(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
