@@ -13,21 +13,21 @@ from genwerk.cli.progress import aside, reader_gone
 from genwerk.training.launcher import handling, stop_signals
 
 if TYPE_CHECKING:
-    from genwerk.evaluation.evaluate import Evaluation
+    from genwerk.commands.results import Measurement
     from genwerk.evaluation.report import Measuring
 
 EVERY = 30.0
 """Seconds between two lines where there is no terminal to draw a bar on."""
 
 
-def measure(evaluation: Evaluation) -> int:
-    """Play an evaluation to its end, or until a signal asks for an end, with a bar; returns the exit code.
+def measure(what: Measurement) -> int:
+    """Play ``what`` to its end, or until a signal asks for an end, with a bar; returns the exit code.
 
-    What is measured by then stands in its report. A second signal ends the program at once.
+    What is measured by then it keeps. A second signal ends the program at once.
     """
     with left_by_signal() as received, Bar() as bar:
         try:
-            for event in evaluation:
+            for event in what:
                 bar(event)
                 if received or reader_gone():
                     break

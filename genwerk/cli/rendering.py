@@ -12,13 +12,23 @@ from typing import TYPE_CHECKING, Any
 from genwerk.cli.measuring import measure
 from genwerk.cli.progress import flag, follow, say, table
 from genwerk.cli.writing import OUTPUT, Done, Files
-from genwerk.commands.results import Examples, Figures, Note, Result, Scatter, Table, Values, Written, records
+from genwerk.commands.results import (
+    Examples,
+    Figures,
+    Measurement,
+    Note,
+    Result,
+    Scatter,
+    Table,
+    Values,
+    Written,
+    records,
+)
 from genwerk.core.errors import BadInput, naming
 from genwerk.training.launcher import may_speak
 
 if TYPE_CHECKING:
     from genwerk.cli.parsing import Asked
-    from genwerk.evaluation.evaluate import Evaluation
     from genwerk.runs.opened import OpenRun
     from genwerk.runs.training import Training
 
@@ -76,14 +86,14 @@ class Terminal:
             case stream:
                 self.play(stream)
 
-    def play(self, stream: Training | Evaluation) -> None:
-        """A training, or what measures one, to its end."""
-        from genwerk.evaluation.evaluate import Evaluation
+    def play(self, stream: Training | Measurement) -> None:
+        """A training, or what measures, to its end."""
+        from genwerk.runs.training import Training
 
-        if isinstance(stream, Evaluation):
-            self.code = measure(stream)
-        else:
+        if isinstance(stream, Training):
             follow(stream, self.asked.again)
+        else:
+            self.code = measure(stream)
 
     def write(self, result: Written | Examples | Values | Scatter) -> list[Done]:
         """Write what belongs in files, unless it is only written where somebody names a file and nobody did."""
@@ -125,8 +135,8 @@ class Document(Terminal):
             case stream:
                 self.play(stream)
 
-    def play(self, stream: Training | Evaluation) -> None:
-        """A training or an evaluation to its end; of a training its folder and round are kept."""
+    def play(self, stream: Training | Measurement) -> None:
+        """A training, or what measures, to its end; of a training its folder and round are kept."""
         from genwerk.runs.training import Training
 
         super().play(stream)

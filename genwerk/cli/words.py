@@ -161,8 +161,12 @@ def _example(option: Option, called: str) -> str:
 
 
 def placed(found: Words, options: Sequence[Option], prog: str) -> None:
-    """Give the words of ``found`` that follow no option to those of ``options`` that are known by their place."""
+    """Give the words of ``found`` that follow no option to those of ``options`` that are known by their place.
+
+    All that are left go to the last of them where that takes any number.
+    """
     places = [option for option in options if option.has(data.Positional)]
+    last = places[-1] if places and arity(places[-1].type) == MANY else None
     needed = sum(option.default is MISSING for option in places)
     greedy = [
         words for name, words in found.of.items() if any(o.name == name and arity(o.type) == MANY for o in options)
@@ -171,6 +175,9 @@ def placed(found: Words, options: Sequence[Option], prog: str) -> None:
         found.rest.append(greedy[-1].pop())  # --prompt "a ring" RUN
     for option, word in zip(places, found.rest, strict=False):
         found.of[option.name], found.called[option.name] = [word], option.name.upper()
+    if last is not None and len(found.rest) > len(places):
+        found.of[last.name] += found.rest[len(places) :]
+        return
     usage = " ".join([prog, *(metavar(option) for option in places)])
     if len(found.rest) < needed:
         lacking = " and ".join(metavar(option) for option in places[len(found.rest) : needed])
@@ -265,6 +272,8 @@ def metavar(option: Option) -> str:
     """What stands for the value of an option in help."""
     if option.has(data.Opens):
         return "RUN"
+    if option.has(data.Positional) and arity(option.type) == MANY:
+        return f"[{option.name.upper().removesuffix('S')} ...]"
     if option.has(data.Positional):
         return "|".join(get_args(option.type)) or option.name.upper()
     return _metavar(_required(option.type)[0])

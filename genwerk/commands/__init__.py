@@ -16,6 +16,7 @@ FIRST = (
     "retrieval",
     "density",
     "evaluation",
+    "comparing",
     "data",
     "machine",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
 
 from genwerk.core.layout import SQUARE, Layout
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from genwerk.core.spec import Batch, DataSpec
-    from genwerk.evaluation.evaluate import Evaluation
-    from genwerk.evaluation.report import Report
+    from genwerk.evaluation.report import Measuring, Report
     from genwerk.runs.opened import OpenRun
     from genwerk.runs.training import Training
 
@@ -152,5 +151,11 @@ class Written:
     path: Path
 
 
-Result: TypeAlias = Union[Note, Table, Figures, Examples, Values, Scatter, Written, "Training", "Evaluation"]
-"""A training and an evaluation are results too: streams of events, which begin when they are iterated."""
+class Measurement(Protocol):
+    """What measures, an evaluation or a comparison: it begins when it is iterated, and tells how far it is."""
+
+    def __iter__(self) -> Iterator[Measuring]: ...
+
+
+Result: TypeAlias = Union[Note, Table, Figures, Examples, Values, Scatter, Written, "Training", Measurement]
+"""A training and a measurement are results too: streams of events, which begin when they are iterated."""

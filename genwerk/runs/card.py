@@ -100,10 +100,10 @@ def again(name: str, recipe: Recipe, spec: DataSpec, processes: int = 1, from_ru
     fitted, shown = entry.make(spec), replace(entry.make(entry.spec).data, source=recipe.data.source)
     try:
         options = [
-            *_options("data", shown, recipe.data),
-            *_options("model", fitted.model, recipe.model),
-            *_options("train", fitted.train, recipe.train),
-            *_options("evaluate", fitted.evaluate, recipe.evaluate),
+            *differing("data", shown, recipe.data),
+            *differing("model", fitted.model, recipe.model),
+            *differing("train", fitted.train, recipe.train),
+            *differing("evaluate", fitted.evaluate, recipe.evaluate),
         ]
     except LookupError:
         return None
@@ -114,7 +114,7 @@ def again(name: str, recipe: Recipe, spec: DataSpec, processes: int = 1, from_ru
     return shlex.join(["genwerk", "train", name, "--data", recipe.data.source, *options, *several])
 
 
-def _options(path: str, default: Any, wanted: Any) -> Iterator[str]:
+def differing(path: str, default: Any, wanted: Any) -> Iterator[str]:
     """The options that turn ``default`` into ``wanted``; LookupError where no option could."""
     if default == wanted:
         return
@@ -127,7 +127,7 @@ def _options(path: str, default: Any, wanted: Any) -> Iterator[str]:
         if type(default) is not type(wanted):
             raise LookupError(path)
         for field in fields(wanted):
-            yield from _options(f"{path}.{field.name}", getattr(default, field.name), getattr(wanted, field.name))
+            yield from differing(f"{path}.{field.name}", getattr(default, field.name), getattr(wanted, field.name))
     elif isinstance(wanted, Mapping) and not default:
         yield f"--{_dashed(path)}"
         yield from (text for k, v in wanted.items() for text in (k, _text(v)))
@@ -135,10 +135,10 @@ def _options(path: str, default: Any, wanted: Any) -> Iterator[str]:
         if not isinstance(default, Mapping) or default.keys() != wanted.keys():
             raise LookupError(path)
         for key in wanted:
-            yield from _options(f"{path}.{key}", default[key], wanted[key])
+            yield from differing(f"{path}.{key}", default[key], wanted[key])
     elif isinstance(wanted, bool):
-        head, _, last = _dashed(path).rpartition(".")
-        yield f"--{head}.{'' if wanted else 'no-'}{last}"
+        head, dot, last = _dashed(path).rpartition(".")
+        yield f"--{head}{dot}{'' if wanted else 'no-'}{last}"
     elif isinstance(wanted, (list, tuple)):
         yield f"--{_dashed(path)}"
         yield from map(_text, wanted)

@@ -50,7 +50,7 @@ class Fit:
     @property
     def family(self) -> str:
         """What the class of its model is called."""
-        return _family(self.recipe.model)
+        return family_name(self.recipe.model)
 
     @property
     def by(self) -> tuple[str, ...]:
@@ -177,7 +177,7 @@ def _takes(entry: Entry, kind: type[Condition], spec: DataSpec) -> bool:
         return False
 
 
-def _family(config: Config) -> str:
+def family_name(config: Config) -> str:
     return type(config).__name__.removesuffix("Config")
 
 
@@ -215,7 +215,7 @@ def sibling(of: Fit) -> Fit | None:
 
 def _families(config: Any) -> tuple[str, ...]:
     """The families that ``config`` is made of, from the whole to its parts."""
-    own = (_family(config),) if isinstance(config, Config) else ()
+    own = (family_name(config),) if isinstance(config, Config) else ()
     return sum((_families(getattr(config, f.name)) for f in fields(config)), own) if is_dataclass(config) else own
 
 

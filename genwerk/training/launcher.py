@@ -1,9 +1,9 @@
-"""Several processes of one command on this machine: a parent that starts, stops and outlives them.
+"""Processes of one command on this machine: a parent that starts, stops and outlives them.
 
 The parent (:func:`launch`) passes a stop on as SIGTERM, ends all when one fails, and gives their exit code. A process
 that it started (:func:`join`) ends with it, whatever ended the parent, for it reads a pipe that closes then. Signals of
 a terminal reach all at once; the started ones ignore them and wait for the parent's word. Under torchrun none of this
-happens.
+happens. A process that works alone for its parent (:func:`bound`) is held in the same way.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 Handler = Callable[[int, Any], Any] | int | None
 """What takes a signal, as Python's ``signal.signal`` understands it."""
 GROUP = "GENWERK_GROUP"
 """Environment variable that names the folder in which the processes of one :func:`launch` meet."""
+BOUND = "GENWERK_BOUND"
+"""Environment variable that is set in a process that :func:`bound` has started."""
 GRACE = 10.0
 """Seconds in which the others may end by themselves once one has failed."""
 OF_A_TERMINAL = [s for name in ("SIGINT", "SIGHUP") if (s := getattr(signal, name, None)) is not None]
@@ -34,6 +36,11 @@ def group() -> Path | None:
     """The folder in which this process meets the others of its :func:`launch`; None where none started it."""
     folder = os.environ.get(GROUP)
     return None if folder is None else Path(folder)
+
+
+def started() -> bool:
+    """Whether a process of ours has started this one and waits for it."""
+    return group() is not None or BOUND in os.environ
 
 
 def join() -> None:
@@ -62,7 +69,7 @@ def may_speak() -> bool:
 
 def stop_signals() -> list[signal.Signals]:
     """Signals by which this process is asked to end; SIGHUP only where it was not ignored at the start (nohup)."""
-    if group() is not None:
+    if started():
         return [signal.SIGTERM]
     heard = [s for s in OF_A_TERMINAL if s == signal.SIGINT or signal.getsignal(s) != signal.SIG_IGN]
     return [signal.SIGTERM, *heard]
@@ -133,6 +140,13 @@ def launch(processes: int, command: Sequence[str]) -> int:
             "go on from the last checkpoint with ‹resume=True›"
         )
     return max(code, workers[speaker].returncode)
+
+
+def bound(command: Sequence[str], output: IO[bytes], **environment: str) -> subprocess.Popen[bytes]:
+    """Start ``command`` in a process that ends with this one, whatever ends it; what it says goes to ``output``."""
+    own = {**os.environ, **environment, BOUND: "1"}
+    with handling(OF_A_TERMINAL, signal.SIG_IGN):
+        return subprocess.Popen(command, env=own, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
 
 
 def _wait(workers: Sequence[subprocess.Popen[bytes]]) -> int | None:

@@ -270,9 +270,11 @@ def relaunch(processes: int, arguments: Sequence[str]) -> None:
     """Leave the command to ``processes`` processes of it and end as they do; does nothing but :func:`join` in them."""
     if processes < 1:
         raise BadInput(f"‹devices› is {processes}; it must be 1 or more")
-    if launcher.group() is not None:
+    if launcher.started():
         launcher.join()
-    elif processes > 1 and "WORLD_SIZE" not in os.environ:
+    if launcher.group() is not None:
+        return
+    if processes > 1 and "WORLD_SIZE" not in os.environ:
         if torch.cuda.is_available() and processes > torch.cuda.device_count():
             raise BadInput(f"‹devices› is {processes}, but PyTorch sees {torch.cuda.device_count()} GPUs")
         sys.exit(launcher.launch(processes, [sys.executable, "-m", "genwerk", *arguments]))

@@ -98,21 +98,42 @@ def lasting(
 ) -> tuple[Recipe, int]:
     """``recipe`` made as long as about ``minutes`` of training on ``data`` here, and how many rounds that is in all.
 
-    Its stages keep their proportions, and each has one round at the least. What is measured goes no further than the
-    numbers of rounds: with these, training is the same on any machine. A BadSetting says which minutes cannot be.
+    What is measured goes no further than the numbers of rounds (:func:`scaled`): with these, training is the same on
+    any machine. A BadSetting says which minutes cannot be.
     ``budget`` and ``clock`` are as :func:`measure` has them.
     """
     if not 0 < minutes <= LONGEST:
         raise BadSetting("minutes", f"is {minutes:g}; expected more than 0, and at most {LONGEST:,} (a year)")
-    factor = 60 * minutes / total(measure(recipe, data, runtime, budget=budget, clock=clock))
+    return scaled(recipe, data, 60 * minutes / total(measure(recipe, data, runtime, budget=budget, clock=clock)))
 
-    def scaled(rounds: int) -> int:
-        return max(1, int(float(f"{rounds * factor:.3g}")))
+
+def scaled(recipe: Recipe, data: Dataset, factor: float) -> tuple[Recipe, int]:
+    """``recipe`` with ``factor`` times as many rounds, to three digits, and how many rounds that is in all.
+
+    Its stages keep their proportions, and each has one round at the least.
+    """
+
+    def times(length: int) -> int:
+        return max(1, int(float(f"{length * factor:.3g}")))
 
     own = {f.name: getattr(recipe.model, f.name) for f in fields(recipe.model) if f.name.endswith("_rounds")}
-    model = replace(recipe.model, **{name: scaled(rounds) for name, rounds in own.items() if rounds is not None})
-    longer = replace(recipe, model=model, train=replace(recipe.train, rounds=scaled(recipe.train.rounds)))
-    return longer, sum(stage.rounds for stage in stages(longer.model, data.spec, longer.train.rounds))
+    model = replace(recipe.model, **{name: times(length) for name, length in own.items() if length is not None})
+    longer = replace(recipe, model=model, train=replace(recipe.train, rounds=times(recipe.train.rounds)))
+    return longer, rounds(longer, data)
+
+
+def rounds(recipe: Recipe, data: Dataset) -> int:
+    """How many rounds all stages of ``recipe`` have together, if none ends early."""
+    return sum(stage.rounds for stage in stages(recipe.model, data.spec, recipe.train.rounds))
+
+
+def drawn(recipe: Recipe, data: Dataset) -> int:
+    """How many training examples all stages of ``recipe`` draw together, if none ends early."""
+    total = 0
+    for stage in stages(recipe.model, data.spec, recipe.train.rounds):
+        size = recipe.train.batch_size if stage.batch_size is None else stage.batch_size
+        total += stage.rounds * (size or len(data))
+    return total
 
 
 class Rehearsal(Trainer):

@@ -1,0 +1,97 @@
+"""The command that compares runs, or recipes that it trains alike."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from genwerk.commands.command import MEASURE, AtLeast, Command, Positional, options
+from genwerk.commands.results import Figures, Note, Result, Table, Written
+from genwerk.data.settings import DataConfig
+from genwerk.runs.session import Device, Session
+
+if TYPE_CHECKING:
+    from genwerk.comparison.plan import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(Command):
+    """Compare runs, or recipes that are trained alike on your data: figures with their spreads, costs and pictures.
+
+    Name runs (`genwerk compare runs/vae runs/gan`), or data and recipes (`genwerk compare --data digits --recipes
+    vae,gan,realnvp --minutes 2`). It writes report.html, report.md, report.csv and report.json. After a stop the same
+    command goes on.
+    """
+
+    group = MEASURE
+
+    runs: Annotated[tuple[str, ...], Positional()] = ()
+    """Run folders; those with equal settings but for the seed count as one."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Data to train recipes on, and how they are read."""
+    recipes: tuple[str, ...] = ()
+    """Names of recipes, apart or joined by commas (default: those that `genwerk recipes --data` suggests)."""
+    minutes: Annotated[float | None, AtLeast(0)] = None
+    """Minutes of training a run: of one thread of the processor, or of the GPU."""
+    examples: Annotated[int | None, AtLeast(1)] = None
+    """Training examples a run, in place of minutes; with neither, each recipe has its own length."""
+    seeds: Annotated[int, AtLeast(1)] = 3
+    """How often each recipe is trained: with fewer than 2, nothing is ranked."""
+    threads: Annotated[int, AtLeast(1)] = 1
+    """Threads of a training on the processor."""
+    samples: Annotated[int, AtLeast(1)] = 10_000
+    """Samples of each run to measure; all have as many as the slowest makes in --sample-minutes."""
+    sample_minutes: Annotated[float | None, AtLeast(0)] = 2.0
+    """Minutes allowed for the samples of a run, and as many for its likelihoods."""
+    held_out: Annotated[int, AtLeast(1)] = 10_000
+    """Greatest number of held-out examples."""
+    importance_samples: Annotated[int, AtLeast(1)] = 100
+    """Importance samples an example, for likelihood bounds."""
+    reach: float | None = None
+    """Distance whose first crossing is timed (default: the median of those that the runs end with)."""
+    common: bool = False
+    """Compare runs on different data on the test examples that they share."""
+    seed: int = 0
+    """Seed of samples."""
+    device: Device = "auto"
+    """Where to compute; auto is the first GPU, else the CPU."""
+    out: Path = Path("comparison")
+    """Folder for the report, and for the runs that are trained for it."""
+
+    def run(self, session: Session) -> Iterator[Result]:
+        from genwerk.comparison.comparing import Comparing
+        from genwerk.comparison.result import to_plain
+        from genwerk.comparison.tables import lecture
+
+        comparing = Comparing(self.out, self.request(), self.again())
+        yield comparing
+        if comparing.comparison is None:
+            yield Note(f"stopped; the same command goes on: {self.again()}")
+            return
+        head, rows = lecture(comparing.comparison)
+        yield Figures(to_plain(comparing.comparison), [Table(head, rows)])
+        for path in comparing.written:
+            yield Written(path)
+
+    def request(self) -> Request:
+        """What is asked for, as the library takes it."""
+        from genwerk.comparison.plan import Request, suggested
+
+        recipes = tuple(name for word in self.recipes for name in word.replace(",", " ").split())
+        if self.data.source and not recipes and not self.runs:
+            recipes = suggested(self.data)
+        own = {field.name: getattr(self, field.name) for field in fields(Request) if field.name != "recipes"}
+        return Request(recipes=recipes, **own)
+
+    def again(self) -> str:
+        """What is typed to repeat it."""
+        from genwerk.runs.card import differing
+
+        words = ["genwerk", "compare", *self.runs]
+        for option in options(Compare):
+            if option.name != "runs":
+                words += differing(option.name, option.default, getattr(self, option.name))
+        return shlex.join("--data" if word == "--data.source" else word for word in words)

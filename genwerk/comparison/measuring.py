@@ -1,0 +1,196 @@
+"""One run of a comparison as it is measured: by the functions of an evaluation, with what all runs have in common."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from genwerk.comparison import pictures
+from genwerk.comparison.plan import Contestant, Request
+from genwerk.comparison.result import Measured, Point, measured_from, to_plain
+from genwerk.core.abilities import abilities
+from genwerk.core.errors import BadInput, Caution
+from genwerk.core.files import make_folder, read_json, write_atomically
+from genwerk.core.model import Model
+from genwerk.data import Splits
+from genwerk.evaluation.evaluate import Evaluation
+from genwerk.evaluation.report import Measuring
+from genwerk.evaluation.samples import Pace, drawn, evaluating, features_of, pace
+from genwerk.metrics import frechet_distance
+from genwerk.metrics.features import Extractor
+from genwerk.runs import store
+from genwerk.runs.card import again
+from genwerk.runs.layout import checkpoints_in, round_of
+from genwerk.runs.opened import OpenRun
+from genwerk.runs.page import read_events
+from genwerk.tasks.fitting import family_name
+from genwerk.training.settings import EvaluateConfig, to_json
+
+FEWEST = 500
+"""Samples with which a run takes part where others have more; with fewer it is measured alone."""
+FOLLOWED = 500
+"""Samples, and validation examples, by which quality is followed over time."""
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all runs of a comparison are measured with."""
+
+    folder: Path
+    request: Request
+    splits: Splits
+    extractor: Extractor | None
+
+
+def opened(contestant: Contestant, request: Request) -> OpenRun:
+    """The run of a contestant; that its training is not over is among its notes, and no warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Caution)
+        return OpenRun(contestant.run, request.device, None, lambda _: None)
+
+
+def affordable(run: OpenRun, common: Common) -> Pace:
+    """How many of the samples that are asked for the run can make in the time there is, and how fast."""
+    request, train = common.request, common.splits.train
+    n = min(request.samples, len(train))
+
+    def some(rows: int) -> None:
+        for _ in drawn(run.model, rows, train, request.seed):
+            pass
+
+    with evaluating(run.model):
+        return pace(some, n, request.sample_minutes)
+
+
+def measure(
+    contestant: Contestant, common: Common, samples: int, step: int, steps: int
+) -> Generator[Measuring, None, Measured]:
+    """The figures of a contestant with so many ``samples``, from its file where they stand there already."""
+    path = common.folder / "measured" / f"{contestant.key}.json"
+    if (found := _kept(path, samples)) is not None:
+        return found
+    run, request = opened(contestant, common.request), common.request
+    settings = EvaluateConfig(
+        examples=request.held_out,
+        samples=samples,
+        importance_samples=request.importance_samples,
+        minutes=request.sample_minutes,
+        seed=request.seed,
+    )
+    unfinished = store.unfinished(run.path, run.model, run.recipe)
+    notes = [*run.notes, *([f"{unfinished[0].upper()}{unfinished[1:]}."] if unfinished else [])]
+    evaluation = Evaluation(run.model, common.splits, settings, extractor=common.extractor, notes=notes)
+    for event in evaluation:
+        yield replace(event, what=f"{contestant.key}: {event.what}", step=step, steps=steps)
+    curve = yield from _followed(contestant, run, common, step, steps)
+    shown = yield from _shown(contestant, run, common, step, steps)
+    stored = store.find(contestant.run)
+    measured = Measured(
+        contestant=contestant.name,
+        recipe=contestant.recipe,
+        seed=contestant.seed,
+        run=str(contestant.run),
+        family=family_name(run.recipe.model),
+        abilities=tuple(sorted(abilities(run.model))),
+        condition=run.model.condition.option,
+        likelihood=_likelihood(run.model),
+        rounds=stored.round,
+        settings=to_json(run.recipe),
+        report=evaluation.report,
+        curve=curve,
+        pictures=shown,
+        command=again(stored.name, stored.recipe, stored.spec, stored.origin.processes) or "",
+    )
+    make_folder(path.parent)
+    values = {"samples": samples, "measured": to_plain(measured)}
+    write_atomically(path, json.dumps(values, indent=1).encode())
+    return measured
+
+
+def _kept(path: Path, samples: int) -> Measured | None:
+    """What stands in the file of a run that was measured with as many samples."""
+    try:
+        found = read_json(path, infinities=True)
+    except BadInput:
+        return None
+    return measured_from(found.get("measured"), str(path)) if found.get("samples") == samples else None
+
+
+def _likelihood(model: Model) -> str:
+    able = abilities(model)
+    return "exact" if "has-likelihood" in able else "bound" if "bounds-likelihood" in able else ""
+
+
+# --- quality against time ---------------------------------------------------------------------------------------------
+
+
+def _followed(
+    contestant: Contestant, run: OpenRun, common: Common, step: int, steps: int
+) -> Generator[Measuring, None, tuple[Point, ...]]:
+    """The distance of samples from validation examples at each checkpoint that is kept."""
+    if common.extractor is None or "samples" not in abilities(run.model):
+        return ()
+    events = list(read_events(contestant.run / "events.jsonl"))
+    folders = sorted(checkpoints_in(contestant.run / "checkpoints"), key=round_of)
+    validation = common.splits.validation.subset(FOLLOWED, common.request.seed)
+    real = torch.cat(list(features_of(common.extractor, validation)))
+    points = list[Point]()
+    for done, folder in enumerate(folders):
+        yield Measuring(
+            what=f"{contestant.key}: quality against time",
+            step=step,
+            steps=steps,
+            done=done,
+            total=len(folders),
+            seconds_left=None,
+        )
+        line = next((e for e in events if e["event"] == "saved" and e["round"] == round_of(folder)), None)
+        if line is None:
+            continue
+        model = store.load_model(store.find(folder), device=run.model.device)
+        with evaluating(model):
+            made = drawn(model, len(validation), common.splits.train, common.request.seed)
+            fake = torch.cat([common.extractor(x) for x in made])
+        cpu = line.get("cpu_seconds")
+        points.append(
+            Point(
+                round=round_of(folder),
+                examples=line["examples"],
+                cpu_seconds=float(cpu) if isinstance(cpu, (int, float)) else None,
+                seconds=float(line["seconds"]),
+                distance=frechet_distance(fake, real),
+            )
+        )
+    return tuple(points)
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def _shown(
+    contestant: Contestant, run: OpenRun, common: Common, step: int, steps: int
+) -> Generator[Measuring, None, dict[str, str]]:
+    """The pictures of the first seed of each contestant, as paths relative to the folder."""
+    if contestant.seed != 0 and common.request.recipes:
+        return {}
+    into = common.folder / "pictures"
+    make_folder(into)
+    gallery = pictures.Gallery(run.model, common.splits, into, contestant.name, common.request.seed)
+    found = dict[str, str]()
+    kinds = len(list(gallery.kinds()))
+    for done, (what, files) in enumerate(pictures.made(gallery)):
+        yield Measuring(
+            what=f"{contestant.key}: {what}", step=step, steps=steps, done=done + 1, total=kinds, seconds_left=None
+        )
+        found |= relative(files, common.folder)
+    return found
+
+
+def relative(files: dict[str, Path], folder: Path) -> dict[str, str]:
+    """Where files are, seen from ``folder``."""
+    return {what: path.relative_to(folder).as_posix() for what, path in files.items()}
