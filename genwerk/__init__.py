@@ -24,6 +24,7 @@ if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 if TYPE_CHECKING:
+    from genwerk.comparison.comparing import compare
     from genwerk.core.abilities import abilities
     from genwerk.core.condition import Condition
     from genwerk.core.errors import BadInput, Unsupported
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from genwerk.training.trainer import Trainer
 
 _HOMES = {
+    "comparison.comparing": "compare",
     "core.abilities": "abilities",
     "core.condition": "Condition",
     "tasks.classification": "classify",
@@ -90,9 +92,9 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "abilities", "bits_per_dim", "build", "classify", "complete", "decode", "encode", "evaluate", "interpolate", "load",
-    "log_likelihood", "nearest", "open_data", "open_run", "out_of_distribution", "recipe", "reconstruct", "sample",
-    "save", "train", "traverse",
+    "abilities", "bits_per_dim", "build", "classify", "compare", "complete", "decode", "encode", "evaluate",
+    "interpolate", "load", "log_likelihood", "nearest", "open_data", "open_run", "out_of_distribution", "recipe",
+    "reconstruct", "sample", "save", "train", "traverse",
     "BadInput", "Batch", "Collapsed", "Condition", "Config", "DataConfig", "DataSpec", "Dataset", "EvaluateConfig",
     "Evaluated", "Event", "Model", "OptimConfig", "Recipe", "Report", "RolledBack", "RoundDone", "Run", "Sampled",
     "Saved", "Shown", "Splits", "Stage", "StageDone", "Stopped", "TrainConfig", "Trainer", "Turn", "Turns",

@@ -42,6 +42,8 @@ class Compare(Command):
     """How often each recipe is trained: with fewer than 2, nothing is ranked."""
     threads: Annotated[int, AtLeast(1)] = 1
     """Threads of a training on the processor."""
+    jobs: Annotated[int, AtLeast(1)] = 1
+    """Trainings at once, each in a process of its own; with more than there are cores, all take longer."""
     samples: Annotated[int, AtLeast(1)] = 10_000
     """Samples of each run to measure; all have as many as the slowest makes in --sample-minutes."""
     sample_minutes: Annotated[float | None, AtLeast(0)] = 2.0

@@ -10,14 +10,14 @@ from dataclasses import replace
 from math import nan
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from genwerk import __version__
 from genwerk.comparison import measuring, pictures, training
 from genwerk.comparison.measuring import FEWEST, Common
-from genwerk.comparison.plan import Contestant, Plan, Request, budget
+from genwerk.comparison.plan import Contestant, Plan, Request, budget, suggested
 from genwerk.comparison.report import write_report
 from genwerk.comparison.result import Comparison, Failed, Measured
 from genwerk.core.abilities import abilities
@@ -26,6 +26,7 @@ from genwerk.core.files import make_folder, read_json, write_atomically
 from genwerk.data import Splits, open_data
 from genwerk.data.dataset import PARTS
 from genwerk.data.parts import changed
+from genwerk.data.settings import DataConfig
 from genwerk.evaluation.extractor import preparing
 from genwerk.evaluation.report import Figure, Measuring
 from genwerk.runs import store
@@ -35,6 +36,23 @@ T = TypeVar("T")
 
 FAULTS = (ValueError, RuntimeError, MemoryError, OSError)
 """With what a run fails alone, so that the others go on: its data, its files, or for want of memory."""
+
+
+def compare(
+    *runs: Path | str, data: DataConfig | str = "", out: Path | str = "comparison", **settings: Any
+) -> Comparison:
+    """Compare runs, or recipes that are trained alike: ``compare(data="digits", recipes=("vae", "gan"), minutes=2)``.
+
+    ``settings`` are those of a :class:`Request`. The report is written into ``out``, where the same call goes on after
+    a stop.
+    """
+    source = data if isinstance(data, DataConfig) else DataConfig(source=data)
+    recipes = tuple(settings.pop("recipes", ())) or (() if runs else suggested(source))
+    comparing = Comparing(Path(out), Request(runs=tuple(map(str, runs)), data=source, recipes=recipes, **settings))
+    for _ in comparing:
+        pass
+    assert comparing.comparison is not None
+    return comparing.comparison
 
 
 class Comparing:
@@ -75,18 +93,12 @@ class Comparing:
         yield from self.plan.making(splits)
         for name, why in self.plan.refused.items():
             self._failed.append(Failed(contestant=name, recipe=name, seed=0, run="", why=why))
-        planned, trained = list(self.plan.contestants), list[Contestant]()
-        for step, contestant in enumerate(planned, 1):
-            why = ""
-            if not training.over(contestant):
-                why = yield from training.train(
-                    contestant, splits.spec, self.request.threads, self.request.device, step, len(planned)
-                )
-            if why:
-                self._fail(contestant, why)
-            else:
-                trained.append(contestant)
-        return trained
+        planned = list(self.plan.contestants)
+        failed = yield from training.train_all(planned, splits.spec, self.request)
+        for each in planned:
+            if each.key in failed:
+                self._fail(each, failed[each.key])
+        return [each for each in planned if each.key not in failed]
 
     def _on_common_data(self) -> Splits:
         """The data of the first run, which must be those of all, or the test examples that all share, if so asked."""

@@ -29,7 +29,8 @@ from genwerk.runs.layout import checkpoints_in, round_of
 from genwerk.runs.opened import OpenRun
 from genwerk.runs.page import read_events
 from genwerk.tasks.fitting import family_name
-from genwerk.training.settings import EvaluateConfig, to_json
+from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.settings import to_json
 
 FEWEST = 500
 """Samples with which a run takes part where others have more; with fewer it is measured alone."""

@@ -50,6 +50,8 @@ class Request:
     """Training examples that each run draws, in place of minutes; with neither, recipes have their own lengths."""
     threads: int = 1
     """Threads of each training on the processor."""
+    jobs: int = 1
+    """Trainings at once."""
     samples: int = 10_000
     """Samples of each run that are measured, where the slowest can make them in ``sample_minutes``."""
     sample_minutes: float | None = 2.0
@@ -120,6 +122,7 @@ class Plan:
             raise BadInput(f"{self.folder / PLAN} is not the plan of a comparison; choose another folder with ‹out›")
         before: Request = from_json(Request, found.get("request"), str(self.folder / PLAN))
         now = self.request
+        before = replace(before, jobs=now.jobs)
         grown = set(before.recipes) <= set(now.recipes) and before.seeds <= now.seeds
         same = replace(before, recipes=now.recipes, seeds=now.seeds) if grown else before
         if same != now:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from genwerk.comparison.plan import Contestant
+from genwerk.comparison.plan import Contestant, Request
 from genwerk.core import plugins
 from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.files import make_folder, open_regular, parse_json, write_atomically
@@ -32,6 +33,33 @@ def over(contestant: Contestant) -> bool:
         return store.unfinished(contestant.run, store.outline(contestant.run), stored.recipe) is None
     except (BadInput, OSError):
         return False
+
+
+def train_all(
+    contestants: Sequence[Contestant], spec: DataSpec, request: Request
+) -> Generator[Measuring, None, dict[str, str]]:
+    """Train those that are not over yet, so many at once; returns why some failed, by their keys."""
+    steps = deque(enumerate(contestants, 1))
+    going, failed = dict[str, Generator[Measuring, None, str]](), dict[str, str]()
+    try:
+        while steps or going:
+            while steps and len(going) < max(1, request.jobs):
+                step, contestant = steps.popleft()
+                if not over(contestant):
+                    going[contestant.key] = train(
+                        contestant, spec, request.threads, request.device, step, len(contestants)
+                    )
+            for key, events in list(going.items()):
+                try:
+                    yield next(events)
+                except StopIteration as end:
+                    del going[key]
+                    if end.value:
+                        failed[key] = end.value
+    finally:
+        for events in going.values():
+            events.close()
+    return failed
 
 
 def train(
