@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from genwerk.commands.command import MEASURE, AtLeast, Command, Positional, options
+from genwerk.commands.command import MEASURE, TRAINING, AtLeast, Command, Positional, options
 from genwerk.commands.results import Figures, Note, Result, Table, Written
 from genwerk.data.settings import DataConfig
 from genwerk.runs.session import Device, Session
 
 if TYPE_CHECKING:
+    from genwerk.comparison.comparing import Comparing
     from genwerk.comparison.plan import Request
 
 
@@ -65,18 +67,8 @@ class Compare(Command):
 
     def run(self, session: Session) -> Iterator[Result]:
         from genwerk.comparison.comparing import Comparing
-        from genwerk.comparison.result import to_plain
-        from genwerk.comparison.tables import lecture
 
-        comparing = Comparing(self.out, self.request(), self.again())
-        yield comparing
-        if comparing.comparison is None:
-            yield Note(f"stopped; the same command goes on: {self.again()}")
-            return
-        head, rows = lecture(comparing.comparison)
-        yield Figures(to_plain(comparing.comparison), [Table(head, rows)])
-        for path in comparing.written:
-            yield Written(path)
+        yield from played(Comparing(self.out, self.request(), self.again()))
 
     def request(self) -> Request:
         """What is asked for, as the library takes it."""
@@ -97,3 +89,46 @@ class Compare(Command):
             if option.name != "runs":
                 words += differing(option.name, option.default, getattr(self, option.name))
         return shlex.join("--data" if word == "--data.source" else word for word in words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo(Command):
+    """Train five families on built-in digits, twenty seconds of the processor a run, and write a report of them."""
+
+    group = TRAINING
+
+    out: Path = Path("demo")
+    """Folder for the runs and the report."""
+    seed: int = 0
+    """Seed of samples."""
+
+    def run(self, session: Session) -> Iterator[Result]:
+        from genwerk.comparison.comparing import Comparing
+        from genwerk.comparison.plan import Request
+
+        data, jobs = DataConfig(source="digits"), os.cpu_count() or 1
+        request = Request(data=data, recipes=FAMILIES, minutes=THIRD, samples=2000, seed=self.seed, jobs=jobs)
+        yield Note(f"training {', '.join(FAMILIES)} on digits, three times each, then comparing them")
+        yield from played(Comparing(self.out, request, "genwerk demo"))
+        runs = self.out / "runs"
+        yield Note(f"runs to use, as in `genwerk sample {runs / 'vae-0'} -n 16`: {runs}")
+
+
+FAMILIES = ("vae", "mixture", "realnvp", "pixelcnn", "gan")
+"""Recipes of the demo: an autoencoder, a mixture, a flow, an autoregressive model and a game."""
+THIRD = 1 / 3
+"""Minutes of the demo's trainings."""
+
+
+def played(comparing: Comparing) -> Iterator[Result]:
+    """A comparison to be played, then the table of what came of it, unless it was stopped, and its report."""
+    from genwerk.comparison.result import to_plain
+    from genwerk.comparison.tables import lecture
+
+    yield comparing
+    if comparing.comparison is None:
+        yield Note(f"stopped; the same command goes on: {comparing.command}")
+        return
+    yield Figures(to_plain(comparing.comparison), [Table(*lecture(comparing.comparison))])
+    for path in comparing.written:
+        yield Written(path)

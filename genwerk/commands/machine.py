@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from genwerk.commands.command import COMMANDS, MACHINE, TRAINING, Command, Positional, summary
+from genwerk.commands.command import COMMANDS, MACHINE, Command, Positional, summary
 from genwerk.commands.results import Figures, Note, Result, Table, Written
 from genwerk.runs.session import Session
 
@@ -46,27 +46,6 @@ class Doctor(Command):
         findings = examine()
         shown = Table(("", "found", "so"), [(f.what, f.found, f.so) for f in findings])
         yield Figures({"findings": [vars(f) for f in findings]}, [shown])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Demo(Command):
-    """Train four small models on built-in data, use them, and name the pictures (a few minutes on two cores)."""
-
-    group = TRAINING
-    out: Path = Path("demo")
-    """Folder for the runs and pictures."""
-    seed: int = 0
-    """Seed of everything."""
-
-    def run(self, session: Session) -> Iterator[Result]:
-        from genwerk.commands.training import played
-        from genwerk.gallery.demo import play
-
-        for step in play(self.out, self.seed):
-            if isinstance(step, str):
-                yield Note(step)
-            else:
-                yield from played(step)
 
 
 @dataclass(frozen=True, kw_only=True)
