@@ -13,6 +13,7 @@ from genwerk.commands.command import MEASURE, TRAINING, AtLeast, Command, Positi
 from genwerk.commands.results import Figures, Note, Result, Table, Written
 from genwerk.data.settings import DataConfig
 from genwerk.runs.session import Device, Session
+from genwerk.training.protocol import EvaluateConfig
 
 if TYPE_CHECKING:
     from genwerk.comparison.comparing import Comparing
@@ -46,20 +47,12 @@ class Compare(Command):
     """Threads of a training on the processor."""
     jobs: Annotated[int, AtLeast(1)] = 1
     """Trainings at once, each in a process of its own; with more than there are cores, all take longer."""
-    samples: Annotated[int, AtLeast(1)] = 10_000
-    """Samples of each run to measure; all have as many as the slowest makes in --sample-minutes."""
-    sample_minutes: Annotated[float | None, AtLeast(0)] = 2.0
-    """Minutes allowed for the samples of a run, and as many for its likelihoods."""
-    held_out: Annotated[int, AtLeast(1)] = 10_000
-    """Greatest number of held-out examples."""
-    importance_samples: Annotated[int, AtLeast(1)] = 100
-    """Importance samples an example, for likelihood bounds."""
+    evaluate: EvaluateConfig = field(default_factory=lambda: EvaluateConfig(minutes=2.0))
+    """How each run is measured: all with as many samples as the slowest can make in these minutes."""
     reach: float | None = None
     """Distance whose first crossing is timed (default: the median of those that the runs end with)."""
     common: bool = False
     """Compare runs on different data on the test examples that they share."""
-    seed: int = 0
-    """Seed of samples."""
     device: Device = "auto"
     """Where to compute; auto is the first GPU, else the CPU."""
     out: Path = Path("comparison")
@@ -99,15 +92,13 @@ class Demo(Command):
 
     out: Path = Path("demo")
     """Folder for the runs and the report."""
-    seed: int = 0
-    """Seed of samples."""
 
     def run(self, session: Session) -> Iterator[Result]:
         from genwerk.comparison.comparing import Comparing
         from genwerk.comparison.plan import Request
 
         data, jobs = DataConfig(source="digits"), os.cpu_count() or 1
-        request = Request(data=data, recipes=FAMILIES, minutes=THIRD, samples=2000, seed=self.seed, jobs=jobs)
+        request = Request(data=data, recipes=FAMILIES, minutes=THIRD, jobs=jobs)
         yield Note(f"training {', '.join(FAMILIES)} on digits, three times each, then comparing them")
         yield from played(Comparing(self.out, request, "genwerk demo"))
         runs = self.out / "runs"

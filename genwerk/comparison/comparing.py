@@ -79,7 +79,9 @@ class Comparing:
             contestants = yield from self._trained(splits)
         extractor = None
         if splits.spec.modality.measured:
-            extractor = yield from _told("feature network", preparing(splits, pick_device(self.request.device)))
+            request = self.request
+            steps = preparing(splits, request.evaluate.features, pick_device(request.device))
+            extractor = yield from _told("feature network", steps)
         common = Common(self.folder, self.request, splits, extractor)
         measured = yield from self._measured(contestants, common)
         self.comparison = self._found(common, measured)
@@ -159,7 +161,7 @@ class Comparing:
 
     def _samples(self, contestants: Sequence[Contestant], common: Common) -> Generator[Measuring, None, dict[str, int]]:
         """How many samples of each contestant are measured: the same of all, but for those that are too slow."""
-        path, most = self.folder / "pace.json", min(self.request.samples, len(common.splits.train))
+        path, most = self.folder / "pace.json", min(self.request.evaluate.samples, len(common.splits.train))
         known = read_json(path) if path.exists() else {}
         firsts = {each.name: each for each in reversed(contestants)}
         for done, name in enumerate(reversed(firsts)):
@@ -180,7 +182,7 @@ class Comparing:
         able = [n for name, n in known.items() if name in firsts and n is not None and n >= min(FEWEST, most)]
         number = min(able, default=most)
         slow = {name: n for name, n in known.items() if name in firsts and n is not None and n < number}
-        minutes = self.request.sample_minutes
+        minutes = self.request.evaluate.minutes
         if number < most:
             self._notes.append(
                 f"{number:,} samples of each are measured, not {most:,}, for the slowest makes no more in {minutes:g} "
@@ -193,7 +195,7 @@ class Comparing:
     def _found(self, common: Common, measured: Sequence[Measured]) -> Comparison:
         splits, into = common.splits, self.folder / "pictures"
         make_folder(into)
-        shown = pictures.real(splits, into, self.request.seed)
+        shown = pictures.real(splits, into, self.request.evaluate.seed)
         return Comparison(
             source=splits.settings.source,
             data=str(splits.spec),
@@ -201,9 +203,9 @@ class Comparing:
             fingerprints=dict(splits.fingerprints),
             examples={name: len(splits.part(name)) for name in PARTS},
             budget=budget(self.request, self.request.recipes),
-            samples=min(self.request.samples, len(splits.train)),
+            samples=min(self.request.evaluate.samples, len(splits.train)),
             extractor="" if common.extractor is None else common.extractor.describe(),
-            seed=self.request.seed,
+            seed=self.request.evaluate.seed,
             machine=machine(),
             version=f"Genwerk {__version__}, PyTorch {torch.__version__}",
             command=self.command,

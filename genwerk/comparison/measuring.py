@@ -13,7 +13,7 @@ import torch
 from genwerk.comparison import pictures
 from genwerk.comparison.plan import Contestant, Request
 from genwerk.comparison.result import Measured, Point, measured_from, to_plain
-from genwerk.core.abilities import abilities
+from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, abilities
 from genwerk.core.errors import BadInput, Caution
 from genwerk.core.files import make_folder, read_json, write_atomically
 from genwerk.core.model import Model
@@ -25,11 +25,10 @@ from genwerk.metrics import frechet_distance
 from genwerk.metrics.features import Extractor
 from genwerk.runs import store
 from genwerk.runs.card import again
-from genwerk.runs.layout import checkpoints_in, round_of
+from genwerk.runs.checkpoints import checkpoints_in, round_of
 from genwerk.runs.opened import OpenRun
 from genwerk.runs.page import read_events
 from genwerk.tasks.fitting import family_name
-from genwerk.training.protocol import EvaluateConfig
 from genwerk.training.settings import to_json
 
 FEWEST = 500
@@ -57,7 +56,7 @@ def opened(contestant: Contestant, request: Request) -> OpenRun:
 
 def affordable(run: OpenRun, common: Common) -> Pace:
     """How many of the samples that are asked for the run can make in the time there is, and how fast."""
-    request, train = common.request, common.splits.train
+    request, train = common.request.evaluate, common.splits.train
     n = min(request.samples, len(train))
 
     def some(rows: int) -> None:
@@ -65,7 +64,7 @@ def affordable(run: OpenRun, common: Common) -> Pace:
             pass
 
     with evaluating(run.model):
-        return pace(some, n, request.sample_minutes)
+        return pace(some, n, request.minutes)
 
 
 def measure(
@@ -75,14 +74,8 @@ def measure(
     path = common.folder / "measured" / f"{contestant.key}.json"
     if (found := _kept(path, samples)) is not None:
         return found
-    run, request = opened(contestant, common.request), common.request
-    settings = EvaluateConfig(
-        examples=request.held_out,
-        samples=samples,
-        importance_samples=request.importance_samples,
-        minutes=request.sample_minutes,
-        seed=request.seed,
-    )
+    run = opened(contestant, common.request)
+    settings = replace(common.request.evaluate, samples=samples)
     unfinished = store.unfinished(run.path, run.model, run.recipe)
     notes = [*run.notes, *([f"{unfinished[0].upper()}{unfinished[1:]}."] if unfinished else [])]
     evaluation = Evaluation(run.model, common.splits, settings, extractor=common.extractor, notes=notes)
@@ -100,6 +93,7 @@ def measure(
         abilities=tuple(sorted(abilities(run.model))),
         condition=run.model.condition.option,
         likelihood=_likelihood(run.model),
+        scored_as=run.model.scored_as if isinstance(run.model, (HasLikelihood, BoundsLikelihood)) else "stored",
         rounds=stored.round,
         settings=to_json(run.recipe),
         report=evaluation.report,
@@ -138,7 +132,7 @@ def _followed(
         return ()
     events = list(read_events(contestant.run / "events.jsonl"))
     folders = sorted(checkpoints_in(contestant.run / "checkpoints"), key=round_of)
-    validation = common.splits.validation.subset(FOLLOWED, common.request.seed)
+    validation = common.splits.validation.subset(FOLLOWED, common.request.evaluate.seed)
     real = torch.cat(list(features_of(common.extractor, validation)))
     points = list[Point]()
     for done, folder in enumerate(folders):
@@ -155,7 +149,7 @@ def _followed(
             continue
         model = store.load_model(store.find(folder), device=run.model.device)
         with evaluating(model):
-            made = drawn(model, len(validation), common.splits.train, common.request.seed)
+            made = drawn(model, len(validation), common.splits.train, common.request.evaluate.seed)
             fake = torch.cat([common.extractor(x) for x in made])
         cpu = line.get("cpu_seconds")
         points.append(
@@ -181,7 +175,7 @@ def _shown(
         return {}
     into = common.folder / "pictures"
     make_folder(into)
-    gallery = pictures.Gallery(run.model, common.splits, into, contestant.name, common.request.seed)
+    gallery = pictures.Gallery(run.model, common.splits, into, contestant.name, common.request.evaluate.seed)
     found = dict[str, str]()
     kinds = len(list(gallery.kinds()))
     for done, (what, files) in enumerate(pictures.made(gallery)):

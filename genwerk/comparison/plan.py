@@ -24,6 +24,7 @@ from genwerk.evaluation.advice import suggestions
 from genwerk.evaluation.report import Measuring
 from genwerk.recipes import find
 from genwerk.training import speed
+from genwerk.training.protocol import EvaluateConfig
 from genwerk.training.runtime import Device, Runtime, pick_device
 from genwerk.training.settings import Recipe, from_json, to_json
 
@@ -52,17 +53,12 @@ class Request:
     """Threads of each training on the processor."""
     jobs: int = 1
     """Trainings at once."""
-    samples: int = 10_000
-    """Samples of each run that are measured, where the slowest can make them in ``sample_minutes``."""
-    sample_minutes: float | None = 2.0
-    held_out: int = 10_000
-    """Greatest number of held-out examples."""
-    importance_samples: int = 100
+    evaluate: EvaluateConfig = field(default_factory=lambda: EvaluateConfig(minutes=2.0))
+    """How each run is measured: all with as many samples as the slowest can make in these minutes."""
     reach: float | None = None
     """Distance whose first crossing is timed; None is the median of those that the contestants end with."""
     common: bool = False
     """Whether runs on different data are compared on the test examples that they share."""
-    seed: int = 0
     device: Device = "auto"
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from genwerk.recipes import REGISTRY
 from genwerk.runs.train import train
 
 Genwerk = Callable[..., str]
-FEW = ("--samples", 100, "--held-out", 50, "--importance-samples", 2, "--sample-minutes", "None")
+FEW = ("--samples", 100, "--evaluate.examples", 50, "--importance-samples", 2, "--evaluate.minutes", "None")
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +55,13 @@ def test_recipes_are_trained_alike_and_compared(genwerk: Genwerk, tmp_path: Path
     assert "wrote" in said
     assert {path.name for path in (out / "runs").iterdir() if path.is_dir()} == {"mixture-0", "realnvp-0"}
     report = json.loads((out / "report.json").read_text())
-    assert report["command"] == "genwerk compare --data ring --recipes mixture realnvp --examples 1000 --seeds 1 " + (
-        f"--jobs 2 --samples 100 --sample-minutes None --held-out 50 --importance-samples 2 --out {out}"
+    assert report["command"] == "genwerk compare --data ring --recipes mixture,realnvp --examples 1000 --seeds 1 " + (
+        "--jobs 2 --evaluate.examples 50 --evaluate.samples 100 --evaluate.importance-samples 2 "
+        f"--evaluate.minutes None --out {out}"
     )
     assert asked(*shlex.split(report["command"])[2:]) == asked(*request, "--out", out)
     for run in report["measured"]:
         assert not Path(run["run"]).is_absolute()
-        assert run["efficiency"]["figures"]["training_cpu_seconds"]["value"] > 0
     with_one_more = (*request[:2], "--recipes", "mixture", "realnvp", "wavenet", *request[4:])
     said = genwerk("compare", *with_one_more, "--out", out)
     assert [each["contestant"] for each in json.loads((out / "report.json").read_text())["failed"]] == ["wavenet"]

@@ -28,9 +28,10 @@ from genwerk.data import DataConfig, open_data
 from genwerk.evaluation.report import Report
 from genwerk.runs.train import train
 from genwerk.training import speed
+from genwerk.training.protocol import EvaluateConfig
 from genwerk.training.runtime import Runtime
 
-QUICK: dict[str, Any] = {"samples": 200, "held_out": 100, "importance_samples": 2, "sample_minutes": None}
+QUICK = {"evaluate": EvaluateConfig(samples=200, examples=100, importance_samples=2, minutes=None)}
 CPU = Runtime(torch.device("cpu"))
 
 
@@ -162,9 +163,10 @@ def test_slow_sampling_sets_the_number_for_all_unless_it_is_very_slow(
     folder = tmp_path / "report"
     folder.mkdir()
     names = tuple(str(runs / name) for name in ("mixture", "flow-0", "wider"))
-    Plan(folder, Request(**{**QUICK, "sample_minutes": 2.0}, runs=names)).write()
+    timed_ = replace(QUICK["evaluate"], minutes=2.0)
+    Plan(folder, Request(evaluate=timed_, runs=names)).write()
     (folder / "pace.json").write_text(json.dumps({"mixture": 200, "flow-0": 150, "wider": 40}))
-    comparison = compared(folder, runs=names, sample_minutes=2.0).comparison
+    comparison = compared(folder, runs=names, evaluate=timed_).comparison
     assert comparison is not None
     counts = [each.figure("frechet_distance").note.split(",")[0] for each in comparison.measured]  # type: ignore[union-attr]
     assert [note.split(" samples")[0] for note in counts] == ["150", "150", "40"]
@@ -202,8 +204,8 @@ def test_measuring_that_was_left_anywhere_goes_on_to_the_same_report(runs: Path,
 
 def typed(folder: Path) -> list[str]:
     command = [sys.executable, "-m", "genwerk", "compare", "--data", "ring", "--recipes", "realnvp,mixture"]
-    command += ["--examples", "20000", "--seeds", "2", "--samples", "200", "--held-out", "100"]
-    return [*command, "--sample-minutes", "None", "--out", str(folder)]
+    command += ["--examples", "20000", "--seeds", "2", "--samples", "200"]
+    return [*command, "--evaluate.examples", "100", "--evaluate.minutes", "None", "--out", str(folder)]
 
 
 @pytest.mark.slow
