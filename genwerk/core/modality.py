@@ -56,10 +56,10 @@ class Modality(ABC):
     """Whether all values have one unit, of which nothing is known beforehand."""
     range: ClassVar[tuple[float, float] | None] = None
     """Least and greatest value; None where there is no bound."""
-    learned_features: ClassVar[bool] = False
-    """Whether distances are measured in the features of a network trained for it, and not in :meth:`features`."""
     one_per_file: ClassVar[bool] = False
     """Whether an example makes a file by itself, for a person to look at or to hear."""
+    learned_features: bool = False
+    """Whether distances are measured in the features of a classifier trained for it, and not in :meth:`features`."""
     endings: tuple[str, ...] = ()
     """Ends of names of the files that :meth:`write` writes, the usual one first; empty where these are only tables."""
     drawn: str = ""
@@ -159,7 +159,11 @@ class Modality(ABC):
     def features(self, train: Iterable[Tensor]) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:
         """What distances are measured in, by all training examples, a part at a time: its name, the map from examples
         to rows of features with shape (n, d), and the numbers it depends on; a ValueError where nobody knows."""
-        raise ValueError(f"there are no features for {self.kind}; distances are measured on images and tables")
+        raise ValueError(f"there are no features for {self.kind}; distances are measured on images, sounds and tables")
+
+    def as_image(self, x: Tensor) -> Tensor:
+        """Examples as a convolutional classifier looks at them: images (n, c, h, w) of values from about -2 to 2."""
+        raise ValueError(f"there is no classifier of {self.plural}; there is one of images and of sounds")
 
     # --- what a person types and gets ---------------------------------------------------------------------------------
 

@@ -51,10 +51,11 @@ CLASSIFIER_TRAINING = TrainConfig(
 def extractor_for(splits: Splits, features: Features = "auto", *, device: torch.device | str = "cpu") -> Extractor:
     """The extractor of these ``features``, in which samples of these data are compared.
 
-    auto: what the modality says (of tables their standardised columns); of images Inception where GENWERK_INCEPTION
-    names a file of its weights, else the classifier. classifier: the penultimate layer of a classifier of the labels
-    (of orientations where there are none), trained once on the training part and kept in the user's cache folder.
-    photo: EfficientNet-Lite0. A BadInput says what is missing.
+    auto: what the modality says (of tables their standardised columns, of sounds without labels statistics of their
+    spectrogram); of images Inception where GENWERK_INCEPTION names a file of its weights, else the classifier, as of
+    labelled sounds. classifier: the penultimate layer of a classifier of the labels (of images without labels, of
+    orientations), trained once on the training part and kept in the user's cache folder. photo: EfficientNet-Lite0. A
+    BadInput says what is missing.
     """
     return outcome(preparing(splits, features, device))
 
@@ -95,7 +96,7 @@ def settled(spec: DataSpec, features: Features) -> Features:
 def classifier_for(splits: Splits, *, device: torch.device | str = "cpu") -> Classifier:
     """The classifier of the data's own labels in whose features samples are compared; its output are logits."""
     if not splits.spec.modality.learned_features or not is_labelled(splits.train):
-        raise ValueError(f"a classifier needs labelled images, and these data are {splits.spec}")
+        raise ValueError(f"a classifier needs labelled images or sounds, and these data are {splits.spec}")
     return outcome(_classifier(splits.train, labelled=True)).to(device)
 
 

@@ -99,16 +99,18 @@ class ClassifierConfig(Config):
 class Classifier(Model):
     """A small convolutional classifier of ``spec.classes``, not generative and so in no registry.
 
-    Three convolutions, of which the first brings the image to at most 32 pixels a side and the others halve it.
+    Three convolutions of what the modality shows it (of sounds their spectrogram), of which the first brings each side
+    to at most 32 pixels and the others halve it.
     """
 
     def __init__(self, config: ClassifierConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        channels, *sides = spec.shape
-        stride, w = ceil(max(sides) / 32), config.width
-        small = [ceil(ceil(ceil(s / stride) / 2) / 2) for s in sides]
+        channels, high, wide = spec.modality.as_image(torch.zeros(1, *spec.shape)).shape[1:]
+        rows, columns, w = ceil(high / 32), ceil(wide / 32), config.width
+        small = [ceil(ceil(ceil(side / stride) / 2) / 2) for side, stride in ((high, rows), (wide, columns))]
+        kernel, strides = (2 * rows + 1, 2 * columns + 1), (rows, columns)
         self.body = nn.Sequential(
-            nn.Conv2d(channels, w, 2 * stride + 1, stride, stride, bias=False),
+            nn.Conv2d(channels, w, kernel, strides, strides, bias=False),
             nn.BatchNorm2d(w),
             nn.ReLU(),
             nn.Conv2d(w, 2 * w, 3, 2, 1, bias=False),
@@ -124,14 +126,12 @@ class Classifier(Model):
         self.head = nn.Linear(config.features, len(spec.classes))
 
     def features(self, x: Tensor) -> Tensor:
-        """The penultimate layer, before its ReLU, with shape (n, features) for images x in [0, 1], (n, c, h, w).
+        """The penultimate layer, before its ReLU, with shape (n, features) for examples x with shape (n, *spec.shape).
 
         Batch normalisation leaves every feature with mean 0 and variance 1 over the training data, so that distances
         are on one scale whatever the data.
         """
-        if x.shape[1] == 4:  # of what is transparent the colour does not count
-            x = torch.cat([x[:, :3] * x[:, 3:], x[:, 3:]], 1)
-        features: Tensor = self.body(2 * x - 1)
+        features: Tensor = self.body(self.spec.modality.as_image(x))
         return features
 
     def logits(self, features: Tensor) -> Tensor:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool1d
 
 from genwerk.core.errors import BadInput
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import Modality
+from genwerk.core.moments import Moments
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.modalities.writers import (
     FULL_SCALE,
@@ -26,6 +28,7 @@ from genwerk.modalities.writers import (
 )
 from genwerk.nn.autoregressive.tokeniser import Binarise, MuLaw, Tokeniser
 from genwerk.nn.flows.preprocessing import Continuous, PixelTransform, Preprocessing
+from genwerk.nn.mel import QUIET, log_mel
 from genwerk.nn.units import NetworkUnits, SoundUnits
 
 SPANS = {"first-half": (0.0, 0.5), "last-half": (0.5, 1.0)}
@@ -42,6 +45,10 @@ class Audio(Modality, kind="audio"):
     range = (-1.0, 1.0)
     endings = tuple(SOUNDS)
     drawn = ".waves.png"
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(spec)
+        self.learned_features = len(spec.classes) > 1
 
     def describe(self) -> list[str]:
         return [*super().describe(), *([f"{self.spec.sample_rate} Hz"] if self.spec.sample_rate else [])]
@@ -76,6 +83,23 @@ class Audio(Modality, kind="audio"):
 
     def preprocessing(self, pixels: PixelTransform) -> Preprocessing:
         return Continuous(self.units(), scored="the density of samples in [-1, 1]")
+
+    def features(self, train: Iterable[Tensor]) -> tuple[str, Callable[[Tensor], Tensor], tuple[Tensor, ...]]:
+        """Of sounds without labels: of each band of a log-mel spectrogram the mean over each third of the sound and the
+        root mean square of its change from frame to frame, each with mean 0 and standard deviation 1 over ``train``."""
+
+        def statistics(x: Tensor) -> Tensor:
+            bands = log_mel(x, self.spec.sample_rate).flatten(1, 2)
+            change = bands.diff(prepend=bands[..., :1]).square().mean(-1).sqrt()
+            return torch.cat([adaptive_avg_pool1d(bands, 3).flatten(1), change], 1)
+
+        found = Moments(map(statistics, train))
+        mean, std = found.mean, found.std
+        return f"{len(mean)} log-mel statistics", lambda x: (statistics(x) - mean) / std, (mean, std)
+
+    def as_image(self, x: Tensor) -> Tensor:
+        """A log-mel spectrogram, in units of 20 decibels above and below the middle of its range."""
+        return (log_mel(x, self.spec.sample_rate) - QUIET / 2) / 20
 
     def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
         """A half, or the first seconds."""

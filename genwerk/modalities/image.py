@@ -41,7 +41,8 @@ class Image(Modality, kind="image"):
     """
 
     plural = "images"
-    has_levels = has_pixels = is_grid = learned_features = one_per_file = True
+    has_levels = has_pixels = is_grid = one_per_file = True
+    learned_features = True
     range = (0.0, 1.0)
     endings = IMAGES
 
@@ -92,6 +93,11 @@ class Image(Modality, kind="image"):
         """Nats are of the stored levels, so bits are nats / (dims ln 2) and nothing is corrected by hand."""
         bits = -nats / (self.spec.dims * log(2))
         return bits, f"{-nats:.4g} nats / ({self.spec.dims} dimensions x ln 2), of {scored or 'the stored pixels'}"
+
+    def as_image(self, x: Tensor) -> Tensor:
+        if x.shape[1] == 4:  # of what is transparent the colour does not count
+            x = torch.cat([x[:, :3] * x[:, 3:], x[:, 3:]], 1)
+        return 2 * x - 1
 
     def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
         """A half by its name, or a picture that is light where pixels are known."""

@@ -51,7 +51,7 @@ def wavenet(spec: DataSpec) -> Recipe:
             optim={"model": OptimConfig(lr=3e-3, schedule="cosine", warmup=200)},
             evaluate_every=2_000,
         ),
-        evaluate=EvaluateConfig(examples=500, samples=0),
+        evaluate=EvaluateConfig(examples=500, samples=500),
     )
 
 
