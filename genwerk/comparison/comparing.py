@@ -239,7 +239,8 @@ def given(runs: Sequence[Path]) -> list[Contestant]:
         for run, seed in zip(same, seeds, strict=True):
             one = recipes.count(recipe) == 1 and len(set(seeds)) == len(seeds)
             name = recipe if one else same[0].name if len(set(seeds)) == len(seeds) else run.name
-            contestants.append(Contestant(name, recipe, seed, run))
+            first = name not in [each.name for each in contestants]
+            contestants.append(Contestant(name, recipe, seed, run, first=first))
     return contestants
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,9 +19,11 @@ from genwerk.core.errors import BadInput, Caution
 from genwerk.core.files import make_folder, read_json, write_atomically
 from genwerk.core.model import Model
 from genwerk.data import Splits
+from genwerk.evaluation.efficiency import Efficiency
 from genwerk.evaluation.evaluate import Evaluation
-from genwerk.evaluation.report import Measuring
+from genwerk.evaluation.report import Measuring, Report
 from genwerk.evaluation.samples import Pace, drawn, evaluating, features_of, pace
+from genwerk.evaluation.training_cost import training_figures
 from genwerk.metrics import frechet_distance
 from genwerk.metrics.features import Extractor
 from genwerk.runs import store
@@ -33,6 +36,8 @@ from genwerk.training.settings import to_json
 
 FEWEST = 500
 """Samples with which a run takes part where others have more; with fewer it is measured alone."""
+COSTS = 20.0
+"""Seconds for measuring what sampling costs, which is the same for all runs of a contestant."""
 FOLLOWED = 500
 """Samples, and validation examples, by which quality is followed over time."""
 
@@ -81,7 +86,13 @@ def measure(
     evaluation = Evaluation(run.model, common.splits, settings, extractor=common.extractor, notes=notes)
     for event in evaluation:
         yield replace(event, what=f"{contestant.key}: {event.what}", step=step, steps=steps)
-    curve = yield from _followed(contestant, run, common, step, steps)
+    events = list(read_events(contestant.run / "events.jsonl"))
+    figures, costs = training_figures(events), Efficiency(run.model, common.splits.test, seconds=COSTS)
+    if contestant.first:
+        for done, total in costs:
+            what = f"{contestant.key}: cost of sampling"
+            yield Measuring(what=what, step=step, steps=steps, done=done, total=total, seconds_left=None)
+    curve = yield from _followed(contestant, run, events, common, step, steps)
     shown = yield from _shown(contestant, run, common, step, steps)
     stored = store.find(contestant.run)
     measured = Measured(
@@ -97,6 +108,8 @@ def measure(
         rounds=stored.round,
         settings=to_json(run.recipe),
         report=evaluation.report,
+        efficiency=Report(figures=(*figures, *costs.figures), notes=tuple(costs.notes)),
+        growth=tuple(costs.growth),
         curve=curve,
         pictures=shown,
         command=again(stored.name, stored.recipe, stored.spec, stored.origin.processes) or "",
@@ -125,12 +138,11 @@ def _likelihood(model: Model) -> str:
 
 
 def _followed(
-    contestant: Contestant, run: OpenRun, common: Common, step: int, steps: int
+    contestant: Contestant, run: OpenRun, events: Sequence[Mapping[str, Any]], common: Common, step: int, steps: int
 ) -> Generator[Measuring, None, tuple[Point, ...]]:
     """The distance of samples from validation examples at each checkpoint that is kept."""
     if common.extractor is None or "samples" not in abilities(run.model):
         return ()
-    events = list(read_events(contestant.run / "events.jsonl"))
     folders = sorted(checkpoints_in(contestant.run / "checkpoints"), key=round_of)
     validation = common.splits.validation.subset(FOLLOWED, common.request.evaluate.seed)
     real = torch.cat(list(features_of(common.extractor, validation)))
@@ -170,8 +182,8 @@ def _followed(
 def _shown(
     contestant: Contestant, run: OpenRun, common: Common, step: int, steps: int
 ) -> Generator[Measuring, None, dict[str, str]]:
-    """The pictures of the first seed of each contestant, as paths relative to the folder."""
-    if contestant.seed != 0 and common.request.recipes:
+    """The pictures of the first run of each contestant, as paths relative to the folder."""
+    if not contestant.first:
         return {}
     into = common.folder / "pictures"
     make_folder(into)

@@ -107,7 +107,7 @@ def _notes(comparison: Comparison) -> list[tuple[str, str]]:
     """What was left out of the measurements and why, with the contestants of whom that is said."""
     said: dict[str, dict[str, None]] = {}
     for run in comparison.measured:
-        for report in (run.report, run.efficiency, run.invertibility):
+        for report in (run.report, run.efficiency):
             for note in report.notes:
                 said.setdefault(note, {})[run.contestant] = None
     return [(", ".join(who), note) for note, who in said.items()]

@@ -89,6 +89,8 @@ class Contestant:
     run: Path
     settings: Recipe | None = None
     """What it is trained with; None where it is there already."""
+    first: bool = True
+    """Whether it is the first run of its name, which alone is shown, and whose cost of sampling is measured."""
 
     @property
     def key(self) -> str:
@@ -168,7 +170,8 @@ class Plan:
                 if name in self.settings:
                     settings = self.settings[name]
                     settings = replace(settings, train=replace(settings.train, seed=seed))
-                    yield Contestant(name, name, seed, self.folder / "runs" / f"{name}-{seed}", settings)
+                    run = self.folder / "runs" / f"{name}-{seed}"
+                    yield Contestant(name, name, seed, run, settings, first=seed == 0)
 
 
 def _shown(value: Any) -> str:

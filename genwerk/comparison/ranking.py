@@ -149,7 +149,7 @@ def surely_better(a: Standing, b: Standing, better: Better, section: Section) ->
 
 def _figures(run: Measured) -> Iterator[tuple[str, Figure]]:
     """The figures of a run by the column that each belongs to, an exact value rather than a bound of the same."""
-    every = (*run.report.figures, *run.efficiency.figures, *run.invertibility.figures)
+    every = (*run.report.figures, *run.efficiency.figures)
     keys = {figure.key for figure in every}
     summed = any("_given_" in key for key in keys)
     for figure in every:

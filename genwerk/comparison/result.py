@@ -53,11 +53,9 @@ class Measured:
     settings: dict[str, Any]
     """The recipe, as plain JSON."""
     report: Report
-    """Quality, likelihood and memorisation on the test part, and the family's own figures."""
+    """Quality, likelihood, memorisation and invertibility on the test part, and the family's own figures."""
     efficiency: Report = NOTHING
     """What it costs to train and to use."""
-    invertibility: Report = NOTHING
-    """How exactly encoding and decoding undo each other."""
     growth: tuple[Growth, ...] = ()
     curve: tuple[Point, ...] = ()
     """Quality against time, in the order of the rounds."""
@@ -69,7 +67,7 @@ class Measured:
 
     def figure(self, key: str) -> Figure | None:
         """The figure with that key, wherever it stands."""
-        every = (*self.report.figures, *self.efficiency.figures, *self.invertibility.figures)
+        every = (*self.report.figures, *self.efficiency.figures)
         return next((figure for figure in every if figure.key == key), None)
 
 

@@ -91,7 +91,7 @@ def _run(name: str, seed: int, folder: Path | None) -> Measured:
         figures.append(figure(f"{sign}NLL", NATS[name][seed], 0.9, unit="nats", note="180 held-out"))
         figures.append(figure(f"{sign}bits/dim", NATS[name][seed] / 44.4, 0.02, unit="bits"))
     inverse = {"vae": 0.3, "realnvp": 3e-7}
-    back = [figure("encode-decode error", e * (1 + seed / 10), 0.01 * e) for n, e in inverse.items() if n == name]
+    figures += [figure("encode-decode error", e * (1 + seed / 10), 0.01 * e) for n, e in inverse.items() if n == name]
     cost = [
         figure("parameters", (150_000.0, 90_000.0, 320_000.0)[i]),
         figure("training CPU seconds", 60.0 + seed / 10, unit="s"),
@@ -116,7 +116,6 @@ def _run(name: str, seed: int, folder: Path | None) -> Measured:
         abilities=can[name],
         likelihood={"vae": "bound", "realnvp": "exact"}.get(name, ""),
         efficiency=report(*cost),
-        invertibility=report(*back),
         growth=(
             Growth(of="batch", sizes=sizes, seconds=tuple(0.001 * (1 + i) * n ** (0.3 + 0.2 * i) for n in sizes)),
             Growth(of="size", sizes=(64, 256, 1024), seconds=tuple(0.001 * (1 + i) * n**0.5 for n in (1, 4, 16))),

@@ -134,7 +134,10 @@ def test_runs_are_compared_alike_and_read_back(runs: Path, tmp_path: Path) -> No
         assert distance is not None
         assert "200 samples, 100 held-out" in distance.note
         assert each.figure("nll") is not None
-        assert (tmp_path / "report" / each.pictures["samples"]).stat().st_size > 1000
+        assert each.figure("training_cpu_seconds") is not None
+        assert (each.figure("sampling_latency") is not None) == (each.seed == 0)
+        assert each.pictures.keys() == ({"samples"} if each.seed == 0 else set())
+        assert all((tmp_path / "report" / path).stat().st_size > 1000 for path in each.pictures.values())
         assert each.command.startswith("genwerk train")
     mixture = genwerk.open_run(runs / "mixture")
     alone = mixture.evaluate(samples=200, examples=100, importance_samples=2)
@@ -175,7 +178,7 @@ def test_slow_sampling_sets_the_number_for_all_unless_it_is_very_slow(
 
 # --- a comparison that is stopped -------------------------------------------------------------------------------------
 
-TIMES = ("efficiency", "curve", "command", "machine")
+TIMES = ("efficiency", "growth", "curve", "command", "machine")
 
 
 def without_times(path: Path) -> Any:
