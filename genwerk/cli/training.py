@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from itertools import chain
 from typing import Any
@@ -44,13 +44,16 @@ def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
     if named:
         find(arguments[0])
     values = valued(sorted_out(words, own), own)
-    if not named and "from_run" not in values:
+    name = arguments[0] if named else _told(values)
+    if name is None:
         run = values.get("out") if values.get("resume") else None
         if run and (run / "config.json").is_file():
             again = shlex.join(["genwerk", "train", store.find(run).name, *words])
             raise BadInput(f"name the recipe of the run that goes on first: `{again}`")
-        raise BadInput("name a recipe first, as in `genwerk train vae --data photos/`; `genwerk recipes` lists them")
-    name = arguments[0] if named else store.find(values["from_run"]).name
+        lacking = f"; {values['config']} names none" if "config" in values else ""
+        raise BadInput(
+            f"name a recipe first, as in `genwerk train vae --data photos/`; `genwerk recipes` lists them{lacking}"
+        )
     as_json = values.pop("json", False)
     typed = {word.partition("=")[0] for word in words if is_flag(word)}
     names = frozenset(SHORTHANDS.get(flag, flag).removeprefix("--").replace("-", "_") for flag in typed)
@@ -73,12 +76,26 @@ def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
         return changed
 
     again = shlex.join(["genwerk", "train", *(a for a in arguments if a != "--resume"), *plugins, "--resume"])
-    command = Train(recipe=name, from_settings=not named, changes=Changes(apply, names), **values)
+    command = Train(
+        recipe=name, from_settings=not named and "from_run" in values, changes=Changes(apply, names), **values
+    )
     settings = command.settled(command.start(), fitted=False)
     if helping.asked(arguments):
         helping.tell(_help(command, settings, own, arguments))
     runtime.relaunch(command.devices, ["train", *arguments, *plugins])
     return Asked(command, as_json=as_json, again=again)
+
+
+def _told(values: Mapping[str, Any]) -> str | None:
+    """The recipe of the run to start from, or that which the file of settings names; None without either."""
+    from genwerk.recipes import find
+    from genwerk.runs import store
+    from genwerk.training import overlay
+
+    if "from_run" in values:
+        return store.find(values["from_run"]).name
+    name = overlay.read(values["config"])[0] if "config" in values else None
+    return None if name is None else find(name).name
 
 
 def _help(command: Train, settings: Recipe, own: Sequence[Option], given: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from genwerk.commands.command import USE, AtLeast, Command, Positional
 from genwerk.commands.options import Greatest, Input, Label, Run, Space
-from genwerk.commands.results import Examples, Figures, Note, Scatter, Values
+from genwerk.commands.results import Examples, Figures, Note, Scatter, Values, cell
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.runs.session import Session
 
@@ -139,7 +139,7 @@ class Traverse(Command):
     """Values a dimension takes, over the range that 98 % of the training data have."""
     label: Label = None
 
-    def run(self, session: Session) -> Iterator[Examples | Figures]:
+    def run(self, session: Session) -> Iterator[Examples | Note | Figures]:
         from genwerk import tasks
         from genwerk.core.spec import Batch
 
@@ -148,7 +148,8 @@ class Traverse(Command):
         span = tasks.latent_span(model, opened.splits.train)
         found = active_dimensions(tasks.encode(model, opened.examples("test", HELD_OUT, None)[0]))
         dims = self.dims or tuple(found.values["active"][:MOST_ACTIVE]) or tuple(range(span[0].numel()))[:2]
-        plane = tasks.traverse(model, opened.one(self.input, self.label), dims, steps=self.steps, span=span)
+        one = opened.one(self.input, self.label)
+        plane = tasks.traverse(model, one, dims, steps=self.steps, span=span)
         values = {d: [f"{v:.2f}" for v in tasks.latent_values(span, d, self.steps).tolist()] for d in dims}
         named = [[f"z{d} = {v}" for v in row] for d, row in values.items()]
         if len(dims) == 2:
@@ -156,7 +157,11 @@ class Traverse(Command):
         else:
             captions = [v for row in values.values() for v in row]
             layout = Layout(self.steps, row_names=[f"z{d}" for d in dims], captions=captions)
-        yield Examples.of(opened, Batch(plane.flatten(0, 1)), layout, dims=str(dims))
+        condition = model.condition.of(one)
+        held = {} if condition is None else {name: v[0] for name, v in model.condition.named(condition).items()}
+        yield Examples.of(opened, Batch(plane.flatten(0, 1)), layout, dims=str(dims), **held)
+        if held:
+            yield Note(f"held still: {', '.join(f'{name} {cell(v)}' for name, v in held.items())}")
         yield found
 
 

@@ -39,11 +39,12 @@ class Show(Command):
 
         if Path(self.recipe).is_dir():
             stored = store.find(self.recipe)
-            text, settings = f"{self.recipe}: a run of {stored.name} on {stored.spec}", to_json(stored.recipe)
+            name, text = stored.name, f"{self.recipe}: a run of {stored.name} on {stored.spec}"
+            settings = to_json(stored.recipe)
         else:
             entry = find(self.recipe)
-            text, settings = getdoc(entry.make) or "", to_json(entry.make(entry.spec))
-        yield Figures(settings, [Note(text + "\n"), Figures(settings)])
+            name, text, settings = entry.name, getdoc(entry.make) or "", to_json(entry.make(entry.spec))
+        yield Figures({"name": name, **settings}, [Note(text + "\n"), Figures(settings)])
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Train(Command):
 
     group = TRAINING
     recipe: Annotated[str, Positional()]
-    """Name of a recipe; `genwerk recipes` lists them. With --from it may be left out."""
+    """Name of a recipe; `genwerk recipes` lists them. With --from, or --config FILE that names one, it may be left
+    out."""
     from_run: Annotated[Path | None, Named("from")] = None
     """Start from the weights of this run (RUN, or RUN/last); without a recipe, also with its settings."""
     out: Annotated[Path | None, Common()] = None
@@ -76,7 +78,8 @@ class Train(Command):
     epochs: Annotated[float | None, Common(), AtLeast(0)] = None
     """Length as passes over the training examples, in place of --rounds; of the first stage, where there are more."""
     config: Path | None = None
-    """File of settings, as JSON or TOML: all that `genwerk show RECIPE --json` prints, or some of it."""
+    """File of settings, as JSON or TOML: a run's config.json, or all that `genwerk show RECIPE --json` prints, or some
+    of it; without a recipe, that which it names."""
     device: Annotated[Device, Common()] = "auto"
     """Where to compute; auto is the first GPU, else the CPU."""
     devices: int = 1
@@ -109,7 +112,7 @@ class Train(Command):
             epochs=self.epochs, minutes=self.minutes, rounds=True if "train.rounds" in self.changes.names else None
         )
         if self.config is not None:
-            recipe = overlay.updated(recipe, overlay.read(self.config), f"{self.config}: recipe")
+            recipe = overlay.updated(recipe, overlay.read(self.config)[1], f"{self.config}: recipe")
         if self.lr is not None:
             recipe = overridden(recipe, {"lr": self.lr})
         changed: Recipe = self.changes.apply(recipe, fitted)

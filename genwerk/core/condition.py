@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from genwerk.core.errors import BadInput, called
+from genwerk.core.errors import BadInput, MissingCondition, called
 from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec, Prior, listed
 from genwerk.core.tokens import CLIPVocabulary, Vocabulary
@@ -97,10 +97,7 @@ class Condition:
     def check(self, values: Tensor | None, model: object) -> Tensor | None:
         """``values``, which must be given and valid; None for a model that takes no condition."""
         if values is None or not self.valid(values):
-            typed = f"give ‹{self.option}›, or from Python " if self.option else ""
-            raise BadInput(
-                f"this {called(model)} is conditioned on {self.noun}: {typed}pass condition, {self.expected}"
-            )
+            raise MissingCondition(f"this {called(model)} is conditioned on {self.noun}", self.option, self.expected)
         return values
 
     def of(self, batch: Batch) -> Tensor | None:

@@ -83,6 +83,18 @@ class Unwritable(OSError, BadInput):
     __str__ = BadInput.__str__
 
 
+class MissingCondition(BadInput):
+    """A model that is conditioned got no valid condition: who it is, the option that a person gives it by (empty for
+    none), and what is passed in Python."""
+
+    def __init__(self, why: str, option: str, expected: str) -> None:
+        super().__init__(f"{why}: give ‹{option}›" if option else f"{why}: pass condition, {expected}")
+        self.passed = f"{why}: pass condition, {expected}"
+
+    def __str__(self) -> str:
+        return self.passed
+
+
 class Unsupported(BadInput):
     """A task was asked of a model that lacks one of the abilities ``needed``, where it is one, or is not conditioned on
     what ``by`` names: label, prompt or covariates."""

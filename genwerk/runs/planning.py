@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from genwerk.core.errors import BadInput
+from genwerk.core.model import stages
 from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Splits
 from genwerk.data.hub import allow
@@ -28,6 +29,10 @@ Open: TypeAlias = Callable[[DataConfig], Splits]
 """The data that settings name."""
 
 
+SHORT = 0.01
+"""Fraction of a recipe's own rounds below which a training is called too short."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A recipe and its data, ready for a :class:`~genwerk.runs.training.Training`."""
@@ -39,7 +44,7 @@ class Plan:
     note: str = ""
     """How many rounds the minutes asked for are; empty where none were."""
     caution: str = ""
-    """What was asked for and does not count; empty where all does."""
+    """What was asked for and does not count, or does not do; empty where all is well."""
 
 
 def planned(
@@ -84,9 +89,14 @@ def planned(
         caution = f"{path} keeps the length with which it began; for another, name ‹rounds›"
         return Plan(recipe=recipe, splits=splits, going_on=True, caution=caution)
     here = runtime.start(device, recipe.train.precision)
+    usual = sum(stage.rounds for stage in stages(recipe.model, splits.spec, recipe.train.rounds))
     recipe, rounds = speed.lasting(recipe, splits.train, minutes, here)
     are = "minute is" if minutes == 1 else "minutes are"
-    return Plan(recipe=recipe, splits=splits, going_on=False, note=f"{minutes:g} {are} about {rounds:,} rounds here")
+    note = f"{minutes:g} {are} about {rounds:,} rounds here"
+    short = f"{rounds / usual:.2%} of this recipe's {usual:,} rounds teach it next to nothing; give it more ‹minutes›"
+    return Plan(
+        recipe=recipe, splits=splits, going_on=False, note=note, caution=short if rounds < SHORT * usual else ""
+    )
 
 
 def fitted(data: DataConfig, make: Make, change: Change, open: Open) -> tuple[Recipe, Splits]:

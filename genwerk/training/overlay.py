@@ -36,8 +36,11 @@ def _over(base: Any, change: Any) -> Any:
     return base | {str(name): _over(base.get(name), value) for name, value in change.items()}
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The settings in a file of JSON or TOML, as far as they are named; a BadFile says what is wrong with it."""
+def read(path: Path) -> tuple[str | None, dict[str, Any]]:
+    """The recipe that a file of JSON or TOML names, if any, and the settings in it, as far as they are named.
+
+    It may be what `genwerk show RECIPE --json` prints, or a run's config.json; a BadFile says what is wrong with it.
+    """
     if path.suffix.lower() not in (".json", ".toml"):
         raise BadFile(f"{path} is neither .json nor .toml; `genwerk show RECIPE --json > recipe.json` writes one")
     try:
@@ -51,4 +54,8 @@ def read(path: Path) -> dict[str, Any]:
         raise BadFile(f"{path} is not {path.suffix[1:].upper()} ({error}); mend it there") from None
     if not isinstance(found, dict):
         raise BadFile(f"{path} holds no settings by name; expected what `genwerk show RECIPE --json` prints")
-    return found
+    name = found.pop("name", None)
+    if not isinstance(name, str | None):
+        raise BadFile(f"{path}: name is {name!r}; expected that of a recipe")
+    of_run = found.get("recipe")
+    return name, of_run if isinstance(of_run, dict) else found

@@ -71,7 +71,7 @@ def test_commands_tell_rows_their_own_numbers(run: Path, table: Path, genwerk: G
     [
         (
             [],
-            "conditioned on 2 covariates (height, weight): give --covariates, or from Python pass condition, as many",
+            "conditioned on 2 covariates (height, weight): give --covariates\n",
         ),
         (["--covariates", "1.8"], "expected 2 covariates (height, weight)"),
         (["--covariates", "1.8,75,3"], "expected 2 covariates (height, weight)"),

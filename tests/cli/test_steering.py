@@ -166,7 +166,7 @@ def test_what_cannot_be_steered_is_said(
     assert "truncation needs" in refused("truncate", gan)
     assert "--project" in refused("interpolate", gan, tmp_path / "large.png", 3)
     assert "the path is a line" in refused("interpolate", styles, 1, 2, "--path", "sphere")
-    assert "give --label, or from Python" in refused("interpolate", cgan, 1, 2)
+    assert "conditioned on the class: give --label" in refused("interpolate", cgan, 1, 2)
     assert "needs a model with styles" in refused("interpolate", gan, 1, 2, "--space", "w")
 
 

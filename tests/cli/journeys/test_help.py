@@ -28,7 +28,7 @@ from genwerk.training.events import RoundDone
 from genwerk.training.overlay import updated
 from genwerk.training.overrides import rounds_of
 from genwerk.training.protocol import EvaluateConfig
-from genwerk.training.settings import Recipe, to_json
+from genwerk.training.settings import DIGITS, Recipe, to_json
 from genwerk.training.trainer import Trainer
 
 Genwerk = Callable[..., str]
@@ -232,6 +232,19 @@ def test_what_show_prints_trains_the_same(name: str, tmp_path: Path, genwerk: Ge
     file = tmp_path / "recipe.json"
     file.write_text(genwerk("show", name, "--json"))
     assert settled(name, "--config", file) == REGISTRY[name].make(REGISTRY[name].spec)
+
+
+def test_a_file_that_names_its_recipe_is_enough(run: Path, tmp_path: Path, genwerk: Genwerk, refused: Genwerk) -> None:
+    shown, some = tmp_path / "shown.json", tmp_path / "some.toml"
+    shown.write_text(genwerk("show", "maf", "--json"))
+    some.write_text("[train]\nrounds = 7\n")
+    for file, name in ((shown, "maf"), (run / "config.json", "pixelcnn")):
+        command = asked("train", "--config", file, "--rounds", 3)
+        assert command.recipe == name
+        assert command.settled(command.start(), fitted=False).train.rounds == 3
+    assert asked("train", "--config", run / "config.json").settled(REGISTRY["pixelcnn"].make(DIGITS), True).data.source
+    assert "name a recipe first, as in `genwerk train vae --data photos/`" in refused("train", "--config", some)
+    assert f"{some} names none" in refused("train", "--config", some)
 
 
 def test_a_file_names_some_settings_and_what_is_typed_beside_it_wins(tmp_path: Path) -> None:

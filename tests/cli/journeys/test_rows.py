@@ -84,9 +84,11 @@ def test_codes_have_named_columns_and_active_dimensions(vae: Path, genwerk: Genw
 
 
 def test_the_most_active_dimensions_are_traversed_unasked(vae: Path, genwerk: Genwerk, tmp_path: Path) -> None:
-    genwerk("traverse", vae, "--steps", 3, "--label", "cat", "--out", tmp_path / "way.png")
+    said = genwerk("traverse", vae, "--steps", 3, "--label", "cat", "--out", tmp_path / "way.png")
     told = json.loads(Image.open(tmp_path / "way.png").info["genwerk"])
     assert told["dims"].startswith("(")
+    assert told["label"] == "cat"
+    assert "held still: label cat" in said
 
 
 def test_samples_of_several_classes_are_named_below(vae: Path, genwerk: Genwerk, tmp_path: Path) -> None:

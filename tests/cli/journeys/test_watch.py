@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from genwerk.data import DataConfig, open_data
+from genwerk.recipes import REGISTRY
 from genwerk.runs import store
+from genwerk.runs.planning import planned
+from genwerk.training import speed
 
 Genwerk = Callable[..., str]
 QUIET = ("--evaluate.samples", 0, "--train.evaluate-every", 0)
@@ -29,6 +33,18 @@ def test_a_length_in_minutes_becomes_rounds_that_stay(genwerk: Genwerk, tmp_path
         *("train", "autoencoder-mixture", "--data", "digits", "--minutes", 9, "--out", run, "--resume")
     )
     assert store.find(run).recipe == recipe
+
+
+@pytest.mark.parametrize(("rounds", "said"), [(59, "0.98% of this recipe's 6,000 rounds teach it next"), (60, "")])
+def test_minutes_that_teach_next_to_nothing_are_met_with_a_caution(
+    rounds: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits, entry = open_data(DataConfig(source="digits", limit=50)), REGISTRY["gan"]
+    monkeypatch.setattr(speed, "lasting", lambda recipe, *_: (recipe, rounds))
+    plan = planned(
+        Path("run"), lambda spec: entry.make(spec or entry.spec), lambda r, _: r, lambda _: splits, minutes=1
+    )
+    assert plan.caution[: len(said) or None] == said
 
 
 @pytest.mark.parametrize(
