@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genwerk.metrics import feature_likelihood_divergence, memorisation, vendi_score
 from genwerk.metrics.likelihood_divergence import _log_variances, _nats_per_dim
-from genwerk.metrics.memorisation import copying, nearest
+from genwerk.metrics.memorisation import Neighbourhood, compared, nearest, own
 
 
 def normal(n: int, d: int, seed: int, scale: float = 1.0) -> Tensor:
@@ -70,17 +70,33 @@ def test_c_t_is_standard_normal_under_equality() -> None:
     """In one cell, for distances exchangeable between generated and test examples: mean 0, variance 1."""
     train = normal(50, 2, 0)
     scores = torch.tensor(
-        [copying(train, normal(40, 2, 2 * i + 1), normal(60, 2, 2 * i + 2), cells=1) for i in range(200)]
+        [memorisation(train, normal(40, 2, 2 * i + 1), normal(60, 2, 2 * i + 2), cells=1).copying for i in range(200)]
     )
     assert scores.mean().item() == pytest.approx(0, abs=0.25)
     assert scores.std().item() == pytest.approx(1, abs=0.15)
 
 
-def test_nearest_leaves_the_row_itself_out() -> None:
-    distance, row = nearest(torch.tensor([[0.0], [3.0], [4.0]]))
-    assert distance.tolist() == [3, 1, 1]
-    assert row.tolist() == [1, 2, 1]
-    assert nearest(torch.tensor([[1.0], [1.0]]))[0].tolist() == [0, 0]
+def test_a_rows_own_neighbour_is_not_itself() -> None:
+    x = torch.tensor([[0.0], [3.0], [4.0]])
+    assert own(x, torch.arange(3)).tolist() == [3, 1, 1]
+    assert own(torch.tensor([[1.0], [1.0]]), torch.arange(2)).tolist() == [0, 0]
+    distance, row = nearest(x, torch.tensor([[3.4], [-1.0]]))
+    assert distance.tolist() == pytest.approx([0.4, 1.0])
+    assert row.tolist() == [1, 0]
+
+
+def test_within_a_cell_only_its_own_training_examples_count() -> None:
+    train, of = normal(300, 3, 0), normal(100, 3, 1)
+    among = Neighbourhood(train, cells=4)
+    near, cells = among.near(of), among._cell(train)
+    assert torch.equal(near.distance, nearest(train, of)[0])
+    assert (near.within > near.distance).any()
+    for i in range(100):
+        members = train[cells == near.cell[i]]
+        assert near.within[i].item() == pytest.approx((members - of[i]).norm(dim=1).min().item(), rel=1e-9)
+    part = compared(near[:50], near[50:])[0]
+    again = compared(among.near(of[:50]), among.near(of[50:]))[0]
+    assert part == again
 
 
 def test_too_few_are_refused() -> None:
