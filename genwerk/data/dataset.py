@@ -144,8 +144,11 @@ class Dataset:
         """At most ``examples`` of the examples, taken at random, for a source may be ordered by class."""
         if len(self) <= examples:
             return self
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        return self.select(order[:examples].to(self.device))
+        return self.select(self.order(seed)[:examples].to(self.device))
+
+    def order(self, seed: int = 0) -> Tensor:
+        """All rows in the random order in which :meth:`subset` takes them, int64 with shape (n,)."""
+        return torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same examples kept on ``device``."""

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import TypeVar
 
 from torch import Tensor
 
 from genwerk.evaluation import verdicts
 from genwerk.evaluation.quick import FEWEST
+from genwerk.evaluation.reference import Reference
 from genwerk.evaluation.report import Figure
-from genwerk.metrics import frechet_distance, kernel_distance, prdc
+from genwerk.metrics import frechet_distance, kernel_distance, prdc, vendi_score
 from genwerk.metrics.features import Extractor
+from genwerk.metrics.frechet import frechet_error
 from genwerk.metrics.inception import inception_score
+from genwerk.metrics.prdc import prdc_with_errors
+from genwerk.metrics.vendi import vendi_error
+
+T = TypeVar("T")
 
 NEIGHBOURS = 5
 """Neighbours that make the balls of precision, recall, density and coverage."""
+SUBSETS = 25
+"""Subsets that the kernel distance of real examples and of noise takes."""
 SCALES = {("precision", "density"): verdicts.REAL, ("recall", "coverage"): verdicts.VARIETY}
 """What is said of figures of one thing."""
 
@@ -27,23 +38,27 @@ def fewest(features: int) -> int:
 
 @dataclass(frozen=True)
 class Features:
-    """Features of samples and of what they are compared with, each with shape (n, d); and how they came about."""
+    """Features of samples, with shape (n, d), and what they are compared with."""
 
-    extractor: Extractor
     made: Tensor
-    real: Tensor
-    """Of the reference: held-out data, or training data."""
-    floor: Tensor
-    """Of as many examples of the other part as there are samples."""
-    noise: Tensor
-    """Of as many examples of uniform noise."""
+    beside: Reference
     sizes: str
-    """How many there are of each, in words."""
+    """How many samples there are, and of what they are compared with, in words."""
 
     @property
-    def rows(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Samples, floor and noise: what is compared with the reference."""
-        return self.made, self.floor, self.noise
+    def extractor(self) -> Extractor:
+        """What the features come from."""
+        return self.beside.extractor
+
+    @property
+    def real(self) -> Tensor:
+        """Features of the reference: held-out data, or training data."""
+        return self.beside.real
+
+    def of_real(self, name: str, figure: Callable[[Tensor], T]) -> tuple[T, T]:
+        """That ``figure`` of as many real examples of the other part (floor) and of noise, found once by its name."""
+        n, beside = len(self.made), self.beside
+        return beside.once((name, n), lambda: (figure(beside.floor(n)), figure(beside.noise[:n])))
 
     @property
     def doubt(self) -> str:
@@ -64,44 +79,61 @@ def names(extractor: Extractor) -> tuple[str, str]:
     return ("FID", "KID") if extractor.inception else ("Fréchet distance", "kernel distance")
 
 
-def frechet_figure(f: Features) -> Figure:
-    """The Fréchet distance of samples, with floor and noise."""
-    value, floor, noise = (frechet_distance(x, f.real) for x in f.rows)
-    verdict = "" if f.doubt else verdicts.distance(value, floor, noise)
-    name = names(f.extractor)[0]
-    return Figure(name=name, value=value, floor=floor, noise=noise, note=f.sizes + f.doubt, verdict=verdict)
+def frechet_figure(f: Features) -> Figure | str:
+    """The Fréchet distance of samples, with floor and noise; why there is none where there are too few of them."""
+    name, n, d = names(f.extractor)[0], min(len(f.made), len(f.real)), f.made.shape[1]
+    if n < fewest(d):
+        return f"No {name}: in {d} features it needs {fewest(d):,} samples and as many real examples or more."
+    floor, noise = f.of_real("Fréchet distance", lambda x: frechet_distance(x, f.real))
+    value = frechet_distance(f.made, f.real)
+    return Figure(
+        name=name,
+        value=value,
+        spread=frechet_error(f.made, f.real),
+        floor=floor,
+        noise=noise,
+        note=f.sizes + f.doubt,
+        verdict="" if f.doubt else verdicts.distance(value, floor, noise),
+    )
 
 
 def kernel_figure(f: Features, seed: int) -> Figure:
-    """The kernel distance of samples, with floor and noise."""
-    value, floor, noise = (kernel_distance(x, f.real, seed=seed) for x in f.rows)
+    """The kernel distance of samples, with floor and noise, which take a quarter as many subsets."""
+    value = kernel_distance(f.made, f.real, seed=seed)
+    floor, noise = f.of_real("kernel distance", lambda x: kernel_distance(x, f.real, subsets=SUBSETS, seed=seed).mean)
     return Figure(
         name=names(f.extractor)[1],
         value=value.mean,
         spread=value.standard_error,
-        floor=floor.mean,
-        noise=noise.mean,
+        floor=floor,
+        noise=noise,
         note=f.sizes + f.doubt,
-        verdict="" if f.doubt else verdicts.distance(value.mean, floor.mean, noise.mean, value.standard_error),
+        verdict="" if f.doubt else verdicts.distance(value.mean, floor, noise, value.standard_error),
     )
 
 
-def neighbour_figures(f: Features) -> list[Figure]:
+def neighbour_figures(f: Features, seed: int) -> list[Figure]:
     """Precision, recall, density and coverage of samples, with floor and noise."""
     n = min(len(f.real), len(f.made))
-    found, low, high = (asdict(prdc(f.real[:n], x[:n], NEIGHBOURS)) if len(x) >= n else {} for x in f.rows)
-    said = dict.fromkeys(found, "")
+
+    def of(x: Tensor) -> dict[str, float]:
+        return asdict(prdc(f.real[:n], x[:n], NEIGHBOURS)) if len(x) >= n else {}
+
+    (low, high), found = f.of_real("neighbours", of), prdc_with_errors(f.real[:n], f.made[:n], NEIGHBOURS, seed=seed)
+    values, errors = map(asdict, found)
+    said = dict.fromkeys(values, "")
     for pair, scale in SCALES.items():
         if low and high and not f.doubt:
-            verdict = verdicts.shares(scale, *([each[name] for name in pair] for each in (found, low, high)))
+            verdict = verdicts.shares(scale, *([each[name] for name in pair] for each in (values, low, high)))
             said |= dict.fromkeys(pair, verdict)
     figures = []
-    for name, value in found.items():
+    for name, value in values.items():
         blind = "; means little: noise gets much of what real data get" if low and not said[name] else ""
         figures.append(
             Figure(
                 name=name,
                 value=value,
+                spread=errors[name] if isfinite(errors[name]) else None,
                 floor=low.get(name),
                 noise=high.get(name),
                 note=f"{NEIGHBOURS} neighbours, {n:,} of each{f.doubt or blind}",
@@ -109,6 +141,17 @@ def neighbour_figures(f: Features) -> list[Figure]:
             )
         )
     return figures
+
+
+def vendi_figure(f: Features) -> Figure | str:
+    """The Vendi score of samples, with that of as many real examples and of noise; why there is none where one cannot
+    be told."""
+    if not all(bool(x.any(1).all()) for x in (f.made, f.beside.floor(len(f.made)), f.beside.noise[: len(f.made)])):
+        return "No Vendi score: the features of some examples are all zeros, and so like nothing."
+    floor, noise = f.of_real("Vendi score", vendi_score)
+    note = f"{len(f.made):,} samples, of {f.made.shape[1]} features{f.doubt}"
+    value, spread = vendi_score(f.made), vendi_error(f.made)
+    return Figure(name="Vendi score", value=value, spread=spread, floor=floor, noise=noise, note=note)
 
 
 def inception_figure(extractor: Extractor, made: Tensor) -> Figure:

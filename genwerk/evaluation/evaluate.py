@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from math import log10
 from time import perf_counter
 
 import torch
 from torch import Tensor
 
 from genwerk.core.abilities import Diagnoses, abilities
-from genwerk.core.batching import Meter, budget
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Model
 from genwerk.core.moments import Moments
 from genwerk.core.outcome import outcome
-from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.dataset import Splits
 from genwerk.data.toys import TOYS, Gaussians
-from genwerk.evaluation import distances, verdicts
+from genwerk.evaluation import distances, generalisation
 from genwerk.evaluation.efficiency import Efficiency
 from genwerk.evaluation.extractor import preparing, settled
 from genwerk.evaluation.invertibility import invertibility, inverts
+from genwerk.evaluation.labels import label_figure
 from genwerk.evaluation.likelihood import bayes_figures, likelihood_figures, likelihood_notes, simple_model
+from genwerk.evaluation.plain import diagnosis_figures, mode_figures, reconstruction_figures
 from genwerk.evaluation.quick import FEWEST
-from genwerk.evaluation.report import Figure, Measuring, Report, number
-from genwerk.evaluation.samples import Pace, drawn, evaluating, features_of, noise, pace, rebuilds, rebuilt
-from genwerk.metrics import mode_coverage
+from genwerk.evaluation.reference import Reference, Steps
+from genwerk.evaluation.report import Figure, Measuring, Report
+from genwerk.evaluation.samples import Pace, drawn, evaluating, pace, rebuilds, rebuilt
 from genwerk.metrics.features import Extractor
+from genwerk.metrics.memorisation import Near
 from genwerk.tasks.likelihood import scored
 from genwerk.training.protocol import EvaluateConfig
 
-Steps = Iterator[tuple[int, int]]
-"""A step of an evaluation: how many examples are behind it, and of how many."""
-SHOWN = 16
-"""Dimensions at most of which a family's figure is told."""
-DIAGNOSED = 2000
-"""Held-out examples at most on which a family takes its own figures."""
+KEPT = 2**26
+"""Bytes of samples, the first that are drawn, that an evaluation keeps."""
 
 
 def evaluate(
@@ -67,7 +64,8 @@ class Evaluation:
     ``efficiency`` says whether the cost of sampling is measured, too, within a minute (:class:`Efficiency`).
     ``notes`` are sentences on the model that go first among the report's notes. Distances between samples and data are
     taken in the features of ``extractor``; None takes :func:`extractor_for` these data. No more samples are drawn than
-    there are training examples, so that the floor has the model's size.
+    there are training examples, so that the floor has the model's size. ``reference`` is what samples are compared
+    with, extractor included, where other models of the same data have been measured.
     """
 
     def __init__(
@@ -77,10 +75,15 @@ class Evaluation:
         settings: EvaluateConfig,
         *,
         extractor: Extractor | None = None,
+        reference: Reference | None = None,
         notes: Sequence[str] = (),
         efficiency: bool = False,
     ) -> None:
+        if reference is not None:
+            reference.check(splits, settings)
+            extractor = reference.extractor
         self.model, self.splits, self.settings, self.extractor = model, splits, settings, extractor
+        self._reference = reference
         self.data = splits.test.subset(settings.examples, settings.seed).under(model.condition)
         self.complete, self.figures, self.notes = False, list[Figure](), list(notes)
         self._efficiency = Efficiency(model, self.data, seed=settings.seed) if efficiency else None
@@ -95,13 +98,27 @@ class Evaluation:
         toy = TOYS.get(splits.settings.source)
         self._toy = toy if isinstance(toy, Gaussians) and not model.spec.covariates else None
         self._made = self._rebuilt = torch.empty(0)
-        self._speed, self._beside = Pace(n, None, 0.0), dict[str, Tensor]()
+        self._speed, self._labels = Pace(n, None, 0.0), dict[str, tuple[float, float]]()
+        self._near: Near | None = None
+        self.samples = torch.empty(0, *model.spec.shape)
+        """The first samples, on the CPU and in the units of the data: as many as :data:`KEPT` holds."""
 
     @property
     def report(self) -> Report:
         """What is measured so far."""
         described = self.extractor.describe() if self._compared and self.extractor is not None else None
-        return Report(figures=tuple(self.figures), extractor=described, notes=tuple(self.notes), complete=self.complete)
+        return Report(
+            figures=tuple(self.figures),
+            extractor=described,
+            notes=tuple(self.notes),
+            complete=self.complete,
+            labels=self._labels,
+        )
+
+    def nearest(self, n: int) -> generalisation.Pairs | None:
+        """The ``n`` samples that are nearest to a training example, beside it, among those that are kept and whose
+        neighbours were sought; None where they were not."""
+        return None if self._near is None else generalisation.nearest_pairs(self._near, self.samples, self._beside, n)
 
     @torch.no_grad()
     def __iter__(self) -> Iterator[Measuring]:
@@ -144,6 +161,12 @@ class Evaluation:
     def _described(self) -> Extractor:
         assert self.extractor is not None
         return self.extractor
+
+    @property
+    def _beside(self) -> Reference:
+        if self._reference is None:
+            self._reference = Reference(self.splits, self.settings, self._described)
+        return self._reference
 
     def _likelihood(self) -> Steps:
         settings, n = self.settings, len(self.data)
@@ -207,71 +230,66 @@ class Evaluation:
 
         self._speed = speed = pace(some, n, self.settings.minutes)
         features, kept, done = list[Tensor](), list[Tensor](), 0
+        fits = KEPT // (4 * model.spec.dims)
         if speed.rows < min(n, FEWEST):
             self.notes.append(f"No figures of samples: {FEWEST} of them would take longer than allowed.")
             return
         for x in drawn(model, speed.rows, train, seed, most=speed.most):
             features += [self._described(x)] if self._compared else []
-            kept += [x] if self._toy is not None else []
+            kept += [x if self._toy is not None else x[: max(0, fits - done)]]
             done += len(x)
             yield done, speed.rows
         if self._toy is not None:
             self.figures += mode_figures(torch.cat(kept), self._toy, self._cut(done, n, speed))
+        self.samples = torch.cat(kept)[:fits]
         self._made = torch.cat(features) if features else self._made
 
     def _comparison(self) -> Steps:
         """Features of what samples and reconstructions are compared with."""
-        settings, train, extractor, seed = self.settings, self.splits.train, self._described, self.settings.seed
-        made, rebuilt, against_test = len(self._made), len(self._rebuilt), settings.reference == "test"
-        reference = self.data if against_test else train.subset(settings.examples, seed)
-        other = (train if against_test else self.splits.test).subset(made, seed)
-        noisy = max(made, rebuilt)
-        streams = {
-            "held out": features_of(extractor, self.data),
-            "train": features_of(extractor, reference) if made and not against_test else iter(()),
-            "floor": features_of(extractor, other),
-            "noise": map(extractor, noise(train, noisy, seed)),
-        }
-        done, total = 0, len(self.data) + (len(reference) if made and not against_test else 0) + len(other) + noisy
-        yield 0, total
-        parts = {name: list[Tensor]() for name in streams}
-        for name, stream in streams.items():
-            for features in stream:
-                parts[name].append(features)
-                done += len(features)
-                yield done, total
-        self._beside = {name: torch.cat(features) for name, features in parts.items() if features}
+        yield from self._beside.preparing(len(self._made), len(self._rebuilt))
 
     def _distances(self) -> Steps:
-        extractor, against_test = self._described, self.settings.reference == "test"
-        made, rebuilt, of = len(self._made), len(self._rebuilt), self._beside
-        steps = list[Callable[[], Sequence[Figure]]]()
+        made, rebuilt, beside = len(self._made), len(self._rebuilt), self._beside
+        steps = list[Callable[[], Sequence[Figure | str]]]()
         if made:
-            real = of["held out" if against_test else "train"]
-            sizes = f"{made:,} samples{self._cut(made, self._n, self._speed)}, "
-            sizes += f"{len(real):,} {'held-out' if against_test else 'training examples'}"
-            features = distances.Features(extractor, self._made, real, of["floor"], of["noise"][:made], sizes)
-            steps += self._of_samples(features)
+            real = f"{len(beside.real):,} {'held-out' if beside.against_test else 'training examples'}"
+            sizes = f"{made:,} samples{self._cut(made, self._n, self._speed)}, {real}"
+            steps += self._of_samples(distances.Features(self._made, beside, sizes))
         if rebuilt:
-            beside = of["held out"], of["noise"][:rebuilt]
-            steps.append(lambda: [distances.rebuilt_figure(extractor, self._rebuilt, *beside)])
+            apart = beside.held_out, beside.noise[:rebuilt]
+            steps.append(lambda: [distances.rebuilt_figure(beside.extractor, self._rebuilt, *apart)])
         yield 0, len(steps)
         for done, step in enumerate(steps, 1):
-            self.figures += step()
+            found = step()
+            self.figures += [each for each in found if isinstance(each, Figure)]
+            self.notes += [each for each in found if isinstance(each, str)]
             yield done, len(steps)
 
-    def _of_samples(self, features: distances.Features) -> Iterator[Callable[[], Sequence[Figure]]]:
-        """What finds the figures of samples, one after the other."""
-        (n, d), extractor = features.made.shape, features.extractor
-        if n >= min(self._n, distances.fewest(d)):
-            yield lambda: [distances.frechet_figure(features)]
-        else:
-            name = distances.names(extractor)[0]
-            self.notes.append(f"No {name}: in {d} features it needs {distances.fewest(d):,} samples or more.")
-        yield lambda: [distances.kernel_figure(features, self.settings.seed)]
-        yield lambda: distances.neighbour_figures(features)
+    def _of_samples(self, features: distances.Features) -> Iterator[Callable[[], Sequence[Figure | str]]]:
+        """What finds the figures of samples, one after the other, and why one is left out."""
+        seed, beside, extractor = self.settings.seed, features.beside, features.extractor
+        yield lambda: [distances.frechet_figure(features)]
+        yield lambda: [distances.kernel_figure(features, seed)]
+        yield lambda: distances.neighbour_figures(features, seed)
         if extractor.inception and extractor.head is not None:
             yield lambda: [distances.inception_figure(extractor, features.made)]
+        if beside.separate:
+            yield lambda: [generalisation.divergence_figure(features, seed)]
+        yield lambda: [distances.vendi_figure(features)]
+        if extractor.classes:
+            yield lambda: [self._histogram(features)]
+        if beside.separate:
+            yield lambda: self._memorisation(features)
+        else:
+            self.notes.append(generalisation.UNSEPARATED)
+
+    def _histogram(self, features: distances.Features) -> Figure:
+        figure, self._labels = label_figure(features)
+        return figure
+
+    def _memorisation(self, features: distances.Features) -> Sequence[Figure | str]:
+        self._near = generalisation.judged(features, self.settings.seed)
+        return generalisation.memorisation_figures(features, self._near, self.settings.seed)
 
     def _costs(self, of: Efficiency) -> Steps:
         yield from of
@@ -283,74 +301,3 @@ class Evaluation:
         if n >= of:
             return ""
         return f" (of {of:,}, which would take {speed.minutes} minutes)"
-
-
-# --- figures of one step ----------------------------------------------------------------------------------------------
-
-
-def reconstruction_figures(data: Dataset, error: float, of_mean: float) -> list[Figure]:
-    """Mean squared error a value, and for images the peak signal-to-noise ratio that follows from it.
-
-    ``of_mean`` is the error of answering with the mean of the training part throughout.
-    """
-    note = f"{len(data):,} held-out; the training mean: {number(of_mean)}"
-    verdict = verdicts.on(verdicts.REBUILT, error / of_mean) if of_mean > 0 else ""
-    name = "reconstruction MSE"
-    figures = [Figure(name=name, value=error, unit="per value", note=note, reference=of_mean, verdict=verdict)]
-    if data.spec.modality.has_levels:
-        ratio = -10 * log10(error) if error > 0 else float("inf")
-        figures.append(Figure(name="PSNR", value=ratio, unit="dB", note="of that error", verdict=verdict))
-    return figures
-
-
-def diagnosis_figures(model: Diagnoses, data: Dataset) -> list[Figure]:
-    """The family's own figures; one with a value a dimension gives their sum, and all of them beside it.
-
-    They are of examples together, so no more are taken than memory holds at once.
-    """
-    assert isinstance(model, Model)
-
-    def found(rows: slice) -> dict[str, Tensor]:
-        batch = few.batch(rows).to(model.device)
-        return model.diagnose(batch.x, model.condition.of(batch))
-
-    few = data.subset(DIAGNOSED)
-    with Meter() as meter:
-        found(slice(2))
-    fitting = max(2, budget(model.device) // max(1, meter.peak))
-    figures = []
-    for name, values in found(slice(fitting)).items():
-        each = sorted(values.flatten().tolist(), reverse=True)
-        shown = [f"{v:.2g}" for v in each[:SHOWN] if v >= 0.01]
-        rest = [f"and {len(each) - len(shown)} lower"] if len(shown) < len(each) else []
-        note = "by dimension: " + " ".join(shown + rest) if values.dim() else ""
-        figures.append(Figure(name=name, value=sum(each), note=note))
-    return figures
-
-
-def mode_figures(samples: Tensor, toy: Gaussians, cut: str = "") -> list[Figure]:
-    """How many modes of a toy mixture the samples reach, and how evenly; ``cut`` says why there are no more."""
-    found, note = mode_coverage(samples, toy.centres, toy.std), f"{len(samples):,} samples{cut}"
-    missed = found.of - found.modes
-    return [
-        Figure(
-            name="modes",
-            value=found.modes,
-            unit=f"of {found.of}",
-            note=note,
-            verdict=f"{missed} missed" if missed else "none missed",
-        ),
-        Figure(
-            name="high quality",
-            value=found.quality,
-            note=f"within 3 std of a mode; {note}",
-            verdict=verdicts.on(verdicts.REAL, found.quality),
-        ),
-        Figure(
-            name="mode KL",
-            value=found.kl,
-            unit="nats",
-            note="from an even histogram",
-            verdict=verdicts.on(verdicts.EVEN, found.kl),
-        ),
-    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite, nan
 from typing import Any
 
@@ -74,6 +74,9 @@ class Report:
     """What was left out and why, a sentence each."""
     complete: bool = True
     """Whether all was measured that was to be."""
+    labels: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Of every class its share of the samples and of the real examples, as the classifier whose features are compared
+    sees them; empty where it is none of the data's own labels."""
 
     def __getitem__(self, name: str) -> Figure:
         """The figure with that name or key."""
@@ -94,6 +97,7 @@ class Report:
             "figures": figures,
             "extractor": self.extractor,
             "notes": list(self.notes),
+            "labels": {name: list(shares) for name, shares in self.labels.items()},
         }
 
     @classmethod

@@ -91,9 +91,10 @@ def rebuild(model: Model, data: Dataset) -> Tensor:
 # --- real data and noise ----------------------------------------------------------------------------------------------
 
 
-def features_of(describe: Extractor, data: Dataset) -> Iterator[Tensor]:
-    """The features of all examples of ``data``, of which a few at a time are in the units of the spec."""
-    return batches(lambda rows: describe(data.batch(rows).x), len(data), torch.device(describe.device))
+def features_of(describe: Extractor, data: Dataset, rows: Tensor) -> Iterator[Tensor]:
+    """The features of those ``rows`` of ``data``, of which a few at a time are in the units of the spec."""
+    rows = rows.to(data.device)
+    return batches(lambda part: describe(data.batch(rows[part]).x), len(rows), torch.device(describe.device))
 
 
 def noise(train: Dataset, n: int, seed: int) -> Iterator[Tensor]:

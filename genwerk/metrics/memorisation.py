@@ -102,15 +102,14 @@ def memorisation(train: Tensor, test: Tensor, fake: Tensor, *, cells: int = 5, s
 def compared(fake: Near, test: Near) -> tuple[Memorisation, Memorisation]:
     """The figures of generated beside test examples, and their standard errors when the former are drawn again."""
     median, nearer = test.distance.median().item(), (fake.distance < test.distance.min()).double()
-    authentic = fake.authentic.double()
-    copying, error = _copying(fake, test)
-    values = (
-        fake.distance.median().item() / median if median > 0 else nan,
-        nearer.mean().item(),
-        authentic.mean().item(),
+    authentic, (copying, error) = fake.authentic.double(), _copying(fake, test)
+    ratio, of_ratio = nan, nan
+    if median > 0:
+        ratio, of_ratio = fake.distance.median().item() / median, of_median(fake.distance) / median
+    return (
+        Memorisation(ratio, nearer.mean().item(), authentic.mean().item(), copying),
+        Memorisation(of_ratio, of_mean(nearer), of_mean(authentic), error),
     )
-    errors = of_median(fake.distance) / median if median > 0 else nan, of_mean(nearer), of_mean(authentic)
-    return Memorisation(*values, copying), Memorisation(*errors, error)
 
 
 def nearest(among: Tensor, of: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,4 +45,5 @@ def _directions(features: Tensor) -> Tensor:
     length = x.norm(dim=1, keepdim=True)
     if not bool((length > 0).all()):
         raise ValueError("a row of features is all zeros, so it is similar to nothing, itself included")
-    return x / length
+    directions: Tensor = x / length
+    return directions
