@@ -1,7 +1,7 @@
 """CPU time, peak memory and values of the metrics beside torchmetrics and prdc: the same features, one run.
 
     pip install prdc torchmetrics
-    OMP_NUM_THREADS=1 python benchmarks/metrics.py [--n 10000] [--dims 64 1280]
+    OMP_NUM_THREADS=1 python benchmarks/metrics.py [--n 10000] [--dims 64 1280] [--only error]
 
 Every call has a process of its own, so that its peak memory is its own too: what the process holds at its end above
 what it held when the features stood ready. Features are normal, those called generated narrower by a tenth.
@@ -90,6 +90,32 @@ def vendi(_: Tensor, fake: Tensor) -> list[float]:
     return [vendi_score(fake)]
 
 
+def frechet_error(real: Tensor, fake: Tensor) -> list[float]:
+    from genwerk.metrics.frechet import frechet_error
+
+    return [frechet_error(fake, real)]
+
+
+def prdc_errors(real: Tensor, fake: Tensor) -> list[float]:
+    from genwerk.metrics.prdc import prdc_with_errors
+
+    return list(vars(prdc_with_errors(real, fake)[1]).values())
+
+
+def likelihood_divergence_error(real: Tensor, fake: Tensor) -> list[float]:
+    from genwerk.metrics.likelihood_divergence import Divergence
+
+    half = min(3000, len(real) // 2)
+    n = half // 2
+    return [Divergence(real[:half], real[-half:], n).error(fake[:n])]
+
+
+def vendi_error(_: Tensor, fake: Tensor) -> list[float]:
+    from genwerk.metrics.vendi import vendi_error
+
+    return [vendi_error(fake)]
+
+
 CALLS: dict[str, Callable[[Tensor, Tensor], list[float]]] = {
     "Fréchet distance": frechet,
     "Fréchet distance, torchmetrics": frechet_torchmetrics,
@@ -100,6 +126,10 @@ CALLS: dict[str, Callable[[Tensor, Tensor], list[float]]] = {
     "feature likelihood divergence": likelihood_divergence,
     "memorisation": memorisation,
     "Vendi score": vendi,
+    "error of the Fréchet distance": frechet_error,
+    "PRDC with errors": prdc_errors,
+    "error of the feature likelihood divergence, as evaluated": likelihood_divergence_error,
+    "error of the Vendi score": vendi_error,
 }
 
 
@@ -121,11 +151,12 @@ def measured(name: str, n: int, d: int, answer: Connection) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--n", type=int, default=10_000)
+    parser.add_argument("--only", default="", help="calls whose names hold this")
     parser.add_argument("--dims", type=int, nargs="+", default=[64, 1280])
     asked = parser.parse_args()
     fresh = multiprocessing.get_context("spawn")
     for d in asked.dims:
-        for name in CALLS:
+        for name in (each for each in CALLS if asked.only in each):
             receive, send = fresh.Pipe(duplex=False)
             process = fresh.Process(target=measured, args=(name, asked.n, d, send))
             process.start()

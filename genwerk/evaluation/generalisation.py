@@ -18,7 +18,7 @@ from genwerk.evaluation.report import Figure
 from genwerk.metrics.likelihood_divergence import Divergence
 from genwerk.metrics.memorisation import Near, Neighbourhood, compared
 
-CENTRES, FITTED = 2_500, 5_000
+CENTRES, FITTED = 1_500, 3_000
 """Samples, and training and held-out examples, at most of which the feature likelihood divergence is."""
 JUDGED = 2_000
 """Samples, and held-out examples, at most whose nearest training examples are sought."""

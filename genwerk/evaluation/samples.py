@@ -91,8 +91,9 @@ def rebuild(model: Model, data: Dataset) -> Tensor:
 # --- real data and noise ----------------------------------------------------------------------------------------------
 
 
-def features_of(describe: Extractor, data: Dataset, rows: Tensor) -> Iterator[Tensor]:
-    """The features of those ``rows`` of ``data``, of which a few at a time are in the units of the spec."""
+def features_of(describe: Extractor, data: Dataset, rows: Tensor | None = None) -> Iterator[Tensor]:
+    """The features of those ``rows`` of ``data``, of all by default, a few at a time being in the units of the spec."""
+    rows = torch.arange(len(data)) if rows is None else rows
     rows = rows.to(data.device)
     return batches(lambda part: describe(data.batch(rows[part]).x), len(rows), torch.device(describe.device))
 

@@ -24,7 +24,7 @@ STEPS = 50
 """Most steps of the fit."""
 TOLERANCE = 5e-4
 """Gain of a step, in nats a dimension, below which the fit has ended."""
-HALVES = 8
+HALVES = 6
 """Random halves of the generated examples whose differences make the standard error."""
 NARROWEST = -40.0
 """Least logarithm of a variance, in units of the features' own: that of the copy of a training example."""
