@@ -91,13 +91,14 @@ def _counted(real: Tensor, fake: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor
     real, fake = real.double() - centre, fake.double() - centre
     real_radius, fake_radius = _radii(real, k), _radii(fake, k)
     inside = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
-    recalled, covered = list[Tensor](), list[Tensor]()
+    # as large as they will be: small tensors made between the blocks would keep memory from being taken again
+    recalled, covered = torch.zeros(2, len(real), dtype=torch.bool, device=real.device)
     for rows, distances in _blocks(real, fake):
         in_real = distances <= real_radius[rows, None]
         inside += in_real.sum(0)
-        covered.append(in_real.any(1))
-        recalled.append((distances <= fake_radius).any(1))
-    return inside > 0, inside, torch.cat(recalled), torch.cat(covered)
+        covered[rows] = in_real.any(1)
+        recalled[rows] = (distances <= fake_radius).any(1)
+    return inside > 0, inside, recalled, covered
 
 
 def _radii(x: Tensor, k: int) -> Tensor:
