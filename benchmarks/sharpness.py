@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from genwerk import Config, DataConfig, Model, OptimConfig, TrainConfig, Trainer, build, open_data
 from genwerk.core.spec import DataSpec
@@ -25,6 +24,7 @@ from genwerk.data.dataset import Splits
 from genwerk.evaluation.samples import rebuild
 from genwerk.families.vae import VAEConfig
 from genwerk.families.vaegan import VAEGANConfig
+from genwerk.gallery.figures.blur import gradient_energy
 from genwerk.modalities.writers import grid, write_image
 from genwerk.nn.adversarial.dcgan import DCGANConfig, channels, stages
 from genwerk.nn.coder import ConvCoder
@@ -48,12 +48,6 @@ def settings(spec: DataSpec, latent: int, rounds: int, seed: int) -> dict[str, t
     train = replace(gan.train, rounds=rounds, seed=seed, sample_every=0, evaluate_every=0, save_every=0)
     alone = replace(train, optim={"model": OptimConfig(lr=1e-3, schedule="cosine")}, ema={})
     return {"vae": (vae, alone), "vaegan": (replace(config, latent=latent), train)}
-
-
-def gradient_energy(x: Tensor) -> float:
-    """Mean square of the differences of horizontal and vertical neighbours of images with shape (n, c, h, w)."""
-    across, down = x.diff(dim=3).square().mean(), x.diff(dim=2).square().mean()
-    return (across + down).item() / 2
 
 
 def trained(config: Config, train: TrainConfig, splits: Splits) -> Model:

@@ -14,6 +14,7 @@ from genwerk.data import DataConfig, open_data, phases
 from genwerk.evaluation import extractor
 from genwerk.gallery.figures import FIGURES, Figures, draw
 from genwerk.gallery.figures.began_gamma import GAMMAS, pairwise
+from genwerk.gallery.figures.blur import gradient_energy, spectrum
 from genwerk.gallery.figures.disjoint import CONFIGS as LINES
 from genwerk.gallery.figures.disjoint import jensen_shannon, read, wasserstein
 from genwerk.gallery.figures.elbo import CONFIG, Parts, train
@@ -87,6 +88,23 @@ def test_a_perfect_discriminator_gives_no_direction_and_a_critic_does(theta: flo
     assert read(LINES["WGAN-GP"], theta, 0, 20).gradient * theta > 0.35  # the slope of |theta| is 1, its sign theta's
 
 
+def test_the_sharpness_of_stripes_of_their_blur_and_of_noise() -> None:
+    stripes = torch.tensor([0.0, 1.0]).repeat(8).expand(1, 1, 16, 16)
+    assert gradient_energy(stripes) == pytest.approx(0.5)  # every difference across is 1, every one down 0
+    assert gradient_energy((stripes + stripes.roll(1, 3)) / 2) == 0
+    noise = 0.1 * torch.randn(500, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert gradient_energy(noise) == pytest.approx(2 * 0.01, rel=0.01)
+
+
+def test_the_spectrum_of_a_wave_and_of_noise() -> None:
+    wave = torch.cos(2 * torch.pi * 3 * torch.arange(16) / 16).expand(1, 1, 16, 16)
+    power = spectrum(wave)
+    assert power.argmax() == 3 - 1
+    assert power.sum() == pytest.approx(power[2].item())
+    noise = torch.randn(2000, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(spectrum(noise), torch.full((8,), 1 / 256, dtype=torch.float64), rtol=0.03, atol=0)
+
+
 def test_pairwise_distance_of_known_points() -> None:
     assert pairwise(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]])) == pytest.approx(10 / 3)
 
@@ -120,6 +138,15 @@ def test_styles_are_less_entangled_than_the_prior(tmp_path: Path) -> None:
     _, figures = drawn("entanglement", tmp_path, quick=False)
     assert figures["path length in w"] < 0.85 * figures["path length in z"]
     assert figures["separability in w"] < figures["separability in z"]
+
+
+@pytest.mark.slow
+def test_means_blur_draws_are_noisy_and_a_gan_is_sharp(tmp_path: Path) -> None:
+    _, figures = drawn("blur", tmp_path, quick=False)
+    sharpness = {name: figures[f"{name}: sharpness"] for name in ("VAE, means", "VAE, draws", "GAN")}
+    assert sharpness["VAE, means"] < 0.5 < sharpness["VAE, draws"]
+    assert 0.8 < sharpness["GAN"] < 1.3
+    assert figures["VAE, means: power at the highest frequency"] < 0.3
 
 
 def test_bound_and_divergence_sum_to_the_likelihood_which_stays_while_q_alone_learns() -> None:

@@ -14,6 +14,7 @@ FIGURES: dict[str, str] = {
     "entanglement": "StyleGAN's latent spaces z and w: ways between samples, path lengths and separability",
     "elbo": "a VAE whose likelihood is known: ELBO = log p(x) - KL, while q alone is fitted and then both",
     "gap": "from a half moon to a full one where the data have a gap: an autoencoder and a VAE",
+    "blur": "what a VAE makes of edges: means, reconstructions and draws, beside a GAN, in sharpness and spectrum",
     "one-pixel": "two flaws of the same squared error, one plainly wrong, and what other models say of them",
 }
 """Every figure's name and what it shows."""
