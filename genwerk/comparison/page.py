@@ -12,6 +12,7 @@ from genwerk.comparison.figures import Section
 from genwerk.comparison.ranking import Column, columns
 from genwerk.comparison.reading import facts, reading
 from genwerk.comparison.result import Comparison
+from genwerk.comparison.shares import histograms
 from genwerk.comparison.strip import scale, strip
 from genwerk.core.abilities import ABILITIES
 from genwerk.core.errors import BadFile
@@ -62,6 +63,7 @@ def _context(comparison: Comparison, folder: Path) -> dict[str, Any]:
         return _markup("" if standing is None else strip(standing, scales[column.key], colours[contestant]))
 
     able = {ability for run in comparison.measured for ability in run.abilities}
+    near = dict.fromkeys(kind for run in comparison.measured for kind in run.pictures if kind.startswith(NEAREST))
     quality = answers[0].columns[-1] if answers[0].columns else None
     return {
         "comparison": comparison,
@@ -72,6 +74,7 @@ def _context(comparison: Comparison, folder: Path) -> dict[str, Any]:
         "corners": {each: _corner(comparison, each, folder) for each in comparison.contestants},
         "failures": {each: sum(f.contestant == each for f in comparison.failed) for each in comparison.contestants},
         "strip": drawn,
+        "histograms": {who: _markup(svg) for who, svg in histograms(comparison, colours).items()},
         "quality": _drawn(charts.quality_against_time(comparison, quality)),
         "growth": [_drawn(chart) for of in ("batch", "size") if (chart := charts.growth(comparison, of))],
         "sections": {section: own for section in Section if (own := [c for c in every if c.about.section is section])},
@@ -79,7 +82,7 @@ def _context(comparison: Comparison, folder: Path) -> dict[str, Any]:
         "conditions": conditions,
         "abilities": {name: ability.phrase for name, ability in ABILITIES.items() if name in able},
         "pictures": list(_pictures(comparison, folder)),
-        "nearest": list(_shown(comparison, folder, NEAREST)),
+        "nearest": [each for kind in near for each in _shown(comparison, folder, kind)],
         "notes": _notes(comparison),
     }
 
@@ -127,32 +130,32 @@ def _drawn(chart: charts.Chart | None) -> dict[str, Any] | None:
 
 
 def _pictures(comparison: Comparison, folder: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """What is shown, with the pictures or sounds side by side: of the data first, then of one run a contestant."""
-    kinds = dict.fromkeys(what for run in comparison.measured for what in run.pictures if what != NEAREST)
+    """What is shown, with the pictures or sounds side by side: of one run a contestant, samples beside real ones."""
+    kinds = dict.fromkeys(what for run in comparison.measured for what in run.pictures)
     for what in kinds:
-        real = [
-            _figure(folder, path, f"Held-out examples ({name})", "data") for name, path in comparison.pictures.items()
-        ]
-        yield what, [*(real if what == "samples" else []), *_shown(comparison, folder, what)]
+        if what.startswith(NEAREST):
+            continue
+        real = comparison.pictures.get(what.replace("samples", "real", 1))
+        beside = [_figure(folder, real, "Held-out examples")] if real and what.startswith("samples") else []
+        yield what, [*beside, *_shown(comparison, folder, what)]
 
 
-def _shown(comparison: Comparison, folder: Path, what: str) -> Iterator[dict[str, Any]]:
-    """What the first run of each contestant that has it shows."""
+def _shown(comparison: Comparison, folder: Path, kind: str) -> Iterator[dict[str, Any]]:
+    """What the first run of each contestant shows that has pictures or sounds of the kind."""
     for contestant in comparison.contestants:
-        run = next((run for run in comparison.of(contestant) if what in run.pictures), None)
+        run = next((run for run in comparison.of(contestant) if kind in run.pictures), None)
         if run is not None:
-            yield _figure(
-                folder, run.pictures[what], f"{what.capitalize()} of {contestant}, seed {run.seed}", contestant
-            )
+            shows = f"{kind.capitalize()} of {contestant}, seed {run.seed}"
+            yield _figure(folder, run.pictures[kind], shows)
 
 
-def _figure(folder: Path, path: str, shows: str, contestant: str) -> dict[str, Any]:
+def _figure(folder: Path, path: str, shows: str) -> dict[str, Any]:
     """A picture or sound as HTML, or in its place why there is none."""
     try:
         content, kind = _read(folder, path)
     except BadFile as error:
-        return {"html": str(error), "shows": shows, "contestant": contestant}
-    return {"html": _markup(player(kind, content, shows)), "shows": shows, "contestant": contestant}
+        return {"html": str(error), "shows": shows}
+    return {"html": _markup(player(kind, content, shows)), "shows": shows}
 
 
 def _read(folder: Path, path: str) -> tuple[bytes, str]:
@@ -165,7 +168,7 @@ def _read(folder: Path, path: str) -> tuple[bytes, str]:
 
 
 def _corner(comparison: Comparison, contestant: str, folder: Path) -> Any:
-    """The first samples of a contestant, small; nothing where there is no picture of them."""
+    """The first samples of a contestant, or their whole picture, small; nothing where there is none."""
     from PIL import Image
 
     for run in comparison.of(contestant):
@@ -174,8 +177,8 @@ def _corner(comparison: Comparison, contestant: str, folder: Path) -> Any:
             if not kind.startswith("image/"):
                 continue
             with Image.open(BytesIO(content)) as sheet:
-                side = min(CORNER, *sheet.size)
-                corner, written = sheet.crop((0, 0, side, side)), BytesIO()
+                side, written = min(CORNER, *sheet.size), BytesIO()
+                corner = sheet.crop((0, 0, side, side)) if comparison.kind == "image" else sheet.resize((side, side))
                 corner.save(written, "PNG", optimize=True)
         except (BadFile, OSError):
             continue

@@ -47,6 +47,8 @@ def _sentences(column: Column) -> Iterator[str]:
         yield f"{_named(leaders[0], column)} is surely ahead in {column.name}, with {_named(behind, column)} next."
     else:
         yield f"The first in {column.name} is one of {_listed([_named(each, column) for each in leaders])}."
+        if any(each.bound for each in leaders):
+            yield "What is marked ≤ may be less than its bound."
     if len(placed) > 2:
         yield from (f"{_named(each, column)} is surely last." for each in placed if each.rank == len(placed))
 

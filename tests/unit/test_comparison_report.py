@@ -23,6 +23,7 @@ from genwerk.comparison.ranking import columns
 from genwerk.comparison.reading import reading
 from genwerk.comparison.report import write_report
 from genwerk.comparison.result import Comparison, Failed, comparison_from
+from genwerk.comparison.shares import histograms
 from genwerk.comparison.strip import ROOM, WIDTH, Scale, scale, strip
 from genwerk.comparison.tables import as_csv, cells, lecture
 
@@ -208,6 +209,19 @@ def test_charts_have_both_widths_and_are_told_in_words() -> None:
     assert quality_against_time(column("FID", {"a": (1.0,)}), None) is None
 
 
+def test_bars_are_as_high_as_the_shares() -> None:
+    """The greatest share reaches 2 units from the top, and the rest are in proportion above the ground at 94."""
+    labels = [{"0": (0.2, 0.5), EVIL[:5]: (0.8, 0.5)}, {"0": (0.4, 0.5), EVIL[:5]: (0.6, 0.5)}]
+    runs = [measured("gan", i, figure("FID", 1.0)) for i in range(2)]
+    runs = [replace(run, report=replace(run.report, labels=each)) for run, each in zip(runs, labels, strict=True)]
+    svg = histograms(comparison(*runs, measured("vae", 0)), {"gan": "#123456"})["gan"]
+    heights = [float(each) for each in re.findall(r'<rect .*?height="([\d.]+)"', svg)]
+    assert heights == pytest.approx([92 * 0.3 / 0.8, 92 * 0.7 / 0.8], abs=0.05)
+    real = [float(each) for each in re.findall(r'class="real".*?y1="([\d.]+)"', svg)]
+    assert real == pytest.approx([94 - 92 * 0.5 / 0.8] * 2, abs=0.05)
+    assert "0 30.0% (real 50.0%), &lt;scri 70.0% (real 50.0%)" in svg
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -306,10 +320,11 @@ def test_nothing_measured_is_a_page_too(tmp_path: Path) -> None:
 
 def test_sounds_are_played(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"RIFF0000WAVE")
-    run = measured("wavenet", 0, figure("FID", 1.0), pictures={"samples": "a.wav"})
-    (audio,) = rendered(comparison(run, kind="audio"), tmp_path).of("audio")
-    assert audio["aria-label"] == "Samples of wavenet, seed 0"
-    assert str(audio["src"]).startswith("data:audio/wav;base64,")
+    run = measured("wavenet", 0, figure("FID", 1.0), pictures={"samples (sound)": "a.wav"})
+    real = {"real (sound)": "a.wav"}
+    sounds = rendered(comparison(run, kind="audio", pictures=real), tmp_path).of("audio")
+    assert [each["aria-label"] for each in sounds] == ["Held-out examples", "Samples (sound) of wavenet, seed 0"]
+    assert all(str(each["src"]).startswith("data:audio/wav;base64,") for each in sounds)
 
 
 @pytest.mark.parametrize("path", ["gone.png", "../outside.png", "report.txt"])
