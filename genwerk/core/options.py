@@ -131,9 +131,11 @@ class Symbolwise(SamplingOptions):
         return p
 
     def draw(self, logits: Tensor, u: Tensor) -> Tensor:
-        """Symbols with shape (n,), by the inverse of the distribution function at ``u``, uniform with shape (n,)."""
+        """Symbols by the inverse of the distribution function at ``u``, uniform with shape (n,): one of each row of
+        ``logits``; with shape (n, k), k of each row."""
         cumulative = self.probabilities(logits.float() if logits.dtype == torch.bfloat16 else logits).cumsum(-1)
-        return (cumulative[..., :-1] <= u.unsqueeze(-1) * cumulative[..., -1:]).sum(-1)
+        at = (u if u.dim() == logits.dim() else u.unsqueeze(-1)) * cumulative[..., -1:]
+        return torch.searchsorted(cumulative, at.to(cumulative), right=True).clamp(max=logits.shape[-1] - 1).view_as(u)
 
 
 @dataclass(frozen=True, kw_only=True)

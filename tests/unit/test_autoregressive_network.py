@@ -115,6 +115,12 @@ def test_options_shape_the_probabilities(options: Symbolwise, expected: list[flo
     torch.testing.assert_close(shares.double(), (wanted / wanted.sum())[order], rtol=0, atol=1e-3)
 
 
+def test_several_draws_from_one_row_are_those_from_copies_of_it() -> None:
+    logits, u = torch.randn(5, 7), torch.rand(5, 3)
+    copies = Symbolwise().draw(logits.repeat_interleave(3, 0), u.flatten())
+    assert torch.equal(Symbolwise().draw(logits, u), copies.view(5, 3))
+
+
 @pytest.mark.parametrize("setting", [{"temperature": -1.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}])
 def test_options_that_make_no_sense_are_refused(setting: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):

@@ -1,0 +1,58 @@
+"""Sequences whose distribution is known: those of an LSTM with random weights, the oracle of SeqGAN's experiment.
+
+Yu, Zhang, Wang & Yu, SeqGAN, 2017, arXiv:1609.05473, section 5.1. A generator that has learned from the oracle's
+samples is judged by NLL_oracle, what its own samples cost under the oracle. Absolute values belong to one oracle: state
+them between the oracle's own samples, the floor, and uniform tokens, the ceiling.
+
+NLL_oracle alone is lowest for a generator that always repeats the oracle's likeliest sequence, so it says nothing of
+diversity: state the NLL of the oracle's samples under the generator beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from genwerk.nn.autoregressive.lstm import LSTMConfig
+from genwerk.nn.autoregressive.network import AutoregressiveNetwork, generate
+
+ROWS = 1024
+"""Sequences at once: of more the logits no longer fit a processor's cache."""
+
+
+class Oracle:
+    """The distribution over sequences of ``network``, which stays as it is."""
+
+    def __init__(self, network: AutoregressiveNetwork) -> None:
+        self.network = network.eval().requires_grad_(False)
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        """``n`` sequences, int64 with shape (n, length)."""
+        u = torch.rand(n, self.network.length, generator=torch.Generator().manual_seed(seed))
+
+        def drawn() -> Iterator[Tensor]:
+            for part in u.split(ROWS):
+                yield torch.stack(list(generate(self.network, self.network.begin(len(part)), part)), 1)
+
+        return torch.cat(list(drawn()))
+
+    def nll(self, x: Tensor) -> Tensor:
+        """Nats a token of each sequence of ``x`` (n, length), with shape (n,)."""
+        return -torch.cat([self.network.log_prob(part).mean(1) for part in x.split(ROWS)])
+
+
+def oracle(vocabulary: int = 5000, length: int = 20, width: int = 32, seed: int = 0) -> Oracle:
+    """The oracle of ``seed``: embeddings and states of ``width``, all weights and biases from N(0, 1).
+
+    Of the two biases that torch's LSTM adds up one is zero, as papers have one.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    network = LSTMConfig(embedding=width, width=width).build(length, vocabulary, end=None, classes=0)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.normal_(generator=generator)
+            if "bias_hh" in name:
+                parameter.zero_()
+    return Oracle(network)
