@@ -45,6 +45,11 @@ class Cache:
         """A copy whose sequence i goes on from sequence ``rows[i]`` of this cache."""
         return Cache({k: t.index_select(0, rows) for k, t in self.tensors.items()}, self.packed, self.position)
 
+    def join(self, other: Cache) -> Cache:
+        """The sequences of this cache and then those of ``other``, of the same network at the same position."""
+        tensors = {k: torch.cat([t, other.tensors[k]]) for k, t in self.tensors.items()}
+        return Cache(tensors, self.packed, self.position)
+
 
 class AutoregressiveNetwork(nn.Module, ABC):
     """A network of symbols with values 0 to ``levels`` - 1; an example has them with shape ``shape``.
