@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from genwerk.core.model import Model
 from genwerk.data import Splits
 from genwerk.evaluation.efficiency import Efficiency
 from genwerk.evaluation.evaluate import Evaluation
+from genwerk.evaluation.reference import Reference
 from genwerk.evaluation.report import Measuring, Report
 from genwerk.evaluation.samples import Pace, drawn, evaluating, features_of, pace
 from genwerk.evaluation.training_cost import training_figures
@@ -50,6 +52,11 @@ class Common:
     request: Request
     splits: Splits
     extractor: Extractor | None
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What the samples of all runs are compared with, whose features are found once."""
+        return None if self.extractor is None else Reference(self.splits, self.request.evaluate, self.extractor)
 
 
 def opened(contestant: Contestant, request: Request) -> OpenRun:
@@ -83,7 +90,7 @@ def measure(
     settings = replace(common.request.evaluate, samples=samples)
     unfinished = store.unfinished(run.path, run.model, run.recipe)
     notes = [*run.notes, *([f"{unfinished[0].upper()}{unfinished[1:]}."] if unfinished else [])]
-    evaluation = Evaluation(run.model, common.splits, settings, extractor=common.extractor, notes=notes)
+    evaluation = Evaluation(run.model, common.splits, settings, reference=common.reference, notes=notes)
     for event in evaluation:
         yield replace(event, what=f"{contestant.key}: {event.what}", step=step, steps=steps)
     events = list(read_events(contestant.run / "events.jsonl"))
