@@ -90,7 +90,9 @@ def measure(
     settings = replace(common.request.evaluate, samples=samples)
     unfinished = store.unfinished(run.path, run.model, run.recipe)
     notes = [*run.notes, *([f"{unfinished[0].upper()}{unfinished[1:]}."] if unfinished else [])]
-    evaluation = Evaluation(run.model, common.splits, settings, reference=common.reference, notes=notes)
+    evaluation = Evaluation(
+        run.model, common.splits, settings, reference=common.reference, notes=notes, all_samples=True
+    )
     for event in evaluation:
         yield replace(event, what=f"{contestant.key}: {event.what}", step=step, steps=steps)
     events = list(read_events(contestant.run / "events.jsonl"))

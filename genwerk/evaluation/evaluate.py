@@ -61,7 +61,8 @@ class Evaluation:
     evaluation may be left before its end. Where to score all examples, or to draw all samples, would take more than
     ``settings.minutes``, fewer are measured (of samples those that come first), and the figures say so.
 
-    ``efficiency`` says whether the cost of sampling is measured, too, within a minute (:class:`Efficiency`).
+    ``efficiency`` says whether the cost of sampling is measured, too, within a minute (:class:`Efficiency`), and
+    ``all_samples`` that no fewer are drawn, whatever time that takes.
     ``notes`` are sentences on the model that go first among the report's notes. Distances between samples and data are
     taken in the features of ``extractor``; None takes :func:`extractor_for` these data. No more samples are drawn than
     there are training examples, so that the floor has the model's size. ``reference`` is what samples are compared
@@ -78,6 +79,7 @@ class Evaluation:
         reference: Reference | None = None,
         notes: Sequence[str] = (),
         efficiency: bool = False,
+        all_samples: bool = False,
     ) -> None:
         if reference is not None:
             reference.check(splits, settings)
@@ -86,6 +88,7 @@ class Evaluation:
         self._reference = reference
         self.data = splits.test.subset(settings.examples, settings.seed).under(model.condition)
         self.complete, self.figures, self.notes = False, list[Figure](), list(notes)
+        self._minutes = None if all_samples else settings.minutes
         self._efficiency = Efficiency(model, self.data, seed=settings.seed) if efficiency else None
         n = min(settings.samples, len(splits.train))
         self._n = n if "samples" in abilities(model) else 0
@@ -228,7 +231,7 @@ class Evaluation:
             for _ in drawn(model, rows, train, seed):
                 pass
 
-        self._speed = speed = pace(some, n, self.settings.minutes)
+        self._speed = speed = pace(some, n, self._minutes)
         features, kept, done = list[Tensor](), list[Tensor](), 0
         fits = KEPT // (4 * model.spec.dims)
         if speed.rows < min(n, FEWEST):
