@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from genwerk.commands import command as data
 from genwerk.commands.command import Option
 from genwerk.core.component import Component
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, BadSetting
 from genwerk.core.near import meant
 
 SHORTHANDS = {
@@ -54,18 +54,28 @@ def flat(options: Iterable[Option], within: str = "") -> Iterator[Option]:
             yield replace(option, name=name)
 
 
-def assigned(settings: Any, values: Mapping[str, Any]) -> Any:
-    """A dataclass or mapping of settings with ``values``, by dotted names, in their places."""
+def assigned(settings: Any, values: Mapping[str, Any], within: str = "") -> Any:
+    """A dataclass or mapping of settings with ``values``, by dotted names, in their places.
+
+    A BadSetting that knows its own name alone is told by the whole one, which begins with ``within``.
+    """
     parts: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         head, _, rest = name.partition(".")
         parts.setdefault(head, {})[rest] = value
     of_mapping = isinstance(settings, Mapping)
     found = {
-        name: own[""] if "" in own else assigned(settings[name] if of_mapping else getattr(settings, name), own)
+        name: own[""]
+        if "" in own
+        else assigned(settings[name] if of_mapping else getattr(settings, name), own, f"{within}{name}.")
         for name, own in parts.items()
     }
-    return {**settings, **found} if of_mapping else replace(settings, **found)
+    try:
+        return {**settings, **found} if of_mapping else replace(settings, **found)
+    except BadSetting as error:
+        if "." in error.setting:
+            raise
+        raise BadSetting(within + error.setting, *error.args[1:]) from None
 
 
 def flags(option: Option) -> list[str]:
