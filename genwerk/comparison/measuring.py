@@ -38,8 +38,8 @@ from genwerk.training.settings import to_json
 
 FEWEST = 500
 """Samples with which a run takes part where others have more; with fewer it is measured alone."""
-COSTS = 20.0
-"""Seconds for measuring what sampling costs, which is the same for all runs of a contestant."""
+COSTS = 8.0
+"""Seconds for measuring what sampling costs a run."""
 FOLLOWED = 500
 """Samples, and validation examples, by which quality is followed over time."""
 
@@ -97,10 +97,9 @@ def measure(
         yield replace(event, what=f"{contestant.key}: {event.what}", step=step, steps=steps)
     events = list(read_events(contestant.run / "events.jsonl"))
     figures, costs = training_figures(events), Efficiency(run.model, common.splits.test, seconds=COSTS)
-    if contestant.first:
-        for done, total in costs:
-            what = f"{contestant.key}: cost of sampling"
-            yield Measuring(what=what, step=step, steps=steps, done=done, total=total, seconds_left=None)
+    for done, total in costs:
+        what = f"{contestant.key}: cost of sampling"
+        yield Measuring(what=what, step=step, steps=steps, done=done, total=total, seconds_left=None)
     curve = yield from _followed(contestant, run, events, common, step, steps)
     shown = yield from _shown(contestant, run, common, step, steps)
     stored = store.find(contestant.run)

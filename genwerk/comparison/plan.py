@@ -90,7 +90,7 @@ class Contestant:
     settings: Recipe | None = None
     """What it is trained with; None where it is there already."""
     first: bool = True
-    """Whether it is the first run of its name, which alone is shown, and whose cost of sampling is measured."""
+    """Whether it is the first run of its name, which alone is shown."""
 
     @property
     def key(self) -> str:
@@ -101,7 +101,7 @@ class Contestant:
 class Plan:
     """The plan in ``folder`` for ``request``: taken up where it is there already, and else made.
 
-    Recipes and seeds may be added to a plan; a BadInput says what else is different, or what else stands in the folder.
+    Recipes, seeds and runs may be added to a plan; a BadInput says what else is different, or what else stands in the folder.
     """
 
     def __init__(self, folder: Path, request: Request) -> None:
@@ -121,14 +121,14 @@ class Plan:
         before: Request = from_json(Request, found.get("request"), str(self.folder / PLAN))
         now = self.request
         before = replace(before, jobs=now.jobs)
-        grown = set(before.recipes) <= set(now.recipes) and before.seeds <= now.seeds
-        same = replace(before, recipes=now.recipes, seeds=now.seeds) if grown else before
+        grown = before.seeds <= now.seeds and {*before.recipes, *before.runs} <= {*now.recipes, *now.runs}
+        same = replace(before, recipes=now.recipes, runs=now.runs, seeds=now.seeds) if grown else before
         if same != now:
             old, new = to_json(before), to_json(now)
             name = next(name for name in new if old[name] != to_json(same)[name] or new[name] != to_json(same)[name])
             raise BadInput(
                 f"{self.folder} holds a comparison with other settings: ‹{name}› was {_shown(old[name])} and is "
-                f"{_shown(new[name])}; only recipes and seeds can be added, so choose another folder with ‹out›"
+                f"{_shown(new[name])}; only recipes, seeds and runs can be added, so choose another folder with ‹out›"
             )
         where = str(self.folder / PLAN)
         self.settings = {k: from_json(Recipe, v, f"{where}.{k}") for k, v in found.get("recipes", {}).items()}

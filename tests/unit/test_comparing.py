@@ -135,7 +135,7 @@ def test_runs_are_compared_alike_and_read_back(runs: Path, tmp_path: Path) -> No
         assert "200 samples, 100 held-out" in distance.note
         assert each.figure("nll") is not None
         assert each.figure("training_cpu_seconds") is not None
-        assert (each.figure("sampling_latency") is not None) == (each.seed == 0)
+        assert each.figure("sampling_latency") is not None
         assert each.pictures.keys() == ({"samples"} if each.seed == 0 else set())
         assert all((tmp_path / "report" / path).stat().st_size > 1000 for path in each.pictures.values())
         assert each.command.startswith("genwerk train")
