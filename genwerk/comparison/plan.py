@@ -101,7 +101,8 @@ class Contestant:
 class Plan:
     """The plan in ``folder`` for ``request``: taken up where it is there already, and else made.
 
-    Recipes, seeds and runs may be added to a plan; a BadInput says what else is different, or what else stands in the folder.
+    Recipes, seeds and runs may be added to a plan; a BadInput says what else is different, or what else stands in the
+    folder.
     """
 
     def __init__(self, folder: Path, request: Request) -> None:
