@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -148,24 +149,22 @@ def _likelihood(model: Model) -> str:
 def _followed(
     contestant: Contestant, run: OpenRun, events: Sequence[Mapping[str, Any]], common: Common, step: int, steps: int
 ) -> Generator[Measuring, None, tuple[Point, ...]]:
-    """The distance of samples from validation examples at each checkpoint that is kept."""
+    """The distance of samples from validation examples at each checkpoint that is kept.
+
+    Where that would take longer than the samples of an evaluation may, only at some of them, the last always.
+    """
     if common.extractor is None or "samples" not in abilities(run.model):
         return ()
-    folders = sorted(checkpoints_in(contestant.run / "checkpoints"), key=round_of)
+    left = sorted(checkpoints_in(contestant.run / "checkpoints"), key=round_of)
     validation = common.splits.validation.subset(FOLLOWED, common.request.evaluate.seed)
     real = torch.cat(list(features_of(common.extractor, validation)))
-    points = list[Point]()
-    for done, folder in enumerate(folders):
-        yield Measuring(
-            what=f"{contestant.key}: quality against time",
-            step=step,
-            steps=steps,
-            done=done,
-            total=len(folders),
-            seconds_left=None,
-        )
-        line = next((e for e in events if e["event"] == "saved" and e["round"] == round_of(folder)), None)
-        if line is None:
+    lines = {event["round"]: event for event in events if event["event"] == "saved"}
+    points, total, begun, minutes = list[Point](), len(left), perf_counter(), common.request.evaluate.minutes
+    while left:
+        what = f"{contestant.key}: quality against time"
+        yield Measuring(what=what, step=step, steps=steps, done=len(points), total=total, seconds_left=None)
+        folder = left.pop()
+        if (line := lines.get(round_of(folder))) is None:
             continue
         model = store.load_model(store.find(folder), device=run.model.device)
         with evaluating(model):
@@ -181,7 +180,10 @@ def _followed(
                 distance=frechet_distance(fake, real),
             )
         )
-    return tuple(points)
+        if len(points) == 1 and minutes is not None:
+            fitting = int(60 * minutes / (perf_counter() - begun)) - 1
+            left = left[:: max(1, -(-len(left) // fitting))] if fitting > 0 else []
+    return tuple(reversed(points))
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
