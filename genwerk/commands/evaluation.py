@@ -73,7 +73,14 @@ class Nearest(Command):
         values = {"samples_to_train_median": median, "test_to_train_median": usual, "copies": copies}
         samples = [{"sample": i, "nearest": near[i * self.k : (i + 1) * self.k]} for i in range(self.n)]
         rows = [[str(i // self.k), *map(cell, row.values())] for i, row in enumerate(near)]
-        yield Figures({**values, "samples": samples}, [Table(["sample", *known, "distance"], rows), Note(said)])
+        head = ["sample", *known, "distance"]
+        if lines := opened.spec.modality.lines(sheet):
+            head.append("text")
+            places = [i // self.k * size + i % self.k + 1 for i in range(len(rows))]
+            rows = [[*row, lines[place]] for row, place in zip(rows, places, strict=True)]
+            for i in reversed(range(self.n)):
+                rows.insert(i * self.k, [str(i), *[""] * (len(head) - 2), lines[i * size]])
+        yield Figures({**values, "samples": samples}, [Table(head, rows), Note(said)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Any
 
 from genwerk.commands.command import USE, AtLeast, Command, OfCondition, Short
 from genwerk.commands.options import (
@@ -20,9 +21,16 @@ from genwerk.commands.options import (
     Run,
     uncounted,
 )
-from genwerk.commands.results import Examples, Figures, Note, names, records
+from genwerk.commands.results import Examples, Figures, Known, Note, Table, names, records
+from genwerk.core.errors import BadInput
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.runs.session import Session
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+READ = 8
+"""Samples that a terminal shows, of those that it can."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +58,7 @@ class Sample(Command):
     """Seed of all samples."""
     first: First = 0
 
-    def run(self, session: Session) -> Iterator[Note | Examples]:
+    def run(self, session: Session) -> Iterator[Note | Examples | Table]:
         from genwerk import tasks
         from genwerk.core.noise import Seeds
         from genwerk.core.options import Observation
@@ -63,6 +71,8 @@ class Sample(Command):
         typed = (self.label, self.prompt, self.covariates, self.condition)
         condition, seeds = opened.conditions(*typed, borrow=self.first + n), Seeds(self.seed, self.first)
         drawn = tasks.samples(opened.model, n, condition, options, prior=self.prior, seed=seeds)
+        first = next(drawn)
+        lines, drawn = opened.spec.modality.lines(first.x[:READ]), chain([first], drawn)
         conditions = tasks.drawn_conditions(opened.model, n, seeds, condition, self.prior)
         known = {} if conditions is None else opened.model.condition.named(conditions)
         if (texts := [*self.prompt, *self.condition]) and "prompt" in known:
@@ -73,6 +83,8 @@ class Sample(Command):
         origin |= {"covariates": self.covariates, "prompt": "; ".join(self.prompt) or None}
         origin |= {"condition": "; ".join(self.condition) or None, **vars(options)}
         yield Examples(drawn, opened.spec, n, layout, {**opened.origin, **origin}, known)
+        if lines:
+            yield Table([""], [[line] for line in lines])
         if isinstance(options, Observation):
             shown = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}
             yield Note(f"each sample is {shown[options.observation]} (‹observation› draw or mean)")
@@ -87,15 +99,18 @@ class Complete(Command):
     output = "completions"
 
     folder: Run
-    known: str
+    known: str = ""
     """What is given: top-half, bottom-half, left-half, right-half, a mask image (white is given); first-half or
-    last-half of a sound, or its first seconds (0.25s); names or numbers of a table's columns, joined by commas."""
+    last-half of a sound, or its first seconds (0.25s); names or numbers of a table's columns, joined by commas;
+    first-half of a text, or its first tokens (first-10)."""
     input: Input = "test"
     n: Greatest = 8
     k: Count = 5
     """Completions an example."""
     label: Label = None
-    prompt: Prompt = ()
+    prompt: tuple[str, ...] = ()
+    """Language models: how texts begin, in place of examples, with {5} where 5 tokens are to be filled in. Models with
+    a text as condition: what to generate."""
     options: ModelOptions = field(default_factory=dict)
     seed: int = 0
     """Seed of the completions."""
@@ -107,8 +122,18 @@ class Complete(Command):
         from genwerk.core.spec import Batch
 
         opened = session.open(self.folder)
-        batch, about = opened.examples(self.input, self.n, self.label, self.prompt)
-        mask = opened.mask(self.known)
+        about: Known
+        if self.prompt and opened.spec.modality.is_text:
+            if self.known:
+                raise BadInput("‹prompt› says what is known, and so does ‹known›; leave one of them out")
+            batch, mask = opened.begun(self.prompt, self.label)
+            about = {"prompt": self.prompt}
+        elif not self.known:
+            typed = ", or type how a text begins with ‹prompt›" if opened.spec.modality.is_text else ""
+            raise BadInput(f"nothing is said to be known; name what is with ‹known›{typed}")
+        else:
+            batch, about = opened.examples(self.input, self.n, self.label, self.prompt)
+            mask = opened.mask(self.known)
         found = tasks.complete(opened.model, batch, mask, self.k, self.options, seed=self.seed)
         shown, heads = found.x, [str(i + 1) for i in range(self.k)]
         if opened.spec.modality.has_pixels:
@@ -120,7 +145,11 @@ class Complete(Command):
         yield Examples.of(opened, Batch(shown.flatten(0, 1)), layout, seed=self.seed, known=self.known)
         figures = {"log_prob": found.log_prob, "ess": found.ess, "ancestors": found.ancestors}
         columns = {name: values.tolist() for name, values in figures.items() if values is not None}
-        rows, notes = records(about, **columns), []
+        rows = records(about, **columns)
+        if lines := opened.spec.modality.lines(found.x.flatten(0, 1)):
+            yield _written(called, lines, found.log_prob, {"particles": found.particles, "examples": rows})
+            return
+        notes = []
         for name, row in zip(called, rows, strict=True):
             said = f"log-likelihood {', '.join(f'{v:.1f}' for v in row['log_prob'])} nats" if "log_prob" in row else ""
             if said and found.particles > self.k and {"ess", "ancestors"} <= row.keys():
@@ -128,6 +157,16 @@ class Complete(Command):
                 said += f"completions of {row['ancestors']} of them"
             notes += [Note(f"{name}: {said}")] if said else []
         yield Figures({"particles": found.particles, "examples": rows}, notes)
+
+
+def _written(names: Sequence[str], lines: Sequence[str], log_prob: Tensor | None, values: dict[str, Any]) -> Figures:
+    """Completions that can be read, a row each, with what they have in common."""
+    k = len(lines) // len(names)
+    nats = [""] * len(lines) if log_prob is None else [f"{v:.1f}" for v in log_prob.flatten().tolist()]
+    cells = [[names[i // k], line, nats[i]] for i, line in enumerate(lines)]
+    for i, example in enumerate(values["examples"]):
+        example["completions"] = lines[i * k : (i + 1) * k]
+    return Figures(values, [Table(["example", "completion", "log-likelihood in nats"], cells)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,18 +113,19 @@ class TextVocabulary(Vocabulary):
         """The ids of ``text`` with shape (1, length), and which are known: its own, but for holes written as ``{5}``,
         the number of places. All places after it are unknown."""
         ids, known = torch.full((1, self.length), END), torch.zeros(1, self.length, dtype=torch.bool)
-        place = 0
-        for i, piece in enumerate(HOLE.split(text)):
+        place, pieces = 0, HOLE.split(text)
+        for i, piece in enumerate(pieces):
             if i % 2:
                 place += min(int(piece), self.length)
                 continue
+            if self.spaced and i + 1 < len(pieces):  # what fills the hole has that space
+                piece = piece.removesuffix(" ")
             if lacking := self.lacked(piece):
                 raise BadInput(
                     f"the prompt has {', '.join(map(repr, dict.fromkeys(lacking)))}, which the training texts lack; "
                     "leave it out, or write it otherwise"
                 )
-            holed = self.spaced and i + 1 < len(HOLE.split(text)) and piece.endswith(" ")
-            found = next(self.read([piece[:-1] if holed else piece]))
+            found = next(self.read([piece]))
             self._within(text, place + len(found))
             ids[0, place : place + len(found)] = torch.from_numpy(found)
             known[0, place : place + len(found)] = True
@@ -201,7 +202,7 @@ class Words(_Listed, kind="words"):
 
     def lacked(self, text: str) -> list[str]:
         known = _places(self.symbols)
-        return [word.strip() for word in _words(self.normal(text)) if word not in known]
+        return [word for word in _words(self.normal(text)) if word not in known]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from math import log, pi, sqrt
@@ -155,6 +156,17 @@ def likelihood_figures(
             verdict=verdict,
         )
         figures.append(bits)
+    for unit, count in _counted(data).items():
+        per_nat = len(data) / (count * log(2))
+        figures.append(
+            Figure(
+                name=f"{sign}bits/{unit}{given}",
+                value=nll * per_nat,
+                spread=None if error is None else error * per_nat,
+                unit="bits",
+                note=f"of {count:,}, ends counted; perplexity {number(2 ** (nll * per_nat))}",
+            )
+        )
     if data.entropy is not None:
         away = nll - data.entropy
         like_truth = error is not None and abs(away) <= verdicts.ERRORS * error
@@ -169,6 +181,11 @@ def likelihood_figures(
         )
         figures.append(figure)
     return figures
+
+
+def _counted(data: Dataset) -> Counter[str]:
+    """What a likelihood of ``data`` is also counted by, and how many there are (:meth:`Modality.counted`)."""
+    return sum((Counter(data.spec.modality.counted(x)) for x in data.parts()), Counter[str]())
 
 
 def likelihood_notes(found: Likelihood) -> list[str]:

@@ -244,6 +244,11 @@ class OpenRun:
             batch = self._batch(part, rows)
         return self._placed(self._painted(batch, source), label, prompts), known
 
+    def begun(self, prompts: Sequence[str], label: str | None) -> tuple[Batch, Tensor]:
+        """Examples that begin as ``prompts`` say, and which of their values are known, with shape (n, *spec.shape)."""
+        x, known = self.spec.modality.begun(prompts)
+        return self._placed(Batch(x), label), known.to(self.model.device)
+
     def one(self, source: str, label: str | None) -> Batch:
         """One example: a row of the test data, or the first of any source."""
         if not source.isdecimal():

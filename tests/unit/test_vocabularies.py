@@ -75,7 +75,7 @@ def test_a_prompt_has_holes_and_leaves_room() -> None:
     assert words.written([int(ids[0, 3])]) == " sat"
     signs = learned(Characters, CHINESE, length=9)
     assert signs.template("白{1}依")[1][0, :4].tolist() == [True, False, True, False]
-    with pytest.raises(BadInput, match="the prompt has 'horse', 'ran', which the training texts lack"):
+    with pytest.raises(BadInput, match="the prompt has ' horse', ' ran', which the training texts lack"):
         words.template("the horse ran")
     with pytest.raises(BadInput, match="has 9 words and the model's texts have at most 8: nothing could follow"):
         words.template("the cat sat, the cat sat, the")

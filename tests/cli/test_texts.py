@@ -1,0 +1,104 @@
+"""Texts as a user has them, English and Chinese: checked, trained on, sampled, completed, measured, compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from genwerk.cli import main
+
+Genwerk = Callable[..., str]
+ENGLISH = [" ".join(words) + "." for words in product(("a", "the"), ("cat", "dog", "bird"), ("sat", "ran", "ate"))]
+CHINESE = ["".join(signs) for signs in product("春夏秋冬", "山水", "有无", "云月风")]
+QUIET = ("--train.sample-every", 0, "--train.evaluate-every", 0, "--evaluate.samples", 0, "--data.holdout", 0.2)
+
+
+def trained(folder: Path, lines: list[str], recipe: str, *more: object) -> Path:
+    (folder / "my.txt").write_text("\n".join(10 * lines), encoding="utf-8")
+    given = ("train", recipe, "--data", folder / "my.txt", "--out", folder / "run", *QUIET, *more)
+    main([str(each) for each in given])
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def english(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    small = ("--model.network.embedding", 12, "--model.network.width", 24, "--train.rounds", 150, "--lr", 0.02)
+    return trained(tmp_path_factory.mktemp("english"), ENGLISH, "lstm-lm", "--data.tokens", "words", *small)
+
+
+@pytest.fixture(scope="module")
+def chinese(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    small = ("--model.network.width", 16, "--model.network.layers", 1, "--model.network.positions", "rotary")
+    more = ("--train.rounds", 100, "--lr", 0.02)
+    return trained(tmp_path_factory.mktemp("chinese"), CHINESE, "transformer-lm", *small, *more)
+
+
+def test_data_check_says_what_was_understood(genwerk: Genwerk, english: Path) -> None:
+    said = genwerk("data", "check", english.parent / "my.txt", "--data.tokens", "words")
+    assert "180 texts, each of them a line" in said
+    assert "Texts are read as words, with a vocabulary of" in said
+    assert "Texts of the training part have 4 to 4 words" in said
+    assert "genwerk train transformer-lm" in said
+
+
+def test_samples_are_texts_of_the_language_a_line_each(genwerk: Genwerk, english: Path, tmp_path: Path) -> None:
+    said = genwerk("sample", english, "-n", 20, "--temperature", 0.5, "--out", tmp_path / "new.txt")
+    lines = (tmp_path / "new.txt").read_text().splitlines()
+    assert len(lines) == 20
+    assert sum(line in ENGLISH for line in lines) >= 18
+    assert lines[0] in said
+    genwerk("sample", english, "-n", 20, "--temperature", 0.5, "--out", tmp_path / "new.jsonl")
+    assert [json.loads(line)["text"] for line in (tmp_path / "new.jsonl").read_text().splitlines()] == lines
+
+
+def test_a_prompt_is_gone_on_from_and_its_holes_are_filled(genwerk: Genwerk, english: Path, chinese: Path) -> None:
+    found = json.loads(genwerk("complete", english, "--prompt", "the dog", "a {1} sat", "-k", 4, "--json"))
+    on, filled = (example["completions"] for example in found["examples"])
+    assert all(text.startswith("the dog") for text in on)
+    assert sum(text in ENGLISH for text in on) >= 3
+    assert all(text.split()[0] == "a" and text.split()[2].startswith("sat") for text in filled)
+    said = genwerk("complete", chinese, "--prompt", "春山", "-k", 2)
+    assert sum("春山" in line for line in said.splitlines()) >= 2
+
+
+def test_the_likelihood_is_counted_by_words_and_characters(genwerk: Genwerk, english: Path, chinese: Path) -> None:
+    said = genwerk("evaluate", english)
+    assert all(name in said for name in ("NLL", "bits/word", "bits/character", "ends counted; perplexity"))
+    assert "bits/character" in genwerk("evaluate", chinese)
+
+
+def test_copies_are_seen(genwerk: Genwerk, english: Path) -> None:
+    found = json.loads(genwerk("nearest", english, "-n", 4, "-k", 1, "--json"))
+    assert any(sample["nearest"][0]["distance"] == 0 for sample in found["samples"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        (("--prompt", "the horse"), "the prompt has ' horse', which the training texts lack"),
+        (("--prompt", "the cat sat cat cat"), "nothing could follow; shorten it"),
+        (("--prompt", "the cat", "--known", "first-half"), "leave one of them out"),
+        ((), "nothing is said to be known; name what is with --known, or type how a text begins with --prompt"),
+        (("--known", "top-half"), "there is no part 'top-half' of a text"),
+    ],
+)
+def test_what_cannot_be_completed_is_said(
+    refused: Genwerk, english: Path, typed: tuple[str, ...], sentence: str
+) -> None:
+    assert sentence in refused("complete", english, *typed)
+
+
+def test_texts_of_one_symbol_have_nothing_to_learn(refused: Genwerk, tmp_path: Path) -> None:
+    (tmp_path / "my.txt").write_text("aaaa\naa\na\n")
+    said = refused("train", "lstm-lm", "--data", tmp_path / "my.txt", "--out", tmp_path / "run")
+    assert "fewer than two different characters, so there is nothing to learn" in said
+
+
+def test_weights_of_one_text_go_on_with_another(genwerk: Genwerk, english: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("\n".join(5 * ["the cat sat.", "a cat ate.", "the unicorn ran."]))
+    given = ("--data", tmp_path / "other.txt", "--out", tmp_path / "run", "--train.rounds", 3, "--no-evaluate")
+    assert "training lstm-lm" in genwerk("train", "--from", english, *given)
