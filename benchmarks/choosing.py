@@ -17,10 +17,10 @@ from unittest import mock
 
 import torch
 
+from genwerk.comparison.advice import BUDGET, LONGEST
 from genwerk.core.model import build
 from genwerk.data import DataConfig, open_data
 from genwerk.data.dataset import Dataset
-from genwerk.evaluation.advice import BUDGET, LONGEST
 from genwerk.recipes import find
 from genwerk.training import speed
 from genwerk.training.events import RoundDone

@@ -1,11 +1,13 @@
-"""The command that helps to choose: recipes."""
+"""The commands that help to choose: recipes, and choose."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from genwerk.commands.command import TRAINING, Command, Positional
 from genwerk.commands.results import Figures, Note, Table
@@ -14,11 +16,10 @@ from genwerk.data.settings import DataConfig
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
-    from genwerk.evaluation.advice import Suggestion
+    from genwerk.comparison.advice import Advice, Choice, Suggestion
+    from genwerk.comparison.ranking import Standing
     from genwerk.tasks.fitting import Fit, Offer
 
-SHORT_LIST = 4
-"""Recipes that are suggested for some data, and timed."""
 HOW = """
 A word narrows the list (`genwerk recipes label`), and so does --kind; --all adds references, made for one data set.
 `genwerk recipes --data D` lists what fits your data, and `genwerk show RECIPE` prints one in full."""
@@ -64,8 +65,8 @@ class Recipes(Command):
 
     def _fitting(self) -> Figures:
         """What suits the data."""
+        from genwerk.comparison.advice import SHORT_LIST, minutes, suggestions
         from genwerk.data import open_data
-        from genwerk.evaluation.advice import minutes, suggestions
         from genwerk.tasks.fitting import fits, mentions
         from genwerk.training import runtime
 
@@ -99,6 +100,39 @@ class Recipes(Command):
         """What was looked for."""
         of = [f"for {self.kind}"] if self.kind else []
         return " ".join([*of, *([f"that mentions {self.word!r}"] if self.word else [])])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choose(Command):
+    """Say which families to choose from for your data, by what was measured on the most alike data.
+
+    The table that ships with Genwerk is of short trainings of a few recipes. `genwerk compare --data D` measures on
+    your own data, and --compared counts that too.
+    """
+
+    group = TRAINING
+
+    data: DataConfig = field(default_factory=DataConfig)
+    """Your data, and how they are read."""
+    want: Literal["samples", "likelihood", "codes", "control", "speed"] = "samples"
+    """What matters most: samples like real examples, likelihoods of examples, short codes of them, samples that are
+    steered (by label, by what is given, from one to another), or speed of sampling."""
+    compared: tuple[Path, ...] = ()
+    """Folders of your own comparisons (`genwerk compare`), which count as measured too."""
+
+    def run(self, session: Session) -> Iterator[Figures]:
+        from genwerk.comparison.advice import advise
+        from genwerk.comparison.precedents import measured, precedent_in
+        from genwerk.data import open_data
+
+        if not self.data.source:
+            raise BadInput("no data to choose for; name them with ‹data›")
+        own = [precedent_in(folder) for folder in self.compared]
+        train = open_data(self.data).train
+        advice = advise(train.spec, len(train), self.want, [*own, *measured()])
+        head = Note(f"{self.data.source}: {train.spec}; {len(train):,} to train on; wanted: {self.want}")
+        values = {"source": self.data.source, "data": str(train.spec), "train": len(train), "want": self.want}
+        yield Figures({**values, **_advice(advice, self.data)}, [head, *_chosen(advice, self.data)])
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------
@@ -183,3 +217,80 @@ def command(suggestion: Suggestion, data: DataConfig) -> str:
 
     fit = suggestion.fit
     return again(fit.entry.name, replace(fit.recipe, data=data), fit.spec) or ""
+
+
+# --- which family -----------------------------------------------------------------------------------------------------
+
+
+def _advice(advice: Advice, data: DataConfig) -> dict[str, Any]:
+    """Advice as plain values."""
+    from genwerk.training.settings import to_json
+
+    found = advice.precedent
+    on = found and {name: value for name, value in to_json(found).items() if not isinstance(value, dict)}
+    choices = [
+        suggested(each, data)
+        | {"measured_as": each.measured_as, "latent": each.latent or None}
+        | {"figures": {key: to_json(standing) for key, standing in advice.figures(each).items()}}
+        for each in advice.choices
+    ]
+    opinions = [suggested(each, data) for each in advice.opinions]
+    return {"measured_on": on, "figure": advice.key or None, "choices": choices, "opinions": opinions}
+
+
+def _chosen(advice: Advice, data: DataConfig) -> Iterator[Note | Table]:
+    """Advice as a person reads it."""
+    found = advice.precedent
+    if found is None:
+        yield Note("nothing that tells was measured on data of this kind; these are opinions\n")
+    else:
+        size = f"{found.data}; {found.examples:,} examples; {found.budget}; {_times(found.seeds)}"
+        yield Note(f"most alike of the data measured: {found.source} ({size})\n")
+        yield _table([_standing(advice, each) for each in advice.choices])
+        yield Note(f"\n{advice.sentence}")
+        yield from map(Note, found.notes)
+        yield from (Note(f"{name} could not be measured there: {why}") for name, why in found.failed.items())
+    if advice.opinions:
+        yield Table(["", ""], [(f"  {each.fit.entry.name}", each.why) for each in advice.opinions])
+    for each in [*advice.choices, *advice.opinions][:1]:
+        train = command(each, data)
+        yield Note(f"\n{train}", whole=True)
+        names = ",".join(dict.fromkeys(other.fit.entry.name for other in [*advice.choices, *advice.opinions]))
+        own = train.replace(f"train {each.fit.entry.name} ", f"compare --recipes {names} ", 1)
+        yield Note("\nor, for what they reach on these data in more time:\n")
+        yield Note(f"{own} --minutes 10", whole=True)
+
+
+def _standing(advice: Advice, choice: Choice) -> dict[str, str]:
+    """A row of the table: how a recipe stands in each figure, with 95 % intervals of both spreads."""
+    from genwerk.comparison.advice import controls
+
+    assert advice.precedent is not None
+    own, standing = choice.fit.entry.name, choice.standing
+    known, figures = advice.precedent.figures, advice.figures(choice)
+    place = f"{standing.first}" if standing.rank else f"{standing.first}-{standing.last}" if standing.among else ""
+    return {
+        "recipe": own,
+        "measured as": "" if choice.measured_as == own else choice.measured_as,
+        "place": place,
+        **{
+            known[key].name: _interval(figures[key]) if key in figures else ""
+            for key in (advice.key, *advice.want.beside)
+            if key in known
+        },
+        "numbers of a code": str(choice.latent or ""),
+        "steered": ", ".join(controls(choice.fit)),
+    }
+
+
+def _interval(standing: Standing) -> str:
+    """A mean, with the half of its interval where that is known."""
+    from genwerk.comparison import digits
+
+    margin = f" ± {digits.spread(standing.margin)}" if isfinite(standing.margin) else ""
+    mean = digits.value(standing.mean, standing.margin)
+    return f"{'≤ ' * standing.bound}{mean}{margin}{f' {standing.unit}' * bool(standing.unit)}"
+
+
+def _times(n: int) -> str:
+    return "trained once" if n == 1 else f"{n} seeds"

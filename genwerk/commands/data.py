@@ -33,8 +33,8 @@ class Data(Command):
     """How they are read."""
 
     def run(self, session: Session) -> Iterator[Figures | Examples]:
+        from genwerk.comparison.advice import suggestions
         from genwerk.data import open_data
-        from genwerk.evaluation.advice import suggestions
 
         if self.source and self.data.source not in ("", self.source):
             raise BadInput(f"the data are {self.source!r} and ‹data.source› {self.data.source!r}; name them once")

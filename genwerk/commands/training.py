@@ -135,7 +135,7 @@ class Train(Command):
         return fitted(settings.data, self.start, self.settled, self.opened)
 
     def run(self, session: Session) -> Iterator[Result]:
-        from genwerk.evaluation.advice import hints
+        from genwerk.comparison.advice import hints
         from genwerk.recipes import find
         from genwerk.runs.planning import planned
         from genwerk.runs.training import Training
