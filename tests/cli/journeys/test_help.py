@@ -162,7 +162,7 @@ VAE = ["train", "vae", "--data", "digits"]
         (["data", "check", "digits", "--siz", "8"], "there is no --siz; did you mean --size?"),
         (["sample"], "`genwerk sample` lacks RUN; type genwerk sample RUN"),
         (["sample", "--label"], "--label lacks a value"),
-        (["complete", "{run}"], "`genwerk complete` lacks --known TEXT"),
+        (["complete", "{run}"], "nothing is said to be known; name what is with --known"),
         (["sample", "{run}", "--steps", "4"], "this model's samples have no --steps; they have --temperature"),
         (["sample", "{run}", "--temprature", "1"], "there is no --temprature; did you mean --temperature?"),
         (["sample", "{run}", "--label", "a", "--label", "b"], "--label is given twice (a and b); give it once"),
