@@ -202,7 +202,7 @@ class Comparing:
             kind=splits.spec.kind,
             fingerprints=dict(splits.fingerprints),
             examples={name: len(splits.part(name)) for name in PARTS},
-            budget=budget(self.request, self.request.recipes),
+            budget="; ".join(filter(None, [budget(self.request), spent(measured)])),
             samples=min(self.request.evaluate.samples, len(splits.train)),
             extractor="" if common.extractor is None else common.extractor.describe(),
             seed=self.request.evaluate.seed,
@@ -263,6 +263,12 @@ def each_hash(splits: Splits) -> Iterator[bytes]:
 def hashes(splits: Splits) -> set[bytes]:
     """:func:`each_hash` of all test examples."""
     return set(each_hash(splits))
+
+
+def spent(measured: Sequence[Measured]) -> str:
+    """The processor seconds that the trainings took, in words; a stage that converges ends early."""
+    took = [figure.value for each in measured if (figure := each.figure("training_cpu_seconds")) is not None]
+    return f"{min(took):,.3g} to {max(took):,.3g} CPU seconds taken" if took else ""
 
 
 def timed(measured: Sequence[Measured], reach: float | None) -> list[Measured]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -206,9 +206,9 @@ def lengthened(recipe: Recipe, request: Request, splits: Splits, runtime: Runtim
     return replace(recipe, train=replace(recipe.train, save_every=every, keep=POINTS))
 
 
-def budget(request: Request, recipes: Sequence[str]) -> str:
+def budget(request: Request) -> str:
     """How training was bounded, in words; empty where the runs were there already."""
-    if not recipes:
+    if not request.recipes:
         return ""
     if request.examples is not None:
         return f"{request.examples:,} training examples a run"
