@@ -29,7 +29,8 @@ def main() -> None:
     text = json.dumps(precedents.table(found), indent=1, ensure_ascii=False)
     arguments.out.write_text(re.sub(r"\{[^{}]*\}", lambda flat: " ".join(flat[0].split()), text) + "\n")
     for folder, each in zip(arguments.folders, found, strict=True):
-        spec = store.find(next((folder / "runs").glob("*/config.json")).parent).spec
+        run = json.loads((folder / "report.json").read_text())["measured"][0]["run"]
+        spec = store.find(precedents.placed(folder, run)).spec
         print(f"\n{each.source} ({each.data}; {each.examples:,} examples; {each.budget}; {each.seeds} seeds)")
         for want in WANTED:
             advice = advise(spec, each.examples, want, [each])

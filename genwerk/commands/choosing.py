@@ -240,22 +240,25 @@ def _advice(advice: Advice, data: DataConfig) -> dict[str, Any]:
 
 def _chosen(advice: Advice, data: DataConfig) -> Iterator[Note | Table]:
     """Advice as a person reads it."""
+    from genwerk.comparison.advice import SHORT_LIST
+
     found = advice.precedent
     if found is None:
         yield Note("nothing that tells was measured on data of this kind; these are opinions\n")
     else:
-        size = f"{found.data}; {found.examples:,} examples; {found.budget}; {_times(found.seeds)}"
-        yield Note(f"most alike of the data measured: {found.source} ({size})\n")
+        told = (found.data, f"{found.examples:,} examples", found.budget, _times(found.seeds))
+        yield Note(f"most alike of the data measured: {found.source} ({'; '.join(filter(None, told))})\n")
         yield _table([_standing(advice, each) for each in advice.choices])
         yield Note(f"\n{advice.sentence}")
         yield from map(Note, found.notes)
         yield from (Note(f"{name} could not be measured there: {why}") for name, why in found.failed.items())
     if advice.opinions:
         yield Table(["", ""], [(f"  {each.fit.entry.name}", each.why) for each in advice.opinions])
-    for each in [*advice.choices, *advice.opinions][:1]:
+    first = [*advice.choices[:SHORT_LIST], *advice.opinions]
+    for each in first[:1]:
         train = command(each, data)
         yield Note(f"\n{train}", whole=True)
-        names = ",".join(dict.fromkeys(other.fit.entry.name for other in [*advice.choices, *advice.opinions]))
+        names = ",".join(other.fit.entry.name for other in first)
         own = train.replace(f"train {each.fit.entry.name} ", f"compare --recipes {names} ", 1)
         yield Note("\nor, for what they reach on these data in more time:\n")
         yield Note(f"{own} --minutes 10", whole=True)
@@ -263,7 +266,7 @@ def _chosen(advice: Advice, data: DataConfig) -> Iterator[Note | Table]:
 
 def _standing(advice: Advice, choice: Choice) -> dict[str, str]:
     """A row of the table: how a recipe stands in each figure, with 95 % intervals of both spreads."""
-    from genwerk.comparison.advice import controls
+    from genwerk.comparison.advice import WANTED, controls
 
     assert advice.precedent is not None
     own, standing = choice.fit.entry.name, choice.standing
@@ -278,8 +281,8 @@ def _standing(advice: Advice, choice: Choice) -> dict[str, str]:
             for key in (advice.key, *advice.want.beside)
             if key in known
         },
-        "numbers of a code": str(choice.latent or ""),
-        "steered": ", ".join(controls(choice.fit)),
+        "numbers of a code": str(choice.latent) if advice.want is WANTED["codes"] else "",
+        "steered": ", ".join(controls(choice.fit)) if advice.want is WANTED["control"] else "",
     }
 
 

@@ -19,6 +19,7 @@ from genwerk.core.abilities import Encodes
 from genwerk.core.errors import BadInput
 from genwerk.core.files import parse_json, read_json
 from genwerk.core.spec import DataSpec
+from genwerk.evaluation.report import number
 from genwerk.runs import store
 from genwerk.training.settings import from_json, to_json
 
@@ -156,7 +157,7 @@ def precedent_in(folder: Path) -> Precedent:
     found = comparison_from(read_json(path, infinities=True), str(path))
     if not found.measured:
         raise BadInput(f"{path} has no run that was measured, so it tells nothing of any recipe")
-    runs = {each.contestant: _placed(folder, each.run) for each in reversed(found.measured)}
+    runs = {each.contestant: placed(folder, each.run) for each in reversed(found.measured)}
     return precedent(found, store.find(next(iter(runs.values()))).spec, latents=_latents(found, runs))
 
 
@@ -189,7 +190,7 @@ def precedent(found: Comparison, spec: DataSpec, latents: dict[str, int]) -> Pre
         shape=spec.shape,
         named=_named(spec),
         examples=found.examples["train"],
-        budget=found.budget,
+        budget=found.budget or _spent(found),
         seeds=max(len(found.of(each)) for each in found.contestants),
         samples=found.samples,
         extractor=found.extractor,
@@ -203,7 +204,14 @@ def precedent(found: Comparison, spec: DataSpec, latents: dict[str, int]) -> Pre
     )
 
 
-def _placed(folder: Path, run: str) -> Path:
+def _spent(found: Comparison) -> str:
+    """What runs that were there already have been trained for, in words; empty where that is not known."""
+    seconds = [figure.value for run in found.measured if (figure := run.figure("training_cpu_seconds")) is not None]
+    least, most = (number(bound(seconds, default=0.0) / 60, 2) for bound in (min, max))
+    return f"{least if least == most else f'{least} to {most}'} minutes of the processor a run" if seconds else ""
+
+
+def placed(folder: Path, run: str) -> Path:
     """Where a run of the comparison in ``folder`` is: below that, or where it was named."""
     return folder / run if (folder / run).exists() else Path(run)
 
