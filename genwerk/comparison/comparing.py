@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import nan
 from pathlib import Path
@@ -31,6 +31,7 @@ from genwerk.evaluation.extractor import preparing
 from genwerk.evaluation.report import Figure, Measuring
 from genwerk.runs import store
 from genwerk.training.runtime import pick_device
+from genwerk.training.settings import from_json
 
 T = TypeVar("T")
 
@@ -96,6 +97,9 @@ class Comparing:
         for name, why in self.plan.refused.items():
             self._failed.append(Failed(contestant=name, recipe=name, seed=0, run="", why=why))
         planned = list(self.plan.contestants)
+        for each in planned:
+            if training.over(each) and (why := changed(store.find(each.run).data, splits)):
+                raise BadInput(f"{each.run} is of other data: {why.rstrip('.')}; choose another folder with ‹out›")
         failed = yield from training.train_all(planned, splits.spec, self.request)
         for each in planned:
             if each.key in failed:
@@ -162,7 +166,9 @@ class Comparing:
     def _samples(self, contestants: Sequence[Contestant], common: Common) -> Generator[Measuring, None, dict[str, int]]:
         """How many samples of each contestant are measured: the same of all, but for those that are too slow."""
         path, most = self.folder / "pace.json", min(self.request.evaluate.samples, len(common.splits.train))
-        known = read_json(path) if path.exists() else {}
+        known: dict[str, int | None] = from_json(
+            dict[str, int | None], read_json(path) if path.exists() else {}, str(path)
+        )
         firsts = {each.name: each for each in reversed(contestants)}
         for done, name in enumerate(reversed(firsts)):
             if name in known:
@@ -226,8 +232,12 @@ def given(runs: Sequence[Path]) -> list[Contestant]:
     It is called as their recipe is, or as the first of their folders where another has that recipe with other settings.
     """
     found = {run: store.find(run) for run in runs}
-    for run, stored in found.items():
-        _idle(stored.run, run)
+    folders = {run: stored.run.resolve() for run, stored in found.items()}
+    for i, run in enumerate(runs):
+        if twice := next((other for other in runs[:i] if folders[other] == folders[run]), None):
+            raise BadInput(f"{twice} and {run} are one run; name it once")
+        _idle(found[run].run, run)
+    called = {run: _called(folder, folders.values()) for run, folder in folders.items()}
     alike = dict[tuple[str, str], list[Path]]()
     for run, stored in found.items():
         settings = replace(stored.recipe, train=replace(stored.recipe.train, seed=0))
@@ -237,11 +247,21 @@ def given(runs: Sequence[Path]) -> list[Contestant]:
     for (recipe, _), same in alike.items():
         seeds = [found[run].recipe.train.seed for run in same]
         for run, seed in zip(same, seeds, strict=True):
-            one = recipes.count(recipe) == 1 and len(set(seeds)) == len(seeds)
-            name = recipe if one else same[0].name if len(set(seeds)) == len(seeds) else run.name
+            apart = len(set(seeds)) == len(seeds)
+            taken = any(called[other] == recipe for other in runs if other not in same)
+            one = apart and recipes.count(recipe) == 1 and not taken
+            name = recipe if one else called[same[0] if apart else run]
             first = name not in [each.name for each in contestants]
             contestants.append(Contestant(name, recipe, seed, run, first=first))
     return contestants
+
+
+def _called(folder: Path, all_: Iterable[Path]) -> str:
+    """The name of a folder, with as many of those that it lies in as tell it from the others."""
+    parts = folder.relative_to(folder.anchor).parts
+    others = [other.parts for other in all_ if other != folder]
+    enough = (n for n in range(1, len(parts)) if all(other[-n:] != parts[-n:] for other in others))
+    return "-".join(parts[-next(enough, len(parts)) :])
 
 
 def _idle(folder: Path, run: Path) -> None:

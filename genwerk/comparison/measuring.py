@@ -85,7 +85,8 @@ def measure(
 ) -> Generator[Measuring, None, Measured]:
     """The figures of a contestant with so many ``samples``, from its file where they stand there already."""
     path = common.folder / "measured" / f"{contestant.key}.json"
-    if (found := _kept(path, samples)) is not None:
+    stored = store.find(contestant.run)
+    if (found := _kept(path, contestant, stored, samples)) is not None:
         return found
     run = opened(contestant, common.request)
     settings = replace(common.request.evaluate, samples=samples)
@@ -96,14 +97,13 @@ def measure(
     )
     for event in evaluation:
         yield replace(event, what=f"{contestant.key}: {event.what}", step=step, steps=steps)
-    events = list(read_events(contestant.run / "events.jsonl"))
+    events = list(read_events(run.path / "events.jsonl"))
     figures, costs = training_figures(events), Efficiency(run.model, common.splits.test, seconds=COSTS)
     for done, total in costs:
         what = f"{contestant.key}: cost of sampling"
         yield Measuring(what=what, step=step, steps=steps, done=done, total=total, seconds_left=None)
     curve = yield from _followed(contestant, run, events, common, step, steps)
     shown = yield from _shown(contestant, run, common, step, steps)
-    stored = store.find(contestant.run)
     measured = Measured(
         contestant=contestant.name,
         recipe=contestant.recipe,
@@ -129,13 +129,20 @@ def measure(
     return measured
 
 
-def _kept(path: Path, samples: int) -> Measured | None:
-    """What stands in the file of a run that was measured with as many samples."""
+def _kept(path: Path, contestant: Contestant, stored: store.Stored, samples: int) -> Measured | None:
+    """What stands in the file of a run, if it is whole with its pictures, of the same weights and as many samples.
+
+    Settings, seed and round make the weights: a run that was trained longer meanwhile, or that another run of its name
+    has taken the place of, is measured again.
+    """
     try:
         found = read_json(path, infinities=True)
+        measured = measured_from(found.get("measured"), str(path))
     except BadInput:
         return None
-    return measured_from(found.get("measured"), str(path)) if found.get("samples") == samples else None
+    kept = (found.get("samples"), measured.contestant, measured.rounds, measured.settings)
+    shown = all((path.parents[1] / picture).is_file() for picture in measured.pictures.values())
+    return measured if shown and kept == (samples, contestant.name, stored.round, to_json(stored.recipe)) else None
 
 
 def _likelihood(model: Model) -> str:
@@ -155,7 +162,7 @@ def _followed(
     """
     if common.extractor is None or "samples" not in abilities(run.model):
         return ()
-    left = sorted(checkpoints_in(contestant.run / "checkpoints"), key=round_of)
+    left = sorted(checkpoints_in(run.path / "checkpoints"), key=round_of)
     validation = common.splits.validation.subset(FOLLOWED, common.request.evaluate.seed)
     real = torch.cat(list(features_of(common.extractor, validation)))
     lines = {event["round"]: event for event in events if event["event"] == "saved"}

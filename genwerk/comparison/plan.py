@@ -69,6 +69,9 @@ class Request:
                 "name two runs or more, or data and recipes to train on them, as in genwerk compare ‹data› digits "
                 "‹recipes› vae,gan,realnvp"
             )
+        ignored = {"data": self.data.source, "minutes": self.minutes, "examples": self.examples}
+        if self.runs and (name := next((name for name, value in ignored.items() if value), None)):
+            raise BadInput(f"‹{name}› is for recipes that are to be trained, and runs are named; leave it out")
         named = self.runs or self.recipes
         if twice := next((name for name in named if named.count(name) > 1), None):
             raise BadInput(f"{twice} is named twice; name each once")
@@ -132,8 +135,8 @@ class Plan:
                 f"{_shown(new[name])}; only recipes, seeds and runs can be added, so choose another folder with ‹out›"
             )
         where = str(self.folder / PLAN)
-        self.settings = {k: from_json(Recipe, v, f"{where}.{k}") for k, v in found.get("recipes", {}).items()}
-        self.refused = {k: str(v) for k, v in found.get("refused", {}).items()}
+        self.settings = from_json(dict[str, Recipe], found.get("recipes"), f"{where}.recipes")
+        self.refused = from_json(dict[str, str], found.get("refused"), f"{where}.refused")
 
     def write(self) -> None:
         """Write the plan down."""

@@ -98,7 +98,8 @@ def place(standing: Standing) -> str:
         return ""
     if standing.rank is not None:
         return f"{standing.rank} of {standing.among}"
-    alone = "; one training seed" if standing.training is None else ""
+    some = "with a value" if standing.lost else "seed"
+    alone = f"; one training {some}" if standing.training is None else ""
     return f"{INCONCLUSIVE} ({standing.first} to {standing.last} of {standing.among}{alone})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import torch
 
 import genwerk
 from genwerk import recipes
-from genwerk.comparison import comparing
+from genwerk.comparison import comparing, measuring
 from genwerk.comparison.comparing import Comparing, given, timed
 from genwerk.comparison.plan import Plan, Request, lengthened
 from genwerk.comparison.result import Measured, Point, comparison_from, to_plain
@@ -63,6 +64,17 @@ def test_runs_that_differ_in_their_seed_are_one_contestant(runs: Path) -> None:
     assert [(each.name, each.seed) for each in found] == [("flow-0", 0), ("flow-0", 1), ("wider", 0), ("mixture", 0)]
     alone = given([runs / "flow-0", runs / "flow-1", runs / "mixture"])
     assert [(each.name, each.seed) for each in alone] == [("realnvp", 0), ("realnvp", 1), ("mixture", 0)]
+
+
+def test_contestants_have_names_of_their_own_whatever_folders_are_called(runs: Path, tmp_path: Path) -> None:
+    for name, source in (("a/x", "flow-0"), ("b/x", "wider"), ("c/realnvp", "mixture")):
+        shutil.copytree(runs / source, tmp_path / name)
+    found = given([tmp_path / "a/x", tmp_path / "b/x"])
+    assert [each.name for each in found] == ["a-x", "b-x"]
+    found = given([tmp_path / "a/x", tmp_path / "c/realnvp", runs / "mixture"])
+    assert [each.name for each in found] == ["x", "realnvp", "mixture"]  # two mixtures of one seed
+    with pytest.raises(BadInput, match=r"are one run; name it once"):
+        given([tmp_path / "a/x", tmp_path / "b/../a/x"])
 
 
 def test_equal_examples_are_as_many_rounds_as_draw_them() -> None:
@@ -205,6 +217,35 @@ def test_measuring_that_was_left_anywhere_goes_on_to_the_same_report(runs: Path,
     assert without_times(tmp_path / "cut/report.json") == without_times(tmp_path / "whole/report.json")
 
 
+def distances(comparing: Comparing) -> list[float]:
+    assert comparing.comparison is not None
+    assert not comparing.comparison.failed
+    found = [each.figure("frechet_distance") for each in comparing.comparison.measured]
+    return [each.value for each in found if each is not None]
+
+
+def test_what_was_measured_counts_for_the_same_weights_only(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was trained on, or that another has replaced, is measured again, and so is one whose file is none."""
+    monkeypatch.setattr(measuring, "COSTS", 0.01)
+    run, names = tmp_path / "run", (str(runs / "mixture"), str(tmp_path / "run"))
+    shutil.copytree(runs / "flow-0", run)
+    flow = distances(compared(tmp_path / "report", runs=names))
+    shutil.rmtree(run)
+    shutil.copytree(runs / "wider", run)
+    wider = distances(compared(tmp_path / "report", runs=names))
+    assert wider == distances(compared(tmp_path / "other", runs=names))
+    assert (wider[0], wider[1] != flow[1]) == (flow[0], True)
+    path = tmp_path / "report/measured/realnvp-0.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps(kept | {"measured": kept["measured"] | {"report": []}}))
+    assert distances(compared(tmp_path / "report", runs=names)) == wider
+    before = path.stat().st_mtime_ns
+    assert distances(compared(tmp_path / "report", runs=names)) == wider
+    assert path.stat().st_mtime_ns == before
+
+
 def typed(folder: Path) -> list[str]:
     command = [sys.executable, "-m", "genwerk", "compare", "--data", "ring", "--recipes", "realnvp,mixture"]
     command += ["--examples", "20000", "--seeds", "2", "--samples", "200"]
@@ -267,12 +308,32 @@ def test_a_plan_takes_more_recipes_and_seeds_and_nothing_else(tmp_path: Path) ->
         ({"runs": ("a", "a")}, "a is named twice"),
         ({"recipes": ("vae", "gan"), "runs": ("a", "b")}, "name two runs or more"),
         ({"recipes": ("vae", "gan"), "minutes": 1.0, "examples": 5}, "both bound training"),
+        ({"runs": ("a", "b"), "data": DataConfig(source="ring")}, "data is for recipes that are to be trained"),
+        ({"runs": ("a", "b"), "examples": 5}, "examples is for recipes that are to be trained"),
         ({"recipes": ("vae", "gam")}, "there is no recipe called 'gam'"),
     ],
 )
 def test_what_cannot_be_compared_is_said_before_anything_is_done(request_: dict[str, Any], why: str) -> None:
     with pytest.raises(BadInput, match=why):
         Request(**request_)
+
+
+@pytest.mark.parametrize("damage", [{"recipes": []}, {"refused": ["a"]}, {"request": None}, {"recipes": {"vae": 3}}])
+def test_a_plan_that_is_damaged_is_refused(tmp_path: Path, damage: dict[str, Any]) -> None:
+    request = Request(recipes=("vae", "gan"))
+    Plan(tmp_path, request).write()
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    with pytest.raises(BadInput, match=r"plan\.json"):
+        Plan(tmp_path, request)
+
+
+def test_paces_that_are_damaged_are_refused(runs: Path, tmp_path: Path) -> None:
+    names = (str(runs / "mixture"), str(runs / "flow-0"))
+    Plan(tmp_path, Request(**QUICK, runs=names)).write()
+    (tmp_path / "pace.json").write_text('{"mixture": "fast"}')
+    with pytest.raises(BadInput, match=r"pace\.json\.mixture is 'fast'"):
+        compared(tmp_path, runs=names)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
@@ -296,6 +357,21 @@ def test_runs_on_other_data_are_refused_or_compared_on_what_they_share(runs: Pat
         compared(tmp_path / "refused", runs=(two[0], str(runs / "mixture")))
     with pytest.raises(BadInput, match="share no test example"):
         compared(tmp_path / "none", runs=(two[0], str(runs / "mixture")), common=True)
+
+
+def test_data_that_have_changed_under_a_comparison_are_refused(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    lines = [f"{i},{i * i % 97}" for i in range(600)]
+    table.write_text("\n".join(["a,b", *lines[:500]]))
+    request = {"data": DataConfig(source=str(table)), "recipes": ("mixture", "realnvp"), "seeds": 1, "examples": 500}
+    folder = tmp_path / "report"
+    plan = Plan(folder, Request(**QUICK, **request))
+    for _ in plan.making(open_data(DataConfig(source=str(table)))):
+        pass
+    train(next(plan.contestants).settings, out=folder / "runs/mixture-0", evaluate=False, progress=False)
+    table.write_text("\n".join(["a,b", *lines]))
+    with pytest.raises(BadInput, match=r"mixture-0 is of other data: .* examples .*; choose another folder"):
+        compared(folder, **request)
 
 
 def test_a_run_that_is_being_trained_is_refused(runs: Path) -> None:
