@@ -32,7 +32,7 @@ from genwerk.training import speed
 from genwerk.training.protocol import EvaluateConfig
 from genwerk.training.runtime import Runtime
 
-QUICK = {"evaluate": EvaluateConfig(samples=200, examples=100, importance_samples=2, minutes=None)}
+QUICK: dict[str, Any] = {"evaluate": EvaluateConfig(samples=200, examples=100, importance_samples=2, minutes=None)}
 CPU = Runtime(torch.device("cpu"))
 
 
@@ -363,7 +363,8 @@ def test_data_that_have_changed_under_a_comparison_are_refused(tmp_path: Path) -
     table = tmp_path / "table.csv"
     lines = [f"{i},{i * i % 97}" for i in range(600)]
     table.write_text("\n".join(["a,b", *lines[:500]]))
-    request = {"data": DataConfig(source=str(table)), "recipes": ("mixture", "realnvp"), "seeds": 1, "examples": 500}
+    request: dict[str, Any] = {"recipes": ("mixture", "realnvp"), "seeds": 1, "examples": 500}
+    request["data"] = DataConfig(source=str(table))
     folder = tmp_path / "report"
     plan = Plan(folder, Request(**QUICK, **request))
     for _ in plan.making(open_data(DataConfig(source=str(table)))):
