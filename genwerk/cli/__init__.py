@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if received:  # an import that is interrupted may fail in a way of its own
                 sys.exit(130)
             error = _out_of_memory(raised)
-            if may_speak():
+            if may_speak(error):
                 _tell(error)
             sys.exit(2 if _is_users(error) else 1)
 

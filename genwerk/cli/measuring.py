@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from genwerk.cli.progress import aside, reader_gone
-from genwerk.training.launcher import handling, stop_signals
+from genwerk.training.launcher import Parted, handling, stop_signals
 
 if TYPE_CHECKING:
     from genwerk.commands.results import Measurement
@@ -31,7 +31,7 @@ def measure(what: Measurement) -> int:
                 bar(event)
                 if received or reader_gone():
                     break
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Parted):  # a signal reaches all processes, and one that waits hears it too late
             if not received:
                 raise
     return 128 + received[0] if received else 0

@@ -121,7 +121,12 @@ def parsed(given: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
     own = {option.name for option in data.options(command)}
     of_terminal = {name: values[name] for name in ("out", "overwrite") if name in values and name not in own}
     machine = assigned(HERE, of_machine)
-    again = shlex.join(["genwerk", *given, *(word for file in plugins for word in ("--plugin", file))])
+    whole = [*given, *(word for file in plugins for word in ("--plugin", file))]
+    if data.spreads(command):
+        from genwerk.training.runtime import relaunch
+
+        relaunch(options.get("devices", 1), whole, machine.device)
+    again = shlex.join(["genwerk", *whole])
     return Asked(command(**options), machine, again=again, as_json=values.get("json", False), **of_terminal)
 
 

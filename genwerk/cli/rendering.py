@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from genwerk.commands.results import (
     records,
 )
 from genwerk.core.errors import BadInput, naming
-from genwerk.training.launcher import may_speak
+from genwerk.training.launcher import is_first, may_speak
 
 if TYPE_CHECKING:
     from genwerk.cli.parsing import Asked
@@ -56,7 +57,11 @@ class Terminal:
 
     @contextmanager
     def speaking(self) -> Iterator[None]:
-        """While inside, what is said goes where it does not mix with data."""
+        """While inside, what is said goes where it does not mix with data; of several processes the first speaks."""
+        if not is_first():
+            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+                yield
+            return
         if not self.asked.as_json and self.asked.out != OUTPUT:
             yield
             return

@@ -82,7 +82,7 @@ def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
     settings = command.settled(command.start(), fitted=False)
     if helping.asked(arguments):
         helping.tell(_help(command, settings, own, arguments))
-    runtime.relaunch(command.devices, ["train", *arguments, *plugins])
+    runtime.relaunch(command.devices, ["train", *arguments, *plugins], command.device)
     return Asked(command, as_json=as_json, again=again)
 
 

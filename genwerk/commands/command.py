@@ -133,6 +133,11 @@ class OfCondition:
 
 
 @dataclass(frozen=True)
+class Processes:
+    """The option is the number of processes that the command runs in; whoever runs it starts them."""
+
+
+@dataclass(frozen=True)
 class Internal:
     """Not an option: a program sets it."""
 
@@ -197,6 +202,11 @@ def samples(command: type[Command]) -> bool:
 def opens(command: type[Command]) -> bool:
     """Whether a command opens a run."""
     return any(option.has(Opens) for option in options(command))
+
+
+def spreads(command: type[Command]) -> bool:
+    """Whether a command runs in several processes where that is asked for."""
+    return any(option.has(Processes) for option in options(command))
 
 
 def check(settings: object, within: str = "") -> None:

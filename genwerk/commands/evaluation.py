@@ -5,14 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import timedelta
+from typing import Annotated, Any
 
-from genwerk.commands.command import MEASURE, Command
+from genwerk.commands.command import MEASURE, Command, Processes
 from genwerk.commands.options import Count, Number, Run
 from genwerk.commands.results import Examples, Figures, Note, Result, Table, cell, records
 from genwerk.core.layout import Layout
 from genwerk.runs.session import Session
 from genwerk.training.protocol import EvaluateConfig
+
+PATIENCE = timedelta(days=1)
+"""How long processes wait for the first, which finds likelihoods alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +103,8 @@ class Evaluate(Command):
     """What is measured, and with how much work."""
     efficiency: bool = False
     """Whether to measure what sampling costs and how that grows, within a minute, and to tell what training took."""
+    devices: Annotated[int, Processes()] = 1
+    """Number of processes, one a GPU (or so many CPU processes), that share samples and features."""
 
     def run(self, session: Session) -> Iterator[Result]:
         from genwerk.core.errors import Unwritable
@@ -106,12 +112,24 @@ class Evaluate(Command):
         from genwerk.evaluation.training_cost import training_figures
         from genwerk.runs.card import write_outcome
         from genwerk.runs.page import read_events, update_page
+        from genwerk.training import runtime
 
-        opened = session.open(self.folder, self.data)
-        evaluation = Evaluation(
-            opened.model, opened.splits, self.evaluate, notes=opened.notes, efficiency=self.efficiency
-        )
-        yield evaluation
+        place = runtime.start(session.machine.device, session.machine.precision, PATIENCE)
+        try:
+            opened = session.open(self.folder, self.data)
+            evaluation = Evaluation(
+                opened.model,
+                opened.splits,
+                self.evaluate,
+                notes=opened.notes,
+                efficiency=self.efficiency,
+                runtime=place,
+            )
+            yield evaluation
+        finally:
+            runtime.finish(together=False)
+        if not place.main:
+            return
         report = evaluation.report
         if self.efficiency:
             took = training_figures(list(read_events(opened.path / "events.jsonl")))

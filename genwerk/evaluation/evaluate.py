@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
 import torch
@@ -25,11 +26,12 @@ from genwerk.evaluation.plain import diagnosis_figures, mode_figures, reconstruc
 from genwerk.evaluation.quick import FEWEST
 from genwerk.evaluation.reference import Reference, Steps
 from genwerk.evaluation.report import Figure, Measuring, Report
-from genwerk.evaluation.samples import Pace, drawn, evaluating, pace, rebuilds, rebuilt
+from genwerk.evaluation.samples import Pace, common_pace, drawn, evaluating, pace, rebuilds, rebuilt
 from genwerk.metrics.features import Extractor
 from genwerk.metrics.memorisation import Near
 from genwerk.tasks.likelihood import scored
 from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.runtime import ALONE, Runtime
 
 KEPT = 2**26
 """Bytes of samples, the first that are drawn, that an evaluation keeps."""
@@ -54,6 +56,14 @@ def measured(evaluation: Evaluation) -> Report:
     return evaluation.report
 
 
+@dataclass(frozen=True)
+class _Step:
+    what: str
+    play: Steps
+    shared: bool = False
+    """Whether all processes do their part of it, and not the first alone."""
+
+
 class Evaluation:
     """Every figure that ``model``'s abilities allow, on at most ``settings.examples`` of the test part.
 
@@ -67,6 +77,9 @@ class Evaluation:
     taken in the features of ``extractor``; None takes :func:`extractor_for` these data. No more samples are drawn than
     there are training examples, so that the floor has the model's size. ``reference`` is what samples are compared
     with, extractor included, where other models of the same data have been measured.
+
+    The processes of ``runtime`` share samples, reconstructions and features, each having iterated over an evaluation of
+    its own, and leave the others after that; the first alone finds the other figures, and has the report.
     """
 
     def __init__(
@@ -80,17 +93,20 @@ class Evaluation:
         notes: Sequence[str] = (),
         efficiency: bool = False,
         all_samples: bool = False,
+        runtime: Runtime = ALONE,
     ) -> None:
         if reference is not None:
             reference.check(splits, settings)
             extractor = reference.extractor
         self.model, self.splits, self.settings, self.extractor = model, splits, settings, extractor
-        self._reference = reference
+        self._reference, self._runtime = reference, runtime
         self.data = splits.test.subset(settings.examples, settings.seed).under(model.condition)
         self.complete, self.figures, self.notes = False, list[Figure](), list(notes)
         self._minutes = None if all_samples else settings.minutes
         self._efficiency = Efficiency(model, self.data, seed=settings.seed) if efficiency else None
         n = min(settings.samples, len(splits.train))
+        if runtime.world > (least := min(n or len(self.data), len(self.data))):
+            raise BadInput(f"‹devices› is {runtime.world}, and there are only {least} examples to share; take fewer")
         self._n = n if "samples" in abilities(model) else 0
         compared = (self._n > 0 or rebuilds(model)) and settings.samples > 0 and model.spec.modality.measured
         self._compared = compared and min(len(self.data), n) >= FEWEST
@@ -125,40 +141,45 @@ class Evaluation:
 
     @torch.no_grad()
     def __iter__(self) -> Iterator[Measuring]:
-        steps = list(self._steps())
+        steps = [step for step in self._steps() if step.shared or self._runtime.main]
+        last = max((number for number, step in enumerate(steps, 1) if step.shared), default=0)
         with evaluating(self.model):
-            for number, (what, step) in enumerate(steps, 1):
+            for number, step in enumerate(steps, 1):
                 first: tuple[float, int] | None = None
-                for done, total in step:
+                for done, total in step.play:
                     now, left = perf_counter(), None
                     if first is not None and done > first[1]:
                         left = (now - first[0]) / (done - first[1]) * (total - done)
                     elif first is None and done:
                         first = now, done  # the first part is slower than the others
-                    yield Measuring(what=what, step=number, steps=len(steps), done=done, total=total, seconds_left=left)
+                    yield Measuring(
+                        what=step.what, step=number, steps=len(steps), done=done, total=total, seconds_left=left
+                    )
+                if number == last:
+                    self._runtime.part()
         self.complete = True
 
     # --- its steps ----------------------------------------------------------------------------------------------------
 
-    def _steps(self) -> Iterator[tuple[str, Steps]]:
+    def _steps(self) -> Iterator[_Step]:
         """What is measured, one after the other; the figures of a step are there when it ends."""
         if abilities(self.model) & {"has-likelihood", "bounds-likelihood"}:
-            yield "likelihood", self._likelihood()
+            yield _Step("likelihood", self._likelihood())
         if self._compared and self.extractor is None:
-            yield "feature network", self._features()
+            yield _Step("feature network", self._features(), shared=True)
         if rebuilds(self.model):
-            yield "reconstructions", self._reconstructions()
+            yield _Step("reconstructions", self._reconstructions(), shared=True)
         if inverts(self.model):
-            yield "invertibility", self._invertibility()
+            yield _Step("invertibility", self._invertibility())
         if isinstance(self.model, Diagnoses):
-            yield "family's figures", self._diagnosis(self.model)
+            yield _Step("family's figures", self._diagnosis(self.model))
         if self._n and (self._compared or self._toy is not None):
-            yield "samples", self._samples()
+            yield _Step("samples", self._samples(), shared=True)
         if self._compared:
-            yield "real data and noise", self._comparison()
-            yield "distances", self._distances()
+            yield _Step("real data and noise", self._comparison(), shared=True)
+            yield _Step("distances", self._distances())
         if self._efficiency is not None:
-            yield "efficiency", self._costs(self._efficiency)
+            yield _Step("efficiency", self._costs(self._efficiency))
 
     @property
     def _described(self) -> Extractor:
@@ -168,7 +189,7 @@ class Evaluation:
     @property
     def _beside(self) -> Reference:
         if self._reference is None:
-            self._reference = Reference(self.splits, self.settings, self._described)
+            self._reference = Reference(self.splits, self.settings, self._described, self._runtime)
         return self._reference
 
     def _likelihood(self) -> Steps:
@@ -193,7 +214,8 @@ class Evaluation:
 
     def _features(self) -> Steps:
         yield 0, 1
-        self.extractor = yield from preparing(self.splits, self.settings.features, self.model.device)
+        with self._runtime.first_alone():  # the others find it in the cache
+            self.extractor = yield from preparing(self.splits, self.settings.features, self.model.device)
 
     def _reconstructions(self) -> Steps:
         def found(x: Tensor, made: Tensor) -> tuple[int, float, Tensor | None]:
@@ -201,17 +223,19 @@ class Evaluation:
             return len(x), error, self._described(made) if self._compared else None
 
         n, error, done, features = len(self.data), 0.0, 0, list[Tensor]()
-        yield 0, n
-        for rows, off, described in rebuilt(self.model, self.data, found):
+        own = self._runtime.share(n)
+        yield 0, len(own)
+        for rows, off, described in rebuilt(self.model, self.data, found, own):
             error += off
             features += [] if described is None else [described]
             done += rows
-            yield done, n
+            yield done, len(own)
+        error = self._gathered([torch.tensor([error], dtype=torch.float64)]).sum().item()
         mean = Moments(self.splits.train.parts()).mean
         apart = sum((x.cpu().flatten(1).double() - mean).square().sum().item() for x in self.data.parts())
         values = n * self.data.spec.dims
         self.figures += reconstruction_figures(self.data, error / values, apart / values)
-        self._rebuilt = torch.cat(features) if features else self._rebuilt
+        self._rebuilt = self._gathered(features) if features else self._rebuilt
 
     def _invertibility(self) -> Steps:
         yield 0, 1
@@ -231,21 +255,27 @@ class Evaluation:
             for _ in drawn(model, rows, train, seed):
                 pass
 
-        self._speed = speed = pace(some, n, self._minutes)
+        self._speed = speed = common_pace(some, n, self._minutes, self._runtime)
         features, kept, done = list[Tensor](), list[Tensor](), 0
         fits = KEPT // (4 * model.spec.dims)
         if speed.rows < min(n, FEWEST):
             self.notes.append(f"No figures of samples: {FEWEST} of them would take longer than allowed.")
             return
-        for x in drawn(model, speed.rows, train, seed, most=speed.most):
+        own = self._runtime.share(speed.rows)
+        for x in drawn(model, len(own), train, seed, start=own.start, most=speed.most):
             features += [self._described(x)] if self._compared else []
-            kept += [x if self._toy is not None else x[: max(0, fits - done)]]
+            kept += [x if self._toy is not None else x[: max(0, fits - own.start - done)]]
             done += len(x)
-            yield done, speed.rows
+            yield done, len(own)
+        made = self._gathered(kept)
         if self._toy is not None:
-            self.figures += mode_figures(torch.cat(kept), self._toy, self._cut(done, n, speed))
-        self.samples = torch.cat(kept)[:fits]
-        self._made = torch.cat(features) if features else self._made
+            self.figures += mode_figures(made, self._toy, self._cut(speed.rows, n, speed))
+        self.samples = made[:fits]
+        self._made = self._gathered(features) if features else self._made
+
+    def _gathered(self, parts: Sequence[Tensor]) -> Tensor:
+        """The rows of ``parts``, those of all processes one after the other."""
+        return self._runtime.gather(torch.cat(list(parts)))[0]
 
     def _comparison(self) -> Steps:
         """Features of what samples and reconstructions are compared with."""

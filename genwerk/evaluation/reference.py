@@ -11,9 +11,10 @@ from torch import Tensor
 from genwerk.core.batching import budget
 from genwerk.core.errors import BadInput
 from genwerk.data.dataset import Dataset, Splits
-from genwerk.evaluation.samples import features_of, noise, pace
+from genwerk.evaluation.samples import common_pace, features_of, noise
 from genwerk.metrics.features import Extractor
 from genwerk.training.protocol import EvaluateConfig
+from genwerk.training.runtime import ALONE, Runtime
 
 T = TypeVar("T")
 
@@ -28,11 +29,14 @@ class Reference:
     """Features of the test part, of the training part and of noise, and what is found of them, for all models alike.
 
     An :class:`~genwerk.evaluation.evaluate.Evaluation` makes its own, or is handed one that others have used before it,
-    with the same figures. Rows are in a random order, so that the first of them are a random subset.
+    with the same figures. Rows are in a random order, so that the first of them are a random subset. The processes of
+    ``runtime`` share the work.
     """
 
-    def __init__(self, splits: Splits, settings: EvaluateConfig, extractor: Extractor) -> None:
-        self.splits, self.settings, self.extractor = splits, settings, extractor
+    def __init__(
+        self, splits: Splits, settings: EvaluateConfig, extractor: Extractor, runtime: Runtime = ALONE
+    ) -> None:
+        self.splits, self.settings, self.extractor, self.runtime = splits, settings, extractor, runtime
         self.train_rows, self.test_rows = (part.order(settings.seed) for part in (splits.train, splits.test))
         self.test = self.train = self.noise = torch.empty(0)
         self._known = dict[Hashable, Any]()
@@ -82,10 +86,10 @@ class Reference:
         wanted: dict[str, tuple[int, Callable[[], Iterator[Tensor]]]] = {
             "test": (test, lambda: self._features(splits.test, self.test_rows[:test])),
             "train": (train, lambda: self._features(splits.train, self.train_rows[:train])),
-            "noise": (noisy, lambda: map(self.extractor, noise(splits.train, noisy, self.settings.seed))),
+            "noise": (noisy, lambda: self._noise(self.runtime.share(noisy))),
         }
         missing = {name: each for name, each in wanted.items() if len(getattr(self, name)) < each[0]}
-        done, total = 0, sum(rows for rows, _ in missing.values())
+        done, total = 0, sum(len(self.runtime.share(rows)) for rows, _ in missing.values())
         yield 0, total
         for name, (_, features) in missing.items():
             parts = list[Tensor]()
@@ -93,22 +97,30 @@ class Reference:
                 parts.append(part)
                 done += len(part)
                 yield done, total
-            setattr(self, name, torch.cat(parts))
+            setattr(self, name, self.runtime.gather(torch.cat(parts))[0])
 
     def _features(self, data: Dataset, rows: Tensor) -> Iterator[Tensor]:
-        return features_of(self.extractor, data, rows)
+        """Of this process's share of the ``rows``."""
+        own = self.runtime.share(len(rows))
+        return features_of(self.extractor, data, rows[own.start : own.stop])
+
+    def _noise(self, rows: range) -> Iterator[Tensor]:
+        made = noise(self.splits.train, len(rows), self.settings.seed, start=rows.start)
+        return map(self.extractor, made)
 
     def _affordable(self, least: int) -> int:
         """All training examples, unless they are more than memory, :data:`LARGEST` or the minutes there are allow."""
         train, rows = self.splits.train, self.train_rows
-        values = next(self._features(train, rows[:1])).shape[1]
-        most = min(len(train), LARGEST, budget(CPU) // (8 * values))  # twice: neighbours are sought in a copy
+        values = next(features_of(self.extractor, train, rows[:1])).shape[1]
+        fits = int(self.runtime.agree(budget(CPU) // (8 * values)))  # twice: neighbours are sought in a copy
+        most = min(len(train), LARGEST, fits)
 
         def some(n: int) -> None:
-            for _ in self._features(train, rows[:n]):
+            for _ in features_of(self.extractor, train, rows[:n]):
                 pass
 
-        return max(least, min(most, pace(some, max(most, least), self.settings.minutes).rows))
+        pace = common_pace(some, max(most, least), self.settings.minutes, self.runtime)
+        return max(least, min(most, pace.rows))
 
     def once(self, key: Hashable, find: Callable[[], T]) -> T:
         """What ``find`` finds of the features here, found the first time it is asked for by that key."""

@@ -19,6 +19,7 @@ from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.data.dataset import Dataset
 from genwerk.metrics.features import Extractor
 from genwerk.tasks import reconstruct
+from genwerk.training.runtime import Runtime
 
 T = TypeVar("T")
 
@@ -43,21 +44,24 @@ def evaluating(model: Model) -> Iterator[None]:
 # --- samples and reconstructions --------------------------------------------------------------------------------------
 
 
-def drawn(model: Model, n: int, data: Dataset, seed: int, *, most: int | None = None) -> Iterator[Tensor]:
+def drawn(
+    model: Model, n: int, data: Dataset, seed: int, *, start: int = 0, most: int | None = None
+) -> Iterator[Tensor]:
     """``n`` samples on the CPU, as many at a time as memory allows, and at most ``most``.
 
-    A conditional model gets the conditions of examples of ``data``. The first samples are the same for any ``n``.
+    A conditional model gets the conditions of examples of ``data``. The first samples are the same for any ``n``;
+    those from the one numbered ``start`` on are drawn.
     """
     assert isinstance(model, Samples)
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
-    rows = torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(seed))
+    rows = torch.randint(len(data), (start + n,), generator=torch.Generator().manual_seed(seed))[start:]
     values = data.under(model.condition).conditions(rows.to(data.device))
     condition = None if (c := model.condition.check(values, model)) is None else c.to(model.device)
 
     def sampled(rows: slice) -> Tensor:
         c = None if condition is None else condition[rows]
-        return model.sample(rows.stop - rows.start, c, seed=Seeds(seed, rows.start)).cpu()
+        return model.sample(rows.stop - rows.start, c, seed=Seeds(seed, start + rows.start)).cpu()
 
     return batches(sampled, n, model.device, cost=Cost(model.row_cost), most=most)
 
@@ -72,15 +76,18 @@ def rebuilds(model: Model) -> bool:
     return isinstance(model, Encodes) and isinstance(model, Decodes) and not model.lossless
 
 
-def rebuilt(model: Model, data: Dataset, found: Callable[[Tensor, Tensor], T]) -> Iterator[T]:
-    """What is ``found`` of examples and of what they are encoded and decoded again, on the CPU and in parts for which,
-    with what finding it takes, there is memory."""
+def rebuilt(
+    model: Model, data: Dataset, found: Callable[[Tensor, Tensor], T], rows: range | None = None
+) -> Iterator[T]:
+    """What is ``found`` of those ``rows`` of ``data``, of all by default, and of what they are encoded and decoded
+    again, on the CPU and in parts for which, with what finding it takes, there is memory."""
+    rows = range(len(data)) if rows is None else rows
 
-    def part(rows: slice) -> T:
-        batch = data.batch(rows)
+    def part(some: slice) -> T:
+        batch = data.batch(slice(rows.start + some.start, rows.start + some.stop))
         return found(batch.x.cpu(), reconstruct(model, batch.to(model.device)).cpu())
 
-    return batches(part, len(data), model.device)
+    return batches(part, len(rows), model.device)
 
 
 def rebuild(model: Model, data: Dataset) -> Tensor:
@@ -98,8 +105,9 @@ def features_of(describe: Extractor, data: Dataset, rows: Tensor | None = None) 
     return batches(lambda part: describe(data.batch(rows[part]).x), len(rows), torch.device(describe.device))
 
 
-def noise(train: Dataset, n: int, seed: int) -> Iterator[Tensor]:
-    """``n`` examples of uniform noise, in parts: over the range of the data, or of each value where they have none."""
+def noise(train: Dataset, n: int, seed: int, *, start: int = 0) -> Iterator[Tensor]:
+    """``n`` examples of uniform noise, from the one numbered ``start`` on, in parts: over the range of the data, or of
+    each value where they have none."""
     shape, span = train.spec.shape, train.spec.modality.range
     if span is None:
         found, dtype = Moments(train.parts()), train.spec.modality.dtype
@@ -108,7 +116,7 @@ def noise(train: Dataset, n: int, seed: int) -> Iterator[Tensor]:
         low, high = map(torch.tensor, span)
 
     def uniform(rows: slice) -> Tensor:
-        u = SeededNoise(rows.stop - rows.start, Seeds(seed, rows.start)).uniform(*shape)
+        u = SeededNoise(rows.stop - rows.start, Seeds(seed, start + rows.start)).uniform(*shape)
         return low + (high - low) * u
 
     return batches(uniform, n, torch.device("cpu"))
@@ -156,3 +164,10 @@ def pace(run: Callable[[int], object], n: int, minutes: float | None) -> Pace:
     fits = int(max(0.0, bound - spent) / each)
     digit = 10 ** (len(str(fits)) - 1)
     return Pace(fits // digit * digit, most, each * n)
+
+
+def common_pace(run: Callable[[int], object], n: int, minutes: float | None, runtime: Runtime) -> Pace:
+    """:func:`pace` of ``n`` rows that the processes share: the first tries how long its own take, for all."""
+    own = pace(run, len(runtime.share(n)), minutes) if runtime.main else Pace(0, None, 0.0)
+    rows, most, seconds = (runtime.agree(each) for each in (own.rows, own.most or 0, own.seconds))
+    return Pace(min(n, int(rows) * runtime.world), int(most) or None, seconds)

@@ -105,7 +105,7 @@ def _processes() -> tuple[str, str]:
         return "torch.distributed is missing", "one process only"
     backends = [b for b, ok in (("nccl", torch.distributed.is_nccl_available()),) if ok]
     backends += ["gloo"] if torch.distributed.is_gloo_available() else []
-    return ", ".join(backends), "--devices N trains with N processes"
+    return ", ".join(backends), "--devices N trains and evaluates with N processes"
 
 
 def _cache() -> tuple[str, str]:

@@ -28,8 +28,14 @@ BOUND = "GENWERK_BOUND"
 """Environment variable that is set in a process that :func:`bound` has started."""
 GRACE = 10.0
 """Seconds in which the others may end by themselves once one has failed."""
+GO_ON = "a training goes on from its last checkpoint with ‹resume=True›"
+"""What to do where some process has gone without a word."""
 OF_A_TERMINAL = [s for name in ("SIGINT", "SIGHUP") if (s := getattr(signal, name, None)) is not None]
 """Signals that a terminal sends to every process in it."""
+
+
+class Parted(ConnectionError):
+    """Another process of this group has ended, for a reason that it, or the parent of both, tells."""
 
 
 def group() -> Path | None:
@@ -54,11 +60,18 @@ def join() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def may_speak() -> bool:
-    """Whether this process is the one to say what went wrong: the first of its group to fail."""
+def is_first() -> bool:
+    """Whether this process is the first of its group, or works alone."""
+    return "WORLD_SIZE" not in os.environ or os.environ.get("RANK") == "0"
+
+
+def may_speak(error: BaseException | None = None) -> bool:
+    """Whether this process is the one to say what went wrong: the first of its group to fail by itself."""
     where = group()
     if where is None:
         return True
+    if isinstance(error, Parted):
+        return False
     try:
         with (where / "spoke").open("x") as file:
             file.write(os.environ["RANK"])
@@ -137,7 +150,7 @@ def launch(processes: int, command: Sequence[str]) -> int:
     if code < 0:
         raise ChildProcessError(
             f"process {first + 1} of {processes} was ended by {signal.Signals(-code).name}, as for want of memory; "
-            "go on from the last checkpoint with ‹resume=True›"
+            f"{GO_ON}"
         )
     return max(code, workers[speaker].returncode)
 

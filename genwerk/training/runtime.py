@@ -6,9 +6,10 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -66,19 +67,25 @@ class Runtime:
             for t, mean in zip(group, flat.split([t.numel() for t in group]), strict=True):
                 t.copy_(mean.view_as(t))
 
+    def share(self, n: int) -> range:
+        """Which of ``n`` rows are this process's; in the order of the processes they are all of them."""
+        each, left = divmod(n, self.world)
+        start = self.rank * each + min(self.rank, left)
+        return range(start, start + each + (self.rank < left))
+
     def gather(self, rows: Tensor) -> tuple[Tensor, slice]:
         """The rows of all processes, one's after the other's, and where among them this one's are."""
         if self.world == 1:
             return rows, slice(0, len(rows))
-        counts = torch.zeros(self.world, dtype=torch.int64, device=rows.device)
+        counts = torch.zeros(self.world, dtype=torch.int64, device=self.device)
         counts[self.rank] = len(rows)
         _sum(counts)
         start = int(counts[: self.rank].sum())
         own = slice(start, start + len(rows))
-        whole = rows.new_zeros(int(counts.sum()), *rows.shape[1:])
-        whole[own] = rows
+        whole = torch.zeros(int(counts.sum()), *rows.shape[1:], dtype=rows.dtype, device=self.device)
+        whole[own] = rows.to(self.device)
         _sum(whole)
-        return whole, own
+        return whole.to(rows.device), own
 
     def share_batch_norm(self, model: nn.Module) -> None:
         """Let layers of batch normalisation take their statistics, while they learn, from the rows of all processes.
@@ -112,13 +119,27 @@ class Runtime:
         """The ``value`` of the first process."""
         if self.world == 1:
             return value
-        shared = torch.tensor(value if self.main else 0.0, device=self.device)
+        shared = torch.tensor(value if self.main else 0.0, dtype=torch.float64, device=self.device)
         _sum(shared)
         return float(shared)
 
     def barrier(self) -> None:
         """Wait for all processes."""
         self.any(False)
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """What is inside the first process does before the others, which then find what it has left on the disk."""
+        if not self.main:
+            self.barrier()
+        yield
+        if self.main:
+            self.barrier()
+
+    def part(self) -> None:
+        """Leave the others once all have come to this; each goes on alone."""
+        if self.world > 1:
+            finish()
 
     def wait(self) -> None:
         """Wait until the device has done all that it was asked for."""
@@ -128,16 +149,18 @@ class Runtime:
             torch.mps.synchronize()
 
 
+ALONE = Runtime(torch.device("cpu"))
+"""One process, which shares its work with no other."""
+
+
 def _sum(shared: Tensor) -> None:
-    """Replace ``shared`` by its sum over processes; a ConnectionError says that one of them has gone."""
+    """Replace ``shared`` by its sum over processes; a :class:`launcher.Parted` says that one of them has gone."""
     try:
         dist.all_reduce(shared)
     except RuntimeError as error:
         if "connection" not in str(error).lower():
             raise
-        raise ConnectionError(
-            "another process of this training has ended; go on from the last checkpoint with ‹resume=True›"
-        ) from error
+        raise launcher.Parted(f"another process has ended; {launcher.GO_ON}") from error
 
 
 class _Summed(torch.autograd.Function):
@@ -213,8 +236,15 @@ def pick_device(wanted: Device = "auto") -> torch.device:
     return torch.device(wanted, int(os.environ.get("LOCAL_RANK", "0"))) if wanted == "cuda" else torch.device(wanted)
 
 
-def start(device: Device = "auto", precision: Literal["float32", "bfloat16"] = "float32") -> Runtime:
-    """This process's runtime; under torchrun, or one of several that a command started, it joins the others first."""
+def start(
+    device: Device = "auto",
+    precision: Literal["float32", "bfloat16"] = "float32",
+    patience: timedelta | None = None,
+) -> Runtime:
+    """This process's runtime; under torchrun, or one of several that a command started, it joins the others first.
+
+    ``patience`` is how long these wait for one that works alone; None is as long as torch.distributed does.
+    """
     place = pick_device(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
@@ -231,7 +261,7 @@ def start(device: Device = "auto", precision: Literal["float32", "bfloat16"] = "
         else:
             _store = dist.FileStore(str(group / "store"), world)  # type: ignore[attr-defined]
         backend = "nccl" if place.type == "cuda" else "gloo"
-        dist.init_process_group(backend, store=_store, rank=rank, world_size=world)
+        dist.init_process_group(backend, store=_store, rank=rank, world_size=world, timeout=patience)
     return Runtime(place, precision, dist.get_rank(), dist.get_world_size())
 
 
@@ -266,8 +296,9 @@ def _meet(store: Any, what: str, world: int, *, waits: bool) -> None:
         store.wait([done])
 
 
-def relaunch(processes: int, arguments: Sequence[str]) -> None:
-    """Leave the command to ``processes`` processes of it and end as they do; does nothing but :func:`join` in them."""
+def relaunch(processes: int, arguments: Sequence[str], device: Device = "auto") -> None:
+    """Leave the command to ``processes`` processes of it on ``device`` and end as they do; does nothing but
+    :func:`join` in them."""
     if processes < 1:
         raise BadInput(f"‹devices› is {processes}; it must be 1 or more")
     if launcher.started():
@@ -275,6 +306,7 @@ def relaunch(processes: int, arguments: Sequence[str]) -> None:
     if launcher.group() is not None:
         return
     if processes > 1 and "WORLD_SIZE" not in os.environ:
-        if torch.cuda.is_available() and processes > torch.cuda.device_count():
-            raise BadInput(f"‹devices› is {processes}, but PyTorch sees {torch.cuda.device_count()} GPUs")
+        place = pick_device(device)
+        if place.type == "cuda" and processes > (gpus := torch.cuda.device_count()):
+            raise BadInput(f"‹devices› is {processes}, and PyTorch sees fewer GPUs: {gpus}")
         sys.exit(launcher.launch(processes, [sys.executable, "-m", "genwerk", *arguments]))
