@@ -93,14 +93,14 @@ def answers(comparison: Comparison) -> list[Answer]:
 
 
 def place(standing: Standing) -> str:
-    """The rank in words: "1 of 9", "inconclusive (2 to 4 of 9)", or nothing where there is none."""
+    """The rank in words: "1 of 9", "inconclusive (2 to 4 of 9)", "one training seed", or nothing where there is none."""
     if standing.first == 0:
         return ""
     if standing.rank is not None:
         return f"{standing.rank} of {standing.among}"
-    some = "with a value" if standing.lost else "seed"
-    alone = f"; one training {some}" if standing.training is None else ""
-    return f"{INCONCLUSIVE} ({standing.first} to {standing.last} of {standing.among}{alone})"
+    if standing.training is None:
+        return "one training with a value" if standing.lost else "one training seed"
+    return f"{INCONCLUSIVE} ({standing.first} to {standing.last} of {standing.among})"
 
 
 def mean(standing: Standing) -> str:

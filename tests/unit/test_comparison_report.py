@@ -106,7 +106,7 @@ def test_a_section_has_both_spreads_floor_and_noise() -> None:
 
 def test_one_training_seed_is_said() -> None:
     found = column("FID", {"a": (1.0,), "b": (50.0,)})
-    assert lecture(found)[1][0][1] == "1; inconclusive (1 to 2 of 2; one training seed)"
+    assert lecture(found)[1][0][1] == "1; one training seed"
     assert reading(found)[-1] == (
         "certainty",
         "Nothing tells how far another training would move the figures of a contestant with one training seed, so it "
