@@ -358,6 +358,7 @@ def test_a_browser_opens_it_without_the_network_and_on_a_phone(written: Path) ->
         browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
         for width in (360, 1280):
             opened = browser.new_page(viewport={"width": width, "height": 800})
+            opened.set_default_timeout(180_000)
             opened.on("request", lambda request: asked.append(request.url))
             opened.on("console", lambda message: said.append(message.text))
             opened.goto((written / "report.html").as_uri())
