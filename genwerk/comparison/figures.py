@@ -114,7 +114,7 @@ ABOUT: dict[str, About] = {
         LESS,
         "Root of the mean squared difference of z and encode(decode(z)), over the spread of z.",
     ),
-    "parameters": About(Section.TRAINING, NEITHER, "Trained numbers of all players."),
+    "parameters": About(Section.TRAINING, NEITHER, "Numbers that an optimiser descends, of all players."),
     "training_cpu_seconds": About(
         Section.TRAINING, NEITHER, "Processor seconds that training took, validation included."
     ),
