@@ -42,8 +42,9 @@ class Nearest(Command):
         import torch
 
         from genwerk import tasks
+        from genwerk.core.model import evaluating
         from genwerk.core.spec import Batch
-        from genwerk.evaluation.samples import draw, evaluating
+        from genwerk.evaluation.samples import draw
 
         opened = session.open(self.folder)
         tasks.require(opened.model, "nearest", "samples")

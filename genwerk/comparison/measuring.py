@@ -19,13 +19,13 @@ from genwerk.comparison.result import Measured, Point, measured_from, to_plain
 from genwerk.core.abilities import BoundsLikelihood, HasLikelihood, abilities
 from genwerk.core.errors import BadInput, Caution
 from genwerk.core.files import make_folder, read_json, write_atomically
-from genwerk.core.model import Model
+from genwerk.core.model import Model, evaluating
 from genwerk.data import Splits
 from genwerk.evaluation.efficiency import Efficiency
 from genwerk.evaluation.evaluate import Evaluation
 from genwerk.evaluation.reference import Reference
 from genwerk.evaluation.report import Measuring, Report
-from genwerk.evaluation.samples import Pace, drawn, evaluating, features_of, pace
+from genwerk.evaluation.samples import Pace, drawn, features_of, pace
 from genwerk.evaluation.training_cost import training_figures
 from genwerk.metrics import frechet_distance
 from genwerk.metrics.features import Extractor

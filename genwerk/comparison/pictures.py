@@ -14,11 +14,11 @@ from torch import Tensor
 from genwerk import tasks
 from genwerk.core.abilities import Encodes, abilities
 from genwerk.core.layout import SQUARE, Layout
-from genwerk.core.model import Model
+from genwerk.core.model import Model, evaluating
 from genwerk.core.moments import Moments
 from genwerk.core.spec import Batch
 from genwerk.data import Splits
-from genwerk.evaluation.samples import draw, evaluating, rebuilds
+from genwerk.evaluation.samples import draw, rebuilds
 from genwerk.modalities.writers import scatter
 from genwerk.tasks import steering
 from genwerk.tasks.inputs import mask_of

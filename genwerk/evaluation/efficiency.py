@@ -18,11 +18,10 @@ from torch import Tensor
 
 from genwerk.core.abilities import Samples
 from genwerk.core.batching import Meter, budget
-from genwerk.core.model import Model, build
+from genwerk.core.model import Model, build, evaluating
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation.report import Figure, Report, number
-from genwerk.evaluation.samples import evaluating
 
 SECONDS = 60.0
 """Seconds that are allowed for everything; what a single sample takes is spent in any case."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genwerk.core.abilities import Diagnoses, abilities
 from genwerk.core.errors import BadInput
-from genwerk.core.model import Model
+from genwerk.core.model import Model, evaluating
 from genwerk.core.moments import Moments
 from genwerk.core.outcome import outcome
 from genwerk.data.dataset import Splits
@@ -26,7 +26,7 @@ from genwerk.evaluation.plain import diagnosis_figures, mode_figures, reconstruc
 from genwerk.evaluation.quick import FEWEST
 from genwerk.evaluation.reference import Reference, Steps
 from genwerk.evaluation.report import Figure, Measuring, Report
-from genwerk.evaluation.samples import Pace, common_pace, drawn, evaluating, pace, rebuilds, rebuilt
+from genwerk.evaluation.samples import Pace, common_pace, drawn, pace, rebuilds, rebuilt
 from genwerk.metrics.features import Extractor
 from genwerk.metrics.memorisation import Near
 from genwerk.tasks.likelihood import scored

@@ -17,14 +17,13 @@ from torch import Tensor
 
 from genwerk.core.abilities import Decodes, Denoises, Encodes, HasLatentPrior, Samples
 from genwerk.core.batching import Cost, batches
-from genwerk.core.model import Model
+from genwerk.core.model import Model, evaluating
 from genwerk.core.moments import Moments
 from genwerk.core.noise import Seeds
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Diffusion
 from genwerk.evaluation.quick import column_scale
 from genwerk.evaluation.report import Figure, number
-from genwerk.evaluation.samples import evaluating
 
 EXAMPLES = 256
 """Examples, and latents, that go there and back, at most."""

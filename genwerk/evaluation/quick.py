@@ -9,10 +9,10 @@ from torch import Tensor
 
 from genwerk.core.abilities import abilities
 from genwerk.core.batching import budget
-from genwerk.core.model import Model
+from genwerk.core.model import Model, evaluating
 from genwerk.core.moments import Moments
 from genwerk.data.dataset import Dataset
-from genwerk.evaluation.samples import drawn, evaluating, rebuilds, rebuilt
+from genwerk.evaluation.samples import drawn, rebuilds, rebuilt
 from genwerk.metrics import frechet_distance
 from genwerk.metrics.robust import clipped_mean
 from genwerk.tasks import log_likelihood

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeVar
@@ -27,18 +26,6 @@ SLICE = 5.0
 """Seconds that a part of a slow computation may take, after which it is said how far it is."""
 PROBED = 0.25
 """Share of the time there is that may be spent on finding out how fast a computation is."""
-
-
-@contextmanager
-def evaluating(model: Model) -> Iterator[None]:
-    """The model in evaluation mode and without gradients; its mode is as before afterwards."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
 
 
 # --- samples and reconstructions --------------------------------------------------------------------------------------

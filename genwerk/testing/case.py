@@ -63,7 +63,10 @@ class Case:
     @property
     def couples_over_processes(self) -> bool:
         """Whether an example's loss depends on which others its process has, or on a random draw of that process."""
-        configs = [self.model.config, *(getattr(self.model.config, part, None) for part in ("text", "network"))]
+        configs = [
+            self.model.config,
+            *(getattr(self.model.config, part, None) for part in ("text", "network", "discriminator")),
+        ]
         return any(getattr(config, field, 0) for config in configs for field in ("mmd", "dropout", "minibatch_group"))
 
     @property
@@ -98,9 +101,9 @@ def double_precision() -> Iterator[None]:
 
 
 def short(config: Config) -> Config:
-    """``config`` with no stage longer than a moment, where it says how long its stages are."""
-    stages = ("text_rounds", "prior_rounds")
-    said = {name: rounds for name in stages if (rounds := getattr(config, name, None)) is not None}
+    """``config`` with no stage and no round longer than a moment, where it says how long they are."""
+    lengths = ("text_rounds", "prior_rounds", "likelihood_rounds", "discriminator_rounds", "d_batches")
+    said = {name: rounds for name in lengths if (rounds := getattr(config, name, None)) is not None}
     return replace(config, **{name: min(rounds, ROUNDS) for name, rounds in said.items()})
 
 
