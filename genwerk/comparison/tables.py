@@ -93,7 +93,7 @@ def answers(comparison: Comparison) -> list[Answer]:
 
 
 def place(standing: Standing) -> str:
-    """The rank in words: "1 of 9", "inconclusive (2 to 4 of 9)", "one training seed", or nothing where there is none."""
+    """The rank in words: "1 of 9", "inconclusive (2 to 4 of 9)", "one training seed", or nothing."""
     if standing.first == 0:
         return ""
     if standing.rank is not None:
