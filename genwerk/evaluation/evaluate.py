@@ -28,13 +28,9 @@ from genwerk.evaluation.reference import Reference, Steps
 from genwerk.evaluation.report import Figure, Measuring, Report
 from genwerk.evaluation.samples import Pace, common_pace, drawn, pace, rebuilds, rebuilt
 from genwerk.metrics.features import Extractor
-from genwerk.metrics.memorisation import Near
 from genwerk.tasks.likelihood import scored
 from genwerk.training.protocol import EvaluateConfig
 from genwerk.training.runtime import ALONE, Runtime
-
-KEPT = 2**26
-"""Bytes of samples, the first that are drawn, that an evaluation keeps."""
 
 
 def evaluate(
@@ -118,9 +114,6 @@ class Evaluation:
         self._toy = toy if isinstance(toy, Gaussians) and not model.spec.covariates else None
         self._made = self._rebuilt = torch.empty(0)
         self._speed, self._labels = Pace(n, None, 0.0), dict[str, tuple[float, float]]()
-        self._near: Near | None = None
-        self.samples = torch.empty(0, *model.spec.shape)
-        """The first samples, on the CPU and in the units of the data: as many as :data:`KEPT` holds."""
 
     @property
     def report(self) -> Report:
@@ -133,11 +126,6 @@ class Evaluation:
             complete=self.complete,
             labels=self._labels,
         )
-
-    def nearest(self, n: int) -> generalisation.Pairs | None:
-        """The ``n`` samples that are nearest to a training example, beside it, among those that are kept and whose
-        neighbours were sought; None where they were not."""
-        return None if self._near is None else generalisation.nearest_pairs(self._near, self.samples, self._beside, n)
 
     @torch.no_grad()
     def __iter__(self) -> Iterator[Measuring]:
@@ -257,20 +245,17 @@ class Evaluation:
 
         self._speed = speed = common_pace(some, n, self._minutes, self._runtime)
         features, kept, done = list[Tensor](), list[Tensor](), 0
-        fits = KEPT // (4 * model.spec.dims)
         if speed.rows < min(n, FEWEST):
             self.notes.append(f"No figures of samples: {FEWEST} of them would take longer than allowed.")
             return
         own = self._runtime.share(speed.rows)
         for x in drawn(model, len(own), train, seed, start=own.start, most=speed.most):
             features += [self._described(x)] if self._compared else []
-            kept += [x if self._toy is not None else x[: max(0, fits - own.start - done)]]
+            kept += [x] if self._toy is not None else []
             done += len(x)
             yield done, len(own)
-        made = self._gathered(kept)
         if self._toy is not None:
-            self.figures += mode_figures(made, self._toy, self._cut(speed.rows, n, speed))
-        self.samples = made[:fits]
+            self.figures += mode_figures(self._gathered(kept), self._toy, self._cut(speed.rows, n, speed))
         self._made = self._gathered(features) if features else self._made
 
     def _gathered(self, parts: Sequence[Tensor]) -> Tensor:
@@ -321,8 +306,8 @@ class Evaluation:
         return figure
 
     def _memorisation(self, features: distances.Features) -> Sequence[Figure | str]:
-        self._near = generalisation.judged(features, self.settings.seed)
-        return generalisation.memorisation_figures(features, self._near, self.settings.seed)
+        near = generalisation.judged(features, self.settings.seed)
+        return generalisation.memorisation_figures(features, near, self.settings.seed)
 
     def _costs(self, of: Efficiency) -> Steps:
         yield from of

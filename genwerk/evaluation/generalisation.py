@@ -6,11 +6,7 @@ None of it proves that a model copies, nor that it does not, so there are no ver
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isfinite
-
-import torch
-from torch import Tensor
 
 from genwerk.evaluation.distances import Features
 from genwerk.evaluation.reference import Reference
@@ -23,18 +19,6 @@ CENTRES, FITTED = 1_500, 3_000
 JUDGED = 2_000
 """Samples, and held-out examples, at most whose nearest training examples are sought."""
 UNSEPARATED = "No feature likelihood divergence and no memorisation: no examples are held out from training."
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Samples, each beside its nearest training example."""
-
-    samples: Tensor
-    """In the units of the data, with shape (n, *spec.shape)."""
-    rows: Tensor
-    """Rows of the training part, with shape (n,)."""
-    distances: Tensor
-    """Between the features of the two, with shape (n,)."""
 
 
 def divergence_figure(f: Features, seed: int) -> Figure:
@@ -102,10 +86,3 @@ UNTOLD = {
     "copying": "no cluster of the training examples holds enough samples and held-out examples",
 }
 """Why a figure of memorisation may not be told."""
-
-
-def nearest_pairs(near: Near, samples: Tensor, beside: Reference, n: int) -> Pairs:
-    """The ``n`` of ``samples``, the first that were drawn, that are nearest to a training example, nearest first."""
-    distance = near.distance[: len(samples)]
-    which = torch.argsort(distance, stable=True)[:n]
-    return Pairs(samples[which], beside.train_rows[near.row[which]], distance[which])

@@ -354,7 +354,7 @@ def test_a_finished_run_goes_on_to_more_rounds(genwerk: Genwerk, refused: Genwer
     [
         ("--rounds", -5, "--train.rounds is -5; expected a number 1 or"),
         ("--train.log-every", -1, "--train.log-every is -1"),
-        ("--train.optim.model.lr", "nan", "--lr is nan"),
+        ("--train.optim.model.lr", "nan", "--train.optim.model.lr is nan"),
         ("--train.optim.model.warmup", -1, "warmup is -1"),
         ("--train.ema", "model -1", "ema.model is -1"),
         ("--evaluate.importance-samples", -1, "--evaluate.importance-samples is -1"),

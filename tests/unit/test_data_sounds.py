@@ -401,7 +401,7 @@ def test_only_test_recordings_is_one_sentence(tmp_path):
 
 def test_a_folder_without_sounds_says_what_is_expected(tmp_path):
     (tmp_path / "a.m4a").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"no sound \(1 files with \.m4a\).*\.wav"):
+    with pytest.raises(ValueError, match=r"no image, sound or text \(1 files with \.m4a\).*\.wav"):
         opened(tmp_path)
 
 

@@ -162,21 +162,6 @@ def test_what_equals_the_training_data_gives_no_ratio(splits: Splits) -> None:
     assert said in report.notes
 
 
-def test_the_nearest_pairs_and_the_first_samples_are_kept(splits: Splits) -> None:
-    x = rows((150, 100, 50), 5).x
-    x[[7, 40]] = splits.train.x[[11, 500]]
-    x[7] += 1e-4
-    run = Evaluation(Stored(x, splits.spec), splits, SETTINGS, extractor=Counting().extractor)
-    assert run.nearest(2) is None
-    measured(run)
-    assert torch.equal(run.samples, x)
-    pairs = run.nearest(2)
-    assert pairs is not None
-    assert pairs.rows.tolist() == [500, 11]
-    assert torch.equal(pairs.samples, x[[40, 7]])
-    assert pairs.distances.tolist() == pytest.approx([0, 1e-4 * 3**0.5], abs=1e-6)
-
-
 def test_contestants_share_what_they_are_compared_with(splits: Splits) -> None:
     models = [Stored(rows(counts, 5).x, splits.spec) for counts in ((150, 100, 50), (100, 100, 100))]
     counting = Counting()
@@ -205,20 +190,6 @@ def test_a_reference_of_something_else_is_refused(splits: Splits, change: dict[s
         Evaluation(model, splits, replace(SETTINGS, **change), reference=reference)
     with pytest.raises(BadInput, match="reference is of other data"):
         Evaluation(model, replace(splits, fingerprints={"train": "2"}), SETTINGS, reference=reference)
-
-
-def test_no_more_is_kept_in_memory_than_may_be(splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genwerk.evaluation.reference.LARGEST", 350)
-    monkeypatch.setattr("genwerk.evaluation.evaluate.KEPT", 4 * 3 * 9)
-    x = rows((150, 100, 50), 5).x
-    run = Evaluation(Stored(x, splits.spec), splits, SETTINGS, extractor=Counting().extractor)
-    assert "the nearest of 350 training examples (a random part of 600)" in measured(run)["AuthPct"].note
-    assert torch.equal(run.samples, x[:9])
-    pairs = run.nearest(50)
-    assert pairs is not None
-    assert len(pairs.samples) == 9
-    for sample, row, distance in zip(*vars(pairs).values(), strict=True):
-        assert (splits.train.x[row] - sample).norm().item() == pytest.approx(distance.item(), abs=1e-6)
 
 
 def test_labels_go_through_json_and_old_reports_have_none(splits: Splits) -> None:

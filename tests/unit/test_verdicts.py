@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from genwerk.core.spec import DataSpec
+from genwerk.data import DataConfig, Splits
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation import verdicts
 from genwerk.evaluation.distances import Features, doubt, frechet_figure, kernel_figure, neighbour_figures
 from genwerk.evaluation.likelihood import gaussian
+from genwerk.evaluation.reference import Reference
 from genwerk.metrics.features import Extractor
+from genwerk.training.protocol import EvaluateConfig
 
 PIXELS = Extractor("pixels", lambda x: x.flatten(1), None, "0" * 12)
 DOCS = Path(__file__).parents[2] / "docs" / "figures.md"
@@ -76,23 +79,29 @@ def test_an_accuracy_counts_from_chance_on() -> None:
     assert verdicts.weak(1.0, 1.0)
 
 
-def features(made: torch.Tensor, extractor: Extractor = PIXELS) -> Features:
+def features(made: torch.Tensor, extractor: Extractor = PIXELS, *, blind: bool = False) -> Features:
+    """Samples beside 200 real examples, 200 of the other part, and noise, or more of these where features are blind."""
     generator = torch.Generator().manual_seed(1)
     real, floor = (torch.randn(200, 3, generator=generator) for _ in range(2))
     noise = 12 * torch.rand(200, 3, generator=generator) - 6
-    return Features(extractor, made, real, floor, noise, "200 samples, 200 held-out")
+    spec = DataSpec(kind="table", shape=(3,))
+    train, test = Dataset(x=floor, spec=spec), Dataset(x=real, spec=spec)
+    splits = Splits(train=train, validation=test, test=test, settings=DataConfig())
+    beside = Reference(splits, EvaluateConfig(), extractor)
+    beside.test, beside.train, beside.noise = real, floor, floor if blind else noise
+    return Features(made, beside, "200 samples, 200 held-out")
 
 
 def test_samples_that_are_real_noise_or_one_and_the_same() -> None:
     generator = torch.Generator().manual_seed(2)
     real = features(torch.randn(200, 3, generator=generator))
     assert frechet_figure(real).verdict in ("like real data", "close to real data")
-    assert {f.verdict for f in neighbour_figures(real)} == {"nearly all look real", "all of the variety"}
+    assert {f.verdict for f in neighbour_figures(real, 0)} == {"nearly all look real", "all of the variety"}
     noise = features(12 * torch.rand(200, 3, generator=generator) - 6)
     assert frechet_figure(noise).verdict == "like noise"
     assert kernel_figure(noise, 0).verdict in ("like noise", "worse than noise")
     one = features(real.made[:1] + 0.01 * torch.randn(200, 3, generator=generator))
-    found = {f.name: f for f in neighbour_figures(one)}
+    found = {f.name: f for f in neighbour_figures(one, 0)}
     assert found["recall"].verdict == found["coverage"].verdict == "hardly any variety"
 
 
@@ -100,7 +109,7 @@ def test_features_of_a_poor_classifier_judge_nothing_and_say_so() -> None:
     poor = replace(PIXELS, accuracy=0.496, chance=0.25)
     made = torch.randn(200, 3, generator=torch.Generator().manual_seed(3))
     f = features(made, poor)
-    for figure in (frechet_figure(f), kernel_figure(f, 0), *neighbour_figures(f)):
+    for figure in (frechet_figure(f), kernel_figure(f, 0), *neighbour_figures(f, 0)):
         assert figure.verdict == ""
         assert "means little: its features are of a classifier that is right for 49.6% (chance 25.0%)" in figure.note
         assert figure.noise is not None
@@ -108,8 +117,7 @@ def test_features_of_a_poor_classifier_judge_nothing_and_say_so() -> None:
 
 
 def test_precision_that_noise_has_too_says_nothing() -> None:
-    f = features(torch.randn(200, 3, generator=torch.Generator().manual_seed(4)))
-    found = neighbour_figures(replace(f, noise=f.floor))
+    found = neighbour_figures(features(torch.randn(200, 3, generator=torch.Generator().manual_seed(4)), blind=True), 0)
     assert {figure.verdict for figure in found} == {""}
     assert all(figure.note.endswith("means little: noise gets much of what real data get") for figure in found)
 
