@@ -190,7 +190,7 @@ def test_slow_sampling_sets_the_number_for_all_unless_it_is_very_slow(
 
 # --- a comparison that is stopped -------------------------------------------------------------------------------------
 
-TIMES = ("efficiency", "growth", "curve", "command", "machine")
+TIMES = ("efficiency", "growth", "curve", "command", "machine", "budget")
 
 
 def without_times(path: Path) -> Any:
