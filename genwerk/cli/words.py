@@ -283,7 +283,7 @@ def metavar(option: Option) -> str:
     if option.has(data.Opens):
         return "RUN"
     if option.has(data.Positional) and arity(option.type) == MANY:
-        return f"[{option.name.upper().removesuffix('S')} ...]"
+        return f"{option.name.upper().removesuffix('S')} ..."
     if option.has(data.Positional):
         return "|".join(get_args(option.type)) or option.name.upper()
     return _metavar(_required(option.type)[0])

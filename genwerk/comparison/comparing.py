@@ -36,7 +36,7 @@ from genwerk.training.settings import from_json
 T = TypeVar("T")
 
 FAULTS = (ValueError, RuntimeError, MemoryError, OSError)
-"""With what a run fails alone, so that the others go on: its data, its files, or for want of memory."""
+"""Errors of one run (its data, its files, its memory), after which the others go on."""
 
 
 def compare(
@@ -67,7 +67,7 @@ class Comparing:
         self.folder, self.request, self.command = folder, request, command
         self.plan = Plan(folder, request)
         self.given = given([Path(run) for run in request.runs])
-        self.complete, self.written = False, list[Path]()
+        self.written = list[Path]()
         self.comparison: Comparison | None = None
         self._failed, self._notes = list[Failed](), list[str]()
 
@@ -87,7 +87,6 @@ class Comparing:
         measured = yield from self._measured(contestants, common)
         self.comparison = self._found(common, measured)
         self.written = write_report(self.comparison, self.folder)
-        self.complete = True
 
     # --- what takes part ----------------------------------------------------------------------------------------------
 
