@@ -3,7 +3,8 @@
     genwerk compare --data digits --recipes vae,mixture,realnvp,pixelcnn,gan,ddpm --minutes 0.15 --out compared/digits
     python benchmarks/choose_table.py compared/*
 
-Each folder holds a report.json and the runs that it is of. Printed is who leads where, in what is wanted of a model.
+Each folder holds a report.json and the runs that it is of. Data that the table has already are replaced, others stay in
+it. Printed is who leads where, in what is wanted of a model.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def main() -> None:
     arguments = parser.parse_args()
     found = [precedents.precedent_in(folder) for folder in arguments.folders]
     found = [replace(each, command=re.sub(r"(?<=\s)/\S*/", "", each.command)) for each in found]  # wherever data lie
-    text = json.dumps(precedents.table(found), indent=1, ensure_ascii=False)
+    told = {each.source for each in found}
+    kept = [each for each in precedents.measured() if each.source not in told]
+    text = json.dumps(precedents.table([*kept, *found]), indent=1, ensure_ascii=False)
     arguments.out.write_text(re.sub(r"\{[^{}]*\}", lambda flat: " ".join(flat[0].split()), text) + "\n")
     for folder, each in zip(arguments.folders, found, strict=True):
         run = json.loads((folder / "report.json").read_text())["measured"][0]["run"]

@@ -163,7 +163,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, cut: bool = Fal
     there, gap = console(), 2
     texts = [[printable(cell) for cell in row] for row in rows]
     sheet = Table(*map(printable, head), box=None, pad_edge=False, padding=(0, gap, 0, 0), show_header=any(head))
-    room = there.width - sum(max(cell_len(row[i]) for row in texts) + gap for i in range(len(head) - 1))
+    widths = [max(map(cell_len, column)) + gap for column in zip(head, *texts, strict=True)]
+    room = there.width - sum(widths[:-1])
     for *first, last in texts:
         if cut and cell_len(last) > room:
             last = set_cell_size(last, max(1, room - 1)).rstrip() + "…"

@@ -21,6 +21,7 @@ from genwerk.core.errors import BadInput, Caution
 from genwerk.core.files import make_folder, read_json, write_atomically
 from genwerk.core.model import Model, evaluating
 from genwerk.data import Splits
+from genwerk.evaluation import quick
 from genwerk.evaluation.efficiency import Efficiency
 from genwerk.evaluation.evaluate import Evaluation
 from genwerk.evaluation.reference import Reference
@@ -156,11 +157,12 @@ def _likelihood(model: Model) -> str:
 def _followed(
     contestant: Contestant, run: OpenRun, events: Sequence[Mapping[str, Any]], common: Common, step: int, steps: int
 ) -> Generator[Measuring, None, tuple[Point, ...]]:
-    """The distance of samples from validation examples at each checkpoint that is kept.
+    """The distance of samples from validation examples at each checkpoint that is kept; none where too few are there.
 
     Where that would take longer than the samples of an evaluation may, only at some of them, the last always.
     """
-    if common.extractor is None or "samples" not in abilities(run.model):
+    few = len(common.splits.validation) < quick.FEWEST
+    if few or common.extractor is None or "samples" not in abilities(run.model):
         return ()
     left = sorted(checkpoints_in(run.path / "checkpoints"), key=round_of)
     validation = common.splits.validation.subset(FOLLOWED, common.request.evaluate.seed)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -418,3 +419,16 @@ def test_a_recipe_that_does_not_fit_the_data_is_a_row_that_says_why(tmp_path: Pa
     assert plan.refused["wavenet"]
     again = Plan(tmp_path, request)
     assert (again.settings, again.refused) == (plan.settings, plan.refused)
+
+
+def test_a_table_of_few_rows_is_compared_by_its_likelihood(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(30, 2)).round(3)
+    (tmp_path / "few.csv").write_text("a,b\n" + "".join(f"{a},{b}\n" for a, b in rows))
+    names = ("mixture", "vae")
+    for name in names:
+        train(name, str(tmp_path / "few.csv"), out=tmp_path / name, rounds=5, evaluate=False, progress=False)
+    found = compared(tmp_path / "out", runs=tuple(str(tmp_path / name) for name in names)).comparison
+    assert found is not None
+    assert not found.failed
+    likelihoods = [(each.contestant, each.report.figures[0].key, each.curve) for each in found.measured]
+    assert likelihoods == [("mixture", "nll", ()), ("vae", "nll_bound", ())]
