@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 from genwerk.commands.command import MEASURE, Command, Processes
 from genwerk.commands.options import Count, Number, Run
-from genwerk.commands.results import Examples, Figures, Note, Result, Table, cell, records
+from genwerk.commands.results import Examples, Figures, Note, Result, Table, Written, cell, records
 from genwerk.core.layout import Layout
 from genwerk.runs.session import Session
 from genwerk.training.protocol import EvaluateConfig
@@ -113,6 +114,7 @@ class Evaluate(Command):
         from genwerk.evaluation.training_cost import training_figures
         from genwerk.runs.card import write_outcome
         from genwerk.runs.page import read_events, update_page
+        from genwerk.runs.sweep import write_sweep
         from genwerk.training import runtime
 
         place = runtime.start(session.machine.device, session.machine.precision, PATIENCE)
@@ -131,7 +133,7 @@ class Evaluate(Command):
             runtime.finish(together=False)
         if not place.main:
             return
-        report = evaluation.report
+        report, written = evaluation.report, list[Path]()
         if self.efficiency:
             took = training_figures(list(read_events(opened.path / "events.jsonl")))
             report = replace(report, figures=(*report.figures, *took))
@@ -142,5 +144,7 @@ class Evaluate(Command):
             except Unwritable as error:
                 warnings.warn(error.sentence, stacklevel=2)
             else:
+                written = write_sweep(opened.path, report)
                 update_page(opened.path, report)
         yield Figures.of(report)
+        yield from map(Written, written)

@@ -161,6 +161,14 @@ class Modality(ABC):
         to rows of features with shape (n, d), and the numbers it depends on; a ValueError where nobody knows."""
         raise ValueError(f"there are no features for {self.kind}; distances are measured on images, sounds and tables")
 
+    def words(self, x: Tensor) -> list[list[str]]:
+        """Texts as the words by which they are compared, where ``is_text``."""
+        raise BadInput(f"{self.plural} are not compared word by word; texts are")
+
+    def at_random(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Texts as long as ``x`` of tokens drawn uniformly from the vocabulary, where ``is_text``."""
+        raise BadInput(f"{self.plural} are not made of tokens; texts are")
+
     def as_image(self, x: Tensor) -> Tensor:
         """Examples as a convolutional classifier looks at them: images (n, c, h, w) of values from about -2 to 2."""
         raise ValueError(f"there is no classifier of {self.plural}; there is one of images and of sounds")

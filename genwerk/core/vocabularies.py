@@ -192,17 +192,17 @@ class Words(_Listed, kind="words"):
     def learned(cls, texts: Iterable[str], *, most: int, length: int, unicode: Unicode) -> Self:
         counts = Counter[str]()
         for text in texts:
-            counts.update(_words(text))
+            counts.update(words_of(text))
         return cls(symbols=_frequent(counts, most - FIRST), length=length, unicode=unicode)
 
     def read(self, texts: Sequence[str]) -> Iterator[Ids]:
         known = _places(self.symbols)
         for text in texts:
-            yield np.array([known.get(word, UNKNOWN) for word in _words(self.normal(text))], np.int32)
+            yield np.array([known.get(word, UNKNOWN) for word in words_of(self.normal(text))], np.int32)
 
     def lacked(self, text: str) -> list[str]:
         known = _places(self.symbols)
-        return [word for word in _words(self.normal(text)) if word not in known]
+        return [word for word in words_of(self.normal(text)) if word not in known]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,7 +271,8 @@ def _splitter() -> Tokenizer:
     return tokeniser
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of ``text`` as :class:`Words` has them: all of it, each with the space before it."""
     return [word for word, _ in _splitter().pre_tokenizer.pre_tokenize_str(text)]
 
 

@@ -11,13 +11,25 @@ diversity: state the NLL of the oracle's samples under the generator beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from genwerk.core.spec import DataSpec
+from genwerk.core.vocabularies import FIRST, Words
+from genwerk.data import cache
+from genwerk.data.dataset import Dataset
+from genwerk.data.parts import Found
+from genwerk.data.settings import DataConfig
 from genwerk.nn.autoregressive.lstm import LSTMConfig
 from genwerk.nn.autoregressive.network import AutoregressiveNetwork, generate
 
+NAME = "oracle"
+"""The source of its texts."""
+SIZES = {"train": 10_000, "validation": 2_000, "test": 10_000}
+"""How many there are in each part: as many to learn from as in the paper."""
 ROWS = 1024
 """Sequences at once: of more the logits no longer fit a processor's cache."""
 
@@ -56,3 +68,47 @@ def oracle(vocabulary: int = 5000, length: int = 20, width: int = 32, seed: int 
             if "bias_hh" in name:
                 parameter.zero_()
     return Oracle(network)
+
+
+# --- as data ----------------------------------------------------------------------------------------------------------
+
+
+def behind(settings: DataConfig) -> Oracle | None:
+    """The oracle that the data of ``settings`` were drawn from; None where they are of another source."""
+    return _oracle(settings.seed) if settings.source == NAME else None
+
+
+@lru_cache(maxsize=1)
+def _oracle(seed: int) -> Oracle:
+    return oracle(seed=seed)
+
+
+def open_oracle(settings: DataConfig) -> Found:
+    """Texts of the oracle with the seed of ``settings``: its tokens, written as numbers, are words.
+
+    A text has no end. Words are not read from numbers that are typed, but for those with the space before them.
+    """
+    of = _oracle(settings.seed)
+    length, levels = of.network.length, of.network.levels
+    spec = DataSpec(
+        kind="text", shape=(length,), vocabulary=Words(symbols=tuple(f" {i}" for i in range(levels)), length=length)
+    )
+
+    def part(number: int, n: int) -> Dataset:
+        name = cache.key("oracle 1", settings.seed, number, n, levels, length)
+        x = cache.kept(name, lambda: (of.sample(n, seed=number) + FIRST).int().numpy())
+        return Dataset(x=torch.from_numpy(x), spec=spec)
+
+    note = f"Texts of an LSTM with random weights, those of seed {settings.seed}: {length} of {levels:,} tokens."
+    found = Found(train=part(0, SIZES["train"]), notes=(note,))
+    return replace(found, **{name: part(i, n) for i, (name, n) in enumerate(SIZES.items()) if name != "train"})
+
+
+def possible(x: Tensor, of: Oracle) -> Tensor:
+    """Which of the texts ``x``, in ids of the vocabulary with shape (n, length), the oracle can write, boolean (n,)."""
+    return ((x >= FIRST) & (x < FIRST + of.network.levels)).all(1)
+
+
+def tokens_of(x: Tensor) -> Tensor:
+    """The oracle's tokens of such texts, with the same shape."""
+    return x - FIRST

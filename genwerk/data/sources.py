@@ -15,7 +15,7 @@ import numpy as np
 
 from genwerk.core.errors import BadInput
 from genwerk.core.files import open_regular
-from genwerk.data import palette, phases, scenes, sprites, toys
+from genwerk.data import oracle, palette, phases, scenes, sprites, toys
 from genwerk.data.amat import open_amat
 from genwerk.data.arrays import images_found
 from genwerk.data.dataset import Splits
@@ -218,6 +218,7 @@ BUILT_INS: dict[str, Callable[[DataConfig], Found]] = {
     "phases": phases.open_phases,
     "sprites": sprites.open_sprites,
     "scenes": scenes.open_scenes,
+    oracle.NAME: oracle.open_oracle,
 }
 """Data that need no file, by name."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.abilities import Diagnoses, abilities
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, Unsupported
 from genwerk.core.model import Model, evaluating
 from genwerk.core.moments import Moments
 from genwerk.core.outcome import outcome
@@ -25,8 +25,9 @@ from genwerk.evaluation.likelihood import bayes_figures, likelihood_figures, lik
 from genwerk.evaluation.plain import diagnosis_figures, mode_figures, reconstruction_figures
 from genwerk.evaluation.quick import FEWEST
 from genwerk.evaluation.reference import Reference, Steps
-from genwerk.evaluation.report import Figure, Measuring, Report
+from genwerk.evaluation.report import AtTemperature, Figure, Measuring, Report
 from genwerk.evaluation.samples import Pace, common_pace, drawn, pace, rebuilds, rebuilt
+from genwerk.evaluation.texts import TextReference, text_figures
 from genwerk.metrics.features import Extractor
 from genwerk.tasks.likelihood import scored
 from genwerk.training.protocol import EvaluateConfig
@@ -72,7 +73,10 @@ class Evaluation:
     ``notes`` are sentences on the model that go first among the report's notes. Distances between samples and data are
     taken in the features of ``extractor``; None takes :func:`extractor_for` these data. No more samples are drawn than
     there are training examples, so that the floor has the model's size. ``reference`` is what samples are compared
-    with, extractor included, where other models of the same data have been measured.
+    with, extractor included, where other models of the same data have been measured (:func:`reference_for`).
+
+    Texts are sampled at every temperature of the settings as well, as many as at the model's own, whose figures are the
+    report's sweep.
 
     The processes of ``runtime`` share samples, reconstructions and features, each having iterated over an evaluation of
     its own, and leave the others after that; the first alone finds the other figures, and has the report.
@@ -85,7 +89,7 @@ class Evaluation:
         settings: EvaluateConfig,
         *,
         extractor: Extractor | None = None,
-        reference: Reference | None = None,
+        reference: Reference | TextReference | None = None,
         notes: Sequence[str] = (),
         efficiency: bool = False,
         all_samples: bool = False,
@@ -93,9 +97,12 @@ class Evaluation:
     ) -> None:
         if reference is not None:
             reference.check(splits, settings)
+        if isinstance(reference, Reference):
             extractor = reference.extractor
         self.model, self.splits, self.settings, self.extractor = model, splits, settings, extractor
-        self._reference, self._runtime = reference, runtime
+        self._reference = reference if isinstance(reference, Reference) else None
+        self._real_texts = reference if isinstance(reference, TextReference) else None
+        self._runtime = runtime
         self.data = splits.test.subset(settings.examples, settings.seed).under(model.condition)
         self.complete, self.figures, self.notes = False, list[Figure](), list(notes)
         self._minutes = None if all_samples else settings.minutes
@@ -110,9 +117,17 @@ class Evaluation:
             settled(splits.spec, settings.features)  # what cannot be had is said before anything is measured
         if compared and not self._compared:
             self.notes.append(f"Distances need {FEWEST} training and held-out examples or more, so none were measured.")
+        texts = self._n > 0 and settings.samples > 0 and model.spec.modality.is_text
+        self._compares_texts = texts and min(len(self.data), n) >= FEWEST
+        if texts and not self._compares_texts:
+            self.notes.append(f"Texts are compared from {FEWEST} training and held-out ones on, so none were.")
+        if settings.temperatures and not (texts and "temperature" in model.options.names()):
+            what = "models of texts" if not model.spec.modality.is_text else "models that sample at a temperature"
+            raise Unsupported(f"‹temperatures› are for {what}, with ‹samples› above 0; leave them out")
         toy = TOYS.get(splits.settings.source)
         self._toy = toy if isinstance(toy, Gaussians) and not model.spec.covariates else None
-        self._made = self._rebuilt = torch.empty(0)
+        self._made = self._rebuilt = self._texts = torch.empty(0)
+        self._sweep = list[AtTemperature]()
         self._speed, self._labels = Pace(n, None, 0.0), dict[str, tuple[float, float]]()
 
     @property
@@ -125,6 +140,7 @@ class Evaluation:
             notes=tuple(self.notes),
             complete=self.complete,
             labels=self._labels,
+            sweep=tuple(self._sweep),
         )
 
     @torch.no_grad()
@@ -161,11 +177,18 @@ class Evaluation:
             yield _Step("invertibility", self._invertibility())
         if isinstance(self.model, Diagnoses):
             yield _Step("family's figures", self._diagnosis(self.model))
-        if self._n and (self._compared or self._toy is not None):
+        if self._n and (self._compared or self._compares_texts or self._toy is not None):
             yield _Step("samples", self._samples(), shared=True)
         if self._compared:
             yield _Step("real data and noise", self._comparison(), shared=True)
             yield _Step("distances", self._distances())
+        if self._compares_texts:
+            yield _Step("real texts", self._of_real_texts())
+            yield _Step("texts", self._of_texts())
+            for temperature in self.settings.temperatures:
+                at = f"temperature {temperature:g}"
+                yield _Step(f"samples at {at}", self._samples_at(temperature), shared=True)
+                yield _Step(f"texts at {at}", self._texts_at(temperature))
         if self._efficiency is not None:
             yield _Step("efficiency", self._costs(self._efficiency))
 
@@ -179,6 +202,12 @@ class Evaluation:
         if self._reference is None:
             self._reference = Reference(self.splits, self.settings, self._described, self._runtime)
         return self._reference
+
+    @property
+    def _beside_texts(self) -> TextReference:
+        if self._real_texts is None:
+            self._real_texts = TextReference(self.splits, self.settings)
+        return self._real_texts
 
     def _likelihood(self) -> Steps:
         settings, n = self.settings, len(self.data)
@@ -251,11 +280,13 @@ class Evaluation:
         own = self._runtime.share(speed.rows)
         for x in drawn(model, len(own), train, seed, start=own.start, most=speed.most):
             features += [self._described(x)] if self._compared else []
-            kept += [x] if self._toy is not None else []
+            kept += [x] if self._toy is not None or self._compares_texts else []
             done += len(x)
             yield done, len(own)
         if self._toy is not None:
             self.figures += mode_figures(self._gathered(kept), self._toy, self._cut(speed.rows, n, speed))
+        if self._compares_texts:
+            self._texts = self._gathered(kept)
         self._made = self._gathered(features) if features else self._made
 
     def _gathered(self, parts: Sequence[Tensor]) -> Tensor:
@@ -309,6 +340,41 @@ class Evaluation:
         near = generalisation.judged(features, self.settings.seed)
         return generalisation.memorisation_figures(features, near, self.settings.seed)
 
+    # --- texts --------------------------------------------------------------------------------------------------------
+
+    def _of_real_texts(self) -> Steps:
+        """What real texts can teach a small language model."""
+        yield from self._beside_texts.preparing(len(self._texts))
+
+    def _of_texts(self) -> Steps:
+        """The figures of samples at the model's own temperature."""
+        found = yield from self._figures_of(self._texts)
+        self.figures += found
+
+    def _samples_at(self, temperature: float) -> Steps:
+        """As many samples at that ``temperature``."""
+        own, parts, done = self._runtime.share(self._speed.rows), list[Tensor](), 0
+        yield 0, len(own)
+        asked = {"temperature": temperature}
+        train, seed, most = self.splits.train, self.settings.seed, self._speed.most
+        for x in drawn(self.model, len(own), train, seed, start=own.start, most=most, options=asked):
+            parts.append(x)
+            done += len(x)
+            yield done, len(own)
+        self._texts = self._gathered(parts)
+
+    def _texts_at(self, temperature: float) -> Steps:
+        """The figures of these samples."""
+        found = yield from self._figures_of(self._texts)
+        self._sweep.append(AtTemperature(temperature=temperature, figures=tuple(found)))
+
+    def _figures_of(self, x: Tensor) -> Generator[tuple[int, int], None, list[Figure]]:
+        if not len(x):  # there was no time for samples, which the notes say
+            return []
+        return (yield from text_figures(x, self._beside_texts, self._cut(len(x), self._n, self._speed)))
+
+    # --- costs --------------------------------------------------------------------------------------------------------
+
     def _costs(self, of: Efficiency) -> Steps:
         yield from of
         self.figures += of.figures
@@ -319,3 +385,13 @@ class Evaluation:
         if n >= of:
             return ""
         return f" (of {of:,}, which would take {speed.minutes} minutes)"
+
+
+def reference_for(
+    splits: Splits, settings: EvaluateConfig, extractor: Extractor | None
+) -> Reference | TextReference | None:
+    """What samples of all models of these data are compared with: real texts, or real examples in the features of
+    ``extractor``; None where nothing is compared."""
+    if splits.spec.modality.is_text:
+        return TextReference(splits, settings)
+    return None if extractor is None else Reference(splits, settings, extractor)

@@ -153,7 +153,7 @@ def training_classifier(train: Dataset, settings: TrainConfig, *, path: Path | N
                 pass
     trainer = Trainer(network, train.to("cpu"), settings)
     events = iter(trainer)
-    while (event := _alone(lambda: next(events, None))) is not None:
+    while (event := alone(lambda: next(events, None))) is not None:
         yield event.round, trainer.rounds
     trainer.finished()
     if path is not None:
@@ -163,7 +163,7 @@ def training_classifier(train: Dataset, settings: TrainConfig, *, path: Path | N
     return network
 
 
-def _alone(compute: Callable[[], T]) -> T:
+def alone(compute: Callable[[], T]) -> T:
     """``compute()`` in one thread; threads and the state of torch's generators are as before afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

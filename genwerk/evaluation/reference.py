@@ -1,9 +1,9 @@
-"""What samples are compared with: features of real examples and of noise, found once for models of the same data."""
+"""What models are measured beside: real examples, and the features of these and of noise, found once for all models."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,27 +25,25 @@ LARGEST = 100_000
 CPU = torch.device("cpu")
 
 
-class Reference:
-    """Features of the test part, of the training part and of noise, and what is found of them, for all models alike.
+class Beside:
+    """The data that models are measured beside, and what is found of them, once for all models alike.
 
     An :class:`~genwerk.evaluation.evaluate.Evaluation` makes its own, or is handed one that others have used before it,
-    with the same figures. Rows are in a random order, so that the first of them are a random subset. The processes of
-    ``runtime`` share the work.
+    with the same figures.
     """
 
-    def __init__(
-        self, splits: Splits, settings: EvaluateConfig, extractor: Extractor, runtime: Runtime = ALONE
-    ) -> None:
-        self.splits, self.settings, self.extractor, self.runtime = splits, settings, extractor, runtime
-        self.train_rows, self.test_rows = (part.order(settings.seed) for part in (splits.train, splits.test))
-        self.test = self.train = self.noise = torch.empty(0)
+    depends: ClassVar[tuple[str, ...]] = ("examples", "seed", "reference")
+    """The settings on which it depends."""
+
+    def __init__(self, splits: Splits, settings: EvaluateConfig) -> None:
+        self.splits, self.settings = splits, settings
         self._known = dict[Hashable, Any]()
 
     def check(self, splits: Splits, settings: EvaluateConfig) -> None:
         """That it is of these data and settings; a BadInput says what differs."""
         if (found := splits.fingerprints) != self.splits.fingerprints:
             raise BadInput(f"the reference is of other data: {self.splits.fingerprints}; these are {found}")
-        for name in ("examples", "seed", "reference", "features"):
+        for name in self.depends:
             ours, theirs = (getattr(each, name) for each in (self.settings, settings))
             if ours != theirs:
                 raise BadInput(f"the reference was found with ‹{name}› {ours}; this evaluation has {theirs}")
@@ -56,14 +54,39 @@ class Reference:
         return self.settings.reference == "test"
 
     @property
-    def held_out(self) -> Tensor:
-        """Features of the test examples that are measured on."""
-        return self.test[: self.settings.examples]
-
-    @property
     def separate(self) -> bool:
         """Whether there are examples that the training part does not hold."""
         return self.splits.test is not self.splits.train
+
+    def once(self, key: Hashable, find: Callable[[], T]) -> T:
+        """What ``find`` finds of the data here, found the first time it is asked for by that key."""
+        if key not in self._known:
+            self._known[key] = find()
+        found: T = self._known[key]
+        return found
+
+
+class Reference(Beside):
+    """Features of the test part, of the training part and of noise, in those of ``extractor``.
+
+    Rows are in a random order, so that the first of them are a random subset. The processes of ``runtime`` share the
+    work.
+    """
+
+    depends = (*Beside.depends, "features")
+
+    def __init__(
+        self, splits: Splits, settings: EvaluateConfig, extractor: Extractor, runtime: Runtime = ALONE
+    ) -> None:
+        super().__init__(splits, settings)
+        self.extractor, self.runtime = extractor, runtime
+        self.train_rows, self.test_rows = (part.order(settings.seed) for part in (splits.train, splits.test))
+        self.test = self.train = self.noise = torch.empty(0)
+
+    @property
+    def held_out(self) -> Tensor:
+        """Features of the test examples that are measured on."""
+        return self.test[: self.settings.examples]
 
     @property
     def real(self) -> Tensor:
@@ -121,10 +144,3 @@ class Reference:
 
         pace = common_pace(some, max(most, least), self.settings.minutes, self.runtime)
         return max(least, min(most, pace.rows))
-
-    def once(self, key: Hashable, find: Callable[[], T]) -> T:
-        """What ``find`` finds of the features here, found the first time it is asked for by that key."""
-        if key not in self._known:
-            self._known[key] = find()
-        found: T = self._known[key]
-        return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite, nan
 from typing import Any
@@ -64,6 +64,18 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AtTemperature:
+    """The figures of samples that were drawn at one temperature."""
+
+    temperature: float
+    figures: tuple[Figure, ...]
+
+    def figure(self, key: str) -> Figure | None:
+        """The figure with that key."""
+        return next((figure for figure in self.figures if figure.key == key), None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """All figures of one evaluation."""
 
@@ -77,6 +89,8 @@ class Report:
     labels: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Of every class its share of the samples and of the real examples, as the classifier whose features are compared
     sees them; empty where it is none of the data's own labels."""
+    sweep: tuple[AtTemperature, ...] = ()
+    """The figures of samples at each temperature that was asked for, in that order."""
 
     def __getitem__(self, name: str) -> Figure:
         """The figure with that name or key."""
@@ -87,30 +101,24 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, figures by their keys; numbers that are not finite, and verdicts not given, become None."""
-        figures = {
-            figure.key: {k: None if _infinite(v) else v for k, v in asdict(figure).items()}
-            | {"verdict": figure.verdict or None}
-            for figure in self.figures
-        }
         return {
             "complete": self.complete,
-            "figures": figures,
+            "figures": _by_key(self.figures),
             "extractor": self.extractor,
             "notes": list(self.notes),
             "labels": {name: list(shares) for name, shares in self.labels.items()},
+            "sweep": [{"temperature": at.temperature, "figures": _by_key(at.figures)} for at in self.sweep],
         }
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Report:
         """The report that :meth:`to_json` gave, values that became None being NaN; a BadInput says what is none."""
         try:
-            figures = [
-                each | {"verdict": each["verdict"] or "", "value": nan if each["value"] is None else each["value"]}
-                for each in found["figures"].values()
-            ]
+            sweep = [{**each, "figures": _listed(each["figures"])} for each in found.get("sweep", ())]
+            plain = {**found, "figures": _listed(found["figures"]), "sweep": sweep}
         except (AttributeError, KeyError, TypeError):
             raise BadInput("the report holds no figures by name; expected what Report.to_json gives") from None
-        report: Report = from_json(cls, {**found, "figures": figures}, "report")
+        report: Report = from_json(cls, plain, "report")
         return report
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -124,6 +132,17 @@ class Report:
             rows.append([f.name, f"{number(f.value)}{spread}{unit}", floor, noise, f.verdict or UNJUDGED])
         filled = [i for i in range(len(head)) if any(row[i] for row in rows)]
         return [head[i] for i in filled], [[row[i] for i in filled] for row in rows]
+
+    def sweep_table(self) -> tuple[list[str], list[list[str]]]:
+        """The same of the sweep: a row a figure, a column a temperature, and its floor; no rows where there is none."""
+        if not self.sweep:
+            return [], []
+        first, rows = self.sweep[0].figures, []
+        for f in first:
+            found = (at.figure(f.key) for at in self.sweep)
+            values = ["" if each is None else number(each.value) for each in found]
+            rows.append([f.name, *values, "" if f.floor is None else number(f.floor)])
+        return ["figure", *(f"T = {at.temperature:g}" for at in self.sweep), "floor"], rows
 
     def lines(self) -> list[str]:
         """The sentences that go with the table: the conditions of its figures, and the notes."""
@@ -142,13 +161,35 @@ class Report:
 
     def _repr_html_(self) -> str:
         head, rows = self.table()
-        return html.table(head, rows) + "".join(f"<p>{html.escaped(line)}</p>" for line in self.lines())
+        swept = html.table(*self.sweep_table()) if self.sweep else ""
+        return html.table(head, rows) + swept + "".join(f"<p>{html.escaped(line)}</p>" for line in self.lines())
 
     def markdown(self) -> str:
         """The table in Markdown, with the sentences below it."""
-        head, rows = self.table()
-        table = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
-        return "\n".join([*(f"| {row} |" for row in table), *(f"\n{line}" for line in self.lines())])
+        tables = "\n\n".join(_markdown(*each) for each in (self.table(), self.sweep_table()) if each[0])
+        return "\n".join([tables, *(f"\n{line}" for line in self.lines())])
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = (" | ".join(row) for row in (head, ["---"] * len(head), *rows))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _by_key(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:
+    """Figures as plain values."""
+    return {
+        figure.key: {k: None if _infinite(v) else v for k, v in asdict(figure).items()}
+        | {"verdict": figure.verdict or None}
+        for figure in figures
+    }
+
+
+def _listed(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Such values as the fields of figures."""
+    return [
+        each | {"verdict": each["verdict"] or "", "value": nan if each["value"] is None else each["value"]}
+        for each in figures.values()
+    ]
 
 
 def number(value: float, digits: int = 4) -> str:

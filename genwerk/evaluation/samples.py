@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,14 +32,23 @@ PROBED = 0.25
 
 
 def drawn(
-    model: Model, n: int, data: Dataset, seed: int, *, start: int = 0, most: int | None = None
+    model: Model,
+    n: int,
+    data: Dataset,
+    seed: int,
+    *,
+    start: int = 0,
+    most: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Iterator[Tensor]:
-    """``n`` samples on the CPU, as many at a time as memory allows, and at most ``most``.
+    """``n`` samples on the CPU, as many at a time as memory allows, and at most ``most``; ``options`` are the model's,
+    by name.
 
     A conditional model gets the conditions of examples of ``data``. The first samples are the same for any ``n``;
     those from the one numbered ``start`` on are drawn.
     """
     assert isinstance(model, Samples)
+    chosen = model.options.chosen(options)
     if n < 1:
         raise ValueError(f"asked for {n} samples; ask for 1 or more")
     rows = torch.randint(len(data), (start + n,), generator=torch.Generator().manual_seed(seed))[start:]
@@ -48,7 +57,7 @@ def drawn(
 
     def sampled(rows: slice) -> Tensor:
         c = None if condition is None else condition[rows]
-        return model.sample(rows.stop - rows.start, c, seed=Seeds(seed, start + rows.start)).cpu()
+        return model.sample(rows.stop - rows.start, c, chosen, seed=Seeds(seed, start + rows.start)).cpu()
 
     return batches(sampled, n, model.device, cost=Cost(model.row_cost), most=most)
 

@@ -6,6 +6,7 @@ A verdict is empty where a number does not say how good a model is, or where not
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf, isfinite, sqrt
 
 Scale = Sequence[tuple[float, str]]
@@ -58,6 +59,31 @@ REBUILT: Scale = (
 """By the squared error as a share of that of the training mean."""
 EVEN: Scale = ((0.02, "even"), (0.2, "nearly even"), (inf, "uneven"))
 """By the divergence in nats of the histogram of modes from an even one."""
+
+
+@dataclass(frozen=True)
+class BesideReal:
+    """What is said of a figure by how it differs from that of real examples."""
+
+    less: str
+    same: str
+    more: str
+
+    def of(self, difference: float, error: float) -> str:
+        """Of a ``difference`` with that standard error; empty where it is no number."""
+        if not isfinite(difference):
+            return ""
+        return self.same if abs(difference) <= ERRORS * error else self.less if difference < 0 else self.more
+
+
+ALIKE = BesideReal("less like them than real texts", "as like them as real texts", "more like them than real texts")
+"""Of BLEU against real texts."""
+VARIED = BesideReal("more varied than real texts", "as varied as real texts", "less varied than real texts")
+"""Of self-BLEU."""
+LIKELY = BesideReal("likelier than real texts", "as likely as real texts", "less likely than real texts")
+"""Of what samples cost under a model of real texts, or under the truth."""
+TAUGHT = BesideReal("teach more than real texts", "teach as much as real texts", "teach less than real texts")
+"""Of what real texts cost under a model of samples."""
 
 WEAK = 0.5
 """Way from chance to an accuracy of 1 up to which a classifier's features count for little."""

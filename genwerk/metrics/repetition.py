@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Sequence
+
+from torch import Tensor
+
 from genwerk.metrics.ngrams import Texts, as_lists, count
 
 
@@ -35,7 +39,9 @@ def duplicates(texts: Texts) -> float:
     return (len(known) - len(set(known))) / len(known)
 
 
-def copied(samples: Texts, training: Texts) -> float:
-    """The fraction of samples that are, word for word, one of the ``training`` texts."""
-    known, found = {tuple(text) for text in as_lists(training)}, as_lists(samples)
-    return sum(tuple(text) in known for text in found) / len(found)
+def copied(samples: Texts, training: Texts | Iterable[Sequence[Hashable]]) -> float:
+    """The fraction of samples that are, word for word, one of the ``training`` texts, which may come one at a time."""
+    found = [tuple(text) for text in as_lists(samples)]
+    wanted, known = set(found), as_lists(training) if isinstance(training, Tensor) else training
+    again = {text for text in map(tuple, known) if text in wanted}
+    return sum(text in again for text in found) / len(found)

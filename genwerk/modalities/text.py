@@ -19,7 +19,7 @@ from genwerk.core.files import write_atomically
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.core.vocabularies import FIRST, Characters, TextVocabulary
+from genwerk.core.vocabularies import FIRST, Characters, TextVocabulary, words_of
 from genwerk.modalities.writers import ending
 from genwerk.nn.autoregressive.tokeniser import Binarise, Tokeniser, Tokens
 from genwerk.nn.units import NetworkUnits
@@ -88,6 +88,17 @@ class Text(Modality, kind="text"):
         if isinstance(words, Characters):
             return {words.unit: tokens}
         return {words.unit: tokens, Characters.unit: sum(map(len, words.decode(x))) + int(ended.sum())}
+
+    def words(self, x: Tensor) -> list[list[str]]:
+        """Words without the spaces between them, whatever the tokens are: signs of scripts without spaces, and
+        punctuation marks, each count as one."""
+        return [[word for each in words_of(line) if (word := each.strip())] for line in self.lines(x)]
+
+    def at_random(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        words = self.spec.vocabulary
+        end, size = (words.end, words.size) if words else (-1, int(x.max()) + 1)
+        drawn = torch.randint(min(FIRST, size - 1), size, x.shape, generator=generator)
+        return torch.where(x.cpu() == end, x.cpu(), drawn)
 
     def distances(self, x: Tensor, others: Tensor) -> Tensor:
         """1 less Dice's coefficient of the sets of their runs of three tokens: 0 where they have all in common."""

@@ -167,6 +167,10 @@ def figures(report: Report | None) -> Iterator[str]:
         return
     yield "<h2>Figures</h2>"
     yield wide(*report.table())
+    if report.sweep:
+        yield "<h2>Quality and variety by temperature</h2>"
+        yield wide(*report.sweep_table())
+        yield '<img src="sweep.png" alt="Quality against variety, a point a temperature">'
     yield "".join(f"<p>{escaped(line)}</p>" for line in report.lines())
 
 

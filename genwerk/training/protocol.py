@@ -18,7 +18,8 @@ class EvaluateConfig:
     examples: int = 10_000
     """Greatest number of held-out examples to measure on."""
     samples: int = 10_000
-    """Number of samples for Fréchet distance, KID, precision, recall, density and coverage; 0 leaves these out."""
+    """Number of samples for Fréchet distance, KID, precision, recall, density and coverage, and of texts for BLEU,
+    self-BLEU and all else that is told of samples; 0 leaves these out."""
     reference: Literal["test", "train"] = "test"
     """Part of the data that samples are compared with; published FIDs are against the training part."""
     features: Features = "auto"
@@ -27,6 +28,11 @@ class EvaluateConfig:
     of tables their columns."""
     importance_samples: int = 100
     """Importance samples an example for likelihood bounds."""
+    temperatures: tuple[float, ...] = ()
+    """Temperatures at which texts are sampled as well, to see how their quality depends on their variety."""
+    lm_rounds: int = 400
+    """Rounds, of at most 2,048 tokens, for which the small language models are trained whose scores tell what can be
+    learned from sampled texts; 0 leaves these scores out."""
     minutes: float | None = 5.0
     """Minutes allowed for the samples, and as many for the likelihoods: where all would take longer, fewer are
     measured, and the figures say so. None sets no limit."""
@@ -34,4 +40,14 @@ class EvaluateConfig:
     """Seed of samples and of importance samples."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, "evaluate", examples=ONE, samples=NOUGHT, importance_samples=ONE, minutes=NOUGHT, seed=SEEDS)
+        check_ranges(
+            self,
+            "evaluate",
+            examples=ONE,
+            samples=NOUGHT,
+            temperatures=NOUGHT,
+            lm_rounds=NOUGHT,
+            importance_samples=ONE,
+            minutes=NOUGHT,
+            seed=SEEDS,
+        )
