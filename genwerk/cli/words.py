@@ -245,6 +245,8 @@ def _value(kind: Any, words: Sequence[str], called: str) -> Any:
     if optional and [word.lower() for word in words] == ["none"]:
         return None
     if get_origin(kind) is tuple:
+        if Ellipsis in args and args[0] in (int, float):  # numbers may be joined by commas
+            words = [each for word in words for each in word.split(",") if each]
         kinds = [args[0]] * len(words) if Ellipsis in args else args
         return tuple(_value(each, [word], called) for each, word in zip(kinds, words, strict=True))
     if get_origin(kind) is dict:

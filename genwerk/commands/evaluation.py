@@ -93,7 +93,8 @@ class Nearest(Command):
 class Evaluate(Command):
     """Measure a trained model on held-out data, with every figure it can honestly give.
 
-    Figures of the run's own data go into its report.json and onto its card, too.
+    Figures of the run's own data go into its report.json and onto its card, too, and those of texts at several
+    temperatures into sweep.csv and sweep.png.
     """
 
     group = MEASURE

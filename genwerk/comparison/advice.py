@@ -93,15 +93,17 @@ def alike(spec: DataSpec) -> tuple[str, ...]:
     """Keys of the figures that tell how much samples are like real examples.
 
     A Fréchet distance compares means and covariances, which tells much in the features of a network and, in the columns
-    of a table, nothing of the shape of a density.
+    of a table, nothing of the shape of a density. Texts are told by what they teach.
     """
+    if spec.modality.is_text:
+        return ("reverse_lm_score",)
     return ("frechet_distance", "fid") if spec.modality.learned_features else ("coverage",)
 
 
 WANTED = {
     "samples": Want(
         alike,
-        ("precision", "recall"),
+        ("precision", "recall", "bleu_5", "self_bleu_5"),
         lambda fit: "sample" in fit.does,
         "made the samples most like real examples",
     ),

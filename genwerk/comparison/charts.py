@@ -13,6 +13,7 @@ from math import isfinite
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from genwerk.comparison import curves
 from genwerk.comparison.ranking import Column
 from genwerk.comparison.result import Comparison
 from genwerk.core.html import escaped
@@ -82,6 +83,45 @@ def quality_against_time(comparison: Comparison, column: Column | None) -> Chart
         "Fréchet distance from validation examples, less is better, at checkpoints on the way. Every line is one "
         "training: how far lines of one colour lie apart is the spread of training. The bar where a line ends is the "
         "spread of sampling (95 %).",
+    )
+
+
+def quality_against_variety(comparison: Comparison, pair: curves.Pair) -> Chart | None:
+    """A curve a contestant, a point a temperature, with the margins of quality, and real texts as a star."""
+    drawn = curves.curves(comparison, pair)
+    if not drawn:
+        return None
+    (y_name, x_name), real = pair.names, drawn[0].spots[0]
+
+    def draw(axes: Axes) -> None:
+        for each in drawn:
+            i = comparison.contestants.index(each.contestant)
+            xs, ys = ([getattr(spot, name).mean for spot in each.spots] for name in ("variety", "quality"))
+            half = [spot.quality.margin if isfinite(spot.quality.margin) else 0.0 for spot in each.spots]
+            axes.errorbar(xs, ys, half, color=colour(i), linewidth=1.6, marker=MARKERS[i % 12], markersize=5)
+            for spot, x, y in zip(each.spots, xs, ys, strict=True):
+                at = f"{spot.temperature:g}"
+                axes.annotate(at, (x, y), (5, -11), textcoords="offset points", fontsize=9, color=colour(i))
+        if real.quality.floor is not None and real.variety.floor is not None:
+            axes.plot([real.variety.floor], [real.quality.floor], "*", color=INK, markersize=13)
+            where = real.variety.floor, real.quality.floor
+            axes.annotate("real texts", where, (8, 4), textcoords="offset points", fontsize=LETTERS)
+        axes.set_xlabel(x_name)
+        axes.set_ylabel(y_name)
+        if pair.sign < 0:
+            axes.invert_yaxis()
+        _name_ends(axes, comparison, {each.contestant: each.spots[0].quality.mean for each in drawn})
+
+    said = [
+        f"{each.contestant} from {each.spots[0].quality.mean:.3g} at {each.spots[0].variety.mean:.3g} "
+        f"to {each.spots[-1].quality.mean:.3g} at {each.spots[-1].variety.mean:.3g}"
+        for each in drawn
+    ]
+    label = f"{y_name} against {x_name} over temperatures: {', '.join(said)}."
+    return Chart(
+        _both(draw, f"{pair.quality}-{pair.variety}", label, HALF),
+        f"{y_name}, better at the top, against {x_name}, better at the left. A point is a temperature, its bar the "
+        "interval by which it is judged.",
     )
 
 

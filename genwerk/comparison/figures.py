@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from genwerk.evaluation.texts import DISTINCT
+from genwerk.metrics.bleu import ORDERS
+
 
 class Section(Enum):
     """A part of the report."""
@@ -65,12 +68,56 @@ ABOUT: dict[str, About] = {
     "modes": About(Section.QUALITY, MORE, "Modes of the toy's density that samples reach."),
     "high_quality": About(Section.QUALITY, MORE, "Share of samples within three standard deviations of a mode."),
     "mode_kl": About(Section.QUALITY, LESS, "Divergence of the histogram of modes from an even one."),
+    "reverse_lm_score": About(
+        Section.QUALITY,
+        LESS,
+        "Nats a token of held-out texts under a small language model that was trained on samples: what these teach.",
+    ),
+    **{
+        f"bleu_{k}": About(
+            Section.QUALITY, NEITHER, f"How many runs of 1 to {k} words of a sample stand in a held-out text."
+        )
+        for k in ORDERS
+    },
+    **{
+        f"self_bleu_{k}": About(
+            Section.QUALITY,
+            NEITHER,
+            f"How many runs of 1 to {k} words of a sample stand in another one: less is more varied.",
+        )
+        for k in ORDERS
+    },
+    "lm_score": About(
+        Section.QUALITY,
+        NEITHER,
+        "Nats a token of samples under a small language model of real texts: least where one likely text is said again "
+        "and again.",
+    ),
+    "nll_oracle": About(
+        Section.QUALITY,
+        NEITHER,
+        "Nats a token of samples under the distribution that the data were drawn from: least where one likely text is "
+        "said again and again.",
+    ),
+    **{
+        f"distinct_{n}": About(
+            Section.QUALITY, NEITHER, f"Share of all runs of {n} words in samples that are different."
+        )
+        for n in DISTINCT
+    },
+    "repeats": About(Section.QUALITY, NEITHER, "Share of runs of words that a sample has said before."),
+    "duplicates": About(Section.QUALITY, NEITHER, "Share of samples that another sample equals."),
+    "copied": About(Section.MEMORISATION, NEITHER, "Share of samples that are word for word a training text."),
     "inception_score": About(Section.QUALITY, MORE, "Certainty and variety of the classes that Inception sees."),
     **{
         key: About(Section.LIKELIHOOD, LESS, meaning)
         for keys, meaning in (
             (("nll", "nll_bound"), "Nats that a model needs to tell a held-out example."),
             (("bits_per_dim", "bits_per_dim_bound"), "The same in bits a value."),
+            (
+                ("bits_per_character", "bits_per_word", "bits_per_byte_pair"),
+                "The same in bits a character, word or byte pair, ends of texts counted.",
+            ),
             (("kl_to_truth", "kl_to_truth_bound"), "Nats beyond those that the true density needs."),
         )
         for key in keys

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
+from genwerk.comparison import curves
 from genwerk.comparison.figures import Section
 from genwerk.comparison.ranking import columns
 from genwerk.comparison.reading import facts, reading
@@ -27,6 +28,10 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield from _table(*lecture(comparison))
     yield ""
     yield from (f"* For {purpose}: {inline(text)}" for purpose, text in reading(comparison))
+    head, swept = curves.table(comparison)
+    if swept:
+        yield "\n## Quality against variety\n"
+        yield from _table(head, swept)
     for section in Section:
         if found := columns(comparison, section):
             yield f"\n## {section.value}"

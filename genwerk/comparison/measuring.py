@@ -23,10 +23,11 @@ from genwerk.core.model import Model, evaluating
 from genwerk.data import Splits
 from genwerk.evaluation import quick
 from genwerk.evaluation.efficiency import Efficiency
-from genwerk.evaluation.evaluate import Evaluation
+from genwerk.evaluation.evaluate import Evaluation, reference_for
 from genwerk.evaluation.reference import Reference
 from genwerk.evaluation.report import Measuring, Report
 from genwerk.evaluation.samples import Pace, drawn, features_of, pace
+from genwerk.evaluation.texts import TextReference
 from genwerk.evaluation.training_cost import training_figures
 from genwerk.metrics import frechet_distance
 from genwerk.metrics.features import Extractor
@@ -56,9 +57,9 @@ class Common:
     extractor: Extractor | None
 
     @cached_property
-    def reference(self) -> Reference | None:
-        """What the samples of all runs are compared with, whose features are found once."""
-        return None if self.extractor is None else Reference(self.splits, self.request.evaluate, self.extractor)
+    def reference(self) -> Reference | TextReference | None:
+        """What the samples of all runs are compared with, of which what is needed is found once."""
+        return reference_for(self.splits, self.request.evaluate, self.extractor)
 
 
 def opened(contestant: Contestant, request: Request) -> OpenRun:

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from genwerk.comparison import charts, digits, tables
+from genwerk.comparison import charts, curves, digits, tables
 from genwerk.comparison.figures import Section
 from genwerk.comparison.ranking import Column, columns
 from genwerk.comparison.reading import facts, reading
@@ -20,7 +20,13 @@ from genwerk.core.files import open_regular
 from genwerk.core.html import document, player
 from genwerk.core.printable import printable
 
-KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".wav": "audio/wav"}
+KINDS = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".wav": "audio/wav",
+    ".txt": "text/plain",
+}
 """Files that are shown, by what they end in."""
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 """What the page may load: nothing but what it holds."""
@@ -65,6 +71,7 @@ def _context(comparison: Comparison, folder: Path) -> dict[str, Any]:
     able = {ability for run in comparison.measured for ability in run.abilities}
     near = dict.fromkeys(kind for run in comparison.measured for kind in run.pictures if kind.startswith(NEAREST))
     quality = answers[0].columns[-1] if answers[0].columns else None
+    paths = [path for run in comparison.measured for path in run.pictures.values()]
     return {
         "comparison": comparison,
         "facts": list(facts(comparison)),
@@ -75,6 +82,9 @@ def _context(comparison: Comparison, folder: Path) -> dict[str, Any]:
         "failures": {each: sum(f.contestant == each for f in comparison.failed) for each in comparison.contestants},
         "strip": drawn,
         "histograms": {who: _markup(svg) for who, svg in histograms(comparison, colours).items()},
+        "sweeps": [_drawn(chart) for p in curves.PAIRS if (chart := charts.quality_against_variety(comparison, p))],
+        "swept": curves.table(comparison),
+        "judged": curves.sentences(comparison),
         "quality": _drawn(charts.quality_against_time(comparison, quality)),
         "growth": [_drawn(chart) for of in ("batch", "size") if (chart := charts.growth(comparison, of))],
         "sections": {section: own for section in Section if (own := [c for c in every if c.about.section is section])},
@@ -82,6 +92,7 @@ def _context(comparison: Comparison, folder: Path) -> dict[str, Any]:
         "conditions": conditions,
         "abilities": {name: ability.phrase for name, ability in ABILITIES.items() if name in able},
         "pictures": list(_pictures(comparison, folder)),
+        "pictures_are": "Texts" if all(path.endswith(".txt") for path in paths) else "Pictures",
         "nearest": [each for kind in near for each in _shown(comparison, folder, kind)],
         "notes": _notes(comparison),
     }
@@ -162,7 +173,7 @@ def _read(folder: Path, path: str) -> tuple[bytes, str]:
     """A file of the report's folder and its MIME type; a BadFile where it is none of these."""
     file = (folder / path).resolve()
     if not file.is_relative_to(folder.resolve()) or file.suffix.lower() not in KINDS:
-        raise BadFile(f"{path} is no picture or sound of the report's folder")
+        raise BadFile(f"{path} is no picture, sound or text of the report's folder")
     with open_regular(file) as opened:
         return opened.read(), KINDS[file.suffix.lower()]
 

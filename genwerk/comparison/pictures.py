@@ -47,7 +47,7 @@ class Gallery:
     def kinds(self) -> Iterator[tuple[str, Callable[[], dict[str, Path]]]]:
         """What can be shown of the model, by its abilities, and what makes it."""
         able, spec = abilities(self.model), self.splits.spec
-        if not spec.modality.one_per_file:
+        if not (spec.modality.one_per_file or spec.modality.is_text):
             if spec.modality.has_columns and "samples" in able:
                 yield "samples", self.points
             return
@@ -96,14 +96,13 @@ class Gallery:
         return steering.latents(self.model, [number], space, c, seed=self.seed)
 
     def completions(self) -> dict[str, Path]:
-        """Held-out examples of which the first half is given: what is known, four completions, the original."""
-        spec = self.splits.spec
-        known = "top-half" if spec.modality.has_pixels else "first-half"
-        mask = mask_of(self.model, known).to(self.model.device)
+        """Held-out examples of which the beginning is given: what is known, four completions, the original."""
+        modality = self.splits.spec.modality
+        mask = mask_of(self.model, modality.beginning).to(self.model.device)
         batch = self.held_out(FEW)
         found = tasks.complete(self.model, batch, mask, 4, seed=self.seed)
-        grey = 0.5 if spec.modality.has_pixels else 0.0
-        shown = torch.cat([torch.where(mask, batch.x, grey).unsqueeze(1), found.x, batch.x.unsqueeze(1)], 1)
+        begun = torch.where(mask, batch.x, batch.x.new_tensor(modality.unknown))
+        shown = torch.cat([begun.unsqueeze(1), found.x, batch.x.unsqueeze(1)], 1)
         heads = ["known", "1", "2", "3", "4", "original"]
         return self.put("completions", Batch(shown.flatten(0, 1)), Layout(len(heads), column_names=heads))
 
@@ -143,8 +142,9 @@ def made(gallery: Gallery) -> Iterator[tuple[str, dict[str, Path]]]:
 
 def real(splits: Splits, into: Path, seed: int) -> dict[str, Path]:
     """A sheet of held-out examples, as many as there are samples of each contestant."""
-    data = splits.test.subset(SHEET if splits.spec.modality.one_per_file else POINTS, seed)
-    if splits.spec.modality.one_per_file:
+    sheet = splits.spec.modality.one_per_file or splits.spec.modality.is_text
+    data = splits.test.subset(SHEET if sheet else POINTS, seed)
+    if sheet:
         return written(splits, into / "real", "real", data.batch(slice(SHEET)), SQUARE)
     if splits.spec.modality.has_columns:
         return {"real": in_plane(into / "real.png", splits, {"held out": data.batch().x.cpu().flatten(1).double()})}

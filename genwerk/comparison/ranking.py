@@ -175,9 +175,8 @@ def _column(key: str, order: Sequence[str], runs: dict[str, list[tuple[Measured,
     if scored:
         name += f" of {SCORED.get(scored, scored)}"
     what = about(base)
-    every = tuple(_standing(each, [figure for _, figure in runs[each]]) for each in order if each in runs)
     seeds = {each: len({run.seed for run, _ in found}) for each, found in runs.items()}
-    every = tuple(replace(each, training=None) if seeds[each.contestant] < 2 else each for each in every)
+    every = tuple(standing(each, [figure for _, figure in runs[each]], seeds[each]) for each in order if each in runs)
     better = Better.NEITHER if scored == "symbols" else what.better  # a model's own, which are no other's
     return Column(key=key, name=name, about=what, standings=places(every, better, what.section))
 
@@ -186,7 +185,8 @@ SCORED = {"binary": "binary pixels", "symbols": "the model's symbols"}
 """What a likelihood is of that is not of the data as stored."""
 
 
-def _standing(contestant: str, figures: Sequence[Figure]) -> Standing:
+def standing(contestant: str, figures: Sequence[Figure], seeds: int) -> Standing:
+    """How a contestant stands by one figure of its runs, which have so many different training seeds."""
     finite = [each for each in figures if isfinite(each.value)]
     spreads = [each.spread for each in finite if each.spread is not None and isfinite(each.spread)]
     values = [each.value for each in finite]
@@ -195,7 +195,7 @@ def _standing(contestant: str, figures: Sequence[Figure]) -> Standing:
         contestant=contestant,
         mean=fmean(values) if values else nan,
         sampling=sqrt(fmean(each * each for each in spreads)) if spreads else None,
-        training=stdev(values) if len(values) > 1 else None,
+        training=stdev(values) if len(values) > 1 and seeds > 1 else None,
         runs=len(values),
         lost=len(figures) - len(values),
         bound=any(_bound(each) for each in figures),

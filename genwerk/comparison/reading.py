@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from genwerk.comparison import curves
 from genwerk.comparison.ranking import Column, Standing
 from genwerk.comparison.result import Comparison
 from genwerk.comparison.tables import answers, mean, unit
 from genwerk.core.printable import first_of
+
+SWEEP = "--evaluate.temperatures 0.7,1,1.3"
+"""What is typed to compare whole curves."""
 
 
 def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -28,6 +32,13 @@ def reading(comparison: Comparison) -> list[tuple[str, str]]:
         sentences = [sentence for column in answer.columns if column.leaders for sentence in _sentences(column)]
         if sentences:
             said.append((answer.question.purpose, " ".join(sentences)))
+    if together := curves.sentences(comparison):
+        said.append(("quality and variety", " ".join(together)))
+    elif any(run.figure(pair.quality) for run in comparison.measured for pair in curves.PAIRS[:1]) and not any(
+        run.report.sweep for run in comparison.measured
+    ):
+        why = "At one temperature quality can be had for variety, so neither BLEU nor self-BLEU ranks anything"
+        said.append(("quality and variety", f"{why}; compare whole curves with {SWEEP}."))
     single = [each for each in comparison.contestants if len({run.seed for run in comparison.of(each)}) < 2]
     if single:
         why = "Nothing tells how far another training would move the figures of a contestant with one training seed, "

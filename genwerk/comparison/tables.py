@@ -43,7 +43,15 @@ QUESTIONS = (
     Question(
         "Quality",
         "samples like real data",
-        ("fid", "frechet_distance", "feature_likelihood_divergence", "mode_kl", "high_quality"),
+        (
+            "fid",
+            "frechet_distance",
+            "reverse_lm_score",
+            "feature_likelihood_divergence",
+            "mode_kl",
+            "high_quality",
+            "bleu_5",
+        ),
         *SAMPLES,
     ),
     Question("Likelihood", "a likelihood", ("bits_per_dim", "kl_to_truth", "nll"), LIKELIHOODS, "none"),
@@ -182,6 +190,8 @@ def cells(column: Column) -> tuple[list[str], list[list[str]]]:
 
 # --- CSV --------------------------------------------------------------------------------------------------------------
 
+SWEPT = ("contestant", "seed", "temperature", "key", "figure", "value", "spread", "unit", "floor", "noise")
+"""The columns of the CSV file of a sweep."""
 FIELDS = (
     *("contestant", "section", "key", "figure", "unit", "better", "mean", "bound", "sampling_spread"),
     *("training_spread", "runs", "not_finite", "seeds", "floor", "noise", "first_place", "last_place", "among"),
@@ -211,3 +221,16 @@ def as_csv(comparison: Comparison) -> str:
 
 def _full(found: float | None) -> str:
     return "" if found is None else repr(found)
+
+
+def sweep_csv(comparison: Comparison) -> str:
+    """One line a run, temperature and figure, numbers in full."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(SWEPT)
+    for run in comparison.measured:
+        for at in run.report.sweep:
+            for f in at.figures:
+                numbers = f.value, f.spread, f.unit, f.floor, f.noise
+                writer.writerow([printable(run.contestant), run.seed, at.temperature, f.key, f.name, *numbers])
+    return text.getvalue()

@@ -26,11 +26,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, more: int = 0) 
 
 
 def player(kind: str, content: bytes, shows: str = "") -> str:
-    """A file of the MIME type ``kind``, an image or a sound, as what shows or plays it; ``shows`` says what it is."""
+    """A file of the MIME type ``kind`` as what shows or plays it; ``shows`` says what an image or a sound is.
+
+    Each line of a text is a paragraph, after what it is called in cells that end with a tab.
+    """
+    if kind.startswith("text/"):
+        return f'<div class="texts">{"".join(map(_line, content.decode(errors="replace").splitlines()))}</div>'
     source = f'src="data:{kind};base64,{b64encode(content).decode()}"'
     if kind.startswith("audio/"):
         return f'<audio controls aria-label="{escaped(shows)}" {source}></audio>'
     return f'<img alt="{escaped(shows)}" {source}>'
+
+
+def _line(line: str) -> str:
+    *named, text = line.split("\t")
+    return f"<p>{''.join(f'<b>{escaped(name)}</b> ' for name in named)}{escaped(text)}</p>"
 
 
 def document(title: str, body: str, *, head: str = "", style: str = "") -> str:
@@ -63,6 +73,8 @@ svg { width: 100%; }
 audio { display: block; width: 100%; }
 .grid { display: grid; gap: .75rem; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); }
+.texts { max-height: 36rem; overflow-y: auto; font-size: .9rem; overflow-wrap: anywhere; }
+.texts p { margin: 0 0 .35rem; }
 summary { cursor: pointer; font-weight: 600; margin: .75rem 0; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; }

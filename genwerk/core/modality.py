@@ -58,6 +58,10 @@ class Modality(ABC):
     """Least and greatest value; None where there is no bound."""
     one_per_file: ClassVar[bool] = False
     """Whether an example makes a file by itself, for a person to look at or to hear."""
+    beginning: ClassVar[str] = "first-half"
+    """The :meth:`mask` of what is known where it is shown how a model completes examples."""
+    unknown: ClassVar[float] = 0.0
+    """Value that stands for the others there."""
     learned_features: bool = False
     """Whether distances are measured in the features of a classifier trained for it, and not in :meth:`features`."""
     endings: tuple[str, ...] = ()

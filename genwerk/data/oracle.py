@@ -28,7 +28,7 @@ from genwerk.nn.autoregressive.network import AutoregressiveNetwork, generate
 
 NAME = "oracle"
 """The source of its texts."""
-SIZES = {"train": 10_000, "validation": 2_000, "test": 10_000}
+SIZES = {"train": 10_000, "validation": 1_000, "test": 4_000}
 """How many there are in each part: as many to learn from as in the paper."""
 ROWS = 1024
 """Sequences at once: of more the logits no longer fit a processor's cache."""

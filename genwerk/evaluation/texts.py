@@ -48,7 +48,7 @@ SMALL = LanguageModelConfig(network=LSTMConfig(embedding=64, width=128, dropout=
 """The small language model: an LSTM."""
 TOKENS, BATCH = 2048, 64
 """Tokens, and texts, at most in a batch of its training."""
-EPOCHS = 5
+EPOCHS = 20
 """How often it sees each text at most, for of few texts it would only learn them by heart."""
 
 

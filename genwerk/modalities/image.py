@@ -43,6 +43,7 @@ class Image(Modality, kind="image"):
     plural = "images"
     has_levels = has_pixels = is_grid = one_per_file = True
     learned_features = True
+    beginning, unknown = "top-half", 0.5
     range = (0.0, 1.0)
     endings = IMAGES
 

@@ -36,6 +36,7 @@ class Text(Modality, kind="text"):
     plural = "texts"
     numeric = False
     is_text = True
+    beginning = "first-3"
     endings = (".txt",)
 
     def describe(self) -> list[str]:

@@ -102,3 +102,34 @@ def test_weights_of_one_text_go_on_with_another(genwerk: Genwerk, english: Path,
     (tmp_path / "other.txt").write_text("\n".join(5 * ["the cat sat.", "a cat ate.", "the unicorn ran."]))
     given = ("--data", tmp_path / "other.txt", "--out", tmp_path / "run", "--train.rounds", 3, "--no-evaluate")
     assert "training lstm-lm" in genwerk("train", "--from", english, *given)
+
+
+def test_samples_are_measured_at_every_temperature(genwerk: Genwerk, english: Path, chinese: Path) -> None:
+    given = ("--samples", 40, "--lm-rounds", 4, "--temperatures", "0.5,2")
+    found = json.loads(genwerk("evaluate", english, *given, "--json"))
+    assert {"bleu_2", "self_bleu_5", "distinct_2", "copied", "reverse_lm_score"} <= found["figures"].keys()
+    cold, hot = found["sweep"]
+    assert (cold["temperature"], hot["temperature"]) == (0.5, 2.0)
+    assert cold["figures"]["bleu_4"]["value"] > hot["figures"]["bleu_4"]["value"]
+    assert json.loads((english / "report.json").read_text())["sweep"] == found["sweep"]
+    assert (english / "sweep.csv").read_text().startswith("temperature,key,figure,value,")
+    assert (english / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    assert "sweep.png" in (english / "index.html").read_text()
+    said = genwerk("evaluate", chinese, *given[:4])
+    assert "BLEU-2" in said
+    assert "T = 0.5" not in said
+
+
+def test_runs_of_texts_are_compared_and_shown_side_by_side(genwerk: Genwerk, english: Path, tmp_path: Path) -> None:
+    small = ("--model.network.embedding", 8, "--model.network.width", 12, "--train.rounds", 40, "--train.seed", 1)
+    other = trained(tmp_path, ENGLISH, "lstm-lm", "--data.tokens", "words", *small)
+    given = ("--evaluate.samples", 40, "--evaluate.lm-rounds", 4, "--evaluate.temperatures", "0.5,1", "--common")
+    genwerk("compare", english, other, *given, "--out", tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Quality against variety" in page
+    assert 'class="texts"' in page
+    assert any(line in page for line in ENGLISH)
+    assert "one training seed tells nothing" in page
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert {run["pictures"].keys() >= {"samples", "completions", "nearest"} for run in found["measured"]} == {True}
+    assert (tmp_path / "report" / "sweep.csv").is_file()

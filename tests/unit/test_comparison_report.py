@@ -16,16 +16,18 @@ import pytest
 from compared import EVIL, column, comparison, figure, measured, three
 
 from genwerk.comparison import digits
-from genwerk.comparison.charts import apart, growth, quality_against_time
+from genwerk.comparison.charts import apart, growth, quality_against_time, quality_against_variety
+from genwerk.comparison.curves import PAIRS, sentences
 from genwerk.comparison.markdown import markdown
 from genwerk.comparison.page import page
 from genwerk.comparison.ranking import columns
 from genwerk.comparison.reading import reading
 from genwerk.comparison.report import write_report
-from genwerk.comparison.result import Comparison, Failed, comparison_from
+from genwerk.comparison.result import Comparison, Failed, Measured, comparison_from
 from genwerk.comparison.shares import histograms
 from genwerk.comparison.strip import ROOM, WIDTH, Scale, scale, strip
 from genwerk.comparison.tables import as_csv, cells, lecture
+from genwerk.evaluation.report import AtTemperature, Report
 
 
 @pytest.fixture(scope="module")
@@ -327,15 +329,99 @@ def test_sounds_are_played(tmp_path: Path) -> None:
     assert all(str(each["src"]).startswith("data:audio/wav;base64,") for each in sounds)
 
 
-@pytest.mark.parametrize("path", ["gone.png", "../outside.png", "report.txt"])
+@pytest.mark.parametrize("path", ["gone.png", "../outside.png", "../outside.txt", "report.bin"])
 def test_only_pictures_of_the_folder_are_shown(tmp_path: Path, path: str) -> None:
     folder = tmp_path / "report"
     folder.mkdir()
-    for name in (tmp_path / "outside.png", folder / "report.txt"):
+    for name in (tmp_path / "outside.png", tmp_path / "outside.txt", folder / "report.bin"):
         name.write_bytes(b"secret")
     found = rendered(comparison(measured("gan", 0, figure("FID", 1.0), pictures={"samples": path})), folder)
     assert not found.of("img")
+    assert "secret" not in found.text
     assert Path(path).name in found.text
+
+
+def test_texts_are_read_as_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"sample\ta cat\nnearest 1\t{EVIL}\n")
+    run = measured("lm", 0, figure("NLL", 1.0), pictures={"samples": "a.txt", "nearest": "a.txt"})
+    found = rendered(comparison(run, kind="text", pictures={"real": "a.txt"}), tmp_path)
+    assert "script" not in {tag for tag, _ in found.found}
+    assert [each["class"] for each in found.of("div")].count("texts") == 2  # nothing is remembered, so no nearest
+    assert "a cat" in found.text
+    assert "Texts" in found.text
+
+
+# --- quality against variety ------------------------------------------------------------------------------------------
+
+
+def swept(contestant: str, seed: int, spots: dict[float, tuple[float, float]]) -> Measured:
+    """A run with BLEU-5 and self-BLEU-5 at each temperature."""
+    sweep = tuple(
+        AtTemperature(
+            temperature=t, figures=(figure("BLEU-5", q, 0.001, floor=0.3), figure("self-BLEU-5", v, 0.001, floor=0.4))
+        )
+        for t, (q, v) in spots.items()
+    )
+    return replace(measured(contestant, seed), report=Report(figures=(figure("BLEU-5", 0.2),), sweep=sweep))
+
+
+def seeds(contestant: str, spots: dict[float, tuple[float, float]], off: float = 0.001) -> list[Measured]:
+    """Three trainings whose qualities lie so far apart."""
+    return [swept(contestant, i, {t: (q + (i - 1) * off, v) for t, (q, v) in spots.items()}) for i in range(3)]
+
+
+HIGH = {0.7: (0.40, 0.60), 1.0: (0.30, 0.40), 1.3: (0.15, 0.20)}
+LOW = {0.7: (0.35, 0.70), 1.0: (0.20, 0.50), 1.3: (0.10, 0.30)}
+
+
+def test_a_curve_is_better_where_all_of_it_is() -> None:
+    found = comparison(*seeds("a", HIGH), *seeds("b", LOW))
+    assert sentences(found) == [
+        "The whole curve of a is above that of b: more BLEU-5 at every self-BLEU-5 that both reach, 0.3 to 0.6."
+    ]
+    assert dict(reading(found))["quality and variety"] == sentences(found)[0]
+
+
+@pytest.mark.parametrize(
+    ("other", "off"),
+    [
+        ({0.7: (0.60, 0.62), 1.0: (0.28, 0.40), 1.3: (0.10, 0.20)}, 0.001),  # they cross
+        ({0.7: (0.39, 0.60), 1.0: (0.29, 0.40), 1.3: (0.14, 0.20)}, 0.02),  # within the margins
+        ({0.7: (0.90, 0.95), 1.0: (0.80, 0.90), 1.3: (0.70, 0.80)}, 0.001),  # nothing in common
+    ],
+)
+def test_what_does_not_hold_for_all_of_it_is_inconclusive(other: dict[float, tuple[float, float]], off: float) -> None:
+    (said,) = sentences(comparison(*seeds("a", HIGH, off), *seeds("b", other, off)))
+    assert said.startswith("Inconclusive between a and b: their curves of BLEU-5 against self-BLEU-5 cross, lie within")
+
+
+def test_one_training_seed_ranks_no_curve() -> None:
+    (said,) = sentences(comparison(*seeds("a", HIGH), swept("b", 0, LOW)))
+    assert "one training seed tells nothing of how far another training would move the curve of b" in said
+
+
+def test_the_curves_are_drawn_and_told(tmp_path: Path) -> None:
+    found = comparison(*seeds("a", HIGH), *seeds("b", LOW), kind="text")
+    chart = quality_against_variety(found, PAIRS[0])
+    assert chart is not None
+    assert 'aria-label="BLEU-5 against self-BLEU-5 over temperatures: a from 0.4 at 0.6 to 0.15 at 0.2, b' in chart.svg
+    text = rendered(found, tmp_path).text
+    assert "Quality against variety" in text
+    assert "| b | 1 | 0.2000 | 0.5 |" in markdown(found)
+    assert "The whole curve of a is above that of b" in text
+    assert quality_against_variety(found, PAIRS[2]) is None
+    write_report(found, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "sweep.csv").read_text().splitlines()))
+    assert len(rows) == 2 * 3 * 3 * 2
+    assert {"contestant": "a", "seed": "1", "temperature": "0.7", "key": "bleu_5", "value": "0.4"}.items() <= rows[
+        12
+    ].items()
+    assert comparison_from(json.loads((tmp_path / "report.json").read_text())) == found
+
+
+def test_texts_at_one_temperature_are_not_ranked_by_bleu() -> None:
+    found = comparison(*(measured("a", i, figure("BLEU-5", 0.3), figure("self-BLEU-5", 0.5)) for i in range(2)))
+    assert "compare whole curves with --evaluate.temperatures 0.7,1,1.3" in dict(reading(found))["quality and variety"]
 
 
 def test_a_table_needs_no_pictures(tmp_path: Path) -> None:
