@@ -110,7 +110,7 @@ def test_samples_are_measured_at_every_temperature(genwerk: Genwerk, english: Pa
     assert {"bleu_2", "self_bleu_5", "distinct_2", "copied", "reverse_lm_score"} <= found["figures"].keys()
     cold, hot = found["sweep"]
     assert (cold["temperature"], hot["temperature"]) == (0.5, 2.0)
-    assert cold["figures"]["bleu_4"]["value"] > hot["figures"]["bleu_4"]["value"]
+    assert cold["figures"]["self_bleu_4"]["value"] > hot["figures"]["self_bleu_4"]["value"]
     assert json.loads((english / "report.json").read_text())["sweep"] == found["sweep"]
     assert (english / "sweep.csv").read_text().startswith("temperature,key,figure,value,")
     assert (english / "sweep.png").read_bytes().startswith(b"\x89PNG")
