@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from typing import Literal
 
@@ -102,14 +103,12 @@ class SeqGAN(LanguageModel, config=SeqGANConfig):
     def stages(self, rounds: int) -> Sequence[Stage]:
         """Lines 2, 5 and 6 to 19; the last two are not judged by a likelihood, which they do not raise."""
         config = self.config
+        first = config.likelihood_rounds or rounds
         return [
-            Stage("maximum likelihood", config.likelihood_rounds or rounds, self.likelihood_turns),
+            Stage("maximum likelihood", first, partial(self.likelihood_turns, "generator", first)),
             Stage("discriminator", config.discriminator_rounds or rounds, self.discriminator_turns, judged=False),
             Stage("adversarial", rounds, self.turns, judged=False),
         ]
-
-    def likelihood_turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        yield Turn("generator", self.objective, stream.next_batch())
 
     def discriminator_turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         real = [stream.next_batch() for _ in range(self.config.d_batches)]  # x ~ S

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genwerk.core.component import Component
+from genwerk.core.options import AS_LEARNED
 from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Cache
 
 NEVER = -1e4
@@ -89,16 +90,18 @@ class TextNetwork(AutoregressiveNetwork):
         logits = self.transform(self.embed(symbols), condition).transpose(1, 2)
         return self.forced(logits, self.over(symbols)).transpose(1, 2)
 
-    def log_prob(self, symbols: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prob(self, symbols: Tensor, condition: Tensor | None = None, history: Tensor | None = None) -> Tensor:
         """Log-probability of every token, in nats with shape (n, t): 0 for ends after the end.
 
-        Nothing is computed beyond the longest text, nor the logits of any place after an end.
+        Each is given the tokens before it in ``history``, int64 like ``symbols``; None takes these. Nothing is computed
+        beyond the longest text, nor the logits of any place after an end.
         """
         over = self.over(symbols)
         counted = ~over
         longest = int(counted.sum(1).max()) if len(symbols) else 0
         counted = counted[:, :longest]
-        states = self.states(self.shifted(self.table(symbols[:, :longest]), condition))
+        before = symbols if history is None else history
+        states = self.states(self.shifted(self.table(before[:, :longest]), condition))
         whole = bool(counted.all())
         kept = states.flatten(0, 1) if whole else states[counted]
         told = symbols[:, :longest].flatten() if whole else symbols[:, :longest][counted]
@@ -151,6 +154,20 @@ class TextNetwork(AutoregressiveNetwork):
                 cache.tensors["over"] = (sequence == self.end).any(1)
             cache.position = sequence.shape[1]
         return cache
+
+    @torch.no_grad()
+    def resampled(self, symbols: Tensor, own: Tensor, u: Tensor, condition: Tensor | None = None) -> Tensor:
+        """``symbols`` with a draw of the network in each place where ``own``, both with shape (n, t), given the result
+        so far; none is an end, for the text goes on. ``u`` is uniform with the same shape."""
+        longest, found = int((~self.over(symbols)).sum(1).max()), symbols.clone()
+        cache = self.begin(len(symbols), condition)
+        for t in range(longest):
+            logits = self.logits(cache)
+            if self.end is not None:
+                logits = logits.index_fill(1, torch.tensor([self.end], device=logits.device), NEVER)
+            found[:, t] = torch.where(own[:, t], AS_LEARNED.draw(logits, u[:, t]), symbols[:, t])
+            self.push(cache, found[:, t])
+        return found
 
     def finished(self, cache: Cache) -> bool:
         return self.end is not None and bool(cache.tensors["over"].all())
