@@ -45,6 +45,18 @@ class LanguageModelConfig(AutoregressiveConfig):
     """Share of the tokens that are replaced in training by the network's own, where others are predicted from them."""
 
 
+def vocabulary_of(spec: DataSpec, family: str) -> TextVocabulary:
+    """The vocabulary of the texts that ``spec`` describes; a BadInput where a ``family`` of texts cannot learn them."""
+    words = spec.vocabulary
+    if not spec.modality.is_text or not isinstance(words, TextVocabulary):
+        raise BadInput(f"{family} learns texts and cannot take {spec}; give it a .txt file")
+    if words.size < FIRST + 2:
+        raise BadInput(
+            f"the texts have fewer than two different {words.units}, so there is nothing to learn; give others"
+        )
+    return words
+
+
 class LanguageModel(AutoregressiveModel, config=LanguageModelConfig):
     """The exact probability of texts, and samples that go on from any beginning."""
 
@@ -53,13 +65,7 @@ class LanguageModel(AutoregressiveModel, config=LanguageModelConfig):
     def __init__(self, config: LanguageModelConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: LanguageModelConfig = config
-        words = spec.vocabulary
-        if not spec.modality.is_text or not isinstance(words, TextVocabulary):
-            raise BadInput(f"a language model learns texts and cannot take {spec}; give it a .txt file")
-        if words.size < FIRST + 2:
-            raise BadInput(
-                f"the texts have fewer than two different {words.units}, so there is nothing to learn; give others"
-            )
+        words = vocabulary_of(spec, "a language model")
         classes = self.condition.classes
         network = config.network.build(spec.shape[0], words.size, end=words.end, classes=classes)
         narrow = config.network.narrow()

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from genwerk.core.spec import DataSpec
-from genwerk.families.vae import IAFPosterior, VAEConfig
+from genwerk.families.vae import VAEConfig
+from genwerk.families.vae_text import TextVAEConfig
+from genwerk.families.variational import IAFPosterior
+from genwerk.nn.annealing import LinearAnnealing
 from genwerk.nn.coder import ConvCoder, MLPCoder
 from genwerk.nn.losses import BernoulliConfig, GaussianConfig, LogisticConfig
 from genwerk.nn.mlp import Activation
+from genwerk.nn.text_coder import LSTMCoder
 from genwerk.recipes.autoencoder import MNIST, conv_widths
+from genwerk.recipes.language_model import LETTERS, lstm_lm
 from genwerk.training.protocol import EvaluateConfig
 from genwerk.training.settings import OptimConfig, Recipe, TrainConfig, register
 
@@ -64,6 +69,22 @@ def infovae(spec: DataSpec) -> Recipe:
     InfoVAE with alpha = 1, so that no KL divergence is left, and lambda = 1000.
     """
     return replace(vae(spec), model=replace(fitted(spec), beta=0.0, mmd=1000.0))
+
+
+@register(LETTERS)
+def vae_text(spec: DataSpec) -> Recipe:
+    """A VAE of sentences: a code of the whole, from which an LSTM writes it token by token (Bowman et al., 2016)."""
+    return Recipe(
+        model=TextVAEConfig(
+            network=LSTMCoder(dropout=0.2),
+            latent=32,
+            annealing=LinearAnnealing(),
+            free_bits=0.1,
+            word_dropout=0.25,
+        ),
+        train=replace(lstm_lm(spec).train, patience=0),
+        evaluate=EvaluateConfig(samples=0),
+    )
 
 
 @register(MNIST, reference=True)

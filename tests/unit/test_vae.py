@@ -18,8 +18,9 @@ from genwerk.core.noise import SeededNoise, Seeds
 from genwerk.core.options import Observation
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
-from genwerk.families import vae as family
-from genwerk.families.vae import VAE, GaussianPosterior, IAFPosterior, VAEConfig
+from genwerk.families import variational as family
+from genwerk.families.vae import VAE, VAEConfig
+from genwerk.families.variational import GaussianPosterior, IAFPosterior
 from genwerk.nn.coder import ConvCoder, MLPCoder
 from genwerk.nn.losses import (
     BernoulliConfig,

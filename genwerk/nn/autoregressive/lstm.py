@@ -37,12 +37,17 @@ class LSTMConfig(TextNetworkConfig, kind="lstm"):
 
 
 class LSTMNetwork(TextNetwork):
-    """Layers of an LSTM, and one linear layer to the logits."""
+    """Layers of an LSTM, and one linear layer to the logits.
 
-    def __init__(self, length: int, levels: int, config: LSTMConfig, *, end: int | None, classes: int) -> None:
+    A subclass may tell it ``beside`` more numbers with every token.
+    """
+
+    def __init__(
+        self, length: int, levels: int, config: LSTMConfig, *, end: int | None, classes: int, beside: int = 0
+    ) -> None:
         super().__init__(length, levels, config.embedding, end=end, classes=classes, dropout=config.dropout)
         between = config.dropout if config.layers > 1 else 0.0
-        self.lstm = nn.LSTM(config.embedding, config.width, config.layers, batch_first=True, dropout=between)
+        self.lstm = nn.LSTM(config.embedding + beside, config.width, config.layers, batch_first=True, dropout=between)
         self.head = nn.Linear(config.width, levels)
 
     def states(self, x: Tensor) -> Tensor:

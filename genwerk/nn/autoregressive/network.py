@@ -281,7 +281,7 @@ def dependence(
     symbols = torch.randint(network.levels, (1, *shape), generator=generator).expand(len(positions), *shape)
     with torch.enable_grad():
         features = twin.embed(symbols).detach().requires_grad_()
-        c = None if condition is None else condition[:1].cpu().expand(len(positions))
+        c = None if condition is None else condition[:1].cpu().expand(len(positions), *condition.shape[1:])
         logits = twin.transform(features, c)
         mixed = torch.randn(1, logits.shape[1], *[1] * len(shape), generator=generator, dtype=logits.dtype)
         outputs = twin.sequence((logits * mixed).sum(1))

@@ -21,6 +21,11 @@ NEVER = -1e4
 """Logit of what does not happen: its probability is 0 in any precision, and no difference of two is infinite."""
 
 
+def after(symbols: Tensor, end: int) -> Tensor:
+    """Which places of ``symbols`` come after an ``end``, boolean with the same shape (n, t)."""
+    return F.pad((symbols == end).cumsum(1), (1, 0))[:, :-1] > 0
+
+
 class TextNetwork(AutoregressiveNetwork):
     """Logits of each token from those before it; shape is (length,), and any shorter one will do.
 
@@ -65,10 +70,7 @@ class TextNetwork(AutoregressiveNetwork):
 
     def over(self, symbols: Tensor) -> Tensor:
         """Which places, boolean with shape (n, t), come after an end."""
-        if self.end is None:
-            return torch.zeros_like(symbols, dtype=torch.bool)
-        ended = (symbols == self.end).cumsum(1)
-        return F.pad(ended, (1, 0))[:, :-1] > 0
+        return torch.zeros_like(symbols, dtype=torch.bool) if self.end is None else after(symbols, self.end)
 
     def forced(self, logits: Tensor, over: Tensor) -> Tensor:
         """``logits`` with shape (..., levels) that say an end where the text is ``over``."""
