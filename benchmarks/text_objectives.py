@@ -1,10 +1,11 @@
-"""What an LSTM of captions learns at equal rounds: by maximum likelihood, by scheduled sampling, and as a decoder's part.
+"""What an LSTM learns of captions at equal rounds: by maximum likelihood, by scheduled sampling, and of a VAE.
 
-    OMP_NUM_THREADS=1 python benchmarks/text_objectives.py --data TRAIN.txt --test TEST.txt --seeds 0 1 2 mle linear-50
+    OMP_NUM_THREADS=1 python benchmarks/text_objectives.py mle linear-50 --data TRAIN.txt --test TEST.txt --seeds 0 1 2
 
-One network (64 units) of the 2,000 most frequent words throughout, batches of 32; each training stands for its best round on the validation part. The
-figure is the mean NLL in nats of the test texts, exact, or the importance-weighted bound of so many draws; of a VAE also
-the bound of one draw (ELBO), the KL divergence in nats, active units, and the share of tokens that are rebuilt.
+One network throughout (64 units, the 2,000 most frequent words, batches of 32); each training stands for its best round
+on the validation part. The figure is the mean NLL in nats of the test texts, exact, or the importance-weighted bound of
+so many draws; of a VAE also the bound of one draw (ELBO), the KL divergence in nats, the active units, and the share of
+tokens that are rebuilt.
 """
 
 from __future__ import annotations
