@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from genwerk.commands.command import USE, AtLeast, Command, Positional
 from genwerk.commands.options import Greatest, Input, Label, Run, Space
-from genwerk.commands.results import Examples, Figures, Note, Scatter, Values, cell
+from genwerk.commands.results import Examples, Figures, Note, Scatter, Table, Values, cell
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.runs.session import Session
 
@@ -41,7 +41,7 @@ class Reconstruct(Command):
     seed: int = 0
     """Seed of the noise."""
 
-    def run(self, session: Session) -> Iterator[Examples | Note]:
+    def run(self, session: Session) -> Iterator[Examples | Note | Table]:
         from genwerk import tasks
         from genwerk.core.noise import SeededNoise
 
@@ -52,8 +52,10 @@ class Reconstruct(Command):
             batch = replace(batch, x=opened.spec.modality.clamp(batch.x + self.noise * noise))
         made = tasks.reconstruct(opened.model, batch)
         yield Examples.of(opened, replace(batch, target=made), SQUARE, known, seed=self.seed, input=self.input)
-        error = (made - batch.x).square().mean().item()
-        yield Note(f"mean squared error {error:.4g} per value over {len(batch)} examples")
+        before, after = (opened.spec.modality.lines(x) for x in (batch.x, made))
+        if after:
+            yield Table(["text", "reconstruction"], [*map(list, zip(before, after, strict=True))])
+        yield Note(f"{opened.spec.modality.difference(batch.x, made)} over {len(batch)} examples")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +68,8 @@ class Interpolate(Command):
 
     folder: Run
     a: Annotated[str, Positional()]
-    """First example: an image file, or a number, which is a row of the run's test data (or, where the model has no
-    encoder, the number of a sample of the seed); or a text."""
+    """First example: an image file, a sentence of a model of texts, or a number, which is a row of the run's test data
+    (or, where the model has no encoder, the number of a sample of the seed); or a text."""
     b: Annotated[str, Positional()]
     """Last example, likewise."""
     steps: Annotated[int, AtLeast(2)] = 9
@@ -84,16 +86,22 @@ class Interpolate(Command):
     seed: int = 0
     """Seed of the samples that numbers name, of that search, or of that noise."""
 
-    def run(self, session: Session) -> Iterator[Examples]:
+    def run(self, session: Session) -> Iterator[Examples | Table]:
         from genwerk.core.spec import Batch
+        from genwerk.data.sources import names_data
 
         opened = session.open(self.folder)
         batch = Batch(self._between_texts(opened) if self.texts else self._between_examples(opened))
         between = [f"{i / (self.steps - 1):.2g}" for i in range(1, self.steps - 1)]
         number = "sample" if opened.samples(self.a, self.b) else "test row"
-        ends = [f"{number} {end}" if end.isdecimal() and not self.texts else Path(end).name for end in (self.a, self.b)]
+        ends = [
+            f"{number} {end}" if end.isdecimal() and not self.texts else Path(end).name if names_data(end) else end
+            for end in (self.a, self.b)
+        ]
         layout = Layout(self.steps, column_names=[ends[0], *between, ends[1]])
         yield Examples.of(opened, batch, layout, a=self.a, b=self.b, seed=self.seed)
+        if lines := opened.spec.modality.lines(batch.x):
+            yield Table(["place", "text"], [*map(list, zip(layout.column_names, lines, strict=True))])
 
     def _between_texts(self, opened: OpenRun) -> Tensor:
         from genwerk import tasks
@@ -139,7 +147,7 @@ class Traverse(Command):
     """Values a dimension takes, over the range that 98 % of the training data have."""
     label: Label = None
 
-    def run(self, session: Session) -> Iterator[Examples | Note | Figures]:
+    def run(self, session: Session) -> Iterator[Examples | Note | Figures | Table]:
         from genwerk import tasks
         from genwerk.core.spec import Batch
 
@@ -160,6 +168,11 @@ class Traverse(Command):
         condition = model.condition.of(one)
         held = {} if condition is None else {name: v[0] for name, v in model.condition.named(condition).items()}
         yield Examples.of(opened, Batch(plane.flatten(0, 1)), layout, dims=str(dims), **held)
+        if lines := opened.spec.modality.lines(plane.flatten(0, 1)):
+            places = (
+                [f"{a}, {b}" for a in named[0] for b in named[1]] if len(dims) == 2 else [v for r in named for v in r]
+            )
+            yield Table(["place", "text"], [*map(list, zip(places, lines, strict=True))])
         if held:
             yield Note(f"held still: {', '.join(f'{name} {cell(v)}' for name, v in held.items())}")
         yield found

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from genwerk.runs.opened import OpenRun
 
 Run = Annotated[Path, Positional(), Opens(), Help("Run folder.")]
-Input = Annotated[str, Help("Your own images or table (a path), or test or train for the run's own data.")]
+Input = Annotated[
+    str, Help("Your own images, table or texts (a path), a sentence, or test or train for the run's own data.")
+]
 ModelOptions = Annotated[Mapping[str, Any], OfModel(), Help("What may be asked of the run's model when it samples.")]
 Number = Annotated[int, AtLeast(1), Short("n")]
 Greatest = Annotated[int, AtLeast(1), Short("n"), Help("Greatest number of examples.")]

@@ -197,6 +197,14 @@ class Modality(ABC):
         """Examples that begin as a person typed, and which of their values are known, each with shape (n, *shape)."""
         raise BadInput(f"the beginning of {self.plural} cannot be typed; name what is known with ‹known›")
 
+    def typed(self, text: str) -> Tensor | None:
+        """The example that a person wrote out as ``text``, with shape (1, *shape); None where none can be."""
+        return None
+
+    def difference(self, x: Tensor, made: Tensor) -> str:
+        """How far examples ``made`` of ``x`` are from them, in a few words."""
+        return f"mean squared error {(made - x).square().mean().item():.4g} per value"
+
     def lines(self, x: Tensor) -> list[str]:
         """Examples as a terminal can show them, one a string; none where it cannot."""
         return []

@@ -95,6 +95,13 @@ def _existing(place: str) -> Path | None:
         return None
 
 
+def names_data(source: str) -> bool:
+    """Whether ``source`` names data, which need not be there, and is no sentence: by what it is or looks like."""
+    named = source in BUILT_INS or source == MEMORY or source.startswith("hf:") or is_uci(source)
+    path = ("/" in source and not any(map(str.isspace, source))) or _reader(Path(source)) is not None
+    return named or path or _existing(source) is not None
+
+
 def open_path(path: Path, settings: DataConfig) -> Found:
     """Open a file by its name or a folder by what is in it."""
     if path.is_dir():

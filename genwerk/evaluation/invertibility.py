@@ -53,8 +53,8 @@ def invertibility(
     or of those examples where the model has no prior.
 
     An error is the root of the mean squared difference over the spread of x, or of z; columns of a table are in units
-    of their own spread first. Of codes that are names it is the share of those that do not come back. ``seconds`` are
-    allowed for each of the two: where all would take longer fewer are measured, and the figures say so.
+    of their own spread first. Of codes, or data, that are names it is the share of those that do not come back.
+    ``seconds`` are allowed for each of the two: where all would take longer fewer are measured, and the figures say so.
     """
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
@@ -87,7 +87,7 @@ def invertibility(
         x, z = (_gone(pair, len(few), model, seconds, clock) for pair in (there, back))
     cut = ["" if len(gone.squared) == len(few) else f" (of {len(few):,}, for want of time)" for gone in (x, z)]
     return [
-        _figure("encode-decode error", x, held_out + cut[0], model, of_x),
+        _figure("encode-decode error", x, held_out + cut[0], model, of_x, names=not model.spec.modality.numeric),
         _figure("decode-encode error", z, latents + cut[1], model, of_z, names=names),
     ]
 

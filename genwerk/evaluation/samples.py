@@ -68,8 +68,10 @@ def draw(model: Model, n: int, data: Dataset, seed: int) -> Tensor:
 
 
 def rebuilds(model: Model) -> bool:
-    """Whether something is lost when examples are encoded and decoded, other than by rounding or too few steps."""
-    return isinstance(model, Encodes) and isinstance(model, Decodes) and not model.lossless
+    """Whether an error is left when examples, of numbers, are encoded and decoded, other than by rounding or too few
+    steps."""
+    decodes = isinstance(model, Encodes) and isinstance(model, Decodes) and not model.lossless
+    return decodes and model.spec.modality.numeric
 
 
 def rebuilt(

@@ -19,7 +19,7 @@ from genwerk.core.files import write_atomically
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import Modality
 from genwerk.core.spec import Batch, DataSpec
-from genwerk.core.vocabularies import FIRST, Characters, TextVocabulary, words_of
+from genwerk.core.vocabularies import FIRST, HOLE, Characters, TextVocabulary, words_of
 from genwerk.modalities.writers import ending
 from genwerk.nn.autoregressive.tokeniser import Binarise, Tokeniser, Tokens
 from genwerk.nn.units import NetworkUnits
@@ -142,6 +142,22 @@ class Text(Modality, kind="text"):
             return super().begun(texts)
         ids, known = zip(*map(words.template, texts), strict=True)
         return torch.cat(ids), torch.cat(known)
+
+    def typed(self, text: str) -> Tensor | None:
+        words = self.spec.vocabulary
+        if not isinstance(words, TextVocabulary):
+            return None
+        if HOLE.search(text):
+            raise BadInput(f"the text {text!r} has a place to be filled in; write it out")
+        return words.template(text)[0]
+
+    def difference(self, x: Tensor, made: Tensor) -> str:
+        """Tokens count up to the longer one's end."""
+        words = self.spec.vocabulary
+        end = -1 if words is None else words.end
+        same, both = made == x, ~((made == end) & (x == end))
+        whole, tokens = int(same.all(1).sum()), int(both.sum())
+        return f"{int((same & both).sum()):,} of {tokens:,} tokens and {whole:,} of {len(x):,} texts the same"
 
     def mask(self, known: str, read: Callable[[Path], Tensor]) -> Tensor:
         """A half of the places, so many tokens at the beginning, or places by their number from 0."""

@@ -30,6 +30,7 @@ from genwerk.data.memory import MEMORY
 from genwerk.data.parts import arranged, changed, like
 from genwerk.data.picture import Picture, decode, probe, white
 from genwerk.data.reading import Unusable
+from genwerk.data.sources import names_data
 from genwerk.evaluation.extractor import classifier_for, extractor_for
 from genwerk.metrics.features import Classifier
 from genwerk.metrics.ppl import Similarity, in_features, pixels
@@ -223,6 +224,8 @@ class OpenRun:
     ) -> tuple[Batch, dict[str, list[Any]]]:
         """At most ``n`` examples of a part of the run's own data (by its name), or of any source fitted to the model.
 
+        A ``source`` that is a sentence, and names no data, is the one example of a model of texts.
+
         Their conditions are their own, or what is typed as ``label`` or as ``prompts``, in turn. ``exact`` refuses an
         image file of another size instead of fitting it. With them comes what is known of each (:meth:`Dataset.known`).
         """
@@ -232,6 +235,8 @@ class OpenRun:
         if source in PARTS:
             part = self.splits.part(source)
             return self._placed(self._batch(part, rows), label, prompts), part.known(rows)
+        if not names_data(source) and (typed := self.spec.modality.typed(source)) is not None:
+            return self._placed(Batch(typed), label, prompts), {}
         if Path(source).suffix.lower() in SUFFIXES and Path(source).is_file() and self.spec.modality.has_pixels:
             batch, known = Batch(self._image(Path(source), exact).unsqueeze(0)), {"file": [Path(source).name]}
         else:

@@ -323,6 +323,8 @@ def traces(case: Case, _: Path) -> None:
 @promise
 def symbols(case: Case, _: Path) -> None:
     chosen(case, Symbolwise)
+    if "decodes" in abilities(case.model):
+        raise NotPromised("the likeliest symbols are those of a code, which a seed draws")
     c = case.batch[:3].condition
     likeliest = replace(case.model.options, temperature=0.0)
     one, other = (case.model.sample(3, c, likeliest, seed=s) for s in (4, 40))

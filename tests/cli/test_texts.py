@@ -92,6 +92,55 @@ def test_what_cannot_be_completed_is_said(
     assert sentence in refused("complete", english, *typed)
 
 
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    small = ("--model.network.embedding", 12, "--model.network.width", 24, "--model.network.dropout", 0)
+    more = ("--model.latent", 4, "--model.free-bits", 1, "--model.word-dropout", 0, "--train.rounds", 300, "--lr", 0.02)
+    return trained(tmp_path_factory.mktemp("coded"), ENGLISH, "vae-text", "--data.tokens", "words", *small, *more)
+
+
+def test_sentences_have_codes(genwerk: Genwerk, coded: Path, tmp_path: Path) -> None:
+    said = genwerk("evaluate", coded)
+    assert all(name in said for name in ("≤ NLL", "≤ bits/word", "KL of codes", "active units", "tokens rebuilt"))
+    assert "reconstruction MSE" not in said
+    genwerk("sample", coded, "-n", 20, "--temperature", 0.5, "--out", tmp_path / "new.txt")
+    assert sum(line in ENGLISH for line in (tmp_path / "new.txt").read_text().splitlines()) >= 15
+    said = genwerk("reconstruct", coded, "--input", "the cat sat.")
+    assert said.count("the cat sat.") == 2
+    assert "4 of 4 tokens and 1 of 1 texts the same over 1 examples" in said
+    assert "z0" in genwerk("traverse", coded, "--input", "the cat sat.", "--dims", 0, 1, 2)
+    genwerk("encode", coded, "--out", tmp_path / "codes.csv")
+    assert len((tmp_path / "codes.csv").read_text().splitlines()[0].split(",")) >= 4
+
+
+def test_there_is_a_way_from_one_sentence_to_another(genwerk: Genwerk, coded: Path, tmp_path: Path) -> None:
+    genwerk("interpolate", coded, "the cat sat.", "a dog ran.", "--steps", 5, "--out", tmp_path / "way.txt")
+    names, lines = zip(*(line.split("\t") for line in (tmp_path / "way.txt").read_text().splitlines()), strict=True)
+    assert names == ("the cat sat.", "0.25", "0.5", "0.75", "a dog ran.")
+    assert (lines[0], lines[-1]) == ("the cat sat.", "a dog ran.")
+    assert "test row 0" in genwerk("interpolate", coded, 0, 1, "--steps", 3)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("the horse sat.", "' horse', which the training texts lack"),
+        ("the {1} sat.", "has a place to be filled in; write it out"),
+        ("missing.txt", "no such path exists"),
+    ],
+)
+def test_a_sentence_that_cannot_be_read_is_said(refused: Genwerk, coded: Path, typed: str, sentence: str) -> None:
+    assert sentence in refused("reconstruct", coded, "--input", typed)
+
+
+def test_scheduled_sampling_is_a_setting(genwerk: Genwerk, tmp_path: Path) -> None:
+    small = ("--model.network.embedding", 4, "--model.network.width", 8, "--train.rounds", 5)
+    sampling = ("--model.scheduled-sampling", "inverse-sigmoid", "--model.scheduled-sampling.sampled", 0.5)
+    run = trained(tmp_path, ENGLISH, "lstm-lm", "--data.tokens", "words", *small, *sampling)
+    stored = json.loads((run / "config.json").read_text())["recipe"]["model"]["scheduled_sampling"]
+    assert stored == {"$type": "inverse-sigmoid", "sampled": 0.5}
+
+
 def test_texts_of_one_symbol_have_nothing_to_learn(refused: Genwerk, tmp_path: Path) -> None:
     (tmp_path / "my.txt").write_text("aaaa\naa\na\n")
     said = refused("train", "lstm-lm", "--data", tmp_path / "my.txt", "--out", tmp_path / "run")
