@@ -86,7 +86,8 @@ class VAE(VariationalModel, HasLatentPrior, config=VAEConfig):
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def inputs(self, x: Tensor) -> Tensor:
-        return self.standardise(x)
+        found: Tensor = self.standardise(x)
+        return found
 
     def observe(self, x: Tensor, u: Tensor) -> Tensor:
         """What is scored in place of ``x``: standardised, binarised or dequantised."""

@@ -111,8 +111,8 @@ class TextVAE(VariationalModel, config=TextVAEConfig):
         if condition is not None:
             condition = condition.repeat_interleave(k)
         code = self._code(z.flatten(0, 1), condition)
-        log_p = self.decoder.log_prob(x.repeat_interleave(k, 0), code, history.repeat_interleave(k, 0))
-        return log_p.sum(1).unflatten(0, (n, k))
+        log_p = self.decoder.log_prob(x.repeat_interleave(k, 0), code, history.repeat_interleave(k, 0)).sum(1)
+        return log_p.view(n, k)
 
     def _code(self, z: Tensor, condition: Tensor | None) -> Tensor:
         """What the decoder sees: z, and the label where there is one."""

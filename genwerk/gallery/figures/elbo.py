@@ -50,7 +50,7 @@ class Parts(VAE):
     def players(self) -> Mapping[str, nn.Module]:
         return {"encoder": self.encoder, "decoder": nn.ModuleList([self.decoder, self.likelihood])}
 
-    def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+    def turns(self, stream: TrainingStream, players: Mapping[str, Player], rounds: int = 1) -> Turns:
         batch, u, eps = stream.next_batch(), stream.uniform(*self.spec.shape), stream.normal(1, 1)
         for player in self.trained:
             yield Turn(player, self.objective, batch, u, eps)
