@@ -111,19 +111,25 @@ class TextVocabulary(Vocabulary):
 
     def template(self, text: str) -> tuple[Tensor, Tensor]:
         """The ids of ``text`` with shape (1, length), and which are known: its own, but for holes written as ``{5}``,
-        the number of places. All places after it are unknown."""
+        the number of places. All places after it are unknown.
+
+        Where a symbol has the space before it, one at the end of what is typed belongs to what will follow, and a text
+        may begin with a word that the training texts have after a space alone: it keeps that space.
+        """
         ids, known = torch.full((1, self.length), END), torch.zeros(1, self.length, dtype=torch.bool)
         place, pieces = 0, HOLE.split(text)
         for i, piece in enumerate(pieces):
             if i % 2:
                 place += min(int(piece), self.length)
                 continue
-            if self.spaced and i + 1 < len(pieces):  # what fills the hole has that space
-                piece = piece.removesuffix(" ")
-            if lacking := self.lacked(piece):
+            piece = piece.removesuffix(" ") if self.spaced else piece
+            lacking = self.lacked(piece)
+            if lacking and not i and self.spaced and len(within := self.lacked(f" {piece}")) < len(lacking):
+                piece, lacking = f" {piece}", within
+            if lacking:
                 raise BadInput(
-                    f"the prompt has {', '.join(map(repr, dict.fromkeys(lacking)))}, which the training texts lack; "
-                    "leave it out, or write it otherwise"
+                    f"the prompt has {', '.join(map(self._lacking, dict.fromkeys(lacking)))}, which the training texts "
+                    "lack; leave it out, or write it otherwise"
                 )
             found = next(self.read([piece]))
             self._within(text, place + len(found))
@@ -132,6 +138,12 @@ class TextVocabulary(Vocabulary):
             place += len(found)
         self._within(text, place)
         return ids, known
+
+    def _lacking(self, symbol: str) -> str:
+        """``symbol`` as a sentence has it, with how the vocabulary has it in other letters, where it does."""
+        others = (symbol.lower(), symbol.capitalize(), symbol.upper())
+        other = next((each for each in others if each != symbol and not self.lacked(each)), None)
+        return repr(symbol) if other is None else f"{symbol!r} (they have {other!r})"
 
     def _within(self, text: str, places: int) -> None:
         if places >= self.length:

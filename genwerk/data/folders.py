@@ -186,7 +186,12 @@ def list_file(path: Path, settings: DataConfig) -> Listing:
 
 
 def list_zip(path: Path, archive: zipfile.ZipFile, settings: DataConfig) -> Listing:
-    """The images or sounds in ``archive``, which must stay open while they are read.
+    """The images or sounds in ``archive``, which must stay open while they are read."""
+    return _arrange(str(path), zip_contents(path, archive), settings)
+
+
+def zip_contents(path: Path, archive: zipfile.ZipFile) -> Contents:
+    """What ``archive`` holds.
 
     Members are read into memory, never unpacked to disk, so their names lead nowhere. Where no name has a slash,
     backslashes separate folders, as in archives made on Windows.
@@ -209,7 +214,7 @@ def list_zip(path: Path, archive: zipfile.ZipFile, settings: DataConfig) -> List
             contents.skip(name, f"it would unpack to {member.file_size:,} bytes, which is too much")
         else:
             contents.add(name, _unpacker(archive, member), member.file_size, stamp)
-    return _arrange(str(path), contents, settings)
+    return contents
 
 
 def _opener(path: Path | str) -> Callable[[], IO[bytes]]:

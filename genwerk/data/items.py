@@ -23,8 +23,8 @@ NAME = "the data"
 PICTURES = ("image", "img", *X_NAMES)
 """Keys under which an item of a data set holds the example."""
 KINDS = (
-    "an array or tensor, (x, y), a DataFrame, a list of images, a map-style data set, a path, or the name of built-in "
-    "data"
+    "an array or tensor, (x, y), a DataFrame, a list of images or of texts, a map-style data set, a path, or the name "
+    "of built-in data"
 )
 """What can be passed as data."""
 
@@ -43,6 +43,15 @@ def _is_picture(x: object) -> bool:
 def is_array(x: object) -> bool:
     """Whether ``x`` is a tensor or what NumPy takes for an array, and no image of Pillow."""
     return isinstance(x, Tensor) or (hasattr(x, "__array__") and not _is_picture(x))
+
+
+def texts_in(x: object) -> list[object] | None:
+    """The items of ``x`` where it is a one-dimensional array of strings, or a column of them; None where it is not."""
+    if not is_array(x) or isinstance(x, Tensor):
+        return None
+    found = np.asarray(x)
+    listed: list[object] = found.tolist()
+    return listed if found.ndim == 1 and found.dtype.kind in "OUT" and any(isinstance(v, str) for v in listed) else None
 
 
 def as_array(x: object) -> Array:
@@ -64,10 +73,15 @@ def as_array(x: object) -> Array:
 class Gathered:
     """The examples of a list or data set, read once."""
 
-    x: Array | list[bytes]
-    """One example a row, or images as files."""
+    x: Array | list[bytes] | list[str]
+    """One example a row, or images as files, or texts."""
     labels: Sequence[object] | None = None
     captions: Sequence[object] | None = None
+
+    @property
+    def of_texts(self) -> bool:
+        """Whether the examples are texts."""
+        return isinstance(self.x, list) and isinstance(self.x[0], str)
 
     @classmethod
     def of(cls, items: Any, settings: DataConfig) -> Gathered:
@@ -97,7 +111,7 @@ class Gathered:
 class Item:
     """One example of a list or data set."""
 
-    x: Array | bytes
+    x: Array | bytes | str
     label: object = None
     caption: object = None
 
@@ -111,15 +125,19 @@ class Item:
             item, label = (*item, None)[:2]
         elif isinstance(item, Mapping):
             names = {part: next((k for k in keys if k in item), None) for part, keys in _keys(settings).items()}
+            if names["x"] is None and names["text"] is not None:
+                names = {**names, "x": names["text"], "text": None}
             if names["x"] is None:
+                expected = settings.text or ", ".join((*PICTURES, *CAPTIONS))
                 raise BadInput(
-                    f"example {number} has the keys {', '.join(map(str, item))}; expected the example under "
-                    f"{', '.join(PICTURES)}"
+                    f"example {number} has the keys {', '.join(map(str, item))}; expected the example under {expected}"
                 )
             item, label, caption = (None if k is None else item[k] for k in (names["x"], names["label"], names["text"]))
         if _is_picture(item):
             return cls(_file(item), label, caption)
-        if isinstance(item, str) or not (is_array(item) or isinstance(item, (int, float, Sequence))):
+        if isinstance(item, str):
+            return cls(item, label)
+        if not (is_array(item) or isinstance(item, (int, float, Sequence))):
             raise _unknown([item])
         try:
             return cls(as_array(item), label, caption)
@@ -129,20 +147,22 @@ class Item:
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        return len(self.x) if isinstance(self.x, bytes) else self.x.nbytes
+        return len(self.x) if isinstance(self.x, (bytes, str)) else self.x.nbytes
 
     def __str__(self) -> str:
-        return "an image" if isinstance(self.x, bytes) else "an array"
+        return "an image" if isinstance(self.x, bytes) else "a text" if isinstance(self.x, str) else "an array"
 
 
 def _keys(settings: DataConfig) -> dict[str, Sequence[str]]:
     labels = (settings.label, *Y_NAMES) if settings.label == "label" else (settings.label,)
+    if settings.text:
+        return {"x": (settings.text,), "label": labels, "text": ()}
     return {"x": PICTURES, "label": labels, "text": CAPTIONS}
 
 
-def _stacked(examples: list[Any]) -> Array | list[bytes]:
-    """Images as they are; arrays, which must have one shape, as one."""
-    if isinstance(examples[0], bytes):
+def _stacked(examples: list[Any]) -> Array | list[bytes] | list[str]:
+    """Images and texts as they are; arrays, which must have one shape, as one."""
+    if isinstance(examples[0], (bytes, str)):
         return examples
     shape = examples[0].shape
     if (other := next((i for i, x in enumerate(examples) if x.shape != shape), None)) is not None:
@@ -162,10 +182,6 @@ def _file(picture: Any) -> bytes:
 
 
 def _unknown(data: Any) -> BadInput:
-    if isinstance(data, list) and isinstance(data[0], str):
-        return BadInput(
-            "data is a list of texts; expected arrays or images: open them, or pass the path of their folder"
-        )
     if hasattr(data, "dataset"):
         return BadInput(
             f"data is a {type(data).__name__}, which draws batches; pass what it draws from: data=x.dataset"

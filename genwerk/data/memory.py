@@ -1,4 +1,4 @@
-"""Data that are in memory already: arrays, tensors, tables, pictures, and map-style data sets such as PyTorch's.
+"""Data that are in memory already: arrays, tensors, tables, pictures, texts, and map-style data sets such as PyTorch's.
 
 They are read as files of the same content are, by the same code, and so fall into the same parts.
 """
@@ -23,11 +23,12 @@ from genwerk.data.columns import table_found
 from genwerk.data.content import hash_bytes
 from genwerk.data.dataset import Dataset
 from genwerk.data.images import Listing, open_pictures
-from genwerk.data.items import NAME, Gathered, as_array, is_array, is_frame
+from genwerk.data.items import NAME, Gathered, as_array, is_array, is_frame, texts_in
 from genwerk.data.labels import continuous, label_column, labelled
 from genwerk.data.parts import Found, index_labels, numbered
 from genwerk.data.picture import Picture
 from genwerk.data.settings import DataConfig
+from genwerk.data.texts import columns_found
 
 MEMORY = "memory"
 """The source of data that were passed from Python."""
@@ -38,9 +39,9 @@ def found_in(data: object, settings: DataConfig) -> Found:
 
     x is an array of examples, one a row: images with shape (n, h, w), (n, h, w, c) or (n, c, h, w), whole numbers from
     0 to 255 or floats in [0, 1] or [-1, 1]; tables with shape (n, d); with ``settings.rate``, sounds with shape (n,
-    time) or (n, channels, time) in [-1, 1]. Or it is a DataFrame, a list of images of Pillow or of arrays, or a data
-    set with items x, (x, y), or dictionaries of them. y are classes by name or number, or measured numbers, which go
-    beside the rows of a table as covariates.
+    time) or (n, channels, time) in [-1, 1]. Or it is a DataFrame, a list of images of Pillow, of texts or of arrays, or
+    a data set with items x, (x, y), or dictionaries of them. y are classes by name or number, or measured numbers,
+    which go beside the rows of a table as covariates.
     """
     if isinstance(data, Dataset):
         return Found(train=data)
@@ -49,10 +50,14 @@ def found_in(data: object, settings: DataConfig) -> Found:
     x, y = data if isinstance(data, tuple) else (data, None)
     if is_frame(x):
         return _of_frame(x, y, settings)
+    if (texts := texts_in(x)) is not None:
+        return _of_texts(texts, NONE if y is None else Labels.of(y, len(texts)), settings)
     gathered = Gathered.of(x, settings) if not is_array(x) else Gathered(as_array(x))
     y = gathered.labels if y is None else y
     labels = NONE if y is None else Labels.of(y, len(gathered.x))
     if isinstance(gathered.x, list):
+        if gathered.of_texts:
+            return _of_texts(gathered.x, labels, settings)
         return _of_pictures(gathered, labels, settings)
     if settings.rate is not None:
         return _of_sounds(gathered.x, labels, settings)
@@ -129,6 +134,11 @@ def _of_frame(x: Any, y: object, settings: DataConfig) -> Found:
     columns = {name: np.asarray(x[column]) for name, column in zip(names, x.columns, strict=True)}
     if settings.label != "label" and settings.label not in columns:
         raise BadInput(f"the DataFrame has no column {settings.label!r} for ‹label›; it has {', '.join(names)}")
+    if settings.text:
+        beside = {} if y is None else {settings.label: Labels.of(y, len(x)).values.tolist()}
+        return columns_found(
+            [{name: column.tolist() for name, column in columns.items()} | beside], settings, name="the DataFrame"
+        )
     labels, name = NONE if y is None else Labels.of(y, len(x)), label_column(settings.label, names)
     if y is None and name in columns and labelled(of := columns[name].tolist()):
         if not continuous(of):
@@ -153,8 +163,8 @@ def _numbers(name: str, column: Array) -> Array:
     if texts or column.dtype.kind != "O":
         shown = texts[0] if texts else column[0]
         raise BadInput(
-            f"the column {name!r} holds {shown!r}; expected numbers (a column of classes is named with ‹label=NAME›; "
-            "leave others out)"
+            f"the column {name!r} holds {shown!r}; expected numbers (a column of classes is named with ‹label=NAME›, "
+            "one of texts to learn with ‹text=NAME›; leave others out)"
         )
     try:
         return np.array([np.nan if v is None or v != v else float(v) for v in column.tolist()])
@@ -192,6 +202,14 @@ def _of_pictures(gathered: Gathered, labels: Labels, settings: DataConfig) -> Fo
         )
     ]
     return open_pictures(Listing(name=NAME, train=pictures, notes=labels.unused), settings)
+
+
+def _of_texts(texts: Sequence[object], labels: Labels, settings: DataConfig) -> Found:
+    """Texts, a line or many each, as those in a column of a table are read."""
+    table: dict[str, Sequence[object]] = {"text": texts}
+    if labels.classes is not None:
+        table["label"] = labels.classes
+    return columns_found([table], replace(settings, text="text", label="label"), name=NAME, notes=labels.unused)
 
 
 def _of_sounds(x: Array, labels: Labels, settings: DataConfig) -> Found:

@@ -14,8 +14,8 @@ class DataConfig:
 
     source: Annotated[str, Common()] = ""
     """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites, scenes, oracle),
-    a path (folder or .zip of images or of sounds, .txt or a folder of it, idx files, .npy, .npz, .csv, .tsv, .amat,
-    .parquet), hf:NAME, or a table of the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
+    a path (folder or .zip of images, sounds or .txt, a .txt, idx files, .npy, .npz, .csv, .tsv, .amat, .parquet),
+    hf:NAME, or a table of the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
     size: Annotated[int | None, Common()] = None
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
     fit: Literal["crop", "pad", "stretch"] = "crop"

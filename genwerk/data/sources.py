@@ -19,7 +19,7 @@ from genwerk.data import oracle, palette, phases, scenes, sprites, toys
 from genwerk.data.amat import open_amat
 from genwerk.data.arrays import images_found
 from genwerk.data.dataset import Splits
-from genwerk.data.folders import METADATA, SUFFIXES, list_file, list_folder, list_zip
+from genwerk.data.folders import METADATA, SUFFIXES, list_file, list_folder, list_zip, zip_contents
 from genwerk.data.hub import open_hub, open_parquet
 from genwerk.data.idx import is_idx, open_idx
 from genwerk.data.images import Listing, open_pictures
@@ -34,7 +34,7 @@ from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import SUFFIXES as TABLES
 from genwerk.data.tables import one_of_each, open_csv, text_columns
 from genwerk.data.texts import SUFFIX as TEXT
-from genwerk.data.texts import columns_found, open_texts
+from genwerk.data.texts import columns_found, open_texts, zipped_texts
 from genwerk.data.uci import SETS, is_uci, missing, open_uci
 
 Reader = Callable[[Path, DataConfig], Found]
@@ -175,9 +175,13 @@ def _open_zip(path: Path, settings: DataConfig) -> Found:
     with archive:
         listing = list_zip(path, archive, settings)
         if not listing.train:
+            contents = zip_contents(path, archive)
+            if not contents.files and contents.texts:
+                found = zipped_texts(path, list(contents.texts.values()), settings)
+                return replace(found, skipped=(*found.skipped, *contents.skipped))
             raise BadInput(
-                f"{path} holds no image and no sound that may be read; expected {', '.join(sorted(SUFFIXES))} "
-                "files in it"
+                f"{path} holds no image, sound or text that may be read; expected "
+                f"{', '.join(sorted({*SUFFIXES, TEXT}))} files in it"
             )
         return _open_listing(listing, settings)
 

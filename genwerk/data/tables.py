@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, islice
-from pathlib import Path
-from typing import IO, cast
+from pathlib import Path, PurePosixPath
+from typing import IO, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,8 @@ _DECIMAL = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _PLAIN = re.compile(r"\d{1,9}")
 _UNNAMED = re.compile(r"Unnamed: \d+")
+Named = TypeVar("Named", str, Path)
+"""A file, by its path or its place in an archive."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,20 @@ def part_files(path: Path, suffixes: str | tuple[str, ...]) -> tuple[list[Path],
         for f in path.rglob("*")
         if f.name.lower().endswith(suffixes) and f.is_file() and not f.name.startswith(".") and not in_run(f, path)
     )
-    said = {f: m.lastgroup if (m := _PART.search(f.name)) else None for f in files}
+    return parts_by_name(files, path, suffixes)
+
+
+def parts_by_name(
+    files: Sequence[Named], path: Path, suffixes: str | tuple[str, ...]
+) -> tuple[list[Named], list[Named]]:
+    """Which of ``files``, all those in ``path``, are for training and which for testing (:func:`part_files`)."""
+    names = {f: PurePosixPath(f).name for f in files}
+    said = {f: m.lastgroup if (m := _PART.search(name)) else None for f, name in names.items()}
     train = [f for f in files if said[f] == "train"] or [f for f in files if said[f] is None]
     test = [f for f in files if said[f] == "test"]
-    tested = [f for f in test if "test" in f.name.lower()] or test
+    tested = [f for f in test if "test" in names[f].lower()] or test
     if not train:
-        raise BadInput(f"{path} holds only test files ({', '.join(f.name for f in files)}); name one train{suffixes}")
+        raise BadInput(f"{path} holds only test files ({', '.join(names.values())}); name one train{suffixes}")
     return train, tested
 
 

@@ -1,4 +1,4 @@
-"""Texts: a .txt file, a folder of them, a column of a table, or strings, to spans of UTF-8 that are read later.
+"""Texts: a .txt file, a folder or zip of them, a column of a table, or strings, to spans of UTF-8 that are read later.
 
 A text is a line or a whole file. One that is long is cut into sections, of which some can be held out; an example is a
 window of one. What is no text is refused by name.
@@ -7,10 +7,12 @@ window of one. What is no text is refused by name.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -25,8 +27,9 @@ from genwerk.data.documents import LONGEST, Spans, Texts
 from genwerk.data.labels import continuous, label_column, labelled
 from genwerk.data.labels import names as as_names
 from genwerk.data.parts import Found, Origin, groups_by_name, index_labels
+from genwerk.data.picture import Picture
 from genwerk.data.settings import DataConfig
-from genwerk.data.tables import part_files
+from genwerk.data.tables import part_files, parts_by_name
 
 SUFFIX = ".txt"
 LARGE = 2**28
@@ -37,13 +40,29 @@ FEW = 20
 """Texts below which the sections of one may fall into different parts: there would be no part else."""
 BLOCK = 2**24
 """Bytes that are checked at a time."""
-NEWLINE = ord("\n")
+NEWLINE, RETURN = ord("\n"), ord("\r")
 UTF8, UTF16 = codecs.BOM_UTF8, (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A text file, on a disk or in a zip."""
+
+    name: str
+    """Where it is in the source; a file that is the source itself has its own name."""
+    path: str
+    """How sentences call it."""
+    open: Callable[[], IO[bytes]]
+    size: int
+    mapped: bool
+    """Whether it is mapped where it is large."""
 
 
 @dataclass(frozen=True)
 class _Read:
-    """Some files, one after the other: sections of texts, and of each section its text and its file, counted from 0."""
+    """Some files, one after the other: sections of texts, and of each section its text and its file, counted from 0
+    (of texts that are lines, every line counts)."""
 
     texts: Texts
     text: Spans
@@ -55,8 +74,29 @@ class _Read:
 
 def open_texts(path: Path, settings: DataConfig) -> Found:
     """A text file, or those in a folder, of which some may be the test part by their names."""
-    train_files, test_files = part_files(path, SUFFIX)
-    several = path.is_dir() and not test_files and len(train_files) > 1
+    parts = part_files(path, SUFFIX)
+    found = [[_on_disk(file, path) for file in part] for part in parts]
+    return _found(path, *found, settings, several=path.is_dir())
+
+
+def zipped_texts(path: Path, members: Sequence[Picture], settings: DataConfig) -> Found:
+    """The text files in the zip ``path``, as those in a folder; ``members`` must open while they are read."""
+    by_name = {member.name: member for member in members if member.name.lower().endswith(SUFFIX)}
+    parts = parts_by_name(list(by_name), path, SUFFIX)
+    found = [[_File(n, f"{path}/{n}", by_name[n].open, by_name[n].size, mapped=False) for n in part] for part in parts]
+    return _found(path, *found, settings, several=True)
+
+
+def _on_disk(file: Path, path: Path) -> _File:
+    name = str(file.relative_to(path)) if file != path else file.name
+    return _File(name, str(file), partial(open_regular, file), file.stat().st_size, mapped=True)
+
+
+def _found(
+    path: Path, train_files: Sequence[_File], test_files: Sequence[_File], settings: DataConfig, *, several: bool
+) -> Found:
+    """What the files of the two parts hold: a text a file where there are ``several`` in one part, else a line."""
+    several = several and not test_files and len(train_files) > 1
     unit = settings.unit if settings.unit != "auto" else "file" if several else "line"
     train = _read(path, train_files, unit == "file", settings)
     test = _read(path, test_files, unit == "file", settings) if test_files else None
@@ -75,20 +115,23 @@ def columns_found(
 ) -> Found:
     """The texts in the column that ``settings.text`` names, of tables for training and for testing, and their labels.
 
-    A table is its columns by name; rows without a text are skipped.
+    A table is its columns by name; rows whose cell is no text (:func:`unusable`) are skipped.
     """
     said, skipped, texts, labels = list(notes), list[Skipped](), list[Texts](), list[Sequence[object] | None]()
+    rows = list[torch.Tensor]()
     for part, table in zip(("train", "test"), columns, strict=False):
         if settings.text not in table:
             raise BadInput(
                 f"{name} has no column {settings.text!r} for ‹data.text›; its columns are {', '.join(table)}"
             )
         cells = table[settings.text]
-        kept = [i for i, cell in enumerate(cells) if isinstance(cell, str) and cell.strip()]
-        skipped += [Skipped(f"{part} row {i + 1}", "it has no text") for i in sorted({*range(len(cells))} - {*kept})]
+        faults = [unusable(cell) for cell in cells]
+        kept = [i for i, fault in enumerate(faults) if fault is None]
+        skipped += [Skipped(f"{part} row {i + 1}", fault) for i, fault in enumerate(faults) if fault is not None]
         if not kept:
             raise BadInput(f"the column {settings.text!r} of {name} holds no text; name another with ‹data.text›")
         texts.append(Texts.of([str(cells[i]) for i in kept]))
+        rows.append(torch.tensor(kept))
         label = label_column(settings.label, list(table))
         values = as_names([table[label][i] for i in kept]) if label in table and label != settings.text else None
         usable = values is not None and labelled(values) and not continuous(values)
@@ -98,12 +141,23 @@ def columns_found(
     classes, conditions = index_labels(*labels)
     spec = DataSpec(kind="text", shape=(0,), classes=classes)
     made = [
-        Dataset(x=torch.empty(len(t), 0, dtype=torch.int32), spec=spec, texts=t, condition=c)
-        for t, c in zip(texts, conditions, strict=True)
+        Dataset(x=torch.empty(len(t), 0, dtype=torch.int32), spec=spec, texts=t, condition=c, rows=r)
+        for t, c, r in zip(texts, conditions, rows, strict=True)
     ]
     origins = {part: Origin(keys=t.hashes()) for part, t in zip(("train", "test"), texts, strict=False)}
     test = made[1] if len(made) > 1 else None
     return Found(train=made[0], test=test, origins=origins, skipped=tuple(skipped), notes=tuple(said))
+
+
+def unusable(cell: object) -> str | None:
+    """Why ``cell`` is no text that can be learned; None where it is one."""
+    if not isinstance(cell, str) or not cell.strip():
+        return "it has no text"
+    if "\0" in cell:
+        return "it has a NUL character, so it is no text"
+    if any("\ud800" <= sign <= "\udfff" for sign in cell):
+        return "it has half a character (a surrogate), which UTF-8 cannot hold"
+    return None
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -134,7 +188,7 @@ def _origin(read: _Read, settings: DataConfig) -> Origin:
     )
 
 
-def _read(path: Path, files: Sequence[Path], whole: bool, settings: DataConfig) -> _Read:
+def _read(path: Path, files: Sequence[_File], whole: bool, settings: DataConfig) -> _Read:
     """``files``, each of which is one text if ``whole``, else has one on every line."""
     raws, names, skipped, notes = list[NDArray[np.uint8]](), list[str](), list[Skipped](), list[str]()
     for file in files:
@@ -143,20 +197,21 @@ def _read(path: Path, files: Sequence[Path], whole: bool, settings: DataConfig) 
         except BadFile as error:
             if len(files) == 1:
                 raise
-            skipped.append(Skipped(str(file.relative_to(path)), str(error).removeprefix(f"{file} ")))
+            skipped.append(Skipped(file.name, str(error).removeprefix(f"{file.path} ")))
             continue
         raws.append(raw)
-        names.append(str(file.relative_to(path)) if file != path else file.name)
+        names.append(file.name)
         notes += said
     if not raws:
         raise BadInput(
             f"none of the {len(files):,} text files in {path} can be read; the first, {skipped[0].name}, "
             f"{skipped[0].reason}"
         )
-    found, base, blank = list[tuple[Spans, Spans]](), 0, 0
+    found, numbers, base, blank = list[tuple[Spans, Spans]](), list[Spans](), 0, 0
     for raw in raws:
         starts, stops = (np.array([0]), np.array([len(raw)])) if whole else _lines(raw)
         full = np.array([bool(raw[a:b].tobytes().strip()) for a, b in zip(starts, stops, strict=True)], np.bool_)
+        numbers.append(np.flatnonzero(full) + blank + sum(map(len, numbers)))
         blank += int((~full).sum())
         found.append((starts[full] + base, stops[full] + base))
         base += len(raw)
@@ -173,42 +228,45 @@ def _read(path: Path, files: Sequence[Path], whole: bool, settings: DataConfig) 
     notes.insert(0, f"{count}; with ‹data.unit› {other}, every {other} is one.")
     if blank:
         notes.append(f"Empty {kind}s are passed over: {blank:,}.")
-    return _Read(texts, text, of_file[text], names, skipped, notes)
+    return _Read(texts, np.concatenate(numbers)[text], of_file[text], names, skipped, notes)
 
 
-def _content(file: Path) -> tuple[NDArray[np.uint8], list[str]]:
+def _content(file: _File) -> tuple[NDArray[np.uint8], list[str]]:
     """The bytes of a text file as UTF-8, mapped where they are many; a BadFile says why it is none."""
-    size = file.stat().st_size
-    if not size:
-        raise BadFile(f"{file} is empty; expected a text on every line")
-    with open_regular(file) as opened:
-        mark = opened.read(3)
+    large = file.mapped and file.size > LARGE
+    with file.open() as opened:
+        mark = opened.read(4)
         opened.seek(0)
+        if mark in UTF32:
+            raise BadFile(f"{file.path} is in UTF-32; save it in UTF-8")
         if mark[:2] in UTF16:
-            afford(4 * size, str(file), "save it in UTF-8")
+            afford(4 * file.size, file.path, "save it in UTF-8")
             try:
-                return np.frombuffer(opened.read().decode("utf-16").encode(), np.uint8), ["The text is in UTF-16."]
+                raw = np.frombuffer(opened.read().decode("utf-16").encode(), np.uint8)
             except UnicodeError:
-                raise BadFile(f"{file} begins as UTF-16 and is not; save it in UTF-8") from None
-        if size > LARGE:
-            raw: NDArray[np.uint8] = np.memmap(file, np.uint8, "r")
+                raise BadFile(f"{file.path} begins as UTF-16 and is not; save it in UTF-8") from None
+        elif large:
+            raw = np.memmap(file.path, np.uint8, "r")
         else:
             raw = np.frombuffer(opened.read(), np.uint8)
-    raw = raw[3:] if mark == UTF8 else raw
+    raw = raw[3:] if mark[:3] == UTF8 else raw
+    if not len(raw):
+        raise BadFile(f"{file.path} is empty; expected a text on every line")
     decoder, place = codecs.getincrementaldecoder("utf-8")(), 0
     for place in range(0, len(raw), BLOCK):
         block = raw[place : place + BLOCK]
         if (noughts := np.flatnonzero(block == 0)).size:
             line = _line(raw, place + int(noughts[0]))
-            raise BadFile(f"{file} has a NUL byte in line {line:,}, so it is no text; name a text file in UTF-8")
+            raise BadFile(f"{file.path} has a NUL byte in line {line:,}, so it is no text; name a text file in UTF-8")
         try:
             decoder.decode(block.tobytes(), final=place + BLOCK >= len(raw))
         except UnicodeDecodeError as error:
             line = _line(raw, place + error.start)
             raise BadFile(
-                f"{file} is not UTF-8 in line {line:,} (byte 0x{error.object[error.start]:02x}); save it in UTF-8"
+                f"{file.path} is not UTF-8 in line {line:,} (byte 0x{error.object[error.start]:02x}); save it in UTF-8"
             ) from None
-    notes = [f"The {len(raw) / 1e9:.1f} GB of the file are mapped and not read into memory."] * (size > LARGE)
+    notes = ["The text is in UTF-16."] * (mark[:2] in UTF16)
+    notes += [f"The {len(raw) / 1e9:.1f} GB of the file are mapped and not read into memory."] * large
     return raw, notes
 
 
@@ -218,13 +276,15 @@ def _line(raw: NDArray[np.uint8], place: int) -> int:
 
 
 def _lines(raw: NDArray[np.uint8]) -> tuple[Spans, Spans]:
-    """Where each line starts, and where it stops, without the characters that end it."""
+    """Where each line starts, and where it stops, without the characters that end it: \\n, \\r\\n, or, where there is
+    no \\n, \\r."""
     ends = np.flatnonzero(raw == NEWLINE)
+    ends = ends if len(ends) else np.flatnonzero(raw == RETURN)
     starts = np.concatenate([[0], ends + 1])
     stops = np.concatenate([ends, [len(raw)]])
     if len(ends) and starts[-1] == len(raw):  # the last line is ended too
         starts, stops = starts[:-1], stops[:-1]
-    returns = (stops > starts) & (raw[np.maximum(stops - 1, 0)] == ord("\r"))
+    returns = (stops > starts) & (raw[np.maximum(stops - 1, 0)] == RETURN)
     return starts, stops - returns
 
 

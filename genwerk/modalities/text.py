@@ -140,6 +140,8 @@ class Text(Modality, kind="text"):
         words = self.spec.vocabulary
         if not isinstance(words, TextVocabulary):
             return super().begun(texts)
+        if not texts:
+            raise BadInput("no prompt is typed; type how a text begins, or '' for any text")
         ids, known = zip(*map(words.template, texts), strict=True)
         return torch.cat(ids), torch.cat(known)
 

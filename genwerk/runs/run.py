@@ -141,20 +141,29 @@ class Run:
 
     def complete(
         self,
-        known: Tensor | Array | Sequence[Any] | str,
+        known: Tensor | Array | Sequence[Any] | str | None = None,
         examples: Source = None,
         n: int = 8,
         k: int = 5,
         *,
+        prompt: str | Sequence[str] | None = None,
         condition: Conditions = None,
         seed: int | None = 0,
         **options: Any,
     ) -> Shown:
         """``k`` completions of each example, one after the other, of which the part ``known`` stays.
 
-        That is a mask, True where values are known, or a part by its name: top-half, 0.25s, or columns of a table.
+        That is a mask, True where values are known, or a part by its name: top-half, 0.25s, or columns of a table. Of
+        texts, ``prompt`` says in place of both how they begin, with {5} where 5 tokens are to be filled in.
         """
-        batch = self._examples(examples, n, condition)
+        if (prompt is None) == (known is None) or (prompt is not None and examples is not None):
+            raise BadInput("name what is known: either as ‹known›, with or without examples, or of texts as ‹prompt›")
+        if prompt is None:
+            batch = self._examples(examples, n, condition)
+        else:
+            x, known = self.model.spec.modality.begun([prompt] if isinstance(prompt, str) else prompt)
+            batch = batch_of(self.model, Batch(x), condition)
+        assert known is not None
         found = tasks.complete(self.model, batch, known, k, options, seed=seed)
         figures = {} if found.log_prob is None else {"log_prob": found.log_prob.flatten()}
         return self._shown(Batch(found.x.flatten(0, 1)), k, seed=seed, **figures)

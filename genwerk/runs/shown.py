@@ -61,6 +61,11 @@ class Shown:
         return [self.spec.classes[i] for i in self.batch.condition.tolist()]
 
     @property
+    def texts(self) -> list[str]:
+        """What they say, where they can be read."""
+        return self.spec.modality.lines(self.x)
+
+    @property
     def layout(self) -> Layout:
         """How they stand in a sheet: with their classes below them, where these differ."""
         labels = self.labels or []

@@ -33,7 +33,8 @@ class MapStyle(Protocol):
 
 
 Examples: TypeAlias = Batch | Dataset | Tensor | Array | Sequence[Any] | MapStyle
-"""Examples for a model: a batch or data set, an array or tensor, a DataFrame, a list of images, or (x, labels).
+"""Examples for a model: a batch or data set, an array or tensor, a DataFrame, a list of images or texts, or (x,
+labels).
 
 Floats with shape (n, *spec.shape), or of one example without n, that lie in the range of the data are in their units
 already; whatever else is read as :func:`genwerk.data.memory.found_in` reads data.
@@ -120,7 +121,11 @@ def _read(spec: DataSpec, given: Any, model: Model) -> Batch:
             return Batch(modality.from_stored(x.to(torch.uint8)))
     beside = ",".join(c for c in spec.covariates if c in map(str, getattr(given, "columns", ())))
     settings = replace(like(DataConfig(covariates=beside), spec), seconds=None)
-    part = arranged(found_in(given, settings).train, spec, "the data")
+    found = found_in(given, settings)
+    if found.skipped:
+        first = found.skipped[0]
+        raise BadInput(f"{first.name.removeprefix('train ')} of the examples cannot be used: {first.reason}")
+    part = arranged(found.train, spec, "the data")
     if part.spec.shape != spec.shape:
         raise BadInput(f"the examples are {part.spec}, and this {type(model).__name__} was trained on {spec}")
     if part.spec.classes != spec.classes:

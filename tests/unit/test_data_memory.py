@@ -22,6 +22,7 @@ COLOUR = RANDOM.integers(0, 256, (40, 3, 8, 8), dtype=np.uint8)
 ROWS = RANDOM.random((40, 3))
 PICTURES = [Image.fromarray(RANDOM.integers(0, 256, (9 + i % 3, 12, 3), dtype=np.uint8)) for i in range(40)]
 NAMES = ["cat", "dog"] * 20
+TEXTS = [f"{name} number {i}" for i, name in enumerate(NAMES)]
 
 
 class Frame:
@@ -157,6 +158,47 @@ def test_arrays_are_sounds_where_they_have_a_rate() -> None:
     assert found.train.x.dtype == torch.int16
 
 
+@pytest.mark.parametrize(
+    ("data", "settings", "classes"),
+    [
+        (TEXTS, {}, ()),
+        (np.array(TEXTS), {}, ()),
+        (np.array(TEXTS, object), {}, ()),  # as pandas has a column
+        ((TEXTS, NAMES), {}, ("cat", "dog")),
+        ((np.array(TEXTS), np.array(NAMES)), {}, ("cat", "dog")),
+        ([*zip(TEXTS, NAMES, strict=True)], {}, ("cat", "dog")),
+        ([{"text": text, "label": name} for text, name in zip(TEXTS, NAMES, strict=True)], {}, ("cat", "dog")),
+        ([{"text": "", "body": text} for text in TEXTS], {"text": "body"}, ()),
+        (Frame(body=TEXTS, label=NAMES), {"text": "body"}, ("cat", "dog")),
+        ((Frame(body=TEXTS), NAMES), {"text": "body"}, ("cat", "dog")),
+        ((TEXTS, ROWS[:, 0]), {}, ()),  # numbers, which are no classes
+    ],
+)
+def test_texts_are_read_as_those_of_a_file(
+    data: object, settings: dict[str, str], classes: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "my.txt").write_text("\n".join(TEXTS))
+    found, filed = read(data, **settings), open_data(DataConfig(source=str(tmp_path / "my.txt")))
+    assert found.spec.classes == classes
+    assert found.spec.vocabulary == filed.spec.vocabulary
+    for part in ("train", "validation", "test"):
+        assert torch.equal(found.part(part).x, filed.part(part).x)
+        if classes:
+            texts = found.spec.modality.lines(found.part(part).batch().x)
+            assert [text.split()[0] for text in texts] == found.part(part).known()["label"]
+
+
+def test_what_of_texts_cannot_be_learned_is_skipped_and_named() -> None:
+    found = read(np.array([TEXTS[0], None, "NUL \0", "half \ud800", *TEXTS[1:]], object))
+    assert [(skip.name, skip.reason) for skip in found.skipped] == [
+        ("train row 2", "it has no text"),
+        ("train row 3", "it has a NUL character, so it is no text"),
+        ("train row 4", "it has half a character (a surrogate), which UTF-8 cannot hold"),
+    ]
+    rows = torch.cat([found.part(part).rows for part in ("train", "validation", "test")])
+    assert sorted(rows.tolist()) == [0, *range(4, 43)]
+
+
 BAD: dict[str, tuple[Any, dict[str, Any]]] = {
     "of the type int": (3, {}),
     "of the type dict": ({"x": GREY}, {}),
@@ -164,13 +206,17 @@ BAD: dict[str, tuple[Any, dict[str, Any]]] = {
     "draws batches": (DataLoader(Items(lambda i: GREY[i])), {}),
     "is a tuple of 3": ((1, 2, 3), {}),
     "is empty": ([], {}),
-    "a list of texts": (["a.png"], {}),
+    "a list, of NoneType": ([*TEXTS, None], {}),
+    "example 1 is an array, and the first is a text": (["a text", GREY[0]], {}),
+    "holds no text": (["", " "], {}),
+    "expected the example under body": ([{"text": "a text"}], {"text": "body"}),
+    "no column 'body' for data.text; its columns are kind": (Frame(kind=NAMES), {"text": "body"}),
     "example 1 has shape": ([[1.0, 2.0], [3.0]], {}),
     "example 0 has rows of different lengths": ([[[1.0, 2.0], [3.0]]], {}),
     "example 1 is an array, and the first is an image": ([PICTURES[0], GREY[0]], {}),
     "example 0 is a tuple of 3": ([(GREY[0], 1, 2)], {}),
     "example 0 has the keys a, b": ([{"a": 1, "b": 2}], {}),
-    "type object": (np.array([None, "a"], object), {}),
+    "type object": (np.array([None, 3], object), {}),
     "row 1, column 'column 2' of the data is nan": (np.array([[1.0, np.nan]] * 20), {}),
     "hold NaN": (np.full((9, 4, 4), np.nan), {}),
     "from -3 to 3": (np.linspace(-3, 3, 160).reshape(10, 4, 4), {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def said(splits: Splits, part: str = "train") -> list[str]:
     return splits.spec.modality.lines(splits.part(part).batch().x)
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_text_a_line_each_in_one_part_and_none_lost(tmp_path: Path, end: str) -> None:
     splits = opened(save(tmp_path / "my.txt", "\ufeff" + end.join([*LINES, "", "  ", ""])))
     assert sorted(text for part in PARTS for text in said(splits, part)) == sorted(LINES)
@@ -97,6 +98,34 @@ def test_folders_have_a_text_a_file_or_parts_by_name(tmp_path: Path) -> None:
     assert said(opened(tmp_path / "parts"), "test") == ["line 1", "says 7"]
 
 
+def test_a_zip_of_texts_is_read_as_the_folder(tmp_path: Path) -> None:
+    folders = {
+        "one": {"my.txt": "\n".join(LINES)},
+        "many": {f"sub/{i}.TXT": f"first line\nand second {i}" for i in range(30)} | {"bad.txt": b"\xff\xfe\xfd"},
+        "parts": {"train.txt": "\n".join(LINES), "test.txt": "line 1\nsays 7"},
+    }
+    for name, files in folders.items():
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("__MACOSX/._my.txt", b"\0\1")
+            for place, content in files.items():
+                archive.writestr(place, content)
+                save(tmp_path / name / place, content)
+        zipped, plain = opened(tmp_path / f"{name}.zip"), opened(tmp_path / name)
+        assert zipped.spec == plain.spec
+        assert [skip.name for skip in zipped.skipped] == [skip.name for skip in plain.skipped]
+        assert all(sorted(said(zipped, part)) == sorted(said(plain, part)) for part in PARTS)
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
+        archive.writestr("my.txt", "")
+    with pytest.raises(ValueError, match=r"empty\.zip/my\.txt is empty; expected a text on every line"):
+        opened(tmp_path / "empty.zip")
+
+
+def test_a_row_is_the_line_of_the_file_that_a_text_stands_in(tmp_path: Path) -> None:
+    splits = opened(save(tmp_path / "my.txt", "\n\n" + "\n \n".join(LINES)))
+    rows = {text: row for part in PARTS for text, row in zip(said(splits, part), splits.part(part).rows, strict=True)}
+    assert [int(rows[line]) for line in LINES] == [2 + 2 * i for i in range(60)]
+
+
 def test_a_column_of_a_table(tmp_path: Path) -> None:
     rows = [f'"{line}, yes",{"odd" if i % 2 else "even"}' for i, line in enumerate(LINES)]
     path = save(tmp_path / "my.csv", "\n".join(["review,label", *rows, ",odd"]))
@@ -113,6 +142,10 @@ def test_a_column_of_a_table(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (b"", "is empty; expected a text on every line"),
+        (b"\xef\xbb\xbf", "is empty; expected a text on every line"),
+        (b"\xff\xfe", "is empty; expected a text on every line"),
+        ("a text".encode("utf-32"), "is in UTF-32; save it in UTF-8"),
+        ("a text".encode("utf-16-be"), "has a NUL byte in line 1"),
         (b" \n\t\n", "holds white space alone"),
         (b"good\nbad \xff\n", r"is not UTF-8 in line 2 \(byte 0xff\); save it in UTF-8"),
         (b"cut \xe4\xb8", r"is not UTF-8 in line 1 \(byte 0xe4\)"),

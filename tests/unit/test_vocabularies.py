@@ -81,3 +81,21 @@ def test_a_prompt_has_holes_and_leaves_room() -> None:
         words.template("the cat sat, the cat sat, the")
     with pytest.raises(BadInput, match="nothing could follow"):
         words.template("the {700} cat")
+
+
+def test_a_prompt_is_read_as_it_stands_in_texts() -> None:
+    words, pairs = learned(Words, ENGLISH, length=9), learned(BytePairs, 5 * ENGLISH, length=40)
+
+    def read(vocabulary: TextVocabulary, prompt: str) -> str:
+        ids, known = vocabulary.template(prompt)
+        return vocabulary.written(ids[known].tolist())
+
+    assert read(words, "the cat ") == "the cat"  # what follows brings its space
+    assert read(pairs, "the cat ") == "the cat"
+    assert read(words, "cat sat") == " cat sat"  # no text begins so, and inside of them that is how it stands
+    assert read(words, " the") == " the"
+    assert read(words, "the {1} sat ") == "the sat"
+    with pytest.raises(BadInput, match=r"the prompt has 'The' \(they have 'the'\), ' CAT' \(they have ' cat'\)"):
+        words.template("The CAT")
+    with pytest.raises(BadInput, match="the prompt has 'horse', which the training texts lack"):
+        words.template("horse")
