@@ -58,11 +58,15 @@ class Plain(nn.Module):
         self.norm, self.head = nn.LayerNorm(config.width, bias=False), nn.Linear(config.width, levels, bias=False)
         self.head.weight = self.table.weight
 
-    def forward(self, symbols: Tensor, following: Tensor) -> Tensor:
+    def logits(self, symbols: Tensor) -> Tensor:
         x = self.table(symbols) + self.position(torch.arange(symbols.shape[1]))
         for block in self.blocks:
             x = block(x)
-        logits = self.head(self.norm(x))
+        logits: Tensor = self.head(self.norm(x))
+        return logits
+
+    def forward(self, symbols: Tensor, following: Tensor) -> Tensor:
+        logits = self.logits(symbols)
         return F.cross_entropy(logits.view(-1, logits.shape[-1]), following.reshape(-1))
 
 

@@ -21,6 +21,8 @@ from genwerk.training.trainer import Trainer
 
 ROUNDS = 4
 """Rounds for which a model is trained before it is looked at."""
+PARTS = ("text", "network", "discriminator")
+"""Settings of a model that are those of a network."""
 
 
 def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
@@ -63,17 +65,26 @@ class Case:
     @property
     def couples_over_processes(self) -> bool:
         """Whether an example's loss depends on which others its process has, or on a random draw of that process."""
-        configs = [
-            self.model.config,
-            *(getattr(self.model.config, part, None) for part in ("text", "network", "discriminator")),
-        ]
-        return any(getattr(config, field, 0) for config in configs for field in ("mmd", "dropout", "minibatch_group"))
+        config = self.recipe.model
+        configs = [config, *(getattr(config, part, None) for part in PARTS)]
+        return any(getattr(each, field, 0) for each in configs for field in ("mmd", "dropout", "minibatch_group"))
 
     @property
     def couples_examples(self) -> bool:
         """Whether it depends on the others of its micro-batch, or on how often it is computed."""
         often = any(isinstance(m, _BatchNorm) or is_parametrized(m) for m in self.model.modules())
         return often or self.couples_over_processes
+
+
+def without_dropout(case: Case) -> Case:
+    """``case`` whose recipe leaves nothing out in training, which is a random draw of each process."""
+
+    def whole(config: Any) -> Any:
+        return replace(config, dropout=0.0) if getattr(config, "dropout", 0) else config
+
+    config = case.recipe.model
+    parts = {name: whole(part) for name in PARTS if (part := getattr(config, name, None)) is not None}
+    return replace(case, recipe=replace(case.recipe, model=replace(whole(config), **parts)))
 
 
 def unmagnified(train: TrainConfig, **changes: Any) -> TrainConfig:
@@ -102,9 +113,10 @@ def double_precision() -> Iterator[None]:
 
 def short(config: Config) -> Config:
     """``config`` with no stage and no round longer than a moment, where it says how long they are."""
-    lengths = ("text_rounds", "prior_rounds", "likelihood_rounds", "discriminator_rounds", "d_batches")
-    said = {name: rounds for name in lengths if (rounds := getattr(config, name, None)) is not None}
-    return replace(config, **{name: min(rounds, ROUNDS) for name, rounds in said.items()})
+    stages = ("text_rounds", "prior_rounds", "likelihood_rounds", "discriminator_rounds")
+    most = dict.fromkeys(stages, ROUNDS) | {"d_batches": 1}
+    said = {name: length for name in most if (length := getattr(config, name, None)) is not None}
+    return replace(config, **{name: min(length, most[name]) for name, length in said.items()})
 
 
 def prepared(name: str) -> Case:

@@ -8,10 +8,21 @@ import torch
 
 from genwerk.core.model import Model
 from genwerk.recipes import REGISTRY
-from genwerk.testing.case import Case, case, double_precision, fresh, prepared, unmagnified
+from genwerk.testing.case import Case, case, double_precision, fresh, prepared, unmagnified, without_dropout
 from genwerk.training.trainer import Trainer
 
-__all__ = ["REGISTRY", "Case", "Trainer", "case", "double_precision", "fresh", "prepared", "store_end", "unmagnified"]
+__all__ = [
+    "REGISTRY",
+    "Case",
+    "Trainer",
+    "case",
+    "double_precision",
+    "fresh",
+    "prepared",
+    "store_end",
+    "unmagnified",
+    "without_dropout",
+]
 
 
 def store_end(folder: str, name: str, model: Model) -> None:

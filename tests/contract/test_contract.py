@@ -123,11 +123,12 @@ WORKER = """
 import sys, torch
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from cases import REGISTRY, Case, Trainer, double_precision, fresh, prepared, store_end, unmagnified
+from cases import REGISTRY, Case, Trainer, double_precision, fresh, prepared, store_end, unmagnified, without_dropout
 from genwerk.training import runtime
 place = runtime.start("cpu")
 alone = runtime.Runtime(torch.device("cpu"))
-chosen = [c for c in map(prepared, sorted(REGISTRY)) if not c.couples_over_processes]
+cases = map(without_dropout, map(prepared, sorted(REGISTRY)))
+chosen = [c for c in cases if not c.couples_over_processes]
 
 def learn(c, runtime):
     with double_precision():
