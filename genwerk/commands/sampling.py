@@ -58,7 +58,7 @@ class Sample(Command):
     """Seed of all samples."""
     first: First = 0
 
-    def run(self, session: Session) -> Iterator[Note | Examples | Table]:
+    def run(self, session: Session) -> Iterator[Note | Examples | Figures]:
         from genwerk import tasks
         from genwerk.core.noise import Seeds
         from genwerk.core.options import Observation
@@ -84,7 +84,7 @@ class Sample(Command):
         origin |= {"condition": "; ".join(self.condition) or None, **vars(options)}
         yield Examples(drawn, opened.spec, n, layout, {**opened.origin, **origin}, known)
         if lines:
-            yield Table([""], [[line] for line in lines])
+            yield Figures({"first_texts": lines}, [Table([""], [[line] for line in lines])])
         if isinstance(options, Observation):
             shown = {"draw": "a draw from p(x | z)", "mean": "the mean of p(x | z), without its noise"}
             yield Note(f"each sample is {shown[options.observation]} (‹observation› draw or mean)")
@@ -236,6 +236,6 @@ class Watch(Command):
         layout = Layout(
             columns := shown.shape[1],
             row_names=names({"sample": range(self.first, self.first + self.n), **named}),
-            column_names=[f"{i / (columns - 1):.0%}" for i in range(columns)],
+            column_names=[f"{i / max(1, columns - 1):.0%}" for i in range(columns)],
         )
         yield Examples.of(opened, Batch(shown.flatten(0, 1)), layout, seed=self.seed, first=self.first)

@@ -113,8 +113,8 @@ class TextVocabulary(Vocabulary):
         """The ids of ``text`` with shape (1, length), and which are known: its own, but for holes written as ``{5}``,
         the number of places. All places after it are unknown.
 
-        Where a symbol has the space before it, one at the end of what is typed belongs to what will follow, and a text
-        may begin with a word that the training texts have after a space alone: it keeps that space.
+        Where a symbol has the space before it, one at the end of what is typed belongs to what will follow, and the
+        first word has a space or none, whichever of both the training texts have, if they do not have what is typed.
         """
         ids, known = torch.full((1, self.length), END), torch.zeros(1, self.length, dtype=torch.bool)
         place, pieces = 0, HOLE.split(text)
@@ -123,10 +123,9 @@ class TextVocabulary(Vocabulary):
                 place += min(int(piece), self.length)
                 continue
             piece = piece.removesuffix(" ") if self.spaced else piece
-            lacking = self.lacked(piece)
-            if lacking and not i and self.spaced and len(within := self.lacked(f" {piece}")) < len(lacking):
-                piece, lacking = f" {piece}", within
-            if lacking:
+            if self.spaced and not i and self.lacked(piece):
+                piece = min(piece, f" {piece}", piece.removeprefix(" "), key=lambda form: len(self.lacked(form)))
+            if lacking := self.lacked(piece):
                 raise BadInput(
                     f"the prompt has {', '.join(map(self._lacking, dict.fromkeys(lacking)))}, which the training texts "
                     "lack; leave it out, or write it otherwise"

@@ -104,7 +104,7 @@ class AutoregressiveModel(Model, Traces, HasLikelihood, Completes):
         condition = self.condition.or_drawn(condition, noise.uniform, self)
         state = network.begin(n, condition)
         sequence = torch.zeros(n, network.length, dtype=torch.int64, device=self.device)
-        part = network.length // (self.spec.shape[1] if self.spec.modality.is_grid else 8) or network.length
+        part = max(1, network.length // (self.spec.shape[1] if self.spec.modality.is_grid else 8))
         for t, symbol in enumerate(generate(network, state, u, options)):
             sequence[:, t] = symbol
             if (over := network.finished(state)) or (t + 1) % part == 0 or t + 1 == network.length:

@@ -55,6 +55,15 @@ def test_samples_are_texts_of_the_language_a_line_each(genwerk: Genwerk, english
     assert [json.loads(line)["text"] for line in (tmp_path / "new.jsonl").read_text().splitlines()] == lines
 
 
+def test_samples_are_told_to_programs_and_watched(genwerk: Genwerk, english: Path) -> None:
+    found = json.loads(genwerk("sample", english, "-n", 3, "--json"))
+    assert found["first_texts"] == json.loads(genwerk("sample", english, "-n", 12, "--json"))["first_texts"][:3]
+    genwerk("watch", english, "-n", 2, "--out", english / "watched.txt")
+    lines = (english / "watched.txt").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines] == [f"sample {i}" for i in (0, 0, 0, 0, 0, 1, 1, 1, 1, 1)]
+    assert [lines[4].split("\t")[-1], lines[9].split("\t")[-1]] == found["first_texts"][:2]
+
+
 def test_a_prompt_is_gone_on_from_and_its_holes_are_filled(genwerk: Genwerk, english: Path, chinese: Path) -> None:
     found = json.loads(genwerk("complete", english, "--prompt", "the dog", "a {1} sat", "-k", 4, "--json"))
     on, filled = (example["completions"] for example in found["examples"])

@@ -94,6 +94,7 @@ def test_a_prompt_is_read_as_it_stands_in_texts() -> None:
     assert read(pairs, "the cat ") == "the cat"
     assert read(words, "cat sat") == " cat sat"  # no text begins so, and inside of them that is how it stands
     assert read(words, " the") == " the"
+    assert read(learned(Words, ["once a cat"]), " once a") == "once a"
     assert read(words, "the {1} sat ") == "the sat"
     with pytest.raises(BadInput, match=r"the prompt has 'The' \(they have 'the'\), ' CAT' \(they have ' cat'\)"):
         words.template("The CAT")
