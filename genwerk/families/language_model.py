@@ -49,7 +49,7 @@ def vocabulary_of(spec: DataSpec, family: str) -> TextVocabulary:
     """The vocabulary of the texts that ``spec`` describes; a BadInput where a ``family`` of texts cannot learn them."""
     words = spec.vocabulary
     if not spec.modality.is_text or not isinstance(words, TextVocabulary):
-        raise BadInput(f"{family} learns texts and cannot take {spec}; give it a .txt file")
+        raise BadInput(f"{family} learns texts and cannot take {spec}; give it a .txt file, or strings")
     if words.size < FIRST + 2:
         raise BadInput(
             f"the texts have fewer than two different {words.units}, so there is nothing to learn; give others"
@@ -65,17 +65,7 @@ class LanguageModel(AutoregressiveModel, config=LanguageModelConfig):
     def __init__(self, config: LanguageModelConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: LanguageModelConfig = config
-<<<<<<< HEAD
         words = vocabulary_of(spec, "a language model")
-=======
-        words = spec.vocabulary
-        if not spec.modality.is_text or not isinstance(words, TextVocabulary):
-            raise BadInput(f"a language model learns texts and cannot take {spec}; give it a .txt file, or strings")
-        if words.size < FIRST + 2:
-            raise BadInput(
-                f"the texts have fewer than two different {words.units}, so there is nothing to learn; give others"
-            )
->>>>>>> 0234fa9 (Texts come from zips and from strings in Python, prompts are read as they stand in texts, and a file of a mark alone is said to be empty)
         classes = self.condition.classes
         network = config.network.build(spec.shape[0], words.size, end=words.end, classes=classes)
         narrow = config.network.narrow()
