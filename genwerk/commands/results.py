@@ -72,7 +72,7 @@ class Figures:
     @classmethod
     def of(cls, report: Report) -> Figures:
         """The figures of an evaluation."""
-        swept = (Note("\nat other temperatures:"), Table(*report.sweep_table())) if report.sweep else ()
+        swept = (Note("\nby temperature:"), Table(*report.sweep_table())) if report.sweep else ()
         return cls(report.to_json(), (Table(*report.table()), *swept, *(Note(line) for line in report.lines())))
 
 

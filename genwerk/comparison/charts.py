@@ -18,6 +18,7 @@ from genwerk.comparison.ranking import Column
 from genwerk.comparison.result import Comparison
 from genwerk.core.html import escaped
 from genwerk.core.printable import printable
+from genwerk.evaluation.sweep import Pair
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +87,7 @@ def quality_against_time(comparison: Comparison, column: Column | None) -> Chart
     )
 
 
-def quality_against_variety(comparison: Comparison, pair: curves.Pair) -> Chart | None:
+def quality_against_variety(comparison: Comparison, pair: Pair) -> Chart | None:
     """A curve a contestant, a point a temperature, with the margins of quality, and real texts as a star."""
     drawn = curves.curves(comparison, pair)
     if not drawn:

@@ -16,24 +16,9 @@ from math import inf, isfinite
 from genwerk.comparison import digits
 from genwerk.comparison.ranking import Standing, standing
 from genwerk.comparison.result import Comparison
+from genwerk.evaluation.sweep import BLEU, SCORES, Pair
 
-
-@dataclass(frozen=True)
-class Pair:
-    """A figure of quality and one of variety, by their keys and names."""
-
-    quality: str
-    variety: str
-    names: tuple[str, str]
-    sign: int
-    """1 where more quality is a greater number, else -1. Variety is greater where its number is less."""
-
-
-PAIRS = (
-    Pair("bleu_5", "self_bleu_5", ("BLEU-5", "self-BLEU-5"), 1),
-    Pair("nll_oracle", "reverse_lm_score", ("NLL_oracle", "reverse LM score"), -1),
-    Pair("lm_score", "reverse_lm_score", ("LM score", "reverse LM score"), -1),
-)
+PAIRS = (BLEU[-1], *SCORES)
 """What is drawn; whose curve is better is told by the first."""
 
 

@@ -11,7 +11,6 @@ diversity: state the NLL of the oracle's samples under the generator beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -100,8 +99,8 @@ def open_oracle(settings: DataConfig) -> Found:
         return Dataset(x=torch.from_numpy(x), spec=spec)
 
     note = f"Texts of an LSTM with random weights, those of seed {settings.seed}: {length} of {levels:,} tokens."
-    found = Found(train=part(0, SIZES["train"]), notes=(note,))
-    return replace(found, **{name: part(i, n) for i, (name, n) in enumerate(SIZES.items()) if name != "train"})
+    train, validation, test = (part(i, n) for i, n in enumerate(SIZES.values()))
+    return Found(train=train, validation=validation, test=test, notes=(note,))
 
 
 def possible(x: Tensor, of: Oracle) -> Tensor:

@@ -127,7 +127,7 @@ class Evaluation:
         toy = TOYS.get(splits.settings.source)
         self._toy = toy if isinstance(toy, Gaussians) and not model.spec.covariates else None
         self._made = self._rebuilt = self._texts = torch.empty(0)
-        self._sweep = list[AtTemperature]()
+        self._own_texts, self._sweep = list[Figure](), list[AtTemperature]()
         self._speed, self._labels = Pace(n, None, 0.0), dict[str, tuple[float, float]]()
 
     @property
@@ -187,6 +187,9 @@ class Evaluation:
             yield _Step("texts", self._of_texts())
             for temperature in self.settings.temperatures:
                 at = f"temperature {temperature:g}"
+                if temperature == vars(self.model.options)["temperature"]:
+                    yield _Step(f"texts at {at}", self._texts_at_own(temperature))
+                    continue
                 yield _Step(f"samples at {at}", self._samples_at(temperature), shared=True)
                 yield _Step(f"texts at {at}", self._texts_at(temperature))
         if self._efficiency is not None:
@@ -348,8 +351,13 @@ class Evaluation:
 
     def _of_texts(self) -> Steps:
         """The figures of samples at the model's own temperature."""
-        found = yield from self._figures_of(self._texts)
-        self.figures += found
+        self._own_texts = yield from self._figures_of(self._texts)
+        self.figures += self._own_texts
+
+    def _texts_at_own(self, temperature: float) -> Steps:
+        """The same figures, which are those of that ``temperature``."""
+        self._sweep.append(AtTemperature(temperature=temperature, figures=tuple(self._own_texts)))
+        yield 1, 1
 
     def _samples_at(self, temperature: float) -> Steps:
         """As many samples at that ``temperature``."""

@@ -96,6 +96,12 @@ class TextReference(Beside):
         """Whether small language models are trained: they need texts that are held out, and time."""
         return self.separate and self.settings.lm_rounds > 0 and isinstance(self.splits.spec.vocabulary, TextVocabulary)
 
+    @property
+    def unit(self) -> str:
+        """What a token of the data stands for."""
+        vocabulary = self.splits.spec.vocabulary
+        return vocabulary.unit if isinstance(vocabulary, TextVocabulary) else "token"
+
     def preparing(self, n: int) -> Steps:
         """Train the small language model of ``n`` real texts, unless it is there."""
         if self.scores and n not in self._models:
@@ -117,7 +123,7 @@ class TextReference(Beside):
             rounds=rounds, batch_size=batch, optim={"model": optim}, sample_every=0, log_every=0, seed=settings.seed
         )
         model = yield from trained(data, train)
-        return Scores(model, len(x), f"{rounds:,} rounds of {batch} texts", self.held_out)
+        return Scores(model, len(x), f"{rounds:,} rounds of {batch} texts", self)
 
     def _some(self, part: Dataset, n: int) -> Tensor:
         return part.subset(n, self.settings.seed).batch().x.cpu()
@@ -140,15 +146,14 @@ def trained(data: Dataset, settings: TrainConfig) -> Generator[tuple[int, int], 
 class Scores:
     """What a language model that was trained on ``texts`` texts says of others."""
 
-    def __init__(self, model: LanguageModel, texts: int, budget: str, held_out: Dataset) -> None:
-        self.model, self.texts, self.budget = model, texts, budget
-        self.held_out = self.of(held_out)
+    def __init__(self, model: LanguageModel, texts: int, budget: str, beside: TextReference) -> None:
+        self.model, self.texts, self.budget, self.unit = model, texts, budget, beside.unit
+        self.held_out = self.of(beside.held_out)
         """Nats of the held-out texts."""
 
     def of(self, data: Dataset) -> Nats:
         """Nats of ``data``."""
-        unit = data.spec.vocabulary.unit
-        tokens = sum(data.spec.modality.counted(x)[unit] for x in data.parts())
+        tokens = sum(data.spec.modality.counted(x)[self.unit] for x in data.parts())
         return Nats(-outcome(scored(self.model, data)).each, tokens)
 
 
@@ -295,13 +300,12 @@ def score_figures(x: Tensor, beside: TextReference, of_samples: Scores, said: st
     real = beside.of_real_texts(len(x))
     samples = real.of(Dataset(x=beside.modality.to_stored(x), spec=beside.splits.spec))
     floor, reverse = real.held_out, of_samples.held_out
-    unit = beside.splits.spec.vocabulary.unit
     apart = hypot(samples.error or 0.0, floor.error or 0.0)
     yield Figure(
         name="LM score",
         value=samples.a_token,
         spread=samples.error,
-        unit=f"nats a {unit}",
+        unit=f"nats a {beside.unit}",
         floor=floor.a_token,
         note=f"{said} under an LSTM of {real.texts:,} training texts ({real.budget}); floor: held-out texts",
         verdict=verdicts.LIKELY.of(samples.a_token - floor.a_token, apart),
@@ -311,7 +315,7 @@ def score_figures(x: Tensor, beside: TextReference, of_samples: Scores, said: st
         name="reverse LM score",
         value=reverse.a_token,
         spread=reverse.error,
-        unit=f"nats a {unit}",
+        unit=f"nats a {beside.unit}",
         floor=floor.a_token,
         note=f"{len(behind):,} held-out texts under the same LSTM, trained on {said} ({of_samples.budget}); floor: on "
         f"{real.texts:,} training texts",

@@ -76,7 +76,7 @@ class BesideReal:
         return self.same if abs(difference) <= ERRORS * error else self.less if difference < 0 else self.more
 
 
-ALIKE = BesideReal("less like them than real texts", "as like them as real texts", "more like them than real texts")
+ALIKE = BesideReal("below real texts", "level with real texts", "above real texts")
 """Of BLEU against real texts."""
 VARIED = BesideReal("more varied than real texts", "as varied as real texts", "less varied than real texts")
 """Of self-BLEU."""

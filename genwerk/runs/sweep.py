@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING
 
 from genwerk.core.files import write_atomically
 from genwerk.evaluation.report import Report
+from genwerk.evaluation.sweep import BLEU, SCORES, Pair
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FIELDS = ("temperature", "key", "figure", "value", "spread", "unit", "floor", "noise")
 """The columns of the CSV file."""
-AGAINST = (
-    *((f"bleu_{k}", f"self_bleu_{k}") for k in (2, 3, 4, 5)),
-    ("lm_score", "reverse_lm_score"),
-)
-"""Figures of quality, each drawn against one of variety."""
 
 
 def write_sweep(run: Path, report: Report) -> list[Path]:
@@ -46,33 +42,37 @@ def as_csv(report: Report) -> str:
 
 
 def png(report: Report) -> bytes:
-    """Quality against variety, a panel for each pair of :data:`AGAINST` that was measured."""
+    """Quality against variety, better at the top and at the left: a panel for each pair that was measured."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     keys = {figure.key for at in report.sweep for figure in at.figures}
-    pairs = [pair for pair in AGAINST if keys.issuperset(pair)]
+    pairs = [pair for pair in (*BLEU, *SCORES) if {pair.quality, pair.variety} <= keys]
     figure = Figure(figsize=(3.4 * len(pairs), 3.4), layout="constrained", dpi=120)
     FigureCanvasAgg(figure)
     for i, pair in enumerate(pairs, 1):
-        _panel(figure.add_subplot(1, len(pairs), i), report, *pair)
+        _panel(figure.add_subplot(1, len(pairs), i), report, pair)
     written = BytesIO()
     figure.savefig(written, format="png")
     return written.getvalue()
 
 
-def _panel(axes: Axes, report: Report, quality: str, variety: str) -> None:
+def _panel(axes: Axes, report: Report, pair: Pair) -> None:
     """The points of all temperatures, joined in their order, and real texts as a star."""
     points = []
     for at in sorted(report.sweep, key=lambda at: at.temperature):
-        y, x = at.figure(quality), at.figure(variety)
+        y, x = at.figure(pair.quality), at.figure(pair.variety)
         if y is not None and x is not None:
             points.append((x, y))
-            axes.annotate(f"{at.temperature:g}", (x.value, y.value), (4, 4), textcoords="offset points", fontsize=8)
+            where = x.value, y.value
+            axes.annotate(f"T = {at.temperature:g}", where, (5, -9), textcoords="offset points", fontsize=8)
     x, y = points[0]
     axes.plot([x.value for x, _ in points], [y.value for _, y in points], marker="o", markersize=4, linewidth=1.2)
     if x.floor is not None and y.floor is not None:
         axes.plot([x.floor], [y.floor], marker="*", markersize=11, linestyle="none", color="black", label="real texts")
         axes.legend(frameon=False, fontsize=8)
+    axes.margins(0.15)
     axes.set_xlabel(x.name)
     axes.set_ylabel(y.name)
+    if pair.sign < 0:
+        axes.invert_yaxis()

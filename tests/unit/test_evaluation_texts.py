@@ -75,7 +75,7 @@ def test_training_texts_get_the_floor_and_are_seen_to_be_copies(splits: Splits, 
         if figure.name != "copied" and figure.name != "LM score":
             assert figure.value == pytest.approx(figure.floor, abs=1e-9), figure.name
     assert (report["copied"].value, report["copied"].floor) == (1.0, 0.0)
-    assert report["BLEU-2"].verdict == "as like them as real texts"
+    assert report["BLEU-2"].verdict == "level with real texts"
     assert report["self-BLEU-5"].verdict == "as varied as real texts"
     assert report["reverse LM score"].verdict == "teach as much as real texts"
 
@@ -109,7 +109,7 @@ def test_random_tokens_are_noise(splits: Splits, beside: TextReference) -> None:
     generator = torch.Generator().manual_seed(1)
     report = of(splits.spec.modality.at_random(beside.floor(100), generator), splits, beside)
     assert report["BLEU-2"].value == pytest.approx(report["BLEU-2"].noise, abs=0.1)
-    assert report["BLEU-2"].verdict == "less like them than real texts"
+    assert report["BLEU-2"].verdict == "below real texts"
     assert report["self-BLEU-5"].verdict == "more varied than real texts"
     assert report["LM score"].verdict == "less likely than real texts"
     assert report["copied"].value == 0
