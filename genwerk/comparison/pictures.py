@@ -53,7 +53,7 @@ class Gallery:
             return
         if "samples" in able:
             yield "samples", self.samples
-        if rebuilds(self.model):
+        if rebuilds(self.model) or (spec.modality.is_text and {"encodes", "decodes"} <= able):
             yield "reconstructions", self.reconstructions
         named = isinstance(self.model, Encodes) and self.model.discrete
         if not named and ("has-latent-prior" in able or {"encodes", "decodes"} <= able):

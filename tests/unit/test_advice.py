@@ -15,6 +15,7 @@ from genwerk.comparison.precedents import Precedent, nearest, precedent
 from genwerk.comparison.result import Failed
 from genwerk.core.errors import BadInput, BadSetting
 from genwerk.core.spec import DataSpec
+from genwerk.core.vocabularies import Characters
 from genwerk.recipes import REGISTRY
 
 TABLE = DataSpec(kind="table", shape=(3,))
@@ -127,6 +128,13 @@ def test_control_prefers_what_can_be_steered_in_more_ways() -> None:
     assert [each.fit.entry.name for each in advice.choices] == ["cpixelcnn", "cvae", "cglow", "cgan"]
     assert advice.sentence.startswith("cpixelcnn (measured as pixelcnn) can be steered in the most ways, and of these ")
     assert advice.sentence.endswith("Fréchet distance 3.2.")
+
+
+def test_texts_are_chosen_by_what_they_teach() -> None:
+    texts = DataSpec(kind="text", shape=(20,), vocabulary=Characters(symbols=tuple("abc"), length=20))
+    nats = {"seqgan": (5.0, 5.1, 5.2), "lstm-lm": (4.0, 4.01, 4.02)}
+    advice = advise(texts, 1_000, precedents=[known(texts, nats, "reverse LM score")])
+    assert [(each.measured_as, each.standing.rank) for each in advice.choices] == [("lstm-lm", 1), ("seqgan", 2)]
 
 
 def test_more_samples_a_second_are_better() -> None:

@@ -3,6 +3,7 @@
 from math import isnan
 
 import pytest
+import torch
 
 from genwerk.metrics import copied, distinct, duplicates, repeats
 
@@ -28,3 +29,5 @@ def test_duplicates_and_copies():
     assert duplicates([*TEXTS, "ab"]) == 0.2
     assert copied(TEXTS, ["abc", "ab", "abab"]) == 0.5
     assert copied([["a", "b"], ["ab"]], [["ab"]]) == 0.5
+    assert copied(TEXTS, (text for text in ["c", "d"])) == 0.25
+    assert copied(torch.tensor([[1, 2, -1], [3, 3, 3]]), torch.tensor([[1, 2], [3, 3]])) == 0.5

@@ -16,6 +16,7 @@ from genwerk.core.errors import BadInput
 from genwerk.core.model import build
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.core.tokens import CLIPVocabulary
+from genwerk.core.vocabularies import BytePairs, Characters, Words
 from genwerk.data import Dataset
 from genwerk.modalities import writers
 from genwerk.nn.units import Centred
@@ -185,3 +186,25 @@ def test_families_of_images_take_four_channels(name: str) -> None:
         assert model.eval().sample(2, model.condition.of(batch)).shape == (2, 4, 8, 8)
     else:
         assert model.eval().decode(model.encode(batch.x)).shape == (2, 4, 8, 8)
+
+
+def test_texts_are_compared_by_their_words_whatever_their_tokens_are() -> None:
+    text = "It's 明月, is it?"
+    words = ["It's", "明", "月", ",", "is", "it", "?"]
+    for kind in (Characters, Words, BytePairs):
+        vocabulary = kind.learned([text, text], most=300, length=30, unicode="NFC")
+        spec = DataSpec(kind="text", shape=(30,), vocabulary=vocabulary)
+        assert spec.modality.words(vocabulary.encode([text])) == [words]
+
+
+def test_random_texts_are_as_long_and_of_known_tokens() -> None:
+    vocabulary = Characters(symbols=tuple("abcd"), length=8)
+    x = vocabulary.encode(["ab", "abcabc", "", "abcdabcd"])
+    found = DataSpec(kind="text", shape=(8,), vocabulary=vocabulary).modality.at_random(x, torch.Generator())
+    assert torch.equal(found == 0, x == 0)
+    assert set(found[found > 0].tolist()) <= {2, 3, 4, 5}
+
+
+def test_only_texts_have_words() -> None:
+    with pytest.raises(BadInput, match="images are not compared word by word"):
+        DataSpec(kind="image", shape=(1, 2, 2)).modality.words(torch.zeros(1, 1, 2, 2))
