@@ -29,8 +29,8 @@ NAME = "oracle"
 """The source of its texts."""
 SIZES = {"train": 10_000, "validation": 1_000, "test": 4_000}
 """How many there are in each part: as many to learn from as in the paper."""
-ROWS = 1024
-"""Sequences at once: of more the logits no longer fit a processor's cache."""
+IN_CACHE = 2**20
+"""Logits of a token that are computed together: a processor's cache should hold them."""
 
 
 class Oracle:
@@ -38,20 +38,21 @@ class Oracle:
 
     def __init__(self, network: AutoregressiveNetwork) -> None:
         self.network = network.eval().requires_grad_(False)
+        self.rows = max(1, IN_CACHE // network.levels)
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """``n`` sequences, int64 with shape (n, length)."""
         u = torch.rand(n, self.network.length, generator=torch.Generator().manual_seed(seed))
 
         def drawn() -> Iterator[Tensor]:
-            for part in u.split(ROWS):
+            for part in u.split(self.rows):
                 yield torch.stack(list(generate(self.network, self.network.begin(len(part)), part)), 1)
 
         return torch.cat(list(drawn()))
 
     def nll(self, x: Tensor) -> Tensor:
         """Nats a token of each sequence of ``x`` (n, length), with shape (n,)."""
-        return -torch.cat([self.network.log_prob(part).mean(1) for part in x.split(ROWS)])
+        return -torch.cat([self.network.log_prob(part).mean(1) for part in x.split(self.rows)])
 
 
 def oracle(vocabulary: int = 5000, length: int = 20, width: int = 32, seed: int = 0) -> Oracle:

@@ -14,7 +14,7 @@ from torch import Tensor
 from genwerk.core.options import AS_LEARNED
 from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Cache
 
-IN_CACHE, AT_ONCE = 2**22, 2**28
+IN_CACHE, AT_ONCE = 2**20, 2**28
 """Logits computed together on a processor, whose cache they should fit, and on other devices, for their memory."""
 
 

@@ -19,6 +19,8 @@ from genwerk.nn.autoregressive.network import AutoregressiveNetwork, Cache
 
 NEVER = -1e4
 """Logit of what does not happen: its probability is 0 in any precision, and no difference of two is infinite."""
+IN_CACHE = 2**18
+"""Logits computed together on a processor, whose nearest caches they and their gradient should fit."""
 
 
 def after(symbols: Tensor, end: int) -> Tensor:
@@ -107,7 +109,9 @@ class TextNetwork(AutoregressiveNetwork):
         whole = bool(counted.all())
         kept = states.flatten(0, 1) if whole else states[counted]
         told = symbols[:, :longest].flatten() if whole else symbols[:, :longest][counted]
-        nats = -F.cross_entropy(self.predict(kept), told, reduction="none")
+        rows = max(1, IN_CACHE // self.levels if kept.device.type == "cpu" else len(kept))
+        parts = zip(kept.split(rows), told.split(rows), strict=True)
+        nats = torch.cat([-F.cross_entropy(self.predict(part), y, reduction="none") for part, y in parts])
         found = nats.view_as(counted) if whole else nats.new_zeros(counted.shape).masked_scatter(counted, nats)
         found = F.pad(found, (0, symbols.shape[1] - longest))
         return found if self.end is None else found.masked_fill(over & (symbols != self.end), NEVER)
