@@ -100,7 +100,8 @@ class Stage:
     ``data`` turns the training data into what this stage draws from (codes of an autoencoder, for example); it is
     called once when the stage begins, and again on resume, so it must depend on the model's state and its input alone.
     ``batch_size`` None takes the run's; 0 draws all examples at once. Where a stage ``continues`` the one before,
-    learning rates follow one schedule over both. ``converged`` is asked after each round: True ends the stage early.
+    learning rates follow one schedule over both. Optimisers of the players in ``fresh`` forget, when the stage begins,
+    the gradients of other objectives. ``converged`` is asked after each round: True ends the stage early.
 
     A stage is judged by held-out figures of the ``part`` of the model that it trains (None: the whole), on held-out
     data as that part ``sees`` them (None: as they are), which changes nothing in the model. ``judged`` is False where
@@ -113,6 +114,7 @@ class Stage:
     data: Callable[[Dataset], Dataset] | None = None
     batch_size: int | None = None
     continues: bool = False
+    fresh: Sequence[str] = ()
     part: Model | None = None
     sees: Callable[[Dataset], Dataset] | None = None
     judged: bool = True

@@ -4,8 +4,8 @@ Yu, Zhang, Wang & Yu, SeqGAN: Sequence Generative Adversarial Nets with Policy G
 token is worth is what the discriminator thinks, on average, of the texts that the generator makes of the beginning that
 ends with it; the generator follows the policy gradient of that.
 
-Done differently: the discriminator has one output and not two, with the same penalty; one optimiser of the generator
-serves both its stages; the loss is a mean over texts. What stands after the end of a text has no worth and no gradient.
+Done differently: the discriminator has one output and not two, with the same penalty; the loss is a mean over texts.
+What stands after the end of a text has no worth and no gradient.
 
 Whether it makes better texts than its first stage is a question to be measured: Caccia et al., Language GANs Falling
 Short, 2020, arXiv:1811.02549, find maximum likelihood ahead at every temperature.
@@ -101,13 +101,17 @@ class SeqGAN(LanguageModel, config=SeqGANConfig):
     # --- training: algorithm 1 ----------------------------------------------------------------------------------------
 
     def stages(self, rounds: int) -> Sequence[Stage]:
-        """Lines 2, 5 and 6 to 19; the last two are not judged by a likelihood, which they do not raise."""
+        """Lines 2, 5 and 6 to 19; the last two are not judged by a likelihood, which they do not raise.
+
+        In the game the generator's optimiser begins anew, as the authors' does: averages of the squared gradients of
+        maximum likelihood, which are larger, would shorten its steps for about a thousand rounds.
+        """
         config = self.config
         first = config.likelihood_rounds or rounds
         return [
             Stage("maximum likelihood", first, partial(self.likelihood_turns, "generator", first)),
             Stage("discriminator", config.discriminator_rounds or rounds, self.discriminator_turns, judged=False),
-            Stage("adversarial", rounds, self.turns, judged=False),
+            Stage("adversarial", rounds, self.turns, judged=False, fresh=("generator",)),
         ]
 
     def discriminator_turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:

@@ -172,6 +172,9 @@ class Trainer(Resumable):
         nothing left to do.
         """
         at, main, settings = self.position, self.runtime.main, self.settings
+        if at.stage_round == 0:
+            for name in stage.fresh:
+                self.players[name].restore_optimizer({})
         stream = None if self._played(stage) else self._stream(stage)
         while stream is not None and not self._played(stage):
             metrics = self._round(stage, stream)

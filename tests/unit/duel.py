@@ -72,7 +72,7 @@ class Duel(Model, config=DuelConfig):
     def stages(self, rounds: int) -> list[Stage]:
         return [
             Stage("first", rounds // 2, self.turns),
-            Stage("second", rounds - rounds // 2, self.turns, batch_size=5),
+            Stage("second", rounds - rounds // 2, self.turns, batch_size=5, fresh=("generator",)),
         ]
 
 

@@ -48,6 +48,14 @@ def test_resume_is_bit_exact(tmp_path: Path, stop: int) -> None:
     assert all(torch.equal(whole[k], rest[k]) for k in whole)
 
 
+def test_an_optimiser_that_is_fresh_in_a_stage_remembers_none_of_the_steps_before() -> None:
+    """RMSProp's average counts its steps: of 12, 6 are in the second stage; the critic's Adam has taken two a round."""
+    played = trainer()
+    played.fit()
+    steps = {name: int(player.optimizer_tensors()["0.step"]) for name, player in played.players.items()}
+    assert steps == {"critic": 24, "generator": 6}
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
     runs = [trainer(settings=replace(SETTINGS, seed=s)).fit().state_dict() for s in (0, 0, 1)]
     assert all(torch.equal(runs[0][k], runs[1][k]) for k in runs[0])
