@@ -77,10 +77,9 @@ def vae_text(spec: DataSpec) -> Recipe:
     return Recipe(
         model=TextVAEConfig(
             network=LSTMCoder(dropout=0.2),
-            latent=32,
+            latent=16,
             annealing=LinearAnnealing(),
-            free_bits=0.1,
-            word_dropout=0.25,
+            free_bits=0.5,
         ),
         train=replace(lstm_lm(spec).train, patience=0),
         evaluate=EvaluateConfig(samples=0),

@@ -34,7 +34,7 @@ def test_the_bound_comes_to_the_entropy_and_the_code_is_used_where_it_is_free(fr
     recipe = find("vae-text").make(SPEC)
     torch.manual_seed(0)
     network = LSTMCoder(embedding=16, width=32)
-    settings = replace(recipe.model, network=network, latent=4, free_bits=free_bits, word_dropout=0.0)
+    settings = replace(recipe.model, network=network, latent=4, free_bits=free_bits)
     if not free_bits:
         settings = replace(settings, annealing=NoAnnealing())
     x = words()
@@ -51,10 +51,10 @@ def test_the_bound_comes_to_the_entropy_and_the_code_is_used_where_it_is_free(fr
     real = (samples[:, None] == x).all(2).any(1).float().mean().item()
     assert ENTROPY - 0.05 < nll < ENTROPY + (1.0 if free_bits else 0.1)
     if free_bits:
-        assert found["KL of codes"] > 2.5
+        assert 3.9 < found["KL of codes"] < 4.5
         assert found["active units"] == 4
         assert found["share of tokens rebuilt"] > 0.95
-        assert real > 0.5
+        assert real > 0.7
     else:
         assert found["KL of codes"] < 0.1
         assert found["share of tokens rebuilt"] < 0.6

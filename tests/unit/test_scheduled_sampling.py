@@ -15,7 +15,7 @@ from genwerk.core.options import AS_LEARNED
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.core.vocabularies import Characters
 from genwerk.data.dataset import Dataset
-from genwerk.families.language_model import LanguageModel, LanguageModelConfig, LSTMConfig
+from genwerk.families.language_model import LanguageModel, LanguageModelConfig, LSTMConfig, TransformerConfig
 from genwerk.families.seqgan import SeqGANConfig
 from genwerk.nn.autoregressive.scheduled_sampling import (
     ExponentialSampling,
@@ -24,7 +24,7 @@ from genwerk.nn.autoregressive.scheduled_sampling import (
     NoSampling,
     ScheduledSampling,
 )
-from genwerk.nn.autoregressive.text import NEVER, TextNetwork
+from genwerk.nn.autoregressive.text import NEVER, TextNetwork, TextNetworkConfig
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 
@@ -33,8 +33,8 @@ SMALL = LanguageModelConfig(network=LSTMConfig(embedding=4, width=8))
 RISING = (LinearSampling, ExponentialSampling, InverseSigmoidSampling)
 
 
-def network() -> TextNetwork:
-    built = SMALL.network.build(6, 5, end=0, classes=0)
+def network(kind: TextNetworkConfig = SMALL.network) -> TextNetwork:
+    built = kind.build(6, 5, end=0, classes=0)
     assert isinstance(random_weights(built, 2.0), TextNetwork)
     return built
 
@@ -75,10 +75,11 @@ def test_shares_are_shares() -> None:
     assert set(ScheduledSampling.kinds) == {"none", "linear", "exponential", "inverse-sigmoid"}
 
 
+@pytest.mark.parametrize("kind", [SMALL.network, TransformerConfig(width=8, heads=2, layers=2)])
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_tokens_are_drawn_from_what_stands_so_far(symbols: Tensor, share: float) -> None:
+def test_tokens_are_drawn_from_what_stands_so_far(symbols: Tensor, kind: TextNetworkConfig, share: float) -> None:
     """Against a whole pass a token; an end is never drawn, and what the text has is kept."""
-    built, generator = network(), torch.Generator().manual_seed(0)
+    built, generator = network(kind), torch.Generator().manual_seed(0)
     own, u = torch.rand(symbols.shape, generator=generator) < share, torch.rand(symbols.shape, generator=generator)
     expected = symbols.clone()
     for t in range(6):
