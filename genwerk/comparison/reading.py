@@ -20,7 +20,8 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield "Data", "; ".join(filter(None, (comparison.data, parts)))
     yield "Training", comparison.budget or "runs as they were given"
     yield "Measured on", f"{comparison.samples:,} samples of each run, seed {comparison.seed}"
-    yield "Features", comparison.extractor or "none"
+    if comparison.extractor:
+        yield "Features", comparison.extractor
     yield "Machine", comparison.machine
     yield "Versions", comparison.version
 

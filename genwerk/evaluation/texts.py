@@ -272,7 +272,8 @@ def oracle_figures(x: Tensor, beside: TextReference, truth: oracle.Oracle, said:
     """NLL_oracle: what samples cost under the distribution that the data were drawn from."""
 
     def nats(texts: Tensor) -> Tensor:
-        return truth.nll(oracle.tokens_of(texts[oracle.possible(texts, truth)])).double()
+        some = texts[oracle.possible(texts, truth)]
+        return truth.nll(oracle.tokens_of(some)).double() if len(some) else torch.empty(0)
 
     def of_real() -> tuple[Tensor, Tensor]:
         return nats(beside.held_out.batch().x.cpu()), nats(beside.noise(len(x)))

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from itertools import product
-from math import log
+from math import isnan, log
 from pathlib import Path
 
 import pytest
@@ -113,6 +113,15 @@ def test_random_tokens_are_noise(splits: Splits, beside: TextReference) -> None:
     assert report["self-BLEU-5"].verdict == "more varied than real texts"
     assert report["LM score"].verdict == "less likely than real texts"
     assert report["copied"].value == 0
+
+
+def test_empty_texts_are_texts_too(splits: Splits, beside: TextReference) -> None:
+    report = of(torch.zeros(100, *splits.spec.shape, dtype=torch.int64), splits, beside)
+    assert report["BLEU-2"].value == 0
+    assert report["duplicates"].value == 0.99
+    assert isnan(report["distinct-2"].value)
+    assert report["LM score"].value > 0  # nats of an end that comes at once
+    assert report.to_json()["figures"]["distinct_2"]["value"] is None
 
 
 def test_a_small_language_model_is_near_the_entropy_of_what_it_learned(
@@ -222,6 +231,9 @@ def test_texts_that_the_oracle_never_writes_are_counted_and_left_out(small) -> N
     figure = evaluate(Writer(splits.spec, x), splits, EvaluateConfig(samples=50, lm_rounds=0))["NLL_oracle"]
     assert figure.value == pytest.approx(small(0).nll(x[5:] - 2).mean().item(), rel=1e-5)
     assert "5 that it never writes are left out" in figure.note
+    never = evaluate(Writer(splits.spec, torch.zeros_like(x)), splits, EvaluateConfig(samples=50, lm_rounds=0))
+    assert isnan(never["NLL_oracle"].value)
+    assert never["NLL_oracle"].verdict == ""
 
 
 def test_texts_of_the_oracle_are_written_and_read_again(small) -> None:
