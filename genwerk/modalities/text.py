@@ -184,8 +184,11 @@ class Text(Modality, kind="text"):
         return ["text"], ([text] for part in parts for text in self.lines(part.shown))
 
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], layout: Layout = SQUARE) -> Path:
-        """A text a line, after what it is called in ``layout``; texts of several lines with a rule between them."""
+        """A text a line, after what it is called in ``layout`` and what it was made of; texts of several lines with a
+        rule between them."""
         texts, written = self.lines(batch.shown), StringIO()
+        if batch.target is not None:
+            texts = ["\t".join(pair) for pair in zip(self.lines(batch.x), texts, strict=True)]
         columns = layout.columns or 1
         between = BETWEEN if any("\n" in text for text in texts) else "\n"
         captions = layout.captions or repeat("")
