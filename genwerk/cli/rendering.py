@@ -18,6 +18,7 @@ from genwerk.commands.results import (
     Figures,
     Measurement,
     Note,
+    Pictures,
     Result,
     Scatter,
     Table,
@@ -85,7 +86,7 @@ class Terminal:
                     print(as_json(values))
                 for each in shown or ():
                     self.show(each)
-            case Written() | Examples() | Values() | Scatter():
+            case Written() | Examples() | Pictures() | Values() | Scatter():
                 for verb, path in self.write(result):
                     say(f"{verb} {path}", whole=True)
             case stream:
@@ -100,13 +101,15 @@ class Terminal:
         else:
             self.code = measure(stream)
 
-    def write(self, result: Written | Examples | Values | Scatter) -> list[Done]:
+    def write(self, result: Written | Examples | Pictures | Values | Scatter) -> list[Done]:
         """Write what belongs in files, unless it is only written where somebody names a file and nobody did."""
         match result:
             case Written(path):
                 return [("wrote", path)]
             case Examples() if self.asked.command.unasked or self.asked.out is not None:
                 return self.files.examples(result)
+            case Pictures():
+                return self.files.pictures(result)
             case Values():
                 return self.files.values(result)
             case Scatter():
@@ -134,7 +137,7 @@ class Document(Terminal):
                 self._add("tables", [dict(zip(columns, row, strict=True)) for row in rows])
             case Figures(values):
                 self.content |= values
-            case Written() | Examples() | Values() | Scatter():
+            case Written() | Examples() | Pictures() | Values() | Scatter():
                 for _, path in self.write(result):
                     self._add("files", {"path": str(path), **_about(result)})
             case stream:
@@ -157,7 +160,7 @@ class Document(Terminal):
             print(as_json(self.content), file=self.stdout, flush=True)
 
 
-def _about(result: Written | Examples | Values | Scatter) -> dict[str, Any]:
+def _about(result: Written | Examples | Pictures | Values | Scatter) -> dict[str, Any]:
     """What JSON tells of the content of a file."""
     match result:
         case Examples(n=n, origin=origin, known=known):

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from genwerk.commands.results import Examples, Scatter, Values
+from genwerk.commands.results import Examples, Pictures, Scatter, Values
 from genwerk.core.errors import BadInput, BadSetting
 from genwerk.core.files import check_numbers_free, check_replaceable, check_writable, numbered
 
@@ -108,6 +108,24 @@ class Files:
         if modality.drawn:
             path, verb = self._place(self._beside(modality.drawn))
             done.append((verb, modality.draw(path, batch, origin, found.layout)))
+        return done
+
+    def pictures(self, found: Pictures) -> list[Done]:
+        """Write each image where ``out`` says: the one that there is to a file of that name, or all into a folder, by
+        the names of those that they were made of."""
+        from genwerk.modalities.writers import IMAGES, end_of, plain_pixels, write_image
+
+        done = list[Done]()
+        named = self.out is not None and end_of(Path(self.out)) in IMAGES and not Path(self.out).is_dir()
+        folder = self._own if self.out is None else Path(self.out)
+        for name, pixels in found.parts:
+            if named and done:
+                raise BadSetting("out", f"is {self.out}, one file, and there are several images; name a folder")
+            path = folder if named else folder / f"{Path(name).stem}{IMAGES[0]}"
+            if named or self.out is not None:
+                check_replaceable(path, self.overwrite)
+            path, verb = self._place(path)
+            done.append((verb, write_image(path, plain_pixels(pixels), {**found.origin, "source": name})))
         return done
 
     def values(self, found: Values) -> list[Done]:

@@ -113,6 +113,15 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """Images of a size of their own each, by the names of those that they were made of."""
+
+    parts: Iterable[tuple[str, Tensor]]
+    """Names, and pixels: uint8 with shape (c, h, w); computed one at a time as they are asked for."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Values:
     """Numbers with shape (n, ...), a row for each of n examples: latents, say."""
 
@@ -158,5 +167,5 @@ class Measurement(Protocol):
     def __iter__(self) -> Iterator[Measuring]: ...
 
 
-Result: TypeAlias = Union[Note, Table, Figures, Examples, Values, Scatter, Written, "Training", Measurement]
+Result: TypeAlias = Union[Note, Table, Figures, Examples, Pictures, Values, Scatter, Written, "Training", Measurement]
 """A training and a measurement are results too: streams of events, which begin when they are iterated."""

@@ -147,6 +147,12 @@ ABOUT: dict[str, About] = {
     ),
     "reconstruction_mse": About(Section.RECONSTRUCTION, LESS, "Squared error a value of what is encoded and decoded."),
     "psnr": About(Section.RECONSTRUCTION, MORE, "The same error on a logarithmic scale, over that of the whole range."),
+    "translation_psnr": About(
+        Section.RECONSTRUCTION, MORE, "Peak signal-to-noise ratio of what is made of sources, beside their originals."
+    ),
+    "translation_ssim": About(
+        Section.RECONSTRUCTION, MORE, "Structural similarity of what is made of sources to their originals."
+    ),
     **{
         key: About(Section.RECONSTRUCTION, LESS, "Distance of reconstructions from their originals, in features.")
         for key in ("frechet_distance_of_reconstructions", "fid_of_reconstructions")

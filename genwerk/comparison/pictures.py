@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genwerk import tasks
-from genwerk.core.abilities import Encodes, abilities
+from genwerk.core.abilities import Encodes, Translates, abilities
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.model import Model, evaluating
 from genwerk.core.moments import Moments
@@ -55,6 +55,8 @@ class Gallery:
             yield "samples", self.samples
         if rebuilds(self.model) or (spec.modality.is_text and {"encodes", "decodes"} <= able):
             yield "reconstructions", self.reconstructions
+        if "translates" in able:
+            yield "translations", self.translations
         named = isinstance(self.model, Encodes) and self.model.discrete
         if not named and ("has-latent-prior" in able or {"encodes", "decodes"} <= able):
             yield "interpolations", self.interpolations
@@ -72,6 +74,14 @@ class Gallery:
         batch = self.held_out(2 * FEW)
         made = tasks.reconstruct(self.model, batch)
         return self.put("reconstructions", Batch(batch.x, target=made), Layout(FEW))
+
+    def translations(self) -> dict[str, Path]:
+        """Sources of held-out examples above what is made of them."""
+        batch = self.held_out(2 * FEW)
+        assert isinstance(self.model, Translates)
+        assert batch.condition is not None
+        made = self.model.translate(batch.condition, seed=self.seed)
+        return self.put("translations", Batch(self.model.shown(batch.condition), target=made), Layout(FEW))
 
     def interpolations(self) -> dict[str, Path]:
         """The way from one example to another, or between samples where nothing is encoded."""

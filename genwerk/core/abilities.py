@@ -64,6 +64,31 @@ class Traces(Samples):
         return last(self.trace(n, condition, options, seed=seed))
 
 
+class Translates(ABC):
+    """Makes an image from another, its source, which is the model's condition; both may be of any size."""
+
+    phrase = "a way to translate images"
+    scale: int
+    """How many times as high and wide as its source an image is."""
+    margin: int
+    """Pixels around a part of a source on which what is made of that part depends, at most."""
+    stride: int
+    """Pixels by which a part of a source may be moved so that what is made of it moves with it and else stays."""
+
+    @abstractmethod
+    def translate(self, source: Tensor, *, seed: Seed | None = None) -> Tensor:
+        """An image of each source with shape (n, c', h, w), in [0, 1] with shape (n, c, scale * h, scale * w)."""
+
+    @abstractmethod
+    def taken(self, x: Tensor, known: Tensor | None = None) -> Tensor:
+        """The source that images ``x`` with shape (n, c, h, w) are; of some pixels alone, where these are ``known``
+        (boolean with shape (n, 1, h, w))."""
+
+    @abstractmethod
+    def shown(self, source: Tensor) -> Tensor:
+        """The source as the image that it is without a model, with shape (n, c, scale * h, scale * w)."""
+
+
 class Encodes(ABC):
     """Maps data to a latent, deterministically."""
 
@@ -311,6 +336,7 @@ ABILITIES: dict[str, Any] = {
     for c in (
         Samples,
         Traces,
+        Translates,
         Encodes,
         Decodes,
         HasLatentPrior,

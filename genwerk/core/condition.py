@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from genwerk.core.degradation import Degradation
 from genwerk.core.errors import BadInput, MissingCondition, called
-from genwerk.core.noise import SeededNoise, Seeds
+from genwerk.core.noise import ContentNoise, Noise, SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec, Prior, listed
 from genwerk.core.tokens import CLIPVocabulary, Vocabulary
 
@@ -49,6 +50,8 @@ class Condition:
     """The setting that makes data carry this, where there is one."""
     borrowed: ClassVar[bool] = False
     """Whether samples take the values of held-out examples where a person gives none."""
+    derived: ClassVar[bool] = False
+    """Whether values are made from the examples (:meth:`made`), and not carried beside them."""
     continuous: ClassVar[bool] = False
     """Whether values are numbers of any scale, with others between them."""
 
@@ -107,6 +110,11 @@ class Condition:
     def column(self, data: Carrier) -> Tensor | None:
         """Which part of ``data`` a batch of them has as its condition."""
         return data.condition
+
+    def made(self, x: Tensor, noise: Noise | None = None) -> Tensor:
+        """The values of examples ``x``, where these are derived; what is random is drawn from ``noise``, or, so that
+        an example has one value wherever it is met, by what it holds."""
+        raise NotImplementedError(f"values of {type(self).__name__} are not made from examples")
 
     def labels(self, batch: Batch) -> Tensor | None:
         """The labels of the examples, where ``batch`` has them as its condition."""
@@ -394,6 +402,34 @@ class Covariates(Condition):
 
     def features(self, values: Tensor) -> Tensor:
         return values
+
+
+@dataclass(frozen=True)
+class SourceImage(Condition):
+    """The image that an example is to be made from: a worse one of it, float with shape (n, *shape)."""
+
+    name, plural, borrowed, derived = "source", "source images", True, True
+    shape: tuple[int, ...]
+    """Of a source: channels, height, width."""
+    degradation: Degradation
+    """What turns an example into its source."""
+
+    @property
+    def noun(self) -> str:
+        return "a source image"
+
+    @property
+    def expected(self) -> str:
+        return f"an image of {self.shape[0]} channels each"
+
+    def valid(self, values: Tensor) -> bool:
+        return values.dim() == 4 and values.shape[1] == self.shape[0] and bool(values.isfinite().all())
+
+    def column(self, data: Carrier) -> Tensor | None:
+        return None
+
+    def made(self, x: Tensor, noise: Noise | None = None) -> Tensor:
+        return self.degradation(x, ContentNoise(x) if noise is None else noise)
 
 
 def choose(conditional: bool, spec: DataSpec, *kinds: type[Condition]) -> Condition:

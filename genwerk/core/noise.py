@@ -139,12 +139,18 @@ class BatchNoise:
         return torch.rand(self.n, *shape, generator=self.generator, device=self.generator.device)[self.rows]
 
 
-def own_uniform(x: Tensor, levels: int = 256) -> Tensor:
-    """Uniform numbers on [0, 1) with the shape of ``x`` in [0, 1], each row seeded by the stored levels that it holds.
+class ContentNoise(SeededNoise):
+    """Noise for examples ``x`` in [0, 1], each of which is seeded by the stored levels that it holds.
 
     What has to be drawn for an example outside training so belongs to the example: asked again, it is the same.
     """
-    stored = (x.detach() * (levels - 1)).round().to(torch.uint8).cpu().flatten(1)
-    seeds = [crc32(row.numpy().tobytes()) for row in stored]
-    drawn = [torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    return torch.stack(drawn).to(x)
+
+    def __init__(self, x: Tensor, levels: int = 256) -> None:
+        stored = (x.detach() * (levels - 1)).round().to(torch.uint8).cpu().flatten(1)
+        self.device = x.device
+        self.generators = [generator(crc32(row.numpy().tobytes())) for row in stored]
+
+
+def own_uniform(x: Tensor, levels: int = 256) -> Tensor:
+    """Uniform numbers on [0, 1) with the shape of ``x`` in [0, 1], by :class:`ContentNoise`."""
+    return ContentNoise(x, levels).uniform(*x.shape[1:]).to(x)

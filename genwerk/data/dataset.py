@@ -79,6 +79,8 @@ class Dataset:
     texts: Texts | None = None
     rows: Tensor | None = None
     files: Sequence[str] | None = None
+    deriving: Condition | None = None
+    """What makes the conditions of examples from these; None where they are carried, or there are none."""
     entropy: float | None = None
     """Differential entropy in nats of the distribution the examples come from, where it is known."""
 
@@ -100,7 +102,9 @@ class Dataset:
         return (self.batch(slice(start, start + rows)).x for start in range(0, len(self), rows))
 
     def conditions(self, rows: Tensor | slice) -> Tensor | None:
-        """What a batch of ``rows`` has as its condition: float64, or int64."""
+        """What a batch of ``rows`` has as its condition: float64, int64, or what is made from the examples."""
+        if self.deriving is not None:
+            return self.deriving.made(self.spec.modality.from_stored(self.x[rows]))
         found = None if self.condition is None else self.condition[rows]
         return found if found is None or found.is_floating_point() else found.long()
 
@@ -126,7 +130,7 @@ class Dataset:
 
     def under(self, condition: Condition) -> Dataset:
         """The same examples, whose batches have that as their condition which ``condition`` describes."""
-        return replace(self, condition=condition.column(self))
+        return replace(self, condition=condition.column(self), deriving=condition if condition.derived else None)
 
     def select(self, rows: Tensor, *, mapped: bool = False) -> Dataset:
         """The data set of ``rows`` alone, in memory, or left where it is ``mapped`` from."""

@@ -9,7 +9,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Diagnoses, abilities
+from genwerk.core.abilities import Diagnoses, Translates, abilities
 from genwerk.core.errors import BadInput, Unsupported
 from genwerk.core.model import Model, evaluating
 from genwerk.core.moments import Moments
@@ -28,6 +28,7 @@ from genwerk.evaluation.reference import Reference, Steps
 from genwerk.evaluation.report import AtTemperature, Figure, Measuring, Report
 from genwerk.evaluation.samples import Pace, common_pace, drawn, pace, rebuilds, rebuilt
 from genwerk.evaluation.texts import TextReference, text_figures
+from genwerk.evaluation.translation import translation_figures
 from genwerk.metrics.features import Extractor
 from genwerk.tasks.likelihood import scored
 from genwerk.training.protocol import EvaluateConfig
@@ -173,6 +174,8 @@ class Evaluation:
             yield _Step("feature network", self._features(), shared=True)
         if rebuilds(self.model):
             yield _Step("reconstructions", self._reconstructions(), shared=True)
+        if isinstance(self.model, Translates):
+            yield _Step("translations", translation_figures(self.model, self.data, self.figures))
         if inverts(self.model):
             yield _Step("invertibility", self._invertibility())
         if isinstance(self.model, Diagnoses):

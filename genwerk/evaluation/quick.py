@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import abilities
+from genwerk.core.abilities import Translates, abilities
 from genwerk.core.batching import budget
 from genwerk.core.model import Model, evaluating
 from genwerk.core.moments import Moments
 from genwerk.data.dataset import Dataset
-from genwerk.evaluation.samples import drawn, rebuilds, rebuilt
+from genwerk.evaluation.samples import drawn, rebuilds, rebuilt, translated
 from genwerk.metrics import frechet_distance
 from genwerk.metrics.robust import clipped_mean
 from genwerk.tasks import log_likelihood
@@ -52,10 +52,10 @@ def quick(
     """Cheap figures on at most ``examples`` of ``dataset``, for use during training; smaller is better.
 
     A likelihood (``nll``, exact, or ``nll_bound``, of one draw) in nats an example, with ``bits_per_dim``; the squared
-    error a value of what is encoded and decoded; and, for models that only sample and for games, distances of samples
-    in the first principal components of the data, from :data:`FEWEST` examples on. The first of a kind is robust: a
-    mean in which no example counts beyond a bound, or an energy distance. Columns of tables are in units
-    of their spread in ``train`` (None: in ``dataset``), for else the one in the smallest unit would decide.
+    error a value of what is encoded and decoded, or of translations; and, for models that only sample and for games,
+    distances of samples in the first principal components of the data, from :data:`FEWEST` examples on. The first of a
+    kind is robust: a mean in which no example counts beyond a bound, or an energy distance. Columns of tables are in
+    units of their spread in ``train`` (None: in ``dataset``), for else the one in the smallest unit would decide.
     """
     able, game = abilities(model), len(model.players()) > 1
     data = dataset.subset(examples, seed).under(model.condition)
@@ -78,6 +78,10 @@ def quick(
 
             error = torch.cat(list(rebuilt(model, data, off)))
             figures |= {"clipped_reconstruction_mse": clipped_mean(error), "reconstruction_mse": error.mean().item()}
+        elif isinstance(model, Translates):
+            apart = (made.double() - x.double() for x, made, _ in translated(model, data))
+            error = torch.cat([each.square().flatten(1).mean(1) for each in apart])
+            figures |= {"clipped_translation_mse": clipped_mean(error), "translation_mse": error.mean().item()}
         if "samples" in able and (game or not figures) and len(data) >= FEWEST:
             samples = drawn(model, len(data), dataset, seed)
             real, made = in_components(data, samples, column_scale(dataset if train is None else train))

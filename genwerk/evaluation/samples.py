@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Decodes, Encodes, Samples
+from genwerk.core.abilities import Decodes, Encodes, Samples, Translates
 from genwerk.core.batching import Cost, batches
 from genwerk.core.model import Model
 from genwerk.core.moments import Moments
@@ -91,6 +91,20 @@ def rebuilt(
 def rebuild(model: Model, data: Dataset) -> Tensor:
     """Every example encoded and decoded again, on the CPU."""
     return torch.cat(list(rebuilt(model, data, lambda _, made: made)))
+
+
+def translated(model: Model, data: Dataset) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Images of ``data``, which are under the model's condition, what is made of their sources, and the sources as they
+    are without a model; all with shape (n, c, h, w), on the CPU and as many at once as there is memory for."""
+    assert isinstance(model, Translates)
+
+    def part(rows: slice) -> tuple[Tensor, Tensor, Tensor]:
+        batch = data.batch(rows).to(model.device)
+        assert batch.condition is not None
+        made = model.translate(batch.condition, seed=0)
+        return batch.x.cpu(), made.cpu(), model.shown(batch.condition).cpu()
+
+    return batches(part, len(data), model.device)
 
 
 # --- real data and noise ----------------------------------------------------------------------------------------------

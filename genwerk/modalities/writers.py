@@ -101,6 +101,12 @@ def plain(image: Tensor) -> Tensor:
     return grid(image.unsqueeze(0), gap=0, scale=1)
 
 
+def plain_pixels(image: Tensor) -> Tensor:
+    """One image with shape (c, h, w), uint8, as pixels with shape (h, w, 3), or 4 with alpha."""
+    channels = image.shape[0] if image.shape[0] == 4 else 3
+    return image.expand(channels, -1, -1).permute(1, 2, 0).contiguous()
+
+
 def write_image(path: Path, pixels: Tensor, origin: Mapping[str, Any]) -> Path:
     """Write uint8 ``pixels`` with shape (h, w, 3 or 4) as PNG, JPEG or WebP, as ``path`` says, with ``origin`` inside.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -24,8 +25,9 @@ from genwerk.core.model import Model, build
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data, palette
 from genwerk.data.dataset import PARTS, Dataset
+from genwerk.data.folders import list_file, list_folder, list_zip
 from genwerk.data.hub import allow
-from genwerk.data.images import SUFFIXES
+from genwerk.data.images import SUFFIXES, Listing
 from genwerk.data.memory import MEMORY
 from genwerk.data.parts import arranged, changed, like
 from genwerk.data.picture import Picture, decode, probe, white
@@ -216,7 +218,8 @@ class OpenRun:
             return parsed
         if not borrow or not condition.borrowed or not self.settings.source:
             return None
-        self.say(f"no ‹{condition.option}›: the {condition.plural} of held-out examples, in turn")
+        untold = f"no ‹{condition.option}›: " if condition.option else ""
+        self.say(f"{untold}the {condition.plural} of held-out examples, in turn")
         return self.splits.test.under(condition).conditions(slice(borrow))
 
     def examples(
@@ -297,6 +300,29 @@ class OpenRun:
     def classifier(self) -> Classifier:
         """A classifier of the run's data, the one whose features samples are measured in: kept, or trained now."""
         return classifier_for(self.splits, device=self.model.device)
+
+    def pictures(self, *sources: str) -> Iterator[tuple[str, Tensor]]:
+        """Image files, and those in folders and archives, by their names: each in its own size, in [0, 1] with shape
+        (c, h, w) and as many channels as the run's images have."""
+        for source in sources:
+            path = Path(source).expanduser()
+            if not path.exists():
+                raise BadInput(f"there is no image, folder or archive {source}; expected one of these")
+            if path.suffix.lower() == ".zip":
+                with zipfile.ZipFile(path) as archive:
+                    yield from self._of_own_size(list_zip(path, archive, self.settings))
+            else:
+                yield from self._of_own_size((list_folder if path.is_dir() else list_file)(path, self.settings))
+
+    def _of_own_size(self, listing: Listing) -> Iterator[tuple[str, Tensor]]:
+        for picture in (*listing.train, *listing.validation, *listing.test):
+            try:
+                found = probe(picture)
+                shape = self.spec.shape[0], found.height, found.width
+                pixels = decode(picture, shape, "stretch", background=self.settings.background)
+            except Unusable as error:
+                raise BadInput(f"{picture.name} cannot be read as an image: {error}") from None
+            yield picture.name, torch.from_numpy(np.array(pixels)).float() / white(pixels)
 
     def _image(self, path: Path, exact: bool = False) -> Tensor:
         channels, height, width = self.spec.shape

@@ -23,7 +23,7 @@ from genwerk.runs.checkpoints import round_of, samples_in
 
 PICTURES = (".png", ".jpg", ".webp")
 SOUNDS = (".wav", ".flac", ".ogg")
-SAMPLES = ("samples", "reconstructions")
+SAMPLES = ("samples", "reconstructions", "translations")
 """Lines of the log that tell of samples."""
 MOST = 24
 """Samples of earlier rounds that are shown."""

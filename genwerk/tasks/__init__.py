@@ -30,6 +30,7 @@ from genwerk.tasks.sampling import (
     sdedit,
     trajectory,
 )
+from genwerk.tasks.translation import tiles, translate
 
 __all__ = [
     "Likelihood",
@@ -60,6 +61,8 @@ __all__ = [
     "samples",
     "sdedit",
     "slerp",
+    "tiles",
     "trajectory",
+    "translate",
     "traverse",
 ]

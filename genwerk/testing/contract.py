@@ -104,6 +104,21 @@ def a_sample_belongs_to_its_seed_and_not_to_its_batch(case: Case, _: Path) -> No
 
 
 @promise
+def translates(case: Case, _: Path) -> None:
+    """Sources of any size become images, the same of a seed, each by itself."""
+    needs(case, "translates")
+    source = case.condition
+    assert source is not None
+    x = case.model.translate(source, seed=3)
+    assert x.shape == case.batch.x.shape == case.model.shown(source).shape
+    assert in_range(x, case.entry.spec)
+    assert torch.equal(x, case.model.translate(source, seed=3))
+    assert torch.allclose(x[2:3], case.model.translate(source[2:3], seed=Seeds(3, 2)), atol=1e-5)
+    wide = torch.cat([source, source[..., :3]], -1)
+    assert case.model.translate(wide).shape[-1] == case.model.scale * wide.shape[-1]
+
+
+@promise
 def encodes_and_decodes(case: Case, _: Path) -> None:
     needs(case, "encodes", "decodes")
     z = case.model.encode(case.batch.x, case.condition)

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import torch
 
-from genwerk.core.abilities import Decodes, Encodes, Samples
+from genwerk.core.abilities import Decodes, Encodes, Samples, Translates
 from genwerk.core.model import Model, Stage
 from genwerk.core.spec import Batch
 from genwerk.data.dataset import Dataset
@@ -80,7 +80,7 @@ class Judging:
 
 def shown(model: Model, stage: Stage, data: Dataset, seed: int) -> tuple[str, Batch] | None:
     """What there is to look at of ``model`` in ``stage``: samples, or examples of ``data`` beside what it makes of
-    their codes.
+    their codes, or sources beside what it makes of these.
 
     While a part is trained that takes the data as they are, before another learns its codes, it is that part's.
     """
@@ -91,6 +91,10 @@ def shown(model: Model, stage: Stage, data: Dataset, seed: int) -> tuple[str, Ba
         condition = None if condition is None else condition.to(model.device)
         n = SHOWN if condition is None else len(condition)
         return "samples", Batch(model.sample(n, condition, seed=seed), condition)
+    if isinstance(model, Translates):
+        source = model.condition.of(data.batch(slice(SHOWN)).to(model.device))
+        assert source is not None
+        return "translations", Batch(model.shown(source), target=model.translate(source, seed=seed))
     coder = model if first is None else first
     if isinstance(coder, Encodes) and isinstance(coder, Decodes):
         x = data.batch(slice(SHOWN)).x.to(model.device)

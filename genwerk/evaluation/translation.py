@@ -1,0 +1,56 @@
+"""How near translations come to the images that their sources were made of, beside the sources themselves."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from genwerk.core.model import Model
+from genwerk.data.dataset import Dataset
+from genwerk.evaluation.reference import Steps
+from genwerk.evaluation.report import Figure, number
+from genwerk.evaluation.samples import translated
+from genwerk.metrics.image_quality import psnr, ssim
+
+SURE = 1.96
+"""Standard errors by which a mean of differences has to be away from 0 to be said to be."""
+COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
+
+
+def translation_figures(model: Model, data: Dataset, figures: list[Figure]) -> Steps:
+    """PSNR and SSIM of translations, each beside that of the source as it is; they are put into ``figures``."""
+    measures, found, done = (psnr, ssim), list[Tensor](), 0
+    yield 0, len(data)
+    for x, made, source in translated(model, data):
+        found.append(torch.stack([measure(image, x) for measure in measures for image in (made, source)], 1))
+        done += len(x)
+        yield done, len(data)
+    values = torch.cat(found)
+    for i, (name, unit) in enumerate((("translation PSNR", "dB"), ("translation SSIM", ""))):
+        made, copy = values[:, 2 * i], values[:, 2 * i + 1]
+        there = made.isfinite() & copy.isfinite()
+        made, copy = made[there], copy[there]
+        if not len(made):
+            continue
+        exact = f", {len(values) - len(made):,} without an error left out" if len(made) < len(values) else ""
+        sizes = f"{COLOURS[data.spec.shape[0]]}, mean of {len(made):,} held-out{exact}"
+        figures.append(
+            Figure(
+                name=name,
+                value=made.mean().item(),
+                spread=(made.std() / len(made) ** 0.5).item() if len(made) > 1 else None,
+                unit=unit,
+                reference=copy.mean().item(),
+                note=f"{sizes}; the source: {number(copy.mean().item())}",
+                verdict=_verdict(made - copy),
+            )
+        )
+
+
+def _verdict(gain: Tensor) -> str:
+    """Whether translations are surely nearer than their sources, by the gain of each."""
+    if len(gain) < 2:
+        return ""
+    error = SURE * (gain.std() / len(gain) ** 0.5).item()
+    mean = gain.mean().item()
+    return "better than its source" if mean > error else "worse than its source" if mean < -error else "like its source"
