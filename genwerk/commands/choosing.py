@@ -170,7 +170,7 @@ def _title(offer: Offer) -> str:
 # --- what suits the data ----------------------------------------------------------------------------------------------
 
 
-YES = ("sample", "encode", "complete", "match texts")
+YES = ("sample", "encode", "complete", "translate", "match texts")
 """What a model can do or not."""
 
 

@@ -57,6 +57,10 @@ class Degradation(Component):
             raise BadInput("a mask is for models that fill holes, which this one was not trained for; leave it out")
         return x
 
+    def kept(self, made: Tensor, source: Tensor) -> Tensor:
+        """What is ``made`` of a source, with what the source knows of it already."""
+        return made
+
     def shown(self, source: Tensor, channels: int) -> Tensor:
         """The source as the image that it is without a model: of the target's size, with so many ``channels``."""
         return enlarged(source, self.scale)[:, :channels]
@@ -159,6 +163,9 @@ class Holes(Degradation, kind="holes"):
         if known is None or known.all():
             raise BadInput("there is no hole to fill; give ‹mask›, an image that is dark where pixels are missing")
         return self.masked(x, known)
+
+    def kept(self, made: Tensor, source: Tensor) -> Tensor:
+        return source[:, :-1].where(source[:, -1:] > 0.5, made)
 
     def known(self, height: int, width: int, noise: Noise) -> Tensor:
         """Where pixels stay, boolean with shape (n, 1, height, width)."""

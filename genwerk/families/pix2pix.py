@@ -109,7 +109,8 @@ class Pix2Pix(Model, Translates, config=Pix2PixConfig):
     def generate(self, source: Tensor) -> Tensor:
         """G(y) in [0, 1] but for what is added to the source, which may leave it."""
         raw: Tensor = self.generator(2 * source - 1).float()
-        return self.shown(source) + raw if self.config.residual else (raw.tanh() + 1) / 2
+        made = self.shown(source) + raw if self.config.residual else (raw.tanh() + 1) / 2
+        return self.config.degradation.kept(made, source)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 

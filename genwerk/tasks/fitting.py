@@ -25,6 +25,7 @@ WANTS = {
     "score by a bound": "bounds-likelihood",
     "encode": "encodes",
     "complete": "completes",
+    "translate": "translates",
     "match texts": "aligns-text",
 }
 """What one may want of a model, and the ability that this needs."""
@@ -55,7 +56,7 @@ class Fit:
     @property
     def by(self) -> tuple[str, ...]:
         """What samples can be asked for by: label, prompt or covariates."""
-        return () if isinstance(self.condition, NoCondition) else (self.condition.option,)
+        return (self.condition.option,) if self.condition.option else ()
 
     @property
     def does(self) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ def offered() -> dict[str, fitting.Offer]:
         ("gan", ("image", "table"), ("sample",), ()),
         ("autoencoder", ("audio", "image", "table"), ("encode",), ()),
         ("latent-diffusion", ("image",), ("sample", "encode", "complete"), ("label", "prompt")),
+        ("superres", ("image",), ("translate",), ()),
         ("clip", ("image",), ("match texts",), ("prompt",)),
     ],
 )

@@ -1,0 +1,87 @@
+"""Image to image as a user meets it: files of any size, folders, masks, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genwerk.cli import main
+
+Genwerk = Callable[..., str]
+QUICK = ["--evaluate.samples", "0", "--evaluate.examples", "20", "--train.evaluate-every", "0", "--rounds", "3"]
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "superres"
+    main(["train", "superres", "--data", "digits", *QUICK, "--out", str(path)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def filler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "inpaint"
+    main(["train", "inpaint", "--data", "digits", *QUICK, "--out", str(path)])
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.add.outer(np.arange(61), np.arange(47)) * 2 % 256
+    Image.fromarray(pixels.astype("uint8")).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_a_photo_of_any_size_is_enlarged(larger: Path, photo: Path, genwerk: Genwerk, tmp_path: Path) -> None:
+    genwerk("translate", larger, photo, "--out", tmp_path / "twice.png")
+    with Image.open(tmp_path / "twice.png") as made:
+        assert made.size == (94, 122)
+        assert "superres" in made.text["parameters"]  # type: ignore[attr-defined]
+    genwerk("translate", larger, photo, "--out", tmp_path / "tiles.png", "--tile", 16)
+    whole, tiles = (np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("twice", "tiles"))
+    assert abs(whole - tiles).max() <= 1
+
+
+def test_what_is_made_of_a_folder_goes_into_a_folder(
+    larger: Path, photo: Path, genwerk: Genwerk, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (9, 7), (255, 0, 0)).save(folder / "red.jpg")
+    Image.new("L", (20, 10), 100).save(folder / "grey.png")
+    said = json.loads(genwerk("translate", larger, folder, photo, "--out", tmp_path / "made", "--json"))
+    assert {Path(each["path"]).name for each in said["files"]} == {"red.png", "grey.png", "photo.png"}
+    assert Image.open(tmp_path / "made" / "red.png").size == (18, 14)
+    genwerk("translate", larger)
+    assert (larger / "out" / "translations.png").is_file()  # held-out examples and what is made of their sources
+
+
+def test_a_hole_is_filled_and_the_rest_stays(filler: Path, photo: Path, genwerk: Genwerk, tmp_path: Path) -> None:
+    mask = np.full((61, 47), 255, dtype="uint8")
+    mask[20:40, 10:30] = 0
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    genwerk("translate", filler, photo, "--mask", tmp_path / "mask.png", "--out", tmp_path / "filled.png")
+    filled, before = (
+        np.asarray(Image.open(tmp_path / name).convert("L")).astype(int) for name in ("filled.png", "photo.png")
+    )
+    assert np.array_equal(filled[mask > 0], before[mask > 0])
+
+
+def test_what_cannot_be_is_refused_in_a_sentence(
+    larger: Path, filler: Path, photo: Path, stopped: Genwerk, tmp_path: Path
+) -> None:
+    assert "there is no image" in stopped("translate", larger, tmp_path / "none.png")
+    assert "there is no hole to fill" in stopped("translate", filler, photo)
+    assert "a mask is for models that fill holes" in stopped("translate", larger, photo, "--mask", photo)
+    Image.new("L", (5, 5)).save(tmp_path / "small.png")
+    assert "they must match" in stopped("translate", filler, photo, "--mask", tmp_path / "small.png")
+    assert "exists already" in stopped("translate", larger, photo, "--out", photo)
+    several = stopped("translate", larger, photo, tmp_path / "small.png", "--out", tmp_path / "one.png")
+    assert "there are several images" in several
+    (tmp_path / "text.png").write_text("no image")
+    assert "cannot be read as an image" in stopped("translate", larger, tmp_path / "text.png")
