@@ -7,13 +7,14 @@ The oracle is one of the library, or that of SeqGAN's authors (target_params.npz
 save/target_params_py3.pkl in their order), whose weights have no licence: they are read for measuring alone and are no
 part of Genwerk. A seed is a data set of the oracle, the generator's first weights, the order and the draws.
 
-Four generators are measured: that of maximum likelihood at its best held-out NLL; that after all epochs, from which the
-game starts; what maximum likelihood makes of it in as many seconds of the processor as the game takes; and SeqGAN, at
-the end of its game. NLL_oracle falls for whatever makes samples less varied. So the held-out NLL stands beside it, and
-both of the generator from which the game starts at lower temperatures.
+These generators are measured: that of maximum likelihood after all epochs, from which the others start, and at its best
+held-out NLL; SeqGAN, at the end of its game, and what the same rounds make of the generator where every token has the
+same worth, so that there is no discriminator; maximum likelihood for as many seconds of the processor more as the game
+takes; and the first at lower temperatures. NLL_oracle falls for whatever makes samples less varied, so the held-out NLL
+stands beside it.
 
 The options are the cuts. The published schedule is ``--epochs 120 --schedule constant --discriminator-rounds 50
---rounds 200 --rollouts 16 --baseline none --rate 1e-2 --g-steps 1 --d-steps 5 --d-batches 156 --d-epochs 3
+--rounds 200 --rollouts 16 --d-steps 5 --d-batches 156 --d-epochs 3
 --d-rate 1e-4 --widths 1 2 3 4 5 6 7 8 9 10 15 20 --filters 100 200 200 200 200 100 100 100 100 100 160 160``.
 """
 
@@ -23,7 +24,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -36,7 +37,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genwerk.core.model import Stage
+from genwerk.core.model import Player, Stage, TrainingStream, Turns
 from genwerk.core.options import Symbolwise
 from genwerk.core.spec import DataSpec
 from genwerk.core.vocabularies import FIRST, Characters
@@ -64,6 +65,7 @@ SPEC = DataSpec(
 )
 """As many ids as the oracle has tokens."""
 Weights = dict[str, Tensor]
+Row = tuple[float, ...]
 Generator = TypeVar("Generator", bound=LanguageModel)
 
 
@@ -115,6 +117,19 @@ class Game(SeqGAN):
         return super().stages(rounds)[1:]
 
 
+class NoDiscriminator(SeqGAN):
+    """The game where all tokens have one worth: maximum likelihood of the generator's own sentences."""
+
+    def stages(self, rounds: int) -> Sequence[Stage]:
+        return super().stages(rounds)[2:]
+
+    def worth(self, y: Tensor, u: Tensor, condition: Tensor | None = None) -> Tensor:
+        return torch.full(y.shape, 0.5)
+
+    def discriminator_turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
+        yield from ()
+
+
 def endless(model: Generator, weights: Weights | None = None) -> Generator:
     """``model`` for sentences that fill their places: no token is an end."""
     model.network.end = None
@@ -138,7 +153,7 @@ class Experiment:
     cuts: argparse.Namespace
 
     def played(
-        self, model: LanguageModel, rounds: int, optim: dict[str, OptimConfig]
+        self, model: LanguageModel, rounds: int, optim: dict[str, OptimConfig], seed: int
     ) -> Iterator[tuple[RoundDone, float]]:
         """The rounds of a training, and seconds of the processor so far, without those between rounds."""
         settings = TrainConfig(
@@ -149,7 +164,7 @@ class Experiment:
             save_every=0,
             watchdog=WatchdogConfig(action="off"),
             precision=self.cuts.precision,
-            seed=self.seed,
+            seed=seed,
         )
         spent, start = 0.0, time.process_time()
         data = Dataset(x=self.train.int(), spec=SPEC)
@@ -166,7 +181,7 @@ class Experiment:
         epoch = len(self.train) // BATCH
         best, least, seconds = copied(model), float("inf"), 0.0
         optim = {"model": OptimConfig(lr=1e-2, schedule=self.cuts.schedule)}
-        for event, spent in self.played(model, self.cuts.epochs * epoch, optim):
+        for event, spent in self.played(model, self.cuts.epochs * epoch, optim, self.seed):
             seconds = spent
             if event.round % epoch == 0 and (now := self.held_out_nll(model.network)) < least:
                 best, least = copied(model), now
@@ -175,15 +190,15 @@ class Experiment:
     def further(self, weights: Weights, seconds: float) -> Weights:
         """``weights`` after so many more seconds of maximum likelihood."""
         model = endless(LanguageModel(LanguageModelConfig(network=GENERATOR), SPEC), weights)
-        for _, spent in self.played(model, 10**6, {"model": OptimConfig(lr=self.cuts.further_rate)}):
+        for _, spent in self.played(model, 10**6, {"model": OptimConfig(lr=self.cuts.further_rate)}, self.seed):
             if spent > seconds:
                 break
         return copied(model)
 
-    def game(self, weights: Weights) -> tuple[Weights, float]:
-        """``weights`` after the discriminator's training and the game, and how long these took."""
+    def game(self, of: type[SeqGAN], weights: Weights, seed: int) -> tuple[Weights, float]:
+        """``weights`` after the stages of ``of``, and how long these took."""
         cuts = self.cuts
-        torch.manual_seed(self.seed)
+        torch.manual_seed(seed)
         config = SeqGANConfig(
             network=GENERATOR,
             discriminator=TextCNNConfig(widths=tuple(cuts.widths), filters=tuple(cuts.filters)),
@@ -195,18 +210,14 @@ class Experiment:
             d_batches=cuts.d_batches,
             d_epochs=cuts.d_epochs,
         )
-        model, spent = endless(Game(config, SPEC), weights), 0.0
+        model, seconds = endless(of(config, SPEC), weights), 0.0
         optim = {"generator": OptimConfig(lr=cuts.rate), "discriminator": OptimConfig(lr=cuts.d_rate)}
-        for event, spent in self.played(model, cuts.rounds, optim):
+        for event, spent in self.played(model, cuts.rounds, optim, seed):
+            seconds = spent
             if cuts.every and event.round % cuts.every == 0:
                 found = " and ".join(f"{value:.3f}" for value in self.figures(model.network))
-                accuracy = float(event.metrics["accuracy"])
-                print(
-                    f"{event.stage} {event.round}, {spent:.0f} s: {found}, accuracy {accuracy:.2f}",
-                    file=sys.stderr,
-                    flush=True,
-                )
-        return copied(model), spent
+                print(f"{event.stage} {event.round}, {spent:.0f} s: {found}", file=sys.stderr, flush=True)
+        return copied(model), seconds
 
     # --- figures ------------------------------------------------------------------------------------------------------
 
@@ -253,21 +264,21 @@ class Experiment:
             network.load_state_dict(weights)
             return name, *self.figures(network, temperature), seconds
 
-        yield row(BEST, best, learned)
         yield row(LAST, last, learned)
+        yield row(BEST, best, learned)
+        seconds = 0.0
+        for game in range(self.cuts.games):
+            for name, of in ((GAME, Game), (ALONE, NoDiscriminator)):
+                played, spent = self.game(of, last, self.seed + 1000 * game)
+                yield row(name, played, learned + spent)
+                seconds = max(seconds, spent)
+        yield row(FURTHER, self.further(last, seconds), learned + seconds)
         for temperature in TEMPERATURES:
             yield row(f"{LAST}, temperature {temperature}", last, learned, temperature)
-        played, seconds = self.game(last)
-        yield row(GAME, played, learned + seconds)
-        yield row(FURTHER, self.further(last, seconds), learned + seconds)
 
 
-BEST, LAST, FURTHER, GAME = (
-    "maximum likelihood, best held out",
-    "maximum likelihood",
-    "maximum likelihood, further",
-    "SeqGAN",
-)
+LAST, BEST = "maximum likelihood", "maximum likelihood, best held out"
+GAME, ALONE, FURTHER = "SeqGAN", "SeqGAN's rounds without discriminator", "maximum likelihood, further"
 """What the generators are called."""
 
 
@@ -280,6 +291,7 @@ def main() -> None:
         "--bounds", type=int, default=0, metavar="N", help="only the floor and the ceiling, of so many of the library"
     )
     option("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    option("--games", type=int, default=1, help="from each generator of maximum likelihood, with seeds of their own")
     option("--n", type=int, default=10_000, help="sentences that are learned from")
     option("--measured", type=int, default=4_000, help="sentences of each generator that are measured")
     option("--out", type=Path, help="folder in which what maximum likelihood has learned is kept and looked for")
@@ -287,12 +299,12 @@ def main() -> None:
     option("--precision", default="float32", choices=["float32", "bfloat16"], help="of training")
     option("--schedule", default="cosine", help="of the learning rate of maximum likelihood, from 0.01 on")
     option("--further-rate", type=float, default=1e-3, help="learning rate of the further maximum likelihood")
-    option("--discriminator-rounds", type=int, default=20)
-    option("--rounds", type=int, default=80, help="of the game")
+    option("--discriminator-rounds", type=int, default=10)
+    option("--rounds", type=int, default=20, help="of the game")
     option("--rollouts", type=int, default=1)
-    option("--baseline", default="batch", choices=["none", "batch"])
-    option("--rate", type=float, default=3e-3, help="learning rate of the generator in the game")
-    option("--g-steps", type=int, default=2)
+    option("--baseline", default="none", choices=["none", "batch"])
+    option("--rate", type=float, default=1e-2, help="learning rate of the generator in the game")
+    option("--g-steps", type=int, default=1)
     option("--d-steps", type=int, default=1)
     option("--d-batches", type=int, default=16)
     option("--d-epochs", type=int, default=1)
@@ -311,23 +323,22 @@ def main() -> None:
             print(bounds(f"seed {seed}", oracle(seed=seed), cuts.n), flush=True)
         return
     print("| seed | generator | NLL_oracle | held-out NLL | CPU s |\n|---|---|---|---|---|", flush=True)
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[Row]] = {}
     for seed in cuts.seeds:
         sentences = of.sample(cuts.n + HELD_OUT, seed=seed + 1)
-        for name, nll, held_out, seconds in Experiment(
-            of, sentences[: cuts.n], sentences[cuts.n :], seed, cuts
-        ).measured():
-            print(f"| {seed} | {name} | {nll:.3f} | {held_out:.3f} | {seconds:.0f} |", flush=True)
-            found.setdefault(name, []).append((nll, held_out))
+        start = None
+        for name, *row in Experiment(of, sentences[: cuts.n], sentences[cuts.n :], seed, cuts).measured():
+            print(f"| {seed} | {name} | {row[0]:.3f} | {row[1]:.3f} | {row[2]:.0f} |", flush=True)
+            start = start or row
+            found.setdefault(name, []).append((row[0], row[1], row[0] - start[0]))
+    print("\n| generator | NLL_oracle | held-out NLL | from maximum likelihood |\n|---|---|---|---|")
     for name, rows in found.items():
-        each = [f"{fmean(column):.3f} ± {spread(column):.3f}" for column in zip(*rows, strict=True)]
-        gain = [row[0] - start[0] for row, start in zip(rows, found[LAST], strict=True)]
-        print(f"| all | {name} | {' | '.join(each)} | {fmean(gain):+.3f} ± {spread(gain):.3f} from {LAST} |")
+        print(f"| {name} | " + " | ".join(map(spread, zip(*rows, strict=True))) + " |")
 
 
-def spread(values: Sequence[float]) -> float:
-    """Standard deviation over seeds."""
-    return stdev(values) if len(values) > 1 else float("nan")
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation."""
+    return f"{fmean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":
