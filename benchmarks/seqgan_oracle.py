@@ -56,7 +56,6 @@ from genwerk.training.trainer import Trainer
 TOKENS, LENGTH, BATCH = 5000, 20, 64
 HELD_OUT = 1000
 """Sentences of the oracle on which generators are judged, and not trained."""
-TEMPERATURES = (0.95, 0.9, 0.8)
 GENERATOR = LSTMConfig(embedding=32, width=32)
 SPEC = DataSpec(
     kind="text",
@@ -273,7 +272,7 @@ class Experiment:
                 yield row(name, played, learned + spent)
                 seconds = max(seconds, spent)
         yield row(FURTHER, self.further(last, seconds), learned + seconds)
-        for temperature in TEMPERATURES:
+        for temperature in self.cuts.temperatures:
             yield row(f"{LAST}, temperature {temperature}", last, learned, temperature)
 
 
@@ -294,6 +293,7 @@ def main() -> None:
     option("--games", type=int, default=1, help="from each generator of maximum likelihood, with seeds of their own")
     option("--n", type=int, default=10_000, help="sentences that are learned from")
     option("--measured", type=int, default=4_000, help="sentences of each generator that are measured")
+    option("--temperatures", type=float, nargs="*", default=[0.95, 0.9, 0.8], help="of the first generator")
     option("--out", type=Path, help="folder in which what maximum likelihood has learned is kept and looked for")
     option("--epochs", type=int, default=80, help="of maximum likelihood")
     option("--precision", default="float32", choices=["float32", "bfloat16"], help="of training")
