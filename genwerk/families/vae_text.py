@@ -68,6 +68,12 @@ class TextVAE(VariationalModel, config=TextVAEConfig):
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
+    @property
+    def row_cost(self) -> int:
+        """Of what the decoder remembers of a text, and of a token's logits on their way to a draw."""
+        code = self.decoder.start.new_zeros(1, self.config.latent + self.condition.classes)
+        return self.decoder.begin(1, code).nbytes + 4 * self.decoder.levels * code.element_size()
+
     @torch.no_grad()
     def sample(
         self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
