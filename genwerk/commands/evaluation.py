@@ -113,9 +113,9 @@ class Evaluate(Command):
         from genwerk.core.errors import Unwritable
         from genwerk.evaluation.evaluate import Evaluation
         from genwerk.evaluation.training_cost import training_figures
+        from genwerk.runs import sweep
         from genwerk.runs.card import write_outcome
         from genwerk.runs.page import read_events, update_page
-        from genwerk.runs.sweep import write_sweep
         from genwerk.training import runtime
 
         place = runtime.start(session.machine.device, session.machine.precision, PATIENCE)
@@ -134,7 +134,7 @@ class Evaluate(Command):
             runtime.finish(together=False)
         if not place.main:
             return
-        report, written = evaluation.report, list[Path]()
+        report, written = evaluation.report, tuple[Path, ...]()
         if self.efficiency:
             took = training_figures(list(read_events(opened.path / "events.jsonl")))
             report = replace(report, figures=(*report.figures, *took))
@@ -145,7 +145,7 @@ class Evaluate(Command):
             except Unwritable as error:
                 warnings.warn(error.sentence, stacklevel=2)
             else:
-                written = write_sweep(opened.path, report)
+                written = sweep.files(opened.path) if report.sweep else ()
                 update_page(opened.path, report)
         yield Figures.of(report)
         yield from map(Written, written)

@@ -122,9 +122,7 @@ class Evaluation:
         self._compares_texts = texts and min(len(self.data), n) >= FEWEST
         if texts and not self._compares_texts:
             self.notes.append(f"Texts are compared from {FEWEST} training and held-out ones on, so none were.")
-        if settings.temperatures and not (texts and "temperature" in model.options.names()):
-            what = "models of texts" if not model.spec.modality.is_text else "models that sample at a temperature"
-            raise Unsupported(f"‹temperatures› are for {what}, with ‹samples› above 0; leave them out")
+        check_sweep(model, settings)
         toy = TOYS.get(splits.settings.source)
         self._toy = toy if isinstance(toy, Gaussians) and not model.spec.covariates else None
         self._made = self._rebuilt = self._texts = torch.empty(0)
@@ -406,3 +404,14 @@ def reference_for(
     if splits.spec.modality.is_text:
         return TextReference(splits, settings)
     return None if extractor is None else Reference(splits, settings, extractor)
+
+
+def check_sweep(model: Model, settings: EvaluateConfig) -> None:
+    """Refuse temperatures where ``model`` has none, or samples no texts (:class:`Unsupported`)."""
+    if not settings.temperatures:
+        return
+    if not model.spec.modality.is_text or "temperature" not in model.options.names():
+        what = "models that sample at a temperature" if model.spec.modality.is_text else "models of texts"
+        raise Unsupported(f"‹temperatures› are for {what}; leave them out")
+    if not settings.samples:
+        raise BadInput("‹temperatures› are those of samples, and ‹samples› is 0; ask for some")

@@ -21,11 +21,12 @@ from genwerk.data.memory import MEMORY
 from genwerk.evaluation.report import Report
 from genwerk.runs.config import kinds_of
 from genwerk.runs.store import Origin
+from genwerk.runs.sweep import write_sweep
 from genwerk.training.settings import Recipe, to_json
 
 
 def write_outcome(path: Path, name: str, recipe: Recipe, splits: Splits, report: Report | None, origin: Origin) -> None:
-    """Write what came of a run into its folder: report.json, the newest evaluation, and the card.
+    """Write what came of a run into its folder: report.json, the newest evaluation, with its sweep, and the card.
 
     A run that is not measured (None) has no report, for one of other weights would be taken for its own.
     """
@@ -33,6 +34,7 @@ def write_outcome(path: Path, name: str, recipe: Recipe, splits: Splits, report:
         (path / "report.json").unlink(missing_ok=True)
     else:
         write_atomically(path / "report.json", json.dumps(report.to_json(), indent=1).encode())
+    write_sweep(path, report)
     write_atomically(path / "card.md", printable(card(name, recipe, splits, report, origin, path)).encode())
 
 

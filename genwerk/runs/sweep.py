@@ -18,16 +18,20 @@ FIELDS = ("temperature", "key", "figure", "value", "spread", "unit", "floor", "n
 """The columns of the CSV file."""
 
 
-def write_sweep(run: Path, report: Report) -> list[Path]:
-    """Write both files into the folder ``run`` where the report has a sweep, else remove them; those written."""
-    paths = [run / "sweep.csv", run / "sweep.png"]
-    if not report.sweep:
-        for path in paths:
-            path.unlink(missing_ok=True)
-        return []
-    write_atomically(paths[0], as_csv(report).encode())
-    write_atomically(paths[1], png(report))
-    return paths
+def files(run: Path) -> tuple[Path, Path]:
+    """Where both stand in the folder ``run``, if it has a sweep."""
+    return run / "sweep.csv", run / "sweep.png"
+
+
+def write_sweep(run: Path, report: Report | None) -> None:
+    """Write both files where the report has a sweep, else remove them."""
+    table, picture = files(run)
+    if report is None or not report.sweep:
+        table.unlink(missing_ok=True)
+        picture.unlink(missing_ok=True)
+        return
+    write_atomically(table, as_csv(report).encode())
+    write_atomically(picture, png(report))
 
 
 def as_csv(report: Report) -> str:

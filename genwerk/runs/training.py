@@ -17,7 +17,7 @@ from genwerk.core.errors import BadInput
 from genwerk.core.files import read_json, write_atomically
 from genwerk.core.model import Model, build, stages
 from genwerk.data import Splits
-from genwerk.evaluation.evaluate import Evaluation, measured
+from genwerk.evaluation.evaluate import Evaluation, check_sweep, measured
 from genwerk.evaluation.extractor import settled
 from genwerk.evaluation.quick import judge
 from genwerk.evaluation.report import Report
@@ -134,6 +134,7 @@ class Training:
         self.recipe = replace(recipe, train=_present(recipe.train, model, self.name))
         if self.splits.spec.modality.measured:
             settled(self.splits.spec, recipe.evaluate.features)
+        check_sweep(model, recipe.evaluate)
         self.origin = Origin(processes=self.runtime.world)
         if self.source is not None and self.from_run is not None:
             known = self.source.origin.from_runs

@@ -193,3 +193,20 @@ def test_runs_of_texts_are_compared_and_shown_side_by_side(genwerk: Genwerk, eng
     found = json.loads((tmp_path / "report" / "report.json").read_text())
     assert {run["pictures"].keys() >= {"samples", "completions", "nearest"} for run in found["measured"]} == {True}
     assert (tmp_path / "report" / "sweep.csv").is_file()
+
+
+def test_temperatures_that_cannot_be_had_are_refused_before_training(refused: Genwerk, tmp_path: Path) -> None:
+    (tmp_path / "my.txt").write_text("\n".join(ENGLISH))
+    given = (
+        "train",
+        "lstm-lm",
+        "--data",
+        tmp_path / "my.txt",
+        "--out",
+        tmp_path / "run",
+        "--evaluate.temperatures",
+        "1",
+    )
+    assert "--samples is 0; ask for some" in refused(*given)
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+    assert "--temperatures are for models of texts" in refused("train", "vae", "--data", "digits", *given[4:])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.abilities import Samples
-from genwerk.core.errors import Unsupported
+from genwerk.core.errors import BadInput, Unsupported
 from genwerk.core.model import Config, Model
 from genwerk.core.noise import Seed, Seeds
 from genwerk.core.options import Options, Symbolwise
@@ -192,6 +192,8 @@ def test_temperatures_are_for_models_of_texts(splits: Splits) -> None:
     model = Points(ring.spec, ring.train.batch(slice(100)).x)
     with pytest.raises(Unsupported, match="temperatures are for models of texts"):
         Evaluation(model, ring, EvaluateConfig(temperatures=(1.0,)))
+    with pytest.raises(BadInput, match="temperatures are those of samples, and samples is 0"):
+        Evaluation(Writer(splits.spec, splits.test.batch().x), splits, EvaluateConfig(temperatures=(1.0,), samples=0))
     with pytest.raises(ValueError, match="expected a number 0 or more"):
         EvaluateConfig(temperatures=(-1.0,))
 
