@@ -186,8 +186,8 @@ def _of_rows(
 
 def _of_pictures(gathered: Gathered, labels: Labels, settings: DataConfig) -> Found:
     """Images of any size, as files of a folder are read."""
-    assert isinstance(gathered.x, list)
-    blank = [None] * len(gathered.x)
+    files = [file for file in gathered.x if isinstance(file, bytes)]
+    blank = [None] * len(files)
     pictures = [
         Picture(
             f"image {i}",
@@ -198,7 +198,7 @@ def _of_pictures(gathered: Gathered, labels: Labels, settings: DataConfig) -> Fo
             caption=None if caption is None else str(caption),
         )
         for i, (file, label, caption) in enumerate(
-            zip(gathered.x, labels.classes or blank, gathered.captions or blank, strict=True)
+            zip(files, labels.classes or blank, gathered.captions or blank, strict=True)
         )
     ]
     return open_pictures(Listing(name=NAME, train=pictures, notes=labels.unused), settings)

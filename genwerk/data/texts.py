@@ -74,17 +74,18 @@ class _Read:
 
 def open_texts(path: Path, settings: DataConfig) -> Found:
     """A text file, or those in a folder, of which some may be the test part by their names."""
-    parts = part_files(path, SUFFIX)
-    found = [[_on_disk(file, path) for file in part] for part in parts]
-    return _found(path, *found, settings, several=path.is_dir())
+    train, test = ([_on_disk(file, path) for file in part] for part in part_files(path, SUFFIX))
+    return _found(path, train, test, settings, several=path.is_dir())
 
 
 def zipped_texts(path: Path, members: Sequence[Picture], settings: DataConfig) -> Found:
     """The text files in the zip ``path``, as those in a folder; ``members`` must open while they are read."""
     by_name = {member.name: member for member in members if member.name.lower().endswith(SUFFIX)}
-    parts = parts_by_name(list(by_name), path, SUFFIX)
-    found = [[_File(n, f"{path}/{n}", by_name[n].open, by_name[n].size, mapped=False) for n in part] for part in parts]
-    return _found(path, *found, settings, several=True)
+    files = {
+        name: _File(name, f"{path}/{name}", member.open, member.size, mapped=False) for name, member in by_name.items()
+    }
+    train, test = ([files[name] for name in part] for part in parts_by_name(list(files), path, SUFFIX))
+    return _found(path, train, test, settings, several=True)
 
 
 def _on_disk(file: Path, path: Path) -> _File:
