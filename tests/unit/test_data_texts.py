@@ -134,6 +134,8 @@ def test_a_column_of_a_table(tmp_path: Path) -> None:
     assert all(text.endswith(", yes") for text in said(splits))
     assert splits.train.condition is not None
     assert {skip.reason for skip in splits.skipped} == {"it has no text"}
+    with pytest.raises(ValueError, match=r"where it holds texts to learn, name it by data\.text"):
+        opened(path)
     with pytest.raises(ValueError, match=r"no column 'words' for data\.text; its columns are review, label"):
         opened(path, text="words")
 
