@@ -208,12 +208,12 @@ def _read(path: Path, files: Sequence[_File], whole: bool, settings: DataConfig)
             f"none of the {len(files):,} text files in {path} can be read; the first, {skipped[0].name}, "
             f"{skipped[0].reason}"
         )
-    found, numbers, base, blank = list[tuple[Spans, Spans]](), list[Spans](), 0, 0
+    found, numbers, base, lines = list[tuple[Spans, Spans]](), list[Spans](), 0, 0
     for raw in raws:
         starts, stops = (np.array([0]), np.array([len(raw)])) if whole else _lines(raw)
         full = np.array([bool(raw[a:b].tobytes().strip()) for a, b in zip(starts, stops, strict=True)], np.bool_)
-        numbers.append(np.flatnonzero(full) + blank + sum(map(len, numbers)))
-        blank += int((~full).sum())
+        numbers.append(np.flatnonzero(full) + lines)
+        lines += len(full)
         found.append((starts[full] + base, stops[full] + base))
         base += len(raw)
     raw = raws[0] if len(raws) == 1 else np.concatenate(raws)
@@ -227,7 +227,7 @@ def _read(path: Path, files: Sequence[_File], whole: bool, settings: DataConfig)
     if len(texts) > len(starts):
         count += f"; what is long is cut into sections, {len(texts):,} in all, which may be held out one by one"
     notes.insert(0, f"{count}; with ‹data.unit› {other}, every {other} is one.")
-    if blank:
+    if blank := lines - len(starts):
         notes.append(f"Empty {kind}s are passed over: {blank:,}.")
     return _Read(texts, np.concatenate(numbers)[text], of_file[text], names, skipped, notes)
 
