@@ -210,7 +210,9 @@ class OpenRun:
             self.label(label)
         for option, values in typed.items():
             if values and option != condition.option:
-                raise BadInput(f"{self.path} is a run of {kind}, which takes no {option}; leave out ‹{option}›")
+                texts = option == "prompt" and self.spec.modality.is_text and "completes" in abilities(self.model)
+                cure = f"leave out ‹{option}›" + ", or let `genwerk complete` go on from it" * texts
+                raise BadInput(f"{self.path} is a run of {kind}, which takes no {option}; {cure}")
         if given := [*typed.get(condition.option, ()), *of_any_kind]:
             parsed = condition.parse(given)
             for doubt in condition.doubts(given):

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, cast
 from torch import Tensor
 
 from genwerk import interop, tasks
+from genwerk.core.abilities import abilities
 from genwerk.core.errors import BadInput
 from genwerk.core.files import read_json
 from genwerk.core.html import escaped, player
@@ -249,7 +250,9 @@ class Run:
         """The condition that was given, by the option of the model's kind or of any."""
         for option, value in by_option.items():
             if value is not None and option != self.model.condition.option:
-                raise BadInput(f"this {type(self.model).__name__} takes no {option}; leave out ‹{option}›")
+                texts = option == "prompt" and self.model.spec.modality.is_text and "completes" in abilities(self.model)
+                cure = f"leave out ‹{option}›" + ", or let ‹complete› go on from it" * texts
+                raise BadInput(f"this {type(self.model).__name__} takes no {option}; {cure}")
         named = [value for value in by_option.values() if value is not None]
         return condition_of(self.model, named[0] if named else given)
 

@@ -152,6 +152,10 @@ def test_scheduled_sampling_is_a_setting(genwerk: Genwerk, tmp_path: Path) -> No
     assert stored == {"$type": "inverse-sigmoid", "sampled": 0.5}
 
 
+def test_where_a_prompt_belongs_is_said(refused: Genwerk, english: Path) -> None:
+    assert "or let `genwerk complete` go on from it" in refused("sample", english, "--prompt", "the cat")
+
+
 def test_texts_of_one_symbol_have_nothing_to_learn(refused: Genwerk, tmp_path: Path) -> None:
     (tmp_path / "my.txt").write_text("aaaa\naa\na\n")
     said = refused("train", "lstm-lm", "--data", tmp_path / "my.txt", "--out", tmp_path / "run")
