@@ -22,7 +22,7 @@ def main() -> None:
         "runs", type=Path, nargs="+", help="run folders that have been evaluated at several temperatures"
     )
     asked = parser.parse_args()
-    lines, names, floor = list[list[str]](), dict[str, str](), dict[str, str]()
+    lines, names, floor = list[tuple[str, str, dict[str, str]]](), dict[str, str](), dict[str, str]()
     for run in asked.runs:
         with (run / "sweep.csv").open(newline="") as opened:
             rows = [row for row in csv.DictReader(opened) if row["key"] in SHOWN]
@@ -30,12 +30,13 @@ def main() -> None:
         floor |= {row["key"]: row["floor"] for row in rows}
         for temperature in dict.fromkeys(row["temperature"] for row in rows):
             found = {row["key"]: row["value"] for row in rows if row["temperature"] == temperature}
-            lines.append([run.name, temperature, *(found.get(key, "") for key in SHOWN)])
-    lines.append(["real texts", "", *(floor.get(key, "") for key in SHOWN)])
-    print("| of | temperature | " + " | ".join(names.get(key, key) for key in SHOWN) + " |")
-    print("|" + "---|" * (2 + len(SHOWN)))
-    for name, temperature, *values in lines:
-        cells = [f"{float(value):.3f}" if value else "" for value in values]
+            lines.append((run.name, temperature, found))
+    lines.append(("real texts", "", floor))
+    shown = [key for key in SHOWN if key in names]
+    print(f"| of | temperature | {' | '.join(names[key] for key in shown)} |")
+    print("|" + "---|" * (2 + len(shown)))
+    for name, temperature, values in lines:
+        cells = [f"{float(values[key]):.3f}" if values.get(key) else "" for key in shown]
         print(f"| {name} | {temperature} | {' | '.join(cells)} |")
 
 

@@ -165,7 +165,10 @@ class _Listed(TextVocabulary):
         return FIRST + len(self.symbols)
 
     def written(self, ids: Sequence[int]) -> str:
-        return "".join(self.symbols[i - FIRST] if i >= FIRST else LACKING for i in ids)
+        """What is lacking has a space before it, within a text, where symbols have theirs."""
+        lacking = f" {LACKING}" if self.spaced else LACKING
+        text = "".join(self.symbols[i - FIRST] if i >= FIRST else lacking for i in ids)
+        return text.removeprefix(" ") if self.spaced and len(ids) and ids[0] < FIRST else text
 
 
 @dataclass(frozen=True, kw_only=True)

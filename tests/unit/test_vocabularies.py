@@ -59,6 +59,7 @@ def test_the_most_frequent_are_kept_and_the_rest_is_unknown() -> None:
     words = learned(Words, ENGLISH, most=5)
     assert words.size == 5
     assert words.written(next(words.read(["a cat sat"])).tolist()) == f"{LACKING} cat sat"
+    assert words.written(next(words.read(["a cat horse"])).tolist()) == f"{LACKING} cat {LACKING}"
 
 
 def test_normal_forms_unite_what_looks_alike() -> None:
