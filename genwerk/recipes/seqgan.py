@@ -23,7 +23,7 @@ def seqgan(spec: DataSpec) -> Recipe:
     The published schedule at a few hundredths of its cost: a smaller discriminator that sees 32 batches once in a
     round and not five times 157 batches three times, and so learns at ten times the rate. 16 rollouts of a beginning as
     published, 4 for texts beyond 40 tokens. With a baseline, and a third of the generator's rate: as published,
-    NLL_oracle falls as much where the discriminator is left out (benchmarks/README.md, SeqGAN's synthetic experiment).
+    NLL_oracle falls further where the discriminator is left out (benchmarks/README.md, SeqGAN's synthetic experiment).
     """
     discriminator = TextCNNConfig(widths=(1, 2, 3, 4, 5, 6, 8, 10, 15, 20), filters=(64,) * 10)
     return Recipe(
