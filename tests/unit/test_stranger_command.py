@@ -91,6 +91,7 @@ def test_what_each_command_needs_of_a_model() -> None:
     assert {name: {*command.needs} for name, command in COMMANDS.items() if command.needs} == {
         "sample": {"samples"},
         "complete": {"completes"},
+        "translate": {"translates"},
         "image-to-image": {"denoises"},
         "watch": {"traces"},
         "reconstruct": {"encodes", "decodes"},
