@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from genwerk.core.degradation import Degradation
 from genwerk.core.errors import BadInput, MissingCondition, called
-from genwerk.core.noise import ContentNoise, Noise, SeededNoise, Seeds
+from genwerk.core.noise import Noise, SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec, Prior, listed
 from genwerk.core.tokens import CLIPVocabulary, Vocabulary
 
@@ -402,34 +401,6 @@ class Covariates(Condition):
 
     def features(self, values: Tensor) -> Tensor:
         return values
-
-
-@dataclass(frozen=True)
-class SourceImage(Condition):
-    """The image that an example is to be made from: a worse one of it, float with shape (n, *shape)."""
-
-    name, plural, borrowed, derived = "source", "source images", True, True
-    shape: tuple[int, ...]
-    """Of a source: channels, height, width."""
-    degradation: Degradation
-    """What turns an example into its source."""
-
-    @property
-    def noun(self) -> str:
-        return "a source image"
-
-    @property
-    def expected(self) -> str:
-        return f"an image of {self.shape[0]} channels each"
-
-    def valid(self, values: Tensor) -> bool:
-        return values.dim() == 4 and values.shape[1] == self.shape[0] and bool(values.isfinite().all())
-
-    def column(self, data: Carrier) -> Tensor | None:
-        return None
-
-    def made(self, x: Tensor, noise: Noise | None = None) -> Tensor:
-        return self.degradation(x, ContentNoise(x) if noise is None else noise)
 
 
 def choose(conditional: bool, spec: DataSpec, *kinds: type[Condition]) -> Condition:

@@ -1,7 +1,8 @@
 """Degradations: what turns an image into the worse one from which a model learns to make it again.
 
 A degradation is a frozen dataclass in an open registry (:mod:`genwerk.core.component`), so that pairs of a source and
-its target are made from images alone. Images are float with shape (n, c, h, w) in [0, 1].
+its target are made from images alone; the source is a :class:`~genwerk.core.condition.Condition`. Images are float
+with shape (n, c, h, w) in [0, 1].
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from genwerk.core.component import Component
+from genwerk.core.condition import Carrier, Condition
 from genwerk.core.errors import BadInput
-from genwerk.core.noise import Noise
+from genwerk.core.noise import ContentNoise, Noise
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma Y' of ITU-R BT.601."""
@@ -184,3 +186,31 @@ class Holes(Degradation, kind="holes"):
     def masked(self, x: Tensor, known: Tensor) -> Tensor:
         """The source of images ``x`` of which pixels are ``known``, boolean with shape (n, 1, h, w)."""
         return torch.cat([x.where(known, 0.5), known.to(x.dtype)], 1)
+
+
+@dataclass(frozen=True)
+class SourceImage(Condition):
+    """The image that an example is to be made from: a worse one of it, float with shape (n, *shape)."""
+
+    name, plural, borrowed, derived = "source", "source images", True, True
+    shape: tuple[int, ...]
+    """Of a source: channels, height, width."""
+    degradation: Degradation
+    """What turns an example into its source."""
+
+    @property
+    def noun(self) -> str:
+        return "a source image"
+
+    @property
+    def expected(self) -> str:
+        return f"an image of {self.shape[0]} channels each"
+
+    def valid(self, values: Tensor) -> bool:
+        return values.dim() == 4 and values.shape[1] == self.shape[0] and bool(values.isfinite().all())
+
+    def column(self, data: Carrier) -> Tensor | None:
+        return None
+
+    def made(self, x: Tensor, noise: Noise | None = None) -> Tensor:
+        return self.degradation(x, ContentNoise(x) if noise is None else noise)

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from genwerk.core.abilities import Translates
-from genwerk.core.condition import SourceImage
-from genwerk.core.degradation import Degradation, Downscale
+from genwerk.core.degradation import Degradation, Downscale, SourceImage
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed

@@ -7,8 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genwerk.core.condition import SourceImage
-from genwerk.core.degradation import Downscale, GaussianNoise, Greyscale, Holes, luma
+from genwerk.core.degradation import Downscale, GaussianNoise, Greyscale, Holes, SourceImage, luma
 from genwerk.core.errors import BadInput
 from genwerk.core.noise import SeededNoise
 
