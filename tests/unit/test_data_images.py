@@ -455,7 +455,7 @@ def test_what_is_no_zip_is_one_sentence(tmp_path, content):
 
 def test_a_zip_without_images_and_one_with_a_damaged_member(tmp_path):
     with pytest.raises(ValueError, match="no image"):
-        open_data(zipped(tmp_path / "empty.zip", {"a.txt": b"hello"}))
+        open_data(zipped(tmp_path / "empty.zip", {"a.bin": b"hello"}))
     good = {f"{i}.png": png(gradient(6, 6)) for i in range(3)}
     source = zipped(tmp_path / "it.zip", good)
     content = bytearray((tmp_path / "it.zip").read_bytes())
