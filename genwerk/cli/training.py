@@ -131,7 +131,8 @@ def _sections(settings: Any, path: str, about: str) -> Iterator[Section]:
     parts = {f"{within}{o.name}." for o in options if is_dataclass(o.default)}
     flattened = [o for o in flat(options, within) if not any(o.name.startswith(part) for part in parts)]
     if flattened:
-        few = flattened[:SHOWN] if path == "model" else [] if path.startswith("model.") else marked(flattened)
+        few = [] if path.startswith("model.") else marked(flattened)
+        few = few or (flattened[:SHOWN] if path == "model" else [])
         yield Section(path, about, tuple(flattened), tuple(few))
     for option in options:
         part: Any = option.default

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from genwerk.core.abilities import HasLatentPrior
+from genwerk.core.marks import Common
 from genwerk.core.model import Stage
 from genwerk.core.noise import Noise, Seed, SeededNoise
 from genwerk.core.options import Observation, Options
@@ -26,9 +28,9 @@ from genwerk.nn.losses import BernoulliConfig, LikelihoodConfig
 class VAEConfig(VariationalConfig):
     """Settings of a variational autoencoder."""
 
-    network: Coder = field(default_factory=MLPCoder)
+    network: Annotated[Coder, Common()] = field(default_factory=MLPCoder)
     """Layers of the encoder and of the decoder."""
-    likelihood: LikelihoodConfig = field(default_factory=BernoulliConfig)
+    likelihood: Annotated[LikelihoodConfig, Common()] = field(default_factory=BernoulliConfig)
     """Distribution of the data given a code."""
 
 

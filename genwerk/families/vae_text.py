@@ -9,11 +9,13 @@ from the decoder some of the tokens that it goes on from. `evaluate` tells the d
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from genwerk.core.errors import check_ranges
+from genwerk.core.marks import Common
 from genwerk.core.noise import Seed, SeededNoise
 from genwerk.core.options import Options, Symbolwise
 from genwerk.core.spec import DataSpec
@@ -32,9 +34,9 @@ LOGITS = 2**25
 class TextVAEConfig(VariationalConfig):
     """Settings of :class:`TextVAE`."""
 
-    network: TextCoder = field(default_factory=LSTMCoder)
+    network: Annotated[TextCoder, Common()] = field(default_factory=LSTMCoder)
     """Layers of the encoder and of the decoder."""
-    word_dropout: float = 0.0
+    word_dropout: Annotated[float, Common()] = 0.0
     """Share of the tokens that the decoder sees as unknown ones in training, where it goes on from them."""
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import log
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from torch import Tensor
 from genwerk.core.abilities import Decodes, Diagnoses, Encodes, ImportanceWeighted, Samples
 from genwerk.core.component import Component
 from genwerk.core.condition import Label, choose
+from genwerk.core.marks import Common
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Noise, Seed, SeededNoise, Seeds
 from genwerk.core.spec import Batch, DataSpec
@@ -98,15 +100,15 @@ class IAFPosterior(Posterior, kind="iaf"):
 class VariationalConfig(Config):
     """Settings that every variational autoencoder has."""
 
-    latent: int = 20
+    latent: Annotated[int, Common()] = 20
     """Number of dimensions of the code."""
-    posterior: Posterior = field(default_factory=GaussianPosterior)
+    posterior: Annotated[Posterior, Common()] = field(default_factory=GaussianPosterior)
     """Distribution of an example's codes."""
-    beta: float = 1.0
+    beta: Annotated[float, Common()] = 1.0
     """Weight of the KL divergence; 1 is the ELBO, InfoVAE's 1 - alpha."""
-    annealing: Annealing = field(default_factory=NoAnnealing)
+    annealing: Annotated[Annealing, Common()] = field(default_factory=NoAnnealing)
     """How that weight rises in training."""
-    free_bits: float = 0.0
+    free_bits: Annotated[float, Common()] = 0.0
     """Nats of KL divergence that each dimension of the code may have, on average over the batch, at no cost (lambda);
     where a flow leaves only the whole divergence known, all dimensions have theirs together."""
     mmd: float = 0.0

@@ -58,7 +58,7 @@ def test_what_fits_my_table(genwerk: Genwerk, people: Path) -> None:
     found = json.loads(genwerk("recipes", "--data", people, "--json"))
     first = found["suggested"][0]
     assert first["command"] == f"genwerk train {first['recipe']} --data {people}"
-    assert " on cancer.csv, place " in first["why"]
+    assert " on wine.csv, place " in first["why"]
     fits = {each["recipe"]: each for each in found["recipes"]}
     assert "pixelcnn" not in fits
     assert (fits["maf"]["score"], fits["vae"]["score"], fits["gan"]["score"]) == ("exact", "bound", "")

@@ -69,7 +69,7 @@ def test_a_run_is_measured_later(tmp_path: Path, genwerk: Genwerk) -> None:
     assert f"Not measured yet: `genwerk evaluate {run}` measures it" in (run / "card.md").read_text()
     report = json.loads(genwerk("evaluate", run, "--samples", 200, "--json"))
     assert json.loads((run / "report.json").read_text()) == report
-    assert list(report) == ["complete", "figures", "extractor", "notes", "labels"]
+    assert list(report) == ["complete", "figures", "extractor", "notes", "labels", "sweep"]
     assert report["complete"] is True
     assert {"nll", "frechet_distance", "kernel_distance", "precision", "recall"} <= set(report["figures"])
     figure = report["figures"]["frechet_distance"]
