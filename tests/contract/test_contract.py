@@ -128,7 +128,7 @@ from genwerk.training import runtime
 place = runtime.start("cpu")
 alone = runtime.Runtime(torch.device("cpu"))
 cases = map(without_dropout, map(prepared, sorted(REGISTRY)))
-chosen = [c for c in cases if not c.couples_over_processes]
+chosen = [c for c in cases if not c.couples_over_processes and c.recipe.train.batch_size != 1]  # one is not shared
 
 def learn(c, runtime):
     with double_precision():
