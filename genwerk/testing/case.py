@@ -67,7 +67,9 @@ class Case:
         """Whether an example's loss depends on which others its process has, or on a random draw of that process."""
         config = self.recipe.model
         configs = [config, *(getattr(config, part, None) for part in PARTS)]
-        return any(getattr(each, field, 0) for each in configs for field in ("mmd", "dropout", "minibatch_group"))
+        batch_baseline = getattr(config, "baseline", "") == "batch"
+        coupling = ("mmd", "dropout", "minibatch_group")
+        return batch_baseline or any(getattr(each, field, 0) for each in configs for field in coupling)
 
     @property
     def couples_examples(self) -> bool:
