@@ -121,10 +121,13 @@ class Files:
         for name, pixels in found.parts:
             if named and done:
                 raise BadSetting("out", f"is {self.out}, one file, and there are several images; name a folder")
-            path = folder if named else folder / f"{Path(name).stem}{IMAGES[0]}"
-            if named or self.out is not None:
+            path, verb = folder if named else folder / f"{Path(name).stem}{IMAGES[0]}", "wrote"
+            own = {written for _, written in done}
+            names = (path, *(path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(2, len(own) + 2)))
+            path = next(each for each in names if each not in own)  # two images may be called alike
+            if self.out is not None:
                 check_replaceable(path, self.overwrite)
-            path, verb = self._place(path)
+                path, verb = self._place(path)
             done.append((verb, write_image(path, plain_pixels(pixels), {**found.origin, "source": name})))
         return done
 

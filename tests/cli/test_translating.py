@@ -57,6 +57,11 @@ def test_what_is_made_of_a_folder_goes_into_a_folder(
     said = json.loads(genwerk("translate", larger, folder, photo, "--out", tmp_path / "made", "--json"))
     assert {Path(each["path"]).name for each in said["files"]} == {"red.png", "grey.png", "photo.png"}
     assert Image.open(tmp_path / "made" / "red.png").size == (18, 14)
+    for _ in range(2):  # of two that are called alike, neither replaces the other
+        genwerk(
+            "translate", larger, folder / "red.jpg", folder / "red.jpg", "--out", f"{tmp_path}/alike/", "--overwrite"
+        )
+    assert {each.name for each in (tmp_path / "alike").iterdir()} == {"red.png", "red-2.png"}
     genwerk("translate", larger)
     assert (larger / "out" / "translations.png").is_file()  # held-out examples and what is made of their sources
 
