@@ -79,7 +79,6 @@ class Translate(Command):
 
         batch, known = opened.examples("test", self.n, None)
         assert isinstance(opened.model, Translates)
-        assert batch.condition is not None
-        made = opened.model.translate(batch.condition, seed=self.seed)
-        batch = replace(batch, x=opened.model.shown(batch.condition), target=made)
+        source = opened.model.source(batch)
+        batch = replace(batch, x=opened.model.shown(source), target=opened.model.translate(source, seed=self.seed))
         return Examples.of(opened, batch, SQUARE, known, seed=self.seed)

@@ -79,9 +79,9 @@ class Gallery:
         """Sources of held-out examples above what is made of them."""
         batch = self.held_out(2 * FEW)
         assert isinstance(self.model, Translates)
-        assert batch.condition is not None
-        made = self.model.translate(batch.condition, seed=self.seed)
-        return self.put("translations", Batch(self.model.shown(batch.condition), target=made), Layout(FEW))
+        source = self.model.source(batch)
+        made = self.model.translate(source, seed=self.seed)
+        return self.put("translations", Batch(self.model.shown(source), target=made), Layout(FEW))
 
     def interpolations(self) -> dict[str, Path]:
         """The way from one example to another, or between samples where nothing is encoded."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any, Literal, TypeVar
@@ -19,8 +19,10 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
+from genwerk.core.errors import BadInput
 from genwerk.core.noise import Seed
 from genwerk.core.options import Options, SamplingOptions
+from genwerk.core.spec import Batch
 
 ScoredAs = Literal["stored", "binary", "symbols"]
 """What a likelihood counts: values as they are stored (levels, or a density), pixels that are white with the
@@ -65,7 +67,7 @@ class Traces(Samples):
 
 
 class Translates(ABC):
-    """Makes an image from another, its source, which is the model's condition; both may be of any size."""
+    """Makes an image from another, its source; both may be of any size."""
 
     phrase = "a way to translate images"
     scale: int
@@ -76,8 +78,15 @@ class Translates(ABC):
     """Pixels by which a part of a source may be moved so that what is made of it moves with it and else stays."""
 
     @abstractmethod
-    def translate(self, source: Tensor, *, seed: Seed | None = None) -> Tensor:
-        """An image of each source with shape (n, c', h, w), in [0, 1] with shape (n, c, scale * h, scale * w)."""
+    def source(self, batch: Batch) -> Tensor:
+        """The sources in ``batch``, as :meth:`translate` takes them."""
+
+    @abstractmethod
+    def translate(self, source: Tensor, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
+        """An image of each source with shape (n, c', h, w), in [0, 1] with shape (n, c, scale * h, scale * w).
+
+        ``condition`` is None, or what a model of domains is to make of each (:class:`TranslatesDomains`).
+        """
 
     @abstractmethod
     def taken(self, x: Tensor, known: Tensor | None = None) -> Tensor:
@@ -87,6 +96,36 @@ class Translates(ABC):
     @abstractmethod
     def shown(self, source: Tensor) -> Tensor:
         """The source as the image that it is without a model, with shape (n, c, scale * h, scale * w)."""
+
+    def by_parts(
+        self, source: Tensor, condition: Tensor | None = None, *, seed: Seed | None = None
+    ) -> Callable[[Tensor], Tensor]:
+        """What translates parts of one large ``source``, with shape (1, c', h, w): what depends on all of it is looked
+        up here, once and in bounded memory, so that the parts fit together."""
+        return lambda part: self.translate(part, condition, seed=seed)
+
+
+class TranslatesDomains(Translates):
+    """Makes an image of another domain from one of any: of a class, or with other attributes. Sources are examples, and
+    which image it should become is known of none."""
+
+    phrase = "a way to translate images to another domain"
+    scale = 1
+
+    @abstractmethod
+    def aims(self, condition: Tensor, *, seed: Seed | None = None) -> Tensor:
+        """Where each example of a domain ``condition`` can go: another domain, or its own where it can go nowhere."""
+
+    def source(self, batch: Batch) -> Tensor:
+        return batch.x
+
+    def taken(self, x: Tensor, known: Tensor | None = None) -> Tensor:
+        if known is not None:
+            raise BadInput("a mask is for models that fill holes, which this one was not trained for; leave it out")
+        return x
+
+    def shown(self, source: Tensor) -> Tensor:
+        return source
 
 
 class Encodes(ABC):
@@ -337,6 +376,7 @@ ABILITIES: dict[str, Any] = {
         Samples,
         Traces,
         Translates,
+        TranslatesDomains,
         Encodes,
         Decodes,
         HasLatentPrior,

@@ -33,6 +33,12 @@ class Carrier(Protocol):
     @property
     def text(self) -> Tensor | None: ...
 
+    @property
+    def attributes(self) -> Tensor | None: ...
+
+    @property
+    def source(self) -> Tensor | None: ...
+
 
 class Condition:
     """A kind of condition. The model is passed as ``model`` wherever its name belongs into a sentence."""
@@ -179,7 +185,16 @@ class NoCondition(Condition):
     @classmethod
     def carried(cls, spec: DataSpec) -> DataSpec:
         """``spec`` of data that carry nothing."""
-        return replace(spec, classes=(), class_counts=(), captions=False, vocabulary=None, covariates=())
+        return replace(
+            spec,
+            classes=(),
+            class_counts=(),
+            attributes=(),
+            source=(),
+            captions=False,
+            vocabulary=None,
+            covariates=(),
+        )
 
     def check(self, values: Tensor | None, model: object) -> Tensor | None:
         return None

@@ -41,6 +41,10 @@ class DataSpec:
     """Names of the labels, in the order of their index; empty when the data carry none."""
     class_counts: tuple[int, ...] = field(default=(), compare=False)
     """Training examples of each class; empty where they were not counted (runs stored before this field)."""
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What every example has a value of (hair, eyes), and the values there are; empty when the data carry none."""
+    source: tuple[int, ...] = ()
+    """Shape of the image that goes with every example, which is made from it; empty where there is none."""
     captions: bool = False
     """Whether every example carries a text."""
     vocabulary: Vocabulary | None = None
@@ -81,6 +85,8 @@ class DataSpec:
 
     def __str__(self) -> str:
         extras = [f"{len(self.classes)} classes"] if self.classes else []
+        extras += [f"{len(self.attributes)} attributes"] if self.attributes else []
+        extras += ["a source image each"] if self.source else []
         extras += ["captions"] if self.captions else []
         extras += [listed(self.covariates)] if self.covariates else []
         return ", ".join([*self.modality.describe(), *extras])

@@ -26,15 +26,16 @@ AT_ONCE = 2**16
 
 
 class Rows:
-    """Some rows of a tensor that is mapped from a file, read when they are asked for and never all at once.
+    """Rows of a tensor, which may be mapped from a file, taken when they are asked for and never all at once.
 
-    It is indexed and split as a tensor is; whatever else is asked of it is asked of a copy of the rows in memory.
+    ``rows`` are indices with shape (n,), or (n, k) where an example is made of k rows. It is indexed and split as a
+    tensor is; whatever else is asked of it is asked of a copy of the rows in memory.
     """
 
     def __init__(self, of: Tensor, rows: Tensor) -> None:
         self.of, self.rows = of, rows
-        self.shape, self.dtype, self.device = torch.Size((len(rows), *of.shape[1:])), of.dtype, of.device
-        self.nbytes = len(rows) * of.dtype.itemsize * prod(of.shape[1:])
+        self.shape, self.dtype, self.device = torch.Size((*rows.shape, *of.shape[1:])), of.dtype, of.device
+        self.nbytes = of.dtype.itemsize * prod(self.shape)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -66,6 +67,8 @@ class Dataset:
     ``condition`` is None, class indices (int64), or covariates (float64) with shape (n, len(spec.covariates));
     ``texts`` are the texts that examples are (or are windows of) as they were read, one a row; their ``x`` has no
     tokens, and the spec no vocabulary, until they are :meth:`read`.
+    ``attributes`` is None or the value of each of spec.attributes, int64 with shape (n, len(spec.attributes));
+    ``source`` None or the image that each example is to be made from, stored as ``x`` is, with shape (n, *spec.source).
     ``captions`` None or one text a row, and ``text`` their token ids with shape (n, spec.vocabulary.length).
     ``rows`` is the place of each example in its source, int64 with shape (n,), counted from 0; None where all are here
     and in order. ``files`` has the name of the file at each place of the source; None where examples are not files.
@@ -74,6 +77,8 @@ class Dataset:
     x: Tensor
     spec: DataSpec
     condition: Tensor | None = None
+    attributes: Tensor | None = None
+    source: Tensor | None = None
     captions: Sequence[str] | None = None
     text: Tensor | None = None
     texts: Texts | None = None
@@ -106,7 +111,9 @@ class Dataset:
         if self.deriving is not None:
             return self.deriving.made(self.spec.modality.from_stored(self.x[rows]))
         found = None if self.condition is None else self.condition[rows]
-        return found if found is None or found.is_floating_point() else found.long()
+        if found is None or found.is_floating_point():
+            return found
+        return self.spec.modality.from_stored(found) if found.dtype == torch.uint8 else found.long()
 
     def known(self, rows: slice = slice(None)) -> dict[str, list[Any]]:
         """What is known of the examples of ``rows`` beside what they hold, as named columns of an entry each.
@@ -124,6 +131,9 @@ class Dataset:
                 found["label"] = [self.spec.classes[i] for i in values]
             for i, name in enumerate(self.spec.covariates):
                 found[name] = [row[i] for row in values]
+        if self.attributes is not None:
+            for (name, among), column in zip(self.spec.attributes, self.attributes[rows].T.tolist(), strict=True):
+                found[name] = [among[i] for i in column]
         if self.captions is not None:
             found["caption"] = list(self.captions[rows])
         return found
@@ -138,6 +148,8 @@ class Dataset:
             self,
             x=cast(Tensor, Rows(self.x, rows)) if mapped else self.x[rows],
             condition=None if self.condition is None else self.condition[rows],
+            attributes=None if self.attributes is None else self.attributes[rows],
+            source=None if self.source is None else self.source[rows],
             captions=None if self.captions is None else [self.captions[i] for i in rows.tolist()],
             text=None if self.text is None else self.text[rows],
             texts=None if self.texts is None else self.texts.select(rows.cpu().numpy()),
@@ -160,6 +172,8 @@ class Dataset:
             self,
             x=self.x.to(device),
             condition=None if self.condition is None else self.condition.to(device),
+            attributes=None if self.attributes is None else self.attributes.to(device),
+            source=None if self.source is None else self.source.to(device),
             text=None if self.text is None else self.text.to(device),
         )
 
@@ -189,7 +203,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """First 16 hex digits of the sha256 of the examples, labels and captions, in their order."""
         digest = hashlib.sha256(repr((tuple(self.x.shape), str(self.x.dtype), self.spec.levels)).encode())
-        for part in (self.x, self.condition, self.text):
+        for part in (self.x, self.condition, self.attributes, self.source, self.text):
             if part is not None:
                 for chunk in part.split(4096):
                     digest.update(chunk.contiguous().cpu().numpy().tobytes())

@@ -100,9 +100,8 @@ def translated(model: Model, data: Dataset) -> Iterator[tuple[Tensor, Tensor, Te
 
     def part(rows: slice) -> tuple[Tensor, Tensor, Tensor]:
         batch = data.batch(rows).to(model.device)
-        assert batch.condition is not None
-        made = model.translate(batch.condition, seed=0)
-        return batch.x.cpu(), made.cpu(), model.shown(batch.condition).cpu()
+        source = model.source(batch)
+        return batch.x.cpu(), model.translate(source, seed=0).cpu(), model.shown(source).cpu()
 
     return batches(part, len(data), model.device)
 

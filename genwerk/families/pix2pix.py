@@ -20,7 +20,7 @@ from genwerk.core.degradation import Degradation, Downscale, SourceImage
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed
-from genwerk.core.spec import DataSpec
+from genwerk.core.spec import Batch, DataSpec
 from genwerk.nn.adversarial.objectives import NonSaturating, Objective, accuracy
 from genwerk.nn.adversarial.patchgan import PatchGANConfig
 from genwerk.nn.translation import EDSRConfig, TranslationNetwork
@@ -113,8 +113,13 @@ class Pix2Pix(Model, Translates, config=Pix2PixConfig):
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
+    def source(self, batch: Batch) -> Tensor:
+        source = self.condition.check(batch.condition, self)
+        assert source is not None
+        return source
+
     @torch.no_grad()
-    def translate(self, source: Tensor, *, seed: Seed | None = None) -> Tensor:
+    def translate(self, source: Tensor, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         values = self.condition.check(source, self)
         assert values is not None
         return self.generate(values).clamp(0, 1)

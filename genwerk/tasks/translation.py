@@ -21,9 +21,11 @@ Place = tuple[slice, slice]
 
 
 def tiles(
-    model: Model, source: Tensor, tile: int = TILE, *, seed: Seed | None = None
+    model: Model, source: Tensor, tile: int = TILE, *, condition: Tensor | None = None, seed: Seed | None = None
 ) -> Iterator[tuple[Place, Tensor]]:
     """What is made of ``source``, with shape (c', h, w), part by part: where each belongs, and its pixels in [0, 1].
+
+    ``condition`` has one row: what a model of domains is to make of it.
 
     Each part is made of a tile of the source and of as much around it as it depends on (:attr:`Translates.margin`), so
     that it equals that part of what would be made of the whole, but for rounding, and there is no seam.
@@ -35,12 +37,14 @@ def tiles(
     step = -(-tile // model.stride) * model.stride
     around = -(-model.margin // model.stride) * model.stride
     height, width = source.shape[1:]
+    with evaluating(model):
+        made_of = model.by_parts(source.unsqueeze(0), condition, seed=seed)
     for top in range(0, height, step):
         for left in range(0, width, step):
             rows, columns = _spread(top, step, around, height), _spread(left, step, around, width)
             part = source[:, rows, columns].unsqueeze(0).to(model.device)
             with evaluating(model):
-                made = model.translate(part, seed=seed)[0].cpu()
+                made = made_of(part)[0].cpu()
             inner = [
                 slice(model.scale * (start - span.start), model.scale * (min(start + step, side) - span.start))
                 for start, span, side in ((top, rows, height), (left, columns, width))
@@ -57,13 +61,15 @@ def _spread(start: int, step: int, around: int, side: int) -> slice:
     return slice(max(0, start - around), min(side, start + step + around))
 
 
-def translate(model: Model, source: Tensor, tile: int = TILE, *, seed: Seed | None = None) -> Tensor:
+def translate(
+    model: Model, source: Tensor, tile: int = TILE, *, condition: Tensor | None = None, seed: Seed | None = None
+) -> Tensor:
     """What is made of ``source``, an image with shape (c', h, w) as the model takes its sources: uint8 with shape
     (c, scale * h, scale * w), tile by tile (:func:`tiles`)."""
     require(model, "translation", "translates")
     assert isinstance(model, Translates)
     height, width = (model.scale * side for side in source.shape[1:])
     whole = torch.empty(model.spec.shape[0], height, width, dtype=torch.uint8)
-    for (rows, columns), part in tiles(model, source, tile, seed=seed):
+    for (rows, columns), part in tiles(model, source, tile, condition=condition, seed=seed):
         whole[:, rows, columns] = part.mul(255).round().to(torch.uint8)
     return whole
