@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from genwerk.commands.command import USE, AtLeast, Command, Positional
@@ -79,6 +79,5 @@ class Translate(Command):
 
         batch, known = opened.examples("test", self.n, None)
         assert isinstance(opened.model, Translates)
-        source = opened.model.source(batch)
-        batch = replace(batch, x=opened.model.shown(source), target=opened.model.translate(source, seed=self.seed))
+        batch = opened.model.translated(batch, seed=self.seed)
         return Examples.of(opened, batch, SQUARE, known, seed=self.seed)

@@ -77,11 +77,8 @@ class Gallery:
 
     def translations(self) -> dict[str, Path]:
         """Sources of held-out examples above what is made of them."""
-        batch = self.held_out(2 * FEW)
         assert isinstance(self.model, Translates)
-        source = self.model.source(batch)
-        made = self.model.translate(source, seed=self.seed)
-        return self.put("translations", Batch(self.model.shown(source), target=made), Layout(FEW))
+        return self.put("translations", self.model.translated(self.held_out(2 * FEW), seed=self.seed), Layout(FEW))
 
     def interpolations(self) -> dict[str, Path]:
         """The way from one example to another, or between samples where nothing is encoded."""

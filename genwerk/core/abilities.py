@@ -76,10 +76,16 @@ class Translates(ABC):
     """Pixels around a part of a source on which what is made of that part depends, at most."""
     stride: int
     """Pixels by which a part of a source may be moved so that what is made of it moves with it and else stays."""
+    provenance: bool = False
+    """Whether who or what somebody is may be another in a translation, whose file then says that it is none's photo."""
 
     @abstractmethod
     def source(self, batch: Batch) -> Tensor:
         """The sources in ``batch``, as :meth:`translate` takes them."""
+
+    def aimed(self, batch: Batch, *, seed: Seed | None = None) -> Tensor | None:
+        """The condition by which each source in ``batch`` is translated, where nobody says one."""
+        return None
 
     @abstractmethod
     def translate(self, source: Tensor, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
@@ -96,6 +102,12 @@ class Translates(ABC):
     @abstractmethod
     def shown(self, source: Tensor) -> Tensor:
         """The source as the image that it is without a model, with shape (n, c, scale * h, scale * w)."""
+
+    def translated(self, batch: Batch, condition: Tensor | None = None, *, seed: Seed | None = None) -> Batch:
+        """The sources in ``batch`` as they are without a model, with what is made of them as targets."""
+        source = self.source(batch)
+        aim = self.aimed(batch, seed=seed) if condition is None else condition
+        return Batch(self.shown(source), aim, self.translate(source, aim, seed=seed))
 
     def by_parts(
         self, source: Tensor, condition: Tensor | None = None, *, seed: Seed | None = None
@@ -118,6 +130,10 @@ class TranslatesDomains(Translates):
 
     def source(self, batch: Batch) -> Tensor:
         return batch.x
+
+    def aimed(self, batch: Batch, *, seed: Seed | None = None) -> Tensor:
+        assert batch.condition is not None
+        return self.aims(batch.condition, seed=seed)
 
     def taken(self, x: Tensor, known: Tensor | None = None) -> Tensor:
         if known is not None:

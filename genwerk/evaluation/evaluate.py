@@ -9,7 +9,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Diagnoses, Translates, abilities
+from genwerk.core.abilities import Diagnoses, Translates, TranslatesDomains, abilities
 from genwerk.core.errors import BadInput, Unsupported
 from genwerk.core.model import Model, evaluating
 from genwerk.core.moments import Moments
@@ -172,7 +172,7 @@ class Evaluation:
             yield _Step("feature network", self._features(), shared=True)
         if rebuilds(self.model):
             yield _Step("reconstructions", self._reconstructions(), shared=True)
-        if isinstance(self.model, Translates):
+        if isinstance(self.model, Translates) and not isinstance(self.model, TranslatesDomains):
             yield _Step("translations", translation_figures(self.model, self.data, self.figures))
         if inverts(self.model):
             yield _Step("invertibility", self._invertibility())

@@ -100,8 +100,8 @@ def translated(model: Model, data: Dataset) -> Iterator[tuple[Tensor, Tensor, Te
 
     def part(rows: slice) -> tuple[Tensor, Tensor, Tensor]:
         batch = data.batch(rows).to(model.device)
-        source = model.source(batch)
-        return batch.x.cpu(), model.translate(source, seed=0).cpu(), model.shown(source).cpu()
+        found = model.translated(batch, seed=0)
+        return batch.x.cpu(), found.shown.cpu(), found.x.cpu()
 
     return batches(part, len(data), model.device)
 

@@ -26,13 +26,18 @@ PARTS = ("text", "network", "discriminator")
 
 
 def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
-    """Random data of ``spec``, with labels, numbers and captions where it has them."""
+    """Random data of ``spec``, with labels, numbers, attributes, sources and captions where it has them."""
     generator = torch.Generator().manual_seed(seed)
     x = spec.modality.made_up(n, generator)
     condition = torch.arange(n) % len(spec.classes) if spec.classes else None
     if spec.covariates:
         condition = torch.randn(n, len(spec.covariates), generator=generator)
     data = Dataset(x=x, spec=spec, condition=condition)
+    if spec.attributes:
+        of = torch.tensor([len(values) for _, values in spec.attributes])
+        data = replace(data, attributes=(torch.rand(n, len(of), generator=generator) * of).long())
+    if spec.source:
+        data = replace(data, source=replace(spec, shape=spec.source).modality.made_up(n, generator))
     if not spec.captions or spec.vocabulary is None:
         return data
     words = ["red", "ring", "blue", "star", "left", "right"]

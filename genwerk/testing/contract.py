@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
+from genwerk import tasks
 from genwerk.core.abilities import ABILITIES, abilities
-from genwerk.core.errors import Unsupported
+from genwerk.core.errors import BadInput, Unsupported
 from genwerk.core.noise import Seeds
 from genwerk.core.options import Observation, SamplingOptions, Streamed, Symbolwise, Tempered
 from genwerk.core.spec import DataSpec
@@ -107,15 +108,36 @@ def a_sample_belongs_to_its_seed_and_not_to_its_batch(case: Case, _: Path) -> No
 def translates(case: Case, _: Path) -> None:
     """Sources of any size become images, the same of a seed, each by itself."""
     needs(case, "translates")
-    source = case.condition
-    assert source is not None
-    x = case.model.translate(source, seed=3)
-    assert x.shape == case.batch.x.shape == case.model.shown(source).shape
+    model, batch = case.model, case.batch
+    source, aim = model.source(batch), model.aimed(batch, seed=3)
+    x = model.translate(source, aim, seed=3)
+    assert x.shape == batch.x.shape == model.shown(source).shape
     assert in_range(x, case.entry.spec)
-    assert torch.equal(x, case.model.translate(source, seed=3))
-    assert torch.allclose(x[2:3], case.model.translate(source[2:3], seed=Seeds(3, 2)), atol=1e-5)
-    wide = torch.cat([source, source[..., :3]], -1)
-    assert case.model.translate(wide).shape[-1] == case.model.scale * wide.shape[-1]
+    assert torch.equal(x, model.translate(source, aim, seed=3))
+    one = None if aim is None else aim[2:3]
+    assert torch.allclose(x[2:3], model.translate(source[2:3], one, seed=Seeds(3, 2)), atol=1e-5)
+    wide = torch.cat([source, source[..., :3]], -1)[2:3]
+    whole = model.translate(wide, one, seed=3)[0]
+    assert whole.shape[1:] == tuple(model.scale * side for side in wide.shape[2:])
+    for (rows, columns), part in tasks.tiles(model, wide[0], 4, condition=one, seed=3):
+        assert torch.allclose(part, whole[:, rows, columns], atol=1e-4), "a seam"
+
+
+@promise
+def translates_to_domains(case: Case, _: Path) -> None:
+    """An example is sent to another domain, by a condition that can be typed, or stays where it can go nowhere."""
+    needs(case, "translates-domains")
+    model, c = case.model, case.condition
+    assert c is not None
+    aim = model.aims(c, seed=3)
+    assert aim.shape == c.shape
+    assert model.condition.valid(aim)
+    assert torch.equal(aim, model.aims(c, seed=3))
+    assert torch.equal(aim[2:3], model.aims(c[2:3], seed=Seeds(3, 2)))
+    assert not torch.equal(aim, c)
+    assert model.condition.option in ("label", "to")
+    with refused(BadInput, "a mask is for models that fill holes"):
+        model.taken(case.batch.x, case.batch.x[:, :1] > 0.5)
 
 
 @promise

@@ -92,8 +92,7 @@ def shown(model: Model, stage: Stage, data: Dataset, seed: int) -> tuple[str, Ba
         n = SHOWN if condition is None else len(condition)
         return "samples", Batch(model.sample(n, condition, seed=seed), condition)
     if isinstance(model, Translates):
-        source = model.source(data.batch(slice(SHOWN)).to(model.device))
-        return "translations", Batch(model.shown(source), target=model.translate(source, seed=seed))
+        return "translations", model.translated(data.subset(SHOWN).batch().to(model.device), seed=seed)
     coder = model if first is None else first
     if isinstance(coder, Encodes) and isinstance(coder, Decodes):
         x = data.batch(slice(SHOWN)).x.to(model.device)
