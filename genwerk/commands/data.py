@@ -62,6 +62,7 @@ def _found(source: str, splits: Splits) -> dict[str, object]:
         "validation": len(splits.validation),
         "test": len(splits.test),
         "classes": splits.spec.classes,
+        "attributes": dict(splits.spec.attributes),
         "covariates": splits.spec.covariates,
         "notes": [naming(note, str) for note in splits.notes],
         "skipped": [{"name": s.name, "reason": s.reason} for s in splits.skipped],
@@ -73,8 +74,9 @@ def _understood(source: str, splits: Splits) -> list[Note]:
     judged, tested = (0 if part is splits.train else len(part) for part in (splits.validation, splits.test))
     parts = f"{len(splits.train):,} to train on, {judged:,} to choose weights by, {tested:,} held out"
     lines = [f"{source}: {splits.spec}; {parts}"]
-    if classes:
-        lines.append(f"classes: {', '.join(classes[:20])}" + (", ..." if len(classes) > 20 else ""))
+    for name, values in (("classes", classes), *splits.spec.attributes):
+        if values:
+            lines.append(f"{name}: {', '.join(values[:20])}" + (", ..." if len(values) > 20 else ""))
     lines += splits.notes
     if splits.skipped:
         lines.append(f"{len(splits.skipped)} could not be used:")

@@ -16,15 +16,16 @@ import re
 import stat
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from genwerk.core.errors import BadFile
+from genwerk.core.errors import BadFile, NoColumn
 from genwerk.core.files import open_regular, parse_json, read_json
 from genwerk.core.printable import first_of, printable
 from genwerk.data import images, sounds
+from genwerk.data.attributes import named
 from genwerk.data.dataset import Skipped
 from genwerk.data.images import CAPTIONS, Listing
 from genwerk.data.labels import label_column
@@ -396,7 +397,8 @@ class _Tables:
         if self.label:
             skip |= {n: f"{what} gives it no label" for n in listed & rows.keys() if not _given(rows[n], label)}
         self.contents.skipped += [Skipped(name, skip[name]) for name in sorted(skip)]
-        given = [c for c in (caption, label if self.label else None) if c]
+        asked = self._attributes(columns)
+        given = [c for c in (caption, label if self.label else None, *asked) if c]
         self.notes.append(f"{what} gives {' and '.join(given) if given else 'no column that is used'}.")
         return {
             key: [
@@ -404,12 +406,26 @@ class _Tables:
                     f,
                     label=_given(rows[f.name], label),
                     caption=_given(rows[f.name], caption) if caption else None,
+                    attributes={column: rows[f.name].get(column) for column in asked},
                 )
                 for f in part
                 if f.name not in skip
             ]
             for key, part in parts.items()
         }
+
+    def _attributes(self, columns: Collection[str]) -> list[str]:
+        """Those of ``columns`` that are named as attributes, all or none; a name as it is, or in lower case."""
+        spelled = {spelling: column for column in columns for spelling in (column.lower(), column)}
+        found = [spelled.get(name) for name in named(self.settings.attributes)]
+        if any(found) and not all(found):
+            lacking = named(self.settings.attributes)[found.index(None)]
+            raise NoColumn(
+                f"‹data.attributes› names {lacking!r}, which is no column beside the files; there are "
+                f"{', '.join(sorted(columns))}",
+                "attributes",
+            )
+        return [column for column in found if column is not None]
 
     def _by_texts(self, parts: Parts) -> Parts:
         """Captions from the text file beside each image or sound, where every one has one."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec
 from genwerk.data import cache
+from genwerk.data.attributes import by_columns
 from genwerk.data.content import Hashes, hash_bytes
 from genwerk.data.dataset import Dataset, Skipped
 from genwerk.data.parts import Found, Origin, groups_by_name, index_labels
@@ -93,13 +94,17 @@ def described(x: NDArray[Any], kept: Mapping[str, Sequence[Picture]], spec: Data
     """The examples ``x`` of all parts that have any, with the labels and captions of their files."""
     classes, conditions = index_labels(*([p.label for p in part] for part in kept.values()))
     captions = all(p.caption is not None for part in kept.values() for p in part)
-    spec = replace(spec, classes=classes, captions=captions)
+    names = list(next((p.attributes for part in kept.values() for p in part), {}))
+    cells = {key: [[p.attributes.get(name) for p in part] for name in names] for key, part in kept.items() if part}
+    attributes, indices = by_columns(names, cells) if names else ((), {})
+    spec = replace(spec, classes=classes, attributes=attributes, captions=captions)
     pieces = torch.from_numpy(x).split([len(part) for part in kept.values()])
     return {
         name: Dataset(
             x=piece,
             spec=spec,
             condition=c,
+            attributes=indices.get(name),
             captions=[p.caption or "" for p in part] if captions else None,
             files=example_names(part),
         )

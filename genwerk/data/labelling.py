@@ -1,8 +1,8 @@
-"""Labels in a second file: of files by their names, of the rows of an array or a table by their order."""
+"""Labels and attributes in a second file: of files by their names, of rows of an array or a table by their order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.files import open_regular, parse_json
 from genwerk.core.printable import first_of
+from genwerk.data.attributes import by_columns, described, named
 from genwerk.data.dataset import PARTS, Dataset, Skipped
 from genwerk.data.hub import parquet_columns
 from genwerk.data.idx import is_idx, read_idx
@@ -23,6 +24,10 @@ from genwerk.data.settings import DataConfig
 from genwerk.data.tables import text_columns
 
 Columns = Mapping[str, Sequence[object]]
+Choose = Callable[[Columns, str], list[str]]
+"""Which columns are wanted, of which one, or none (""), names files."""
+Places = Mapping[str, Sequence[int | None]]
+"""The row of a file in which each example of every part is; None where it is in none."""
 Known = Callable[[object], bool]
 """Whether a cell is the name of one of the files."""
 
@@ -42,45 +47,28 @@ def relabelled(found: Found, settings: DataConfig) -> Found:
     if settings.label_pattern is not None or settings.covariates:
         other = "covariates" if settings.covariates else "label_pattern"
         raise BadInput(f"‹data.labels› and ‹data.{other}› each give a condition; leave one of them out")
-    path, chosen = _place(settings.labels)
-    parts: dict[str, Dataset] = {name: part for name in PARTS if (part := getattr(found, name)) is not None}
-    files = {name: found.origins.get(name, Origin()).names for name in parts}
-    if files["train"] is None:
-        given, notes = _in_order(path, chosen, settings, parts)
-    else:
-        listed = {name: of or () for name, of in files.items()}
-        given, notes = _by_name(path, chosen, settings, listed)
+    path, chosen = _place(settings.labels, "labels", "digit")
+
+    def choose(columns: Columns, of_files: str) -> list[str]:
+        return [_of_labels(columns, chosen, settings, path, of_files)]
+
+    parts = _parts(found)
+    columns, rows, notes = _read(path, (chosen,), choose, settings, found, parts)
+    (labels,) = columns.values()
+    given = {name: [None if row is None else labels[row] for row in each] for name, each in rows.items()}
     called = {name: as_names(values) for name, values in given.items()}
     if continuous([label for values in called.values() for label in values]):
         raise BadInput(f"the labels in {path} are measured numbers, not classes; name another column, or none")
     if not any(called["train"]):
         raise BadInput(f"{path} gives none of the training examples a label")
-    kept = {name: [i for i, label in enumerate(v) if label is not None] for name, v in called.items()}
-    kept = {name: rows for name, rows in kept.items() if 0 < len(rows) < len(parts[name])}
-    if lacking := sum(len(parts[name]) - len(rows) for name, rows in kept.items()):
-        notes.append(f"{lacking:,} examples have no label in {path.name} and are left out.")
-        if found.mapped is not None:
-            raise BadInput(
-                f"{lacking:,} examples have no label in {path}, and the data are too large to leave them out"
-            )
+    why = f"have no label in {path.name}", f"{path.name} gives it no label"
+    origins, skipped = _left_out(found, parts, called, *why, notes)
     some = ([label for label in values if label is not None] or None for values in called.values())
     classes, conditions = index_labels(*some)
     notes.append(f"{path.name} gives the classes.")
     header = found.train.spec.header
-    named = header if LABEL in header or not header else (*header, LABEL)
-    spec = replace(found.train.spec, classes=classes, header=named)
-    origins, skipped = dict(found.origins), list(found.skipped)
-    for name, rows in kept.items():
-        parts[name] = parts[name].select(torch.tensor(rows))
-        origin = origins.get(name, Origin())
-        if (of := files[name]) is not None:
-            lost = sorted({of[i] for i in {*range(len(of))} - {*rows}})
-            skipped += [Skipped(file, f"{path.name} gives it no label") for file in lost]
-        origins[name] = Origin(
-            keys=None if origin.keys is None else origin.keys[rows],
-            names=None if of is None else [of[i] for i in rows],
-            groups=None if origin.groups is None else [origin.groups[i] for i in rows],
-        )
+    header = header if LABEL in header or not header else (*header, LABEL)
+    spec = replace(found.train.spec, classes=classes, header=header)
     made: dict[str, Any] = {
         name: replace(part, spec=spec, condition=condition)
         for (name, part), condition in zip(parts.items(), conditions, strict=True)
@@ -88,54 +76,130 @@ def relabelled(found: Found, settings: DataConfig) -> Found:
     return replace(found, **made, origins=origins, skipped=tuple(skipped), notes=(*found.notes, *notes))
 
 
-def _in_order(
-    path: Path, chosen: str, settings: DataConfig, parts: Mapping[str, Dataset]
-) -> tuple[dict[str, list[object]], list[str]]:
-    """A label for each row of every part, or of the training part alone, and what is to be said."""
+def attributed(found: Found, settings: DataConfig) -> Found:
+    """``found`` with the attributes in the columns of the file that ``settings.attributes`` names.
+
+    Examples that it does not name are left out of a part of which it names others.
+    """
+    path, chosen = _place(settings.attributes, "attributes", "smiling,male")
+
+    def choose(columns: Columns, of_files: str) -> list[str]:
+        rest = [name for name in columns if name != of_files]
+        spelled = {spelling: name for name in rest for spelling in (name.lower(), name)}
+        if lacking := next((name for name in named(chosen) if name not in spelled), None):
+            raise BadInput(f"{path} has no column {lacking!r}; its columns are {', '.join(columns)}")
+        return [spelled[name] for name in named(chosen)] or rest
+
+    parts = _parts(found)
+    columns, rows, notes = _read(path, (), choose, settings, found, parts)
+    if not columns or all(row is None for row in rows["train"]):
+        raise BadInput(f"{path} tells no attribute of any training example; write a column of each beside their names")
+    why = f"are not named in {path.name}", f"{path.name} does not name it"
+    origins, skipped = _left_out(found, parts, rows, *why, notes)
+    cells = {key: [[c[i] for i in each if i is not None] for c in columns.values()] for key, each in rows.items()}
+    attributes, indices = by_columns([*columns], {key: each for key, each in cells.items() if each[0]})
+    spec = replace(found.train.spec, attributes=attributes)
+    made: dict[str, Any] = {key: replace(part, spec=spec, attributes=indices.get(key)) for key, part in parts.items()}
+    notes.append(f"{path.name} tells {described(attributes)}.")
+    return replace(found, **made, origins=origins, skipped=tuple(skipped), notes=(*found.notes, *notes))
+
+
+def _parts(found: Found) -> dict[str, Dataset]:
+    return {name: part for name in PARTS if (part := getattr(found, name)) is not None}
+
+
+def _read(
+    path: Path,
+    chosen: Collection[str],
+    choose: Choose,
+    settings: DataConfig,
+    found: Found,
+    parts: Mapping[str, Dataset],
+) -> tuple[Columns, Places, list[str]]:
+    """Those columns of ``path`` that ``choose`` takes, where each example of every part stands in them, and what is to
+    be said. The columns ``chosen`` name no files."""
+    files = {name: found.origins.get(name, Origin()).names for name in parts}
+    if files["train"] is not None:
+        listed = {name: of or () for name, of in files.items()}
+        columns, of_files, places, notes = _by_name(path, chosen, settings, listed)
+        return {name: columns[name] for name in choose(columns, of_files)}, places, notes
     columns = _columns(path, lambda _: False)
-    labels = list(columns[_of_labels(columns, chosen, settings, path)])
+    columns = {name: columns[name] for name in choose(columns, "")}
     train, all_of_them = len(parts["train"]), sum(map(len, parts.values()))
-    if len(labels) not in (train, all_of_them):
-        raise BadInput(f"{path} holds {len(labels):,} labels, and {settings.source} has {train:,} examples")
-    labels += [None] * (all_of_them - len(labels))
-    rest = iter(labels)
-    return {name: [next(rest) for _ in range(len(part))] for name, part in parts.items()}, []
+    n = next((n for column in columns.values() if (n := len(column)) not in (train, all_of_them)), 0)
+    if n:
+        raise BadInput(f"{path} holds {n:,} labels, and {settings.source} has {train:,} examples")
+    rest = iter([*range(min(map(len, columns.values()), default=0)), *[None] * all_of_them])
+    return columns, {name: [next(rest) for _ in range(len(part))] for name, part in parts.items()}, []
+
+
+def _left_out(
+    found: Found,
+    parts: dict[str, Dataset],
+    given: Mapping[str, Sequence[object]],
+    why: str,
+    each: str,
+    notes: list[str],
+) -> tuple[dict[str, Origin], list[Skipped]]:
+    """Leave those examples out of ``parts`` that are None in ``given``, where others of the part are not: note ``why``.
+
+    The result are the origins of the others, and the files that are skipped, ``each`` with the reason.
+    """
+    kept = {name: [i for i, value in enumerate(values) if value is not None] for name, values in given.items()}
+    kept = {name: rows for name, rows in kept.items() if 0 < len(rows) < len(parts[name])}
+    if lacking := sum(len(parts[name]) - len(rows) for name, rows in kept.items()):
+        notes.append(f"{lacking:,} examples {why} and are left out.")
+        if found.mapped is not None:
+            raise BadInput(f"{lacking:,} examples {why}, and the data are too large to leave them out")
+    origins, skipped = dict(found.origins), list(found.skipped)
+    for name, rows in kept.items():
+        parts[name] = parts[name].select(torch.tensor(rows))
+        origin = origins.get(name, Origin())
+        if (of := origin.names) is not None:
+            lost = sorted({of[i] for i in {*range(len(of))} - {*rows}})
+            skipped += [Skipped(file, each) for file in lost]
+        origins[name] = Origin(
+            keys=None if origin.keys is None else origin.keys[rows],
+            names=None if of is None else [of[i] for i in rows],
+            groups=None if origin.groups is None else [origin.groups[i] for i in rows],
+        )
+    return origins, skipped
 
 
 def _by_name(
-    path: Path, chosen: str, settings: DataConfig, files: Mapping[str, Sequence[str]]
-) -> tuple[dict[str, list[object]], list[str]]:
-    """The label of each file of every part, None where it has none, and what is to be said."""
+    path: Path, chosen: Collection[str], settings: DataConfig, files: Mapping[str, Sequence[str]]
+) -> tuple[Columns, str, Places, list[str]]:
+    """The columns of ``path``, that of the names of files, where each file of every part is named, and what is to be
+    said."""
     spelled: dict[str, set[str]] = {}
     for file in (file for of in files.values() for file in of):
         for spelling in _spellings(file):
             spelled.setdefault(spelling, set()).add(file)
     columns = _columns(path, lambda cell: _cell(cell) in spelled)
-    hits = {name: spelled.keys() & set(map(_cell, cells)) for name, cells in columns.items() if name != chosen}
-    of_files = max(hits, key=lambda name: len(hits[name]), default=chosen)
+    hits = {name: spelled.keys() & set(map(_cell, cells)) for name, cells in columns.items() if name not in chosen}
+    of_files = max(hits, key=lambda name: len(hits[name]), default="")
     first = next(iter(files["train"]), "")
     if not hits.get(of_files):
         raise BadInput(
             f"{path} names none of the files of {settings.source}; write their names, such as {first}, beside their "
             "labels"
         )
-    labels = columns[_of_labels(columns, chosen, settings, path, of_files)]
-    given: dict[str, object] = {}
+    given: dict[str, int] = {}
     unknown: list[str] = []
-    for cell, label in zip(columns[of_files], labels, strict=True):
+    for row, cell in enumerate(columns[of_files]):
         found = spelled.get(_cell(cell), set())
         if len(found) > 1:
             raise BadInput(
                 f"{cell} in {path} may be {' or '.join(sorted(found)[:2])}; write the whole path of each file"
             )
         unknown += [] if found else [str(cell)]
-        given |= dict.fromkeys(found, label)
+        given |= dict.fromkeys(found, row)
     notes = []
     if unknown:
         notes.append(f"{len(unknown):,} names in {path.name} are of no file: {first_of(unknown, SHOWN)}.")
-    if (again := len(labels) - len(unknown) - len(given)) > 0:
+    if (again := len(columns[of_files]) - len(unknown) - len(given)) > 0:
         notes.append(f"{again:,} lines of {path.name} name a file again; the last on each counts.")
-    return {name: [given.get(file) for file in of] for name, of in files.items()}, notes
+    return columns, of_files, {name: [given.get(file) for file in of] for name, of in files.items()}, notes
 
 
 def _spellings(file: str) -> set[str]:
@@ -149,14 +213,16 @@ def _cell(cell: object) -> str:
     return str(cell).strip().replace("\\", "/").removeprefix("./")
 
 
-def _place(typed: str) -> tuple[Path, str]:
-    """The file of labels, and the column of it that was named, if any."""
+def _place(typed: str, setting: str, column: str) -> tuple[Path, str]:
+    """The file that ``setting`` names, as in FILE:``column``, and the column or columns of it, if any."""
     if (path := Path(typed).expanduser()).is_file():
         return path, ""
     place, _, chosen = typed.rpartition(":")
     if (path := Path(place).expanduser()).is_file():
         return path, chosen
-    raise BadFile(f"there is no file {typed!r} for ‹data.labels›; name one, or FILE:COLUMN, as in labels.csv:digit")
+    raise BadFile(
+        f"there is no file {typed!r} for ‹data.{setting}›; name one, or FILE:COLUMN, as in {setting}.csv:{column}"
+    )
 
 
 def _of_labels(columns: Columns, chosen: str, settings: DataConfig, path: Path, of_files: str = "") -> str:
@@ -192,6 +258,8 @@ def _columns(path: Path, known: Known) -> Columns:
         found = parquet_columns(path)
     elif suffix in ("json", "jsonl"):
         found = _of_json(path, lines=suffix == "jsonl")
+    elif suffix == "txt" and (listed := _of_celeba(path)):
+        found = listed
     elif suffix in ("csv", "tsv", "txt"):
         found = text_columns(path, known, FILE, LABEL)
     else:
@@ -199,6 +267,19 @@ def _columns(path: Path, known: Known) -> Columns:
     if not found or not any(map(len, found.values())):
         raise BadFile(f"{path} holds no labels; expected one for each example")
     return found
+
+
+def _of_celeba(path: Path) -> Columns:
+    """The columns of a list of attributes as CelebA's: the number of files, names of the columns, then a line a file
+    that begins with its name. Empty where it is no such list."""
+    with open_regular(path) as file:
+        lines = file.read(LARGEST).decode("utf-8-sig", "replace").splitlines()
+    if len(lines) < 3 or not lines[0].strip().isdecimal():
+        return {}
+    names, rows = [FILE, *lines[1].split()], [line.split() for line in lines[2:] if line.strip()]
+    if any(len(row) != len(names) for row in rows):
+        return {}
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
 def _of_json(path: Path, *, lines: bool) -> Columns:

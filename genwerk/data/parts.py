@@ -15,6 +15,7 @@ from genwerk.core.errors import BadInput, check_ranges
 from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import learn
 from genwerk.data import cache
+from genwerk.data.attributes import by_captions, in_file, placed
 from genwerk.data.content import Hashes, fingerprint, hash_rows, hash_texts, mixed, occurrences, shared
 from genwerk.data.dataset import PARTS, Dataset, Skipped, Splits
 from genwerk.data.documents import Texts, described, learned
@@ -162,12 +163,13 @@ def split(found: Found, settings: DataConfig) -> Splits:
         skipped=found.skipped,
         chosen=tuple(name for name in parts if _own(found, name) is None),
         fingerprints={
-            name: f"{len(part)}:{fingerprint(of[name])}:{fingerprint(mixed(of[name], _labels(part), _captions(part)))}"
+            name: f"{len(part)}:{fingerprint(of[name])}:{fingerprint(mixed(of[name], *_beside(part)))}"
             for name, part in parts.items()
         },
     )
     counted = train.counted().spec
     splits = splits.each(lambda part: replace(part, spec=counted))
+    splits = by_captions(splits, notes)
     if train.captions is not None:
         splits = read(splits, notes)
     if train.texts is not None:
@@ -278,6 +280,12 @@ def _copies(found: Found, hashes: Mapping[str, Hashes], parts: Mapping[str, Data
     return notes
 
 
+def _beside(data: Dataset) -> list[Hashes | int]:
+    """What goes with each example: labels, captions, and attributes where there are any."""
+    attributes = [] if data.attributes is None else [hash_rows(data.attributes)]
+    return [_labels(data), _captions(data), *attributes]
+
+
 def _labels(data: Dataset) -> Hashes | int:
     if data.condition is None or not data.spec.classes:
         return 0
@@ -292,6 +300,7 @@ def _captions(data: Dataset) -> Hashes | int:
 def like(settings: DataConfig, spec: DataSpec) -> DataConfig:
     """``settings`` by which another source is read as examples of ``spec``, all but its palette."""
     read = {"size": None, "colour": "auto", "rate": None, "seconds": None} | spec.modality.read_as()
+    read |= {"attributes": ""} if in_file(settings.attributes) else {}
     return replace(settings, palette=None, tolerance=0, test="", labels="", limit=None, **read)
 
 
@@ -320,11 +329,11 @@ def tested_on(found: Found, other: Found, name: str) -> Found:
 
 
 def arranged(data: Dataset, wanted: DataSpec, source: str) -> Dataset:
-    """``data`` with the columns, and the classes, of ``wanted`` in its order; both are known by their names alone.
-    Texts are read with its vocabulary.
+    """``data`` with the columns, the classes and the attributes of ``wanted`` in its order, each known by its name
+    alone. Texts are read with its vocabulary.
 
     Columns that ``wanted`` lacks are left out; one that is lacking is a BadInput. Where either has no names the place
-    counts. Classes stay as they are where ``wanted`` lacks one.
+    counts. Classes stay as they are where ``wanted`` lacks one, and there are no attributes where it lacks a value.
     """
     found = data.spec
     if data.texts is not None and wanted.vocabulary is not None and found.vocabulary != wanted.vocabulary:
@@ -334,6 +343,9 @@ def arranged(data: Dataset, wanted: DataSpec, source: str) -> Dataset:
         data = replace(data, x=data.x[:, order], spec=spec)
     if data.condition is not None and (order := _order(found.covariates, wanted.covariates, source)) is not None:
         data = replace(data, condition=data.condition[:, order], spec=replace(data.spec, covariates=wanted.covariates))
+    if data.spec.attributes != wanted.attributes:
+        values = None if data.attributes is None else placed(data.attributes, data.spec.attributes, wanted.attributes)
+        data = replace(data, attributes=values, spec=replace(data.spec, attributes=wanted.attributes))
     has, needs = data.spec.classes, wanted.classes
     if data.condition is not None and has and has != needs and set(has) <= set(needs):
         index = torch.tensor([needs.index(name) for name in has], device=data.condition.device)

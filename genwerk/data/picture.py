@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache as once
 from typing import IO, TYPE_CHECKING, Literal
 
@@ -41,6 +41,8 @@ class Picture:
     stamp: int = 0
     label: object | None = None
     caption: str | None = None
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    """The cells of columns that tell attributes, by the names of these."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,9 @@ class DataConfig:
     of files by their names, of the rows of an array or table in their order."""
     label_pattern: str | None = None
     """Regular expression whose first group, found in a file's name, is its label: ^([0-9])_ for 7_ann.wav."""
+    attributes: str = ""
+    """What images are told to have a value of, joined by commas: nouns of the captions (hair,eyes), columns of
+    metadata.csv, or FILE:COLUMN,COLUMN of a second file; else found in captions such as "blue hair, red eyes"."""
     covariates: str = ""
     """Columns of a table that a model is conditioned on, by name or by number (from 0), joined by commas."""
     jitter: bool = False

@@ -18,13 +18,14 @@ from genwerk.core.files import open_regular
 from genwerk.data import oracle, palette, phases, scenes, sprites, toys
 from genwerk.data.amat import open_amat
 from genwerk.data.arrays import images_found
+from genwerk.data.attributes import in_file
 from genwerk.data.dataset import Splits
 from genwerk.data.folders import METADATA, SUFFIXES, list_file, list_folder, list_zip, zip_contents
 from genwerk.data.hub import open_hub, open_parquet
 from genwerk.data.idx import is_idx, open_idx
 from genwerk.data.images import Listing, open_pictures
 from genwerk.data.indexed import is_indexed, open_indexed
-from genwerk.data.labelling import relabelled
+from genwerk.data.labelling import attributed, relabelled
 from genwerk.data.memory import MEMORY, found_in
 from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.parts import Found, check, like, split, tested_on
@@ -53,6 +54,8 @@ def open_data(settings: DataConfig, data: object = None) -> Splits:
     found, path = _found(settings) if data is None else (found_in(data, settings), None)
     if settings.labels:
         found = relabelled(found, settings)
+    if in_file(settings.attributes):
+        found = attributed(found, settings)
     if settings.test:
         other = like(replace(settings, source=settings.test), found.train.spec)
         found = tested_on(found, _found(other)[0], settings.test)

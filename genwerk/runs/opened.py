@@ -24,6 +24,7 @@ from genwerk.core.files import open_regular
 from genwerk.core.model import Model, build
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data, palette
+from genwerk.data.attributes import in_file
 from genwerk.data.dataset import PARTS, Dataset
 from genwerk.data.folders import list_file, list_folder, list_zip
 from genwerk.data.hub import allow
@@ -120,6 +121,8 @@ class OpenRun:
         self.own = self._given is None and source == own.source
         """Whether ``splits`` are the data that the run was trained on."""
         elsewhere = replace(own, source=source, test="", labels="", palette=None, tolerance=0)
+        if in_file(own.attributes):
+            elsewhere = replace(elsewhere, attributes="")
         self.settings = own if source == own.source else elsewhere
         self._typed = data is not None
 

@@ -17,6 +17,7 @@ from genwerk.core.errors import BadInput
 from genwerk.core.files import read_json, write_atomically
 from genwerk.core.model import Model, build, stages
 from genwerk.data import Splits
+from genwerk.data.attributes import without_attributes
 from genwerk.evaluation.evaluate import Evaluation, check_sweep, measured
 from genwerk.evaluation.extractor import settled
 from genwerk.evaluation.quick import judge
@@ -117,6 +118,8 @@ class Training:
             self.splits = starting.matched(self.splits, self.source)
         elif self.resumed is not None and self.resumed.origin.from_runs:
             self.splits = starting.matched(self.splits, self.resumed)
+        if self.resumed is not None and not self.resumed.spec.attributes:  # perhaps begun before captions told any
+            self.splits = self.splits.each(without_attributes)
         if self.resumed is not None and self.resumed.name != self.name:
             raise BadInput(
                 f"{self.path} was trained with the recipe {self.resumed.name!r}, not {self.name!r}; name that, or "
