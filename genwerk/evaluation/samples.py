@@ -100,7 +100,7 @@ def translated(model: Model, data: Dataset) -> Iterator[tuple[Tensor, Tensor, Te
 
     def part(rows: slice) -> tuple[Tensor, Tensor, Tensor]:
         batch = data.batch(rows).to(model.device)
-        found = model.translated(batch, seed=0)
+        found = model.translated(batch, seed=Seeds(0, rows.start))
         return batch.x.cpu(), found.shown.cpu(), found.x.cpu()
 
     return batches(part, len(data), model.device)

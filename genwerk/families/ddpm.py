@@ -59,13 +59,13 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def objective(self, batch: Batch, eps: Tensor, u: Tensor) -> Loss:
+    def objective(self, batch: Batch, eps: Tensor, u: Tensor, extra: Tensor | None = None) -> Loss:
         """Algorithm 1: the squared error of the output, a value."""
         x0 = self.centred(batch.x)
         t = (u * self.config.steps).long()
         alpha, sigma = self.process.alpha_sigma(t, x0.dim())
         x = noised(x0, eps, alpha, sigma)
-        output = self.network(x, t, *self.network_condition(batch.condition))
+        output = self.network_output(x, t, batch.condition, extra)
         kind = self.config.prediction
         error = (output - target(kind, x0, eps, alpha, sigma)).square()
         weight = loss_weight(self.config.weighting, kind, alpha, sigma)
@@ -73,10 +73,8 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
 
     # --- what the network says ----------------------------------------------------------------------------------------
 
-    def output(self, x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
-        t = torch.full((len(x),), level.t, device=x.device)
-        output: Tensor = self.network(x, t, *self.network_condition(condition))
-        return output
+    def output(self, x: Tensor, level: Level, condition: Tensor | None, extra: Tensor | None = None) -> Tensor:
+        return self.network_output(x, torch.full((len(x),), level.t, device=x.device), condition, extra)
 
     def estimate(self, output: Tensor, x: Tensor, level: Level) -> Estimate:
         return estimate(self.config.prediction, output, x, level.alpha, level.sigma)
@@ -113,7 +111,7 @@ class DDPM(DiffusionModel, BoundsLikelihood, config=DDPMConfig):
         """The network's estimate of the data ``y``, noised to times ``t`` with shape (n,)."""
         alpha, sigma = self.process.alpha_sigma(t, y.dim())
         x = noised(y, eps, alpha, sigma)
-        output = self.network(x, t, *self.network_condition(condition))
+        output = self.network_output(x, t, condition)
         found = estimate(self.config.prediction, output, x, alpha, sigma)
         return clamped(found, x, alpha, sigma).x0 if self.centred.columns.range else found.x0
 

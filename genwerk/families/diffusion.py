@@ -141,17 +141,17 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         yield Turn("model", self.objective, batch, stream.normal(*batch.x.shape[1:]), stream.uniform())
 
     @abstractmethod
-    def objective(self, batch: Batch, eps: Tensor, u: Tensor) -> Loss:
+    def objective(self, batch: Batch, eps: Tensor, u: Tensor, extra: Tensor | None = None) -> Loss:
         """The loss where the data are noised by ``eps``, at levels chosen by ``u``, uniform with shape (n,).
 
-        The condition is the null condition where it was dropped.
+        The condition is the null condition where it was dropped; ``extra`` are the network's extra input channels.
         """
 
     # --- what the network says ----------------------------------------------------------------------------------------
 
     @abstractmethod
-    def output(self, x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
-        """The network's output for examples at one ``level``."""
+    def output(self, x: Tensor, level: Level, condition: Tensor | None, extra: Tensor | None = None) -> Tensor:
+        """The network's output for examples at one ``level``, with ``extra`` channels beside them."""
 
     @abstractmethod
     def estimate(self, output: Tensor, x: Tensor, level: Level) -> Estimate:
@@ -193,9 +193,8 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
             )
 
         def output(x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
-            if extra is not None:
-                x = torch.cat([x, extra.repeat(len(x) // len(extra), 1, 1, 1)], dim=1)
-            return bounded(lambda x, condition: self.output(x, level, condition), x, condition, cost=cost)
+            beside = None if extra is None else extra.repeat(len(x) // len(extra), 1, 1, 1)
+            return bounded(lambda x, c, extra: self.output(x, level, c, extra), x, condition, beside, cost=cost)
 
         return output
 
@@ -326,6 +325,12 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
             return torch.where(known, noised(y, fresh, level.alpha, level.sigma), z)
 
         return self.centred.inverse(last(options.walk(predict, options.start(eps, levels), levels, noise, held)).x)
+
+    def network_output(self, x: Tensor, t: Tensor, condition: Tensor | None, extra: Tensor | None = None) -> Tensor:
+        """What the network makes of x and ``extra`` channels beside it, at times ``t`` with shape (n,)."""
+        x = x if extra is None else torch.cat([x, extra], dim=1)
+        output: Tensor = self.network(x, t, *self.network_condition(condition))
+        return output
 
     def network_condition(self, condition: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """Context and label for the network, of which there is at most one."""

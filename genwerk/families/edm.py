@@ -53,26 +53,25 @@ class EDM(DiffusionModel, config=EDMConfig):
         self.process = Process(Geometric(sigma_min=config.sigma_min, sigma_max=config.sigma_max), STEPS)
         self.scaled = Preconditioning(sigma_data=config.sigma_data, p_mean=config.p_mean, p_std=config.p_std)
 
-    def objective(self, batch: Batch, eps: Tensor, u: Tensor) -> Loss:
+    def objective(self, batch: Batch, eps: Tensor, u: Tensor, extra: Tensor | None = None) -> Loss:
         """Equation 8: the squared error of F, which the weights of section 5 make equal at all levels."""
         x0 = self.centred(batch.x)
         normal = torch.special.ndtri(u.double().clamp(1e-6, 1 - 1e-6)).to(x0)
         sigma = self.scaled.sigma(normal).view(-1, *[1] * (x0.dim() - 1))
         x = x0 + sigma * eps
-        error = (self._network(x, sigma, batch.condition) - self.scaled.target(x0, x, sigma)).square()
+        error = (self._network(x, sigma, batch.condition, extra) - self.scaled.target(x0, x, sigma)).square()
         return error.mean(), {"mse": (error.detach() / self.scaled.weight(sigma)).mean()}
 
-    def _network(self, x: Tensor, sigma: Tensor, condition: Tensor | None) -> Tensor:
-        """F of x with a ``sigma`` that broadcasts to it."""
+    def _network(self, x: Tensor, sigma: Tensor, condition: Tensor | None, extra: Tensor | None = None) -> Tensor:
+        """F of x with a ``sigma`` that broadcasts to it; ``extra`` channels are not scaled."""
         span = torch.tensor([self.config.sigma_min, self.config.sigma_max]).log().tolist()
         place = (sigma.log() - span[0]) / (span[1] - span[0]) * (STEPS - 1)
         t = place.expand(len(x), *place.shape[1:]).flatten()
-        output: Tensor = self.network(self.scaled.c_in(sigma) * x, t, *self.network_condition(condition))
-        return output.to(x.dtype)
+        return self.network_output(self.scaled.c_in(sigma) * x, t, condition, extra).to(x.dtype)
 
-    def output(self, x: Tensor, level: Level, condition: Tensor | None) -> Tensor:
+    def output(self, x: Tensor, level: Level, condition: Tensor | None, extra: Tensor | None = None) -> Tensor:
         unscaled, sigma = from_preserving(x, level)
-        return self._network(unscaled, sigma.view(*[1] * x.dim()), condition)
+        return self._network(unscaled, sigma.view(*[1] * x.dim()), condition, extra)
 
     def estimate(self, output: Tensor, x: Tensor, level: Level) -> Estimate:
         unscaled, sigma = from_preserving(x, level)

@@ -28,12 +28,18 @@ def tiles(
     ``condition`` has one row: what a model of domains is to make of it.
 
     Each part is made of a tile of the source and of as much around it as it depends on (:attr:`Translates.margin`), so
-    that it equals that part of what would be made of the whole, but for rounding, and there is no seam.
+    that it equals that part of what would be made of the whole, but for rounding, and there is no seam. What depends on
+    all of the source is one part.
     """
     require(model, "translation", "translates")
     assert isinstance(model, Translates)
     if tile < 1:
         raise BadInput(f"the tile is {tile} pixels; expected 1 or more")
+    if model.margin is None:
+        with evaluating(model):
+            made = model.translate(source.unsqueeze(0).to(model.device), condition, seed=seed)[0].cpu()
+        yield (slice(0, made.shape[1]), slice(0, made.shape[2])), made
+        return
     step = -(-tile // model.stride) * model.stride
     around = -(-model.margin // model.stride) * model.stride
     height, width = source.shape[1:]

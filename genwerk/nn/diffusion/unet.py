@@ -9,9 +9,10 @@ UNet2DConditionModel (with a context) and UNet2DModel (without).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +97,13 @@ class UNetConfig(Denoiser, kind="unet"):
     @property
     def conditioning_channels(self) -> int:
         return self.extra_channels
+
+    @property
+    def multiple(self) -> int:
+        return self.patch
+
+    def seeing(self, channels: int) -> Self:
+        return replace(self, extra_channels=channels)
 
     def build(self, shape: tuple[int, ...], classes: int = 0, context: int = 0) -> nn.Module:
         if len(shape) != 3:
