@@ -57,6 +57,11 @@ RULES = (
         lambda spec: spec.modality.is_text,
     ),
     Rule(
+        "vae-text",
+        "a code of every text, and texts between two of them",
+        lambda spec: spec.modality.is_text,
+    ),
+    Rule(
         "pixelcnn",
         "few colours, which pixels keep exactly",
         lambda spec: spec.modality.has_pixels and bool(spec.palette or spec.nominal),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from genwerk.core.errors import BadFile, BadInput
-from genwerk.core.files import open_regular, parse_json
+from genwerk.core.files import open_regular
 from genwerk.core.printable import first_of
 from genwerk.data.attributes import by_columns, described, named
 from genwerk.data.dataset import PARTS, Dataset, Skipped
 from genwerk.data.hub import parquet_columns
 from genwerk.data.idx import is_idx, read_idx
+from genwerk.data.json_tables import FILE, LABEL, LARGEST, json_columns
 from genwerk.data.labels import continuous, label_column
 from genwerk.data.labels import names as as_names
 from genwerk.data.npy import npy_columns
@@ -33,10 +34,6 @@ Known = Callable[[object], bool]
 
 SHOWN = 3
 """Names in a note."""
-LARGEST = 2**28
-"""Greatest size in bytes of a JSON file of labels."""
-FILE, LABEL = "file_name", "label"
-"""What columns without a name of their own are called."""
 
 
 def relabelled(found: Found, settings: DataConfig) -> Found:
@@ -257,7 +254,7 @@ def _columns(path: Path, known: Known) -> Columns:
     elif suffix == "parquet":
         found = parquet_columns(path)
     elif suffix in ("json", "jsonl"):
-        found = _of_json(path, lines=suffix == "jsonl")
+        found = json_columns(path)
     elif suffix == "txt" and (listed := _of_celeba(path)):
         found = listed
     elif suffix in ("csv", "tsv", "txt"):
@@ -280,25 +277,3 @@ def _of_celeba(path: Path) -> Columns:
     if any(len(row) != len(names) for row in rows):
         return {}
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
-
-
-def _of_json(path: Path, *, lines: bool) -> Columns:
-    """A list of labels, of objects or of pairs, or an object of a label for each name; ``lines`` of the former."""
-    with open_regular(path) as file:
-        text = file.read(LARGEST).decode("utf-8-sig", "replace").strip()
-    if lines:
-        text = f"[{','.join(filter(str.strip, text.splitlines()))}]"
-    value: object = parse_json(f'{{"value": {text}}}', str(path))["value"]
-    if isinstance(value, Mapping):
-        value = list(value.items()) if not isinstance(value.get("labels"), list) else value["labels"]
-    rows: Iterable[object] = value if isinstance(value, list) else ()
-    if rows and all(isinstance(row, Mapping) for row in rows):
-        names = dict.fromkeys(name for row in rows for name in row)  # type: ignore[attr-defined]
-        return {name: [row.get(name) for row in rows] for name in names}  # type: ignore[attr-defined]
-    if rows and all(isinstance(row, Sequence) and not isinstance(row, str) and len(row) == 2 for row in rows):
-        return {FILE: [row[0] for row in rows], LABEL: [row[1] for row in rows]}  # type: ignore[index]
-    if any(isinstance(row, (Mapping, Sequence)) and not isinstance(row, str) for row in rows):
-        raise BadFile(
-            f"{path} mixes labels with other things; expected labels, objects, or pairs of a name and a label"
-        )
-    return {LABEL: list(rows)}

@@ -14,7 +14,8 @@ class DataConfig:
 
     source: Annotated[str, Common()] = ""
     """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites, scenes, oracle),
-    a path (folder or .zip of images, sounds or .txt, a .txt, idx files, .npy, .npz, .csv, .tsv, .amat, .parquet),
+    a path (folder or .zip of images, sounds or .txt, a .txt or .jsonl, idx files, .npy, .npz, .csv, .tsv, .amat,
+    .parquet),
     hf:NAME, or a table of the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
     size: Annotated[int | None, Common()] = None
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
@@ -47,7 +48,8 @@ class DataConfig:
     unicode: Literal["NFC", "NFKC", "NFD", "NFKD", "none"] = "NFC"
     """Normal form of Unicode that texts are brought to; NFKC also unites full and half width; none leaves them."""
     text: str = ""
-    """Name of the column of a table that holds texts, which are then what is learned."""
+    """Name of the column of a table that holds texts, which are then what is learned (of JSON, unless you say so:
+    text)."""
     label: str = "label"
     """Name of the column or array that holds the labels, where the source has one (or class, unless you say so)."""
     labels: str = ""

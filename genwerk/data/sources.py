@@ -25,6 +25,7 @@ from genwerk.data.hub import open_hub, open_parquet
 from genwerk.data.idx import is_idx, open_idx
 from genwerk.data.images import Listing, open_pictures
 from genwerk.data.indexed import is_indexed, open_indexed
+from genwerk.data.json_tables import SUFFIXES as JSON
 from genwerk.data.labelling import attributed, relabelled
 from genwerk.data.memory import MEMORY, found_in
 from genwerk.data.npy import open_npy, open_npz
@@ -35,7 +36,7 @@ from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import SUFFIXES as TABLES
 from genwerk.data.tables import one_of_each, open_csv, text_columns
 from genwerk.data.texts import SUFFIX as TEXT
-from genwerk.data.texts import columns_found, open_texts, zipped_texts
+from genwerk.data.texts import columns_found, open_gzipped, open_json, open_texts, zipped_texts
 from genwerk.data.uci import SETS, is_uci, missing, open_uci
 
 Reader = Callable[[Path, DataConfig], Found]
@@ -118,7 +119,10 @@ def open_path(path: Path, settings: DataConfig) -> Found:
 def _reader(path: Path) -> Reader | None:
     if is_idx(path):
         return open_idx
-    return open_table if path.name.lower().endswith(TABLES) else READERS.get(path.suffix.lower())
+    name = path.name.lower()
+    if name.endswith(f"{TEXT}.gz"):
+        return open_gzipped
+    return open_table if name.endswith(TABLES) else READERS.get(path.suffix.lower())
 
 
 def open_table(path: Path, settings: DataConfig) -> Found:
@@ -141,9 +145,11 @@ def _open_folder(path: Path, settings: DataConfig) -> Found:
         return _open_listing(listing, settings)
     if any(path.rglob("*.parquet")):
         return open_parquet(path, settings)
-    known = [f for f in files if f.name not in METADATA and _reader(f) not in (None, open_texts)]
+    readable = [f for f in files if f.name not in METADATA and _reader(f) not in (None, open_texts)]
+    known = [f for f in readable if _reader(f) is not open_json]
     if not known and any(path.rglob(f"*{TEXT}")):
         return open_texts(path, settings)
+    known = known or readable
     if len(known) == 1:
         found = open_path(known[0], settings)
         return replace(
@@ -243,8 +249,9 @@ READERS: dict[str, Reader] = {
     ".parquet": open_parquet,
     ".zip": _open_zip,
     TEXT: open_texts,
+    **dict.fromkeys(JSON, open_json),
     **dict.fromkeys(SUFFIXES, _open_file),
 }
 """How a file is opened, by the end of its name."""
 
-_KINDS = "idx, .npy, .npz, .csv, .tsv, .amat, .parquet, .zip, .txt, an image, a sound"
+_KINDS = "idx, .npy, .npz, .csv, .tsv, .amat, .parquet, .zip, .txt, .json, .jsonl, an image, a sound"

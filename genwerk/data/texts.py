@@ -7,12 +7,15 @@ window of one. What is no text is refused by name.
 from __future__ import annotations
 
 import codecs
+import gzip
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import torch
@@ -24,6 +27,7 @@ from genwerk.core.memory import afford
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset, Skipped
 from genwerk.data.documents import LONGEST, Spans, Texts
+from genwerk.data.json_tables import json_columns
 from genwerk.data.labels import continuous, label_column, labelled
 from genwerk.data.labels import names as as_names
 from genwerk.data.parts import Found, Origin, groups_by_name, index_labels
@@ -32,6 +36,10 @@ from genwerk.data.settings import DataConfig
 from genwerk.data.tables import part_files, parts_by_name
 
 SUFFIX = ".txt"
+TEXT = "text"
+"""Entry of a JSON object that is its text, unless another is named."""
+UNPACKED = 2**31
+"""Greatest size in bytes of a gzipped file, once unpacked."""
 LARGE = 2**28
 """Bytes of a file above which it is mapped and not read into memory."""
 SECTION = 64
@@ -86,6 +94,25 @@ def zipped_texts(path: Path, members: Sequence[Picture], settings: DataConfig) -
     }
     train, test = ([files[name] for name in part] for part in parts_by_name(list(files), path, SUFFIX))
     return _found(path, train, test, settings, several=True)
+
+
+def open_gzipped(path: Path, settings: DataConfig) -> Found:
+    """A gzipped text file, which is unpacked into memory."""
+    try:
+        with open_regular(path) as raw, gzip.open(raw) as file:
+            content = cast(IO[bytes], file).read(UNPACKED + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadFile(f"{path} is not a whole gzip file ({error}); download it again") from None
+    if len(content) > UNPACKED:
+        raise BadFile(f"{path} unpacks to more than {UNPACKED:,} bytes; unpack it, and it is read from the disk")
+    member = _File(path.stem, str(path), partial(BytesIO, content), len(content), mapped=False)
+    return _found(path, [member], [], settings, several=False)
+
+
+def open_json(path: Path, settings: DataConfig) -> Found:
+    """Texts in JSON: strings, or objects of which one entry is a text."""
+    chosen = settings.text or TEXT
+    return columns_found([json_columns(path, chosen)], replace(settings, text=chosen), name=str(path))
 
 
 def _on_disk(file: Path, path: Path) -> _File:

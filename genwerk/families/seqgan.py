@@ -98,6 +98,10 @@ class SeqGAN(LanguageModel, config=SeqGANConfig):
     def players(self) -> Mapping[str, nn.Module]:
         return {"generator": self.network, "discriminator": self.discriminator}
 
+    @property
+    def couples(self) -> Sequence[str]:
+        return ("SeqGAN's baseline",) if self.config.baseline == "batch" else ()
+
     # --- training: algorithm 1 ----------------------------------------------------------------------------------------
 
     def stages(self, rounds: int) -> Sequence[Stage]:

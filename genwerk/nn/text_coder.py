@@ -14,6 +14,7 @@ from genwerk.core.errors import check_ranges
 from genwerk.nn.autoregressive.lstm import LSTMConfig, LSTMNetwork
 from genwerk.nn.autoregressive.network import Cache
 from genwerk.nn.autoregressive.text import TextNetwork, after
+from genwerk.nn.lstm import LSTM
 from genwerk.nn.mlp import with_label
 
 Sees = Literal["input", "state", "both"]
@@ -69,7 +70,7 @@ class LSTMEncoder(nn.Module):
         self.end, self.classes = end, classes
         self.table = nn.Embedding(levels, config.embedding)
         between = config.dropout if config.layers > 1 else 0.0
-        self.lstm = nn.LSTM(config.embedding, config.width, config.layers, batch_first=True, dropout=between)
+        self.lstm = LSTM(config.embedding, config.width, config.layers, batch_first=True, dropout=between)
         self.drop = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.width + classes, features)
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from genwerk.core.model import Config, build
+from genwerk.core.model import Config, Model, build
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.recipes import find
@@ -72,9 +72,8 @@ class Case:
         """Whether an example's loss depends on which others its process has, or on a random draw of that process."""
         config = self.recipe.model
         configs = [config, *(getattr(config, part, None) for part in PARTS)]
-        batch_baseline = getattr(config, "baseline", "") == "batch"
-        coupling = ("mmd", "dropout", "minibatch_group")
-        return batch_baseline or any(getattr(each, field, 0) for each in configs for field in coupling)
+        declared = any(m.couples for m in self.model.modules() if isinstance(m, Model))
+        return declared or any(getattr(each, "dropout", 0) for each in configs)
 
     @property
     def couples_examples(self) -> bool:

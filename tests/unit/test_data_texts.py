@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import zipfile
 from pathlib import Path
 
@@ -138,6 +140,37 @@ def test_a_column_of_a_table(tmp_path: Path) -> None:
         opened(path)
     with pytest.raises(ValueError, match=r"no column 'words' for data\.text; its columns are review, label"):
         opened(path, text="words")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\n".join(json.dumps({"id": i, "text": text}) for i, text in enumerate(LINES)),
+        "\n".join(map(json.dumps, LINES)),
+    ],
+)
+def test_lines_of_json_hold_texts(tmp_path: Path, content: str) -> None:
+    splits = opened(save(tmp_path / "my.jsonl", content))
+    assert sorted(text for part in PARTS for text in said(splits, part)) == sorted(LINES)
+    with pytest.raises(ValueError, match=r"torn\.jsonl"):
+        opened(save(tmp_path / "torn.jsonl", content[:-3]))
+
+
+def test_an_entry_of_json_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no column 'body' .* its columns are text"):
+        opened(save(tmp_path / "my.jsonl", '{"text": "a cat"}\n{"text": "a dog"}'), text="body")
+
+
+def test_a_gzipped_text_file_is_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = "\n".join(LINES).encode()
+    plain = opened(save(tmp_path / "my.txt", whole))
+    packed = opened(save(tmp_path / "my.txt.gz", gzip.compress(whole)))
+    assert all(said(plain, part) == said(packed, part) for part in PARTS)
+    with pytest.raises(ValueError, match="not a whole gzip file"):
+        opened(save(tmp_path / "torn.txt.gz", gzip.compress(whole)[:-9]))
+    monkeypatch.setattr(texts, "UNPACKED", 100)
+    with pytest.raises(ValueError, match="more than 100 bytes"):
+        opened(tmp_path / "my.txt.gz")
 
 
 @pytest.mark.parametrize(

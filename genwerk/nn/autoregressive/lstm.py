@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from genwerk.core.errors import check_ranges
 from genwerk.nn.autoregressive.network import Cache
 from genwerk.nn.autoregressive.text import TextNetwork, TextNetworkConfig
+from genwerk.nn.lstm import LSTM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class LSTMNetwork(TextNetwork):
     ) -> None:
         super().__init__(length, levels, config.embedding, end=end, classes=classes, dropout=config.dropout)
         between = config.dropout if config.layers > 1 else 0.0
-        self.lstm = nn.LSTM(config.embedding + beside, config.width, config.layers, batch_first=True, dropout=between)
+        self.lstm = LSTM(config.embedding + beside, config.width, config.layers, batch_first=True, dropout=between)
         self.head = nn.Linear(config.width, levels)
 
     def states(self, x: Tensor) -> Tensor:
