@@ -54,8 +54,9 @@ def quick(
     A likelihood (``nll``, exact, or ``nll_bound``, of one draw) in nats an example, with ``bits_per_dim``; the squared
     error a value of what is encoded and decoded, or of translations learned from pairs (of others nobody knows the
     answers); and, for models that only sample and for games, distances of samples in the first principal components of
-    the data, from :data:`FEWEST` examples on. The first of a kind is robust: a mean in which no example counts beyond a bound, or an energy distance. Columns of tables are in
-    units of their spread in ``train`` (None: in ``dataset``), for else the one in the smallest unit would decide.
+    the data, from :data:`FEWEST` examples on. The first of a kind is robust: a mean in which no example counts beyond a
+    bound, or an energy distance. Columns of tables are in units of their spread in ``train`` (None: in ``dataset``),
+    for else the one in the smallest unit would decide.
     """
     able, game = abilities(model), len(model.players()) > 1
     data = dataset.subset(examples, seed).under(model.condition)
