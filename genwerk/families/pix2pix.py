@@ -4,7 +4,8 @@ pix2pix: Isola, Zhu, Zhou & Efros, Image-to-Image Translation with Conditional A
 arXiv:1611.07004. What is added to the source: VDSR, Kim, Lee & Lee, 2016, arXiv:1511.04587; DnCNN, Zhang et al., 2017,
 arXiv:1608.03981. Without a discriminator it is their regression.
 
-Done differently: pairs are made from images by a degradation.
+Done differently: pairs are made from images by a degradation; G steps first, so that D sees what it made without
+another pass.
 """
 
 from __future__ import annotations
@@ -72,21 +73,17 @@ class Pix2Pix(Model, Translates, config=Pix2PixConfig):
     # --- training -----------------------------------------------------------------------------------------------------
 
     def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        """One gradient step on D, then one on G (section 3.3)."""
+        """One gradient step on G, then one on D with what G made before its step."""
         x = stream.next_batch().x
-        source = self.condition.made(x, stream)
+        source, fakes = self.condition.made(x, stream), list[Tensor]()
+        yield Turn("generator", self.generator_loss, x, source, fakes=fakes)
         if "discriminator" in players:
-            yield Turn("discriminator", self.discriminator_loss, x, source)
-        yield Turn("generator", self.generator_loss, x, source)
+            yield Turn("discriminator", self.discriminator_loss, x, source, torch.cat(fakes))
 
-    def discriminator_loss(self, x: Tensor, source: Tensor) -> Loss:
-        """Equation 1 as D sees it, a mean over examples and patches, divided by 2 (section 3.3)."""
-        real, fake = self.score(source, x), self.score(source, self.generate(source))
-        return self.objective.discriminator(real, fake) / 2, accuracy(self.objective, real, fake)
-
-    def generator_loss(self, x: Tensor, source: Tensor) -> Loss:
-        """Equation 4."""
+    def generator_loss(self, x: Tensor, source: Tensor, fakes: list[Tensor]) -> Loss:
+        """Equation 4; what G makes is put into ``fakes``."""
         fake = self.generate(source)
+        fakes.append(fake.detach())
         error = fake - x
         l1 = error.abs().mean()
         metrics: Metrics = {"l1": l1, "mse": error.square().mean()}
@@ -94,6 +91,11 @@ class Pix2Pix(Model, Translates, config=Pix2PixConfig):
         if self.config.adversarial:
             loss = loss + self.config.adversarial * self.objective.generator(self.score(source, fake))
         return loss, metrics
+
+    def discriminator_loss(self, x: Tensor, source: Tensor, fake: Tensor) -> Loss:
+        """Equation 1 as D sees it, a mean over examples and patches, divided by 2 (section 3.3)."""
+        real, made = self.score(source, x), self.score(source, fake)
+        return self.objective.discriminator(real, made) / 2, accuracy(self.objective, real, made)
 
     @property
     def objective(self) -> Objective:

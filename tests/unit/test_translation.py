@@ -92,8 +92,10 @@ def test_each_player_learns_from_its_own_loss() -> None:
     made = model(config())
     batch = Dataset(x=made_up(COLOUR, 4).x, spec=COLOUR).under(made.condition).batch()
     assert batch.condition is not None
-    loss, metrics = made.generator_loss(batch.x, batch.condition)
+    fakes: list[torch.Tensor] = []
+    loss, metrics = made.generator_loss(batch.x, batch.condition, fakes)
     fake = made.generate(batch.condition)
+    assert torch.equal(fakes[0], fake)
     patches = made.discriminator(2 * torch.cat([made.shown(batch.condition), fake], 1) - 1)[0]
     expected = 100 * (fake - batch.x).abs().mean() + torch.nn.functional.softplus(-patches).mean()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
