@@ -113,22 +113,28 @@ class Files:
     def pictures(self, found: Pictures) -> list[Done]:
         """Write each image where ``out`` says: the one that there is to a file of that name, or all into a folder, by
         the names of those that they were made of."""
-        from genwerk.modalities.writers import IMAGES, end_of, plain_pixels, write_image
+        from genwerk.modalities.pictures import MOVING, write_animation, write_picture
+        from genwerk.modalities.writers import IMAGES, end_of
 
         done = list[Done]()
-        named = self.out is not None and end_of(Path(self.out)) in IMAGES and not Path(self.out).is_dir()
+        ends = {*IMAGES, *MOVING}
+        named = self.out is not None and end_of(Path(self.out)) in ends and not Path(self.out).is_dir()
         folder = self._own if self.out is None else Path(self.out)
-        for name, pixels in found.parts:
+        for picture in found.parts:
             if named and done:
                 raise BadSetting("out", f"is {self.out}, one file, and there are several images; name a folder")
-            path, verb = folder if named else folder / f"{Path(name).stem}{IMAGES[0]}", "wrote"
+            path, verb = folder if named else folder / f"{picture.stem}{picture.moving or IMAGES[0]}", "wrote"
             own = {written for _, written in done}
             names = (path, *(path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(2, len(own) + 2)))
             path = next(each for each in names if each not in own)  # two images may be called alike
             if self.out is not None:
                 check_replaceable(path, self.overwrite)
                 path, verb = self._place(path)
-            done.append((verb, write_image(path, plain_pixels(pixels), {**found.origin, "source": name})))
+            origin = {**found.origin, "source": picture.source, **picture.origin}
+            if picture.moving:
+                done.append((verb, write_animation(path, picture.frames, picture.loop, origin)))
+            else:
+                done.extend((verb, write_picture(path, image, origin)) for image, _ in picture.frames)
         return done
 
     def values(self, found: Values) -> list[Done]:

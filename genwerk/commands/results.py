@@ -113,11 +113,30 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Images of a size of their own each, by the names of those that they were made of."""
+class Picture:
+    """An image of a size of its own, or an animation of several."""
 
-    parts: Iterable[tuple[str, Tensor]]
-    """Names, and pixels: uint8 with shape (c, h, w); computed one at a time as they are asked for."""
+    source: str
+    """Name of the file that it was made of."""
+    stem: str
+    """What its own is called, without an end."""
+    frames: Iterable[tuple[Tensor, int]]
+    """Pixels, uint8 or uint16 with shape (c, h, w), and the milliseconds for which each stands; computed one at a time
+    as they are asked for."""
+    moving: str = ""
+    """How the name of its file ends where it is an animation; else empty."""
+    loop: int | None = None
+    """How often an animation is played, 0 for ever; None does not say."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """How it came about, beyond what all have in common."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images of a size of their own each."""
+
+    parts: Iterable[Picture]
+    """One at a time as they are asked for."""
     origin: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -82,6 +82,10 @@ class Attributes(Condition):
         return f"the index of a value of each of {', '.join(self.names)}"
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        return tuple(name for values in self.values for name in values)
+
+    @property
     def sizes(self) -> list[int]:
         """How many values each attribute has."""
         return [len(values) for values in self.values]

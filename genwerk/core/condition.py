@@ -92,6 +92,11 @@ class Condition:
         return 0
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """What a person may type (:meth:`parse`), where that is one of a few names."""
+        return ()
+
+    @property
     def width(self) -> int:
         """Numbers that :meth:`features` makes of a value; 0 where it makes none."""
         return 0
@@ -245,6 +250,10 @@ class Label(Condition):
     @property
     def classes(self) -> int:
         return len(self.names)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return self.names
 
     @property
     def width(self) -> int:

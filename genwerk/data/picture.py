@@ -65,7 +65,7 @@ class Header:
 
 
 @contextmanager
-def _opened(picture: Picture) -> Iterator[Image]:
+def opening(picture: Picture) -> Iterator[Image]:
     """The image in ``picture``, of which only the header is read."""
     from PIL import Image
 
@@ -95,7 +95,7 @@ def _formats() -> tuple[str, ...]:
 
 def probe(picture: Picture) -> Header:
     """The header of ``picture``; nothing is decoded."""
-    with _opened(picture) as image:
+    with opening(picture) as image:
         width, height = image.size
         with decoding():
             # Asking a PNG for its orientation would decode it, unless the answer stands before the pixels.
@@ -129,7 +129,7 @@ class Depth:
 
 def survey(picture: Picture) -> tuple[int, int, int | None]:
     """Of an image with 16 bits: its greatest value, its greatest below 65,535, and what its file says is missing."""
-    with _opened(picture) as image:
+    with opening(picture) as image:
         with decoding():
             values = np.asarray(image).astype(np.int32)
             tag = str(getattr(image, "tag_v2", {}).get(GDAL_NODATA))
@@ -169,15 +169,17 @@ def decode(
     channels, height, width = shape
     from PIL import ImageOps
 
-    with _opened(picture) as image:
+    with opening(picture) as image:
         with decoding():
             image.draft(None, (2 * max(height, width),) * 2)  # a large JPEG at a half, quarter or eighth
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
         deep = image.mode == "I" or image.mode.startswith("I;16")
-        plain = _shallow(image, scale or depth([survey(picture)])) if deep else _plain(image, background, channels == 4)
+        plain = (
+            _shallow(image, scale or depth([survey(picture)])) if deep else flattened(image, background, channels == 4)
+        )
         pixels = np.asarray(fitted(_as_mode(plain, MODES[channels]), height, width, fit))
-        return _channels_first(covered(pixels, background) if channels == 4 else pixels)
+        return channels_first(covered(pixels, background) if channels == 4 else pixels)
 
 
 def covered(pixels: NDArray[np.uint8], background: str) -> NDArray[np.uint8]:
@@ -215,7 +217,7 @@ def _shallow(image: Image, scale: Depth) -> Image:
     return Image.fromarray(((values.clip(max=scale.white) * 255 + scale.white // 2) // scale.white).astype(np.uint8))
 
 
-def _plain(image: Image, background: str, clear: bool) -> Image:
+def flattened(image: Image, background: str, clear: bool) -> Image:
     """``image`` with 8 bits a channel, in mode L or RGB over ``background``, or in RGBA where it may stay ``clear``."""
     from PIL import Image
 
@@ -260,7 +262,7 @@ def fitted(image: Image, height: int, width: int, fit: Fit) -> Image:
     return Image.fromarray(canvas)
 
 
-def _channels_first(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def channels_first(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool1d, pad
 
+from genwerk import __version__
 from genwerk.core.errors import BadInput
 from genwerk.core.files import write_atomically
 from genwerk.core.layout import SQUARE, Layout
@@ -26,6 +27,8 @@ SOUNDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG"
 """Format and coding of sound files, by the end of their names."""
 IMAGES = (".png", ".jpg", ".jpeg", ".webp")
 """Ends of the names of image files that can be written."""
+NOTE = "note"
+"""What tells, in the origin of an image, a person who looks at it that it is no photo."""
 LARGEST_SHEET = 4096
 """Most examples that are shown, or heard, in one file."""
 
@@ -111,33 +114,41 @@ def write_image(path: Path, pixels: Tensor, origin: Mapping[str, Any]) -> Path:
     """Write uint8 ``pixels`` with shape (h, w, 3 or 4) as PNG, JPEG or WebP, as ``path`` says, with ``origin`` inside.
 
     In PNG ``parameters`` is the line that image sites and tools read, ``genwerk`` the same as JSON. JPEG and WebP have
-    the line as their description and the JSON as the user's comment in Exif. WebP is lossless.
+    the line as their description and the JSON as the user's comment in Exif. WebP is lossless. What is transparent is
+    white in JPEG.
     """
     from PIL import Image, PngImagePlugin
 
     written, image, end = BytesIO(), Image.fromarray(pixels.numpy()), path.suffix.lower()
     if end not in (".jpg", ".jpeg", ".webp"):
-        image.save(written, "PNG", pnginfo=_chunks(origin, PngImagePlugin.PngInfo()))
-        return _written(path, written)
+        image.save(written, "PNG", pnginfo=chunks(origin, PngImagePlugin.PngInfo()))
+        return replaced(path, written)
+    if end != ".webp" and image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     form, longest, how = ("WEBP", 16_383, {"lossless": True}) if end == ".webp" else ("JPEG", 65_535, {"quality": 95})
     if max(image.size) > longest:
         size = "x".join(map(str, image.size))
         raise BadInput(f"{path} would have {size} pixels, and {form} has at most {longest:,} a side; write a .png")
-    image.save(written, form, exif=_exif(origin, Image.Exif()), **how)
-    return _written(path, written)
+    image.save(written, form, exif=exif_of(origin, Image.Exif()), **how)
+    return replaced(path, written)
 
 
 def _line(origin: Mapping[str, Any]) -> str:
     return printable(", ".join(f"{k}: {v}" for k, v in origin.items()))
 
 
-def _chunks(origin: Mapping[str, Any], info: Any) -> Any:
+def chunks(origin: Mapping[str, Any], info: Any) -> Any:
+    """``info``, the texts of a PNG, with ``origin``; a note in it is also the description that any viewer shows."""
     info.add_text("parameters", _line(origin))
     info.add_text("genwerk", json.dumps(dict(origin)))
+    if NOTE in origin:
+        info.add_text("Software", f"Genwerk {__version__}")
+        info.add_itxt("Description", origin[NOTE])
     return info
 
 
-def _exif(origin: Mapping[str, Any], exif: Any) -> Any:
+def exif_of(origin: Mapping[str, Any], exif: Any) -> Any:
+    """``exif`` with ``origin``."""
     from PIL.ExifTags import IFD, Base
 
     exif[Base.ImageDescription] = _line(origin)
@@ -145,7 +156,7 @@ def _exif(origin: Mapping[str, Any], exif: Any) -> Any:
     return exif
 
 
-def _written(path: Path, content: BytesIO) -> Path:
+def replaced(path: Path, content: BytesIO) -> Path:
     """``path``, at which ``content`` stands now."""
     write_atomically(path, content.getvalue())
     return path
@@ -185,7 +196,7 @@ def write_sound(path: Path, x: Tensor, rate: int, origin: Mapping[str, Any]) -> 
         raise BadInput(
             f"{rate:,} samples a second cannot be written as {form} ({error.error_string}); write a .wav"
         ) from None
-    return _written(path, written)
+    return replaced(path, written)
 
 
 LONGEST_SIDE = 4
@@ -215,4 +226,4 @@ def scatter(
         axes.legend(markerscale=3, fontsize=8, frameon=False)
     written = BytesIO()
     figure.savefig(written, format="png", dpi=110, metadata={k: printable(str(v)) for k, v in origin.items()})
-    return _written(path, written)
+    return replaced(path, written)

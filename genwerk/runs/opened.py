@@ -26,6 +26,7 @@ from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data, palette
 from genwerk.data.attributes import in_file
 from genwerk.data.dataset import PARTS, Dataset
+from genwerk.data.film import Film
 from genwerk.data.folders import list_file, list_folder, list_zip
 from genwerk.data.hub import allow
 from genwerk.data.images import SUFFIXES, Listing
@@ -306,28 +307,26 @@ class OpenRun:
         """A classifier of the run's data, the one whose features samples are measured in: kept, or trained now."""
         return classifier_for(self.splits, device=self.model.device)
 
-    def pictures(self, *sources: str) -> Iterator[tuple[str, Tensor]]:
-        """Image files, and those in folders and archives, by their names: each in its own size, in [0, 1] with shape
-        (c, h, w) and as many channels as the run's images have."""
+    def films(self, *sources: str) -> Iterator[Film]:
+        """Image files, and those in folders and archives, in their own size and with as many channels as the run's
+        images have."""
         for source in sources:
             path = Path(source).expanduser()
             if not path.exists():
                 raise BadInput(f"there is no image, folder or archive {source}; expected one of these")
             if path.suffix.lower() == ".zip":
                 with zipfile.ZipFile(path) as archive:
-                    yield from self._of_own_size(list_zip(path, archive, self.settings))
+                    yield from self._filmed(list_zip(path, archive, self.settings))
             else:
-                yield from self._of_own_size((list_folder if path.is_dir() else list_file)(path, self.settings))
+                yield from self._filmed((list_folder if path.is_dir() else list_file)(path, self.settings))
 
-    def _of_own_size(self, listing: Listing) -> Iterator[tuple[str, Tensor]]:
+    def pictures(self, *sources: str) -> Iterator[tuple[str, Tensor]]:
+        """The same by their names, each in [0, 1] with shape (c, h, w); of an animation its first frame."""
+        return ((film.name, next(film.frames()).pixels) for film in self.films(*sources))
+
+    def _filmed(self, listing: Listing) -> Iterator[Film]:
         for picture in (*listing.train, *listing.validation, *listing.test):
-            try:
-                found = probe(picture)
-                shape = self.spec.shape[0], found.height, found.width
-                pixels = decode(picture, shape, "stretch", background=self.settings.background)
-            except Unusable as error:
-                raise BadInput(f"{picture.name} cannot be read as an image: {error}") from None
-            yield picture.name, torch.from_numpy(np.array(pixels)).float() / white(pixels)
+            yield Film(picture, self.spec.shape[0], self.settings.background)
 
     def _image(self, path: Path, exact: bool = False) -> Tensor:
         channels, height, width = self.spec.shape

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
+import torch
 from torch import Tensor
 
 from genwerk import interop, tasks
-from genwerk.core.abilities import abilities
+from genwerk.core.abilities import Translates, abilities
 from genwerk.core.errors import BadInput
 from genwerk.core.files import read_json
 from genwerk.core.html import escaped, player
-from genwerk.core.model import Model
+from genwerk.core.model import Model, evaluating
 from genwerk.core.noise import Seeds
 from genwerk.core.spec import Batch, Prior
 from genwerk.data import Splits
@@ -27,7 +28,7 @@ from genwerk.runs.checkpoints import samples_in
 from genwerk.runs.opened import OpenRun
 from genwerk.runs.shown import Shown
 from genwerk.tasks import LatentPath, Likelihood, classification, outliers, steering
-from genwerk.tasks.inputs import Array, Conditions, Examples, batch_of, condition_of
+from genwerk.tasks.inputs import Array, Conditions, Examples, batch_of, condition_of, images_of, mask_of
 from genwerk.training import runtime
 from genwerk.training.overrides import overridden
 from genwerk.training.runtime import Device
@@ -183,6 +184,52 @@ class Run:
         batch = self._examples(examples, n, condition)
         made = tasks.sdedit(self.model, batch, strength, options, seed=seed)
         return self._shown(Batch(batch.x, batch.condition, made), seed=seed, strength=strength)
+
+    def translate(
+        self,
+        images: Source = None,
+        n: int | None = None,
+        *,
+        to: Conditions = None,
+        mask: Tensor | Array | Sequence[Any] | None = None,
+        tile: int = tasks.TILE,
+        seed: int | None = 0,
+    ) -> Shown:
+        """What is made of each of ``images``, which are of one size, any, and are taken as the sources that they are;
+        of a part of the data, or a row, held-out examples (8 unless ``n`` says), with sources as in training.
+
+        ``to`` is the class, or values of attributes, of a model of domains, in turn; None is the last where there are
+        two, and of held-out examples any other than their own. ``mask`` is True where pixels are known, with shape (h,
+        w), for models that fill holes.
+        """
+        tasks.require(self.model, "translation", "translates")
+        model = self.model
+        assert isinstance(model, Translates)
+        if images is None or isinstance(images, int) or (isinstance(images, str) and images in PARTS):
+            batch = self._examples(images, 8 if n is None else n)
+            aim = None if to is None else tasks.destination(self.model, to, len(batch))
+            with evaluating(self.model):
+                batch = model.translated(batch, aim, seed=seed)
+        else:
+            x = self._pictures(images) if isinstance(images, (str, Path)) else images_of(self.model, images)
+            known = None if mask is None else mask_of(self.model, mask).expand(1, 1, -1, -1)
+            source, aim = model.taken(x[:n], known), tasks.destination(self.model, to, len(x[:n]))
+            each = source.split(1), [None] * len(source) if aim is None else aim.split(1)
+            seeds = Seeds.of(seed)
+            made = [
+                tasks.translate(self.model, one[0], tile, condition=c, bits=None, seed=seeds + i)
+                for i, (one, c) in enumerate(zip(*each, strict=True))
+            ]
+            batch = Batch(model.shown(source), aim, torch.stack(made))
+        found, note = self._shown(batch, seed=seed), tasks.provenance(self.model)
+        spec = replace(found.spec, shape=tuple(batch.shown.shape[1:]))
+        return replace(found, spec=spec, origin={**found.origin, **note})
+
+    def _pictures(self, path: str | Path) -> Tensor:
+        found = [x for _, x in self._folder.pictures(str(path))]
+        if len({x.shape for x in found}) > 1:
+            raise BadInput(f"the images in {path} are of several sizes; translate each, or all by `genwerk translate`")
+        return torch.stack(found)
 
     # --- what it says of examples -------------------------------------------------------------------------------------
 

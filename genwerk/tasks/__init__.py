@@ -30,17 +30,21 @@ from genwerk.tasks.sampling import (
     sdedit,
     trajectory,
 )
-from genwerk.tasks.translation import tiles, translate
+from genwerk.tasks.translation import TILE, Smoothing, destination, destinations, provenance, tiles, translate
 
 __all__ = [
     "Likelihood",
     "Neighbours",
     "LatentPath",
+    "Smoothing",
     "Span",
+    "TILE",
     "Unsupported",
     "bits_per_dim",
     "complete",
     "decode",
+    "destination",
+    "destinations",
     "drawn_conditions",
     "encode",
     "in_batches",
@@ -55,6 +59,7 @@ __all__ = [
     "log_likelihood",
     "nearest",
     "pca_2d",
+    "provenance",
     "reconstruct",
     "require",
     "sample",

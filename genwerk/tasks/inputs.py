@@ -93,6 +93,26 @@ def _parsed(model: Model, condition: Array | Sequence[Any] | str | float) -> Ten
         raise BadInput(f"the condition is {condition!r}; expected {kind.noun}, a finite number each") from None
 
 
+def images_of(model: Model, given: Examples | Any) -> Tensor:
+    """``given``, images of one size that need not be that of the ``model``, in [0, 1] with shape (n, c, h, w)."""
+    channels, x = model.spec.shape[0], _tensor(given)
+    if x is not None and x.is_floating_point() and x.dim() in (3, 4) and x.shape[-3] == channels:
+        if x.min() < -EDGE or x.max() > 1 + EDGE:
+            raise BadInput(f"the images have values from {x.min():.3g} to {x.max():.3g}; expected 0 to 1")
+        return x.reshape(-1, *x.shape[-3:]).float().clamp(0, 1)
+    listed = given if isinstance(given, (list, tuple)) else [given] if x is None and hasattr(given, "size") else given
+    if isinstance(listed, (list, tuple)) and len({getattr(each, "size", None) for each in listed}) > 1:
+        raise BadInput("the images are of several sizes; translate those of one size at a time")
+    unsized = replace(model.spec, shape=(channels, 1, 2))  # of which no side could be asked for
+    found = found_in(listed, like(DataConfig(), unsized))
+    if found.skipped:
+        first = found.skipped[0]
+        raise BadInput(f"{first.name.removeprefix('train ')} of the images cannot be used: {first.reason}")
+    if not found.train.spec.modality.has_pixels or found.train.spec.shape[0] != channels:
+        raise BadInput(f"the examples are {found.train.spec}, and this {type(model).__name__} translates {model.spec}")
+    return found.train.batch().x
+
+
 def mask_of(model: Model, known: Tensor | Array | Sequence[Any] | str) -> Tensor:
     """Which values are known, boolean: an array or tensor, or a part by its name (top-half, 0.25s, or columns)."""
     if isinstance(known, str) or (isinstance(known, (list, tuple)) and all(isinstance(k, str) for k in known)):
