@@ -40,6 +40,7 @@ def tiles(
     assert isinstance(model, Translates)
     if tile < 1:
         raise BadInput(f"the tile is {tile} pixels; expected 1 or more")
+    condition = None if condition is None else condition.to(model.device)
     if model.margin is None:
         with evaluating(model):
             made = model.translate(source.unsqueeze(0).to(model.device), condition, seed=seed)[0].cpu()
@@ -48,7 +49,6 @@ def tiles(
     step = -(-tile // model.stride) * model.stride
     around = -(-model.margin // model.stride) * model.stride
     height, width = source.shape[1:]
-    condition = None if condition is None else condition.to(model.device)
     with evaluating(model):
         made_of = model.by_parts(source.unsqueeze(0), condition, seed=seed)
     for top in range(0, height, step):
