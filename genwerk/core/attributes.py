@@ -140,5 +140,8 @@ class Attributes(Condition):
         """Each attribute by itself and all its values as often, where none are given."""
         if values is not None:
             return super().draw(n, seeds, model, values)
-        u = SeededNoise(n, seeds).uniform(len(self.names))
-        return (u * torch.tensor(self.sizes)).long()
+        return self.drawn(SeededNoise(n, seeds).uniform(len(self.names)))
+
+    def drawn(self, u: Tensor) -> Tensor:
+        """Values of numbers uniform on [0, 1) with shape (n, len(names)), all of an attribute as often."""
+        return (u * torch.tensor(self.sizes, device=u.device)).long()

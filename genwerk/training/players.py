@@ -158,7 +158,8 @@ def state_fields(optim: OptimConfig) -> set[str]:
 
 def learning_rate(optim: OptimConfig, round: int, rounds: int) -> float:
     """Learning rate in round ``round`` (from 0) of a schedule over ``rounds``."""
-    progress = (round - optim.warmup) / max(1, rounds - optim.warmup)
+    start = max(optim.warmup, optim.hold * rounds)
+    progress = (round - start) / max(1, rounds - start)
     match optim.schedule:
         case "constant":
             factor = 1.0

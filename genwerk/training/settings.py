@@ -45,6 +45,8 @@ class OptimConfig:
     """Learning rate over a stage's rounds: constant, or down to `final` along a half cosine or a line."""
     final: float = 0.0
     """Learning rate at the end of a falling schedule, as a fraction of `lr`."""
+    hold: float = 0.0
+    """Fraction of the rounds after which a falling schedule begins to fall; before, the learning rate is `lr`."""
     warmup: int = 0
     """Rounds over which the learning rate first rises from zero."""
 
@@ -59,6 +61,7 @@ class OptimConfig:
             weight_decay=NOUGHT,
             clip_norm=NOUGHT,
             final=NOUGHT,
+            hold=(0, 1),
             warmup=NOUGHT,
         )
 

@@ -296,6 +296,10 @@ def test_learning_rate_schedules(schedule: str) -> None:
     end = 2.0 if schedule == "constant" else 0.5
     assert rates[14] == pytest.approx(middle)
     assert rates[24] == pytest.approx(end)
+    held = [learning_rate(replace(optim, hold=0.5), r, 24) for r in range(25)]
+    assert held[:13] == [0.5, 1.0, 1.5, *[2.0] * 10]
+    assert held[18] == pytest.approx(middle)
+    assert held[24] == pytest.approx(end)
 
 
 @pytest.mark.parametrize("decay,shrunk", [("all", {"0.weight", "1.weight"}), ("matrices", {"1.weight"})])

@@ -2,6 +2,7 @@
 
 from genwerk.nn.translation.edsr import EDSRConfig
 from genwerk.nn.translation.network import TranslationNetwork
+from genwerk.nn.translation.resnet import ResNetGeneratorConfig
 from genwerk.nn.translation.unet import UNetGeneratorConfig
 
-__all__ = ["EDSRConfig", "TranslationNetwork", "UNetGeneratorConfig"]
+__all__ = ["EDSRConfig", "ResNetGeneratorConfig", "TranslationNetwork", "UNetGeneratorConfig"]

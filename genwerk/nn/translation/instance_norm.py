@@ -1,0 +1,91 @@
+"""Instance normalisation that can be given the statistics of another image, so that parts of one fit together.
+
+Ulyanov, Vedaldi & Lempitsky, Instance Normalization: The Missing Ingredient for Fast Stylization, 2016,
+arXiv:1607.08022.
+
+Done differently: an image larger than those trained on is normalised by the statistics that it has when it is shrunk to
+their size. So every part of it is normalised alike, in memory that does not depend on its size, and by statistics of
+the kind that the network was trained with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import group_norm, interpolate
+
+Statistics = tuple[Tensor, Tensor]
+"""Variance and mean of each channel of each example, with shape (n, c, 1, 1)."""
+
+
+class InstanceNorm(nn.Module):
+    """Every channel of an example brought to mean 0 and variance 1 over its pixels, then scaled and shifted."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.given: Statistics | None = None
+        """Statistics to normalise by in place of the input's own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.given is None:
+            return group_norm(x, x.shape[1], self.weight, self.bias, self.eps)
+        variance, mean = self.given
+        scale = self.weight.view(-1, 1, 1) * (variance + self.eps).rsqrt()
+        return torch.addcmul(self.bias.view(-1, 1, 1) - mean * scale, x, scale)
+
+
+def statistics(network: nn.Module, x: Tensor, *rest: Tensor) -> dict[InstanceNorm, Statistics]:
+    """What each normalisation in ``network``, called with ``x`` and the ``rest``, normalises by."""
+    found: dict[InstanceNorm, Statistics] = {}
+
+    def note(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, InstanceNorm)
+        found[module] = torch.var_mean(args[0], (2, 3), correction=0, keepdim=True)
+
+    hooks = [m.register_forward_pre_hook(note) for m in network.modules() if isinstance(m, InstanceNorm)]
+    try:
+        network(x, *rest)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+@contextmanager
+def normalised_by(given: Mapping[InstanceNorm, Statistics]) -> Iterator[None]:
+    """While inside, normalisations use the statistics that are ``given``."""
+    for module, values in given.items():
+        module.given = values
+    try:
+        yield
+    finally:
+        for module in given:
+            module.given = None
+
+
+def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images with shape (n, c, h, w) of at most ``size`` (height, width), by the mean of the pixels that become one."""
+    small = min(x.shape[2], size[0]), min(x.shape[3], size[1])
+    return x if small == x.shape[2:] else interpolate(x, small, mode="area")
+
+
+def by_parts(network: nn.Module, whole: Tensor, size: tuple[int, int], *rest: Tensor) -> Callable[[Tensor], Tensor]:
+    """``network`` for parts of ``whole``, which is normalised as it is when it has at most ``size``; it is called with
+    the ``rest`` besides."""
+    small = shrunk(whole, size)
+    given = dict[InstanceNorm, Statistics]()
+
+    def of(part: Tensor) -> Tensor:
+        if part.shape == small.shape == whole.shape:
+            return network(part, *rest)  # type: ignore[no-any-return]
+        if not given:
+            given.update(statistics(network, small, *rest))
+        with normalised_by(given):
+            return network(part, *rest)  # type: ignore[no-any-return]
+
+    return of
