@@ -18,6 +18,7 @@ from genwerk.core.near import meant
 
 SHORTHANDS = {
     "--data": "--data.source",
+    "--to": "--data.to",
     "--rounds": "--train.rounds",
     "--batch-size": "--train.batch-size",
     "--seed": "--train.seed",

@@ -48,6 +48,8 @@ class Attributes(Condition):
         """The attributes that data of ``spec`` carry, or their label as one; a BadInput where they have neither."""
         if (found := cls.from_spec(spec)) is not None:
             return found
+        if spec.source:
+            raise BadInput("the data are pairs, and not of several domains; take ‹data.pairing› none for two domains")
         if not spec.classes:
             raise BadInput(
                 "the data carry no attributes: put images into a folder a class, or describe each by a caption such as "

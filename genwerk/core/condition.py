@@ -55,8 +55,6 @@ class Condition:
     """The setting that makes data carry this, where there is one."""
     borrowed: ClassVar[bool] = False
     """Whether samples take the values of held-out examples where a person gives none."""
-    derived: ClassVar[bool] = False
-    """Whether values are made from the examples (:meth:`made`), and not carried beside them."""
     continuous: ClassVar[bool] = False
     """Whether values are numbers of any scale, with others between them."""
 
@@ -85,6 +83,11 @@ class Condition:
     def expected(self) -> str:
         """What values have to be, to follow "pass condition, "."""
         return "one value each"
+
+    @property
+    def derived(self) -> bool:
+        """Whether values are made from the examples (:meth:`made`), and not carried beside them."""
+        return False
 
     @property
     def classes(self) -> int:

@@ -1,14 +1,15 @@
 """Degradations: what turns an image into the worse one from which a model learns to make it again.
 
 A degradation is a frozen dataclass in an open registry (:mod:`genwerk.core.component`), so that pairs of a source and
-its target are made from images alone; the source is a :class:`~genwerk.core.condition.Condition`. Images are float
-with shape (n, c, h, w) in [0, 1].
+its target are made from images alone; the source is a :class:`~genwerk.core.condition.Condition`. One kind stands for
+sources that are data themselves (:class:`Pairs`). Images are float with shape (n, c, h, w) in [0, 1].
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from genwerk.core.component import Component
 from genwerk.core.condition import Carrier, Condition
 from genwerk.core.errors import BadInput
 from genwerk.core.noise import ContentNoise, Noise
+from genwerk.core.spec import Batch, DataSpec
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma Y' of ITU-R BT.601."""
@@ -38,6 +40,13 @@ def enlarged(x: Tensor, scale: int) -> Tensor:
 @dataclass(frozen=True, kw_only=True)
 class Degradation(Component):
     """What is done to an image to make its source."""
+
+    carried: ClassVar[bool] = False
+    """Whether sources are data that go with the examples, and not made of these."""
+
+    def fitted(self, spec: DataSpec) -> Degradation:
+        """The same for data of ``spec``; a BadInput where it is not for such data."""
+        return self
 
     @property
     def scale(self) -> int:
@@ -188,15 +197,78 @@ class Holes(Degradation, kind="holes"):
         return torch.cat([x.where(known, 0.5), known.to(x.dtype)], 1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Degradation, kind="pairs"):
+    """The image that goes with each example in the data, of any number of channels (pix2pix: Isola et al., 2017)."""
+
+    carried = True
+
+    def fitted(self, spec: DataSpec) -> Degradation:
+        if not spec.source:
+            raise BadInput(
+                "the data carry no source images; give pairs as ‹data› SOURCES ‹to› IMAGES, two folders whose "
+                "files are called alike, or choose another ‹model.degradation›"
+            )
+        return Paired(source=spec.source, factor=spec.shape[1] // spec.source[1])
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        raise TypeError("pairs have the shapes that they have in the data; ask what they are fitted to")
+
+    def __call__(self, x: Tensor, noise: Noise) -> Tensor:
+        raise TypeError("the sources of pairs are data, and are not made of images")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired(Pairs):
+    """Pairs of known shapes."""
+
+    source: tuple[int, ...]
+    """Shape of a source."""
+    factor: int
+    """How many times as high and wide the image is."""
+
+    @property
+    def scale(self) -> int:
+        return self.factor
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.source
+
+    def taken(self, x: Tensor, known: Tensor | None = None) -> Tensor:
+        return recoloured(super().taken(x, known), self.source[0])
+
+    def shown(self, source: Tensor, channels: int) -> Tensor:
+        return recoloured(enlarged(source, self.scale), channels)
+
+
+def recoloured(x: Tensor, channels: int) -> Tensor:
+    """Images with shape (n, c, h, w) with so many ``channels``: grey as luma or as a colour, opaque where there was no
+    alpha, and without alpha where there is to be none."""
+    if x.shape[1] == channels:
+        return x
+    colour = luma(x) if channels == 1 else x[:, :3] if x.shape[1] > 1 else x.expand(-1, 3, -1, -1)
+    return torch.cat([colour, torch.ones_like(x[:, :1])], 1) if channels == 4 else colour
+
+
 @dataclass(frozen=True)
 class SourceImage(Condition):
-    """The image that an example is to be made from: a worse one of it, float with shape (n, *shape)."""
+    """The image that an example is to be made from, made of it or carried beside it: float with shape (n, *shape)."""
 
-    name, plural, borrowed, derived = "source", "source images", True, True
+    name, plural, borrowed = "source", "source images", True
     shape: tuple[int, ...]
     """Of a source: channels, height, width."""
     degradation: Degradation
     """What turns an example into its source."""
+
+    @classmethod
+    def of_data(cls, spec: DataSpec, degradation: Degradation) -> Self:
+        """The sources of data of ``spec``, by ``degradation``."""
+        fitted = degradation.fitted(spec)
+        return cls(fitted.shape(spec.shape), fitted)
+
+    @property
+    def derived(self) -> bool:
+        return not self.degradation.carried
 
     @property
     def noun(self) -> str:
@@ -210,7 +282,21 @@ class SourceImage(Condition):
         return values.dim() == 4 and values.shape[1] == self.shape[0] and bool(values.isfinite().all())
 
     def column(self, data: Carrier) -> Tensor | None:
-        return None
+        if self.derived:
+            return None
+        if data.source is None:
+            raise BadInput(
+                "this model makes images from the sources that go with them, and these data carry none; take data of "
+                "two folders whose files are called alike"
+            )
+        return data.source
 
     def made(self, x: Tensor, noise: Noise | None = None) -> Tensor:
         return self.degradation(x, ContentNoise(x) if noise is None else noise)
+
+    def drawn(self, batch: Batch, noise: Noise) -> Tensor:
+        """The sources of a training batch: where they are made, what is random in them is drawn from ``noise``."""
+        if self.derived:
+            return self.made(batch.x, noise)
+        assert batch.condition is not None
+        return batch.condition

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor
@@ -146,10 +146,10 @@ class Dataset:
         """The data set of ``rows`` alone, in memory, or left where it is ``mapped`` from."""
         return replace(
             self,
-            x=cast(Tensor, Rows(self.x, rows)) if mapped else self.x[rows],
+            x=_some(self.x, rows, mapped),
             condition=None if self.condition is None else self.condition[rows],
             attributes=None if self.attributes is None else self.attributes[rows],
-            source=None if self.source is None else self.source[rows],
+            source=_some(self.source, rows, mapped),
             captions=None if self.captions is None else [self.captions[i] for i in rows.tolist()],
             text=None if self.text is None else self.text[rows],
             texts=None if self.texts is None else self.texts.select(rows.cpu().numpy()),
@@ -168,12 +168,14 @@ class Dataset:
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same examples kept on ``device``."""
+        source = None if self.source is None else self.source.to(device)
+        told = source if self.condition is self.source else self.condition
         return replace(
             self,
             x=self.x.to(device),
-            condition=None if self.condition is None else self.condition.to(device),
+            condition=None if told is None else told.to(device),
             attributes=None if self.attributes is None else self.attributes.to(device),
-            source=None if self.source is None else self.source.to(device),
+            source=source,
             text=None if self.text is None else self.text.to(device),
         )
 
@@ -208,6 +210,15 @@ class Dataset:
                 for chunk in part.split(4096):
                     digest.update(chunk.contiguous().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+@overload
+def _some(values: Tensor, rows: Tensor, mapped: bool) -> Tensor: ...
+@overload
+def _some(values: Tensor | None, rows: Tensor, mapped: bool) -> Tensor | None: ...
+def _some(values: Tensor | None, rows: Tensor, mapped: bool) -> Tensor | None:
+    """The ``rows`` of ``values`` in memory, or left where they are ``mapped`` from."""
+    return values if values is None else cast(Tensor, Rows(values, rows)) if mapped else values[rows]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,10 @@
 """Folders and zip files of images or of sounds in the imagefolder convention, listed but not read.
 
 ``train/``, ``validation/`` (or ``val/``, ``valid/``) and ``test/``, in any case, are parts; within a part, sub-folders
-are classes when every file is in one. A ``metadata.csv`` or ``metadata.jsonl`` with ``file_name`` and ``text`` gives
-captions, and labels where it has a column of them; so does a text file beside each image or sound, of the same name.
+are classes when every file is in one. ``trainA/`` and ``trainB/``, and ``testA/`` and ``testB/``, are parts of two
+classes, as data for CycleGAN are laid out. A ``metadata.csv`` or ``metadata.jsonl`` with ``file_name`` and ``text``
+gives captions, and labels where it has a column of them; so does a text file beside each image or sound, of the same
+name.
 StyleGAN's ``dataset.json`` gives labels; labels can also be taken from the files' names. Whatever is there and not
 used is named, or counted by the end of its name.
 """
@@ -273,6 +275,10 @@ def _parts(files: Sequence[Picture], kind: str, notes: list[str]) -> tuple[Parts
     base = _common([f.name for f in files])
     tops = Counter(f.name[len(base) :].split("/")[0] if "/" in f.name[len(base) :] else "" for f in files)
     known = {top: PARTS[top.lower()] for top in tops if top.lower() in PARTS}
+    below = {top: f"{top}/" for top in known}
+    if {"trainA", "trainB"} <= tops.keys():
+        known = {top: PARTS[top[:-1]] for top in tops if top[-1:] in ("A", "B") and top[:-1] in PARTS}
+        below = {top: top[:-1] for top in known}  # so that what is below begins with A or B
     if "train" not in known.values() or (set(known.values()) == {"train"} and len(tops) > 1):
         return {"train": list(files)}, dict.fromkeys((f.name for f in files), base)  # train is a class, beside tram
     parts: Parts = {part: [] for part in ("train", "validation", "test") if part in known.values()}
@@ -281,7 +287,7 @@ def _parts(files: Sequence[Picture], kind: str, notes: list[str]) -> tuple[Parts
         top = file.name[len(base) :].split("/")[0]
         if top in known and file.name != base + top:
             parts[known[top]].append(file)
-            roots[file.name] = f"{base}{top}/"
+            roots[file.name] = base + below[top]
     if unused := sorted(top or f"{kind}s beside them" for top in tops if top not in known):
         notes.append(f"Beside {' and '.join(sorted(known))}, these are left unused: {', '.join(unused)}.")
     return parts, roots

@@ -55,14 +55,14 @@ class Listing:
     notes: tuple[str, ...] = ()
 
 
-def open_pictures(listing: Listing, settings: DataConfig) -> Found:
-    """Read every picture of ``listing`` that can be read, fitted to one size and colour.
+def open_pictures(listing: Listing, settings: DataConfig, size: tuple[int, int] | None = None) -> Found:
+    """Read every picture of ``listing`` that can be read, fitted to one ``size`` (height, width) and colour.
 
     Copies are known by their files, which do not change with the size asked for, and by their pixels.
     """
     parts = usable_parts(listing)
     files = [p for part in parts.values() for p in part]
-    x, lost, levels, notes, mapped = _read(files, settings, listing.name)
+    x, lost, levels, notes, mapped = _read(files, settings, listing.name, size)
     kept = by_part(parts, [i for i in range(len(files)) if i not in lost])
     if not kept["train"]:
         raise BadInput(f"no training image in {listing.name} could be read, only test images")
@@ -153,12 +153,12 @@ def _bytes(picture: Picture) -> bytes:
 
 
 def _read(
-    pictures: Sequence[Picture], settings: DataConfig, name: str
+    pictures: Sequence[Picture], settings: DataConfig, name: str, size: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.uint8], dict[int, str], int, list[str], str | None]:
     """Level numbers with shape (m, c, h, w) in the order of ``pictures``, those that are missing with the reason, the
     number of levels, notes, and the name in the cache where they are mapped from it."""
     files = [(p.name, p.size, p.stamp) for p in pictures]
-    asked = (settings.size, settings.fit, settings.colour, settings.background)
+    asked = (size or settings.size, settings.fit, settings.colour, settings.background)
     key = cache.key("pictures 3", name, files, asked, MAX_PIXELS)
     if (hit := cache.load(key)) is None:
         lost: dict[int, str] = {}
@@ -168,7 +168,7 @@ def _read(
         if not headers:
             raise _nothing(name, pictures, lost)
         scale = depth(list(surveyed.values())) if surveyed else None
-        height, width, note = common_size([(h.height, h.width) for h in headers.values()], settings)
+        height, width, note = common_size([(h.height, h.width) for h in headers.values()], settings, size)
         notes = [note, *_header_notes([*headers.values()], scale, settings)]
         grey = settings.colour == "grey" or (settings.colour == "auto" and all(h.grey for h in headers.values()))
         channels = 1 if grey else 4 if settings.colour == "rgba" else 3
@@ -279,22 +279,30 @@ def clear_notes(images: int, settings: DataConfig) -> list[str]:
     ]
 
 
-def common_size(sizes: Sequence[tuple[int, int]], settings: DataConfig) -> tuple[int, int, str]:
+def sizes_of(pictures: Sequence[Picture]) -> list[tuple[int, int] | None]:
+    """Height and width of each of ``pictures``, None where its header cannot be read."""
+    return [None if isinstance(h, str) else (h.height, h.width) for h in _parallel(probe, pictures)]
+
+
+def common_size(
+    sizes: Sequence[tuple[int, int]], settings: DataConfig, wanted: tuple[int, int] | None = None
+) -> tuple[int, int, str]:
     """Height and width that images of ``sizes`` (height, width) are brought to, and a sentence that says why.
 
-    A size asked for is taken, else the size that all share, else a square: the shorter side that nine in ten images
-    reach (so that few are enlarged), at most 256, rounded down to a multiple of 8.
+    One that is ``wanted``, or asked for by the settings, is taken, else the size that all share, else a square: the
+    shorter side that nine in ten images reach (so that few are enlarged), at most 256, rounded down to a multiple of 8.
     """
     counts = Counter(sizes)
     fit = {"crop": "cropped to its middle and resized", "pad": "padded and resized", "stretch": "stretched"}[
         settings.fit
     ]
     (height, width), _ = counts.most_common(1)[0]
-    if settings.size is not None:
-        side = settings.size
-        if set(counts) == {(side, side)}:
-            return side, side, f"Every image is {side} x {side} pixels."
-        return side, side, f"Every image is {fit} to {side} x {side} pixels, as asked."
+    asked = None if settings.size is None else (settings.size, settings.size)
+    if (found := wanted or asked) is not None:
+        height, width = found
+        why = ", as asked" if asked is not None else "; choose with ‹data.size› and ‹data.fit›"
+        fitted = "" if set(counts) == {found} else f"{fit} to "
+        return height, width, f"Every image is {fitted}{width} x {height} pixels{why if fitted else ''}."
     if len(counts) == 1:
         return height, width, f"Every image is {width} x {height} pixels."
     side = min(int(np.quantile([min(s) for s in sizes], 0.1, method="lower")), LARGEST_COMMON)

@@ -155,11 +155,7 @@ def _left_out(
         if (of := origin.names) is not None:
             lost = sorted({of[i] for i in {*range(len(of))} - {*rows}})
             skipped += [Skipped(file, each) for file in lost]
-        origins[name] = Origin(
-            keys=None if origin.keys is None else origin.keys[rows],
-            names=None if of is None else [of[i] for i in rows],
-            groups=None if origin.groups is None else [origin.groups[i] for i in rows],
-        )
+        origins[name] = origin.at(rows)
     return origins, skipped
 
 

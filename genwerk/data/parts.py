@@ -38,6 +38,17 @@ class Origin:
     """The files that they were read from."""
     groups: Sequence[str] | None = None
     """What they belong to (a speaker, a patient), as named by the settings, and which must not be split."""
+    beside: Hashes | None = None
+    """What else was read for each, which must not be split either: its source."""
+
+    def at(self, rows: Sequence[int]) -> Origin:
+        """The same of the examples ``rows``."""
+        return Origin(
+            keys=None if self.keys is None else self.keys[[*rows]],
+            names=None if self.names is None else [self.names[i] for i in rows],
+            groups=None if self.groups is None else [self.groups[i] for i in rows],
+            beside=None if self.beside is None else self.beside[[*rows]],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,9 +250,11 @@ def _hashes(found: Found, name: str) -> Hashes:
     assert data is not None
     if origin.keys is not None and not data.spec.modality.has_pixels:
         return origin.keys  # a file's, of which there may be several pieces; or a row's before it was given noise
-    if found.mapped is None or name != "train":
-        return hash_rows(data.x)
-    return cache.kept(f"{found.mapped}-hashes", lambda: hash_rows(data.x))
+
+    def read() -> Hashes:
+        return hash_rows(data.x) if data.source is None else mixed(hash_rows(data.x), hash_rows(data.source))
+
+    return read() if found.mapped is None or name != "train" else cache.kept(f"{found.mapped}-hashes", read)
 
 
 def _places(found: Found, settings: DataConfig, hashes: Hashes) -> tuple[NDArray[np.float64], int]:
@@ -251,6 +264,8 @@ def _places(found: Found, settings: DataConfig, hashes: Hashes) -> tuple[NDArray
         few, hashes = values, mixed(hashes, occurrences(hashes))
     keys = hashes if origin.keys is None or few else origin.keys
     together = [hashes] if origin.keys is None or few else [hashes, origin.keys]
+    if origin.beside is not None:
+        together.append(origin.beside)
     if origin.groups is not None:
         keys = hash_texts(origin.groups)
         together.append(keys)
@@ -301,7 +316,7 @@ def like(settings: DataConfig, spec: DataSpec) -> DataConfig:
     """``settings`` by which another source is read as examples of ``spec``, all but its palette."""
     read = {"size": None, "colour": "auto", "rate": None, "seconds": None} | spec.modality.read_as()
     read |= {"attributes": ""} if in_file(settings.attributes) else {}
-    return replace(settings, palette=None, tolerance=0, test="", labels="", limit=None, **read)
+    return replace(settings, to="", palette=None, tolerance=0, test="", labels="", limit=None, **read)
 
 
 def tested_on(found: Found, other: Found, name: str) -> Found:

@@ -29,6 +29,7 @@ from genwerk.data.json_tables import SUFFIXES as JSON
 from genwerk.data.labelling import attributed, relabelled
 from genwerk.data.memory import MEMORY, found_in
 from genwerk.data.npy import open_npy, open_npz
+from genwerk.data.pairing import open_sides
 from genwerk.data.parts import Found, check, like, split, tested_on
 from genwerk.data.reading import Unusable, decoding
 from genwerk.data.settings import DataConfig
@@ -52,6 +53,8 @@ def open_data(settings: DataConfig, data: object = None) -> Splits:
     check(settings)
     if data is not None:
         settings = replace(settings, source=MEMORY)
+    if settings.to and data is not None:
+        raise BadInput("‹to› names images beside those of another folder, and these data are in memory; save both")
     found, path = _found(settings) if data is None else (found_in(data, settings), None)
     if settings.labels:
         found = relabelled(found, settings)
@@ -69,6 +72,8 @@ def open_data(settings: DataConfig, data: object = None) -> Splits:
 def _found(settings: DataConfig) -> tuple[Found, Path | None]:
     """What ``settings.source`` holds, and the path it names, if it names one."""
     source = settings.source
+    if settings.to:
+        return open_sides(settings), _existing(source)
     if source == MEMORY:
         raise BadInput("these data were in memory and are stored nowhere: in Python, pass them again as data")
     if source in BUILT_INS:

@@ -57,8 +57,9 @@ class Palette(Model, Translates, config=PaletteConfig):
         inner = config.diffusion
         if not isinstance(inner, DiffusionConfig) or inner.conditional or inner.context:
             raise BadInput("the diffusion model of a Palette is told the source alone; take one without a condition")
-        self.condition: SourceImage = SourceImage(config.degradation.shape(spec.shape), config.degradation)
-        self.scale = config.degradation.scale
+        self.condition: SourceImage = SourceImage.of_data(spec, config.degradation)
+        self.degradation = self.condition.degradation
+        self.scale = self.degradation.scale
         network = inner.network.seeing(self.condition.shape[0])
         diffusion = build(replace(inner, network=network), spec)
         assert isinstance(diffusion, DiffusionModel)
@@ -71,8 +72,8 @@ class Palette(Model, Translates, config=PaletteConfig):
         return [Stage("training", rounds, self.turns, judged=False)]
 
     def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
-        x = stream.next_batch().x
-        source = self.condition.made(x, stream)
+        batch = stream.next_batch()
+        x, source = batch.x, self.condition.drawn(batch, stream)
         yield Turn("model", self.objective, x, source, stream.normal(*x.shape[1:]), stream.uniform())
 
     def objective(self, x: Tensor, source: Tensor, eps: Tensor, u: Tensor) -> Loss:
@@ -98,7 +99,7 @@ class Palette(Model, Translates, config=PaletteConfig):
                 return model.estimate(model.output(noisy, level, None, beside), noisy, level).x0
 
             x0 = windows.blend(batches(part, len(x) * len(windows), x.device, cost=cost), x)
-            x0 = model.centred(self.config.degradation.kept(model.centred.inverse(x0), source))
+            x0 = model.centred(self.degradation.kept(model.centred.inverse(x0), source))
             return Estimate(x0, (x - level.alpha * x0) / level.sigma)
 
         return predict
@@ -122,11 +123,11 @@ class Palette(Model, Translates, config=PaletteConfig):
         eps = noise.normal(self.spec.shape[0], *(self.scale * side for side in values.shape[2:]))
         levels = options.levels(self.diffusion.process)
         found = last(options.walk(self.predictor(values), options.start(eps, levels), levels, noise)).x
-        made = self.config.degradation.kept(self.diffusion.centred.inverse(found), values)
+        made = self.degradation.kept(self.diffusion.centred.inverse(found), values)
         return made[..., :height, :width].clamp(0, 1)
 
     def taken(self, x: Tensor, known: Tensor | None = None) -> Tensor:
-        return self.config.degradation.taken(x, known)
+        return self.degradation.taken(x, known)
 
     def shown(self, source: Tensor) -> Tensor:
-        return self.config.degradation.shown(source, self.spec.shape[0])
+        return self.degradation.shown(source, self.spec.shape[0])

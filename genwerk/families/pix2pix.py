@@ -4,8 +4,8 @@ pix2pix: Isola, Zhu, Zhou & Efros, Image-to-Image Translation with Conditional A
 arXiv:1611.07004. What is added to the source: VDSR, Kim, Lee & Lee, 2016, arXiv:1511.04587; DnCNN, Zhang et al., 2017,
 arXiv:1608.03981. Without a discriminator it is their regression.
 
-Done differently: pairs are made from images by a degradation; G steps first, so that D sees what it made without
-another pass.
+Done differently: pairs are also made from images, by a degradation; the discriminator sees the source as an image of
+the channels of its target; G steps first, so that D sees what it made without another pass.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class Pix2Pix(Model, Translates, config=Pix2PixConfig):
         self.config: Pix2PixConfig = config
         if not spec.modality.has_pixels or spec.palette or spec.nominal:
             raise BadInput(f"{type(self).__name__} translates images whose pixels have intensities, not {spec}")
-        degradation = config.degradation
-        self.condition: SourceImage = SourceImage(degradation.shape(spec.shape), degradation)
-        self.scale, self.margin, self.stride = degradation.scale, config.network.margin, config.network.stride
-        self.generator = config.network.build(self.condition.shape[0], spec.shape[0], degradation.scale)
+        self.condition: SourceImage = SourceImage.of_data(spec, config.degradation)
+        self.degradation = self.condition.degradation
+        self.scale, self.margin, self.stride = self.degradation.scale, config.network.margin, config.network.stride
+        self.generator = config.network.build(self.condition.shape[0], spec.shape[0], self.scale)
         if config.adversarial:
             self.discriminator: nn.Module = config.discriminator.build((2 * spec.shape[0], *spec.shape[1:]))
 
@@ -74,8 +74,8 @@ class Pix2Pix(Model, Translates, config=Pix2PixConfig):
 
     def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """One gradient step on G, then one on D with what G made before its step."""
-        x = stream.next_batch().x
-        source, fakes = self.condition.made(x, stream), list[Tensor]()
+        batch, fakes = stream.next_batch(), list[Tensor]()
+        x, source = batch.x, self.condition.drawn(batch, stream)
         yield Turn("generator", self.generator_loss, x, source, fakes=fakes)
         if "discriminator" in players:
             yield Turn("discriminator", self.discriminator_loss, x, source, torch.cat(fakes))
@@ -111,7 +111,7 @@ class Pix2Pix(Model, Translates, config=Pix2PixConfig):
         """G(y) in [0, 1] but for what is added to the source, which may leave it."""
         raw: Tensor = self.generator(2 * source - 1).float()
         made = self.shown(source) + raw if self.config.residual else (raw.tanh() + 1) / 2
-        return self.config.degradation.kept(made, source)
+        return self.degradation.kept(made, source)
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Pix2Pix(Model, Translates, config=Pix2PixConfig):
         return self.generate(values).clamp(0, 1)
 
     def taken(self, x: Tensor, known: Tensor | None = None) -> Tensor:
-        return self.config.degradation.taken(x, known)
+        return self.degradation.taken(x, known)
 
     def shown(self, source: Tensor) -> Tensor:
-        return self.config.degradation.shown(source, self.spec.shape[0])
+        return self.degradation.shown(source, self.spec.shape[0])

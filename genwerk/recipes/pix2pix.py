@@ -1,11 +1,11 @@
-"""Recipes for image-to-image tasks, each of which learns from images alone: sources are made of them."""
+"""Recipes for image-to-image tasks, each of which learns from images alone, of which sources are made, or pairs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from math import log2
 
-from genwerk.core.degradation import Degradation, Downscale, GaussianNoise, Greyscale, Holes
+from genwerk.core.degradation import Degradation, Downscale, GaussianNoise, Greyscale, Holes, Pairs
 from genwerk.core.spec import DataSpec
 from genwerk.families.pix2pix import Pix2PixConfig
 from genwerk.nn.adversarial.patchgan import PatchGANConfig, patches
@@ -21,9 +21,14 @@ ADAM = OptimConfig(lr=2e-4, betas=(0.5, 0.999))
 """The optimiser of both players of pix2pix."""
 
 
-def regression(degradation: Degradation) -> Recipe:
+def paired(spec: DataSpec, degradation: Degradation) -> Degradation:
+    """The pairs that the data are, else ``degradation``."""
+    return Pairs() if spec.source else degradation
+
+
+def regression(degradation: Degradation, spec: DataSpec) -> Recipe:
     """The network of EDSR, smaller, trained by the absolute error alone with a learning rate that falls from 1e-3."""
-    model = Pix2PixConfig(degradation=degradation, network=SMALL, l1=1.0, adversarial=0.0)
+    model = Pix2PixConfig(degradation=paired(spec, degradation), network=SMALL, l1=1.0, adversarial=0.0)
     optim = OptimConfig(lr=1e-3, schedule="cosine", final=0.01)
     return Recipe(model=model, train=TrainConfig(rounds=10_000, batch_size=16, optim={"generator": optim}))
 
@@ -31,7 +36,7 @@ def regression(degradation: Degradation) -> Recipe:
 def game(degradation: Degradation, spec: DataSpec) -> Recipe:
     """The same network with pix2pix's losses and optimisers."""
     discriminator = PatchGANConfig(width=32, halvings=fitting(spec))
-    model = Pix2PixConfig(degradation=degradation, network=SMALL, discriminator=discriminator)
+    model = Pix2PixConfig(degradation=paired(spec, degradation), network=SMALL, discriminator=discriminator)
     return Recipe(model=model, train=TrainConfig(rounds=10_000, batch_size=16, optim=pair(ADAM)))
 
 
@@ -41,15 +46,15 @@ def fitting(spec: DataSpec) -> int:
 
 
 @register(spec=COLOUR)
-def superres(spec: DataSpec) -> Recipe:  # noqa: ARG001
+def superres(spec: DataSpec) -> Recipe:
     """Super-resolution: twice as many pixels a side (`--model.degradation.factor 4`: four times), by regression."""
-    return regression(Downscale())
+    return regression(Downscale(), spec)
 
 
 @register(spec=COLOUR)
-def denoise(spec: DataSpec) -> Recipe:  # noqa: ARG001
+def denoise(spec: DataSpec) -> Recipe:
     """Denoising of white Gaussian noise of any strength up to 55 of 255 (DnCNN-B's), by regression."""
-    return regression(GaussianNoise())
+    return regression(GaussianNoise(), spec)
 
 
 @register(spec=COLOUR)
@@ -66,11 +71,12 @@ def inpaint(spec: DataSpec) -> Recipe:
 
 @register(spec=COLOUR)
 def pix2pix(spec: DataSpec) -> Recipe:
-    """pix2pix as published (U-Net, patches of 70 pixels, L1 100, Adam 2e-4, an image a batch), on "BW to color".
+    """pix2pix as published (U-Net, patches of 70 pixels, L1 100, Adam 2e-4), on pairs, or else on "BW to color".
 
     Images of 256 pixels are halved 8 times, down to one; smaller ones less often (Isola et al., 2017).
     """
     halvings = max(1, min(8, int(log2(spec.side))))
-    model = Pix2PixConfig(degradation=Greyscale(), network=UNetGeneratorConfig(halvings=halvings), residual=False)
+    network = UNetGeneratorConfig(halvings=halvings)
+    model = Pix2PixConfig(degradation=paired(spec, Greyscale()), network=network, residual=False)
     train = TrainConfig(rounds=200_000, batch_size=1, optim=pair(ADAM))
     return Recipe(model=replace(model, discriminator=PatchGANConfig(halvings=fitting(spec))), train=train)

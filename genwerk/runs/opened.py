@@ -121,7 +121,7 @@ class OpenRun:
         source = own.source if data is None else str(data) if self._given is None else MEMORY
         self.own = self._given is None and source == own.source
         """Whether ``splits`` are the data that the run was trained on."""
-        elsewhere = replace(own, source=source, test="", labels="", palette=None, tolerance=0)
+        elsewhere = replace(own, source=source, to="", test="", labels="", palette=None, tolerance=0)
         if in_file(own.attributes):
             elsewhere = replace(elsewhere, attributes="")
         self.settings = own if source == own.source else elsewhere
@@ -309,7 +309,7 @@ class OpenRun:
 
     def films(self, *sources: str) -> Iterator[Film]:
         """Image files, and those in folders and archives, in their own size and with as many channels as the run's
-        images have."""
+        images, or their sources, have."""
         for source in sources:
             path = Path(source).expanduser()
             if not path.exists():
@@ -325,8 +325,9 @@ class OpenRun:
         return ((film.name, next(film.frames()).pixels) for film in self.films(*sources))
 
     def _filmed(self, listing: Listing) -> Iterator[Film]:
+        channels = max(self.spec.shape[0], *self.spec.source[:1])
         for picture in (*listing.train, *listing.validation, *listing.test):
-            yield Film(picture, self.spec.shape[0], self.settings.background)
+            yield Film(picture, channels, self.settings.background)
 
     def _image(self, path: Path, exact: bool = False) -> Tensor:
         channels, height, width = self.spec.shape

@@ -52,4 +52,5 @@ def _near(data: Dataset, device: torch.device) -> Dataset:
     if device.type != "cuda":
         return data if data.device.type == device.type else data.to(device)
     free, _ = torch.cuda.mem_get_info(device)
-    return data.to(device) if data.x.nbytes < free / 4 else data
+    size = data.x.nbytes + (0 if data.source is None else data.source.nbytes)
+    return data.to(device) if size < free / 4 else data

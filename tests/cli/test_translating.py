@@ -90,3 +90,76 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     assert "there are several images" in several
     (tmp_path / "text.png").write_text("no image")
     assert "cannot be read as an image" in stopped("translate", larger, tmp_path / "text.png")
+
+
+# --- two folders ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Grey images of 8 pixels and, called alike, images in colour of 16 pixels."""
+    folder = tmp_path_factory.mktemp("sides")
+    for side in ("sketches", "photos"):
+        (folder / side).mkdir()
+    for i in range(24):
+        pixels = (np.add.outer(np.arange(8), np.arange(8)) * (i + 1) % 256).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "sketches" / f"{i}.png")
+        colour = np.stack([255 - pixels, pixels // 2, 0 * pixels], 2)
+        Image.fromarray(colour).resize((16, 16), 0).save(folder / "photos" / f"{i}.png")
+    return folder / "sketches", folder / "photos"
+
+
+def test_pairs_of_two_folders_are_learned_and_opened_again(
+    sides: tuple[Path, Path], genwerk: Genwerk, tmp_path: Path
+) -> None:
+    sources, images = sides
+    said = genwerk("data", "check", sources, "--to", images)
+    assert "24 pairs (grey to colour): the source of each image of photos is the one of sketches" in said
+    assert "Every image is 2 times as high and wide as its source." in said
+    run = tmp_path / "run"
+    genwerk("train", "superres", "--data", sources, "--to", images, *QUICK, "--out", run)
+    assert json.loads((run / "config.json").read_text())["recipe"]["model"]["degradation"] == {"$type": "pairs"}
+    assert f"--data {sources} --data.to {images}" in (run / "card.md").read_text()
+    said = genwerk("evaluate", run)
+    assert "translation PSNR" in said
+    genwerk("translate", run, "--out", tmp_path / "held-out.png")
+    genwerk("translate", run, sources / "3.png", "--out", tmp_path / "made.png")
+    with Image.open(tmp_path / "made.png") as made:
+        assert (made.size, made.mode) == ((16, 16), "RGB")
+
+
+def test_colour_becomes_grey_without_losing_what_the_source_tells(
+    sides: tuple[Path, Path], genwerk: Genwerk, tmp_path: Path
+) -> None:
+    images, sources = (side / "0.png" for side in sides)
+    run = tmp_path / "run"
+    genwerk("train", "pix2pix", "--data", sides[1], "--to", sides[0], *QUICK, "--data.size", 8, "--out", run)
+    assert json.loads((run / "config.json").read_text())["spec"]["source"] == [3, 8, 8]
+    for name in (images, sources):
+        genwerk("translate", run, name, "--out", tmp_path / "made.png", "--overwrite")
+        made = np.asarray(Image.open(tmp_path / "made.png").convert("RGB"))
+        assert (made == made[..., :1]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (
+            ("pix2pix", "--data", "digits", "--model.degradation", "pairs"),
+            "give pairs as --data SOURCES --to IMAGES, two",
+        ),
+        (
+            ("superres", "--data", "{a}", "--to", "{b}", "--data.size", "9"),
+            "9x9 pixels are no whole number of times that",
+        ),
+        (("superres", "--data", "{a}", "--to", "{gone}"), "there is no folder, zip or image"),
+        (("superres", "--data", "{a}", "--to", "{a}"), "are both"),
+        (("colourise", "--data", "{a}"), "the images are grey, so that there is no colour to learn"),
+        (("vae", "--data", "{a}", "--data.attributes", "hat"), "neither captions nor a column of that name"),
+    ],
+)
+def test_sides_that_do_not_fit_are_refused(
+    sides: tuple[Path, Path], refused: Genwerk, options: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    named = {"a": sides[0], "b": sides[1], "gone": tmp_path / "gone"}
+    assert why in refused("train", *(word.format(**named) for word in options), "--out", tmp_path / "run")

@@ -1,0 +1,262 @@
+"""Two folders beside each other: pairs by name, domains, the layout trainA and trainB, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genwerk.core.degradation import Pairs, SourceImage
+from genwerk.core.errors import BadInput
+from genwerk.core.spec import DataSpec
+from genwerk.data import DataConfig, Dataset, Splits, cache, open_data
+from genwerk.data.parts import changed, like
+from genwerk.families.pix2pix import Pix2PixConfig
+from genwerk.recipes import find
+from genwerk.training.settings import from_json, to_json
+
+Make = Callable[[int], Image.Image]
+
+
+def grey(side: int = 4, height: int | None = None) -> Make:
+    return lambda i: Image.new("L", (side, height or side), 5 * i)
+
+
+def inverted(side: int = 4) -> Make:
+    return lambda i: Image.new("L", (side, side), 255 - 5 * i)
+
+
+def colour(side: int = 4) -> Make:
+    return lambda i: Image.new("RGB", (side, side), (5 * i, 0, 100))
+
+
+def folder(path: Path, make: Make, names: Sequence[str] = (), n: int = 20) -> Path:
+    for i, name in enumerate(names or [f"{i:02}.png" for i in range(n)]):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        make(i).save(path / name)
+    return path
+
+
+def opened(a: Path, b: Path, **more: object) -> Splits:
+    return open_data(DataConfig(source=str(a), to=str(b), **more))  # type: ignore[arg-type]
+
+
+def parts(splits: Splits) -> list[Dataset]:
+    return [splits.train, splits.validation, splits.test]
+
+
+def test_files_that_are_called_alike_are_pairs_in_every_part(tmp_path: Path) -> None:
+    a = folder(tmp_path / "sketches", inverted(), [f"in/{i:02}.bmp" for i in range(20)])
+    b = folder(tmp_path / "photos", colour(), [f"{i:02}.png" for i in range(20)])
+    splits = opened(a, b)
+    assert (splits.spec.shape, splits.spec.source, splits.spec.classes) == ((3, 4, 4), (1, 4, 4), ())
+    assert sum(map(len, parts(splits))) == 20
+    for part in parts(splits):
+        assert part.source is not None
+        assert torch.equal(part.x[:, :1], 255 - part.source)
+    assert "20 pairs (grey to colour)" in splits.notes[0]
+    assert splits.train.known()["file"][0].endswith(".png")
+    assert "a source image each" in str(splits.spec)
+
+
+def test_parts_of_their_own_are_paired(tmp_path: Path) -> None:
+    names = [f"{part}/{i}.png" for part in ("train", "test") for i in range(6)]
+    splits = opened(folder(tmp_path / "a", inverted(), names), folder(tmp_path / "b", grey(), names), validation=0)
+    assert [len(splits.train), len(splits.test)] == [6, 6]
+    assert torch.equal(splits.test.x, 255 - splits.test.source)  # type: ignore[operator]
+    assert splits.test.x[0, 0, 0, 0] == 30
+
+
+def test_sources_may_be_smaller_by_a_whole_number(tmp_path: Path) -> None:
+    a, b = folder(tmp_path / "small", colour(4)), folder(tmp_path / "large", colour(12))
+    assert opened(a, b).spec.source == (3, 4, 4)
+    splits = opened(a, b, size=6)
+    assert (splits.spec.shape, splits.spec.source) == ((3, 6, 6), (3, 2, 2))
+    assert "Every image is 3 times as high and wide as its source." in splits.notes
+    with pytest.raises(BadInput, match=r"8x8 pixels are no whole number of times that; choose .*, such as 6"):
+        opened(a, b, size=8)
+
+
+def test_sides_of_other_sizes_are_brought_to_one(tmp_path: Path) -> None:
+    a, b = folder(tmp_path / "a", grey(5)), folder(tmp_path / "b", colour(8))
+    splits = opened(a, b)
+    assert (splits.spec.shape, splits.spec.source) == ((3, 8, 8), (1, 8, 8))
+    wide = opened(folder(tmp_path / "wide", grey(10, 5)), b, size=4)
+    assert wide.spec.source == (1, 4, 4)
+    assert any("Of 20 pairs source and image differ in shape" in note for note in wide.notes)
+
+
+def test_alpha_is_laid_over_the_background_on_both_sides(tmp_path: Path) -> None:
+    def clear(i: int) -> Image.Image:
+        return Image.new("RGBA", (4, 4), (5 * i, 0, 0, 0))
+
+    splits = opened(folder(tmp_path / "a", clear), folder(tmp_path / "b", grey()), background="black")
+    assert splits.spec.source[0] in (1, 3)
+    assert not splits.train.source.any()  # type: ignore[union-attr]
+
+
+def test_masks_of_two_values_have_the_levels_of_the_images(tmp_path: Path) -> None:
+    def mask(i: int) -> Image.Image:
+        return Image.fromarray(np.array([[0, 255], [255 * (i % 2), 0]], np.uint8))
+
+    masks, photos = folder(tmp_path / "masks", mask), folder(tmp_path / "photos", grey(2))
+    for splits in (opened(masks, photos), opened(photos, masks)):
+        assert splits.spec.levels == 256
+        assert {int(splits.train.x.max()), int(splits.train.source.max())} >= {255}  # type: ignore[union-attr]
+    assert opened(masks, folder(tmp_path / "more", mask)).spec.levels == 2
+
+
+def test_a_file_that_cannot_be_read_takes_its_counterpart_along(tmp_path: Path) -> None:
+    a, b = folder(tmp_path / "a", inverted()), folder(tmp_path / "b", grey())
+    (a / "03.png").write_bytes(b"no image")
+    splits = opened(a, b)
+    assert sum(map(len, parts(splits))) == 19
+    assert [s.name for s in splits.skipped] == ["a/03.png"]
+    assert all(torch.equal(part.x, 255 - part.source) for part in parts(splits))  # type: ignore[operator]
+
+
+def test_pairs_of_a_common_source_are_in_one_part(tmp_path: Path) -> None:
+    same = folder(tmp_path / "a", lambda i: Image.new("L", (4, 4), i // 4))
+    splits = opened(same, folder(tmp_path / "b", grey()))
+    train, judged, tested = ({*part.source[:, 0, 0, 0].tolist()} for part in parts(splits))  # type: ignore[index]
+    assert sorted([*train, *judged, *tested]) == [0, 1, 2, 3, 4]
+
+
+def test_large_pairs_stay_in_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    a, b = folder(tmp_path / "a", inverted(8)), folder(tmp_path / "b", grey(8))
+    (a / "05.png").write_bytes(b"no image")
+    small = opened(a, b)
+    monkeypatch.setattr(cache, "LARGE", 256)
+    for _ in range(2):
+        large = opened(a, b)
+        assert large.fingerprints == small.fingerprints
+        assert type(large.train.x).__name__ == type(large.train.source).__name__ == "Rows"
+        assert torch.equal(large.train.source[:], small.train.source)  # type: ignore[index,arg-type]
+        assert torch.equal(large.train.x[:], small.train.x)
+
+
+@pytest.mark.parametrize("names", [["x.png", "y.png", "z.png"], ["other/00.jpg", "other/01.jpg", "none/02.jpg"]])
+def test_others_are_two_domains(tmp_path: Path, names: list[str]) -> None:
+    splits = opened(
+        folder(tmp_path / "horses", colour(), n=12), folder(tmp_path / "zebras", grey(), names * 1), holdout=0.2
+    )
+    assert (splits.spec.classes, splits.spec.source) == (("horses", "zebras"), ())
+    known = [pair for part in parts(splits) for pair in zip(*(part.known()[k] for k in ("file", "label")), strict=True)]
+    assert {label for file, label in known if file.startswith("horses/")} == {"horses"}
+    assert sum(label == "zebras" for _, label in known) == 3
+    assert "Two domains, which are the classes: horses (12 images) and zebras (3 images)." in splits.notes
+
+
+def test_who_says_so_takes_pairs_as_domains(tmp_path: Path) -> None:
+    a, b = folder(tmp_path / "one/day", grey()), folder(tmp_path / "two/day", inverted())
+    assert opened(a, b, pairing="none").spec.classes == ("one/day", "two/day")
+    assert opened(a, b).spec.classes == ()
+
+
+def test_a_zip_beside_a_folder(tmp_path: Path) -> None:
+    a = folder(tmp_path / "a", inverted())
+    shutil.make_archive(str(tmp_path / "b"), "zip", folder(tmp_path / "b", grey()))
+    assert opened(a, tmp_path / "b.zip").train.fingerprint() == opened(a, tmp_path / "b").train.fingerprint()
+    assert opened(a, tmp_path / "b.zip", pairing="none").spec.classes == ("a", "b")
+
+
+def test_the_layout_of_unpaired_sets(tmp_path: Path) -> None:
+    names = [f"{part}{side}/{i}.jpg" for part in ("train", "test") for side in "AB" for i in range(3)]
+    splits = open_data(DataConfig(source=str(folder(tmp_path / "data", grey(), names)), validation=0))
+    assert splits.spec.classes == ("A", "B")
+    assert [len(splits.train), len(splits.test)] == [6, 6]
+    known = splits.train.known()
+    assert [file[:6] for file in known["file"]] == [f"train{label}" for label in known["label"]]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (
+            {},
+            r"1 of 20 files in .*a have no counterpart \(07.png\) and 2 of 21 files in .*b .*\(new/1.png, new/2.png\)",
+        ),
+        ({"labels": "x.csv"}, "‹?data.labels›? is for one source"),
+        ({"test": "c"}, "‹?data.test›? is for one source"),
+    ],
+)
+def test_what_is_unpaired_is_named(tmp_path: Path, more: dict[str, str], why: str) -> None:
+    a, b = folder(tmp_path / "a", grey()), folder(tmp_path / "b", inverted())
+    (b / "07.png").unlink()
+    folder(b, grey(), ["new/1.png", "new/2.png"])
+    with pytest.raises(BadInput, match=why):
+        opened(a, b, **more)
+    if not more:
+        splits = opened(a, b, pairing="name")
+        assert sum(map(len, parts(splits))) == 19
+        assert [s.name for s in splits.skipped] == ["a/07.png", "b/new/1.png", "b/new/2.png"]
+
+
+def test_sources_that_cannot_stand_beside_each_other(tmp_path: Path) -> None:
+    a = folder(tmp_path / "a", grey())
+    np.save(tmp_path / "x.npy", np.zeros((20, 4, 4), np.uint8))
+    (tmp_path / "empty").mkdir()
+    for to, why in (
+        (tmp_path / "gone", "there is no folder, zip or image"),
+        (tmp_path / "x.npy", "x.npy is no folder, zip or image"),
+        (tmp_path / "empty", "holds no image to train on"),
+        (a, "are both"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            opened(a, to)
+    with pytest.raises(BadInput, match=r"no training file of .* is called as one of"):
+        opened(a, folder(tmp_path / "b", grey(), ["x.png"]), pairing="name")
+    with pytest.raises(BadInput, match="names images beside those of another folder, and these data are in memory"):
+        open_data(DataConfig(to=str(a)), np.zeros((20, 4, 4), np.uint8))
+
+
+def test_other_sources_are_other_data(tmp_path: Path) -> None:
+    a, b = folder(tmp_path / "a", inverted()), folder(tmp_path / "b", grey())
+    before = opened(a, b)
+    assert changed(before.fingerprints, opened(a, b)) is None
+    spec = from_json(DataSpec, to_json(before.spec), "spec")
+    assert spec == before.spec
+    assert like(before.settings, spec).to == ""
+    folder(tmp_path / "a", lambda i: Image.new("L", (4, 4), i))
+    assert "examples are others" in (changed(before.fingerprints, opened(a, b)) or "")
+
+
+# --- what models make of them -----------------------------------------------------------------------------------------
+
+PAIRED = DataSpec(kind="image", shape=(3, 8, 8), source=(1, 4, 4))
+
+
+def test_pairs_are_a_degradation_that_the_data_know() -> None:
+    condition = SourceImage.of_data(PAIRED, Pairs())
+    assert (condition.shape, condition.degradation.scale, condition.derived) == ((1, 4, 4), 2, False)
+    source = torch.rand(2, 1, 4, 4)
+    shown = condition.degradation.shown(source, 3)
+    assert shown.shape == (2, 3, 8, 8)
+    assert torch.equal(shown[:, 0], shown[:, 2])
+    assert condition.degradation.taken(torch.rand(1, 3, 5, 7)).shape == (1, 1, 5, 7)
+    data = Dataset(
+        x=torch.zeros(3, 3, 8, 8, dtype=torch.uint8),
+        spec=PAIRED,
+        source=torch.full((3, 1, 4, 4), 51, dtype=torch.uint8),
+    )
+    batch = data.under(condition).batch(slice(2))
+    assert torch.equal(batch.condition, torch.full((2, 1, 4, 4), 0.2))  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="these data carry none; take data of two folders"):
+        Dataset(x=data.x, spec=data.spec).under(condition)
+    with pytest.raises(BadInput, match=r"give pairs as ‹?data›? SOURCES ‹?to›? IMAGES"):
+        SourceImage.of_data(DataSpec(kind="image", shape=(3, 8, 8)), Pairs())
+
+
+@pytest.mark.parametrize("name", ["superres", "denoise", "colourise", "inpaint"])
+def test_recipes_take_the_pairs_that_there_are(name: str) -> None:
+    for spec, pairs in ((PAIRED, True), (DataSpec(kind="image", shape=(3, 8, 8)), False)):
+        model = find(name).make(spec).model
+        assert isinstance(model, Pix2PixConfig)
+        assert isinstance(model.degradation, Pairs) is pairs
+    assert isinstance(from_json(Pix2PixConfig, to_json(find(name).make(PAIRED).model), "model").degradation, Pairs)
