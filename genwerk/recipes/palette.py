@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genwerk.core.degradation import Holes
 from genwerk.core.spec import DataSpec
 from genwerk.families.palette import PaletteConfig
 from genwerk.recipes.ddpm import ddpm, fitted
-from genwerk.recipes.pix2pix import COLOUR
+from genwerk.recipes.pix2pix import COLOUR, paired
 from genwerk.training.settings import Recipe, register
 
 
@@ -18,4 +19,5 @@ def palette(spec: DataSpec) -> Recipe:
     A translation is a draw: another `--seed` gives another (Saharia et al., 2022).
     """
     base = ddpm(spec)
-    return replace(base, model=PaletteConfig(diffusion=fitted(spec)), train=replace(base.train, evaluate_every=0))
+    model = PaletteConfig(degradation=paired(spec, Holes()), diffusion=fitted(spec))
+    return replace(base, model=model, train=replace(base.train, evaluate_every=0))

@@ -325,7 +325,7 @@ class OpenRun:
         return ((film.name, next(film.frames()).pixels) for film in self.films(*sources))
 
     def _filmed(self, listing: Listing) -> Iterator[Film]:
-        channels = max(self.spec.shape[0], *self.spec.source[:1])
+        channels = max([self.spec.shape[0], *self.spec.source[:1]])
         for picture in (*listing.train, *listing.validation, *listing.test):
             yield Film(picture, channels, self.settings.background)
 
