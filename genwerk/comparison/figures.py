@@ -157,6 +157,30 @@ ABOUT: dict[str, About] = {
         key: About(Section.RECONSTRUCTION, LESS, "Distance of reconstructions from their originals, in features.")
         for key in ("frechet_distance_of_reconstructions", "fid_of_reconstructions")
     },
+    **{
+        key: About(
+            Section.RECONSTRUCTION, LESS, "Distance of translations from the images that are right, in features."
+        )
+        for key in ("translation_frechet_distance", "translation_fid")
+    },
+    "domain_agreement": About(
+        Section.QUALITY, MORE, "Share of translations that a classifier of real examples takes for what they are to be."
+    ),
+    **{
+        key: About(
+            Section.QUALITY, LESS, "Squared maximum mean discrepancy of translations and their domain, in features."
+        )
+        for key in ("translation_kernel_distance", "translation_kid")
+    },
+    "identity_kept": About(
+        Section.QUALITY, NEITHER, "Share of translations nearer to their own source than to others; a copy has 1."
+    ),
+    "unchanged_pixels": About(
+        Section.QUALITY, NEITHER, "Share of the pixels of translations that are as in their source; a copy has 1."
+    ),
+    "cycle_error": About(
+        Section.RECONSTRUCTION, NEITHER, "Mean absolute error of what is translated and back; a copy has 0."
+    ),
     "encode_decode_error": About(
         Section.INVERTIBILITY,
         LESS,

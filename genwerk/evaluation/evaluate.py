@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import torch
@@ -17,6 +18,7 @@ from genwerk.core.outcome import outcome
 from genwerk.data.dataset import Splits
 from genwerk.data.toys import TOYS, Gaussians
 from genwerk.evaluation import distances, generalisation
+from genwerk.evaluation.domains import DomainFigures
 from genwerk.evaluation.efficiency import Efficiency
 from genwerk.evaluation.extractor import preparing, settled
 from genwerk.evaluation.invertibility import invertibility, inverts
@@ -114,7 +116,8 @@ class Evaluation:
         self._n = n if "samples" in abilities(model) else 0
         compared = (self._n > 0 or rebuilds(model)) and settings.samples > 0 and model.spec.modality.measured
         self._compared = compared and min(len(self.data), n) >= FEWEST
-        if self._compared and extractor is None:
+        self._translated = isinstance(model, Translates) and settings.samples > 0 and len(self.data) >= FEWEST
+        if (self._compared or self._translated) and extractor is None:
             settled(splits.spec, settings.features)  # what cannot be had is said before anything is measured
         if compared and not self._compared:
             self.notes.append(f"Distances need {FEWEST} training and held-out examples or more, so none were measured.")
@@ -132,7 +135,8 @@ class Evaluation:
     @property
     def report(self) -> Report:
         """What is measured so far."""
-        described = self.extractor.describe() if self._compared and self.extractor is not None else None
+        in_features = self._compared or self._translated
+        described = self.extractor.describe() if in_features and self.extractor is not None else None
         return Report(
             figures=tuple(self.figures),
             extractor=described,
@@ -168,12 +172,19 @@ class Evaluation:
         """What is measured, one after the other; the figures of a step are there when it ends."""
         if abilities(self.model) & {"has-likelihood", "bounds-likelihood"}:
             yield _Step("likelihood", self._likelihood())
-        if self._compared and self.extractor is None:
+        if (self._compared or self._translated) and self.extractor is None:
             yield _Step("feature network", self._features(), shared=True)
         if rebuilds(self.model):
             yield _Step("reconstructions", self._reconstructions(), shared=True)
-        if isinstance(self.model, Translates) and not isinstance(self.model, TranslatesDomains):
-            yield _Step("translations", translation_figures(self.model, self.data, self.figures))
+        if isinstance(self.model, TranslatesDomains):
+            domains = DomainFigures(self.model, self.splits, self.data, self.settings, self.figures, self.notes)
+            if self._translated:
+                yield _Step("classifier of domains", domains.preparing())
+            yield _Step("translations", self._translations(domains.translating))
+        elif isinstance(self.model, Translates):
+            yield _Step(
+                "translations", self._translations(partial(translation_figures, self.model, self.data, self.figures))
+            )
         if inverts(self.model):
             yield _Step("invertibility", self._invertibility())
         if isinstance(self.model, Diagnoses):
@@ -237,6 +248,10 @@ class Evaluation:
         yield 0, 1
         with self._runtime.first_alone():  # the others find it in the cache
             self.extractor = yield from preparing(self.splits, self.settings.features, self.model.device)
+
+    def _translations(self, play: Callable[[Extractor | None], Steps]) -> Steps:
+        """What ``play`` finds, with the extractor that there is only when it begins."""
+        yield from play(self._described if self._translated else None)
 
     def _reconstructions(self) -> Steps:
         def found(x: Tensor, made: Tensor) -> tuple[int, float, Tensor | None]:

@@ -97,7 +97,7 @@ def classifier_for(splits: Splits, *, device: torch.device | str = "cpu") -> Cla
     """The classifier of the data's own labels in whose features samples are compared; its output are logits."""
     if not splits.spec.modality.learned_features or not is_labelled(splits.train):
         raise ValueError(f"a classifier needs labelled images or sounds, and these data are {splits.spec}")
-    return outcome(_classifier(splits.train, labelled=True)).to(device)
+    return outcome(classifying(splits.train, labelled=True)).to(device)
 
 
 Rounds = Generator[tuple[int, int], None, Classifier]
@@ -111,7 +111,7 @@ def _trained(splits: Splits, device: torch.device) -> Generator[tuple[int, int],
     if not labelled:
         drawn = CLASSIFIER_TRAINING.rounds * CLASSIFIER_TRAINING.batch_size
         train, test = oriented(train.subset(drawn, 0)), oriented(test)
-    network = yield from _classifier(train, labelled)
+    network = yield from classifying(train, labelled)
     weights = weights_hash(network.state_dict().values())
     name = f"classifier of {len(train.spec.classes)} {'classes' if labelled else 'orientations'}"
     network.to(device)
@@ -122,7 +122,7 @@ def _trained(splits: Splits, device: torch.device) -> Generator[tuple[int, int],
     return Extractor(name, network.features, right, weights, device, head=head, classes=classes, chance=chance)
 
 
-def _classifier(train: Dataset, labelled: bool) -> Rounds:
+def classifying(train: Dataset, labelled: bool) -> Rounds:
     """The classifier of ``train``, without gradients: from the cache, or trained now."""
     path = cache.folder().parent / "features" / cache.key(__version__, CLASSIFIER, CLASSIFIER_TRAINING, labelled)
     path = path.with_name(f"{path.name}-{train.fingerprint()}.safetensors")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from math import hypot
+
 import torch
 from torch import Tensor
 
 from genwerk.core.model import Model
 from genwerk.data.dataset import Dataset
+from genwerk.evaluation import distances, verdicts
 from genwerk.evaluation.reference import Steps
 from genwerk.evaluation.report import Figure, number
 from genwerk.evaluation.samples import translated
+from genwerk.metrics import frechet_distance
+from genwerk.metrics.features import Extractor
+from genwerk.metrics.frechet import frechet_error
 from genwerk.metrics.image_quality import psnr, ssim
 
 SURE = 1.96
@@ -17,12 +23,18 @@ SURE = 1.96
 COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
-def translation_figures(model: Model, data: Dataset, figures: list[Figure]) -> Steps:
-    """PSNR and SSIM of translations, each beside that of the source as it is; they are put into ``figures``."""
+def translation_figures(
+    model: Model, data: Dataset, figures: list[Figure], extractor: Extractor | None = None
+) -> Steps:
+    """PSNR and SSIM of translations, and their distance in the features of ``extractor``, each beside that of the
+    source as it is; they are put into ``figures``."""
     measures, found, done = (psnr, ssim), list[Tensor](), 0
+    features: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
     yield 0, len(data)
     for x, made, source in translated(model, data):
         found.append(torch.stack([measure(image, x) for measure in measures for image in (made, source)], 1))
+        for into, images in zip(features, (x, made, source), strict=True):
+            into += [] if extractor is None else [extractor(images)]
         done += len(x)
         yield done, len(data)
     values = torch.cat(found)
@@ -45,6 +57,25 @@ def translation_figures(model: Model, data: Dataset, figures: list[Figure]) -> S
                 verdict=_verdict(made - copy),
             )
         )
+
+    if extractor is not None and len(data) >= distances.fewest(features[0][0].shape[1]):
+        figures.append(_distance(extractor, *map(torch.cat, features)))
+
+
+def _distance(extractor: Extractor, real: Tensor, made: Tensor, source: Tensor) -> Figure:
+    """The Fréchet distance of translations from the images that are right, by their features."""
+    value, copy = (frechet_distance(each, real) for each in (made, source))
+    error, why = frechet_error(made, real), distances.doubt(extractor)
+    apart = hypot(error, frechet_error(source, real))
+    return Figure(
+        name=f"translation {distances.names(extractor)[0]}",
+        value=value,
+        spread=error,
+        floor=0.0,
+        reference=copy,
+        note=f"{len(made):,} held-out, in features of {extractor.name}; the source: {number(copy)}{why}",
+        verdict="" if why else verdicts.TRANSLATED.of(copy - value, apart),
+    )
 
 
 def _verdict(gain: Tensor) -> str:

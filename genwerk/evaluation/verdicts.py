@@ -57,6 +57,24 @@ REBUILT: Scale = (
     (inf, "no better than the mean"),
 )
 """By the squared error as a share of that of the training mean."""
+NOWHERE = "no nearer than its source"
+"""Of translations that agree with their domain no more than their sources do."""
+ARRIVED: Scale = (
+    (0.1, "hardly any arrive"),
+    (0.35, "few arrive"),
+    (0.65, "half arrive"),
+    (0.9, "most arrive"),
+    (inf, "nearly all arrive"),
+)
+"""By the way from the agreement of sources (0) to that of real examples (1)."""
+KEPT: Scale = (
+    (0.1, "hardly any kept"),
+    (0.35, "few kept"),
+    (0.65, "half kept"),
+    (0.9, "most kept"),
+    (inf, "nearly all kept"),
+)
+"""By the share that is nearer to its own source than to others."""
 EVEN: Scale = ((0.02, "even"), (0.2, "nearly even"), (inf, "uneven"))
 """By the divergence in nats of the histogram of modes from an even one."""
 
@@ -84,6 +102,9 @@ LIKELY = BesideReal("likelier than real texts", "as likely as real texts", "less
 """Of what samples cost under a model of real texts, or under the truth."""
 TAUGHT = BesideReal("teach more than real texts", "teach as much as real texts", "teach less than real texts")
 """Of what real texts cost under a model of samples."""
+
+TRANSLATED = BesideReal("worse than its source", "like its source", "better than its source")
+"""Of a translation against its source as it is."""
 
 WEAK = 0.5
 """Way from chance to an accuracy of 1 up to which a classifier's features count for little."""
@@ -131,6 +152,14 @@ def likelihood(ahead: float, error: float, than: str, *, exact: bool = True) -> 
 def accuracy(value: float, chance: float) -> str:
     """Of a share of right answers, by the way from ``chance`` to 1."""
     return on(RIGHT, way(value, chance))
+
+
+def arrived(value: float, error: float, copy: float, floor: float) -> str:
+    """Of a share of translations that agree with their domain, whose gain over ``copy``, that of sources, has that
+    standard error, by the way from there to ``floor``, that of real examples."""
+    if value - copy <= ERRORS * error or floor <= copy:
+        return NOWHERE
+    return on(ARRIVED, (value - copy) / (floor - copy))
 
 
 def weak(value: float, chance: float) -> bool:
