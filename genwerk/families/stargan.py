@@ -67,6 +67,8 @@ class StarGANConfig(Config):
 class StarGAN(Model, TranslatesDomains, config=StarGANConfig):
     """G(x, c) makes an image with attributes c of x; D tells real images from generated ones, and their attributes."""
 
+    provenance = True
+
     def __init__(self, config: StarGANConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: StarGANConfig = config

@@ -53,7 +53,7 @@ class SwapFacesConfig(Config):
 class SwapFaces(TwoDomains, config=SwapFacesConfig):
     """D_k(E(warped x)) = x for faces x of person k; D_other(E(x)) is the face with the other's features."""
 
-    output = "mask"
+    output, provenance = "mask", True
 
     def __init__(self, config: SwapFacesConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
