@@ -36,6 +36,9 @@ class SwapFacesConfig(Config):
     """Standard deviation of the displacement by which faces are warped, as a fraction of the image's side."""
     warp_grid: int = 5
     """Points a side at which the displacement is drawn; in between it is smooth."""
+    jitter: float = 0.5
+    """Standard deviation of a random linear map that is added to the colours of a face before it is encoded, so that
+    each decoder learns the colours of its person; 0 leaves them."""
     mask: float = 0.01
     """Weight of the mean of the mask, which leaves what surrounds a face to the source."""
     adversarial: float = 0.0
@@ -46,12 +49,12 @@ class SwapFacesConfig(Config):
     """Layers of each discriminator."""
 
     def __post_init__(self) -> None:
-        if min(self.warp, self.mask, self.adversarial) < 0 or self.warp_grid < 2:
-            raise ValueError("warp, mask and adversarial are 0 or more, and the grid has 2 points a side or more")
+        if min(self.warp, self.jitter, self.mask, self.adversarial) < 0 or self.warp_grid < 2:
+            raise ValueError("warp, jitter, mask and adversarial are 0 or more, and the grid has 2 points or more")
 
 
 class SwapFaces(TwoDomains, config=SwapFacesConfig):
-    """D_k(E(warped x)) = x for faces x of person k; D_other(E(x)) is the face with the other's features."""
+    """D_k(E(x')) = x for faces x of person k, x' warped and recoloured; D_other(E(x)) has the other's features."""
 
     output, provenance = "mask", True
 
@@ -75,19 +78,20 @@ class SwapFaces(TwoDomains, config=SwapFacesConfig):
 
     def turns(self, stream: TrainingStream, players: Mapping[str, Player]) -> Turns:
         """A step on the encoder and both decoders, and one on the discriminators where there are any."""
-        x, grid = stream.next_batch().x, self.config.warp_grid
+        x, grid, colours = stream.next_batch().x, self.config.warp_grid, self.spec.shape[0]
         shift = self.config.warp * stream.normal(2, grid, grid, 2)
+        jitter = self.config.jitter * stream.normal(2, colours, colours)
         made: list[Tensor] = []
-        yield Turn("autoencoder", self.autoencoder_loss, x, shift, made=made)
+        yield Turn("autoencoder", self.autoencoder_loss, x, shift, jitter, made=made)
         if "discriminator" in players:
             yield Turn("discriminator", self.discriminator_loss, x, torch.cat(made))
 
-    def autoencoder_loss(self, x: Tensor, shift: Tensor, made: list[Tensor]) -> Loss:
+    def autoencoder_loss(self, x: Tensor, shift: Tensor, jitter: Tensor, made: list[Tensor]) -> Loss:
         """Mean absolute errors of the faces as they are painted, and blended with the warped ones by the mask."""
         config = self.config
         painted, blend, masks, adversarial, rebuilt = [], [], [], [], []
         for k, face in enumerate((2 * x - 1).unbind(1)):
-            source = warped(face, shift[:, k])
+            source = recoloured(warped(face, shift[:, k]), jitter[:, k])
             raw = self.generator_to(k)(source)
             image, mask = blended(raw, source, self.output)
             assert mask is not None
@@ -146,3 +150,8 @@ def warped(x: Tensor, shift: Tensor) -> Tensor:
     straight = torch.eye(2, 3, device=x.device, dtype=field.dtype).expand(len(x), -1, -1)
     grid = affine_grid(straight, list(x.shape), align_corners=False) + 2 * field
     return grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def recoloured(x: Tensor, jitter: Tensor) -> Tensor:
+    """Images in [-1, 1] with shape (n, c, h, w) to whose colours a linear map (n, c, c) of them is added."""
+    return (x + torch.einsum("nij,njhw->nihw", jitter, x)).clamp(-1, 1)

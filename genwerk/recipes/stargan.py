@@ -33,9 +33,10 @@ def recolour_hair(spec: DataSpec) -> Recipe:
 
     It learns the attribute hair, found in captions such as "blue hair, red eyes", or the classes where there is none.
     """
+    patch = 2 if spec.side >= 48 else 1
     model = StarGANConfig(
         attributes=("hair",) if "hair" in dict(spec.attributes) else (),
-        network=ResNetGeneratorConfig(width=24, halvings=1, blocks=3, kernel=3, patch=2, subpixel=False),
+        network=ResNetGeneratorConfig(width=24, halvings=1, blocks=3, kernel=3, patch=patch, subpixel=False),
         output="colours",
         discriminator=AttributeDiscriminatorConfig(width=24, widest=192, halvings=4),
         objective=LeastSquares(),

@@ -27,7 +27,8 @@ def published(spec: DataSpec) -> ResNetGeneratorConfig:
 
 def small(spec: DataSpec) -> ResNetGeneratorConfig:
     """A network that a CPU can train, inside which images of 64 pixels have 16."""
-    return ResNetGeneratorConfig(width=32, halvings=1, blocks=3, kernel=3, patch=2 if spec.side >= 48 else 1)
+    width, patch = 32 if spec.side >= 16 else 16, 2 if spec.side >= 48 else 1
+    return ResNetGeneratorConfig(width=width, halvings=1, blocks=3, kernel=3, patch=patch)
 
 
 @register(spec=DOMAINS)
@@ -54,7 +55,9 @@ def cut(spec: DataSpec) -> Recipe:
 @register(spec=DOMAINS)
 def restyle(spec: DataSpec) -> Recipe:
     """Images of one class or folder in the style of another, both ways, by a CycleGAN that a CPU can train."""
-    model = CycleGANConfig(network=small(spec), discriminator=PatchGANConfig(width=32, halvings=min(2, fitting(spec))))
+    network = small(spec)
+    discriminator = PatchGANConfig(width=network.width, halvings=min(2, fitting(spec)))
+    model = CycleGANConfig(network=network, discriminator=discriminator)
     optim = OptimConfig(lr=5e-4, betas=(0.5, 0.999), schedule="linear", hold=0.5)
     return Recipe(model=model, train=TrainConfig(rounds=3_000, batch_size=16, optim=pair(optim)))
 
@@ -66,7 +69,7 @@ def swap_faces(spec: DataSpec) -> Recipe:
     For two folders of faces, cut out and aligned; `--model.adversarial 0.1` adds a discriminator of each person's.
     """
     halvings = 3 if spec.side >= 64 else 2 if spec.side >= 32 else 1
-    network = ResNetGeneratorConfig(width=32, halvings=halvings, blocks=2, kernel=5)
+    network = ResNetGeneratorConfig(width=32 if spec.side >= 16 else 16, halvings=halvings, blocks=2, kernel=5)
     model = SwapFacesConfig(network=network, discriminator=PatchGANConfig(width=32, halvings=fitting(spec)))
     optim = {"autoencoder": OptimConfig(lr=5e-4, betas=(0.5, 0.999))}
     return Recipe(model=model, train=TrainConfig(rounds=10_000, batch_size=16, optim=optim))

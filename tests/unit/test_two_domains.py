@@ -155,16 +155,18 @@ def test_cut_goes_one_way() -> None:
 
 def test_faces_are_rebuilt_from_warped_ones_by_their_own_decoder() -> None:
     made, x, shift, rebuilt = model(SWAP), both(), 0.05 * torch.randn(3, 2, 5, 5, 2), []
+    jitter = 0.5 * torch.randn(3, 2, 3, 3)
     total = torch.tensor(0.0)
     for k in range(2):
         face = 2 * x[:, k] - 1
         source = warped(face, shift[:, k])
+        source = (source + (jitter[:, k] @ source.flatten(2)).view_as(source)).clamp(-1, 1)
         raw = made.generator_to(k)(source)
         image, mask = blended(raw, source, "mask")
         assert mask is not None
         total = total + (raw[:, :3].tanh() - face).abs().mean() / 2 + (image - face).abs().mean() / 2
         total = total + 0.01 * mask.mean() / 2 + 0.5 * least_squares(made.score(image, k), 1) / 2
-    loss, _ = made.autoencoder_loss(x, shift, made=rebuilt)
+    loss, _ = made.autoencoder_loss(x, shift, jitter, made=rebuilt)
     torch.testing.assert_close(loss, total)
     assert learners(made.discriminator_loss(x, rebuilt[0])[0], made) == {"discriminators"}
     assert set(model(replace(SWAP, adversarial=0.0)).players()) == {"autoencoder"}
