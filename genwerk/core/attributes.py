@@ -17,6 +17,8 @@ from genwerk.core.spec import DataSpec, Prior
 
 LABEL = "class"
 """The one attribute of data that carry labels and no attributes."""
+PAIRS = "the data are pairs, and this model takes domains; take ‹data.pairing› none for two domains"
+"""What is said of pairs where domains are needed."""
 KEPT = -1
 """Stands for the value of an attribute that is not to be changed."""
 
@@ -48,8 +50,8 @@ class Attributes(Condition):
         """The attributes that data of ``spec`` carry, or their label as one; a BadInput where they have neither."""
         if (found := cls.from_spec(spec)) is not None:
             return found
-        if spec.source:
-            raise BadInput("the data are pairs, and not of several domains; take ‹data.pairing› none for two domains")
+        if spec.source and not spec.classes:
+            raise BadInput(PAIRS)
         if not spec.classes:
             raise BadInput(
                 "the data carry no attributes: put images into a folder a class, or describe each by a caption such as "

@@ -28,6 +28,7 @@ from genwerk.data.parts import Found, Origin
 from genwerk.data.picture import Picture
 from genwerk.data.reading import Unusable, decoding
 from genwerk.data.settings import DataConfig
+from genwerk.data.shares import between_domains, unlike
 
 SHOWN = 3
 """Files that are named of those without a counterpart."""
@@ -157,6 +158,9 @@ def _domains(first: Side, second: Side, settings: DataConfig) -> Found:
     for part in ("test", "validation"):
         if len(there := [side.called for side in sides if getattr(side.listing, part)]) == 1:
             notes.append(f"{there[0]} alone has a {part} part of its own: of the other domain it has no example.")
+    labels = [[p.label for p in side.listing.train] for side in sides]
+    if all(label is not None for of in labels for label in of) and (found := unlike(*labels)) is not None:
+        notes.append(between_domains(first.called, second.called, found))
     whole = Listing(
         name=f"{settings.source} and {settings.to}",
         train=parts["train"],

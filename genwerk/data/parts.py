@@ -14,7 +14,7 @@ from torch import Tensor
 from genwerk.core.errors import BadInput, check_ranges
 from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import learn
-from genwerk.data import cache
+from genwerk.data import cache, shares
 from genwerk.data.attributes import by_captions, in_file, placed
 from genwerk.data.content import Hashes, fingerprint, hash_rows, hash_texts, mixed, occurrences, shared
 from genwerk.data.dataset import PARTS, Dataset, Skipped, Splits
@@ -181,6 +181,7 @@ def split(found: Found, settings: DataConfig) -> Splits:
     counted = train.counted().spec
     splits = splits.each(lambda part: replace(part, spec=counted))
     splits = by_captions(splits, notes)
+    notes += shares.told(splits)
     if train.captions is not None:
         splits = read(splits, notes)
     if train.texts is not None:

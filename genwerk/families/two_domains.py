@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genwerk.core.abilities import TranslatesDomains
+from genwerk.core.attributes import PAIRS
 from genwerk.core.condition import Label
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Model, Stage
@@ -33,6 +34,8 @@ class TwoDomains(Model, TranslatesDomains):
         super().__init__(config, spec)
         if not spec.modality.has_pixels or spec.palette or spec.nominal:
             raise BadInput(f"{type(self).__name__} translates images whose pixels have intensities, not {spec}")
+        if spec.source and not spec.classes:
+            raise BadInput(PAIRS)
         if len(spec.classes) != 2:
             raise BadInput(
                 f"{type(self).__name__} translates between two domains, and the data have "

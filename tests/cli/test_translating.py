@@ -154,6 +154,14 @@ def test_colour_becomes_grey_without_losing_what_the_source_tells(
         ),
         (("superres", "--data", "{a}", "--to", "{gone}"), "there is no folder, zip or image"),
         (("superres", "--data", "{a}", "--to", "{a}"), "are both"),
+        (
+            ("recolour-hair", "--data", "{a}", "--to", "{b}"),
+            "the data are pairs, and this model takes domains; take --data.p",
+        ),
+        (
+            ("restyle", "--data", "{a}", "--to", "{b}"),
+            "the data are pairs, and this model takes domains; take --data.pairing",
+        ),
         (("colourise", "--data", "{a}"), "the images are grey, so that there is no colour to learn"),
         (("vae", "--data", "{a}", "--data.attributes", "hat"), "neither captions nor a column of that name"),
     ],

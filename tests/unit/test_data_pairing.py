@@ -16,6 +16,7 @@ from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Dataset, Splits, cache, open_data
 from genwerk.data.parts import changed, like
+from genwerk.data.shares import unlike
 from genwerk.families.palette import PaletteConfig
 from genwerk.families.pix2pix import Pix2PixConfig
 from genwerk.recipes import find
@@ -226,6 +227,43 @@ def test_other_sources_are_other_data(tmp_path: Path) -> None:
     assert like(before.settings, spec).to == ""
     folder(tmp_path / "a", lambda i: Image.new("L", (4, 4), i))
     assert "examples are others" in (changed(before.fingerprints, opened(a, b)) or "")
+
+
+# --- shares -----------------------------------------------------------------------------------------------------------
+
+
+def test_shares_are_unlike_where_they_are_apart_and_it_is_no_accident() -> None:
+    assert unlike("a" * 80 + "b" * 20, "a" * 20 + "b" * 80) == ("a", 0.8, 0.2)
+    assert unlike("a" * 800 + "b" * 200, "a" * 720 + "b" * 280) is None  # a total variation distance of 0.08
+    assert unlike("a" * 8 + "b" * 2, "a" * 2 + "b" * 8) is None  # chi-squared of 7.2: 0.7 % by accident
+    assert unlike("abcdefghij" * 3, "klmnopqrst" * 3) is None  # of each too few
+    assert unlike("a" * 100, "b" * 100) == ("a", 1.0, 0.0)
+    assert unlike("a" * 10, "a" * 10) is None
+    assert unlike("", "a") is None
+
+
+def test_domains_that_show_other_things_are_told(tmp_path: Path) -> None:
+    def many(side: str, cats: int) -> Path:
+        names = [f"{'cat' if i < cats else 'dog'}/{side}{i}.png" for i in range(50)]
+        return folder(tmp_path / side, grey(), names)
+
+    def told(splits: Splits) -> list[str]:
+        return [note for note in splits.notes if "differ in more than their kind: " in note]
+
+    (note,) = told(opened(many("day", 40), many("night", 10)))
+    assert "'cat' is 80% of day and 20% of night" in note
+    assert not told(opened(tmp_path / "day", many("dusk", 38)))
+
+
+def test_parts_that_show_other_things_are_told(tmp_path: Path) -> None:
+    names = [
+        f"{part}/{'cat' if (i < 40) == (part == 'train') else 'dog'}/{i}.png"
+        for part in ("train", "test")
+        for i in range(50)
+    ]
+    splits = open_data(DataConfig(source=str(folder(tmp_path / "pets", colour(), names)), validation=0))
+    (note,) = (note for note in splits.notes if "differ in their classes" in note)
+    assert "'cat' is 80% of one and 20% of the other" in note
 
 
 # --- what models make of them -----------------------------------------------------------------------------------------
