@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, interpolate
 
 from genwerk.core.abilities import TranslatesDomains
 from genwerk.core.attributes import KEPT, Attributes
@@ -103,14 +103,14 @@ class StarGAN(Model, TranslatesDomains, config=StarGANConfig):
         x = 2 * batch.x - 1
         with torch.no_grad():
             fake = self.generate(x, target)
-        (real_score, logits), (fake_score, _) = self.discriminator(x), self.discriminator(fake)
+        (real_score, logits), (fake_score, _) = self.judged(x), self.judged(fake)
         classification, right = self.classify(logits, self.told(batch))
         objective = self.config.objective
         metrics = accuracy(objective, real_score, fake_score)
         metrics |= {"real classification": classification, "real right": right}
         loss = objective.discriminator(real_score, fake_score) + self.config.classification * classification
         if self.config.gradient_penalty:
-            penalty = gradient_penalty(lambda y: self.discriminator(y)[0].mean((1, 2)), x, fake, eps)
+            penalty = gradient_penalty(lambda y: self.judged(y)[0].mean((1, 2)), x, fake, eps)
             metrics["penalty"] = penalty
             loss = loss + self.config.gradient_penalty * penalty
         return loss, metrics
@@ -119,7 +119,7 @@ class StarGAN(Model, TranslatesDomains, config=StarGANConfig):
         """L_G = L_adv + lambda_cls L_cls^f + lambda_rec L_rec (equations 3, 4 and 6)."""
         x = 2 * batch.x - 1
         fake = self.generate(x, target)
-        score, logits = self.discriminator(fake)
+        score, logits = self.judged(fake)
         classification, right = self.classify(logits, target)
         metrics: Metrics = {"fake classification": classification, "fake right": right}
         loss = self.config.objective.generator(score) + self.config.classification * classification
@@ -130,6 +130,11 @@ class StarGAN(Model, TranslatesDomains, config=StarGANConfig):
         metrics["change"] = (fake - x).abs().mean()
         loss = loss + self.config.change * metrics["change"]
         return loss, metrics
+
+    def judged(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """D's scores of patches as the objective takes them, and its logits of each attribute."""
+        score, logits = self.discriminator(x)
+        return self.config.objective.score(score), logits
 
     def told(self, batch: Batch) -> Tensor:
         """The attributes of the examples in ``batch``."""
@@ -179,7 +184,7 @@ class StarGAN(Model, TranslatesDomains, config=StarGANConfig):
         size = self.spec.shape[1:]
         small = shrunk(x, (size[0], size[1]))
         if small.shape[2:] != size:
-            small = torch.nn.functional.interpolate(small, size, mode="bilinear", align_corners=False)
+            small = interpolate(small, size, mode="bilinear", align_corners=False)
         return torch.stack([logits.argmax(1) for logits in self.discriminator(small)[1]], 1)
 
     def aims(self, condition: Tensor, *, seed: Seed | None = None) -> Tensor:

@@ -26,8 +26,8 @@ def published(spec: DataSpec) -> ResNetGeneratorConfig:
 
 
 def small(spec: DataSpec) -> ResNetGeneratorConfig:
-    """A network that a CPU can train, inside which images of 64 pixels have 16."""
-    width, patch = 32 if spec.side >= 16 else 16, 2 if spec.side >= 48 else 1
+    """A network that a CPU can train, inside which images of 64 pixels have 16, and digits of 28 pixels 7."""
+    width, patch = 32 if spec.side >= 16 else 16, 2 if spec.side >= 28 else 1
     return ResNetGeneratorConfig(width=width, halvings=1, blocks=3, kernel=3, patch=patch)
 
 
