@@ -43,7 +43,8 @@ def recolour_hair(spec: DataSpec) -> Recipe:
         critic_steps=1,
         gradient_penalty=0.0,
         reconstruction=0.0,
-        change=5.0,
+        classification=0.5,
+        change=2.5,
     )
     generator, discriminator = (
         OptimConfig(lr=lr, betas=(0.5, 0.999), schedule="linear", hold=0.5, final=0.1) for lr in (1e-3, 5e-4)
