@@ -161,8 +161,8 @@ class DomainFigures:
                 cycle=error.where(self._leads_back(aims), nan),
                 classes=self._classes(shown),
                 features=described(shown),
-                seen=told(seen),
-                sources=told(sources),
+                seen=told(seen) if len(seen) else torch.empty(0),  # as many as are recognised have been seen
+                sources=told(sources) if len(sources) else torch.empty(0),
             )
 
         return batches(part, len(rows), model.device, most=speed.most)
