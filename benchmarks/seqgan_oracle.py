@@ -13,8 +13,8 @@ same worth, so that there is no discriminator; maximum likelihood for as many se
 takes; and the first at lower temperatures. NLL_oracle falls for whatever makes samples less varied, so the held-out NLL
 stands beside it.
 
-The options are the cuts. The published schedule is ``--epochs 120 --schedule constant --discriminator-rounds 50
---rounds 200 --rollouts 16 --d-steps 5 --d-batches 156 --d-epochs 3
+The options are the cuts. The published schedule is ``--epochs 120 --schedule constant --init 0.1
+--discriminator-rounds 50 --rounds 200 --rollouts 16 --d-steps 5 --d-batches 156 --d-epochs 3
 --d-rate 1e-4 --widths 1 2 3 4 5 6 7 8 9 10 15 20 --filters 100 200 200 200 200 100 100 100 100 100 160 160``.
 """
 
@@ -35,7 +35,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from genwerk.core.model import Player, Stage, TrainingStream, Turns
 from genwerk.core.options import Symbolwise
@@ -177,6 +177,9 @@ class Experiment:
         """The generator at its best held-out NLL, and after all epochs, and how long these took."""
         torch.manual_seed(self.seed)
         model = endless(LanguageModel(LanguageModelConfig(network=GENERATOR), SPEC))
+        if self.cuts.init:
+            for weight in model.parameters():
+                nn.init.normal_(weight, std=self.cuts.init)
         epoch = len(self.train) // BATCH
         best, least, seconds = copied(model), float("inf"), 0.0
         optim = {"model": OptimConfig(lr=1e-2, schedule=self.cuts.schedule)}
@@ -296,6 +299,7 @@ def main() -> None:
     option("--temperatures", type=float, nargs="*", default=[0.95, 0.9, 0.8], help="of the first generator")
     option("--out", type=Path, help="folder in which what maximum likelihood has learned is kept and looked for")
     option("--epochs", type=int, default=80, help="of maximum likelihood")
+    option("--init", type=float, help="standard deviation of a generator's first weights; the authors' is 0.1")
     option("--precision", default="float32", choices=["float32", "bfloat16"], help="of training")
     option("--schedule", default="cosine", help="of the learning rate of maximum likelihood, from 0.01 on")
     option("--further-rate", type=float, default=1e-3, help="learning rate of the further maximum likelihood")
