@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -177,14 +177,14 @@ class Evaluation:
         if rebuilds(self.model):
             yield _Step("reconstructions", self._reconstructions(), shared=True)
         if isinstance(self.model, TranslatesDomains):
-            domains = DomainFigures(self.model, self.splits, self.data, self.settings, self.figures, self.notes)
+            bounded = replace(self.settings, minutes=self._minutes)
+            domains = DomainFigures(self.model, self.splits, self.data, bounded, self.figures, self.notes)
             if self._translated:
                 yield _Step("classifier of domains", domains.preparing())
             yield _Step("translations", self._translations(domains.translating))
         elif isinstance(self.model, Translates):
-            yield _Step(
-                "translations", self._translations(partial(translation_figures, self.model, self.data, self.figures))
-            )
+            pairs = partial(translation_figures, self.model, self.data, self.figures, minutes=self._minutes)
+            yield _Step("translations", self._translations(pairs))
         if inverts(self.model):
             yield _Step("invertibility", self._invertibility())
         if isinstance(self.model, Diagnoses):

@@ -93,9 +93,10 @@ def rebuild(model: Model, data: Dataset) -> Tensor:
     return torch.cat(list(rebuilt(model, data, lambda _, made: made)))
 
 
-def translated(model: Model, data: Dataset) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def translated(model: Model, data: Dataset, most: int | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Images of ``data``, which are under the model's condition, what is made of their sources, and the sources as they
-    are without a model; all with shape (n, c, h, w), on the CPU and as many at once as there is memory for."""
+    are without a model; all with shape (n, c, h, w), on the CPU, as many at once as there is memory for and at most
+    ``most``."""
     assert isinstance(model, Translates)
 
     def part(rows: slice) -> tuple[Tensor, Tensor, Tensor]:
@@ -103,7 +104,7 @@ def translated(model: Model, data: Dataset) -> Iterator[tuple[Tensor, Tensor, Te
         found = model.translated(batch, seed=Seeds(0, rows.start))
         return batch.x.cpu(), found.shown.cpu(), found.x.cpu()
 
-    return batches(part, len(data), model.device)
+    return batches(part, len(data), model.device, most=most)
 
 
 # --- real data and noise ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from time import sleep
 from typing import Any
 
 import pytest
@@ -169,6 +170,20 @@ def test_a_distance_in_features_stands_beside_the_error_of_pairs() -> None:
     ]
     assert figures[2].value == pytest.approx(expected, rel=1e-6)
     assert figures[2].verdict == "like its source"  # which an untrained residual model returns
+
+
+def test_a_slow_translator_is_measured_on_fewer() -> None:
+    """A tenth of a second an example, and 2 seconds."""
+
+    class Slow(Shades):
+        def moved(self, x: Tensor, own: Tensor, condition: Tensor | None) -> Tensor:
+            sleep(0.1 * len(x))
+            return super().moved(x, own, condition)
+
+    found = report(as_a(Slow, TWO), examples(TWO), minutes=2 / 60)
+    n, rest = found["domain_agreement"].note.split(" ", 1)
+    assert 1 <= int(n) < 30
+    assert "(of 400, which would take 0." in rest
 
 
 def test_labels_are_one_attribute() -> None:
