@@ -25,7 +25,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TypeVar
@@ -35,7 +35,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from genwerk.core.model import Player, Stage, TrainingStream, Turns
 from genwerk.core.options import Symbolwise
@@ -176,10 +176,8 @@ class Experiment:
     def likelihood(self) -> tuple[Weights, Weights, float]:
         """The generator at its best held-out NLL, and after all epochs, and how long these took."""
         torch.manual_seed(self.seed)
-        model = endless(LanguageModel(LanguageModelConfig(network=GENERATOR), SPEC))
-        if self.cuts.init:
-            for weight in model.parameters():
-                nn.init.normal_(weight, std=self.cuts.init)
+        network = replace(GENERATOR, init=self.cuts.init)
+        model = endless(LanguageModel(LanguageModelConfig(network=network), SPEC))
         epoch = len(self.train) // BATCH
         best, least, seconds = copied(model), float("inf"), 0.0
         optim = {"model": OptimConfig(lr=1e-2, schedule=self.cuts.schedule)}
@@ -299,7 +297,9 @@ def main() -> None:
     option("--temperatures", type=float, nargs="*", default=[0.95, 0.9, 0.8], help="of the first generator")
     option("--out", type=Path, help="folder in which what maximum likelihood has learned is kept and looked for")
     option("--epochs", type=int, default=80, help="of maximum likelihood")
-    option("--init", type=float, help="standard deviation of a generator's first weights; the authors' is 0.1")
+    option(
+        "--init", type=float, default=0.0, help="standard deviation of a generator's first weights; the authors' is 0.1"
+    )
     option("--precision", default="float32", choices=["float32", "bfloat16"], help="of training")
     option("--schedule", default="cosine", help="of the learning rate of maximum likelihood, from 0.01 on")
     option("--further-rate", type=float, default=1e-3, help="learning rate of the further maximum likelihood")

@@ -101,3 +101,11 @@ def test_widths_that_do_not_fall_to_the_heads_are_refused(settings: dict[str, ob
 
 def test_kinds_are_known_by_name() -> None:
     assert set(TextNetworkConfig.kinds) >= {"lstm", "transformer"}
+
+
+def test_first_weights_of_an_lstm_are_as_wide_as_asked_for() -> None:
+    torch.manual_seed(0)
+    network = LSTMConfig(embedding=32, width=32, init=0.1).build(5, 50, end=None, classes=0)
+    weights = [weight.flatten() for weight in network.parameters()]
+    assert torch.cat(weights).std().item() == pytest.approx(0.1, rel=0.03)
+    assert all(weight.std().item() == pytest.approx(0.1, rel=0.5) for weight in weights)  # the start and biases, too

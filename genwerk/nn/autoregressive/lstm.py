@@ -26,9 +26,12 @@ class LSTMConfig(TextNetworkConfig, kind="lstm"):
     """Units of each layer."""
     layers: int = 1
     """Layers, one above the other."""
+    init: float = 0.0
+    """Standard deviation of the first weights, which are normal about 0; 0 leaves them as torch draws them."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, "model.network", embedding=(1, 2**16), width=(1, 2**16), layers=(1, 100), dropout=(0, 0.999))
+        ranges = {"embedding": (1, 2**16), "width": (1, 2**16), "layers": (1, 100), "dropout": (0, 0.999)}
+        check_ranges(self, "model.network", **ranges, init=(0, 10))
 
     def build(self, length: int, levels: int, *, end: int | None, classes: int) -> TextNetwork:
         return LSTMNetwork(length, levels, self, end=end, classes=classes)
@@ -50,6 +53,9 @@ class LSTMNetwork(TextNetwork):
         between = config.dropout if config.layers > 1 else 0.0
         self.lstm = LSTM(config.embedding + beside, config.width, config.layers, batch_first=True, dropout=between)
         self.head = nn.Linear(config.width, levels)
+        if config.init:
+            for weight in self.parameters():
+                nn.init.normal_(weight, std=config.init)
 
     def states(self, x: Tensor) -> Tensor:
         states: Tensor = self.drop(self.lstm(x)[0])
