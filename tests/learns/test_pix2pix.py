@@ -36,7 +36,7 @@ def test_colours_follow_from_their_luma() -> None:
     images = x.permute(0, 3, 1, 2).repeat_interleave(4, 2).repeat_interleave(4, 3)
     recipe = find("colourise").make(spec)
     torch.manual_seed(0)
-    settings = replace(recipe.train, rounds=250, sample_every=0, evaluate_every=0, save_every=0)
+    settings = replace(recipe.train, rounds=400, sample_every=0, evaluate_every=0, save_every=0)
     data = Dataset(x=images, spec=spec)
     model = Trainer(build(recipe.model, spec), data, settings).fit()
     batch = data.under(model.condition).batch(slice(64))
