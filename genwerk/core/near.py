@@ -15,3 +15,8 @@ def meant(word: str, known: Iterable[str]) -> str:
     """The end of a sentence that asks whether a word near ``word`` was meant; empty where none is near."""
     near = nearest(word, known)
     return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def one_of(known: Iterable[str]) -> str:
+    """The end of a sentence that names the few words there are."""
+    return f"; expected one of {', '.join(known)}"

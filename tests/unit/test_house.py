@@ -22,6 +22,7 @@ FLOORS = [
     ["runs"],
     ["evaluation"],
     ["tasks"],
+    ["evolve"],
     ["recipes", "interop"],
     ["families"],
     ["metrics"],

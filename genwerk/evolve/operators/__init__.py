@@ -1,0 +1,1 @@
+"""Operators that propose new solutions from a pool of known ones."""
