@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from genwerk.core import locks
 from genwerk.core.errors import BadFile, reason
 from genwerk.core.files import flush_folder, open_regular, read_json
-from genwerk.runs.locks import lock_folder
 
 
 def begun(run: Path) -> bool:
@@ -112,18 +112,10 @@ def only_writer(run: Path) -> Iterator[None]:
 
     What a killed writer left is tidied up first. A folder in which nothing came to be written is removed again.
     """
-    made = [p for p in (run, *run.parents) if not p.exists()]
-    lock = lock_folder(run)
-    try:
+    with locks.only_writer(run):
         if (run / "config.json").exists():
             recover(run)
         yield
-    finally:
-        with suppress(OSError):
-            (run / ".lock").unlink()
-            for folder in made:
-                folder.rmdir()
-        lock.close()
 
 
 def put(beside: Path, path: Path) -> None:

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from genwerk.core.errors import BadFile, BadInput, MissingPlugin
 from genwerk.core.files import open_regular, read_json
+from genwerk.core.locks import held
 from genwerk.core.model import Model, build, build_within
 from genwerk.core.spec import DataSpec
 from genwerk.runs.checkpoints import best_of, check, checkpoints_in, only_writer, round_of, stage_of
 from genwerk.runs.config import Origin, read_config, read_origin
-from genwerk.runs.locks import held
 from genwerk.training.checkpointer import TrainerState, check_tensor
 from genwerk.training.choice import stored_choice
 from genwerk.training.resumable import Position

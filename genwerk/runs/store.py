@@ -22,6 +22,7 @@ from torch import Tensor
 from genwerk import __version__
 from genwerk.core.errors import BadInput, Unwritable, reason
 from genwerk.core.files import flush, flush_folder, make_folder, open_own
+from genwerk.core.locks import alone
 from genwerk.core.model import Model
 from genwerk.core.tensors import write_tensors
 from genwerk.runs.checkpoints import (
@@ -39,7 +40,6 @@ from genwerk.runs.checkpoints import (
 from genwerk.runs.config import Change, Origin, describe, read_config, read_origin
 from genwerk.runs.formats import FORMAT
 from genwerk.runs.loading import Stored, find, load_model, load_state, outline, reading, unfinished
-from genwerk.runs.locks import alone
 from genwerk.training.checkpointer import TrainerState
 from genwerk.training.settings import Recipe
 

@@ -1,4 +1,4 @@
-"""Locks on a run: one writer of its folder, and readers whose checkpoint no writer removes."""
+"""Locks on a folder, such as a run: one writer, and readers whose checkpoint no writer removes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,24 @@ from genwerk.core.files import make_folder, open_own, open_regular
 
 HELD = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 """What the system says where another process holds a lock; anything else means that there are none to be had."""
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process alone; a BadInput names the process that has it.
+
+    A folder in which nothing came to be written is removed again.
+    """
+    made = [p for p in (folder, *folder.parents) if not p.exists()]
+    lock = lock_folder(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / ".lock").unlink()
+            for each in made:
+                each.rmdir()
+        lock.close()
 
 
 def lock_folder(run: Path) -> IO[bytes]:
