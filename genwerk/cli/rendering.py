@@ -52,6 +52,7 @@ class Terminal:
             out=asked.out,
             overwrite=asked.overwrite,
             numbers=command.numbers,
+            animations=command.animations,
             stdout=sys.stdout,
             first=getattr(command, "first", 0),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -39,6 +39,8 @@ class Files:
     overwrite: bool = False
     numbers: bool = False
     """Whether they hold numbers, such as latents, and not examples."""
+    animations: bool = False
+    """Whether an image may be an animation."""
     stdout: TextIO | None = None
     """Where a table goes that is to be printed."""
     first: int = 0
@@ -120,9 +122,10 @@ class Files:
         ends = {*IMAGES, *MOVING}
         named = self.out is not None and end_of(Path(self.out)) in ends and not Path(self.out).is_dir()
         folder = self._own if self.out is None else Path(self.out)
-        for picture in found.parts:
-            if named and done:
-                raise BadSetting("out", f"is {self.out}, one file, and there are several images; name a folder")
+        first = [*islice(parts := iter(found.parts), 2 if named else 0)]
+        if len(first) > 1:
+            raise BadSetting("out", f"is {self.out}, one file, and there are several images; name a folder")
+        for picture in chain(first, parts):
             path, verb = folder if named else folder / f"{picture.stem}{picture.moving or IMAGES[0]}", "wrote"
             own = {written for _, written in done}
             names = (path, *(path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(2, len(own) + 2)))
@@ -162,10 +165,12 @@ class Files:
 
     def _target(self, modality: Modality | None) -> tuple[Form, Path]:
         """What is to be written of examples (or, without a modality, of numbers), and where."""
+        from genwerk.modalities.pictures import MOVING
         from genwerk.modalities.rows import ARRAYS, TABLES
         from genwerk.modalities.writers import end_of
 
         own = () if modality is None else modality.endings
+        own = tuple(dict.fromkeys((*own, *MOVING))) if self.animations else own
         several = modality is not None and modality.one_per_file
         form: Form = "examples" if own else "table"
         usual = (own or (".csv",))[0]

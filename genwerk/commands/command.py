@@ -51,6 +51,8 @@ class Command(ABC):
     """What its files are called unless asked otherwise; empty where it yields nothing to be written."""
     numbers: ClassVar[bool] = False
     """Whether its files hold numbers, such as latents, and not examples."""
+    animations: ClassVar[bool] = False
+    """Whether its files may be animations."""
     unasked: ClassVar[bool] = True
     """Whether its files are written where nobody named any."""
     group: ClassVar[str] = "More"

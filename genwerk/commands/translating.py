@@ -43,6 +43,7 @@ class Translate(Command):
     group = USE
     needs = frozenset({"translates"})
     output = "translations"
+    animations = True
 
     folder: Run
     images: Annotated[tuple[str, ...], Positional()] = ()
@@ -84,7 +85,7 @@ class Translate(Command):
     def _made(self, opened: OpenRun, ways: Mapping[str, Tensor | None]) -> Iterator[Picture]:
         from genwerk import tasks
 
-        mask = None if self.mask is None else next(opened.pictures(self.mask))[1]
+        mask = None if self.mask is None else self._mask(opened, self.mask)
         between = {to: tasks.Smoothing(self.smooth) for to in ways}
         for film in opened.films(*self.images):
             if film.lost:
@@ -95,6 +96,14 @@ class Translate(Command):
                 smoothing = tasks.Smoothing(self.smooth) if film.moving else between[to]
                 made = self._frames(opened, film, condition, mask, smoothing)
                 yield Picture(film.name, stem, made, film.moving, film.loop, about(opened, film, to))
+
+    @staticmethod
+    def _mask(opened: OpenRun, name: str) -> Tensor:
+        """The one image that ``name`` is."""
+        pixels, *more = (found for _, found in opened.pictures(name))
+        if more:
+            raise BadInput(f"the mask {name} holds {1 + len(more):,} images; name one")
+        return pixels
 
     def _frames(
         self, opened: OpenRun, film: Film, condition: Tensor | None, mask: Tensor | None, smoothing: Smoothing

@@ -105,24 +105,28 @@ class Attributes(Condition):
         return None if data.condition is None else data.condition[:, None]
 
     def parse(self, typed: Sequence[str]) -> Tensor:
-        """Values by name, several joined by commas; attributes that are not named are :data:`KEPT`."""
+        """Values by name (case does not count), several joined by commas; attributes not named are :data:`KEPT`."""
         return torch.tensor([self._row(each) for each in typed])
 
     def _row(self, typed: str) -> list[int]:
         row = [KEPT] * len(self.names)
+        every = [(i, j, v.casefold()) for i, values in enumerate(self.values) for j, v in enumerate(values)]
         for name in filter(None, map(str.strip, typed.split(","))):
-            found = [(i, j) for i, values in enumerate(self.values) for j, v in enumerate(values) if v == name]
-            if not found:
-                found = [
-                    (i, j) for i, values in enumerate(self.values) for j, v in enumerate(values) if name in v.split()
-                ]
+            folded = name.casefold()
+            found = [(i, j) for i, j, value in every if value == folded]
+            found = found or [(i, j) for i, j, value in every if folded in value.split()]
             if len(found) > 1:
                 which = " or ".join(repr(self.values[i][j]) for i, j in found[:3])
                 raise BadInput(f"{name!r} may be {which}; write which")
             if not found:
                 known = "; ".join(f"{n}: {', '.join(v)}" for n, v in zip(self.names, self.values, strict=True))
-                raise BadInput(f"no training example has {name!r}; expected one or more of {known}")
+                raise BadInput(f"this model has not learned {name!r}; it has learned {known}")
             ((attribute, value),) = found
+            if row[attribute] not in (KEPT, value):
+                raise BadInput(
+                    f"{typed!r} names two values of {self.names[attribute]}, of which an image has one; for an image "
+                    "of each, separate them by spaces"
+                )
             row[attribute] = value
         if set(row) == {KEPT}:
             raise BadInput(f"{typed!r} names no value; expected one of {', '.join(self.values[0][:12])}")

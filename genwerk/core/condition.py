@@ -269,7 +269,7 @@ class Label(Condition):
         return not len(values) or bool(values.min() >= 0 and values.max() < self.classes)
 
     def parse(self, typed: Sequence[str]) -> Tensor:
-        """Classes by name, or by number where no class has a number for a name."""
+        """Classes by name (case does not count), or by number where no class has a number for a name."""
         return torch.tensor([self._index(name) for name in typed])
 
     def _index(self, name: str) -> int:
@@ -277,6 +277,8 @@ class Label(Condition):
             return self.names.index(name)
         if name.isdecimal() and int(name) < self.classes and not any(map(_is_number, self.names)):
             return int(name)
+        if len(alike := [i for i, each in enumerate(self.names) if each.casefold() == name.casefold()]) == 1:
+            return alike[0]
         known = ", ".join(self.names[:12]) + (", ..." if self.classes > 12 else "")
         raise BadInput(
             f"there is no class {name!r}; " + (f"the classes are {known}" if self.names else "there are none")

@@ -104,13 +104,25 @@ class Film:
             several = probe(self.picture).frames and image.format in FORMATS
             return FORMATS[image.format or ""] if several else "", image.info.get("loop")
 
+    @property
+    def fault(self) -> str:
+        """Why it cannot be read to its end, in words; empty where it can. It is decoded for that."""
+        try:
+            for _ in self.frames():
+                pass
+        except BadInput as error:
+            return error.sentence
+        return ""
+
     def frames(self) -> Iterator[Frame]:
         """Its frames one at a time, upright."""
         from PIL import ImageOps
 
         with self._read(), opening(self.picture) as image:
             deep = depth([survey(self.picture)]) if probe(self.picture).deep else None
-            for number in range(getattr(image, "n_frames", 1) if self.moving else 1):
+            with decoding():
+                several = image.n_frames if self.moving else 1  # type: ignore[attr-defined]
+            for number in range(several):
                 with decoding():
                     image.seek(number)
                     image.load()

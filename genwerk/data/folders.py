@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from genwerk.core.errors import BadFile, NoColumn
+from genwerk.core.errors import BadFile, BadInput, NoColumn
 from genwerk.core.files import open_regular, parse_json, read_json
 from genwerk.core.printable import first_of, printable
 from genwerk.data import images, sounds
@@ -129,6 +129,8 @@ class Contents:
 
 def list_folder(path: Path, settings: DataConfig) -> Listing:
     """The images or sounds in ``path`` and the folders below it, links followed; hidden ones are passed over."""
+    if is_run(path):
+        raise BadInput(f"{path} is a run of Genwerk, which holds a model and no data; name a folder of examples")
     contents, seen, waiting = Contents(), set[tuple[int, int]](), [(str(path), "")]
     while waiting:
         folder, place = waiting.pop()

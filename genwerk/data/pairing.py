@@ -7,7 +7,6 @@ data set whose classes are called after the two.
 from __future__ import annotations
 
 import posixpath
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from genwerk.data.folders import list_file, list_folder, list_zip
 from genwerk.data.images import SUFFIXES, Listing, common_size, open_pictures, sizes_of
 from genwerk.data.parts import Found, Origin
 from genwerk.data.picture import Picture
-from genwerk.data.reading import Unusable, decoding
+from genwerk.data.reading import open_zip
 from genwerk.data.settings import DataConfig
 from genwerk.data.shares import between_domains, unlike
 
@@ -111,12 +110,7 @@ def _listed(source: str, settings: DataConfig) -> Iterator[Listing]:
         if path.is_dir():
             listing = list_folder(path, settings)
         elif path.suffix.lower() == ".zip":
-            try:
-                with decoding():
-                    archive = stack.enter_context(zipfile.ZipFile(path))
-            except Unusable as error:
-                raise BadInput(f"{path} is not a whole zip file ({error}); download or zip it again") from None
-            listing = list_zip(path, archive, settings)
+            listing = list_zip(path, stack.enter_context(open_zip(path)), settings)
         elif path.suffix.lower() in SUFFIXES:
             listing = list_file(path, settings)
         else:

@@ -114,7 +114,7 @@ def split(found: Found, settings: DataConfig) -> Splits:
     tested, judged, forced = choose(place, holdout, validation)
     kept = ~(tested | judged)
     rows = {"train": np.flatnonzero(kept), "validation": np.flatnonzero(judged), "test": np.flatnonzero(tested)}
-    chosen = [f"{len(rows[k]):,} {why}" for k, why in _WHY.items() if len(rows[k])]
+    chosen = [f"{m:,} {'is' if m == 1 else 'are'} {why}" for k, why in _WHY.items() if (m := len(rows[k]))]
     if found.test is not None:
         notes.append(f"The source has its own test part of {len(found.test):,} examples.")
     if found.validation is not None:
@@ -216,7 +216,7 @@ def first_group(pattern: str, option: str) -> re.Pattern[str]:
 
 
 _CALLED = {"train": "training", "validation": "validation", "test": "test"}
-_WHY = {"test": "are held out for testing", "validation": "are kept apart to choose weights by"}
+_WHY = {"test": "held out for testing", "validation": "kept apart to choose weights by"}
 
 
 def choose(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
+
 from genwerk.core import errors
-from genwerk.core.errors import BadFile
+from genwerk.core.errors import BadFile, BadInput
 
 
 class Unusable(BadFile):
@@ -23,6 +26,15 @@ class decoding:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, Unusable):
             raise Unusable(reason(error)) from error
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """The zip file at ``path``, to be closed; a BadInput where it is none, or not whole."""
+    try:
+        with decoding():
+            return zipfile.ZipFile(path)
+    except Unusable as error:
+        raise BadInput(f"{path} is not a whole zip file ({error}); download or zip it again") from None
 
 
 def reason(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +30,7 @@ from genwerk.data.memory import MEMORY, found_in
 from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.pairing import open_sides
 from genwerk.data.parts import Found, check, like, split, tested_on
-from genwerk.data.reading import Unusable, decoding
+from genwerk.data.reading import open_zip
 from genwerk.data.settings import DataConfig
 from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import SUFFIXES as TABLES
@@ -181,12 +180,7 @@ def _open_file(path: Path, settings: DataConfig) -> Found:
 
 
 def _open_zip(path: Path, settings: DataConfig) -> Found:
-    try:
-        with decoding():
-            archive = zipfile.ZipFile(path)
-    except Unusable as error:
-        raise BadInput(f"{path} is not a whole zip file ({error}); download or zip it again") from None
-    with archive:
+    with open_zip(path) as archive:
         listing = list_zip(path, archive, settings)
         if not listing.train:
             contents = zip_contents(path, archive)

@@ -18,11 +18,11 @@ from math import gcd
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Translates, last
+from genwerk.core.abilities import last
 from genwerk.core.batching import Cost, batches
-from genwerk.core.degradation import Degradation, Holes, SourceImage, enlarged
+from genwerk.core.degradation import Degradation, Holes, enlarged
 from genwerk.core.errors import BadInput
-from genwerk.core.model import Config, Loss, Model, Player, Stage, TrainingStream, Turn, Turns, build
+from genwerk.core.model import Config, Loss, Player, Stage, TrainingStream, Turn, Turns, build
 from genwerk.core.noise import Seed, SeededNoise
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.diffusion.parameterisation import Estimate
@@ -31,6 +31,7 @@ from genwerk.diffusion.schedule import Level
 from genwerk.diffusion.windows import Windows
 from genwerk.families.ddpm import DDPMConfig
 from genwerk.families.diffusion import DiffusionConfig, DiffusionModel
+from genwerk.families.translation import TranslatesPairs
 from genwerk.nn.translation.unet import reflected
 
 
@@ -44,22 +45,17 @@ class PaletteConfig(Config):
     """A diffusion family: its objective, network and sampling."""
 
 
-class Palette(Model, Translates, config=PaletteConfig):
+class Palette(TranslatesPairs, config=PaletteConfig):
     """A diffusion model whose network sees the source beside the noisy image."""
 
     margin = None
 
     def __init__(self, config: PaletteConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec)
+        super().__init__(config, spec, config.degradation)
         self.config: PaletteConfig = config
-        if not spec.modality.has_pixels or spec.palette or spec.nominal:
-            raise BadInput(f"{type(self).__name__} translates images whose pixels have intensities, not {spec}")
         inner = config.diffusion
         if not isinstance(inner, DiffusionConfig) or inner.conditional or inner.context:
             raise BadInput("the diffusion model of a Palette is told the source alone; take one without a condition")
-        self.condition: SourceImage = SourceImage.of_data(spec, config.degradation)
-        self.degradation = self.condition.degradation
-        self.scale = self.degradation.scale
         network = inner.network.seeing(self.condition.shape[0])
         diffusion = build(replace(inner, network=network), spec)
         assert isinstance(diffusion, DiffusionModel)
@@ -106,16 +102,10 @@ class Palette(Model, Translates, config=PaletteConfig):
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
-    def source(self, batch: Batch) -> Tensor:
-        source = self.condition.check(batch.condition, self)
-        assert source is not None
-        return source
-
     @torch.no_grad()
     def translate(self, source: Tensor, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
         """A draw of p(x | source); sides are reflected to a multiple of the network's squares, and cropped again."""
-        values = self.condition.check(source, self)
-        assert values is not None
+        values = self.checked(source)
         height, width = (self.scale * side for side in values.shape[2:])
         multiple = self.multiple // gcd(self.multiple, self.scale)
         values = reflected(values, -values.shape[2] % multiple, -values.shape[3] % multiple)
@@ -125,9 +115,3 @@ class Palette(Model, Translates, config=PaletteConfig):
         found = last(options.walk(self.predictor(values), options.start(eps, levels), levels, noise)).x
         made = self.degradation.kept(self.diffusion.centred.inverse(found), values)
         return made[..., :height, :width].clamp(0, 1)
-
-    def taken(self, x: Tensor, known: Tensor | None = None) -> Tensor:
-        return self.degradation.taken(x, known)
-
-    def shown(self, source: Tensor) -> Tensor:
-        return self.degradation.shown(source, self.spec.shape[0])

@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.abilities import Translates
-from genwerk.core.degradation import Degradation, Downscale, SourceImage
-from genwerk.core.errors import BadInput
-from genwerk.core.model import Config, Loss, Metrics, Model, Player, TrainingStream, Turn, Turns
+from genwerk.core.degradation import Degradation, Downscale
+from genwerk.core.model import Config, Loss, Metrics, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed
-from genwerk.core.spec import Batch, DataSpec
+from genwerk.core.spec import DataSpec
+from genwerk.families.translation import TranslatesPairs
 from genwerk.nn.adversarial.objectives import NonSaturating, Objective, accuracy
 from genwerk.nn.adversarial.patchgan import PatchGANConfig
 from genwerk.nn.translation import EDSRConfig, TranslationNetwork
@@ -51,17 +50,13 @@ class Pix2PixConfig(Config):
             raise ValueError(f"l1 and adversarial are {self.l1} and {self.adversarial}; expected weights above 0")
 
 
-class Pix2Pix(Model, Translates, config=Pix2PixConfig):
+class Pix2Pix(TranslatesPairs, config=Pix2PixConfig):
     """min over G, max over D, of an objective of D(y, x) and D(y, G(y)), y the source of x, with L1 of G(y) and x."""
 
     def __init__(self, config: Pix2PixConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec)
+        super().__init__(config, spec, config.degradation)
         self.config: Pix2PixConfig = config
-        if not spec.modality.has_pixels or spec.palette or spec.nominal:
-            raise BadInput(f"{type(self).__name__} translates images whose pixels have intensities, not {spec}")
-        self.condition: SourceImage = SourceImage.of_data(spec, config.degradation)
-        self.degradation = self.condition.degradation
-        self.scale, self.margin, self.stride = self.degradation.scale, config.network.margin, config.network.stride
+        self.margin, self.stride = config.network.margin, config.network.stride
         self.generator = config.network.build(self.condition.shape[0], spec.shape[0], self.scale)
         if config.adversarial:
             self.discriminator: nn.Module = config.discriminator.build((2 * spec.shape[0], *spec.shape[1:]))
@@ -115,19 +110,6 @@ class Pix2Pix(Model, Translates, config=Pix2PixConfig):
 
     # --- abilities ----------------------------------------------------------------------------------------------------
 
-    def source(self, batch: Batch) -> Tensor:
-        source = self.condition.check(batch.condition, self)
-        assert source is not None
-        return source
-
     @torch.no_grad()
     def translate(self, source: Tensor, condition: Tensor | None = None, *, seed: Seed | None = None) -> Tensor:
-        values = self.condition.check(source, self)
-        assert values is not None
-        return self.generate(values).clamp(0, 1)
-
-    def taken(self, x: Tensor, known: Tensor | None = None) -> Tensor:
-        return self.degradation.taken(x, known)
-
-    def shown(self, source: Tensor) -> Tensor:
-        return self.degradation.shown(source, self.spec.shape[0])
+        return self.generate(self.checked(source)).clamp(0, 1)

@@ -20,10 +20,10 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from genwerk.core.abilities import TranslatesDomains
 from genwerk.core.attributes import KEPT, Attributes
-from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise
 from genwerk.core.spec import Batch, DataSpec
+from genwerk.families.translation import require_intensities
 from genwerk.nn.adversarial.attributes import AttributeDiscriminatorConfig
 from genwerk.nn.adversarial.objectives import Objective, Wasserstein, accuracy
 from genwerk.nn.adversarial.penalties import gradient_penalty
@@ -72,8 +72,7 @@ class StarGAN(Model, TranslatesDomains, config=StarGANConfig):
     def __init__(self, config: StarGANConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: StarGANConfig = config
-        if not spec.modality.has_pixels or spec.palette or spec.nominal:
-            raise BadInput(f"{type(self).__name__} translates images whose pixels have intensities, not {spec}")
+        require_intensities(self, spec)
         self.condition: Attributes = Attributes.from_data(spec).only(config.attributes)
         self.margin, self.stride = config.network.margin, config.network.stride
         out = channels(config.output, spec.shape[0])
@@ -164,12 +163,12 @@ class StarGAN(Model, TranslatesDomains, config=StarGANConfig):
     ) -> Callable[[Tensor], Tensor]:
         """Kept attributes, and statistics of normalisation, are those of all of ``source``, shrunk to the size that the
         model was trained with. Without a ``condition`` each attribute gets its last value."""
-        size, x = self.spec.shape[1:], 2 * source.to(self.device) - 1
+        size = self.spec.shape[1], self.spec.shape[2]
         values = torch.tensor([[n - 1 for n in self.condition.sizes]]) if condition is None else condition
-        values = self.condition.check(values.to(self.device), self).expand(len(x), -1)  # type: ignore[union-attr]
+        values = self.condition.check(values.to(self.device), self).expand(len(source), -1)  # type: ignore[union-attr]
         if (values == KEPT).any():
-            values = values.where(values != KEPT, self.seen(x))
-        network = by_parts(self.generator, x, (size[0], size[1]), self.condition.one_hot(values).to(x))
+            values = values.where(values != KEPT, self.seen(source))
+        network = by_parts(self.generator, source, size, self.condition.one_hot(values).float())
 
         @torch.no_grad()
         def of(part: Tensor) -> Tensor:
@@ -179,10 +178,10 @@ class StarGAN(Model, TranslatesDomains, config=StarGANConfig):
 
         return of
 
-    def seen(self, x: Tensor) -> Tensor:
-        """The attributes that the discriminator sees in images in [-1, 1] of any size."""
-        size = self.spec.shape[1:]
-        small = shrunk(x, (size[0], size[1]))
+    def seen(self, source: Tensor) -> Tensor:
+        """The attributes that the discriminator sees in images in [0, 1] of any size."""
+        size = self.spec.shape[1], self.spec.shape[2]
+        small = 2 * shrunk(source, size).to(self.device) - 1
         if small.shape[2:] != size:
             small = interpolate(small, size, mode="bilinear", align_corners=False)
         return torch.stack([logits.argmax(1) for logits in self.discriminator(small)[1]], 1)

@@ -18,6 +18,7 @@ from genwerk.core.model import Config, Model, Stage
 from genwerk.core.noise import Seed
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset, Rows
+from genwerk.families.translation import require_intensities
 from genwerk.nn.translation.instance_norm import by_parts
 from genwerk.nn.translation.output import Output, blended
 
@@ -32,8 +33,7 @@ class TwoDomains(Model, TranslatesDomains):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        if not spec.modality.has_pixels or spec.palette or spec.nominal:
-            raise BadInput(f"{type(self).__name__} translates images whose pixels have intensities, not {spec}")
+        require_intensities(self, spec)
         if spec.source and not spec.classes:
             raise BadInput(PAIRS)
         if len(spec.classes) != 2:
@@ -68,11 +68,10 @@ class TwoDomains(Model, TranslatesDomains):
     ) -> Callable[[Tensor], Tensor]:
         """Statistics of normalisation are those of all of ``source``, shrunk to the size that the model was trained
         with. Without a ``condition`` an image of the last domain is made."""
-        x = 2 * source.to(self.device) - 1
-        domains = self.wanted(condition, len(x))
+        domains = self.wanted(condition, len(source))
         size = self.spec.shape[1], self.spec.shape[2]
         networks = [
-            (rows, by_parts(self.generator_to(k), x[rows], size))
+            (rows, by_parts(self.generator_to(k), source[rows.to(source.device)], size))
             for k in self.targets
             if len(rows := (domains == k).nonzero().squeeze(1))
         ]
@@ -116,7 +115,10 @@ def side_by_side(data: Dataset) -> Dataset:
     for k, name in enumerate(data.spec.classes):
         found = (data.condition == k).nonzero().squeeze(1)
         if not len(found):
-            raise BadInput(f"there is no image of {name} to learn from; both domains need some")
+            raise BadInput(
+                f"there is no training image of {name}, and both domains need some; where all that there are were held "
+                "out, add images or lower ‹data.holdout›"
+            )
         rows.append(found[torch.randperm(len(found), generator=generator).to(found.device)])
     most = max(map(len, rows))
     at = torch.arange(most, device=data.device)

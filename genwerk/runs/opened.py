@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -33,7 +32,7 @@ from genwerk.data.images import SUFFIXES, Listing
 from genwerk.data.memory import MEMORY
 from genwerk.data.parts import arranged, changed, like
 from genwerk.data.picture import Picture, decode, probe, white
-from genwerk.data.reading import Unusable
+from genwerk.data.reading import Unusable, open_zip
 from genwerk.data.sources import names_data
 from genwerk.evaluation.extractor import classifier_for, extractor_for
 from genwerk.metrics.features import Classifier
@@ -309,13 +308,14 @@ class OpenRun:
 
     def films(self, *sources: str) -> Iterator[Film]:
         """Image files, and those in folders and archives, in their own size and with as many channels as the run's
-        images, or their sources, have."""
-        for source in sources:
-            path = Path(source).expanduser()
-            if not path.exists():
-                raise BadInput(f"there is no image, folder or archive {source}; expected one of these")
+        images, or their sources, have. One among others in a folder or archive that cannot be read is left out, with a
+        warning."""
+        paths = [Path(source).expanduser() for source in sources]
+        if missing := [source for source, path in zip(sources, paths, strict=True) if not path.exists()]:
+            raise BadInput(f"there is no image, folder or archive {missing[0]}; expected one of these")
+        for path in paths:
             if path.suffix.lower() == ".zip":
-                with zipfile.ZipFile(path) as archive:
+                with open_zip(path) as archive:
                     yield from self._filmed(list_zip(path, archive, self.settings))
             else:
                 yield from self._filmed((list_folder if path.is_dir() else list_file)(path, self.settings))
@@ -326,8 +326,18 @@ class OpenRun:
 
     def _filmed(self, listing: Listing) -> Iterator[Film]:
         channels = max([self.spec.shape[0], *self.spec.source[:1]])
-        for picture in (*listing.train, *listing.validation, *listing.test):
-            yield Film(picture, channels, self.settings.background)
+        films = [
+            Film(picture, channels, self.settings.background)
+            for picture in (*listing.train, *listing.validation, *listing.test)
+            if Path(picture.name).suffix.lower() in SUFFIXES
+        ]
+        if not films:
+            raise BadInput(f"{listing.name} holds no image; name image files, folders of them, or archives (.zip)")
+        for film in films:
+            if len(films) > 1 and (fault := film.fault):
+                warnings.warn(Caution(f"{fault}; it is left out"), stacklevel=2)
+            else:
+                yield film
 
     def _image(self, path: Path, exact: bool = False) -> Tensor:
         channels, height, width = self.spec.shape

@@ -23,8 +23,12 @@ from genwerk.runs.checkpoints import round_of, samples_in
 
 PICTURES = (".png", ".jpg", ".webp")
 SOUNDS = (".wav", ".flac", ".ogg")
-SAMPLES = ("samples", "reconstructions", "translations")
-"""Lines of the log that tell of samples."""
+USES = {
+    "samples": ("Sample from it", "sample"),
+    "reconstructions": ("Reconstruct examples", "reconstruct"),
+    "translations": ("Translate examples", "translate"),
+}
+"""Lines of the log that tell of samples, and what is typed to use a model that makes these."""
 MOST = 24
 """Samples of earlier rounds that are shown."""
 HEAD = 10
@@ -119,7 +123,7 @@ def status(events: Sequence[Mapping[str, Any]]) -> tuple[State, str]:
 
 def samples(run: Path, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The newest samples, and those of earlier rounds, evenly chosen."""
-    what = {e["round"]: f"{e['event'].title()} of {e['stage']}" for e in events if e["event"] in SAMPLES}
+    what = {e["round"]: f"{e['event'].title()} of {e['stage']}" for e in events if e["event"] in USES}
     rounds = [list(same) for _, same in groupby(samples_in(run), key=round_of)]
     if not rounds:
         return
@@ -198,7 +202,8 @@ def commands(run: Path, config: Mapping[str, Any], events: Sequence[Mapping[str,
     """Commands that use the run and go on with it."""
     files = [str(file) for file in config.get("plugins") or [] if str(file).endswith(".py")]
     plugged = [word for file in files for word in ("--plugin", file)]
-    typed = {"Sample from it": ["sample", str(run), "-n", "16"], "Measure it": ["evaluate", str(run)]}
+    what, verb = USES[next((e["event"] for e in reversed(events) if e["event"] in USES), "samples")]
+    typed = {what: [verb, str(run), "-n", "16"], "Measure it": ["evaluate", str(run)]}
     if status(events)[0] != "finished":
         typed = {"Go on with its training": ["train", str(config.get("name")), "--out", str(run), "--resume"], **typed}
     yield "<h2>Going on</h2><dl>"

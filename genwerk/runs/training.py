@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from genwerk import recipes
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, called
 from genwerk.core.files import read_json, write_atomically
 from genwerk.core.model import Model, build, stages
 from genwerk.data import Splits
@@ -34,6 +34,16 @@ from genwerk.training.events import Event, Stopped
 from genwerk.training.runtime import Device
 from genwerk.training.settings import Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
+
+
+def _check_pairs(model: Model, splits: Splits) -> None:
+    """Refuse two domains where the model would make sources of its own of the images of both."""
+    if model.condition.derived and splits.settings.to:
+        raise BadInput(
+            f"{called(model)} learns from pairs, and no file of {splits.settings.source} is called as one of "
+            f"{splits.settings.to} is; give the two files of a pair one name, or leave out ‹to› to learn from images "
+            "and sources made of them"
+        )
 
 
 def _present(train: TrainConfig, model: Model, name: str) -> TrainConfig:
@@ -134,6 +144,7 @@ class Training:
         """The trainer, where the folder stands."""
         with torch.device("meta"):
             model = build(recipe.model, self.splits.spec)
+        _check_pairs(model, self.splits)
         self.recipe = replace(recipe, train=_present(recipe.train, model, self.name))
         if self.splits.spec.modality.measured:
             settled(self.splits.spec, recipe.evaluate.features)

@@ -86,10 +86,52 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     Image.new("L", (5, 5)).save(tmp_path / "small.png")
     assert "they must match" in stopped("translate", filler, photo, "--mask", tmp_path / "small.png")
     assert "exists already" in stopped("translate", larger, photo, "--out", photo)
-    several = stopped("translate", larger, photo, tmp_path / "small.png", "--out", tmp_path / "one.png")
-    assert "there are several images" in several
     (tmp_path / "text.png").write_text("no image")
     assert "cannot be read as an image" in stopped("translate", larger, tmp_path / "text.png")
+    (tmp_path / "empty").mkdir()
+    assert "holds no image" in stopped("translate", larger, tmp_path / "empty")
+    (tmp_path / "photos.zip").write_text("no archive")
+    assert "not a whole zip file" in stopped("translate", larger, tmp_path / "photos.zip")
+    missing = stopped("translate", larger, photo, tmp_path / "none.png", "--out", f"{tmp_path}/made/")
+    assert "there is no image" in missing
+    assert not (tmp_path / "made").exists()
+    two = tmp_path / "two"
+    two.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("L", (61, 47), 255).save(two / name)
+    assert "holds 2 images; name one" in stopped("translate", filler, photo, "--mask", two)
+
+
+def test_of_a_folder_what_cannot_be_read_is_left_out(
+    larger: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "album"
+    folder.mkdir()
+    whole = photo.read_bytes()
+    (folder / "a.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "b.png").write_bytes(whole)
+    main(["translate", str(larger), str(folder), "--out", f"{tmp_path}/made/"])
+    assert "a.png cannot be read as an image: image file is truncated" in capsys.readouterr().err
+    assert {each.name for each in (tmp_path / "made").iterdir()} == {"b.png"}
+
+
+def test_of_several_images_into_one_file_none_is_begun(
+    larger: Path, photo: Path, stopped: Genwerk, tmp_path: Path
+) -> None:
+    assert "there are several images" in stopped("translate", larger, photo, photo, "--out", tmp_path / "one.png")
+    assert not (tmp_path / "one.png").exists()
+
+
+def test_two_folders_without_pairs_are_no_data_of_a_model_of_pairs(
+    sides: tuple[Path, Path], larger: Path, stopped: Genwerk, tmp_path: Path
+) -> None:
+    assert "is a run of Genwerk, which holds a model and no data" in stopped("data", "check", larger)
+    (tmp_path / "others").mkdir()
+    for path in sides[1].iterdir():
+        (tmp_path / "others" / f"other-{path.name}").write_bytes(path.read_bytes())
+    said = stopped("train", "pix2pix", "--data", sides[1], "--to", tmp_path / "others", "--out", tmp_path / "run")
+    assert "learns from pairs, and no file of" in said
+    assert not (tmp_path / "run").exists()
 
 
 # --- two folders ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from PIL import Image, ImageFont
 from genwerk.evaluation.report import Figure, Report
 from genwerk.runs import curves
 from genwerk.runs.curves import BOTTOM, HEIGHT, LEFT, MOST, RIGHT, TOP, WIDTH, Axes, Panel
-from genwerk.runs.page import html, read_events, samples, status, update_page
+from genwerk.runs.page import commands, html, read_events, samples, status, update_page
 
 EVIL = "<script>alert('x')</script>&\"\x1b[2J"
 
@@ -208,6 +208,12 @@ def test_the_last_stage_done_is_the_end() -> None:
     plan, done = event("plan", 0, rounds=9), event("stage done", 8, last=True)
     assert status([plan, done]) == ("finished", "Trained for 8 rounds")
     assert status([plan, done, event("plan", 8, rounds=20)])[0] == "going on"
+
+
+def test_what_is_typed_to_use_a_run_is_what_it_showed() -> None:
+    said = "".join(commands(Path("run"), {"name": "superres"}, [event("translations", 3)]))
+    assert "genwerk translate run -n 16" in said
+    assert "genwerk sample run -n 16" in "".join(commands(Path("run"), {"name": "vae"}, []))
 
 
 def test_samples_are_called_what_they_are(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_what_a_pixel_depends_on_is_within_the_margin(config: ResNetGeneratorCon
 def test_parts_of_a_large_image_are_those_of_the_whole(config: ResNetGeneratorConfig) -> None:
     network, step = built(config), 8 * config.stride
     x = torch.rand(1, 3, 3 * step + 5, 2 * step + 3, generator=torch.Generator().manual_seed(1))
-    of = by_parts(network, x, (16, 16))
+    of = by_parts(network, (x + 1) / 2, (16, 16))
     whole, around = of(x), -(-config.margin // config.stride) * config.stride
     for top in range(0, x.shape[2], step):
         for left in range(0, x.shape[3], step):
@@ -56,7 +56,7 @@ def test_parts_of_a_large_image_are_those_of_the_whole(config: ResNetGeneratorCo
 
 def test_an_image_as_small_as_those_trained_on_is_normalised_by_its_own_statistics() -> None:
     network, x = built(SMALL), torch.rand(2, 3, 16, 12)
-    assert torch.equal(by_parts(network, x, (16, 16))(x), network(x))
+    assert torch.equal(by_parts(network, (x + 1) / 2, (16, 16))(x), network(x))
     with normalised_by(statistics(network, x)):
         torch.testing.assert_close(network(x), network(x.clone()))
         given = network(x)
@@ -79,6 +79,12 @@ def test_a_shrunk_pixel_is_the_mean_of_those_that_become_it() -> None:
     expected = x.unflatten(2, (4, 2)).unflatten(4, (2, 2)).mean((3, 5))
     torch.testing.assert_close(shrunk(x, (4, 2)), expected)
     assert shrunk(x, (8, 8)) is x
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (2, 2), (3, 3)])
+def test_an_image_of_a_few_pixels_has_a_translation(size: tuple[int, int]) -> None:
+    for config in (SMALL, replace(SMALL, patch=2), replace(SMALL, halvings=0, kernel=7)):
+        assert built(config)(torch.rand(1, 3, *size)).shape[2:] == size
 
 
 def test_it_does_not_enlarge() -> None:

@@ -64,7 +64,9 @@ def test_of_two_the_last_is_meant_and_of_several_one_is_named(
     said = stopped(capsys, hair, photo)
     assert "name one as --to: black hair, red hair, blond hair, blue" in said
     said = stopped(capsys, hair, photo, "--to", "green hair")
-    assert "no training example has 'green hair'" in said
+    assert "this model has not learned 'green hair'; it has learned hair: black hair, red hair" in said
+    main(["translate", str(hair), str(photo), "--to", "Red Hair", "--out", str(tmp_path / "red.png")])
+    assert "names two values of hair" in stopped(capsys, hair, photo, "--to", "red hair, black hair")
     assert "there is no class 'red'; the classes are dark, light" in stopped(capsys, two, photo, "--to", "red")
     assert "a mask is for models that fill holes" in stopped(capsys, two, photo, "--mask", photo)
 
@@ -99,6 +101,17 @@ def test_an_animation_is_translated_frame_by_frame(two: Path, tmp_path: Path) ->
             image.seek(i)
             found.append((round(np.asarray(image).mean() / 255, 2), image.info["duration"]))
     assert found == [(0.7, 70), (0.7, 80), (0.7, 90)]
+
+
+def test_an_animation_may_be_named(two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = [Image.new("RGB", (9, 9), (k, k, k)) for k in (80, 120)]
+    frames[0].save(tmp_path / "in.gif", save_all=True, append_images=frames[1:])
+    main(["translate", str(two), str(tmp_path / "in.gif"), "--out", str(tmp_path / "out.gif")])
+    with Image.open(tmp_path / "out.gif") as made:
+        assert made.n_frames == 2  # type: ignore[attr-defined]
+    whole = (tmp_path / "in.gif").read_bytes()
+    (tmp_path / "cut.gif").write_bytes(whole[: len(whole) // 2])
+    assert "cannot be read as an image" in stopped(capsys, two, tmp_path / "cut.gif", "--out", tmp_path / "no.gif")
 
 
 def test_frames_are_smoothed_where_that_is_asked_for(two: Path, tmp_path: Path) -> None:

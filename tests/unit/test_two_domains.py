@@ -191,7 +191,7 @@ def test_examples_of_both_classes_stand_side_by_side() -> None:
     assert sorted(pairs[:, 0].tolist()) == [0, 2, 3, 5, 6]
     assert sorted(pairs[:4, 1].tolist()) == [1, 1, 4, 4]
     assert data.batch(torch.tensor([0, 3])).x.shape == (2, 2, 3, 16, 16)
-    with pytest.raises(BadInput, match="there is no image of zebra"):
+    with pytest.raises(BadInput, match="there is no training image of zebra"):
         side_by_side(Dataset(x=x, spec=SPEC, condition=torch.zeros(7, dtype=torch.long)))
 
 

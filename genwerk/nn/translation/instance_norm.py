@@ -74,17 +74,17 @@ def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
     return x if small == x.shape[2:] else interpolate(x, small, mode="area")
 
 
-def by_parts(network: nn.Module, whole: Tensor, size: tuple[int, int], *rest: Tensor) -> Callable[[Tensor], Tensor]:
-    """``network`` for parts of ``whole``, which is normalised as it is when it has at most ``size``; it is called with
-    the ``rest`` besides."""
-    small = shrunk(whole, size)
+def by_parts(network: nn.Module, source: Tensor, size: tuple[int, int], *rest: Tensor) -> Callable[[Tensor], Tensor]:
+    """``network`` for parts, in [-1, 1], of ``source``, in [0, 1], which is normalised as it is when it has at most
+    ``size``; it is called with the ``rest`` besides. The source is shrunk where it is, and then moved to the parts."""
+    small = shrunk(source, size)
     given = dict[InstanceNorm, Statistics]()
 
     def of(part: Tensor) -> Tensor:
-        if part.shape == small.shape == whole.shape:
+        if part.shape == small.shape == source.shape:
             return network(part, *rest)  # type: ignore[no-any-return]
         if not given:
-            given.update(statistics(network, small, *rest))
+            given.update(statistics(network, 2 * small.to(part) - 1, *rest))
         with normalised_by(given):
             return network(part, *rest)  # type: ignore[no-any-return]
 

@@ -77,6 +77,7 @@ class ResidualTranslator(nn.Module):
     def __init__(self, channels: int, out: int, config: ResNetGeneratorConfig, condition: int = 0) -> None:
         super().__init__()
         self.multiple, self.patch, self.subpixel = config.stride, config.patch, config.subpixel
+        self.least = max(2 * config.stride, config.patch * (config.kernel // 2 + 1))  # a side that can be reflected
         width, area, ends, plain = config.width, config.patch**2, config.kernel, config.norm == "none"
 
         def layer(conv: nn.Module, channels: int, activation: bool = True) -> nn.Sequential:
@@ -121,7 +122,8 @@ class ResidualTranslator(nn.Module):
         """The image, then the outputs of the first layer, of each halving and of each residual block, up to number
         ``last`` of them."""
         height, width = x.shape[2:]
-        x = pixel_unshuffle(reflected(x, -height % self.multiple, -width % self.multiple), self.patch)
+        more = [max(side, self.least) - side + -max(side, self.least) % self.multiple for side in (height, width)]
+        x = pixel_unshuffle(reflected(x, *more), self.patch)
         found = [x.contiguous(memory_format=torch.channels_last)]  # which is faster
         for layer in [*self.down, *self.blocks][:last]:
             found.append(layer(found[-1], condition) if isinstance(layer, Residual) else layer(found[-1]))
