@@ -21,7 +21,7 @@ def test_of_two_colourings_of_one_grey_both_are_drawn() -> None:
     images = colours[torch.arange(256) % 2][:, :, None, None].expand(-1, -1, 4, 4).contiguous()
     recipe = find("palette").make(spec)
     torch.manual_seed(0)
-    settings = replace(recipe.train, rounds=200, batch_size=32, sample_every=0, evaluate_every=0, save_every=0, ema={})
+    settings = replace(recipe.train, rounds=400, batch_size=32, sample_every=0, evaluate_every=0, save_every=0, ema={})
     model = build(replace(recipe.model, degradation=Greyscale()), spec)  # type: ignore[type-var]
     data = Dataset(x=images, spec=spec)
     model = Trainer(model, data, settings).fit()
@@ -29,5 +29,5 @@ def test_of_two_colourings_of_one_grey_both_are_drawn() -> None:
     assert one is not None
     made = model.translate(one.expand(100, -1, -1, -1), seed=0)  # type: ignore[operator]
     off = (made[:, None] - colours.view(2, 3, 1, 1) / 255).abs().flatten(2).mean(2)
-    assert (off.amin(1) < 0.15).float().mean() > 0.9  # halfway it is 0.25
+    assert (off.amin(1) < 0.1).float().mean() > 0.9  # halfway it is 0.25
     assert 0.3 < (off[:, 0] < off[:, 1]).float().mean() < 0.7

@@ -143,6 +143,18 @@ def test_one_way_has_no_cycle_and_no_way_no_figures() -> None:
     assert "no held-out example can go to another domain" in nowhere.notes[0]
 
 
+def test_figures_are_the_same_however_many_parts_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = report(model(HAIR), examples(HAIR))
+    monkeypatch.setattr(
+        domains,
+        "batches",
+        lambda part, n, device, most: (part(slice(i, min(i + 70, n))) for i in range(0, n, 70)),
+    )
+    for one, other in zip(whole.figures, report(model(HAIR), examples(HAIR)).figures, strict=True):
+        assert one.key == other.key
+        assert one.value == pytest.approx(other.value, abs=1e-6)
+
+
 def test_work_is_bounded() -> None:
     found = report(model(TWO), examples(TWO), samples=50)
     assert found["domain_agreement"].note.startswith("50 held-out, to a classifier of 2 domains")
