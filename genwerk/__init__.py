@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from genwerk.data import DataConfig, Dataset, Splits, open_data
     from genwerk.evaluation.evaluate import evaluate
     from genwerk.evaluation.report import Report
+    from genwerk.evolve.optimise import optimise  # noqa: F401
     from genwerk.recipes import recipe
     from genwerk.runs.run import Run, load, open_run, save
     from genwerk.runs.shown import Shown
@@ -76,6 +77,7 @@ _HOMES = {
     "evaluation.evaluate": "evaluate",
     "core.errors": "BadInput Unsupported",
     "evaluation.report": "Report",
+    "evolve.optimise": "optimise",
     "core.model": "Config Model Stage Turn Turns build",
     "tasks.outliers": "out_of_distribution",
     "training.protocol": "EvaluateConfig",
@@ -100,6 +102,7 @@ __all__ = [
     "Saved", "Shown", "Splits", "Stage", "StageDone", "Stopped", "TrainConfig", "Trainer", "Turn", "Turns",
     "Unsupported", "Watched",
 ]  # fmt: skip
+"""What ``from genwerk import *`` gives: all but ``optimise``, which needs the extra ``evolve``."""
 
 
 _FORMER = {"Data": "DataConfig", "Evaluate": "EvaluateConfig", "Optim": "OptimConfig", "Train": "TrainConfig"}
@@ -120,4 +123,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOME})

@@ -87,7 +87,7 @@ class Bar:
 
     def __call__(self, event: Measuring) -> None:
         self.line.total = event.total
-        self.line.move(event.what, event.done, [f"step {event.step} of {event.steps}"])
+        self.line.move(event.what, event.done, event.figures or [f"step {event.step} of {event.steps}"])
         if not self.terminal and time.monotonic() - self.told > EVERY:
             self.told = time.monotonic()
-            aside(f"measuring {self.line.plain()}")
+            aside(f"{'' if event.figures else 'measuring '}{self.line.plain()}")

@@ -17,6 +17,7 @@ FIRST = (
     "density",
     "evaluation",
     "comparing",
+    "optimising",
     "data",
     "machine",
 )

@@ -28,11 +28,12 @@ COMMANDS: dict[str, type[Command]] = {}
 """Every command by its name."""
 
 
-TRAINING, USE, STEER, MEASURE, MACHINE = (
+TRAINING, USE, STEER, MEASURE, OPTIMISE, MACHINE = (
     "Choose and train",
     "Use a trained model",
     "Steer a model through its latent space",
     "Measure and compare",
+    "Optimise",
     "Data, files and this machine",
 )
 """What commands are listed with."""

@@ -31,6 +31,8 @@ class Measuring:
     total: int
     seconds_left: float | None
     """Until the end of this step; None while nothing tells."""
+    figures: tuple[str, ...] = ()
+    """What has been found so far, in a few words each, in place of the step."""
 
 
 @dataclass(frozen=True, kw_only=True)
