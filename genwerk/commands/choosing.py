@@ -65,7 +65,7 @@ class Recipes(Command):
 
     def _fitting(self) -> Figures:
         """What suits the data."""
-        from genwerk.comparison.advice import SHORT_LIST, minutes, suggestions
+        from genwerk.comparison.advice import SHORT_LIST, minutes, suggestions, wanted
         from genwerk.data import open_data
         from genwerk.tasks.fitting import fits, mentions
         from genwerk.training import runtime
@@ -75,7 +75,9 @@ class Recipes(Command):
         found = {each.entry.name: each for each in fits(spec, references=self.all) if mentions(each, self.word)}
         if not found or self.kind not in (None, spec.kind):
             raise BadInput(f"no recipe {self._asked()} can be trained on these data ({spec})")
-        first = [each for each in suggestions(spec, len(train)) if each.fit.entry.name in found][:SHORT_LIST]
+        first = [each for each in suggestions(spec, len(train), wanted(self.data)) if each.fit.entry.name in found][
+            :SHORT_LIST
+        ]
         names = list(dict.fromkeys([each.fit.entry.name for each in first]) | dict.fromkeys(found))
         timed = names if self.time_all else names[: len(first) or SHORT_LIST]
         processor = runtime.ProcessorTime()
@@ -114,24 +116,25 @@ class Choose(Command):
 
     data: DataConfig = field(default_factory=DataConfig)
     """Your data, and how they are read."""
-    want: Literal["samples", "likelihood", "codes", "control", "speed"] = "samples"
+    want: Literal["samples", "likelihood", "codes", "control", "translation", "speed"] | None = None
     """What matters most: samples like real examples, likelihoods of examples, short codes of them, samples that are
-    steered (by label, by what is given, from one to another), or speed of sampling."""
+    steered (by label, by what is given, from one to another), images made of others, or speed of sampling (default:
+    translation where ‹to› names a second source, else samples)."""
     compared: tuple[Path, ...] = ()
     """Folders of your own comparisons (`genwerk compare`), which count as measured too."""
 
     def run(self, session: Session) -> Iterator[Figures]:
-        from genwerk.comparison.advice import advise
+        from genwerk.comparison.advice import advise, wanted
         from genwerk.comparison.precedents import measured, precedent_in
         from genwerk.data import open_data
 
         if not self.data.source:
             raise BadInput("no data to choose for; name them with ‹data›")
         own = [precedent_in(folder) for folder in self.compared]
-        train = open_data(self.data).train
-        advice = advise(train.spec, len(train), self.want, [*own, *measured()])
-        head = Note(f"{self.data.source}: {train.spec}; {len(train):,} to train on; wanted: {self.want}")
-        values = {"source": self.data.source, "data": str(train.spec), "train": len(train), "want": self.want}
+        train, want = open_data(self.data).train, self.want or wanted(self.data)
+        advice = advise(train.spec, len(train), want, [*own, *measured()])
+        head = Note(f"{self.data.source}: {train.spec}; {len(train):,} to train on; wanted: {want}")
+        values = {"source": self.data.source, "data": str(train.spec), "train": len(train), "want": want}
         yield Figures({**values, **_advice(advice, self.data)}, [head, *_chosen(advice, self.data)])
 
 

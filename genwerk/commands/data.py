@@ -33,14 +33,14 @@ class Data(Command):
     """How they are read."""
 
     def run(self, session: Session) -> Iterator[Figures | Examples]:
-        from genwerk.comparison.advice import suggestions
+        from genwerk.comparison.advice import suggestions, wanted
         from genwerk.data import open_data
 
         if self.source and self.data.source not in ("", self.source):
             raise BadInput(f"the data are {self.source!r} and ‹data.source› {self.data.source!r}; name them once")
         settings = replace(self.data, source=self.source or self.data.source)
         splits = open_data(settings)
-        spec, advice = splits.spec, suggestions(splits.spec, len(splits.train))
+        spec, advice = splits.spec, suggestions(splits.spec, len(splits.train), wanted(settings))
         values, lines = _found(settings.source, splits), _understood(settings.source, splits)
         for first in advice[:1]:
             values["suggested"] = suggested(first, settings)

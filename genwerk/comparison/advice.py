@@ -11,6 +11,7 @@ from genwerk.comparison.ranking import Standing, places, surely_better
 from genwerk.core.errors import BadSetting
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
+from genwerk.data.settings import DataConfig
 from genwerk.evaluation.report import number
 from genwerk.recipes import REGISTRY
 from genwerk.tasks.fitting import Fit, fit, outlined, sibling
@@ -36,6 +37,45 @@ class Rule:
 
 
 RULES = (
+    Rule(
+        "superres",
+        "enlarges images as the pairs do",
+        lambda spec: bool(spec.source) and spec.shape[1] > spec.source[1],
+    ),
+    Rule(
+        "pix2pix",
+        "learns what becomes of each source, texture and all",
+        lambda spec: bool(spec.source),
+    ),
+    Rule(
+        "palette",
+        "draws one of the images that a source may have, for more time",
+        lambda spec: bool(spec.source),
+    ),
+    Rule(
+        "recolour-hair",
+        "changes one attribute and keeps the rest",
+        lambda spec: bool(spec.attributes),
+    ),
+    Rule(
+        "restyle",
+        "gives images of one folder the look of the other, and back",
+        lambda spec: spec.modality.has_pixels and len(spec.classes) == 2,
+    ),
+    Rule(
+        "stargan",
+        "one network for all classes or attributes",
+        lambda spec: spec.modality.has_pixels and bool(len(spec.classes) > 2 or spec.attributes),
+    ),
+    *(
+        Rule(recipe, why, lambda spec: spec.modality.has_pixels and not spec.source)
+        for recipe, why in (
+            ("superres", "enlarges images"),
+            ("inpaint", "fills holes"),
+            ("denoise", "takes noise away"),
+            ("colourise", "gives grey images colour"),
+        )
+    ),
     Rule(
         "latent-diffusion",
         "draws pictures from words",
@@ -129,6 +169,12 @@ WANTED = {
         (),
         lambda fit: bool(controls(fit)),
         "can be steered in the most ways, and of these made the samples most like real examples",
+    ),
+    "translation": Want(
+        lambda _: ("translation_psnr", "domain_agreement"),
+        ("translation_ssim", "identity_kept"),
+        lambda fit: "translate" in fit.does,
+        "translated images best",
     ),
     "speed": Want(
         lambda _: ("samples_per_second",),
@@ -289,10 +335,17 @@ def _opinions(spec: DataSpec) -> list[Suggestion]:
     return list(found.values())
 
 
-def suggestions(spec: DataSpec, examples: int, precedents: Sequence[Precedent] | None = None) -> list[Suggestion]:
-    """Recipes to try on so many ``examples`` of ``spec``, the best first: those of which samples came nearest to real
-    ones, then opinions, then the others; before all others those that are conditioned on what the data carry."""
-    advice = advise(spec, examples, precedents=precedents)
+def wanted(settings: DataConfig) -> str:
+    """What is wanted of a model of data where nobody says: translation where they name two sources."""
+    return "translation" if settings.to else "samples"
+
+
+def suggestions(
+    spec: DataSpec, examples: int, want: str = "samples", precedents: Sequence[Precedent] | None = None
+) -> list[Suggestion]:
+    """Recipes to try on so many ``examples`` of ``spec``, the best first: those that led in what is wanted, then
+    opinions, then the others; before all others those that are conditioned on what the data carry."""
+    advice = advise(spec, examples, want, precedents)
     found = [*advice.choices[:LEADING], *advice.opinions, *advice.choices[LEADING:]]
     return sorted(found, key=lambda each: not each.fit.by)
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from genwerk import __version__
-from genwerk.comparison.advice import SHORT_LIST, suggestions
+from genwerk.comparison.advice import SHORT_LIST, suggestions, wanted
 from genwerk.core.errors import BadInput, BadSetting
 from genwerk.core.files import make_folder, read_json, write_atomically
 from genwerk.data import Splits, open_data
@@ -228,4 +228,4 @@ def _threads(n: int) -> str:
 def suggested(data: DataConfig) -> tuple[str, ...]:
     """The recipes that are suggested for some data."""
     train = open_data(data).train
-    return tuple(each.fit.entry.name for each in suggestions(train.spec, len(train))[:SHORT_LIST])
+    return tuple(each.fit.entry.name for each in suggestions(train.spec, len(train), wanted(data))[:SHORT_LIST])

@@ -165,14 +165,29 @@ def test_where_nothing_was_measured_there_are_opinions() -> None:
 
 
 def test_suggestions_are_leaders_then_opinions_then_the_others() -> None:
-    found = [each.fit.entry.name for each in suggestions(DIGITS, 1_000, [known(DIGITS, DISTANCES)])]
+    found = [each.fit.entry.name for each in suggestions(DIGITS, 1_000, precedents=[known(DIGITS, DISTANCES)])]
     assert found == ["gan", "pixelcnn", "vae", "ddpm", "glow"]
-    labelled = suggestions(replace(DIGITS, classes=TWO), 1_000, [known(DIGITS, {"gan": (3.0,)})])
+    labelled = suggestions(replace(DIGITS, classes=TWO), 1_000, precedents=[known(DIGITS, {"gan": (3.0,)})])
     assert [each.fit.entry.name for each in labelled] == ["cgan", "cddpm", "cvae"]
 
 
+@pytest.mark.parametrize(
+    ("spec", "first"),
+    [
+        (DataSpec(kind="image", shape=(3, 16, 16), source=(1, 16, 16)), ["pix2pix", "palette"]),
+        (DataSpec(kind="image", shape=(3, 16, 16), source=(3, 8, 8)), ["superres", "palette"]),
+        (DataSpec(kind="image", shape=(3, 16, 16), classes=TWO), ["restyle", "superres", "inpaint"]),
+        (DataSpec(kind="image", shape=(3, 16, 16), classes=("a", "b", "c")), ["stargan", "superres", "inpaint"]),
+    ],
+)
+def test_where_translation_is_wanted_recipes_that_translate_are_suggested(spec: DataSpec, first: list[str]) -> None:
+    found = [each.fit.entry.name for each in suggestions(spec, 1_000, "translation")]
+    assert found[: len(first)] == first
+    assert "ddpm" not in found
+
+
 def test_a_want_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(BadSetting, match="expected samples, likelihood, codes, control, speed"):
+    with pytest.raises(BadSetting, match="expected samples, likelihood, codes, control, translation, speed"):
         advise(DIGITS, 1_000, "beauty")
 
 
@@ -215,7 +230,7 @@ def test_the_table_that_ships_is_of_several_data_sets_and_recipes_that_there_are
     assert {rule.recipe for rule in RULES} <= REGISTRY.keys()
 
 
-@pytest.mark.parametrize("want", WANTED)
+@pytest.mark.parametrize("want", WANTED.keys() - {"translation"})
 def test_the_table_that_ships_answers_every_want_for_images_and_tables(want: str) -> None:
     for spec in (DIGITS, replace(TABLE, shape=(30,))):
         assert advise(spec, 1_000, want).choices

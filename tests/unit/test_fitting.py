@@ -111,7 +111,7 @@ def test_a_hint_names_what_the_data_carry_and_follows_the_settings() -> None:
     ],
 )
 def test_what_to_begin_with_where_nothing_was_measured(spec: DataSpec, first: str) -> None:
-    assert suggestions(spec, 500, [])[0].fit.entry.name == first
+    assert suggestions(spec, 500, precedents=[])[0].fit.entry.name == first
 
 
 def test_of_rounds_that_take_long_small_ones_are_played_and_a_line_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
