@@ -210,7 +210,7 @@ def suggested(suggestion: Suggestion, data: DataConfig) -> dict[str, Any]:
 
 def reason(suggestion: Suggestion) -> str:
     """Why a recipe is suggested, and what its samples can be asked for by."""
-    by = suggestion.fit.by
+    by = suggestion.fit.by if "sample" in suggestion.fit.does else ()
     return suggestion.why + (f"; samples by {by[0]}" if by else "")
 
 

@@ -68,7 +68,11 @@ RULES = (
         lambda spec: spec.modality.has_pixels and bool(len(spec.classes) > 2 or spec.attributes),
     ),
     *(
-        Rule(recipe, why, lambda spec: spec.modality.has_pixels and not spec.source)
+        Rule(
+            recipe,
+            why,
+            lambda spec: spec.modality.has_pixels and not (spec.source or spec.attributes or len(spec.classes) == 2),
+        )
         for recipe, why in (
             ("superres", "enlarges images"),
             ("inpaint", "fills holes"),
