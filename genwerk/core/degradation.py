@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from genwerk.core.component import Component
 from genwerk.core.condition import Carrier, Condition
@@ -35,6 +35,30 @@ def luma(x: Tensor) -> Tensor:
 def enlarged(x: Tensor, scale: int) -> Tensor:
     """Images ``scale`` times as high and wide, by bicubic interpolation, in [0, 1]."""
     return x if scale == 1 else interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def filled(x: Tensor, known: Tensor, steps: int = 8) -> Tensor:
+    """Images with smooth colours where pixels are not ``known`` (boolean with shape (n, 1, h, w)), which join what is
+    around them: means of ever larger squares (pull-push: Gortler et al., The Lumigraph, 1996), and at each
+    size ``steps`` of Jacobi's method for Laplace's equation. What nothing is known of is grey."""
+    weight = known.expand(len(x), -1, -1, -1).to(x.dtype)
+    levels = [(x * weight, weight)]
+    while max(levels[-1][1].shape[2:]) > 1 and not levels[-1][1].all():
+        odd = levels[-1][1].shape[3] % 2, levels[-1][1].shape[2] % 2
+        total, share = (avg_pool2d(pad(each, (0, odd[0], 0, odd[1])), 2) for each in levels[-1])
+        levels.append((total / share.where(share > 0, 1), (share > 0).to(x.dtype)))
+    made = torch.full_like(levels[-1][0], 0.5)
+    for colours, weight in reversed(levels):
+        height, width = weight.shape[2:]
+        if made.shape != colours.shape:
+            made = interpolate(made, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+        for step in range(steps + 1):
+            if step:
+                around = pad(made, (1, 1, 1, 1), mode="replicate")
+                rows, columns = around[..., 1:-1], around[..., 1:-1, :]
+                made = (rows[..., :-2, :] + rows[..., 2:, :] + columns[..., :-2] + columns[..., 2:]) / 4
+            made = colours.where(weight > 0, made)
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +173,9 @@ class Greyscale(Degradation, kind="grey"):
 
 @dataclass(frozen=True, kw_only=True)
 class Holes(Degradation, kind="holes"):
-    """Rectangles taken out: the source has a last channel that is 1 where pixels are known, and grey where they are not
-    (Pathak et al., 2016, arXiv:1604.07379, have one square; rectangles of random place and size are as drawn masks)."""
+    """Rectangles taken out, where the source has smooth colours (:func:`filled`); its last channel is 1 where pixels
+    are known, else 0 (Pathak et al., 2016, arXiv:1604.07379, have one grey square; rectangles of random place and size
+    are as drawn masks)."""
 
     most: int = 3
     """Greatest number of rectangles, which is drawn from 1 on."""
@@ -194,7 +219,8 @@ class Holes(Degradation, kind="holes"):
 
     def masked(self, x: Tensor, known: Tensor) -> Tensor:
         """The source of images ``x`` of which pixels are ``known``, boolean with shape (n, 1, h, w)."""
-        return torch.cat([x.where(known, 0.5), known.to(x.dtype)], 1)
+        colours = torch.cat([filled(channel, known) for channel in x.split(1, 1)], 1)  # one by one: less memory
+        return torch.cat([colours, known.expand(len(x), -1, -1, -1).to(x.dtype)], 1)
 
 
 @dataclass(frozen=True, kw_only=True)

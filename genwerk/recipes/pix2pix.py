@@ -65,7 +65,10 @@ def colourise(spec: DataSpec) -> Recipe:
 
 @register(spec=COLOUR)
 def inpaint(spec: DataSpec) -> Recipe:
-    """Filling of holes, rectangles of random place and size, by pix2pix (context encoders, Pathak et al., 2016)."""
+    """Filling of holes, rectangles of random place and size, by pix2pix (context encoders, Pathak et al., 2016).
+
+    It learns what a smooth filling lacks.
+    """
     return game(Holes(), spec)
 
 

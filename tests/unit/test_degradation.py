@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genwerk.core.degradation import Downscale, GaussianNoise, Greyscale, Holes, SourceImage, luma
+from genwerk.core.degradation import Downscale, GaussianNoise, Greyscale, Holes, SourceImage, filled, luma
 from genwerk.core.errors import BadInput
 from genwerk.core.noise import SeededNoise
 
@@ -58,8 +58,24 @@ def test_holes_are_as_many_and_as_large_as_they_say() -> None:
     source = holes(x, SeededNoise(300, 0))
     assert source.shape == (300, *holes.shape((3, 40, 80)))
     assert torch.equal(source[:, :3][known.expand_as(x)], x[known.expand_as(x)])
-    assert (source[:, :3][~known.expand_as(x)] == 0.5).all()
     assert torch.equal(source[:, 3:] == 1, known)
+
+
+def test_holes_are_filled_by_the_solution_of_laplace_s_equation() -> None:
+    x = torch.linspace(0, 1, 33).expand(1, 2, 29, 33)  # harmonic, and so what is to be found in a hole of it
+    known = torch.ones(1, 1, 29, 33, dtype=torch.bool)
+    known[..., 8:20, 10:25] = False
+    errors = [(filled(x, known, steps) - x).abs().amax().item() for steps in (0, 8, 64)]
+    assert errors[0] > 5 * errors[1] > 10 * errors[2]
+    assert errors[1] < 0.01
+    corner = ~known
+    corner[..., :2, :2] = True  # most is missing, up to the edges
+    noise = images(5, 3, 29, 33)
+    made, inside = filled(noise, corner), noise.where(corner, 0.5)
+    assert torch.equal(made.where(corner, 0.5), inside)
+    assert made.amin() >= noise.where(corner, 1).amin()  # the maximum principle
+    assert made.amax() <= noise.where(corner, 0).amax()
+    assert (filled(noise, torch.zeros_like(known)) == 0.5).all()
 
 
 def test_there_are_one_hole_to_the_most_alike_often() -> None:
