@@ -3,10 +3,12 @@ that is asked for; what fails is penalised."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
 from math import ceil
@@ -62,8 +64,12 @@ class Worker:
     """Evaluates in any process: a problem that is made there, once, from its source, or one that is sent along."""
 
     source: Source | Problem
+    pid: int = field(default_factory=os.getpid)
+    """The process that hears Ctrl-C and ends the others."""
 
     def __call__(self, x: Array) -> list[Outcome]:
+        if os.getpid() != self.pid:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         return outcomes(_made(self.source) if isinstance(self.source, Source) else self.source, x)
 
 

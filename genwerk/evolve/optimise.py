@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pymoo.algorithms.moo.gde3 import GDE3
 from pymoo.core.algorithm import Algorithm
+from pymoo.core.individual import Individual
+from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 
 from genwerk import __version__
@@ -229,18 +232,36 @@ def lockstep(
     """
     spent, going, generation = [0] * len(algorithms), [*range(len(algorithms))], 0
     while going:
-        asked = {i: found[: evaluations - spent[i]] for i in going if (found := algorithms[i].ask()) is not None}
-        going = [i for i, found in asked.items() if len(found)]
+        asked = {i: found for i in going if (found := algorithms[i].ask()) is not None}
+        cut = {i: population(found)[: evaluations - spent[i]] for i, found in asked.items()}
+        going = [i for i in going if i in cut and len(cut[i])]
         if not going:
             return
-        x = [np.asarray(asked[i].get("X"), dtype=float) for i in going]
+        x = [np.asarray(cut[i].get("X"), dtype=float) for i in going]
         for i, found in zip(going, evaluate(going, generation, x), strict=True):
-            asked[i].set(**found)
-            algorithms[i].tell(infills=asked[i])
-            spent[i] += len(asked[i])
+            cut[i].set(**found)
+            tell(algorithms[i], asked[i], cut[i])
+            spent[i] += len(cut[i])
         generation += 1
         yield [*spent]
         going = [i for i in going if spent[i] < evaluations]
+
+
+def population(found: Population | Individual) -> Population:
+    """What an algorithm asks for, which is a single solution where it asks for one at a time."""
+    return Population.create(found) if isinstance(found, Individual) else found
+
+
+def tell(algorithm: Algorithm, asked: Population | Individual, evaluated: Population) -> None:
+    """Tell ``algorithm`` of the first of the solutions that it asked for, all of them unless the budget is spent."""
+    if isinstance(asked, Individual) or len(evaluated) == len(asked):
+        algorithm.tell(infills=asked)
+    elif isinstance(algorithm, GDE3) and algorithm.is_initialized:  # it compares each with its parent: these lose
+        for parent, each in [*zip(algorithm.pop, asked, strict=True)][len(evaluated) :]:
+            each.set_by_dict(F=parent.F + 1, G=parent.G, H=parent.H)
+        algorithm.tell(infills=asked)
+    else:
+        algorithm.tell(infills=evaluated)
 
 
 # --- in Python --------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ A Python file declares bounds and objectives, and constraints where there are so
     def constraints(x):  # optional; feasible where none is above 0
         return [x[0] + x[1] - 1.5]
 
-With ``vectorised = True`` both take solutions with shape (n, 30) at once, and return (n, objectives). ``exact(x)``
-gives the objectives without their noise, where that is known. Or the file holds a problem of pymoo, a class or an
-instance.
+With ``vectorised = True`` both take solutions with shape (n, 30) at once, and return (n, objectives). Where they are
+known, ``exact(x)`` gives the objectives without their noise, and ``front(n)`` about n points of the Pareto front with
+shape (n, objectives). Or the file holds a problem of pymoo, a class or an instance.
 """
 
 from __future__ import annotations
@@ -174,12 +174,15 @@ class OfFunction(Problem):
         *,
         vectorised: bool = False,
         exact: Function | None = None,
+        front: Callable[[int], Array] | None = None,
         counts: tuple[int, int] | None = None,
         name: str = "objectives(x)",
     ) -> None:
         check_bounds(lower, upper, name)
         super().__init__(n_var=len(lower), n_obj=0, xl=lower, xu=upper, elementwise=not vectorised)
         self.functions, self.called, self.exact = (objectives, constraints), name, exact
+        if front is not None:
+            self.sample_front = front
         self.n_obj, self.n_ieq_constr = counts or self._tried()
 
     def name(self) -> str:
@@ -299,6 +302,7 @@ def _of_module(module: ModuleType, source: Source) -> Problem:
         there.get("constraints"),
         vectorised=bool(there.get("vectorised", False)),
         exact=there.get("exact"),
+        front=there.get("front"),
         counts=counts,
         name=f"{named or 'objectives'}(x) of {file}",
     )
