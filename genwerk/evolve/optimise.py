@@ -20,6 +20,7 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 
 from genwerk import __version__
+from genwerk.core.component import Component
 from genwerk.core.errors import BadInput, BadSetting
 from genwerk.core.files import read_json, write_atomically
 from genwerk.core.locks import only_writer
@@ -62,7 +63,13 @@ class Request:
         names = [each.name for each in fields(default)]
         if unknown := next((name for name in self.settings if name not in names), None):
             raise BadInput(f"{self.algorithm} has no setting {unknown!r}{meant(unknown, names) or one_of(names)}")
-        made: AlgorithmConfig = from_json(AlgorithmConfig, to_json(default) | {**self.settings}, self.algorithm)
+        given = {
+            name: {"$type": value}
+            if isinstance(getattr(default, name), Component) and isinstance(value, str)
+            else value
+            for name, value in self.settings.items()
+        }
+        made: AlgorithmConfig = from_json(AlgorithmConfig, to_json(default) | to_json(given), self.algorithm)
         return made
 
 
