@@ -1,4 +1,4 @@
-"""Optimisation in Python: exact budgets of any algorithm, answers known beforehand, penalties, all kinds of problems."""
+"""Optimisation in Python: exact budgets, answers known beforehand, penalties, all kinds of problems."""
 
 from __future__ import annotations
 
