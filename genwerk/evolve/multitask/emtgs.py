@@ -1,0 +1,145 @@
+"""EMT-GS: inertial differential evolution of every task, with donors from the other tasks.
+
+Liang, Zhu, Wang, Li & Zhu, Evolutionary Multitasking for Multi-Objective Optimization Based on Generative Strategies,
+IEEE Transactions on Evolutionary Computation 27(4):1042-1056, 2023, doi:10.1109/TEVC.2022.3189029. Constants are those
+of the public implementation MToP. There, all individuals are shuffled into pairs, about half of which join two tasks;
+here each individual meets a partner of another task with a probability that can be set, or follows what it brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from genwerk.core.errors import check_ranges
+from genwerk.evolve.multitask.coordinator import Coordinator, Pool, rows
+from genwerk.evolve.multitask.donors import Donor, Nothing, Raw
+from genwerk.evolve.multitask.problem import Array, MultitaskProblem
+
+
+@dataclass(frozen=True, kw_only=True)
+class EMTGSConfig:
+    """Settings of :class:`EMTGS`."""
+
+    population: int = 100
+    """Solutions of each task, and offspring in a generation."""
+    donor: Donor = Raw()
+    """What a task gets from another: raw, constant, none or gan."""
+    transfer_rate: float = 0.5
+    """Probability that an individual's partner is of another task; at first, where the rate is adaptive."""
+    adaptive: bool = True
+    """Whether each task's rate follows the share of survivors among offspring with and without transfer."""
+    crossover_rate: float = 0.6
+    """Probability that a coordinate is of the mutant, CR."""
+    elitism: float = 0.5
+    """Probability that the base vector is the first of the sorted population."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "", transfer_rate=(0, 1), crossover_rate=(0, 1), elitism=(0, 1))
+
+    def build(self, problem: MultitaskProblem, seeds: Sequence[int]) -> EMTGS:
+        """One run for each seed."""
+        return EMTGS(self, problem, seeds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IDEConfig:
+    """Settings of inertial differential evolution of each task alone, without transfer."""
+
+    population: int = 100
+    """Solutions of each task, and offspring in a generation."""
+    crossover_rate: float = 0.6
+    """Probability that a coordinate is of the mutant, CR."""
+    elitism: float = 0.5
+    """Probability that the base vector is the first of the sorted population."""
+
+    def build(self, problem: MultitaskProblem, seeds: Sequence[int]) -> EMTGS:
+        """One run for each seed."""
+        alone = EMTGSConfig(
+            population=self.population,
+            donor=Nothing(),
+            crossover_rate=self.crossover_rate,
+            elitism=self.elitism,
+        )
+        return EMTGS(alone, problem, seeds)
+
+
+MEMORY = 0.9
+"""What counts of survivors are multiplied by each generation: half-life 6.6 generations."""
+BOUNDS = 0.05, 0.95
+"""Least and greatest adaptive rate, so that neither kind of offspring is ever unheard of."""
+
+
+class EMTGS(Coordinator):
+    """The algorithm; ``rates`` (runs, tasks) are the present probabilities of a partner from another task."""
+
+    def __init__(self, config: EMTGSConfig, problem: MultitaskProblem, seeds: Sequence[int]) -> None:
+        super().__init__(problem, config.population, seeds)
+        self.config, tasks = config, len(problem.tasks)
+        self.transfer = config.donor.build(tasks, config.population, problem.variables, self.rngs)
+        self.rates = np.full((len(seeds), tasks), config.transfer_rate if self.transfer else 0.0)
+        self._previous: list[Pool] = []
+        self._crossing: list[Array] = []
+        self._counts = np.ones((2, 2, len(seeds), tasks))  # (with transfer or not) x (survivors, all)
+
+    def offspring(self) -> list[Array]:
+        if self.transfer:
+            self.transfer.learn(self.pools, self.generation)
+        made = [self._children(task) for task in range(len(self.pools))]
+        self._previous, self._crossing = self.pools, [crossing for _, crossing in made]
+        return [u for u, _ in made]
+
+    def _children(self, task: int) -> tuple[Array, Array]:
+        """Children (runs, n, D) of every individual of a task, and which of them (runs, n) have a donor."""
+        pool, previous = self.pools[task], (self._previous or self.pools)[task]
+        n, d = pool.u.shape[1:]
+        chance = self.uniform(n, d + 8)
+        crossing, partner = chance[..., 0] < self.rates[:, task, None], _pick(chance[..., 1], n)
+        base = rows(pool.u, np.where(chance[..., 2] < self.config.elitism, 0, _pick(chance[..., 3], n)))
+        inertia = rows(previous.u, _pick(chance[..., 4], n))
+        scale = truncated_normal(chance[..., 5])[..., None]
+        mask = chance[..., 8:] < self.config.crossover_rate
+        np.put_along_axis(mask, _pick(chance[..., 6], d)[..., None], True, -1)  # at least one coordinate of the mutant
+        x = pool.u.copy()
+        others = [k for k in range(len(self.pools)) if k != task]
+        for k, source in enumerate(others if self.transfer and crossing.any() else []):
+            chosen = crossing & (_pick(chance[..., 7], len(others)) == k)
+            given = self.transfer.give(self.pools, task, source, partner)  # type: ignore[union-attr]
+            known = self.problem.tasks[source].n_var  # padding of the source is not transferred
+            x[..., :known] = np.where(chosen[..., None], given, x)[..., :known]
+        other = np.where(crossing[..., None], base, pool.u)
+        return inertial_offspring(x, other, base, inertia, scale, mask), crossing
+
+    def learn(self, survived: list[Array]) -> None:
+        if not self.transfer or not self.config.adaptive:
+            return
+        for task, alive in enumerate(survived):
+            crossing = self._crossing[task][:, : alive.shape[1]]
+            now = [[(kind & alive).sum(1), kind.sum(1)] for kind in (crossing, ~crossing)]
+            self._counts[..., task] = MEMORY * self._counts[..., task] + now
+        with_transfer, without = self._counts[:, 0] / self._counts[:, 1]
+        share = with_transfer / np.maximum(with_transfer + without, 1e-12)
+        self.rates = np.clip(share, *BOUNDS)
+
+
+def inertial_offspring(x: Array, other: Array, base: Array, previous: Array, scale: Array, mask: Array) -> Array:
+    """Inertial differential evolution: mutant base + F (x - previous), binomial crossover with ``other``, in [0, 1].
+
+    ``x`` is the individual or its donor, ``previous`` a member of the population a generation ago, which gives the
+    search its inertia; ``mask`` says which coordinates are the mutant's. All are (..., D), ``scale`` F (..., 1).
+    """
+    return np.asarray(np.clip(np.where(mask, base + scale * (x - previous), other), 0, 1))
+
+
+def truncated_normal(chance: Array) -> Array:
+    """F of N(0.5, 0.2²) within [0, 1], from uniform numbers."""
+    low, high = ndtr(-2.5), ndtr(2.5)
+    return np.asarray(0.5 + 0.2 * ndtri(low + chance * (high - low)))
+
+
+def _pick(chance: Array, n: int) -> Array:
+    """Indices below ``n`` from uniform numbers."""
+    return np.asarray((chance * n).astype(int))
