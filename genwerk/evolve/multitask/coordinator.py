@@ -7,13 +7,12 @@ share arrays and nothing else: a run's result follows from its seed. One run is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from genwerk.core.errors import BadInput, BadSetting
+from genwerk.core.errors import BadInput
 from genwerk.evolve.multitask.problem import Array, Evaluated, MultitaskProblem
 from genwerk.evolve.multitask.ranking import best
 
@@ -32,20 +31,15 @@ class Pool:
     found: Evaluated
     """What they are worth on the task."""
 
-    @classmethod
-    def best_of(cls, u: Array, found: Evaluated, n: int) -> tuple[Pool, Array]:
-        """The ``n`` best of each run, and their indices (runs, n)."""
-        index = best(found, n)
-        return cls(rows(u, index), Evaluated(*(rows(each, index) for each in found))), index
-
 
 class Coordinator(ABC):
-    """Base of multitask algorithms; ``seeds`` has one seed a run."""
+    """Base of multitask algorithms: one population a task, and as many runs as there are ``seeds``.
 
-    def __init__(self, problem: MultitaskProblem, population: int, seeds: Sequence[int]) -> None:
-        if population < 2:
-            raise BadSetting("population", f"is {population}; expected 2 or more solutions a task")
-        self.problem, self.population = problem, population
+    A seed may be a generator of random numbers, which is then used up.
+    """
+
+    def __init__(self, problem: MultitaskProblem, pop_size: int, seeds: Sequence[int | np.random.Generator]) -> None:
+        self.problem, self.pop_size = problem, pop_size
         self.rngs = [np.random.default_rng(seed) for seed in seeds]
         self.pools: list[Pool] = []
         """A population a task; empty before the first ``tell``."""
@@ -59,75 +53,59 @@ class Coordinator(ABC):
     def offspring(self) -> list[Array]:
         """Unified coordinates (runs, n, D) of the next solutions of each task, from ``self.pools``."""
 
-    def learn(self, survived: list[Array]) -> None:
-        """Take note of which offspring (runs, n) of each task were kept; the new pools stand."""
+    def note(self, survived: list[Array]) -> None:  # noqa: B027
+        """Take note of which offspring (runs, n) of each task were kept; ``self.pools`` are the new ones."""
+
+    def shares(self, run: int) -> Mapping[str, float]:
+        """What is to be logged of a run, by name."""
+        return {}
 
     def uniform(self, *shape: int) -> Array:
         """Uniform numbers (runs, *shape), of each run's own generator."""
         return np.stack([rng.random(shape) for rng in self.rngs])
 
-    def ask(self, most: int | None = None) -> list[Array]:
-        """Variables (runs, n, d) of each task that are to be evaluated, ``most`` a task at most; again until told."""
+    def ask(self) -> list[Array]:
+        """Unified coordinates (runs, n, D) of each task that are to be evaluated; the same ones until told."""
         if not self._asked:
-            first = not self.pools
-            size = self.population, self.problem.variables
-            made = [self.uniform(*size) for _ in self.problem.tasks] if first else self.offspring()
-            self._asked = [u[:, :most] for u in made]
-        return [self.problem.decode(u, task) for task, u in enumerate(self._asked)]
+            size = self.pop_size, self.problem.dims
+            self._asked = self.offspring() if self.pools else [self.uniform(*size) for _ in self.problem.tasks]
+        return self._asked
 
     def tell(self, found: Sequence[Evaluated]) -> None:
-        """Give what the solutions last asked for are worth, task by task, and select the next populations."""
-        if [each.violation.shape for each in found] != [u.shape[:2] for u in self._asked]:
-            raise BadInput(f"{self.problem.name}: tell what was asked for, {[u.shape[:2] for u in self._asked]}")
+        """Give what the solutions asked for are worth, task by task, and select the next populations.
+
+        Of a task's n solutions only the first may have been evaluated, as where a budget ends.
+        """
+        made = [u[:, : each.violation.shape[1]] for u, each in zip(self._asked, found, strict=False)]
+        if [u.shape[:2] for u in made] != [each.violation.shape for each in found] or len(made) < len(self._asked):
+            raise BadInput("tell takes the values of what ‹ask› gave, for every task and run")
         pools, survived = [], []
-        for task, (u, new) in enumerate(zip(self._asked, found, strict=True)):
+        for task, (u, new) in enumerate(zip(made, found, strict=True)):
             old = self.pools[task] if self.pools else Pool(u[:, :0], Evaluated(new.f[:, :0], new.violation[:, :0]))
-            merged = Evaluated(*(np.concatenate(each, 1) for each in zip(old.found, new, strict=True)))
             everything = np.concatenate([old.u, u], 1)
-            pool, kept = Pool.best_of(everything, merged, min(self.population, everything.shape[1]))
-            alive = np.zeros(everything.shape[:2], bool)
-            np.put_along_axis(alive, kept, True, 1)
-            pools.append(pool)
-            survived.append(alive[:, old.u.shape[1] :])
+            merged = Evaluated(*(np.concatenate(each, 1) for each in zip(old.found, new, strict=True)))
+            index = best(merged, min(self.pop_size, everything.shape[1]))
+            pools.append(Pool(rows(everything, index), Evaluated(*(rows(each, index) for each in merged))))
+            kept = np.zeros(everything.shape[:2], bool)
+            np.put_along_axis(kept, index, True, 1)
+            survived.append(kept[:, old.u.shape[1] :])
         first, self.pools, self._asked = not self.pools, pools, []
         self.generation += 1
-        self.evaluations += sum(each.shape[1] for each in survived)
+        self.evaluations += sum(u.shape[1] for u in made)
         if not first:
-            self.learn(survived)
+            self.note(survived)
 
     def run(self, evaluations: int) -> None:
-        """Ask, evaluate and tell until each run has had ``evaluations`` in all tasks together, an equal number a task.
+        """Ask, evaluate and tell until each run has had exactly ``evaluations`` over all tasks.
 
-        The last generation is cut to fit; what is left over below one a task is not spent.
+        Tasks have equal numbers; of a number that they do not divide, the first tasks get one more.
         """
-        tasks = range(len(self.problem.tasks))
-        while (most := (evaluations - self.evaluations) // len(tasks)) > 0:
-            self.tell([self.problem.evaluate(x, task) for task, x in zip(tasks, self.ask(most), strict=True)])
-
-    def results(self) -> list[list[Any]]:
-        """A pymoo Result for each task of each run: ``pop``, and of its nondominated feasible ones ``opt, X, F, CV``."""
-        from pymoo.core.population import Population
-        from pymoo.core.result import Result
-
-        found = []
-        for run in range(len(self.rngs)):
-            found.append([Result() for _ in self.pools])
-            for task, (result, pool) in enumerate(zip(found[-1], self.pools, strict=True)):
-                x, f, violation = self.problem.decode(pool.u[run], task), pool.found.f[run], pool.found.violation[run]
-                result.problem, result.algorithm = self.problem.tasks[task], self
-                result.pop = Population.new(X=x, F=f, CV=violation[:, None])
-                first = _nondominated(f, violation)
-                result.opt, result.X, result.F, result.CV = (
-                    result.pop[first],
-                    x[first],
-                    f[first],
-                    violation[first, None],
-                )
-        return found
-
-
-def _nondominated(f: Array, violation: Array) -> Array:
-    """Which of a run's solutions are of the first front; if none is feasible, those of the least violation."""
-    from genwerk.evolve.multitask.ranking import nondomination_ranks
-
-    return np.asarray(nondomination_ranks(Evaluated(f[None], violation[None]), 1)[0] == 0)
+        tasks = len(self.problem.tasks)
+        while (left := evaluations - self.evaluations) > 0:
+            cuts = [(left + tasks - 1 - task) // tasks for task in range(tasks)]
+            self.tell(
+                [
+                    self.problem.evaluate_task(self.problem.decode(u[:, :cut], task), task)
+                    for task, (u, cut) in enumerate(zip(self.ask(), cuts, strict=True))
+                ]
+            )

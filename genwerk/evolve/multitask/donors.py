@@ -17,7 +17,7 @@ from genwerk.evolve.multitask.problem import Array
 class Transfer(ABC):
     """Gives donor vectors, and may learn from the populations to do so."""
 
-    def learn(self, pools: Sequence[Pool], generation: int) -> None:
+    def learn(self, pools: Sequence[Pool], generation: int) -> None:  # noqa: B027
         """See the populations from which the offspring of ``generation`` (from 1) will come."""
 
     @abstractmethod
@@ -31,9 +31,7 @@ class Donor(Component):
     """Settings of what is transferred between tasks."""
 
     @abstractmethod
-    def build(
-        self, tasks: int, population: int, variables: int, rngs: Sequence[np.random.Generator]
-    ) -> Transfer | None:
+    def build(self, tasks: int, pop_size: int, dims: int, rngs: Sequence[np.random.Generator]) -> Transfer | None:
         """What gives the donors; None where nothing is transferred."""
 
 
@@ -41,7 +39,7 @@ class Donor(Component):
 class Raw(Donor, Transfer, kind="raw"):
     """The partner itself, as it stands in the unified space."""
 
-    def build(self, tasks: int, population: int, variables: int, rngs: Sequence[np.random.Generator]) -> Transfer:
+    def build(self, tasks: int, pop_size: int, dims: int, rngs: Sequence[np.random.Generator]) -> Transfer:
         return self
 
     def give(self, pools: Sequence[Pool], task: int, source: int, partner: Array) -> Array:
@@ -55,7 +53,7 @@ class Constant(Donor, Transfer, kind="constant"):
     value: float = 0.5
     """Each coordinate in the unified space, from 0 to 1."""
 
-    def build(self, tasks: int, population: int, variables: int, rngs: Sequence[np.random.Generator]) -> Transfer:
+    def build(self, tasks: int, pop_size: int, dims: int, rngs: Sequence[np.random.Generator]) -> Transfer:
         return self
 
     def give(self, pools: Sequence[Pool], task: int, source: int, partner: Array) -> Array:
@@ -63,10 +61,10 @@ class Constant(Donor, Transfer, kind="constant"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nothing(Donor, kind="none"):
+class NoDonor(Donor, kind="none"):
     """No transfer: each task is solved alone."""
 
-    def build(self, tasks: int, population: int, variables: int, rngs: Sequence[np.random.Generator]) -> None:
+    def build(self, tasks: int, pop_size: int, dims: int, rngs: Sequence[np.random.Generator]) -> None:
         return None
 
 
@@ -96,7 +94,7 @@ class GAN(Donor, kind="gan"):
     batch: int = 10
     """Examples in a batch; what is left over at the end of an epoch is dropped."""
 
-    def build(self, tasks: int, population: int, variables: int, rngs: Sequence[np.random.Generator]) -> Transfer:
+    def build(self, tasks: int, pop_size: int, dims: int, rngs: Sequence[np.random.Generator]) -> Transfer:
         from genwerk.evolve.multitask.gan import GANTransfer
 
-        return GANTransfer(self, tasks, population, variables, rngs)
+        return GANTransfer(self, tasks, pop_size, dims, rngs)

@@ -8,25 +8,25 @@ here each individual meets a partner of another task with a probability that can
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from genwerk.core.errors import check_ranges
+from genwerk.core.errors import NOUGHT, check_ranges
+from genwerk.evolve.multitask.algorithm import MultitaskConfig
 from genwerk.evolve.multitask.coordinator import Coordinator, Pool, rows
-from genwerk.evolve.multitask.donors import Donor, Nothing, Raw
+from genwerk.evolve.multitask.donors import Donor, NoDonor, Raw
 from genwerk.evolve.multitask.problem import Array, MultitaskProblem
+from genwerk.evolve.multitask.variation import polynomial_mutation
 
 
 @dataclass(frozen=True, kw_only=True)
-class EMTGSConfig:
-    """Settings of :class:`EMTGS`."""
+class EMTGSConfig(MultitaskConfig, kind="emtgs"):
+    """Several tasks together, by inertial differential evolution with donors from other tasks (Liang et al., 2023)."""
 
-    population: int = 100
-    """Solutions of each task, and offspring in a generation."""
-    donor: Donor = Raw()
+    donor: Donor = field(default_factory=Raw)
     """What a task gets from another: raw, constant, none or gan."""
     transfer_rate: float = 0.5
     """Probability that an individual's partner is of another task; at first, where the rate is adaptive."""
@@ -36,37 +36,36 @@ class EMTGSConfig:
     """Probability that a coordinate is of the mutant, CR."""
     elitism: float = 0.5
     """Probability that the base vector is the first of the sorted population."""
+    mutations: float = 1.0
+    """Expected number of coordinates of a child that polynomial mutation (distribution index 20) changes; the published
+    algorithm has 0, and then a population that has lost all diversity in a coordinate never regains it."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, "", transfer_rate=(0, 1), crossover_rate=(0, 1), elitism=(0, 1))
+        super().__post_init__()
+        check_ranges(self, "", transfer_rate=(0, 1), crossover_rate=(0, 1), elitism=(0, 1), mutations=NOUGHT)
 
-    def build(self, problem: MultitaskProblem, seeds: Sequence[int]) -> EMTGS:
-        """One run for each seed."""
+    def coordinate(self, problem: MultitaskProblem, seeds: Sequence[int | np.random.Generator]) -> EMTGS:
         return EMTGS(self, problem, seeds)
 
 
 @dataclass(frozen=True, kw_only=True)
-class IDEConfig:
-    """Settings of inertial differential evolution of each task alone, without transfer."""
+class IDEConfig(MultitaskConfig, kind="ide"):
+    """Several tasks, each alone by the inertial differential evolution of EMT-GS (Liang et al., 2023)."""
 
-    population: int = 100
-    """Solutions of each task, and offspring in a generation."""
     crossover_rate: float = 0.6
     """Probability that a coordinate is of the mutant, CR."""
     elitism: float = 0.5
     """Probability that the base vector is the first of the sorted population."""
+    mutations: float = 1.0
+    """Expected number of coordinates of a child that polynomial mutation (distribution index 20) changes; the published
+    algorithm has 0, and then a population that has lost all diversity in a coordinate never regains it."""
 
-    def build(self, problem: MultitaskProblem, seeds: Sequence[int]) -> EMTGS:
-        """One run for each seed."""
-        alone = EMTGSConfig(
-            population=self.population,
-            donor=Nothing(),
-            crossover_rate=self.crossover_rate,
-            elitism=self.elitism,
-        )
-        return EMTGS(alone, problem, seeds)
+    def coordinate(self, problem: MultitaskProblem, seeds: Sequence[int | np.random.Generator]) -> EMTGS:
+        return EMTGS(EMTGSConfig(donor=NoDonor(), **asdict(self)), problem, seeds)
 
 
+MUTATION_ETA = 20
+"""Distribution index of polynomial mutation."""
 MEMORY = 0.9
 """What counts of survivors are multiplied by each generation: half-life 6.6 generations."""
 BOUNDS = 0.05, 0.95
@@ -76,14 +75,20 @@ BOUNDS = 0.05, 0.95
 class EMTGS(Coordinator):
     """The algorithm; ``rates`` (runs, tasks) are the present probabilities of a partner from another task."""
 
-    def __init__(self, config: EMTGSConfig, problem: MultitaskProblem, seeds: Sequence[int]) -> None:
-        super().__init__(problem, config.population, seeds)
+    def __init__(
+        self, config: EMTGSConfig, problem: MultitaskProblem, seeds: Sequence[int | np.random.Generator]
+    ) -> None:
+        super().__init__(problem, config.pop_size, seeds)
         self.config, tasks = config, len(problem.tasks)
-        self.transfer = config.donor.build(tasks, config.population, problem.variables, self.rngs)
+        self.transfer = config.donor.build(tasks, config.pop_size, problem.dims, self.rngs)
         self.rates = np.full((len(seeds), tasks), config.transfer_rate if self.transfer else 0.0)
         self._previous: list[Pool] = []
         self._crossing: list[Array] = []
         self._counts = np.ones((2, 2, len(seeds), tasks))  # (with transfer or not) x (survivors, all)
+
+    def shares(self, run: int) -> Mapping[str, float]:
+        rates = enumerate(self.rates[run], 1) if self.transfer else ()
+        return {f"task {task} transfer": float(rate) for task, rate in rates}
 
     def offspring(self) -> list[Array]:
         if self.transfer:
@@ -96,12 +101,13 @@ class EMTGS(Coordinator):
         """Children (runs, n, D) of every individual of a task, and which of them (runs, n) have a donor."""
         pool, previous = self.pools[task], (self._previous or self.pools)[task]
         n, d = pool.u.shape[1:]
-        chance = self.uniform(n, d + 8)
+        chance = self.uniform(n, 2 * d + 8)
         crossing, partner = chance[..., 0] < self.rates[:, task, None], _pick(chance[..., 1], n)
         base = rows(pool.u, np.where(chance[..., 2] < self.config.elitism, 0, _pick(chance[..., 3], n)))
         inertia = rows(previous.u, _pick(chance[..., 4], n))
+        mix, mutate = np.split(chance[..., 8:], 2, axis=-1)
         scale = truncated_normal(chance[..., 5])[..., None]
-        mask = chance[..., 8:] < self.config.crossover_rate
+        mask = mix < self.config.crossover_rate
         np.put_along_axis(mask, _pick(chance[..., 6], d)[..., None], True, -1)  # at least one coordinate of the mutant
         x = pool.u.copy()
         others = [k for k in range(len(self.pools)) if k != task]
@@ -111,9 +117,10 @@ class EMTGS(Coordinator):
             known = self.problem.tasks[source].n_var  # padding of the source is not transferred
             x[..., :known] = np.where(chosen[..., None], given, x)[..., :known]
         other = np.where(crossing[..., None], base, pool.u)
-        return inertial_offspring(x, other, base, inertia, scale, mask), crossing
+        child = inertial_offspring(x, other, base, inertia, scale, mask)
+        return polynomial_mutation(child, mutate, MUTATION_ETA, self.config.mutations), crossing
 
-    def learn(self, survived: list[Array]) -> None:
+    def note(self, survived: list[Array]) -> None:
         if not self.transfer or not self.config.adaptive:
             return
         for task, alive in enumerate(survived):

@@ -28,12 +28,10 @@ MOMENTUM = 0.1
 class GANTransfer(Transfer):
     """Generators of all ordered pairs of ``tasks``; lanes are ordered by pair, then by run."""
 
-    def __init__(
-        self, config: GAN, tasks: int, population: int, variables: int, rngs: Sequence[np.random.Generator]
-    ) -> None:
+    def __init__(self, config: GAN, tasks: int, pop_size: int, dims: int, rngs: Sequence[np.random.Generator]) -> None:
         self.config, self.rngs = config, rngs
         self.pairs = [(task, source) for task in range(tasks) for source in range(tasks) if source != task]
-        self.width = w = variables if config.reading == "individual" else population
+        self.width = w = dims if config.reading == "individual" else pop_size
         self.generator = [*self._layer((w, w), 0.03), *self._layer((w, w), 0.06), *self._layer((w, w), 0.06)[:2]]
         self.discriminator = [*self._layer((w, w), 0.03), *self._layer((w, 1), 0.06)[:2]]
         lanes = len(self.pairs) * len(rngs)

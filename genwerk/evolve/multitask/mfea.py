@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from genwerk.core.errors import NOUGHT, check_ranges
+from genwerk.evolve.multitask.algorithm import MultitaskConfig
 from genwerk.evolve.multitask.coordinator import Coordinator, rows
 from genwerk.evolve.multitask.problem import Array, MultitaskProblem
+from genwerk.evolve.multitask.variation import polynomial_mutation, simulated_binary
 
 
 @dataclass(frozen=True, kw_only=True)
-class MOMFEAConfig:
-    """Settings of :class:`MOMFEA`."""
+class MOMFEAConfig(MultitaskConfig, kind="mo-mfea"):
+    """Several tasks together, whose individuals mate with a fixed probability (Gupta et al., 2017)."""
 
-    population: int = 100
-    """Solutions of each task, and offspring in a generation."""
     rmp: float = 0.3
     """Random mating probability: that two individuals of different tasks mate; 0 solves each task alone."""
     crossover_eta: float = 20
@@ -31,18 +31,20 @@ class MOMFEAConfig:
     """Distribution index of polynomial mutation, of 1/D of the variables."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_ranges(self, "", rmp=(0, 1), crossover_eta=NOUGHT, mutation_eta=NOUGHT)
 
-    def build(self, problem: MultitaskProblem, seeds: Sequence[int]) -> MOMFEA:
-        """One run for each seed."""
+    def coordinate(self, problem: MultitaskProblem, seeds: Sequence[int | np.random.Generator]) -> MOMFEA:
         return MOMFEA(self, problem, seeds)
 
 
 class MOMFEA(Coordinator):
     """The algorithm, for any number of tasks."""
 
-    def __init__(self, config: MOMFEAConfig, problem: MultitaskProblem, seeds: Sequence[int]) -> None:
-        super().__init__(problem, config.population, seeds)
+    def __init__(
+        self, config: MOMFEAConfig, problem: MultitaskProblem, seeds: Sequence[int | np.random.Generator]
+    ) -> None:
+        super().__init__(problem, config.pop_size, seeds)
         self.config = config
 
     def offspring(self) -> list[Array]:
@@ -63,30 +65,14 @@ class MOMFEA(Coordinator):
         for k, source in enumerate(others):
             chosen = (mates & (which == k))[..., None]
             partner = np.where(chosen, rows(self.pools[source].u, index), partner)
-        spread, mutate = chance[..., 7 : 7 + d], chance[..., 7 + d :]
+        spread, kind, mutate = np.split(chance[..., 7:], 3, axis=-1)
         swap = mates[..., None] & (chance[..., 3:4] < self.config.rmp / 2)  # half take after the other task's parent
         first, second = np.where(swap, partner, parent), np.where(swap, parent, partner)
-        crossed = simulated_binary(first, second, spread, self.config.crossover_eta)
+        crossed = simulated_binary(first, second, spread, kind, self.config.crossover_eta)
         child = np.where(alone[..., None], parent, crossed)
-        return polynomial_mutation(child, mutate[..., :d], mutate[..., d:], self.config.mutation_eta)
+        return polynomial_mutation(child, mutate, self.config.mutation_eta)
 
 
 def tournament(one: Array, other: Array, n: int) -> Array:
     """Winners of binary tournaments in a sorted population of ``n``, from two arrays of uniform numbers."""
     return np.asarray(np.minimum((one * n).astype(int), (other * n).astype(int)))
-
-
-def simulated_binary(first: Array, second: Array, chance: Array, eta: float) -> Array:
-    """Child (..., D) near ``first`` by simulated binary crossover (Deb & Agrawal, 1995), within [0, 1]."""
-    tail = np.where(chance <= 0.5, 2 * chance, 1 / np.maximum(2 - 2 * chance, 1e-12))
-    beta = tail ** (1 / (eta + 1))
-    return np.asarray(np.clip(((1 + beta) * first + (1 - beta) * second) / 2, 0, 1))
-
-
-def polynomial_mutation(x: Array, which: Array, chance: Array, eta: float) -> Array:
-    """Polynomial mutation (Deb & Goyal, 1996) of 1/D of the coordinates, within [0, 1]."""
-    power = 1 / (eta + 1)
-    down = x * ((2 * np.minimum(chance, 0.5)) ** power - 1)
-    up = (1 - x) * (1 - (2 - 2 * np.maximum(chance, 0.5)) ** power)
-    step = np.where(chance <= 0.5, down, up)
-    return np.asarray(np.where(which < 1 / x.shape[-1], np.clip(x + step, 0, 1), x))

@@ -3,35 +3,29 @@ Genetic Algorithm: NSGA-II, IEEE Transactions on Evolutionary Computation, 2002.
 
 from __future__ import annotations
 
+import moocore
 import numpy as np
 
 from genwerk.evolve.multitask.problem import Array, Evaluated
 
 
-def nondomination_ranks(found: Evaluated, enough: int) -> Array:
-    """Rank (runs, n) of each solution, 0 for what nothing dominates; feasible ones dominate others (section VI).
+def nondomination_ranks(found: Evaluated) -> Array:
+    """Rank (runs, n) of each solution, 0 for what nothing dominates.
 
-    Fronts are peeled off until every run has ``enough`` solutions ranked; the rest share the next rank.
+    Feasible solutions come before others (section VI), and those in the order of their violation.
     """
-    f, violation = found
-    runs, n, _ = f.shape
-    no_worse, better = np.ones((runs, n, n), bool), np.zeros((runs, n, n), bool)
-    for objective in np.moveaxis(f, -1, 0):
-        no_worse &= objective[:, :, None] <= objective[:, None, :]
-        better |= objective[:, :, None] < objective[:, None, :]
-    dominates = no_worse & better
-    if violation.any():
-        here, there = violation[:, :, None], violation[:, None, :]
-        dominates = (here < there) | ((here == there) & dominates)
-    matrix = dominates.astype(np.float32)
-    above = matrix.sum(1)  # how many that are left dominate each
-    rank, left, level = np.zeros((runs, n), int), np.ones((runs, n), bool), 0
-    while (n - left.sum(1)).min() < enough:
-        front = left & (above == 0)
-        left &= ~front
-        above -= (front[:, None, :].astype(np.float32) @ matrix)[:, 0]
-        level += 1
-        rank[left] = level
+    return np.stack([_ranks(f, violation) for f, violation in zip(*found, strict=True)])
+
+
+def _ranks(f: Array, violation: Array) -> Array:
+    feasible = violation == 0
+    if feasible.all() and len(f):
+        return np.asarray(moocore.pareto_rank(f))
+    rank = np.zeros(len(f), int)
+    if feasible.any():
+        rank[feasible] = moocore.pareto_rank(f[feasible])
+    _, rank[~feasible] = np.unique(violation[~feasible], return_inverse=True)
+    rank[~feasible] += rank[feasible].max(initial=-1) + 1
     return rank
 
 
@@ -57,5 +51,5 @@ def crowding_distances(f: Array, rank: Array) -> Array:
 
 def best(found: Evaluated, n: int) -> Array:
     """Indices (runs, n) of the ``n`` best of each run: by rank, then by crowding distance, the less crowded first."""
-    rank = nondomination_ranks(found, n)
+    rank = nondomination_ranks(found)
     return np.lexsort((-crowding_distances(found.f, rank), rank), axis=-1)[:, :n]

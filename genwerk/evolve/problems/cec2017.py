@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from pymoo.core.problem import Problem
 
 from genwerk.core.errors import BadFile, BadInput, reason
 from genwerk.evolve.multitask.problem import MultitaskProblem
+from genwerk.evolve.problems import PROBLEMS
+from genwerk.evolve.problems.fronts import POINTS, octant
 
 Array = npt.NDArray[Any]
 
@@ -55,7 +58,8 @@ def ackley(z: Array) -> Array:
 
 
 def griewank(z: Array) -> Array:
-    return 2 + np.square(z).sum(-1) / 4000 - np.cos(z / np.sqrt(np.arange(1, z.shape[-1] + 1))).prod(-1)
+    root = np.sqrt(np.arange(1, z.shape[-1] + 1))
+    return 2 + np.square(z).sum(-1) / 4000 - np.cos(z / root).prod(-1)
 
 
 # --- shapes of the front: objectives of the first variables and of q --------------------------------------------------
@@ -93,18 +97,6 @@ CIRCLE, CONVEX, CONCAVE = Shape(1, 2, _circle), Shape(1, 2, _convex), Shape(1, 2
 BALL, CONCAVE_OF_TWO = Shape(2, 3, _ball), Shape(2, 2, _concave)
 
 
-def front(shape: Shape, points: int) -> Array:
-    """Points of the front q = 1: uniform in the first variable, or at least as many of a Das-Dennis lattice of the
-    simplex, projected on the sphere (10,011 for 10,000)."""
-    if shape.objectives == 2:
-        x = np.repeat(np.linspace(0, 1, points)[:, None], shape.lead, 1)
-        return shape.of(x, np.ones(points))
-    parts = int(np.ceil((np.sqrt(8 * points + 1) - 3) / 2))
-    i, j = np.divmod(np.arange((parts + 1) ** 2), parts + 1)
-    lattice = np.stack([i, j, parts - i - j], 1)[i + j <= parts] / parts
-    return np.asarray(lattice / np.linalg.norm(lattice, axis=1, keepdims=True))
-
-
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
@@ -133,7 +125,7 @@ class Definition:
         return np.asarray((best - self.low) / (self.high - self.low))
 
 
-class DistanceTask(Problem):  # type: ignore[misc]
+class DistanceTask(Problem):
     """One task as a vectorised pymoo problem.
 
     ``matrix`` is M, None for the identity; ``shift`` (tail,) moves the optimum, in fractions of the tail's bounds.
@@ -158,8 +150,12 @@ class DistanceTask(Problem):  # type: ignore[misc]
             x[:, : shape.lead], self.definition.distance(z if self.matrix is None else z @ self.matrix.T)
         )
 
-    def _calc_pareto_front(self, n_points: int = 10_000) -> Array:
-        return front(self.definition.shape, n_points)
+    def sample_front(self, n: int = POINTS) -> Array:
+        """Points of the front q = 1: uniform in the first variable, or a lattice on the octant of the sphere."""
+        shape = self.definition.shape
+        if shape.objectives == 3:
+            return octant(3, n)
+        return shape.of(np.repeat(np.linspace(0, 1, n)[:, None], shape.lead, 1), np.ones(n))
 
 
 PAIRS: dict[str, tuple[Definition, Definition]] = {
@@ -236,9 +232,9 @@ def _shift(pair: tuple[Definition, Definition], seed: int) -> Array:
 
 
 def cec2017(
-    name: str, *, shifted: bool = False, shift_seed: int = 0, matrices: Mapping[str, Array] | Path | None = None
+    name: str, *, shifted: bool = False, shift_seed: int = 0, matrices: Mapping[str, Array] | Path | str | None = None
 ) -> MultitaskProblem:
-    """A pair of tasks: ``cihs``, ``cims``, ... ``nils``, or ``cims-substitute``, ``pims-substitute``, ``nims-substitute``.
+    """A pair of tasks by its name, of :data:`NAMES`: ``cihs``, ``cims``, ``cims-substitute``.
 
     ``shifted`` moves the optimum of both tasks by one seeded vector. ``matrices`` holds those that CIMS (M_cm2), PIMS
     (M_pm1, M_pm2) and NIMS (M_nm2) need, or names a .npz or .mat file of them; their substitutes need none. Raises
@@ -249,7 +245,7 @@ def cec2017(
         raise BadInput(f"there is no multitask problem {name}; there are {', '.join(NAMES)}")
     pair = PAIRS[plain]
     shift = _shift(pair, shift_seed) if shifted else np.zeros(50)
-    given = read_matrices(matrices) if isinstance(matrices, Path) else dict(matrices or {})
+    given = read_matrices(Path(matrices)) if isinstance(matrices, (str, Path)) else dict(matrices or {})
 
     def matrix(task: Definition) -> Array | None:
         if not task.matrix:
@@ -272,3 +268,6 @@ def cec2017(
 
 NAMES = (*PAIRS, *(f"{name}-substitute" for name in PAIRS if needs_matrix(name)))
 """Every name of :func:`cec2017`; each has a shifted version beside it."""
+for _name in NAMES:
+    PROBLEMS[_name] = partial(cec2017, _name)
+    PROBLEMS[f"{_name}-shifted"] = partial(cec2017, _name, shifted=True)
