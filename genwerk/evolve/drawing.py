@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from genwerk.evolve.curve import Front, Point
+from genwerk.evolve.front import noiseless
 from genwerk.modalities.pictures import write_animation
 from genwerk.modalities.writers import replaced
 
@@ -43,6 +44,9 @@ def picture(of: Optimising, path: Path) -> Path:
     for task in tasks:
         axes = _axes(figure, n, task, of.curve.tasks[task].n_obj)
         _fronts(axes, of, last, task)
+        if of.curve.tasks[task].n_obj <= 3 and (exact := noiseless(of)) is not None:
+            axes.scatter(*np.vstack(exact).T, s=14, facecolors="none", edgecolors=INK, linewidths=0.5)
+            axes.set_xlabel("f0 (rings: without noise)")
         axes.set_title(f"{of.name}, {of.request.algorithm}" if len(tasks) == 1 else f"{of.name}, task {task + 1}")
     for i, name in enumerate(measured, len(tasks)):
         _way(figure.add_subplot(1, n, i + 1), of.curve.points, name)

@@ -87,8 +87,11 @@ def figures(of: Optimising) -> dict[str, Any]:
     request, curve = of.request, of.curve
     last = curve.points[-1] if curve.points else None
     found = {name: spread(values) for name, values in last.figures.items()} if last else {}
-    if last and (exact := noiseless(of)) is not None and (reference := curve.references[0]) is not None:
-        found["hv without noise"] = spread([measures.hypervolume(f, reference)[0] for f in exact])
+    if last and (exact := noiseless(of)) is not None:
+        if (known := curve.known[0]) is not None:
+            found["igd without noise"] = spread([measures.igd(f, known) for f in exact if len(f)])
+        if (reference := curve.references[0]) is not None:
+            found["hv without noise"] = spread([measures.hypervolume(f, reference)[0] for f in exact if len(f)])
     return {
         "problem": of.name,
         "algorithm": request.algorithm,
@@ -112,7 +115,7 @@ def figures(of: Optimising) -> dict[str, Any]:
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
     """Median and quartiles of the values of all runs, and these."""
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
+    low, middle, high = np.quantile(values or [np.nan], [0.25, 0.5, 0.75]).tolist()
     return {"median": middle, "q1": low, "q3": high, "values": list(values)}
 
 
