@@ -187,6 +187,13 @@ def _called(name: str) -> str:
     return name.replace("igd", "IGD").replace("hv", "hypervolume")
 
 
+def _grouped(names: list[str]) -> Iterator[str]:
+    """``names``, those that lengthen another behind it: cihs (-shifted)."""
+    ends = {name: [other.removeprefix(name) for other in names if other.startswith(f"{name}-")] for name in names}
+    longer = {name + end for name, each in ends.items() for end in each}
+    return (name + (f" ({', '.join(ends[name])})" if ends[name] else "") for name in names if name not in longer)
+
+
 def listing() -> Figures:
     """All algorithms and problems."""
     from genwerk.evolve.algorithms import ALGORITHMS
@@ -195,7 +202,7 @@ def listing() -> Figures:
     about = {name: " ".join((getdoc(kind) or "").partition("\n\n")[0].split()) for name, kind in ALGORITHMS.items()}
     shown: list[Note | Table | Figures] = [
         Table(("algorithm", "what it is"), list(about.items())),
-        Note(f"\nproblems: {', '.join(PROBLEMS)}"),
+        Note(f"\nproblems: {', '.join(_grouped(list(PROBLEMS)))}"),
         Note("\nyour own: mine.py, mine.toml or --command; docs/optimisation.md shows how"),
     ]
     return Figures({"algorithms": about, "problems": list(PROBLEMS)}, shown)

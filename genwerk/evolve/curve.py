@@ -100,7 +100,7 @@ class Curve:
 
 
 def shares(algorithm: Algorithm) -> Mapping[str, float]:
-    """The share of each operator in the last generation of an algorithm; empty where there are none."""
+    """The share of each operator in the last generation of an algorithm; empty where none has proposed yet."""
     of = getattr(algorithm, "shares", None)
     found = getattr(getattr(algorithm, "mating", None), "shares", None) if of is None else of
-    return found if isinstance(found, Mapping) else {}
+    return found if isinstance(found, Mapping) and any(found.values()) else {}

@@ -126,6 +126,9 @@ def _lines(axes: Axes, fronts: Sequence[Front], ends: Array) -> None:
 
 def _way(axes: Axes, points: Sequence[Point], name: str) -> None:
     """Median and quartiles of a figure by evaluations."""
+    points = [point for point in points if np.isfinite(point.figures[name]).any()]
+    if not points:
+        return
     x = [point.evaluations for point in points]
     low, middle, high = np.nanquantile([point.figures[name] for point in points], [0.25, 0.5, 0.75], axis=1)
     axes.fill_between(x, low, high, color=COLOURS[0], alpha=0.25, linewidth=0, label="quartiles")
@@ -141,6 +144,10 @@ def _shares(axes: Axes, points: Sequence[Point], names: Sequence[str]) -> None:
     there = [point for point in points if all(name in point.figures for name in names)]
     means = [[point.mean(name) for point in there] for name in names]
     labels = [name.removeprefix("share of ") for name in names]
-    axes.stackplot([p.evaluations for p in there], means, labels=labels, colors=COLOURS, alpha=0.8)
+    x = [point.evaluations for point in there]
+    if np.allclose(np.sum(means, axis=0), 1):
+        axes.stackplot(x, means, labels=labels, colors=COLOURS, alpha=0.8)
+    else:  # rates of their own, such as those of transfer to each task
+        axes.plot(x, np.transpose(means), label=labels)
     axes.set(xlabel="evaluations of a run", title="shares of operators", ylim=(0, 1))
     axes.legend(fontsize=8, loc="lower left")

@@ -127,12 +127,12 @@ def notes(of: Optimising) -> list[str]:
         reasons = "; ".join(f"{why} ({n:,})" for why, n in most[:REASONS])
         more = f"; and {len(most) - REASONS} other reasons" if len(most) > REASONS else ""
         said.append(f"{failed:,} of {total:,} evaluations failed and were penalised: {reasons}{more}")
-    fronts = [(run, i, front) for run, own in enumerate(of.fronts) for i, front in enumerate(own)]
-    for what, wanted in (("no feasible solution was found", 0), ("the front is a single point", 1)):
-        runs = sorted({run for run, _, front in fronts if _points(front) == wanted})
-        if runs:
-            which = "all runs" if len(runs) == of.request.runs > 1 else f"run {', '.join(map(str, runs))}"
-            said.append(f"{what} in {which}" + (": nothing is left to trade between objectives" if wanted else ""))
+    for i in range(len(of.curve.tasks)):
+        task = f" of task {i + 1}" if len(of.curve.tasks) > 1 else ""
+        for what, wanted in ((f"no feasible solution{task} was found", 0), (f"the front{task} is a single point", 1)):
+            if runs := [run for run, own in enumerate(of.fronts) if _points(own[i]) == wanted]:
+                which = "all runs" if len(runs) == of.request.runs > 1 else f"run {', '.join(map(str, runs))}"
+                said.append(f"{what} in {which}" + (": nothing is left to trade between objectives" if wanted else ""))
     if of.curve.reference_of.startswith("the populations"):
         said.append(f"the hypervolume is measured from the worst of {of.curve.reference_of}")
     return said

@@ -26,11 +26,12 @@ from genwerk.core.files import read_json, write_atomically
 from genwerk.core.locks import only_writer
 from genwerk.core.near import meant, one_of
 from genwerk.evolve import front
-from genwerk.evolve.algorithms import AlgorithmConfig, algorithm
+from genwerk.evolve.algorithms import ALGORITHMS, AlgorithmConfig, algorithm
 from genwerk.evolve.archive import Archive, Columns
 from genwerk.evolve.command import OfCommand
 from genwerk.evolve.curve import Curve, Front, Point
 from genwerk.evolve.evaluating import Evaluating, RunnerName, runner_called
+from genwerk.evolve.multitask.algorithm import MultitaskConfig
 from genwerk.evolve.source import Array, Function, OfFunction, Source, bounds, check
 from genwerk.training.settings import from_json, to_json
 
@@ -118,6 +119,11 @@ class Optimising:
             check(problem, problem.name())
         self.request, self.problem = replace(request, source=source), problem or source.load()
         self.name = source.name if problem is None else problem.name()
+        if hasattr(self.problem, "tasks") and not isinstance(self.config, MultitaskConfig):
+            able = [name for name, kind in ALGORITHMS.items() if issubclass(kind, MultitaskConfig)]
+            raise BadInput(
+                f"{request.algorithm} solves one task, and {self.name} has {len(self.problem.tasks)}{one_of(able)}"
+            )
         if len(request.reference) not in (0, self.problem.n_obj):
             raise BadSetting(
                 "reference", f"has {len(request.reference)} values; {self.name} has {self.problem.n_obj} objectives"

@@ -262,6 +262,7 @@ def test_other_mistakes_are_told_in_a_sentence(refused: Genwerk, genwerk: Genwer
     assert "expected a whole number" in refused(*of, "--settings", "pop_size", "many")
     assert "--reference has 3 values; zdt1 has 2" in refused("optimise", "zdt1", *SMALL, "--reference", 1, 1, 1, *out)
     assert "both named" in refused("optimise", "zdt1", "--command", "true", *SMALL, *out)
+    assert "nsga2 solves one task, and cihs has 2; expected one of" in refused("optimise", "cihs", *SMALL, *out)
     assert "moead does not solve" in refused("optimise", "bnh", "--algorithm", "moead", *out)
     assert "the runner dask is not installed" in refused(
         "optimise", mine, *SMALL, "--jobs", 2, "--runner", "dask", *out
