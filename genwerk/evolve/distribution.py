@@ -1,0 +1,121 @@
+"""RM-MEDA and IM-MOEA, the field's own algorithms that sample a model of good solutions.
+
+RM-MEDA: Zhang, Zhou & Jin, 2008, IEEE Transactions on Evolutionary Computation 12(1).
+IM-MOEA: Cheng, Jin, Narukawa & Sendhoff, A multiobjective evolutionary algorithm using Gaussian process-based inverse
+modeling, 2015, IEEE Transactions on Evolutionary Computation 19(6).
+
+Done differently: the hyperparameters of IM-MOEA's Gaussian processes (linear kernel through the origin) are fixed, and
+what is predicted outside the bounds is clipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymoo.core.algorithm import Algorithm
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+from pymoo.core.survival import Survival
+from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+
+from genwerk.evolve.algorithms import AlgorithmConfig
+from genwerk.evolve.gmoea import GenerativeAlgorithm
+from genwerk.evolve.mating import GenerativeMating, Portfolio
+from genwerk.evolve.operators.local_pca import LocalPCA
+from genwerk.evolve.operators.operator import Array, RunByRun
+from genwerk.evolve.operators.variation import mutation
+from genwerk.evolve.problems.fronts import lattice
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMMEDAConfig(AlgorithmConfig, kind="rm-meda"):
+    """Sampling of local principal components (Zhang, Zhou & Jin, 2008)."""
+
+    clusters: int = 5
+    """Pieces of the Pareto set."""
+
+    def make(self, problem: Problem) -> Algorithm:
+        mating = GenerativeMating(Portfolio([LocalPCA(self.clusters)], finish=lambda x, _: np.clip(x, 0, 1)))
+        return GenerativeAlgorithm(self.pop_size, mating, RankAndCrowding(crowding_func="pcd"))
+
+
+NOISE = 0.01
+"""Standard deviation of the noise in IM-MOEA's Gaussian processes."""
+
+
+def clipped_and_mutated(x: Array, rng: np.random.Generator) -> Array:
+    return mutation(np.clip(x, 0, 1), rng)
+
+
+def subpopulations(f: Array, vectors: Array) -> NDArray[np.intp]:
+    """For each of the objectives ``f`` (n, m) the nearest by angle of ``vectors`` (k, m)."""
+    unit = f / (np.linalg.norm(f, axis=1, keepdims=True) + 1e-12)
+    return np.argmax(unit @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T, axis=1)
+
+
+class InverseModels(RunByRun):
+    """Of each subpopulation and objective, linear models that predict ``group`` random variables from the objective.
+
+    Offspring are copies of a subpopulation's solutions, in which these variables are predicted from values of the
+    objective all over its range, extended by half on both sides, with the model's own uncertainty.
+    """
+
+    name = "inverse models"
+
+    def __init__(self, vectors: int, group: int) -> None:
+        self.vectors, self.group = vectors, group
+
+    def of_run(self, x: Array, f: Array, fitness: Array, n: int, rng: np.random.Generator, siblings: int = 1) -> Array:
+        m = f.shape[1]
+        belongs = subpopulations(f, lattice(m, self.vectors))
+        kind = m * belongs[rng.integers(len(x), size=n)] + np.arange(n) % m  # subpopulations as large as they are
+        parts = [np.flatnonzero(belongs == each) for each in np.unique(kind) // m]
+        sizes = np.unique(kind, return_counts=True)
+        made = [
+            self.offspring(x[part], f[part, each % m], size, rng)
+            for part, each, size in zip(parts, *sizes, strict=True)
+        ]
+        return np.vstack(made)
+
+    def offspring(self, x: Array, f: Array, n: int, rng: np.random.Generator) -> Array:
+        parents = rng.permutation(len(x))[:n] if len(x) >= n else rng.integers(len(x), size=n)
+        made, wanted = x[parents], np.linspace(1.5 * f.min() - 0.5 * f.max(), 1.5 * f.max() - 0.5 * f.min(), n)
+        f = f[parents]
+        uncertainty = 1 / (1 + f @ f / NOISE**2)  # of the weight, whose prior is standard normal
+        deviation = np.sqrt(NOISE**2 + wanted**2 * uncertainty)
+        for j in rng.permutation(x.shape[1])[: self.group]:
+            weight = uncertainty * (f @ x[parents, j]) / NOISE**2
+            made[:, j] = weight * wanted + rng.random() * deviation * rng.standard_normal(n)
+        return made
+
+
+class BySubpopulation(Survival):
+    """Of each subpopulation the best by rank and crowding distance, as many as its share of the survivors."""
+
+    def __init__(self, vectors: int) -> None:
+        super().__init__(filter_infeasible=True)
+        self.vectors, self.within = vectors, RankAndCrowding()
+
+    def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int, **kwargs: Any) -> Population:
+        vectors = lattice(problem.n_obj, self.vectors)
+        belongs, share = subpopulations(pop.get("F"), vectors), -(-n_survive // len(vectors))
+        parts = [pop[belongs == each] for each in np.unique(belongs)]
+        kept = [self.within.do(problem, part, n_survive=min(share, len(part)), **kwargs) for part in parts]
+        return Population.create(*[each for part in kept for each in part])
+
+
+@dataclass(frozen=True, kw_only=True)
+class IMMOEAConfig(AlgorithmConfig, kind="im-moea"):
+    """Inverse models from objectives to decisions (Cheng et al., 2015)."""
+
+    vectors: int = 10
+    """Reference vectors, each with a subpopulation; rounded up to a simplex lattice."""
+    group: int = 3
+    """Variables that a model predicts."""
+
+    def make(self, problem: Problem) -> Algorithm:
+        proposer = Portfolio([InverseModels(self.vectors, self.group)], finish=clipped_and_mutated)
+        return GenerativeAlgorithm(self.pop_size, GenerativeMating(proposer), BySubpopulation(self.vectors))

@@ -1,0 +1,80 @@
+"""Environmental selection of SPEA2, on arrays.
+
+Zitzler, Laumanns & Thiele, SPEA2: improving the strength Pareto evolutionary algorithm, 2001, TIK report 103.
+Distances are taken after each objective is scaled by its range. Violated constraints rank below all that is feasible.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+from pymoo.core.survival import Survival
+from scipy.spatial.distance import cdist
+
+Array = NDArray[np.float64]
+
+
+def dominance(f: Array) -> NDArray[np.bool_]:
+    """Whether solution i dominates solution j of objectives ``f`` (n, m), with shape (n, n)."""
+    worse = (f[:, None] > f[None]).any(-1)
+    return cast(NDArray[np.bool_], ~worse & worse.T)
+
+
+def distances(f: Array) -> Array:
+    """Euclidean distances of objectives ``f`` (n, m), each scaled by its range, with shape (n, n)."""
+    scaled = f / np.maximum(np.ptp(f, axis=0), 1e-12)
+    return cast(Array, cdist(scaled, scaled))
+
+
+def spea2_fitness(f: Array, cv: Array, density_of_dominance: bool = False) -> Array:
+    """Fitness of solutions with objectives ``f`` (n, m) and constraint violation ``cv`` (n,), lower is better.
+
+    It is below 1 for what is feasible and nondominated. ``density_of_dominance`` is a defect of GMOEA's code, whose
+    density sorts a row of the dominance matrix where the distances to neighbours should stand.
+    """
+    beats = dominance(f)
+    strength = beats.sum(axis=1)
+    raw = (beats * strength[:, None]).sum(axis=0)
+    k = min(int(np.sqrt(len(f))), len(f) - 1)
+    neighbours = beats.astype(float) if density_of_dominance else distances(f)
+    fitness = raw + 1 / (np.partition(neighbours, k, axis=1)[:, k] + 2)
+    return np.where(cv > 0, fitness[cv <= 0].max(initial=0) + 1 + cv, fitness)
+
+
+def truncate(f: Array, n: int) -> NDArray[np.intp]:
+    """Indices of the ``n`` solutions that are left when the one nearest to another is removed, again and again."""
+    d = distances(f)
+    np.fill_diagonal(d, np.inf)
+    left = np.ones(len(f), bool)
+    for _ in range(len(f) - n):
+        i = int(d.min(axis=1).argmin())
+        j = int(d[i].argmin())
+        nearer = [*np.sort(d[i])] < [*np.sort(d[j])]  # the two are as near to each other; then their next neighbours
+        gone = i if nearer else j
+        left[gone], d[gone], d[:, gone] = False, np.inf, np.inf
+    return np.flatnonzero(left)
+
+
+def select(f: Array, cv: Array, n: int, density_of_dominance: bool = False) -> tuple[NDArray[np.intp], Array]:
+    """Indices of the ``n`` solutions that survive, and the fitness of all, of which they are chosen."""
+    fitness = spea2_fitness(f, cv, density_of_dominance)
+    best = np.flatnonzero((fitness < 1) & (cv <= 0))
+    if len(best) > n:
+        return best[truncate(f[best], n)], fitness
+    return np.argsort(fitness, kind="stable")[:n], fitness
+
+
+class SPEA2Selection(Survival):
+    """:func:`select` as a survival of pymoo."""
+
+    def __init__(self, density_of_dominance: bool = False) -> None:
+        super().__init__(filter_infeasible=False)
+        self.density_of_dominance = density_of_dominance
+
+    def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int, **kwargs: Any) -> Population:
+        f, cv = pop.get("F", "CV")
+        return pop[select(f, cv[:, 0], n_survive, self.density_of_dominance)[0]]

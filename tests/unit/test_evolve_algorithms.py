@@ -1,0 +1,56 @@
+"""Algorithms that propose by models: exact counts, seeds, runs together, and that each is what its name says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pymoo.algorithms.moo.moead import MOEAD
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.algorithms.moo.sms import SMSEMOA
+from pymoo.algorithms.moo.spea2 import SPEA2
+from pymoo.core.problem import Problem
+from pymoo.optimize import minimize
+from pymoo.util.ref_dirs import get_reference_directions
+
+from genwerk.core.errors import BadInput
+from genwerk.evolve.algorithms import algorithm
+from genwerk.evolve.mating import GenerativeMating
+from genwerk.evolve.problems import find
+from genwerk.evolve.together import Together
+
+OWN = {"gmoea": {}, "gmoea-published": {"epochs": 2}, "rm-meda": {}, "im-moea": {}}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_run_among_others_is_the_run_alone(name: str) -> None:
+    problem, config = find("immoea-f1", n_var=5), algorithm(name, pop_size=20, **OWN[name])
+    three = Together(config, problem, [3, 4, 5], 130).run()
+    alone = Together(config, problem, [4], 130).run()
+    assert [each.evaluator.n_eval for each in [*three, *alone]] == [130] * 4
+    assert np.allclose(three[1].pop.get("X"), alone[0].pop.get("X"), atol=1e-4)
+    assert not np.allclose(three[0].pop.get("X")[:5], alone[0].pop.get("X")[:5], atol=1e-3)
+
+
+@pytest.mark.parametrize("host", [NSGA2, SPEA2, SMSEMOA])
+def test_generative_mating_serves_pymoos_algorithms(host: type) -> None:
+    problem = find("zdt1", n_var=5)
+    run = [
+        minimize(problem, host(pop_size=20, mating=GenerativeMating()), ("n_eval", 100), seed=7, save_history=history)
+        for history in (False, True)
+    ]
+    assert np.array_equal(run[0].F, run[1].F)  # the seed decides, and copies for the history disturb nothing
+    assert run[0].algorithm.evaluator.n_eval == 100
+    assert len(run[1].history) == 5
+    assert sum(run[0].algorithm.mating.shares.values()) == pytest.approx(1)
+    assert np.isfinite(run[0].algorithm.mating.figures["discriminator loss"])
+
+
+def test_what_mating_cannot_serve_is_refused() -> None:
+    host = MOEAD(get_reference_directions("das-dennis", 2, n_partitions=9))
+    host.mating = GenerativeMating()
+    with pytest.raises(BadInput, match="MOEAD mates chosen parents; take NSGA2, SPEA2 or SMSEMOA"):
+        minimize(find("zdt1"), host, ("n_eval", 30), seed=0)
+    for bounds, vtype, why in (((0, 1), int, "integer"), ((0, np.inf), float, "no bounds"), ((1, 1), float, "xl < xu")):
+        problem = Problem(n_var=3, n_obj=2, xl=bounds[0], xu=bounds[1], vtype=vtype)
+        with pytest.raises(BadInput, match=why):
+            minimize(problem, NSGA2(pop_size=10, mating=GenerativeMating()), ("n_eval", 30), seed=0)
