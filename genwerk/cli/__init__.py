@@ -19,6 +19,7 @@ from genwerk.commands.command import results
 from genwerk.core import plugins
 from genwerk.core.errors import BadInput, refusal
 from genwerk.runs.session import Session
+from genwerk.studio import command as _studio  # noqa: F401  (registers another)
 from genwerk.training.launcher import may_speak, noting_interrupts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -140,7 +140,7 @@ class Document(Terminal):
                 self.content |= values
             case Written() | Examples() | Pictures() | Values() | Scatter():
                 for _, path in self.write(result):
-                    self._add("files", {"path": str(path), **_about(result)})
+                    self._add("files", {"path": str(path), **about(result)})
             case stream:
                 self.play(stream)
 
@@ -161,7 +161,7 @@ class Document(Terminal):
             print(as_json(self.content), file=self.stdout, flush=True)
 
 
-def _about(result: Written | Examples | Pictures | Values | Scatter) -> dict[str, Any]:
+def about(result: Written | Examples | Pictures | Values | Scatter) -> dict[str, Any]:
     """What JSON tells of the content of a file."""
     match result:
         case Examples(n=n, origin=origin, known=known):
@@ -174,14 +174,15 @@ def _about(result: Written | Examples | Pictures | Values | Scatter) -> dict[str
             return {}
 
 
+def plain_json(value: Any) -> Any:
+    """``value`` as JSON that any reader takes has it: a number that is none (nan, inf) is null."""
+    if isinstance(value, Mapping):
+        return {name: plain_json(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
 def as_json(values: Any) -> str:
-    """``values`` as JSON that any reader takes: a number that is none (nan, inf) is null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: plain(each) for name, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(each) for each in value]
-        return None if isinstance(value, float) and not isfinite(value) else value
-
-    return json.dumps(plain(values), indent=1, allow_nan=False)
+    """``values`` as the text of :func:`plain_json`."""
+    return json.dumps(plain_json(values), indent=1, allow_nan=False)

@@ -109,7 +109,7 @@ def _help(command: Train, settings: Recipe, own: Sequence[Option], given: Sequen
     elif settings.data.source:
         settings, splits = command.fitted(settings)
         note = f"The values in brackets are fitted to {settings.data.source}: {splits.spec}."
-    parts = (_sections(getattr(settings, part), part, about) for part, about in PARTS.items())
+    parts = (parts_of(getattr(settings, part), part, about) for part, about in PARTS.items())
     reading, *others = parts
     sections = [*reading, section("options", [*_with_rates(own, settings), PLUGIN]), *chain.from_iterable(others)]
     about = inspect.getdoc(entry.make) or ""
@@ -125,7 +125,7 @@ def _with_rates(own: Sequence[Option], settings: Recipe) -> Iterator[Option]:
         yield option
 
 
-def _sections(settings: Any, path: str, about: str) -> Iterator[Section]:
+def parts_of(settings: Any, path: str, about: str) -> Iterator[Section]:
     """The options of ``settings``, called ``path``, and a section for each part of them that is a dataclass itself."""
     within, options = f"{path}.", [*of(settings)]
     parts = {f"{within}{o.name}." for o in options if is_dataclass(o.default)}
@@ -139,9 +139,9 @@ def _sections(settings: Any, path: str, about: str) -> Iterator[Section]:
         name = f"{within}{option.name}"
         if isinstance(part, dict) and all(map(is_dataclass, part.values())):
             for player in part:
-                yield from _sections(part[player], f"{name}.{player}", option.help)
+                yield from parts_of(part[player], f"{name}.{player}", option.help)
         elif is_dataclass(part):
-            yield from _sections(part, name, components.about(part) if isinstance(part, Component) else option.help)
+            yield from parts_of(part, name, components.about(part) if isinstance(part, Component) else option.help)
 
 
 def _settings() -> set[str]:

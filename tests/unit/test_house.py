@@ -15,7 +15,7 @@ import genwerk
 ROOT = Path(genwerk.__file__).parent
 FLOORS = [
     ["__main__"],
-    ["cli"],
+    ["cli", "studio"],
     ["commands", "gallery"],
     ["testing"],
     ["comparison"],

@@ -1,0 +1,415 @@
+"""The server of the page: what it answers, and nothing of what a model is; that is asked of worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import UploadFile
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from genwerk import __version__
+from genwerk.core.errors import BadInput, reason
+from genwerk.studio.guard import COOKIE, Guard, Sessions
+from genwerk.studio.jobs import OVER, Full, Job, Jobs
+from genwerk.studio.places import BIN, PREFIX, Root, kind_of
+from genwerk.studio.uploads import FILES, PIXELS, Uploads
+from genwerk.studio.wording import said
+from genwerk.studio.workers import Lost, Refused, Worker
+
+STATIC = Path(__file__).parent / "static"
+BODY = 2**20
+"""Bytes of a request that is no upload, at most."""
+EVERY, ALIVE, IDLE = 0.5, 15.0, 120.0
+"""Seconds between two looks at an event log, between signs of life to a browser, and after which a log that nobody
+writes has ended."""
+BLOCK = 2**20
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a studio is opened with."""
+
+    root: Path
+    """Folder whose runs and data it shows."""
+    hosts: Collection[str]
+    """Names, with their ports, by which browsers may call it; "*" stands for every number of an address."""
+    password: str | None = None
+    upload: int = 2 * 2**30
+    """Bytes that may be handed in at once."""
+
+
+class Studio:
+    """One studio: its folder, its workers, and what was asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.root = settings, Root(settings.root)
+        self.sessions = Sessions(settings.password)
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.asking = Worker(settings.root)
+        self.jobs = Jobs(settings.root, self.folder, self.asking)
+        self.uploads = Uploads(self.folder, settings.upload)
+
+    @asynccontextmanager
+    async def running(self, _: Starlette) -> AsyncIterator[None]:
+        """While inside, it works; what is left of it in the end are runs."""
+        self.jobs.start()
+        await self.asking.start()
+        try:
+            yield
+        finally:
+            await self.jobs.close()
+            await self.asking.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def app(self) -> Starlette:
+        """What a server runs."""
+        routes = [
+            Route("/", self.page),
+            Route("/api/hello", self.hello),
+            Route("/api/login", answering(self.login), methods=["POST"]),
+            *(Route(f"/api/{name}", answering(self.question(name))) for name in ("commands", "builtin", "runs")),
+            Route("/api/recipes", answering(self.recipes)),
+            Route("/api/recipe", answering(self.recipes)),
+            Route("/api/run", answering(self.run), methods=["GET", "DELETE"]),
+            Route("/api/undo", answering(self.undo), methods=["POST"]),
+            Route("/api/events", answering(self.events)),
+            Route("/api/file", answering(self.file)),
+            Route("/api/uploads", answering(self.upload), methods=["POST"]),
+            Route("/api/upload", answering(self.uploaded)),
+            Route("/api/jobs", answering(self.job_list), methods=["GET", "POST", "DELETE"]),
+            Route("/api/job", answering(self.job_events)),
+            Route("/api/jobfile", answering(self.job_file)),
+            *(Route(f"/api/{name}", answering(self.point(name)), methods=["POST"]) for name in ("latent", "axes")),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ]
+        guard = Middleware(
+            Guard, hosts=self.settings.hosts, sessions=self.sessions, most=BODY, upload=self.settings.upload
+        )
+        return Starlette(routes=routes, middleware=[guard], lifespan=self.running)
+
+    # --- the page and the password ------------------------------------------------------------------------------------
+
+    async def page(self, _: Request) -> Response:
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    async def hello(self, request: Request) -> Response:
+        limits = {"bytes": self.settings.upload, "pixels": PIXELS, "files": FILES}
+        login = not self.sessions.knows(request.headers)
+        name = {} if login else {"root": self.settings.root.name}
+        return JSONResponse({"version": __version__, "login": login, "limits": limits, **name})
+
+    async def login(self, request: Request) -> Response:
+        address = request.client.host if request.client else ""
+        if self.sessions.waits(address):
+            raise Denied(429, "too many wrong passwords; wait a minute")
+        given = (await body(request)).get("password")
+        token = self.sessions.login(address, given if isinstance(given, str) else "")
+        if token is None:
+            raise Denied(401, "the password is wrong")
+        response = Response(status_code=204)
+        response.set_cookie(COOKIE, token, httponly=True, samesite="strict", path="/")
+        return response
+
+    # --- what there is ------------------------------------------------------------------------------------------------
+
+    def question(self, name: str) -> Answer:
+        async def answer(_: Request) -> Response:
+            return JSONResponse(await self.asking.ask(name))
+
+        return answer
+
+    async def recipes(self, request: Request) -> Response:
+        """All recipes, or one, fitted to the data that the query names: ``data`` or ``upload``, and ``to``."""
+        query = dict(request.query_params)
+        name, upload = query.pop("name", None), query.pop("upload", None)
+        if "data" in query:
+            query["source"] = query.pop("data")
+        named = self.root.named(query, {} if upload is None else {"source": self.uploads.get(upload).path})
+        source = {key: str(value) for key, value in named.items() if key in ("source", "to")}
+        if name is None:
+            return JSONResponse(await self.asking.ask("recipes", source=source or None))
+        return JSONResponse(await self.asking.ask("recipe", name=name, source=source or None))
+
+    async def run(self, request: Request) -> Response:
+        name = query(request, "run")
+        path = self.root.run(name)
+        if request.method == "GET":
+            return JSONResponse(await self.asking.ask("run", run=name))
+        if any(
+            job.training and job.state not in OVER and job.values.get("out") == name for job in self.jobs.every.values()
+        ):
+            raise Denied(409, "this run is being trained; stop it first")
+        token = token_hex(8)
+        place = self.root.path / BIN / token
+        place.mkdir(parents=True)
+        (place / "name").write_text(name, "utf-8")
+        path.rename(place / "run")
+        return JSONResponse({"undo": token})
+
+    async def undo(self, request: Request) -> Response:
+        token = (await body(request)).get("undo")
+        if not isinstance(token, str) or not token.isalnum() or not (place := self.root.path / BIN / token).is_dir():
+            raise BadInput("there is nothing to bring back")
+        name = (place / "name").read_text("utf-8")
+        path = self.root.new(name)
+        if path.exists():
+            raise BadInput("there is a run of that name again; rename it first")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (place / "run").rename(path)
+        shutil.rmtree(place)
+        return JSONResponse({"run": name})
+
+    async def file(self, request: Request) -> Response:
+        return given_out(self.root.file(self.root.run(query(request, "run")), query(request, "name")), request)
+
+    async def events(self, request: Request) -> Response:
+        """The event log of a run from its line ``after``, as long as somebody writes it."""
+        name, after = (
+            query(request, "run"),
+            request.headers.get("last-event-id") or request.query_params.get("after", "0"),
+        )
+        if not after.isdecimal():
+            raise BadInput("‹after› is no number of a line")
+        log = self.root.run(name) / "events.jsonl"
+        return stream(request, self.lines(name, log, int(after)))
+
+    async def lines(self, name: str, log: Path, after: int) -> AsyncIterator[str]:
+        """Server-sent events of the lines of a log."""
+        number, rest, idle, offset, last = 0, b"", 0.0, 0, ""
+        while True:
+            block = await asyncio.to_thread(read_from, log, offset)
+            offset, idle = offset + len(block), 0.0 if block else idle + EVERY
+            *whole, rest = (rest + block).split(b"\n")
+            for line in whole:
+                number += 1
+                last = line.decode(errors="replace") or last
+                if number > after:
+                    yield f"id: {number}\ndata: {last}\n\n"
+            trained = any(
+                job.training and job.state not in OVER and job.values.get("out") == name
+                for job in self.jobs.every.values()
+            )
+            if not trained and (over(last) or idle > IDLE):
+                return
+            yield ""
+            await asyncio.sleep(EVERY)
+
+    # --- files that are handed in -------------------------------------------------------------------------------------
+
+    async def upload(self, request: Request) -> Response:
+        async def files() -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+            async with request.form(max_files=FILES, max_fields=10) as form:
+                for _, value in form.multi_items():
+                    if isinstance(value, UploadFile):
+                        yield value.filename or "", blocks(value)
+
+        async def blocks(file: UploadFile) -> AsyncIterator[bytes]:
+            while block := await file.read(BLOCK):
+                yield block
+
+        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+            raise BadInput("no file was handed in")
+        found = await self.uploads.take(files())
+        pictures = [{"upload": found.id, "name": name} for name in found.about["thumbnails"]]
+        about = {key: value for key, value in found.about.items() if key != "thumbnails"}
+        name = found.names[0] if len(found.names) == 1 else f"{len(found.names):,}"
+        return JSONResponse({"upload": found.id, "name": name, **about, "thumbnails": pictures})
+
+    async def uploaded(self, request: Request) -> Response:
+        upload, name = self.uploads.get(query(request, "upload")), query(request, "name")
+        if name in upload.about["thumbnails"]:
+            return given_out(upload.folder / name, request)
+        if name in upload.names:
+            return given_out(upload.folder / "files" / name, request)
+        raise BadInput("there is no such file")
+
+    # --- what is computed ---------------------------------------------------------------------------------------------
+
+    async def job_list(self, request: Request) -> Response:
+        if request.method == "GET":
+            return JSONResponse([self.about(job) for job in reversed(self.jobs.every.values())])
+        if request.method == "DELETE":
+            self.jobs.cancel(self.job(request))
+            return Response(status_code=204)
+        asked = await body(request)
+        command, run, values, uploads = (asked.get(name) for name in ("command", "run", "values", "uploads"))
+        if (
+            not isinstance(command, str)
+            or not isinstance(values or {}, Mapping)
+            or not isinstance(uploads or {}, Mapping)
+        ):
+            raise BadInput("what was sent is no command with its settings")
+        if run is not None:
+            self.root.run(str(run))
+        paths = {str(name): str(self.uploads.get(str(id)).path) for name, id in (uploads or {}).items()}
+        job = self.jobs.add(command, None if run is None else str(run), dict(values or {}), paths)
+        return JSONResponse({"job": job.id})
+
+    def about(self, job: Job) -> dict[str, Any]:
+        """What a list tells of a job."""
+        run = job.values.get("out") if job.training else job.run
+        stands = {"state": job.state, "place": self.jobs.place(job), "error": job.error}
+        return {"job": job.id, "command": job.command, "run": run, "made": job.made, "training": job.training, **stands}
+
+    def job(self, request: Request) -> Job:
+        """The job of the query."""
+        if (job := self.jobs.every.get(query(request, "job"))) is None:
+            raise BadInput("this job is not known any more")
+        return job
+
+    async def job_events(self, request: Request) -> Response:
+        """All that a job tells, from its beginning."""
+        job = self.job(request)
+
+        async def told() -> AsyncIterator[str]:
+            async for each in self.jobs.listen(job):
+                if each["type"] == "file":
+                    each = {**each, "url": {"job": job.id, "name": each["name"]}}
+                if "error" in each:
+                    each = {**each, "error": said(each["error"], request.headers)}
+                yield f"data: {json.dumps(each)}\n\n"
+
+        return stream(request, told())
+
+    async def job_file(self, request: Request) -> Response:
+        job, name = self.job(request), query(request, "name")
+        path = (job.folder / name).resolve()
+        if not path.is_relative_to(job.folder.resolve()) or not path.is_file():
+            raise BadInput("there is no such file")
+        return given_out(path, request)
+
+    def point(self, name: str) -> Answer:
+        async def answer(request: Request) -> Response:
+            asked = await body(request)
+            self.root.run(str(asked.get("run", "")))
+            if (upload := asked.pop("upload", None)) is not None:
+                asked["source"] = str(self.uploads.get(str(upload)).path)
+            elif "source" in asked:
+                self.root.named({"source": asked["source"]}, {})
+            return JSONResponse(await self.asking.ask(name, **asked))
+
+        return answer
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+class Denied(Exception):
+    """A request that is refused: a status and a sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def answering(answer: Answer) -> Answer:
+    """``answer``, where what cannot be is told in a sentence."""
+
+    async def told(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except Denied as error:
+            status, sentence = error.status, str(error)
+        except Full as error:
+            status, sentence = 429, str(error)
+        except (BadInput, Refused) as error:
+            status, sentence = 400, str(error)
+        except Lost as error:
+            status, sentence = 503, str(error)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except OSError as error:
+            status, sentence = 507, f"a file cannot be read or written: {reason(error)}"
+        return JSONResponse({"error": said(sentence, request.headers)}, status)
+
+    return told
+
+
+def query(request: Request, name: str) -> str:
+    """A parameter that must be there."""
+    if not (value := request.query_params.get(name)):
+        raise BadInput(f"‹{name}› is lacking")
+    return value
+
+
+async def body(request: Request) -> dict[str, Any]:
+    """The JSON object that was sent."""
+    try:
+        found = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise BadInput("what was sent is no JSON") from None
+    if not isinstance(found, dict):
+        raise BadInput("what was sent is no JSON object")
+    return found
+
+
+def given_out(path: Path, request: Request) -> Response:
+    """A file: shown where it is a picture or a sound, else to be saved; never run."""
+    shown = kind_of(path) in ("image", "sound") and "save" not in request.query_params
+    headers = {"Content-Security-Policy": "default-src 'none'; sandbox", "Cache-Control": "private, max-age=0"}
+    kind = None if shown else "application/octet-stream"
+    disposition = "inline" if shown else "attachment"
+    return FileResponse(
+        path, headers=headers, media_type=kind, filename=path.name, content_disposition_type=disposition
+    )
+
+
+def stream(request: Request, events: AsyncIterator[str]) -> StreamingResponse:
+    """Server-sent events, with a sign of life now and then, and a last one that tells that there are no more."""
+
+    async def sent() -> AsyncIterator[str]:
+        waiting = asyncio.ensure_future(anext(events, None))
+        try:
+            while True:
+                done, _ = await asyncio.wait({waiting}, timeout=ALIVE)
+                if not done:
+                    yield ": alive\n\n"
+                    continue
+                if (event := waiting.result()) is None:
+                    yield "event: end\ndata: {}\n\n"
+                    return
+                if event:
+                    yield event
+                elif await request.is_disconnected():
+                    return
+                waiting = asyncio.ensure_future(anext(events, None))
+        finally:
+            waiting.cancel()
+
+    return StreamingResponse(sent(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+def read_from(path: Path, offset: int) -> bytes:
+    """What is in a file from ``offset`` on; nothing where it is gone."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(min(offset, file.tell()))
+            return file.read()
+    except OSError:
+        return b""
+
+
+def over(line: str) -> bool:
+    """Whether a line of an event log is the last of a training."""
+    try:
+        event = json.loads(line or "{}")
+    except ValueError:
+        return False
+    return event.get("event") == "stopped" or (event.get("event") == "stage done" and event.get("last") is True)

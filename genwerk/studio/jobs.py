@@ -1,0 +1,229 @@
+"""What the page has asked to be computed: queues of bounded length, of which each computes one thing at a time.
+
+A command runs in a worker; a training is a process of its own that writes a run folder, so that nothing is lost with
+the page, nor with the studio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Literal
+
+from genwerk.studio.workers import Lost, Refused, Worker
+
+LENGTH = 20
+"""Jobs that may wait in a queue."""
+FAULT = "this is a fault of Genwerk; the terminal that runs the studio shows more"
+KEPT = 100
+"""Jobs that are over and still known; files of older ones are removed."""
+EVENTS = 2_000
+"""Things that are told of one job, at most."""
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+OVER = frozenset({"done", "failed", "cancelled"})
+
+
+@dataclass(eq=False)
+class Job:
+    """One thing that was asked for."""
+
+    id: str
+    command: str
+    run: str | None
+    values: Mapping[str, Any]
+    uploads: Mapping[str, str]
+    """Paths of uploaded files, by the names of fields."""
+    folder: Path
+    """Where its files are written."""
+    state: State = "queued"
+    error: str | None = None
+    made: float = field(default_factory=time.time)
+    told: list[dict[str, Any]] = field(default_factory=list)
+    words: Sequence[str] = ()
+    """Of a training, what starts it."""
+    task: asyncio.Task[None] | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def training(self) -> bool:
+        """Whether it trains."""
+        return self.command == "train"
+
+    def tell(self, told: dict[str, Any]) -> None:
+        """Note what is told; of progress the last alone is kept."""
+        if told["type"] == "progress" and self.told and self.told[-1]["type"] == "progress":
+            self.told[-1] = told
+        elif len(self.told) < EVENTS:
+            self.told.append(told)
+        self.changed.set()
+
+
+class Full(Refused):
+    """A queue has no place left."""
+
+
+class Jobs:
+    """Everything that was asked for, by its id; ``folder`` is the private one of this studio."""
+
+    def __init__(self, root: Path, folder: Path, asking: Worker) -> None:
+        self.root, self.folder, self.asking = root, folder, asking
+        self.computing = Worker(root, threads={})
+        self.every: dict[str, Job] = {}
+        self._queues: dict[bool, list[Job]] = {False: [], True: []}
+        self._awake = {training: asyncio.Event() for training in (False, True)}
+        self._loops: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._loops = [asyncio.create_task(self._work(training)) for training in (False, True)]
+
+    def add(self, command: str, run: str | None, values: Mapping[str, Any], uploads: Mapping[str, str]) -> Job:
+        """Queue a job; a Full where there is no place."""
+        queue = self._queues[command == "train"]
+        if len(queue) >= LENGTH:
+            raise Full(f"{LENGTH} jobs wait already; cancel one, or wait until one is done")
+        name = token_hex(8)
+        job = Job(name, command, run, values, uploads, self.folder / "jobs" / name)
+        job.folder.mkdir(parents=True)
+        self.every[job.id] = job
+        queue.append(job)
+        self._awake[job.training].set()
+        self._forget()
+        return job
+
+    def place(self, job: Job) -> int | None:
+        """How many are before it in its queue, from 1; None where it does not wait."""
+        queue = self._queues[job.training]
+        return queue.index(job) + 1 if job in queue else None
+
+    def cancel(self, job: Job) -> None:
+        """Take it out of its queue, or end it; a training saves what it has, and can be resumed."""
+        queue = self._queues[job.training]
+        if job in queue:
+            queue.remove(job)
+            self._end(job, "cancelled")
+        elif job.task is not None:
+            job.task.cancel()
+
+    async def _work(self, training: bool) -> None:
+        queue, awake = self._queues[training], self._awake[training]
+        while True:
+            while not queue:
+                awake.clear()
+                await awake.wait()
+            job = queue.pop(0)
+            job.state = "running"
+            job.changed.set()
+            for other in queue:
+                other.changed.set()
+            job.task = asyncio.create_task(self._train(job) if training else self._compute(job))
+            try:
+                await asyncio.wait({job.task})
+            except asyncio.CancelledError:  # the studio itself ends
+                job.task.cancel()
+                await asyncio.wait({job.task})
+                self._end(job, "cancelled")
+                raise
+            if job.task.cancelled():
+                self._end(job, "cancelled")
+            elif (error := job.task.exception()) is None:
+                self._end(job, "done")
+            else:
+                known = isinstance(error, (Refused, Lost, OSError))
+                self._end(job, "failed", str(error) if known else FAULT)
+                if not known:
+                    traceback.print_exception(error)
+
+    def _end(self, job: Job, state: State, error: str | None = None) -> None:
+        job.state, job.error = state, error
+        if error is not None:
+            job.tell({"type": "error", "error": error})
+        job.changed.set()
+
+    async def _compute(self, job: Job) -> None:
+        asked = {"command": job.command, "run": job.run, "values": job.values, "uploads": job.uploads}
+        async for told in self.computing.told({**asked, "folder": str(job.folder)}):
+            if told["type"] != "end":
+                job.tell(told)
+            elif told.get("error"):
+                raise Refused(told["error"])
+
+    async def _train(self, job: Job) -> None:
+        """Start the process, tell what it says, and wait for its end."""
+        asked = {"command": "train", "run": None, "values": job.values, "uploads": job.uploads, "folder": ""}
+        async for told in self.asking.told(asked):
+            if told["type"] == "words":
+                job.words = told["words"]
+            elif told.get("error"):
+                raise Refused(told["error"])
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "genwerk",
+            *job.words,
+            cwd=self.root,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        assert process.stdout is not None
+        last = ""
+        try:
+            while line := await process.stdout.readline():
+                last = line.decode(errors="replace").rstrip()
+                if not last.startswith("train "):
+                    job.tell({"type": "note", "text": last.replace(f"{self.root}/", "")})
+            if code := await process.wait():
+                if code < 0:
+                    raise Refused("the training process was killed; resume goes on from its last checkpoint")
+                raise Refused(last.removeprefix("genwerk: ").replace(f"{self.root}/", ""))
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGINT)
+                await process.communicate()
+
+    async def listen(self, job: Job) -> AsyncIterator[dict[str, Any]]:
+        """All that is told of a job from its beginning, and where it stands, until it is over."""
+        sent, stood = 0, None
+        while True:
+            job.changed.clear()
+            stands = (job.state, self.place(job))
+            if stands != stood:
+                stood = stands
+                yield {"type": "state", "state": job.state, "place": stands[1]}
+            while sent < len(job.told):
+                told, sent = job.told[sent], sent + 1
+                if told["type"] == "progress" and sent == len(job.told):
+                    sent -= 1  # it may be replaced
+                    yield told
+                    break
+                yield told
+            if job.state in OVER:
+                return
+            await job.changed.wait()
+
+    def _forget(self) -> None:
+        over = [job for job in self.every.values() if job.state in OVER]
+        for job in over[: max(0, len(over) - KEPT)]:
+            del self.every[job.id]
+            shutil.rmtree(job.folder, ignore_errors=True)
+
+    async def close(self) -> None:
+        """End all that runs; trainings save first."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.computing.close()

@@ -1,0 +1,232 @@
+"""Files that a person hands in: bounded, kept in a private folder, and looked at in a process of their own.
+
+Run as ``python -m genwerk.studio.uploads FOLDER PIXELS``, it prints what the files in a folder are, as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from genwerk.core.errors import BadInput
+
+MEMORY, SECONDS = 2 * 2**30, 30
+"""Bytes of memory and seconds in which files that were handed in are looked at."""
+PIXELS = 50_000_000
+"""Pixels of an image, at most."""
+KINDS = {
+    "image": (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+    "sound": (".wav", ".flac", ".ogg"),
+    "table": (".csv", ".tsv", ".parquet"),
+    "text": (".txt", ".json", ".jsonl", ".gz"),
+    "array": (".npy", ".npz"),
+    "archive": (".zip",),
+}
+"""What is taken, by the ends of names."""
+FILES, THUMBNAILS, SIDE = 20_000, 12, 128
+"""Files of one upload, pictures of them that are shown, and their side in pixels."""
+AGE = 12 * 3600
+"""Seconds for which an upload is kept."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Files that were handed in together."""
+
+    id: str
+    folder: Path
+    names: tuple[str, ...]
+    about: dict[str, Any]
+    made: float = field(default_factory=time.monotonic)
+
+    @property
+    def path(self) -> Path:
+        """What a command is given: the file, or the folder of several."""
+        files = self.folder / "files"
+        return files / self.names[0] if len(self.names) == 1 else files
+
+
+def safe(name: str) -> str:
+    """The name of a file as it is stored: its last part, of letters, digits and a few signs; a BadInput for a kind
+    that is not taken."""
+    last = re.split(r"[/\\]", name)[-1]
+    stem, dot, end = last.rpartition(".")
+    if f"{dot}{end.lower()}" not in {each for ends in KINDS.values() for each in ends}:
+        kinds = ", ".join(each for ends in KINDS.values() for each in ends)
+        raise BadInput(f"{last[:60]!r} is of no kind that is taken; expected {kinds}")
+    stem = re.sub(r"[^\w.+-]+", "_", stem).lstrip(".")[:80] or "file"
+    return f"{stem}.{end.lower()}"
+
+
+class Uploads:
+    """What was handed in, by its id."""
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self.folder, self.most = folder / "uploads", most
+        self.every: dict[str, Upload] = {}
+
+    async def take(self, files: AsyncIterator[tuple[str, AsyncIterator[bytes]]]) -> Upload:
+        """Store files, given with their names, and say what they are; a BadInput where they cannot be used."""
+        self._forget()
+        id, names = token_hex(8), list[str]()
+        folder = self.folder / id
+        (folder / "files").mkdir(parents=True)
+        try:
+            async for name, content in files:
+                stored = safe(name)
+                names.append(self._free(stored, names))
+                with (folder / "files" / names[-1]).open("wb") as file:
+                    async for block in content:
+                        await asyncio.to_thread(file.write, block)
+                if len(names) > FILES:
+                    raise BadInput(f"more than {FILES:,} files were handed in; put them into a zip")
+            if not names:
+                raise BadInput("no file was handed in")
+            about = await looked_at(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self.every[id] = Upload(id, folder, tuple(names), about)
+        return self.every[id]
+
+    @staticmethod
+    def _free(name: str, taken: list[str]) -> str:
+        stem, _, end = name.rpartition(".")
+        names = (name, *(f"{stem}-{i}.{end}" for i in range(2, len(taken) + 2)))
+        return next(each for each in names if each not in taken)
+
+    def _forget(self) -> None:
+        total = sum(each.about["bytes"] for each in self.every.values())
+        for each in list(self.every.values()):
+            if time.monotonic() - each.made > AGE or total > 10 * self.most:
+                total -= each.about["bytes"]
+                shutil.rmtree(each.folder, ignore_errors=True)
+                del self.every[each.id]
+
+    def get(self, id: str) -> Upload:
+        """The upload of that id."""
+        if id not in self.every:
+            raise BadInput("these files are not there any more; hand them in again")
+        return self.every[id]
+
+
+async def looked_at(folder: Path) -> dict[str, Any]:
+    """What the files in a folder are, found out in a process whose memory and time are bounded."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "genwerk.studio.uploads",
+        str(folder),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            out, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise BadInput("it takes too long to look at these files") from None
+    if process.returncode:
+        raise BadInput("these files cannot be read: they are damaged, or too large when they are unpacked")
+    found: dict[str, Any] = json.loads(out)
+    if "error" in found:
+        raise BadInput(found["error"])
+    return found
+
+
+# --- in a process of its own ------------------------------------------------------------------------------------------
+
+
+def look(folder: Path) -> dict[str, Any]:
+    """What the files are: their kind, how many, bytes, and names of the small pictures that were made of some."""
+    files = sorted((folder / "files").iterdir())
+    kinds = Counter(next(kind for kind, ends in KINDS.items() if each.suffix in ends) for each in files)
+    kind = kinds.most_common(1)[0][0]
+    found = {"kind": kind, "files": len(files), "bytes": sum(each.stat().st_size for each in files)}
+    images = [each for each in files if each.suffix in KINDS["image"]]
+    pictures = [name for i, each in enumerate(images) if (name := _picture(each, folder, i)) is not None]
+    for each in files:
+        if each.suffix in KINDS["sound"]:
+            _sound(each)
+        elif each.suffix in KINDS["archive"]:
+            _archive(each)
+    return {**found, "thumbnails": pictures}
+
+
+def _picture(path: Path, folder: Path, number: int) -> str | None:
+    """The name of a small picture of an image; none beyond the first ones."""
+    from PIL import Image, ImageOps
+
+    Image.MAX_IMAGE_PIXELS = PIXELS
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height * getattr(image, "n_frames", 1) > PIXELS:
+                raise BadInput(f"{path.name} has more than the {PIXELS:,} pixels that an image may have")
+            if number >= THUMBNAILS:
+                return None
+            image.draft("RGB", (2 * SIDE, 2 * SIDE))
+            small = ImageOps.exif_transpose(image).convert("RGBA")
+    except BadInput:
+        raise
+    except MemoryError:
+        raise
+    except Exception:
+        raise BadInput(f"{path.name} cannot be read as an image; it is damaged, or of another kind") from None
+    small.thumbnail((SIDE, SIDE))
+    small.save(folder / f"small-{number}.png")
+    return f"small-{number}.png"
+
+
+def _sound(path: Path) -> None:
+    import soundfile
+
+    try:
+        soundfile.info(path)
+    except Exception:
+        raise BadInput(f"{path.name} cannot be read as a sound; it is damaged, or of another kind") from None
+
+
+def _archive(path: Path) -> None:
+    from zipfile import ZipFile
+
+    try:
+        with ZipFile(path) as archive:
+            members = archive.infolist()
+    except Exception:
+        raise BadInput(f"{path.name} cannot be read as a zip; it is damaged, or of another kind") from None
+    unpacked, packed = sum(each.file_size for each in members), path.stat().st_size
+    if len(members) > 10 * FILES or unpacked > 20 * 2**30 or unpacked > 200 * max(packed, 2**20):
+        raise BadInput(f"{path.name} is far larger when it is unpacked; unpack it, and hand in what you need")
+
+
+def main() -> None:
+    """Print what the files in a folder are."""
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    except ImportError:  # not on Windows
+        pass
+    os.nice(5)
+    try:
+        print(json.dumps(look(Path(sys.argv[1]))))
+    except BadInput as error:
+        print(json.dumps({"error": str(error)}))
+
+
+if __name__ == "__main__":
+    main()

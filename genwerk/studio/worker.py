@@ -1,0 +1,126 @@
+"""A process that computes for the page: it is asked by lines of JSON, and answers by lines of JSON.
+
+Run as ``python -m genwerk.studio.worker ROOT``. A line asks either a question of
+:class:`~genwerk.studio.questions.Questions` (``{"id": 1, "ask": "runs", "values": {}}``) or for a command
+(``{"id": 2, "command": "sample", "run": "runs/vae", "values": {}, "uploads": {}, "folder": "/tmp/..."}``); what comes
+back has the same id, and ``{"type": "end"}`` is the last of it. SIGINT ends what is being computed, not the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any, TextIO
+
+from genwerk.cli.parsing import parsed
+from genwerk.commands.command import Opens, options, results
+from genwerk.core.errors import BadInput, refusal
+from genwerk.runs.opened import outline
+from genwerk.runs.session import Session
+from genwerk.studio.forms import offered, options_of, settings_words, words
+from genwerk.studio.jobs import FAULT
+from genwerk.studio.places import PREFIX
+from genwerk.studio.questions import Questions, answer
+from genwerk.studio.showing import Page, Tell, spoken
+
+
+def serve(root: Path, given: TextIO, out: TextIO) -> None:
+    """Answer every line of ``given`` until it ends."""
+    questions = Questions(root)
+
+    def send(id: int, told: Mapping[str, Any]) -> None:
+        out.write(without_paths(json.dumps({"id": id, **told}), root) + "\n")
+        out.flush()
+
+    for line in given:
+        asked = json.loads(line)
+        tell: Tell = partial(send, asked["id"])
+        warnings.showwarning = lambda message, *_, tell=tell, **__: tell(
+            {"type": "note", "text": spoken(getattr(message, "sentence", str(message)))}
+        )
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if "ask" in asked:
+                tell({"type": "answer", "answer": answer(questions, asked["ask"], asked["values"])})
+            else:
+                run(questions, asked, tell)
+            tell({"type": "end"})
+        except KeyboardInterrupt:
+            tell({"type": "end", "cancelled": True})
+        except Exception as error:
+            tell({"type": "end", "error": told_of(error)})
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run(questions: Questions, asked: Mapping[str, Any], tell: Tell) -> None:
+    """A command, as the page filled it in; of a training the words that start it are told."""
+    values = questions.root.named(asked["values"], {name: Path(path) for name, path in asked["uploads"].items()})
+    if asked["command"] == "train":
+        recipe, out = str(values.pop("recipe", "")), str(values.pop("out", ""))
+        questions.root.new(out)
+        tell({"type": "words", "words": settings_words(recipe, values, out)})
+        return
+    command, name, model = offered(asked["command"]), asked["run"], None
+    first = [asked["command"]]
+    if name is not None:
+        model = outline(questions.root.run(name))
+        values = {next(each.name for each in options(command) if each.has(Opens)): name, **values}
+    typed = words(options_of(command, model), values, first)
+    folder = Path(asked["folder"])
+    page = Page(parsed(typed), folder, tell)
+    with (
+        closing(page),
+        Session(page.asked.machine, page.note, page.opened) as session,
+        closing(results(page.asked.command, session)) as found,
+    ):
+        for result in found:
+            page.show(result)
+
+
+def without_paths(text: str, root: Path) -> str:
+    """``text`` with names below the root, and below a folder of uploads, in place of whole paths."""
+    return re.sub(rf"{re.escape(gettempdir())}/{PREFIX}[^/\"]*/[^/\"]*/", "", text).replace(f"{root}/", "")
+
+
+def told_of(error: Exception) -> str:
+    """A sentence for the page: what a user can mend, or that the fault is ours; that is shown in the terminal."""
+    if isinstance(error, BadInput):
+        return spoken(error.sentence)
+    if isinstance(error, OSError):
+        return spoken(refusal(error))
+    from genwerk.core.batching import out_of_memory
+
+    if isinstance(error, (MemoryError, RuntimeError)) and out_of_memory(error):
+        return "there is not enough memory for this; ask for fewer or smaller examples"
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return str(error).split("\n")[0]
+    import traceback
+
+    traceback.print_exception(error)
+    return FAULT
+
+
+def main() -> None:
+    """Serve standard input; what else is printed goes to standard error."""
+    root = Path(sys.argv[1])
+    os.chdir(root)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignored: Callable[..., Any] = signal.SIG_IGN  # type: ignore[assignment]
+    signal.signal(signal.SIGHUP, ignored)
+    serve(root, sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

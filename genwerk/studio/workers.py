@@ -1,0 +1,125 @@
+"""Worker processes as the server sees them: what is asked of one, and what it answers, line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 10.0
+"""Seconds in which a worker must let go of what it is told to end; then it is killed, and another begins."""
+LONGEST = 64 * 2**20
+"""Bytes of an answer, at most."""
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Environment of a worker that is to answer quickly beside others."""
+
+
+class Lost(Exception):
+    """The worker has died; the message says so to a user."""
+
+    def __init__(self) -> None:
+        super().__init__("the process that computed this has died, perhaps for want of memory; try again with less")
+
+
+class Worker:
+    """One worker process on ``root``, started when it is first asked; one thing is asked of it at a time."""
+
+    def __init__(self, root: Path, *, threads: Mapping[str, str] = THREADS) -> None:
+        self.root, self._environment = root, {**os.environ, **threads}
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn, self._id = asyncio.Lock(), 0
+
+    async def start(self) -> asyncio.subprocess.Process:
+        """The process, alive."""
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "genwerk.studio.worker",
+                str(self.root),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=self._environment,
+                limit=LONGEST,
+                start_new_session=True,
+            )
+        return self._process
+
+    async def told(self, asked: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """What the worker tells of what is ``asked``, up to the end, which is told too."""
+        async with self._turn:
+            process = await self.start()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            self._id += 1
+            ended = False
+            try:
+                process.stdin.write((json.dumps({"id": self._id, **asked}) + "\n").encode())
+                await process.stdin.drain()
+                while True:
+                    line = await process.stdout.readline()
+                    if not line:
+                        raise Lost
+                    told = json.loads(line)
+                    if told.pop("id") != self._id:
+                        continue
+                    ended = told["type"] == "end"
+                    yield told
+                    if ended:
+                        return
+            except (ConnectionError, ValueError):
+                ended = True
+                self._kill()
+                raise Lost from None
+            finally:
+                if not ended:  # nobody listens any more
+                    await self._left(process)
+
+    async def ask(self, question: str, **values: Any) -> Any:
+        """The answer to a question; a Refused with a sentence where there is none."""
+        found = None
+        async for told in self.told({"ask": question, "values": values}):
+            if told["type"] == "answer":
+                found = told["answer"]
+            elif told.get("error"):
+                raise Refused(told["error"])
+        return found
+
+    async def _left(self, process: asyncio.subprocess.Process) -> None:
+        """End what is being computed, so that the next in turn finds the worker free."""
+        self.interrupt()
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while line := await process.stdout.readline():
+                    told = json.loads(line)
+                    if told["id"] == self._id and told["type"] == "end":
+                        return
+        except (TimeoutError, ValueError):
+            self._kill()
+
+    def interrupt(self) -> None:
+        """Ask the process to let go of what it computes."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGINT)
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def close(self) -> None:
+        """End the process."""
+        self._kill()
+        if self._process is not None:
+            await self._process.wait()
+
+
+class Refused(Exception):
+    """What was asked cannot be; the message is a sentence for a user."""
