@@ -38,6 +38,9 @@ EVERY, ALIVE, IDLE = 0.5, 15.0, 120.0
 """Seconds between two looks at an event log, between signs of life to a browser, and after which a log that nobody
 writes has ended."""
 BLOCK = 2**20
+FILE = "default-src 'none'; sandbox"
+PAGE = "default-src 'none'; style-src 'unsafe-inline'; img-src data: 'self'; media-src data: 'self'; sandbox"
+"""What a file, and a page that a command wrote, may do in a browser."""
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -176,7 +179,8 @@ class Studio:
         return JSONResponse({"run": name})
 
     async def file(self, request: Request) -> Response:
-        return given_out(self.root.file(self.root.run(query(request, "run")), query(request, "name")), request)
+        folder = self.root.inside(query(request, "run"))
+        return given_out(self.root.file(folder, query(request, "name")), request)
 
     async def events(self, request: Request) -> Response:
         """The event log of a run from its line ``after``, as long as somebody writes it."""
@@ -279,7 +283,7 @@ class Studio:
 
         async def told() -> AsyncIterator[str]:
             async for each in self.jobs.listen(job):
-                if each["type"] == "file":
+                if each["type"] == "file" and "url" not in each:
                     each = {**each, "url": {"job": job.id, "name": each["name"]}}
                 if "error" in each:
                     each = {**each, "error": said(each["error"], request.headers)}
@@ -360,13 +364,16 @@ async def body(request: Request) -> dict[str, Any]:
 
 
 def given_out(path: Path, request: Request) -> Response:
-    """A file: shown where it is a picture or a sound, else to be saved; never run."""
-    shown = kind_of(path) in ("image", "sound") and "save" not in request.query_params
-    headers = {"Content-Security-Policy": "default-src 'none'; sandbox", "Cache-Control": "private, max-age=0"}
-    kind = None if shown else "application/octet-stream"
+    """A file: shown where it is a picture, a sound or a page, whose scripts are not run, else to be saved."""
+    kind = kind_of(path)
+    shown = kind in ("image", "sound", "page") and "save" not in request.query_params
+    headers = {"Content-Security-Policy": PAGE if kind == "page" else FILE, "Cache-Control": "private, max-age=0"}
+    if kind == "page":
+        headers["X-Frame-Options"] = "SAMEORIGIN"
+    media = None if shown else "application/octet-stream"
     disposition = "inline" if shown else "attachment"
     return FileResponse(
-        path, headers=headers, media_type=kind, filename=path.name, content_disposition_type=disposition
+        path, headers=headers, media_type=media, filename=path.name, content_disposition_type=disposition
     )
 
 

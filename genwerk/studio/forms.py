@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from types import NoneType, UnionType
@@ -24,8 +24,10 @@ from genwerk.core.errors import BadInput
 from genwerk.core.marks import Common
 from genwerk.core.model import Model
 
-HIDDEN = frozenset({PLUGIN.name, JSON.name, OVERWRITE.name, "out", "device", "devices", "tensorboard", "memory"})
+HIDDEN = frozenset({PLUGIN.name, JSON.name, OVERWRITE.name, "device", "devices", "tensorboard", "memory"})
 """Options of the terminal and of the machine, which the page decides on."""
+OUT = "out"
+"""The option of a command that writes a folder of its own; of others, that of the terminal."""
 TERMINALS = frozenset({"check-family", "commands", "completion", "demo", "doctor", "export", "studio", "watch"})
 """Commands of a terminal alone."""
 NAME = re.compile(r"[a-z0-9_]+([.-][a-z0-9_-]+)*")
@@ -53,15 +55,20 @@ def described(name: str, model: Model | None = None) -> dict[str, Any]:
         "needs": sorted(command.needs),
         "opens": data.opens(command),
         "output": command.output,
-        "sections": forms(sections(command, model)),
+        "sections": forms(sections(command, model), without=() if makes_folder(command) else (OUT,)),
     }
 
 
-def forms(parts: Iterable[Section]) -> list[dict[str, Any]]:
+def makes_folder(command: type[Command]) -> bool:
+    """Whether a command writes a folder of its own, whose name is asked for."""
+    return any(option.name == OUT for option in data.options(command))
+
+
+def forms(parts: Iterable[Section], without: Collection[str] = ()) -> list[dict[str, Any]]:
     """Sections of options as sections of fields; those without any are left out."""
-    found = []
+    found, left_out = [], {*HIDDEN, *without}
     for part in parts:
-        fields = [field(each) for each in part.options if each.name not in HIDDEN and typed(_plain(each.type)[0])]
+        fields = [field(each) for each in part.options if each.name not in left_out and typed(_plain(each.type)[0])]
         if fields:
             found.append({"title": part.title, "about": part.about, "fields": fields})
     return found
@@ -140,9 +147,11 @@ def _named(flag: str, texts: Sequence[str]) -> list[str]:
 
 def settings_words(recipe: str, values: Values, out: str) -> list[str]:
     """The words of a training; which settings there are hangs on the data, so that the command line says so itself."""
+    if not NAME.fullmatch(recipe):
+        raise BadInput(f"there is no recipe {recipe!r}")
     found = ["train", recipe]
     for name, value in values.items():
-        if not NAME.fullmatch(name) or name in HIDDEN - {"device"} or name == "recipe":
+        if not NAME.fullmatch(name) or name in HIDDEN or name == "recipe":
             raise BadInput(f"there is no setting ‹{name}› here")
         flag = "--" + name.replace("_", "-")
         texts = _texts(name, value)

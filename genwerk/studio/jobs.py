@@ -211,8 +211,10 @@ class Jobs:
                     yield told
                     break
                 yield told
-            if job.state in OVER:
+            if stands[0] in OVER:
                 return
+            if job.state in OVER:
+                continue
             await job.changed.wait()
 
     def _forget(self) -> None:

@@ -37,7 +37,6 @@ from genwerk.data import DataConfig, open_data
 from genwerk.data.sources import BUILT_INS
 from genwerk.evaluation.report import Report
 from genwerk.recipes import find
-from genwerk.runs import store
 from genwerk.runs.card import flat
 from genwerk.runs.checkpoints import checkpoints_in, samples_in
 from genwerk.runs.opened import OpenRun, outline
@@ -149,7 +148,7 @@ class Questions:
     def run(self, run: str) -> dict[str, Any]:
         """All that a page shows of one run, and the commands that it can be used with."""
         path = self.root.run(run)
-        model, spec = outline(path), store.read_config(path)[2]
+        model = outline(path)
         able = abilities(model)
         report = None
         if (path / "report.json").is_file():
@@ -160,7 +159,7 @@ class Questions:
             **self._about(path),
             "does": [want for want, ability in WANTS.items() if ability in able],
             "abilities": sorted(able),
-            "spec": self._spec(spec, model),
+            "spec": self._spec(model.spec, model),
             "latent": self._latent(model),
             "commands": [described(name, model) for name in self._usable(able, model)],
             "settings": [[name, str(value)] for name, value in flat(read_json(path / "config.json")).items()],

@@ -32,11 +32,12 @@ Tell = Callable[[dict[str, Any]], None]
 
 
 class Page(Terminal):
-    """Tells the results of a command as they come; files are written into ``folder``."""
+    """Tells the results of a command as they come; files are written into ``folder``, or, by commands that make a
+    folder of their own, below the ``root``."""
 
-    def __init__(self, asked: Asked, folder: Path, tell: Tell) -> None:
+    def __init__(self, asked: Asked, folder: Path, root: Path, tell: Tell) -> None:
         super().__init__(asked)
-        self.folder, self.tell = folder, tell
+        self.folder, self.root, self.tell = folder, root, tell
         self.files.outputs = folder
 
     def opened(self, run: OpenRun) -> None:
@@ -66,10 +67,14 @@ class Page(Terminal):
                 self.play(stream)
 
     def _file(self, path: Path, result: Written | Examples | Pictures | Values | Scatter) -> None:
+        path = path.absolute()
         for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            told = {"type": "file", "kind": kind_of(each), "about": plain_json(about(result))}
             if each.is_file() and each.is_relative_to(self.folder):
-                name = str(each.relative_to(self.folder))
-                self.tell({"type": "file", "name": name, "kind": kind_of(each), "about": plain_json(about(result))})
+                self.tell({**told, "name": each.relative_to(self.folder).as_posix()})
+            elif each.is_file() and each.is_relative_to(self.root):
+                below = each.relative_to(self.root)
+                self.tell({**told, "name": below.name, "url": {"run": below.parent.as_posix(), "name": below.name}})
 
     def play(self, stream: Training | Measurement) -> None:
         """What measures, to its end."""

@@ -183,6 +183,8 @@ def _picture(path: Path, folder: Path, number: int) -> str | None:
         raise
     except MemoryError:
         raise
+    except Image.DecompressionBombError:
+        raise BadInput(f"{path.name} has more than the {PIXELS:,} pixels that an image may have") from None
     except Exception:
         raise BadInput(f"{path.name} cannot be read as an image; it is damaged, or of another kind") from None
     small.thumbnail((SIDE, SIDE))

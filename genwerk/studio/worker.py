@@ -26,7 +26,7 @@ from genwerk.commands.command import Opens, options, results
 from genwerk.core.errors import BadInput, refusal
 from genwerk.runs.opened import outline
 from genwerk.runs.session import Session
-from genwerk.studio.forms import offered, options_of, settings_words, words
+from genwerk.studio.forms import OUT, makes_folder, offered, options_of, settings_words, words
 from genwerk.studio.jobs import FAULT
 from genwerk.studio.places import PREFIX
 from genwerk.studio.questions import Questions, answer
@@ -38,7 +38,8 @@ def serve(root: Path, given: TextIO, out: TextIO) -> None:
     questions = Questions(root)
 
     def send(id: int, told: Mapping[str, Any]) -> None:
-        out.write(without_paths(json.dumps({"id": id, **told}), root) + "\n")
+        line = json.dumps({"id": id, **told})
+        out.write((line if told["type"] == "words" else without_paths(line, root)) + "\n")
         out.flush()
 
     for line in given:
@@ -71,13 +72,17 @@ def run(questions: Questions, asked: Mapping[str, Any], tell: Tell) -> None:
         tell({"type": "words", "words": settings_words(recipe, values, out)})
         return
     command, name, model = offered(asked["command"]), asked["run"], None
+    if OUT in values:
+        if not makes_folder(command):
+            raise BadInput(f"there is no setting ‹{OUT}› here")
+        questions.root.new(str(values[OUT]))
     first = [asked["command"]]
     if name is not None:
         model = outline(questions.root.run(name))
         values = {next(each.name for each in options(command) if each.has(Opens)): name, **values}
     typed = words(options_of(command, model), values, first)
     folder = Path(asked["folder"])
-    page = Page(parsed(typed), folder, tell)
+    page = Page(parsed(typed), folder, questions.root.path, tell)
     with (
         closing(page),
         Session(page.asked.machine, page.note, page.opened) as session,

@@ -1,0 +1,393 @@
+"""The studio's server: what it answers, what it refuses, and that nothing leads out of its folder."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import struct
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from server import HOST, asked, small_runs, studio, told
+from starlette.testclient import TestClient
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studio")
+    small_runs(folder)
+    (folder.parent / "secret.txt").write_text("secret")
+    (folder / "link").symlink_to(folder.parent)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(root: Path) -> Iterator[TestClient]:
+    with studio(root) as found:
+        yield found
+
+
+def last(events: list[dict[str, Any]]) -> dict[str, Any]:
+    return [each for each in events if each["type"] == "state"][-1]
+
+
+def error(events: list[dict[str, Any]]) -> str:
+    (found,) = [each["error"] for each in events if each["type"] == "error"]
+    return str(found)
+
+
+# --- use --------------------------------------------------------------------------------------------------------------
+
+
+def test_runs_are_listed_with_what_they_can_do(client: TestClient) -> None:
+    assert {each["run"] for each in client.get("/api/runs").json()} == {"runs/vae", "runs/mixture"}
+    found = client.get("/api/run", params={"run": "runs/vae"}).json()
+    names = {each["name"] for each in found["commands"]}
+    assert {"sample", "interpolate", "reconstruct", "evaluate"} <= names
+    assert not {"translate", "complete", "train", "export"} & names
+    assert found["latent"] > 1
+    fields = {
+        f["name"]: f for c in found["commands"] if c["name"] == "sample" for s in c["sections"] for f in s["fields"]
+    }
+    assert fields["n"]["type"] == "integer"
+    assert fields["observation"]["choices"] == ["draw", "mean"]  # an option of this model alone
+    assert not {"plugin", "json", "overwrite", "out", "device"} & fields.keys()
+
+
+def test_a_command_tells_what_it_finds_and_gives_its_files(client: TestClient) -> None:
+    events = asked(client, "sample", "runs/vae", n="5")
+    (file,) = [each for each in events if each["type"] == "file"]
+    assert last(events)["state"] == "done"
+    picture = client.get("/api/jobfile", params=file["url"])
+    assert picture.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(picture.content)).text["parameters"]  # type: ignore[attr-defined]
+    table = asked(client, "sample", "runs/mixture", n="5")
+    assert {each["kind"] for each in table if each["type"] == "file"} >= {"image"}
+
+
+def test_a_point_of_the_latent_space_is_decoded(client: TestClient) -> None:
+    first = client.post("/api/latent", json={"run": "runs/vae", "samples": [0, 3]}).json()
+    assert len(first["z"]) == len(first["shown"]) == 2
+    again = client.post("/api/latent", json={"run": "runs/vae", "z": first["z"]}).json()
+    assert again["shown"][0]["image"].startswith("data:image/png;base64,")
+    axes = client.post("/api/axes", json={"run": "runs/vae"}).json()
+    assert len(axes["dims"]) == len(axes["low"]) == axes["size"] == len(first["z"][0])
+    assert all(low < high for low, high in zip(axes["low"], axes["high"], strict=True))
+    for z in ([[1.0]], [[float("1e999")]], "rubbish"):
+        answer = client.post("/api/latent", content=f'{{"run": "runs/vae", "z": {str(z).replace("inf", "1e999")}}}')
+        assert answer.status_code == 400
+        assert "Traceback" not in answer.text
+
+
+def test_recipes_fit_the_data_and_their_settings_are_fields(client: TestClient) -> None:
+    assert client.get("/api/recipes").json()["data"] is None
+    found = client.get("/api/recipes", params={"data": "digits"}).json()
+    assert found["data"]["train"] > 1000
+    assert found["recipes"][0]["why"]
+    form = client.get("/api/recipe", params={"name": "vae", "data": "digits"}).json()
+    fields = {field["name"]: field for section in form["sections"] for field in section["fields"]}
+    assert fields["train.rounds"]["common"]
+    assert fields["model.latent"]["value"].isdecimal()
+    assert client.get("/api/recipe", params={"name": "none"}).status_code == 400
+
+
+def test_a_training_writes_a_run_whose_log_is_replayed(client: TestClient, root: Path) -> None:
+    quick = {"data.source": "digits", "train.rounds": "4", "evaluate": False}
+    events = asked(client, "train", recipe="vae", out="runs/new", **quick)
+    assert last(events)["state"] == "done", events
+    with client.stream("GET", "/api/events", params={"run": "runs/new"}) as stream:
+        lines = list(stream.iter_lines())
+    assert 'data: {"event": "plan"' in lines[1]
+    assert lines[-3:-1] == ["event: end", "data: {}"]
+    with client.stream("GET", "/api/events", params={"run": "runs/new", "after": "2"}) as stream:
+        assert next(stream.iter_lines()) == "id: 3"
+    taken = asked(client, "train", recipe="vae", out="runs/new", **quick)
+    assert last(taken)["state"] == "failed"
+    assert "holds a run already" in error(taken)
+    undo = client.delete("/api/run", params={"run": "runs/new"}).json()
+    assert not (root / "runs" / "new").exists()
+    assert client.post("/api/undo", json=undo).json() == {"run": "runs/new"}
+    assert (root / "runs" / "new" / "config.json").is_file()
+
+
+def test_a_training_is_stopped_and_a_killed_one_is_told(client: TestClient, root: Path) -> None:
+    quick = {"data.source": "digits", "train.rounds": "100000", "evaluate": False}
+    jobs = [
+        client.post("/api/jobs", json={"command": "train", "values": {"recipe": "vae", "out": out, **quick}}).json()[
+            "job"
+        ]
+        for out in ("runs/stopped", "runs/killed")
+    ]
+    places = {each["job"]: each["place"] for each in client.get("/api/jobs").json()}
+    assert places[jobs[1]] == 1
+    wait_for(root / "runs" / "stopped" / "events.jsonl")
+    assert client.delete("/api/run", params={"run": "runs/stopped"}).status_code == 409
+    client.delete("/api/jobs", params={"job": jobs[0]})
+    assert last(told(client, jobs[0]))["state"] == "cancelled"
+    assert list((root / "runs" / "stopped" / "checkpoints").iterdir())
+    wait_for(root / "runs" / "killed" / "events.jsonl")
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        if b"runs/killed" in each.read_bytes():
+            os.kill(int(each.parent.name), signal.SIGKILL)
+    events = told(client, jobs[1])
+    assert (last(events)["state"], "was killed" in error(events)) == ("failed", True)
+
+
+def wait_for(path: Path) -> None:
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} did not come")
+
+
+def test_what_is_computed_can_be_cancelled_and_the_next_is_computed(client: TestClient) -> None:
+    job = client.post("/api/jobs", json={"command": "evaluate", "run": "runs/vae", "values": {}}).json()["job"]
+    for _ in range(300):
+        if any(each["job"] == job and each["state"] == "running" for each in client.get("/api/jobs").json()):
+            break
+        time.sleep(0.05)
+    client.delete("/api/jobs", params={"job": job})
+    assert last(told(client, job))["state"] in ("cancelled", "done")
+    assert last(asked(client, "sample", "runs/vae", n="2"))["state"] == "done"
+
+
+def test_a_queue_has_an_end(root: Path) -> None:
+    with studio(root) as other:
+        answers = [
+            other.post("/api/jobs", json={"command": "sample", "run": "runs/vae", "values": {"n": str(i + 1)}})
+            for i in range(30)
+        ]
+        assert {each.status_code for each in answers} == {200, 429}
+        assert "wait already" in answers[-1].json()["error"]
+        for each in answers:
+            if each.status_code == 200:
+                other.delete("/api/jobs", params={"job": each.json()["job"]})
+
+
+# --- what is handed in ------------------------------------------------------------------------------------------------
+
+
+def png(size: tuple[int, int] = (8, 6)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 90)).save(file, "PNG")
+    return file.getvalue()
+
+
+def huge_png() -> bytes:
+    """A header that claims 100 megapixels, and hardly anything behind it."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", 10_000, 10_001, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
+
+
+def bomb() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros.png", bytes(300 * 2**20))
+    return file.getvalue()
+
+
+def test_images_are_data_to_train_on(client: TestClient, root: Path) -> None:
+    files = [("file", (f"{i}.png", png((8 + i % 2, 8)))) for i in range(6)]
+    found = client.post("/api/uploads", files=files).json()
+    assert (found["kind"], found["files"], len(found["thumbnails"])) == ("image", 6, 6)
+    assert client.get("/api/upload", params=found["thumbnails"][0]).headers["content-type"] == "image/png"
+    said = client.get("/api/recipes", params={"upload": found["upload"]}).json()
+    assert said["data"]["kind"] == "image"
+    assert str(root) not in str(said)
+    assert "genwerk-studio" not in str(said)
+    values = {"recipe": "autoencoder", "out": "runs/mine", "train.rounds": "2", "evaluate": False}
+    answer = client.post(
+        "/api/jobs", json={"command": "train", "values": values, "uploads": {"data.source": found["upload"]}}
+    )
+    events = told(client, answer.json()["job"])
+    assert last(events)["state"] == "done", events
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("page.html", b"<script>alert(1)</script>", "of no kind that is taken"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "of no kind that is taken"),
+        ("program.exe", b"MZ", "of no kind that is taken"),
+        ("model.pkl", b"\x80\x04.", "of no kind that is taken"),
+        ("weights.pt", b"PK", "of no kind that is taken"),
+        ("script.py", b"import os", "of no kind that is taken"),
+        ("nothing", b"", "of no kind that is taken"),
+        (".png", png(), None),
+        ("../../../up.png", png(), None),
+        ("..\\..\\up.png", png(), None),
+        ("/etc/up.png", png(), None),
+        ("a\x00b.png", png(), None),
+        ("text.png", b"no image at all", "cannot be read as an image"),
+        ("empty.png", b"", "cannot be read as an image"),
+        ("cut.png", png()[:30], "cannot be read as an image"),
+        ("huge.png", huge_png(), "more than the 50,000,000 pixels"),
+        ("text.wav", b"no sound at all", "cannot be read as a sound"),
+        ("text.zip", b"no archive at all", "cannot be read as a zip"),
+        ("bomb.zip", bomb, "far larger when it is unpacked"),
+    ],
+)
+def test_files_that_cannot_be_used_are_refused(
+    client: TestClient, root: Path, name: str, content: Any, why: str | None
+) -> None:
+    before = set(root.parent.rglob("*"))
+    answer = client.post("/api/uploads", files={"file": (name, content() if callable(content) else content)})
+    if why is None:
+        assert answer.status_code in (200, 400)
+    else:
+        assert answer.status_code == 400
+        assert why in answer.json()["error"]
+    assert set(root.parent.rglob("*")) == before
+    assert client.get("/api/hello").status_code == 200
+
+
+def test_more_than_may_be_handed_in_is_not_taken(root: Path) -> None:
+    with studio(root, upload=10_000) as other:
+        assert other.post("/api/uploads", files={"file": ("a.png", bytes(20_000))}).status_code == 413
+        assert other.post("/api/uploads", content=b"x").status_code == 400
+        assert other.post("/api/jobs", content=b"x" * 2_000_000).status_code == 413
+
+
+# --- what leads out of the folder -------------------------------------------------------------------------------------
+
+
+OUT = [
+    "..",
+    "../secret.txt",
+    "/etc/passwd",
+    "~/x",
+    "runs/../../secret.txt",
+    "link/secret.txt",
+    "a\0b",
+    "\\\\host\\x",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", OUT)
+def test_names_do_not_lead_out(client: TestClient, name: str) -> None:
+    for answer in (
+        client.get("/api/run", params={"run": name}),
+        client.get("/api/file", params={"run": name, "name": "secret.txt"}),
+        client.get("/api/file", params={"run": "runs/vae", "name": name}),
+        client.get("/api/events", params={"run": name}),
+        client.get("/api/upload", params={"upload": name, "name": name}),
+        client.get("/api/jobfile", params={"job": name, "name": name}),
+        client.post("/api/latent", json={"run": name}),
+        client.delete("/api/run", params={"run": name}),
+        client.post("/api/undo", json={"undo": name}),
+        client.post("/api/jobs", json={"command": "sample", "run": name or "/", "values": {}}),
+    ):
+        assert answer.status_code in (400, 404), answer.url
+        assert "secret" not in answer.text.replace("secret.txt", "")
+        assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("command", "values"),
+    [
+        ("train", {"recipe": "vae", "out": "../x", "data.source": "digits"}),
+        ("train", {"recipe": "vae", "out": "/tmp/x", "data.source": "digits"}),
+        ("train", {"recipe": "vae", "out": "runs/x", "data.source": "/etc"}),
+        ("train", {"recipe": "vae", "out": "runs/x", "data.source": "link/secret.txt"}),
+        ("train", {"recipe": "vae", "out": "runs/x", "data.source": "digits", "data.labels": "../secret.txt:a"}),
+        ("train", {"recipe": "vae", "out": "runs/x", "data.source": "digits", "config": "/etc/passwd"}),
+        ("train", {"recipe": "vae", "out": "runs/x", "data.source": "digits", "plugin": "runs/x.py"}),
+        ("train", {"recipe": "vae", "out": "runs/x", "data.source": "digits", "--plugin": "x.py"}),
+        ("train", {"recipe": "--help", "out": "runs/x"}),
+        ("sample", {"n": "4", "out": "x.png"}),
+        ("sample", {"n": "4", "plugin": "x.py"}),
+        ("sample", {"n": ["4", "--plugin", "x.py"]}),
+        ("sample", {"n": {"a": 1}}),
+        ("sample", {"n": "4\0"}),
+        ("compare", {"runs": ["runs/vae", "../other"]}),
+        ("export", {}),
+        ("studio", {}),
+        ("no-command", {}),
+        ("__init__", {}),
+    ],
+)
+def test_settings_do_not_lead_out(client: TestClient, root: Path, command: str, values: dict[str, Any]) -> None:
+    run = "runs/vae" if command in ("sample", "export") else None
+    answer = client.post("/api/jobs", json={"command": command, "run": run, "values": values})
+    assert answer.status_code == 200
+    events = told(client, answer.json()["job"])
+    assert last(events)["state"] == "failed", events
+    assert str(root) not in error(events)
+    assert "fault of Genwerk" not in error(events)
+    assert not (root / "runs" / "x").exists()
+
+
+# --- who asks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.test"}, 400),
+        ({"Host": ""}, 400),
+        ({"Host": f"{HOST}.evil.test"}, 400),
+        ({"Origin": "http://evil.test"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"X-Genwerk": "0"}, 403),
+        ({"Origin": f"http://{HOST}", "Sec-Fetch-Site": "same-origin"}, 400),
+    ],
+)
+def test_only_its_own_page_may_ask(client: TestClient, headers: dict[str, str], status: int) -> None:
+    answer = client.post("/api/undo", json={"undo": "none"}, headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+def test_bodies_that_are_no_objects_are_refused(client: TestClient) -> None:
+    for content in (
+        b"",
+        b"[]",
+        b"{",
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b'{"command": 3}',
+        b'{"command": "sample", "values": 3}',
+    ):
+        answer = client.post("/api/jobs", content=content)
+        assert answer.status_code == 400, content[:20]
+        assert "Traceback" not in answer.text
+
+
+def test_a_password_is_asked_for_and_guesses_are_few(root: Path) -> None:
+    with studio(root, password="correct horse") as other:
+        assert other.get("/api/hello").json()["login"]
+        assert "root" not in other.get("/api/hello").json()
+        assert other.get("/").status_code == 200
+        assert other.get("/api/runs").status_code == 401
+        assert other.get("/api/runs", headers={"Cookie": "genwerk_studio=guess"}).status_code == 401
+        assert other.post("/api/login", json={"password": 3}).status_code == 401
+        answer = other.post("/api/login", json={"password": "correct horse"})
+        assert answer.status_code == 204
+        assert {"httponly", "samesite=strict"} <= {*answer.headers["set-cookie"].lower().split("; ")}
+        assert other.get("/api/runs").status_code == 200
+        other.cookies.clear()
+        tries = [other.post("/api/login", json={"password": str(i)}).status_code for i in range(8)]
+        assert tries.count(429) >= 3
+        assert other.post("/api/login", json={"password": "correct horse"}).status_code == 429
+
+
+def test_sentences_are_in_the_language_that_is_asked_for(client: TestClient) -> None:
+    said = client.get("/api/run", params={"run": "gone"}, headers={"Accept-Language": "zh-CN,zh;q=0.9"}).json()["error"]
+    assert said.startswith("没有")
+    assert "gone" in said
