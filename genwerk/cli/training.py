@@ -128,7 +128,7 @@ def _with_rates(own: Sequence[Option], settings: Recipe) -> Iterator[Option]:
 def parts_of(settings: Any, path: str, about: str) -> Iterator[Section]:
     """The options of ``settings``, called ``path``, and a section for each part of them that is a dataclass itself."""
     within, options = f"{path}.", [*of(settings)]
-    parts = {f"{within}{o.name}." for o in options if is_dataclass(o.default)}
+    parts = {f"{within}{o.name}." for o in options if is_dataclass(o.default) or _players(o.default)}
     flattened = [o for o in flat(options, within) if not any(o.name.startswith(part) for part in parts)]
     if flattened:
         few = [] if path.startswith("model.") else marked(flattened)
@@ -137,11 +137,16 @@ def parts_of(settings: Any, path: str, about: str) -> Iterator[Section]:
     for option in options:
         part: Any = option.default
         name = f"{within}{option.name}"
-        if isinstance(part, dict) and all(map(is_dataclass, part.values())):
+        if _players(part):
             for player in part:
                 yield from parts_of(part[player], f"{name}.{player}", option.help)
         elif is_dataclass(part):
             yield from parts_of(part, name, components.about(part) if isinstance(part, Component) else option.help)
+
+
+def _players(part: Any) -> bool:
+    """Whether a setting is one of each player."""
+    return isinstance(part, dict) and bool(part) and all(map(is_dataclass, part.values()))
 
 
 def _settings() -> set[str]:

@@ -11,6 +11,7 @@ from genwerk.commands.command import MEASURE, Command
 from genwerk.commands.options import Greatest, Prior, Run, Show, uncounted, unshown
 from genwerk.commands.results import Figures, Known, Note, Table, cell, records
 from genwerk.core.errors import BadInput
+from genwerk.core.marks import File
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Classify(Command):
     needs = frozenset({"has-likelihood or bounds-likelihood"})
 
     folder: Run
-    input: str | None = None
+    input: Annotated[str | None, File()] = None
     """Your own images, sounds or table (a path); without it accuracy and calibration on the run's test part are
     measured, with a temperature that is fitted on one half of it and measured on the other."""
     n: Greatest = 2000
@@ -66,7 +67,7 @@ class Outliers(Command):
     needs = frozenset({"has-likelihood or bounds-likelihood"})
 
     folder: Run
-    input: str
+    input: Annotated[str, File()]
     """Your own images, sounds or table (a path)."""
     n: Greatest = 2000
     examples: int = 2000

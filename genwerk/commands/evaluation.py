@@ -13,6 +13,7 @@ from genwerk.commands.command import MEASURE, Command, Processes
 from genwerk.commands.options import Count, Number, Run
 from genwerk.commands.results import Examples, Figures, Note, Result, Table, Written, cell, records
 from genwerk.core.layout import Layout
+from genwerk.core.marks import File
 from genwerk.runs.session import Session
 from genwerk.training.protocol import EvaluateConfig
 
@@ -100,7 +101,7 @@ class Evaluate(Command):
     group = MEASURE
 
     folder: Run
-    data: str | None = None
+    data: Annotated[str | None, File()] = None
     """Other data to measure on (default: the run's own)."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """What is measured, and with how much work."""

@@ -11,6 +11,7 @@ from genwerk.commands.command import USE, AtLeast, Command, Positional
 from genwerk.commands.options import Greatest, Input, Label, Run, Space
 from genwerk.commands.results import Examples, Figures, Note, Scatter, Table, Values, cell
 from genwerk.core.layout import SQUARE, Layout
+from genwerk.core.marks import File
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
@@ -67,10 +68,10 @@ class Interpolate(Command):
     output = "interpolation"
 
     folder: Run
-    a: Annotated[str, Positional()]
+    a: Annotated[str, Positional(), File()]
     """First example: an image file, a sentence of a model of texts, or a number, which is a row of the run's test data
     (or, where the model has no encoder, the number of a sample of the seed); or a text."""
-    b: Annotated[str, Positional()]
+    b: Annotated[str, Positional(), File()]
     """Last example, likewise."""
     steps: Annotated[int, AtLeast(2)] = 9
     """Pictures on the way, both ends included."""
@@ -141,7 +142,7 @@ class Traverse(Command):
     folder: Run
     dims: tuple[int, ...] = ()
     """Latent dimensions to vary, counted from 0 (default: the most active ones, eight at most)."""
-    input: str = "0"
+    input: Annotated[str, File()] = "0"
     """The example: an image file, or a row of the run's test data (a number)."""
     steps: Annotated[int, AtLeast(2)] = 9
     """Values a dimension takes, over the range that 98 % of the training data have."""

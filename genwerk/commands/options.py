@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from genwerk.commands.command import AtLeast, Help, OfCondition, OfModel, Opens, Positional, Short
 from genwerk.commands.results import Note
+from genwerk.core.marks import File
 
 if TYPE_CHECKING:
     from genwerk.runs.opened import OpenRun
 
 Run = Annotated[Path, Positional(), Opens(), Help("Run folder.")]
 Input = Annotated[
-    str, Help("Your own images, table or texts (a path), a sentence, or test or train for the run's own data.")
+    str, File(), Help("Your own images, table or texts (a path), a sentence, or test or train for the run's own data.")
 ]
 ModelOptions = Annotated[Mapping[str, Any], OfModel(), Help("What may be asked of the run's model when it samples.")]
 Number = Annotated[int, AtLeast(1), Short("n")]

@@ -24,6 +24,7 @@ from genwerk.commands.options import (
 from genwerk.commands.results import Examples, Figures, Known, Note, Table, names, records
 from genwerk.core.errors import BadInput
 from genwerk.core.layout import SQUARE, Layout
+from genwerk.core.marks import File
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Complete(Command):
     output = "completions"
 
     folder: Run
-    known: str = ""
+    known: Annotated[str, File()] = ""
     """What is given: top-half, bottom-half, left-half, right-half, a mask image (white is given); first-half or
     last-half of a sound, or its first seconds (0.25s); names or numbers of a table's columns, joined by commas;
     first-half of a text, or its first tokens (first-10)."""

@@ -10,6 +10,7 @@ from genwerk.commands.command import MEASURE, STEER, AtLeast, Command, Short
 from genwerk.commands.options import Greatest, Input, Label, Likeness, Run, Space
 from genwerk.commands.results import Examples, Figures, Note, Table, Values, cell, records
 from genwerk.core.layout import SQUARE, Layout
+from genwerk.core.marks import File
 from genwerk.runs.session import Session
 
 Level = Literal["coarse", "middle", "fine"]
@@ -148,7 +149,7 @@ class Edit(Command):
     folder: Run
     attribute: str
     """The class, by name or number."""
-    input: str = "0"
+    input: Annotated[str, File()] = "0"
     """The example: an image file, or a number, which is a row of the run's test data (or, where the model has no
     encoder, the number of a sample of the seed; an image is then projected first)."""
     amounts: tuple[float, ...] = (-1.0, -0.5, 0.0, 0.5, 1.0)

@@ -14,6 +14,7 @@ from genwerk.commands.options import Greatest, Run
 from genwerk.commands.results import Examples, Note, Picture, Pictures
 from genwerk.core.errors import BadInput
 from genwerk.core.layout import SQUARE
+from genwerk.core.marks import File
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ class Translate(Command):
     animations = True
 
     folder: Run
-    images: Annotated[tuple[str, ...], Positional()] = ()
+    images: Annotated[tuple[str, ...], Positional(), File()] = ()
     """Image files, folders of them, or archives (.zip)."""
     to: tuple[str, ...] = ()
     """Models of several domains: the class, or values of attributes joined by commas ("blue hair, red eyes"), that
     images are to have; several make a file each."""
-    mask: str | None = None
+    mask: Annotated[str | None, File()] = None
     """For models that fill holes: an image of the same size that is light where pixels stay and dark where they are
     filled in."""
     tile: Annotated[int, AtLeast(16)] = 256

@@ -11,6 +11,11 @@ class Common:
 
 
 @dataclass(frozen=True)
+class File:
+    """It may name a file or folder of the user's own, which a page takes as an upload."""
+
+
+@dataclass(frozen=True)
 class Needs:
     """It concerns only commands that need ``ability`` of a model."""
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from genwerk.core.marks import Common
+from genwerk.core.marks import Common, File
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which data, and how they are read."""
 
-    source: Annotated[str, Common()] = ""
+    source: Annotated[str, Common(), File()] = ""
     """A built-in (digits, ring, grid, parabola, gaussians8, crescents, checkerboard, phases, sprites, scenes, oracle),
     a path (folder or .zip of images, sounds or .txt, a .txt or .jsonl, idx files, .npy, .npz, .csv, .tsv, .amat,
     .parquet),
     hf:NAME, or a table of the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
-    to: Annotated[str, Common()] = ""
+    to: Annotated[str, Common(), File()] = ""
     """Images beside those of the source (folder, .zip): those that are to be made of them, file by file, where files
     are called alike, else those of another domain."""
     pairing: Literal["auto", "name", "none"] = "auto"
@@ -58,7 +58,7 @@ class DataConfig:
     text)."""
     label: str = "label"
     """Name of the column or array that holds the labels, where the source has one (or class, unless you say so)."""
-    labels: str = ""
+    labels: Annotated[str, File()] = ""
     """A second file that holds the labels (csv, tsv, txt, json, jsonl, npy, npz, idx, parquet), or FILE:COLUMN of it:
     of files by their names, of the rows of an array or table in their order."""
     label_pattern: str | None = None
@@ -77,7 +77,7 @@ class DataConfig:
     validation: float = 0.1
     """Fraction of the examples left for training that is kept apart to choose weights by, 2,000 at most; 0 keeps
     none apart."""
-    test: str = ""
+    test: Annotated[str, File()] = ""
     """Another source that is the test part, all of it or its own test part; nothing is held out of the first then."""
     group: str = ""
     """What must not be split among the parts (speaker, patient): a column of a table, which is then not modelled, or a

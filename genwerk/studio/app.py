@@ -28,7 +28,7 @@ from genwerk.studio.guard import COOKIE, Guard, Sessions
 from genwerk.studio.jobs import OVER, Full, Job, Jobs
 from genwerk.studio.places import BIN, PREFIX, Root, kind_of
 from genwerk.studio.uploads import FILES, PIXELS, Uploads
-from genwerk.studio.wording import said
+from genwerk.studio.wording import language, said
 from genwerk.studio.workers import Lost, Refused, Worker
 
 STATIC = Path(__file__).parent / "static"
@@ -91,6 +91,7 @@ class Studio:
             Route("/api/recipe", answering(self.recipes)),
             Route("/api/run", answering(self.run), methods=["GET", "DELETE"]),
             Route("/api/undo", answering(self.undo), methods=["POST"]),
+            Route("/api/example", answering(self.example)),
             Route("/api/events", answering(self.events)),
             Route("/api/file", answering(self.file)),
             Route("/api/uploads", answering(self.upload), methods=["POST"]),
@@ -181,6 +182,12 @@ class Studio:
     async def file(self, request: Request) -> Response:
         folder = self.root.inside(query(request, "run"))
         return given_out(self.root.file(folder, query(request, "name")), request)
+
+    async def example(self, request: Request) -> Response:
+        row = request.query_params.get("row", "0")
+        if not row.isdecimal() or len(row) > 9:
+            raise BadInput("‹row› is no number of a row")
+        return JSONResponse(await self.asking.ask("example", run=query(request, "run"), row=int(row)))
 
     async def events(self, request: Request) -> Response:
         """The event log of a run from its line ``after``, as long as somebody writes it."""
@@ -286,7 +293,7 @@ class Studio:
                 if each["type"] == "file" and "url" not in each:
                     each = {**each, "url": {"job": job.id, "name": each["name"]}}
                 if "error" in each:
-                    each = {**each, "error": said(each["error"], request.headers)}
+                    each = {**each, "error": said(each["error"], asked_language(request))}
                 yield f"data: {json.dumps(each)}\n\n"
 
         return stream(request, told())
@@ -340,9 +347,14 @@ def answering(answer: Answer) -> Answer:
             return Response(status_code=400)
         except OSError as error:
             status, sentence = 507, f"a file cannot be read or written: {reason(error)}"
-        return JSONResponse({"error": said(sentence, request.headers)}, status)
+        return JSONResponse({"error": said(sentence, asked_language(request))}, status)
 
     return told
+
+
+def asked_language(request: Request) -> str:
+    """The language of whoever asks: that of the query, for a stream has no headers of its own, or the browser's."""
+    return language(request.query_params.get("lang") or request.headers.get("accept-language", ""))
 
 
 def query(request: Request, name: str) -> str:

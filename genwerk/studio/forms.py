@@ -21,7 +21,7 @@ from genwerk.commands import COMMANDS
 from genwerk.commands import command as data
 from genwerk.commands.command import Command, Option
 from genwerk.core.errors import BadInput
-from genwerk.core.marks import Common
+from genwerk.core.marks import Common, File
 from genwerk.core.model import Model
 
 HIDDEN = frozenset({PLUGIN.name, JSON.name, OVERWRITE.name, "device", "devices", "tensorboard", "memory"})
@@ -95,6 +95,7 @@ def field(option: Option) -> dict[str, Any]:
         "positional": option.has(data.Positional),
         "run": option.has(data.Opens),
         "common": option.has(Common),
+        "file": option.has(File) or (of is Path and not option.has(data.Opens) and option.name != OUT),
     }
 
 

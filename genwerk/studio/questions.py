@@ -242,6 +242,12 @@ class Questions:
             "shown": [self._shown(Batch(each.unsqueeze(0)), opened.spec) for each in x],
         }
 
+    def example(self, run: str, row: int = 0) -> dict[str, Any]:
+        """A held-out example of a run's data."""
+        opened = self._opened(run)
+        batch = opened.one(str(row), None)
+        return {"shown": self._shown(Batch(batch.x), opened.spec)}
+
     def axes(self, run: str) -> dict[str, Any]:
         """Which latent dimensions to begin with, and how far each goes: those that vary most over held-out examples."""
         opened = self._opened(run)
@@ -277,7 +283,8 @@ class Questions:
             columns, rows = modality.records([batch])
             return {"columns": list(columns), "rows": plain_json([list(row) for row in rows])}
         with TemporaryDirectory() as folder:
-            path = modality.write(Path(folder) / f"shown{modality.endings[0]}", batch, {})
+            path = Path(folder) / f"shown{modality.endings[0]}"
+            path = modality.write_one(path, batch.x[0], {}) if len(batch) == 1 else modality.write(path, batch, {})
             kind = {"image": "image/png", "sound": "audio/wav"}[kind_of(path)]
             return {kind.partition("/")[0]: f"data:{kind};base64,{b64encode(path.read_bytes()).decode()}"}
 

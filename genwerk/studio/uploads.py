@@ -34,8 +34,8 @@ KINDS = {
     "archive": (".zip",),
 }
 """What is taken, by the ends of names."""
-FILES, THUMBNAILS, SIDE = 20_000, 12, 128
-"""Files of one upload, pictures of them that are shown, and their side in pixels."""
+FILES, THUMBNAILS, SIDE, DEEPEST = 20_000, 12, 128, 3
+"""Files of one upload, pictures of them that are shown, their side in pixels, and folders that a file's name keeps."""
 AGE = 12 * 3600
 """Seconds for which an upload is kept."""
 
@@ -58,15 +58,16 @@ class Upload:
 
 
 def safe(name: str) -> str:
-    """The name of a file as it is stored: its last part, of letters, digits and a few signs; a BadInput for a kind
-    that is not taken."""
-    last = re.split(r"[/\\]", name)[-1]
+    """The name of a file as it is stored, with the last folders that it is in: letters, digits and a few signs; a
+    BadInput for a kind that is not taken."""
+    *folders, last = re.split(r"[/\\]", name)
     stem, dot, end = last.rpartition(".")
     if f"{dot}{end.lower()}" not in {each for ends in KINDS.values() for each in ends}:
         kinds = ", ".join(each for ends in KINDS.values() for each in ends)
         raise BadInput(f"{last[:60]!r} is of no kind that is taken; expected {kinds}")
-    stem = re.sub(r"[^\w.+-]+", "_", stem).lstrip(".")[:80] or "file"
-    return f"{stem}.{end.lower()}"
+    parts = [*folders[-DEEPEST:], stem]
+    cleaned = [re.sub(r"[^\w.+-]+", "_", part).lstrip(".")[:80] for part in parts]
+    return "/".join([*filter(None, cleaned[:-1]), f"{cleaned[-1] or 'file'}.{end.lower()}"])
 
 
 class Uploads:
@@ -86,7 +87,9 @@ class Uploads:
             async for name, content in files:
                 stored = safe(name)
                 names.append(self._free(stored, names))
-                with (folder / "files" / names[-1]).open("wb") as file:
+                path = folder / "files" / names[-1]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as file:
                     async for block in content:
                         await asyncio.to_thread(file.write, block)
                 if len(names) > FILES:
@@ -151,7 +154,7 @@ async def looked_at(folder: Path) -> dict[str, Any]:
 
 def look(folder: Path) -> dict[str, Any]:
     """What the files are: their kind, how many, bytes, and names of the small pictures that were made of some."""
-    files = sorted((folder / "files").iterdir())
+    files = sorted(path for path in (folder / "files").rglob("*") if path.is_file())
     kinds = Counter(next(kind for kind, ends in KINDS.items() if each.suffix in ends) for each in files)
     kind = kinds.most_common(1)[0][0]
     found = {"kind": kind, "files": len(files), "bytes": sum(each.stat().st_size for each in files)}

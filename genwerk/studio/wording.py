@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 LANGUAGES = ("en", "zh")
 
 
-def language(headers: Mapping[str, str]) -> str:
-    """The first language of :data:`LANGUAGES` that a browser asks for."""
-    for part in headers.get("accept-language", "").split(","):
+def language(wanted: str) -> str:
+    """The first language of :data:`LANGUAGES` among those ``wanted``, as a browser's Accept-Language lists them."""
+    for part in wanted.split(","):
         name = part.strip().partition(";")[0].partition("-")[0].lower()
         if name in LANGUAGES:
             return name
     return LANGUAGES[0]
 
 
-def said(sentence: str, headers: Mapping[str, str]) -> str:
-    """``sentence`` in the reader's language, where it is known there; else in English."""
-    for pattern, words in _known(language(headers)):
+def said(sentence: str, language: str) -> str:
+    """``sentence`` in a ``language``, where it is known there; else in English."""
+    for pattern, words in _known(language):
         if found := pattern.fullmatch(sentence):
             return found.expand(words)
     return sentence
