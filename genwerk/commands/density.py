@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from genwerk.commands.command import MEASURE, Command
 from genwerk.commands.options import Greatest, Prior, Run, Show, uncounted, unshown
