@@ -222,15 +222,16 @@ def main() -> None:
     try:
         import resource
 
+        os.nice(5)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     except ImportError:  # not on Windows
         pass
-    os.nice(5)
     try:
-        print(json.dumps(look(Path(sys.argv[1]))))
+        found = look(Path(sys.argv[1]))
     except BadInput as error:
-        print(json.dumps({"error": str(error)}))
+        found = {"error": str(error)}
+    sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":
