@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from genwerk.commands.command import OPTIMISE, AtLeast, Command, Positional, options
 from genwerk.commands.results import Figures, Note, Result, Table, Written, cell
-from genwerk.core.marks import Common
+from genwerk.core.marks import Common, Program
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Optimise(Command):
 
     group = OPTIMISE
 
-    problem: Annotated[str, Positional()] = ""
+    problem: Annotated[str, Positional(), Program()] = ""
     """A name, mine.py, mine.py:name, or mine.toml."""
     algorithm: Annotated[str, Common()] = "gmoea"
     """Which algorithm; `genwerk optimise` lists them."""
@@ -50,7 +50,7 @@ class Optimise(Command):
     """Number of variables, of a problem that has any number of them."""
     objectives: Annotated[int | None, AtLeast(1)] = None
     """Number of objectives, of a problem that has any number of them."""
-    command: Annotated[str, Common()] = ""
+    command: Annotated[str, Common(), Program()] = ""
     """Command that reads solutions as CSV (x0,x1,...) from standard input and prints objectives as CSV (f0,f1,..., and
     g0,..., constraints that hold where they are not above 0)."""
     lower: Annotated[tuple[float, ...], Common()] = ()

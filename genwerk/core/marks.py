@@ -16,6 +16,11 @@ class File:
 
 
 @dataclass(frozen=True)
+class Program:
+    """It may name code that is run: a file of Python, or a command. A page takes names of what there is alone."""
+
+
+@dataclass(frozen=True)
 class Needs:
     """It concerns only commands that need ``ability`` of a model."""
 

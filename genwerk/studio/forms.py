@@ -21,7 +21,7 @@ from genwerk.commands import COMMANDS
 from genwerk.commands import command as data
 from genwerk.commands.command import Command, Option
 from genwerk.core.errors import BadInput
-from genwerk.core.marks import Common, File
+from genwerk.core.marks import Common, File, Program
 from genwerk.core.model import Model
 
 HIDDEN = frozenset({PLUGIN.name, JSON.name, OVERWRITE.name, "device", "devices", "tensorboard", "memory"})
@@ -30,7 +30,7 @@ OUT = "out"
 """The option of a command that writes a folder of its own; of others, that of the terminal."""
 TERMINALS = frozenset({"check-family", "commands", "completion", "demo", "doctor", "export", "studio", "watch"})
 """Commands of a terminal alone."""
-NAME = re.compile(r"[a-z0-9_]+([.-][a-z0-9_-]+)*")
+NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*(\.[a-z0-9_-]+)*")
 """What a setting may be called."""
 KINDS = {int: "integer", float: "number", bool: "switch", str: "text", Path: "text"}
 Values = Mapping[str, Any]
@@ -68,7 +68,11 @@ def forms(parts: Iterable[Section], without: Collection[str] = ()) -> list[dict[
     """Sections of options as sections of fields; those without any are left out."""
     found, left_out = [], {*HIDDEN, *without}
     for part in parts:
-        fields = [field(each) for each in part.options if each.name not in left_out and typed(_plain(each.type)[0])]
+        fields = [
+            field(each)
+            for each in part.options
+            if each.name not in left_out and typed(_plain(each.type)[0]) and not _runs(each)
+        ]
         if fields:
             found.append({"title": part.title, "about": part.about, "fields": fields})
     return found
@@ -99,6 +103,11 @@ def field(option: Option) -> dict[str, Any]:
     }
 
 
+def _runs(option: Option) -> bool:
+    """Whether an option takes nothing but code to be run."""
+    return option.has(Program) and not option.has(data.Positional)
+
+
 def _plain(kind: Any) -> tuple[Any, bool]:
     """The type ``kind`` without None, and whether None belonged to it."""
     if get_origin(kind) in (Union, UnionType):
@@ -123,9 +132,11 @@ def words(options: Iterable[Option], values: Values, first: Sequence[str] = ()) 
     known = {option.name: option for option in options}
     places, named = dict[str, list[str]](), list[str]()
     for name, value in values.items():
-        if name not in known or name in HIDDEN:
+        if name not in known or name in HIDDEN or _runs(known[name]):
             raise BadInput(f"there is no setting ‹{name}› here")
         option, texts = known[name], _texts(name, value)
+        if option.has(Program) and not all("." not in text and NAME.fullmatch(text) for text in texts):
+            raise BadInput(f"‹{name}› names code to be run; the page takes names of the list alone")
         if option.has(data.Positional):
             places[name] = texts
         elif option.type is bool:
