@@ -50,6 +50,8 @@ class Optimise(Command):
     """Number of variables, of a problem that has any number of them."""
     objectives: Annotated[int | None, AtLeast(1)] = None
     """Number of objectives, of a problem that has any number of them."""
+    matrices: Path | None = None
+    """File of matrices (.npz or .mat) that the pairs cims, pims and nims need."""
     command: Annotated[str, Common(), Program()] = ""
     """Command that reads solutions as CSV (x0,x1,...) from standard input and prints objectives as CSV (f0,f1,..., and
     g0,..., constraints that hold where they are not above 0)."""
@@ -89,6 +91,7 @@ class Optimise(Command):
                 problem=self.problem,
                 variables=self.variables,
                 objectives=self.objectives,
+                matrices=str(self.matrices or ""),
                 command=self.command,
                 lower=self.lower,
                 upper=self.upper,

@@ -290,6 +290,7 @@ def optimise(
     vectorised: bool = False,
     variables: int | None = None,
     objectives: int | None = None,
+    matrices: Path | str = "",
     evaluations: int = 5000,
     seed: int = 0,
     runs: int = 1,
@@ -310,7 +311,7 @@ def optimise(
     Of what comes back, ``fronts[run][0].x`` and ``.f`` are the solutions that no other dominates, ``figures`` what was
     measured, and ``curve.points`` how that came about.
     """
-    source, own = Source(variables=variables, objectives=objectives), None
+    source, own = Source(variables=variables, objectives=objectives, matrices=str(matrices)), None
     if isinstance(problem, str):
         source = replace(source, problem=problem)
     elif isinstance(problem, Problem):

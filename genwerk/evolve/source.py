@@ -58,6 +58,8 @@ class Source:
     """Of a registered problem of any number of them; of a user's own, as many as were found in it."""
     constraints: int | None = None
     """As many as were found in a user's own problem."""
+    matrices: str = ""
+    """File of the matrices that some pairs of CEC 2017 need."""
     command: str = ""
     lower: tuple[float, ...] = ()
     upper: tuple[float, ...] = ()
@@ -102,10 +104,27 @@ class Source:
         else:
             if self.lower or self.upper:
                 raise BadInput(f"{self.problem} has bounds of its own; leave out ‹lower› and ‹upper›")
-            counts = {"n_var": self.variables, "n_obj": self.objectives}
-            problem = problems.find(self.problem, **{k: v for k, v in counts.items() if v is not None})
+            problem = self._registered()
+            if self.matrices and not hasattr(problem, "tasks"):
+                raise BadSetting("matrices", f"does not go with {self.problem}; leave it out")
         check(problem, self.name)
         return problem
+
+    def _registered(self) -> Problem:
+        given = {"n_var": self.variables, "n_obj": self.objectives, "matrices": self.matrices}
+        named = {"n_var": "variables", "n_obj": "objectives"}
+        try:
+            return problems.find(self.problem, **{name: value for name, value in given.items() if value})
+        except BadSetting as error:
+            raise BadSetting(named.get(error.setting, error.setting), *error.args[1:]) from None
+        except BadInput:
+            if self.variables is None and self.objectives is None:
+                raise
+        usual = problems.find(self.problem)
+        for name, setting in named.items():
+            if given[name] not in (None, there := getattr(usual, name)):
+                raise BadSetting(setting, f"is {given[name]}, and {self.problem} always has {there}")
+        return usual
 
     def _of_command(self) -> Problem:
         declared: dict[str, Any] = {} if self.file is None else _declared(self.file)

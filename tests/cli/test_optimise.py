@@ -263,6 +263,10 @@ def test_other_mistakes_are_told_in_a_sentence(refused: Genwerk, genwerk: Genwer
     assert "--reference has 3 values; zdt1 has 2" in refused("optimise", "zdt1", *SMALL, "--reference", 1, 1, 1, *out)
     assert "both named" in refused("optimise", "zdt1", "--command", "true", *SMALL, *out)
     assert "nsga2 solves one task, and cihs has 2; expected one of" in refused("optimise", "cihs", *SMALL, *out)
+    assert "--matrices takes a .npz or .mat file" in refused("optimise", "cims", "--algorithm", "emtgs", *out)
+    assert "--objectives is 3, and zdt1 always has 2" in refused("optimise", "zdt1", "--objectives", 3, *SMALL, *out)
+    assert "--variables is 3, and bnh always has 2" in refused("optimise", "bnh", "--variables", 3, *SMALL, *out)
+    assert "--matrices does not go with zdt1" in refused("optimise", "zdt1", "--matrices", "m.npz", *SMALL, *out)
     assert "moead does not solve" in refused("optimise", "bnh", "--algorithm", "moead", *out)
     assert "the runner dask is not installed" in refused(
         "optimise", mine, *SMALL, "--jobs", 2, "--runner", "dask", *out

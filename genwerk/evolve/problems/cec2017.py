@@ -254,8 +254,8 @@ def cec2017(
             return substitute(task.matrix, task.tail)
         if task.matrix not in given:
             raise BadInput(
-                f"{name} needs the published matrix {task.matrix} ({task.tail} x {task.tail}): in Python, ‹matrices› "
-                f"takes a .npz or .mat file of it; {name}-substitute has a seeded one in its place"
+                f"{name} needs the published matrix {task.matrix} ({task.tail} x {task.tail}): ‹matrices› takes a "
+                f".npz or .mat file of it; {name}-substitute has a seeded one in its place"
             )
         found = np.asarray(given[task.matrix], float)
         if found.shape != (task.tail, task.tail) or not np.isfinite(found).all():
