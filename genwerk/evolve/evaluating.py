@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
@@ -69,7 +70,8 @@ class Worker:
 
     def __call__(self, x: Array) -> list[Outcome]:
         if os.getpid() != self.pid:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            with suppress(ValueError):  # not in a thread
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
         return outcomes(_made(self.source) if isinstance(self.source, Source) else self.source, x)
 
 
