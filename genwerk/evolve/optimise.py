@@ -12,11 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pymoo.algorithms.moo.gde3 import GDE3
-from pymoo.core.algorithm import Algorithm
-from pymoo.core.individual import Individual
-from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 
 from genwerk import __version__
@@ -32,7 +27,8 @@ from genwerk.evolve.command import OfCommand
 from genwerk.evolve.curve import Curve, Front, Point
 from genwerk.evolve.evaluating import Evaluating, RunnerName, runner_called
 from genwerk.evolve.multitask.algorithm import MultitaskConfig
-from genwerk.evolve.source import Array, Function, OfFunction, Source, bounds, check
+from genwerk.evolve.source import Function, OfFunction, Source, bounds, check
+from genwerk.evolve.together import Together
 from genwerk.training.settings import from_json, to_json
 
 PLAN, ARCHIVE = "plan.json", "archive.csv"
@@ -155,40 +151,33 @@ class Optimising:
         return front.figures(self)
 
     def __iter__(self) -> Iterator[Progress]:
-        algorithms = self._built()
+        seeds = range(self.request.seed, self.request.seed + self.request.runs)
+        together = Together(self.config, self.problem, seeds, self.request.evaluations)
         with ExitStack() as held:
             archive = Archive(self._columns)
             if self.out is not None:
                 held.enter_context(only_writer(self.out))
                 write_atomically(self.out / PLAN, json.dumps(self._plan(), indent=1).encode())
                 archive = held.enter_context(Archive.opened(self.out / ARCHIVE, self._columns))
-            evaluate = self._evaluating(archive=archive)
+            together.evaluate = evaluate = self._evaluating(archive=archive)
             self.failures = evaluate.failures
             try:
-                yield from self._played(algorithms, evaluate)
+                yield from self._played(together, evaluate.failed)
                 self.done = True
             finally:
                 if self.out is not None and self.curve.points:
                     front.write(self, self.out)
 
-    def _built(self) -> list[Algorithm]:
-        """The algorithm of each run."""
-        first = self.request.seed
-        try:
-            return [self.config.build(self.problem, seed) for seed in range(first, first + self.request.runs)]
-        except AssertionError as error:  # as pymoo refuses a problem
-            raise BadInput(f"{self.request.algorithm} does not solve {self.name}: {error}") from None
-
-    def _played(self, algorithms: Sequence[Algorithm], evaluate: Evaluating) -> Iterator[Progress]:
-        request, total = self.request, self.request.runs * self.request.evaluations
-        every, point = -(-request.evaluations // POINTS), None
-        for generation, spent in enumerate(lockstep(algorithms, request.evaluations, evaluate), 1):
-            self.evaluations = sum(spent)
-            if point is None or max(spent) >= point.evaluations + every or self.evaluations == total:
-                point = self.curve.measure(max(spent), algorithms, evaluate.failed)
+    def _played(self, together: Together, failed: set[bytes]) -> Iterator[Progress]:
+        total, every = self.request.runs * self.request.evaluations, -(-self.request.evaluations // POINTS)
+        point: Point | None = None
+        for generation, algorithms in enumerate(together, 1):
+            self.evaluations, most = sum(together.spent), max(together.spent)
+            if point is None or most >= point.evaluations + every or self.evaluations == total:
+                point = self.curve.measure(most, algorithms, failed)
             yield Progress(self.evaluations, total, generation, point)
-        if point is not None and point.evaluations < max(spent):
-            self.curve.measure(max(spent), algorithms, evaluate.failed)
+        if point is not None and point.evaluations < max(together.spent):
+            self.curve.measure(max(together.spent), together.algorithms, failed)
 
     # --- what is written down first -----------------------------------------------------------------------------------
 
@@ -232,49 +221,6 @@ def _asked(request: Request) -> dict[str, Any]:
     source, settings = values.pop("source"), values.pop("settings")
     del values["evaluations"], values["reference"], source["constraints"]
     return {**source, **values, "settings": settings}
-
-
-def lockstep(
-    algorithms: Sequence[Algorithm],
-    evaluations: int,
-    evaluate: Callable[[list[int], int, list[Array]], list[dict[str, Array]]],
-) -> Iterator[list[int]]:
-    """Play all ``algorithms``, a generation of each at a time, until each has had ``evaluations``.
-
-    Yields how many each has had. The last generation is cut to that number.
-    """
-    spent, going, generation = [0] * len(algorithms), [*range(len(algorithms))], 0
-    while going:
-        asked = {i: found for i in going if (found := algorithms[i].ask()) is not None}
-        cut = {i: population(found)[: evaluations - spent[i]] for i, found in asked.items()}
-        going = [i for i in going if i in cut and len(cut[i])]
-        if not going:
-            return
-        x = [np.asarray(cut[i].get("X"), dtype=float) for i in going]
-        for i, found in zip(going, evaluate(going, generation, x), strict=True):
-            cut[i].set(**found)
-            tell(algorithms[i], asked[i], cut[i])
-            spent[i] += len(cut[i])
-        generation += 1
-        yield [*spent]
-        going = [i for i in going if spent[i] < evaluations]
-
-
-def population(found: Population | Individual) -> Population:
-    """What an algorithm asks for, which is a single solution where it asks for one at a time."""
-    return Population.create(found) if isinstance(found, Individual) else found
-
-
-def tell(algorithm: Algorithm, asked: Population | Individual, evaluated: Population) -> None:
-    """Tell ``algorithm`` of the first of the solutions that it asked for, all of them unless the budget is spent."""
-    if isinstance(asked, Individual) or len(evaluated) == len(asked):
-        algorithm.tell(infills=asked)
-    elif isinstance(algorithm, GDE3) and algorithm.is_initialized:  # it compares each with its parent: these lose
-        for parent, each in [*zip(algorithm.pop, asked, strict=True)][len(evaluated) :]:
-            each.set_by_dict(F=parent.F + 1, G=parent.G, H=parent.H)
-        algorithm.tell(infills=asked)
-    else:
-        algorithm.tell(infills=evaluated)
 
 
 # --- in Python --------------------------------------------------------------------------------------------------------

@@ -33,6 +33,12 @@ class Counted(Problem):
         out["F"] = self.of.evaluate(x)
 
 
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("picture", "animation"):
+        monkeypatch.setattr(f"genwerk.evolve.drawing.{name}", lambda of, path: path)
+
+
 def single(name: str) -> bool:
     try:
         ALGORITHMS[name]().build(Counted(), 0)
@@ -188,6 +194,6 @@ def test_an_optimisation_is_looked_at_before_its_folder_is_made(tmp_path: Path) 
     from genwerk.evolve.optimise import Request
 
     source = Source(problem="bnh")
-    with pytest.raises(BadInput, match="moead does not solve bnh"):
+    with pytest.raises(BadInput, match="moead does not solve BNH"):
         list(Optimising(Request(source=source, algorithm="moead"), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
