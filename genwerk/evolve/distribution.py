@@ -23,11 +23,11 @@ from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from genwerk.evolve.algorithms import AlgorithmConfig
 from genwerk.evolve.gmoea import GenerativeAlgorithm
-from genwerk.evolve.mating import GenerativeMating, Portfolio
+from genwerk.evolve.mating import GenerativeMating, Portfolio, clipped_and_mutated
 from genwerk.evolve.operators.local_pca import LocalPCA
 from genwerk.evolve.operators.operator import Array, RunByRun
-from genwerk.evolve.operators.variation import mutation
 from genwerk.evolve.problems.fronts import lattice
+from genwerk.evolve.survival import PrunedCrowding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +39,11 @@ class RMMEDAConfig(AlgorithmConfig, kind="rm-meda"):
 
     def make(self, problem: Problem) -> Algorithm:
         mating = GenerativeMating(Portfolio([LocalPCA(self.clusters)], finish=lambda x, _: np.clip(x, 0, 1)))
-        return GenerativeAlgorithm(self.pop_size, mating, RankAndCrowding(crowding_func="pcd"))
+        return GenerativeAlgorithm(self.pop_size, mating, PrunedCrowding())
 
 
 NOISE = 0.01
 """Standard deviation of the noise in IM-MOEA's Gaussian processes."""
-
-
-def clipped_and_mutated(x: Array, rng: np.random.Generator) -> Array:
-    return mutation(np.clip(x, 0, 1), rng)
 
 
 def subpopulations(f: Array, vectors: Array) -> NDArray[np.intp]:

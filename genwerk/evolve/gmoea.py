@@ -157,9 +157,10 @@ class PublishedGAN(Proposer):
         self.generator.train()
         for _ in range(config.epochs):  # (2)
             x, y = tensor(pool.x[rows, order]), tensor(labelled)
+            latent = tensor(self.latent(n, rngs, config.defects.scrambled_covariance))
             for start in range(0, n, config.batch_size):
                 part = slice(start, min(start + config.batch_size, n))
-                z = tensor(self.latent(part.stop - start, rngs, config.defects.scrambled_covariance))
+                z = latent[:, part]
                 turn = Turn("discriminator", self.discriminator_loss, x=x[:, part], y=y[:, part], z=z)
                 discriminator = self.players.take(turn)
                 generator = self.players.take(Turn("generator", self.generator_loss, z=z))

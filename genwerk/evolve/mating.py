@@ -23,7 +23,7 @@ from genwerk.evolve.operators.gan import GAN
 from genwerk.evolve.operators.gaussian import LocalGaussian
 from genwerk.evolve.operators.inverse import InverseRegression
 from genwerk.evolve.operators.operator import Array, Operator, Pool, Rngs, RunByRun
-from genwerk.evolve.operators.variation import DE, SBX, mutation, reflect
+from genwerk.evolve.operators.variation import DE, SBX, mutation
 from genwerk.evolve.operators.whitening import Whitened
 from genwerk.evolve.survival import spea2_fitness
 
@@ -52,9 +52,13 @@ class Proposer(ABC):
         return
 
 
-def reflected_and_mutated(x: Array, rng: np.random.Generator) -> Array:
-    """Proposals ``x`` (n, d) of one run brought into [0, 1] by reflection, then mutated."""
-    return mutation(reflect(x), rng)
+def clipped_and_mutated(x: Array, rng: np.random.Generator) -> Array:
+    """Proposals ``x`` (n, d) of one run clipped to [0, 1], then mutated.
+
+    Where they would be reflected instead, solutions gather near a bound and never on it; beside an objective that is
+    one of the variables, each of them is nondominated, however bad its other objectives are.
+    """
+    return mutation(np.clip(x, 0, 1), rng)
 
 
 class Portfolio(Proposer):
@@ -71,10 +75,10 @@ class Portfolio(Proposer):
         operators: Sequence[Operator],
         judge: Operator | None = None,
         surplus: int = 3,
-        least: float = 0.05,
+        least: float = 0.02,
         pace: float = 0.2,
         sharpness: float = 3,
-        finish: Callable[[Array, np.random.Generator], Array] = reflected_and_mutated,
+        finish: Callable[[Array, np.random.Generator], Array] = clipped_and_mutated,
     ) -> None:
         self.operators, self.judge, self.surplus = operators, judge, surplus if judge else 1
         self.least, self.pace, self.sharpness, self.finish = least, pace, sharpness, finish

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.core.survival import Survival
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from scipy.spatial.distance import cdist
 
 Array = NDArray[np.float64]
@@ -78,3 +79,31 @@ class SPEA2Selection(Survival):
     def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int, **kwargs: Any) -> Population:
         f, cv = pop.get("F", "CV")
         return pop[select(f, cv[:, 0], n_survive, self.density_of_dominance)[0]]
+
+
+def crowding(f: Array) -> Array:
+    """Crowding distance of objectives ``f`` (n, m), each scaled by its range; ends are infinite (Deb et al., 2002)."""
+    total = np.zeros(len(f))
+    for column in f.T:
+        order = np.argsort(column, kind="stable")
+        gap = np.diff(column[order], prepend=-np.inf, append=np.inf)
+        total[order] += (gap[:-1] + gap[1:]) / max(np.ptp(column), 1e-12)
+    return total
+
+
+class PrunedCrowding(Survival):
+    """Rank, then crowding distance, by which the last front loses one solution at a time, as in RM-MEDA.
+
+    pymoo's own pruning, ``RankAndCrowding(crowding_func="pcd")`` of 0.6.2, writes beyond its arrays with 3 objectives.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(filter_infeasible=True)
+
+    def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int, **kwargs: Any) -> Population:
+        f, kept = pop.get("F"), np.empty(0, int)
+        for front in NonDominatedSorting().do(f, n_stop_if_ranked=n_survive):
+            while len(kept) + len(front) > n_survive:
+                front = np.delete(front, crowding(f[front]).argmin())
+            kept = np.append(kept, front)
+        return pop[kept]

@@ -32,11 +32,6 @@ def mutation(x: Array, rng: np.random.Generator, eta: float = 20, probability: f
     return np.clip(x + moved * np.where(u <= 0.5, down, up), 0, 1)
 
 
-def reflect(x: Array) -> Array:
-    """``x`` with what lies outside [0, 1] mirrored at the bound, so that nothing gathers on bounds or in corners."""
-    return 1 - np.abs(1 - np.abs(x) % 2)
-
-
 class SBX(RunByRun):
     """Simulated binary crossover of parents from binary tournaments."""
 
