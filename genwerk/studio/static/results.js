@@ -1,0 +1,136 @@
+// @ts-check
+// What a job finds, as it finds it.
+
+import { get, listen, remove, where } from "./api.js";
+import { announce, append, fill, h, icon } from "./dom.js";
+import { figure, named, t } from "./i18n.js";
+import { whenLeft } from "./pages.js";
+import { badge, complain, picture, problem, table } from "./parts.js";
+import { player } from "./sounds.js";
+
+/** Rows of a file that are shown. */
+const ROWS = 200;
+
+/**
+ * Follow a job, and show all that it tells.
+ * @param {string} job
+ * @param {object} [on]
+ * @param {(told: any) => boolean|void} [on.told]  sees each message first; true keeps it from being shown
+ * @param {(state: string) => void} [on.over]
+ */
+export function follow(job, on = {}) {
+  const head = h("div", { class: "row between" });
+  const bar = h("progress", { max: 1, hidden: true });
+  const doing = h("p", { class: "hint" });
+  const body = h("div", { class: "found" });
+  const element = h("section", { class: "results", "aria-label": t("Result") }, head, bar, doing, body);
+  let state = "queued";
+  let stop = () => {};
+
+  const heading = (/** @type {number|null} */ place) => {
+    const going = state === "queued" || state === "running";
+    fill(head, h("div", { class: "row" }, badge(state), state === "queued" && place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: place })) : null),
+      going ? h("button", { type: "button", onclick: () => remove("/api/jobs", { job }).catch(complain) }, icon("stop"), t("Cancel")) : null);
+    bar.hidden = !going;
+    if (state === "running" && !bar.hasAttribute("value")) bar.removeAttribute("value");
+    element.setAttribute("aria-busy", String(going));
+  };
+  heading(null);
+  const opened = listen("/api/job", { job }, {
+    again: () => fill(body),
+    message: (told) => {
+      if (told.type === "state") {
+        state = told.state;
+        heading(told.place);
+        announce(t(`job ${state}`));
+        return;
+      }
+      if (told.type === "progress") {
+        if (told.of) { bar.max = told.of; bar.value = told.done; }
+        doing.textContent = told.text;
+        return;
+      }
+      if (on.told?.(told)) return;
+      append(body, shown(told));
+    },
+    end: () => {
+      doing.textContent = "";
+      window.dispatchEvent(new Event("jobs"));
+      on.over?.(state);
+    },
+  });
+  stop = opened;
+  whenLeft(stop);
+  return { element, stop };
+}
+
+/** @param {any} told @returns {HTMLElement|null} */
+export function shown(told) {
+  switch (told.type) {
+    case "note": return h("p", { class: "note" }, told.text);
+    case "error": return problem(told.error);
+    case "table": return table(told.columns, told.rows);
+    case "figures": return told.whole === false ? null : figures(told.values);
+    case "file": return file(told);
+    default: return null;
+  }
+}
+
+/** @param {Record<string, any>} values */
+function figures(values) {
+  const plain = Object.entries(values).filter(([, value]) => value === null || typeof value !== "object" || (Array.isArray(value) && value.length < 40 && value.every((each) => typeof each !== "object")));
+  if (!plain.length) return null;
+  return h("dl", { class: "figures" }, plain.map(([name, value]) => h("div", {}, h("dt", {}, named(name)),
+    h("dd", {}, typeof value === "number" ? figure(value) : Array.isArray(value) ? value.join(", ") : value === null ? "–" : String(value)))));
+}
+
+/** @param {{url: import("./api.js").Named, name: string, kind: string, about?: any}} told */
+export function file(told) {
+  const { name, kind } = told;
+  const url = where(told.url);
+  const save = h("a", { class: "button", href: url, download: name.split("/").at(-1) }, icon("download"), t("Download"), h("span", { class: "unseen" }, ` ${name}`));
+  const foot = h("div", { class: "row between foot" }, h("span", { class: "hint name" }, name),
+    h("div", { class: "row" }, kind === "page" ? h("a", { class: "button", href: url, target: "_blank", rel: "noopener" }, t("Open the report")) : null, save));
+  if (kind === "image") return h("div", { class: "file" }, picture(url, told.about?.caption ?? name), foot);
+  if (kind === "sound") return h("div", { class: "file" }, player(url, name), foot);
+  if (kind === "text" || kind === "table") {
+    const box = h("div", { class: "waiting" }, t("Loading"));
+    fetch(url).then((reply) => reply.text()).then((text) => {
+      box.classList.remove("waiting");
+      if (kind === "text") fill(box, h("pre", { tabindex: 0 }, text.slice(0, 20_000)));
+      else {
+        const [columns = [], ...rows] = rowsOf(text, name.endsWith(".tsv") ? "\t" : ",");
+        fill(box, table(columns, rows.slice(0, ROWS)), rows.length > ROWS ? h("p", { class: "hint" }, t("The first {n} of {all} rows are shown.", { n: ROWS, all: rows.length })) : null);
+      }
+    }, complain);
+    return h("div", { class: "file" }, box, foot);
+  }
+  return h("div", { class: "file" }, foot);
+}
+
+/** The rows of a table in CSV, cells in quotes included.
+ * @param {string} text @param {string} between */
+export function rowsOf(text, between) {
+  /** @type {string[][]} */
+  const rows = [];
+  /** @type {string[]} */
+  let row = [];
+  let cell = "", quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const sign = text[i] ?? "";
+    if (quoted) {
+      if (sign !== '"') cell += sign;
+      else if (text[i + 1] === '"') cell += text[++i];
+      else quoted = false;
+    } else if (sign === '"') quoted = true;
+    else if (sign === between) { row.push(cell); cell = ""; }
+    else if (sign === "\n") { row.push(cell.replace(/\r$/, "")); rows.push(row); row = []; cell = ""; }
+    else cell += sign;
+  }
+  if (cell || row.length) rows.push([...row, cell]);
+  return rows;
+}
+
+/** The job of that name in the list, or null.
+ * @param {string} job @returns {Promise<import("./types.js").Job|null>} */
+export const find = async (job) => (await get("/api/jobs")).find((/** @type {any} */ each) => each.job === job) ?? null;

@@ -1,0 +1,89 @@
+// @ts-check
+// Any command: its form, and what comes of it. A command that is new in the library appears here by itself.
+
+import { begin, get } from "../api.js";
+import { append, fill, h, icon } from "../dom.js";
+import { form } from "../forms.js";
+import { spelt, t } from "../i18n.js";
+import { here, note } from "../pages.js";
+import { complain, problem } from "../parts.js";
+import { follow } from "../results.js";
+
+/**
+ * The page of a command that needs no run.
+ * @param {HTMLElement} main @param {string} name
+ */
+export async function show(main, name) {
+  const commands = /** @type {import("../types.js").Command[]} */ (await get("/api/commands"));
+  const command = commands.find((each) => each.name === name);
+  if (!command) return fill(main, problem(t("There is no command {name}.", { name })));
+  fill(main, h("h1", {}, spelt(name)), h("p", { class: "lead" }, t(command.summary)));
+  append(main, panel(command, null).element);
+}
+
+/**
+ * The form of a command, and below it the results of the job that the address names.
+ * @param {import("../types.js").Command} command
+ * @param {import("../types.js").Run|null} run
+ * @param {object} [how]
+ * @param {string[]} [how.hidden]
+ * @param {string[]} [how.first]
+ * @param {Record<string, any>} [how.values]  to begin with
+ * @param {Record<string, any>} [how.always]  set in any case
+ * @param {string} [how.start]  what the button says
+ * @param {() => Record<string, string>|Promise<Record<string, string>>} [how.uploads]
+ * @param {import("../dom.js").Child} [how.above]  between the heading and the form
+ * @param {(told: any) => boolean|void} [how.told]
+ * @param {(job: string) => void} [how.begun]
+ * @param {(state: string) => void} [how.over]
+ */
+export function panel(command, run, how = {}) {
+  const every = command.sections.flatMap((section) => section.fields);
+  const hidden = run === null ? [] : [...every.filter((each) => each.run).map((each) => each.name), ...(run.spec.condition ? [] : ["condition"])];
+  const fields = form(of(command.sections, run), { draft: `form ${command.name} ${run?.run ?? ""}`, first: how.first, values: how.values, hidden: [...(how.hidden ?? []), ...hidden] });
+  const out = h("div", { class: "out" });
+  const go = h("button", { class: "main" }, icon("play"), how.start ?? t("Start"));
+  let stop = () => {};
+  const watch = (/** @type {string} */ job) => {
+    stop();
+    const following = follow(job, { told: how.told, over: how.over });
+    stop = following.stop;
+    fill(out, following.element);
+  };
+  /** @param {Record<string, any>} [more] */
+  const start = async (more = {}) => {
+    go.disabled = true;
+    try {
+      const uploads = { ...fields.uploads(), ...(await how.uploads?.()) };
+      const values = { ...fields.values(), ...how.always, ...more };
+      for (const name of Object.keys(uploads)) delete values[name];
+      const job = await begin(command.name, run?.run ?? null, values, uploads);
+      how.begun?.(job);
+      note({ job });
+      watch(job);
+    } catch (error) {
+      complain(error);
+    } finally {
+      go.disabled = false;
+    }
+  };
+  const element = h("div", { class: "panel-of-command" },
+    h("form", { class: "card", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
+      h("h2", { class: "unseen" }, t("Settings")), how.above, fields.element, h("div", { class: "row end" }, go)), out);
+  const job = here().query.get("job");
+  if (job) watch(job);
+  return { element, fields, start, watch, out };
+}
+
+/**
+ * Sections in which classes are chosen and not typed, where the run has a list of them.
+ * @param {import("../types.js").Section[]} sections @param {import("../types.js").Run|null} run
+ * @returns {import("../types.js").Section[]}
+ */
+function of(sections, run) {
+  const classes = run?.spec.classes ?? [];
+  if (!classes.length) return sections;
+  const chosen = (/** @type {import("../types.js").Field} */ field) =>
+    ["label", "attribute"].includes(field.name) && field.type === "text" ? /** @type {const} */ ({ ...field, type: "choice", choices: classes, value: field.value ?? (field.optional ? null : classes[0]) }) : field;
+  return sections.map((section) => ({ ...section, fields: section.fields.map(chosen) }));
+}

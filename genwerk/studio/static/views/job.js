@@ -1,0 +1,37 @@
+// @ts-check
+// One job, with all that it has told.
+
+import { get } from "../api.js";
+import { fill, h } from "../dom.js";
+import { moment, spelt, t } from "../i18n.js";
+import { link, whenLeft } from "../pages.js";
+import { problem } from "../parts.js";
+import { find, follow } from "../results.js";
+import { live } from "./training.js";
+
+/** Milliseconds after which it is looked again whether a run is there. */
+const AGAIN = 1000;
+
+/** @param {HTMLElement} main @param {import("../pages.js").Place} place */
+export async function show(main, { parts }) {
+  const job = await find(parts[1] ?? "");
+  if (!job) return fill(main, problem(t("This job is not known any more.")), h("a", { href: link(["jobs"]) }, t("All jobs")));
+  const curves = h("div", {});
+  let shown = false;
+  /** Show the curves as soon as the run is there; what it needs before that takes a moment. */
+  const look = async () => {
+    if (!job.training || !job.run || shown) return;
+    const runs = /** @type {import("../types.js").RunEntry[]} */ (await get("/api/runs").catch(() => []));
+    if (shown || !runs.some((each) => each.run === job.run)) return;
+    shown = true;
+    clearInterval(timer);
+    live(curves, job.run, false);
+  };
+  const timer = setInterval(look, AGAIN);
+  whenLeft(() => clearInterval(timer));
+  const following = follow(job.job, { over: look });
+  fill(main, h("p", { class: "crumbs" }, h("a", { href: link(["jobs"]) }, t("Jobs"))),
+    h("h1", {}, spelt(job.command), job.run ? [": ", h("a", { href: link(["run", job.run, job.training ? "training" : ""].filter(Boolean)) }, job.run)] : null),
+    h("p", { class: "hint" }, moment(job.made)), following.element, curves);
+  await look();
+}

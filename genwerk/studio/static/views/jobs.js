@@ -1,0 +1,36 @@
+// @ts-check
+// What is being computed, what waits, and what is done.
+
+import { get, remove } from "../api.js";
+import { fill, h, icon } from "../dom.js";
+import { moment, spelt, t } from "../i18n.js";
+import { link, whenLeft } from "../pages.js";
+import { badge, complain, empty } from "../parts.js";
+
+/** Milliseconds after which the list is read again. */
+const AGAIN = 2000;
+
+/** @param {HTMLElement} main */
+export async function show(main) {
+  const list = h("div", {});
+  fill(main, h("h1", {}, t("Jobs")), h("p", { class: "lead" }, t("One job computes at a time, and one training beside it; the others wait for their turn.")), list);
+  let last = "";
+  const draw = async () => {
+    const jobs = /** @type {import("../types.js").Job[]} */ (await get("/api/jobs"));
+    if (JSON.stringify(jobs) === last) return;
+    last = JSON.stringify(jobs);
+    fill(list, jobs.length ? h("ul", { class: "jobs" }, [...jobs].sort((a, b) => Number(new Date(b.made)) - Number(new Date(a.made))).map(row))
+      : empty(t("Nothing has been started yet."), h("a", { class: "button main", href: link(["train"]) }, t("Train a model"))));
+  };
+  const row = (/** @type {import("../types.js").Job} */ job) => {
+    const going = job.state === "queued" || job.state === "running";
+    return h("li", { class: "card row between" }, h("div", {}, h("div", { class: "row" }, h("a", { href: link(["job", job.job]) }, h("b", {}, spelt(job.command))), badge(job.state),
+      job.place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: job.place })) : null),
+    h("p", { class: "hint" }, job.run ? [h("a", { href: link(["run", job.run]) }, job.run), " · "] : null, moment(job.made)),
+    job.error ? h("p", { class: "wrong" }, job.error) : null),
+    going ? h("button", { type: "button", onclick: () => remove("/api/jobs", { job: job.job }).then(draw, complain) }, icon("stop"), job.training ? t("Stop") : t("Cancel")) : null);
+  };
+  await draw();
+  const timer = setInterval(() => draw().catch(() => {}), AGAIN);
+  whenLeft(() => clearInterval(timer));
+}

@@ -1,0 +1,80 @@
+"""A studio in a process of its own, and a browser in front of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import genwerk
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PATIENCE = 60_000
+"""Milliseconds that something on a page may take on a busy machine."""
+
+
+def make_runs(root: Path) -> None:
+    """A run of each kind that the page has a view for, trained for a moment."""
+    quick: dict[str, Any] = {"evaluate": False, "save_every": 0, "evaluate_every": 0, "sample_every": 0}
+    (root / "poems.txt").write_text("the cat sees the moon\na dog hears the rain\n" * 40)
+    genwerk.train("vae", "digits", out=root / "runs" / "vae", rounds=30, **quick)
+    genwerk.train("pixelcnn", "digits", out=root / "runs" / "pixelcnn", rounds=2, **quick)
+    genwerk.train("lstm-lm", str(root / "poems.txt"), out=root / "runs" / "poems", rounds=2, **quick)
+    genwerk.train("mixture", "ring", out=root / "runs" / "ring", rounds=3, evaluate=False)
+
+
+@contextmanager
+def studio(root: Path) -> Iterator[str]:
+    """The address of a studio on ``root``."""
+    command = [sys.executable, "-m", "genwerk", "studio", "--root", str(root), "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(genwerk.__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as run:
+        assert run.stdout is not None
+        try:
+            said = run.stdout.readline()
+            found = re.search(r"http://[\w.]+:\d+", said)
+            assert found, said
+            yield found.group()
+        finally:
+            run.send_signal(signal.SIGINT)
+            try:
+                run.wait(20)
+            except subprocess.TimeoutExpired:
+                run.kill()
+
+
+class Visitor:
+    """A person in front of the page, who hears what the browser complains of."""
+
+    def __init__(self, browser: Any, address: str, width: int = 1280, language: str = "en-GB") -> None:
+        self.address, self.complaints = address, list[str]()
+        self.context = browser.new_context(viewport={"width": width, "height": 860}, locale=language)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("console", lambda said: self._heard(said) if said.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._asked)
+
+    def _heard(self, said: Any) -> None:
+        self.complaints.append(f"{said.text} ({said.location.get('url')})")
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.complaints.append(f"asked {request.url}")
+
+    def open(self, where: str) -> Any:
+        """The page at ``where``, once it shows something."""
+        self.page.goto(f"{self.address}/#/{where}")
+        self.page.locator("main h1").first.wait_for()
+        return self.page
+
+    def fits(self) -> bool:
+        """Whether nothing stands out of the window at the right."""
+        return bool(self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"))

@@ -1,0 +1,271 @@
+"""The studio's page, used in a browser as a person would."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import CHROMIUM, Visitor, make_runs, studio
+from PIL import Image
+
+import genwerk
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser: pip install playwright")
+in_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to open the page in")
+STATIC = Path(genwerk.__file__).parent / "studio" / "static"
+PLACES = {
+    "train": "train?data=digits&recipe=vae",
+    "runs": "runs",
+    "jobs": "jobs",
+    "compare": "compare",
+    "optimise": "optimise",
+    "tools": "tools",
+    "overview": "run/runs%2Fvae",
+    "training": "run/runs%2Fvae/training",
+    "latents": "run/runs%2Fvae/latents",
+    "sample": "run/runs%2Fvae/sample",
+    "complete": "run/runs%2Fpixelcnn/complete",
+    "write": "run/runs%2Fpoems/complete",
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studio")
+    make_runs(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(root: Path) -> Iterator[str]:
+    with studio(root) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        flags = ["--no-sandbox", "--disable-dev-shm-usage"]
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visitor(browser: Any, address: str) -> Iterator[Visitor]:
+    found = Visitor(browser, address)
+    yield found
+    found.context.close()
+    assert not found.complaints
+
+
+# --- as a person would ------------------------------------------------------------------------------------------------
+
+
+@in_browser
+def test_data_a_recipe_and_settings_lead_to_a_run_that_is_watched(visitor: Visitor, root: Path) -> None:
+    page = visitor.open("train")
+    page.get_by_role("radio", name="digits").check()
+    page.get_by_text("1,488 to train on").wait_for()
+    page.get_by_alt_text("Some of the examples").wait_for()
+    page.get_by_text(re.compile("More recipes that fit")).click()
+    page.get_by_role("radio", name=re.compile("^vae ")).check()
+    page.get_by_label("Rounds", exact=True).fill("40")
+    page.reload()
+    assert page.get_by_label("Rounds", exact=True).input_value() == "40"
+    assert page.get_by_label("Name of the run").input_value() == "runs/vae-digits"
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text(re.compile("Round 40 of 40")).wait_for()
+    page.locator(".panel svg polyline").first.wait_for()
+    page.locator(".results .badge.done").wait_for()
+    assert (root / "runs" / "vae-digits" / "config.json").exists()
+
+
+@in_browser
+def test_a_training_is_stopped_and_goes_on_after_a_reload(visitor: Visitor) -> None:
+    page = visitor.open("train?data=ring&recipe=vae")
+    page.get_by_label("Rounds", exact=True).fill("200000")
+    page.get_by_label("Name of the run").fill("runs/long")
+    page.get_by_role("button", name="Start training").click()
+    page.locator(".panel svg polyline").first.wait_for()
+    visitor.open("run/runs%2Flong/training")
+    for _ in range(2):
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_role("button", name="Resume").wait_for()
+        page.reload()
+        page.get_by_role("button", name="Resume").click()
+        page.get_by_role("button", name="Stop").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Resume").wait_for()
+
+
+@in_browser
+def test_samples_more_of_their_seed_and_a_reload(visitor: Visitor) -> None:
+    page = visitor.open("run/runs%2Fvae/sample")
+    page.get_by_label("How many").fill("4")
+    page.get_by_role("button", name="Sample", exact=True).click()
+    page.locator(".found img").wait_for()
+    page.get_by_role("button", name="More of this seed").click()
+    assert page.get_by_label("Number of the first sample").input_value() == "4"
+    page.locator(".results .badge.done").wait_for()
+    page.reload()
+    image = page.locator(".found img")
+    image.wait_for()
+    assert image.evaluate("e => e.decode().then(() => e.naturalWidth)") > 8
+    with page.expect_download() as saved:
+        page.locator(".found").get_by_role("link", name=re.compile("Download")).first.click()
+    with Image.open(saved.value.path()) as found:
+        assert found.format == "PNG"
+
+
+@in_browser
+def test_latents_move_with_the_pointer_the_keys_and_the_sliders(visitor: Visitor) -> None:
+    page = visitor.open("run/runs%2Fvae/latents")
+    picture, plane = page.locator(".decoded img"), page.locator("canvas.plane")
+    picture.wait_for()
+    before = plane.get_attribute("aria-label")
+    box = plane.bounding_box()
+    page.mouse.move(box["x"] + 30, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 250, steps=4)
+    page.mouse.up()
+    moved = plane.get_attribute("aria-label")
+    assert moved != before
+    plane.focus()
+    page.keyboard.press("ArrowLeft")
+    assert plane.get_attribute("aria-label") != moved
+    page.get_by_role("button", name="Begin here").click()
+    source = picture.get_attribute("src")
+    page.locator(".sliders input").nth(2).fill("2")
+    playwright.expect(picture).not_to_have_attribute("src", source)
+    page.get_by_role("button", name="Origin").click()
+    page.get_by_role("button", name="End here").click()
+    page.locator(".steps img").nth(8).wait_for()
+
+
+@in_browser
+def test_what_is_painted_over_is_completed(visitor: Visitor) -> None:
+    page = visitor.open("run/runs%2Fpixelcnn/complete")
+    page.get_by_role("radio", name="Paint").first.check(force=True)
+    box = page.locator("canvas.paint").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 90, steps=5)
+    page.mouse.up()
+    page.get_by_label("Top", exact=True).fill("6")
+    page.get_by_role("button", name="Cover it").click()
+    page.get_by_label("Completions of each").fill("2")
+    page.get_by_label("How many").fill("2")
+    page.get_by_role("button", name="Complete", exact=True).click()
+    page.locator(".found img").wait_for()
+
+
+@in_browser
+def test_a_text_is_begun_and_goes_on(visitor: Visitor) -> None:
+    page = visitor.open("run/runs%2Fpoems/complete")
+    page.get_by_label("How the text begins").fill("the cat")
+    page.get_by_label("Completions of each").fill("3")
+    page.get_by_role("button", name="Write").click()
+    page.locator(".texts li").nth(2).wait_for()
+    assert page.locator(".texts li mark").first.inner_text() == "the cat"
+
+
+@in_browser
+def test_rows_of_a_table_are_shown(visitor: Visitor) -> None:
+    page = visitor.open("run/runs%2Fring/sample")
+    page.get_by_label("How many").fill("5")
+    page.get_by_role("button", name="Sample", exact=True).click()
+    page.locator(".results .badge.done").wait_for()
+    assert page.locator(".found .file").count() >= 1
+
+
+@in_browser
+def test_own_images_are_handed_in_and_understood(visitor: Visitor, tmp_path: Path) -> None:
+    for i in range(30):
+        Image.effect_noise((8, 8), 40 + i).save(tmp_path / f"{i}.png")
+    page = visitor.open("train?how=upload")
+    page.get_by_label("Choose files").set_input_files(sorted(tmp_path.glob("*.png")))
+    page.get_by_text(re.compile("to train on")).wait_for()
+    page.locator(".recipe").first.wait_for()
+
+
+@in_browser
+def test_what_cannot_be_done_is_said_in_a_sentence(browser: Any, address: str, tmp_path: Path) -> None:
+    visitor = Visitor(browser, address)
+    page = visitor.open("train?how=upload")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG no picture")
+    page.get_by_label("Choose files").set_input_files(tmp_path / "broken.png")
+    playwright.expect(page.get_by_role("alert")).to_contain_text("broken.png cannot be read as an image")
+    visitor.open("run/nothing")
+    playwright.expect(page.get_by_role("alert")).to_contain_text("no run")
+    visitor.context.close()
+
+
+@in_browser
+def test_a_run_is_deleted_and_brought_back(visitor: Visitor) -> None:
+    page = visitor.open("runs")
+    page.get_by_role("button", name="Move runs/ring to the bin").click()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("link", name="runs/ring").wait_for()
+
+
+@in_browser
+def test_a_tool_shows_what_it_finds(visitor: Visitor) -> None:
+    page = visitor.open("tools")
+    page.get_by_role("link", name=re.compile("^Recipes")).click()
+    page.get_by_role("button", name="Start").click()
+    page.locator(".found table").first.wait_for()
+
+
+# --- in every language, on every screen -------------------------------------------------------------------------------
+
+
+@in_browser
+@pytest.mark.parametrize(("width", "language"), [(360, "en-GB"), (390, "zh-CN"), (1280, "zh-CN")])
+def test_every_page_fits_and_speaks_the_language(
+    browser: Any, address: str, tmp_path: Path, width: int, language: str
+) -> None:
+    visitor = Visitor(browser, address, width, language)
+    page, chinese = visitor.page, language == "zh-CN"
+    for name, place in PLACES.items():
+        visitor.open(place)
+        playwright.expect(page.locator("main .waiting")).to_have_count(0, timeout=60_000)
+        page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+        assert visitor.fits(), name
+        assert bool(re.search("[\u4e00-\u9fff]", page.locator("nav").first.inner_text())) == chinese
+    assert page.locator("html").get_attribute("lang") == ("zh-Hans" if chinese else "en")
+    visitor.context.close()
+    assert not visitor.complaints
+
+
+@in_browser
+def test_language_and_theme_are_switched_and_kept(visitor: Visitor) -> None:
+    page = visitor.open("runs")
+    page.get_by_label("Language").select_option("zh")
+    playwright.expect(page.locator("h1")).to_have_text("运行")
+    page.get_by_role("button", name="浅色或深色").click()
+    page.reload()
+    playwright.expect(page.locator("h1")).to_have_text("运行")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+def test_all_words_of_the_page_are_in_chinese() -> None:
+    words = json.loads((STATIC / "words" / "zh.json").read_text("utf-8"))
+    used = {
+        found
+        for path in STATIC.rglob("*.js")
+        for found in re.findall(r'\bt\(\s*"((?:[^"\\]|\\.)*)"', path.read_text("utf-8"))
+    }
+    assert not used - words.keys()
+
+
+def test_nothing_on_a_page_is_markup_or_asks_elsewhere() -> None:
+    for path in STATIC.rglob("*.js"):
+        text = path.read_text("utf-8")
+        assert text.startswith("// @ts-check"), path
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), path
+        assert set(re.findall(r"https?://[\w./]+", text)) <= {"http://www.w3.org/2000/svg"}, path
