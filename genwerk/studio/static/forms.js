@@ -32,7 +32,7 @@ const FEW = 9;
  * @param {Record<string, any>} [how.values]  values to begin with
  */
 export function form(sections, how = {}) {
-  /** @type {Map<string, {field: Field, control: Control}>} */
+  /** @type {Map<string, {control: Control, normal: string}>} */
   const controls = new Map();
   const kept = how.draft ? JSON.parse(sessionStorage.getItem(how.draft) ?? "{}") : {};
   const keep = () => how.draft && sessionStorage.setItem(how.draft, JSON.stringify(values()));
@@ -41,9 +41,9 @@ export function form(sections, how = {}) {
   function values() {
     /** @type {Record<string, any>} */
     const found = {};
-    for (const [name, { field, control }] of controls) {
+    for (const [name, { control, normal }] of controls) {
       const value = control.value();
-      if (JSON.stringify(value) !== JSON.stringify(normal(field))) found[name] = value;
+      if (JSON.stringify(value) !== normal) found[name] = value;
     }
     return found;
   }
@@ -65,7 +65,7 @@ export function form(sections, how = {}) {
     if (!fields.length) return;
     const built = fields.map((field) => {
       const control = controlOf(field, keep);
-      controls.set(field.name, { field, control });
+      controls.set(field.name, { control, normal: JSON.stringify(control.value()) });
       const start = kept[field.name] ?? how.values?.[field.name];
       if (start !== undefined) control.set(start);
       return { field, control };
@@ -140,7 +140,7 @@ function controlOf(field, changed) {
       value: () => box.value.split(lines ? "\n" : /[\s,;，；]+/).map((each) => each.trim()).filter(Boolean), set }, changed);
   }
   const whole = field.type === "integer";
-  const numeric = whole || field.type === "number";
+  const numeric = (whole || field.type === "number") && !Number.isNaN(Number(normal(field)));
   const input = h("input", { ...said, type: numeric ? "number" : "text", step: numeric ? (whole ? 1 : "any") : null, min: field.least ?? null,
     required: !field.optional && field.value === null ? true : null, placeholder: field.optional ? t("Automatic") : null, autocomplete: "off", spellcheck: "false" });
   input.value = normal(field);

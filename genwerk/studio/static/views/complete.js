@@ -27,7 +27,7 @@ export function show(main, run, command) {
   const behind = async () => {
     if (source) return;
     const found = await get("/api/example", { run: run.run, row: 0 }).catch(() => null);
-    if (found?.image) mask.behind(found.image);
+    if (found?.shown?.image) mask.behind(found.shown.image);
   };
   const own = dropzone({ label: t("Own picture"), accept: "image/*" }, async (files) => {
     const [file] = files;

@@ -137,6 +137,7 @@ export async function show(main, run) {
     try {
       const found = await ask(of);
       z = [...found.z[0]];
+      if (found.z[1]) [ends.a, ends.b] = [[...z], found.z[1]];
       one(found);
       place();
       draw();
@@ -146,7 +147,7 @@ export async function show(main, run) {
     }
   };
   let sample = Number(query.get("sample") ?? 0);
-  const next = (/** @type {number} */ to) => { sample = Math.max(0, to); note({ sample }); begin({ z: null, samples: [sample] }); };
+  const next = (/** @type {number} */ to) => { sample = Math.max(0, to); note({ sample }); begin({ z: null, samples: [sample, sample + 1] }).then(between); };
 
   // --- the way between two points
   /** @type {{a: number[]|null, b: number[]|null}} */
@@ -179,7 +180,7 @@ export async function show(main, run) {
     h("section", {}, h("h3", {}, t("Interpolation")), strip),
     run.does?.includes("reconstruct") || run.commands.some((each) => each.name === "reconstruct")
       ? h("section", {}, h("h3", {}, t("Begin with an example of your own")), dropzone({ label: t("Choose a file") }, async (files) => { const { upload: id } = await upload(files.slice(0, 1)); await begin({ z: null, upload: id }); })) : null);
-  await begin({ z: null, samples: [sample] });
+  await begin({ z: null, samples: [sample, sample + 1] });
   await between();
   whenLeft(() => { wanted = false; });
 }
