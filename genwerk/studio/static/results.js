@@ -17,6 +17,7 @@ const ROWS = 200;
  * @param {object} [on]
  * @param {(told: any) => boolean|void} [on.told]  sees each message first; true keeps it from being shown
  * @param {(state: string) => void} [on.over]
+ * @param {boolean} [on.training]  whether it can be resumed, so that it is stopped and not cancelled
  */
 export function follow(job, on = {}) {
   const head = h("div", { class: "row between" });
@@ -30,7 +31,7 @@ export function follow(job, on = {}) {
   const heading = (/** @type {number|null} */ place) => {
     const going = state === "queued" || state === "running";
     fill(head, h("div", { class: "row" }, badge(state), state === "queued" && place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: place })) : null),
-      going ? h("button", { type: "button", onclick: () => remove("/api/jobs", { job }).catch(complain) }, icon("stop"), t("Cancel")) : null);
+      going ? h("button", { type: "button", onclick: () => remove("/api/jobs", { job }).catch(complain) }, icon("stop"), on.training ? t("Stop") : t("Cancel")) : null);
     bar.hidden = !going;
     if (state === "running" && !bar.hasAttribute("value")) bar.removeAttribute("value");
     element.setAttribute("aria-busy", String(going));

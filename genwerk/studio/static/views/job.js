@@ -29,7 +29,7 @@ export async function show(main, { parts }) {
   };
   const timer = setInterval(look, AGAIN);
   whenLeft(() => clearInterval(timer));
-  const following = follow(job.job, { over: look });
+  const following = follow(job.job, { over: look, training: job.training });
   fill(main, h("p", { class: "crumbs" }, h("a", { href: link(["jobs"]) }, t("Jobs"))),
     h("h1", {}, spelt(job.command), job.run ? [": ", h("a", { href: link(["run", job.run, job.training ? "training" : ""].filter(Boolean)) }, job.run)] : null),
     h("p", { class: "hint" }, moment(job.made)), following.element, curves);

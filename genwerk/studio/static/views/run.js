@@ -28,7 +28,7 @@ const SPECIAL = {
 
 /** @param {HTMLElement} main @param {import("../pages.js").Place} place */
 export async function show(main, { parts }) {
-  const run = /** @type {Run} */ (await get("/api/run", { run: parts[1] ?? "" }));
+  const run = await found(parts[1] ?? "");
   const tab = parts[2] ?? "";
   const own = /** @type {[string, string][]} */ ([["", t("Overview")], ["training", t("Training")]]);
   if (run.latent) own.push(["latents", t("Latents")]);
@@ -59,6 +59,21 @@ export async function show(main, { parts }) {
   } else append(body, t("This run cannot do that."));
 }
 
+/**
+ * All of a run; of one that has no checkpoint yet what the list of runs tells.
+ * @param {string} name @returns {Promise<Run>}
+ */
+async function found(name) {
+  try {
+    return await get("/api/run", { run: name });
+  } catch (error) {
+    const runs = /** @type {import("../types.js").RunEntry[]} */ (await get("/api/runs"));
+    const begun = runs.find((each) => each.run === name);
+    if (!begun) throw error;
+    return { ...begun, spec: { kind: begun.kind, shape: [] }, latent: 0, commands: [], settings: [], report: null, samples: [], files: [] };
+  }
+}
+
 /** @param {Command} command @param {Run} run */
 const title = (command, run) => (command.name === "complete" && run.spec.kind === "text" ? t("Write") : spelt(command.name));
 
@@ -66,7 +81,7 @@ const title = (command, run) => (command.name === "complete" && run.spec.kind ==
 function overview(body, run) {
   const newest = run.samples.at(-1);
   const facts = /** @type {[string, any][]} */ ([
-    [t("State"), run.stands], [t("Recipe"), run.recipe], [t("Data"), run.data], [t("Kind"), t(run.spec.kind)], [t("Shape"), run.spec.shape?.join(" × ")],
+    [t("State"), run.stands], [t("Recipe"), run.recipe], [t("Data"), run.data], [t("Kind"), t(run.spec.kind)], [t("Shape"), run.spec.shape.join(" × ")],
     [t("Classes"), run.spec.classes?.length ? few(run.spec.classes) : null], [t("Columns"), run.spec.columns?.length ? few(run.spec.columns) : null],
     [t("Latent dimensions"), run.latent || null], [t("Can"), run.does?.map((each) => t(each)).join(", ")]]);
   append(body,
