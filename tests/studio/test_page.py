@@ -266,5 +266,7 @@ def test_nothing_on_a_page_is_markup_or_asks_elsewhere() -> None:
     for path in STATIC.rglob("*.js"):
         text = path.read_text("utf-8")
         assert text.startswith("// @ts-check"), path
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), path
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), (
+            path
+        )
         assert set(re.findall(r"https?://[\w./]+", text)) <= {"http://www.w3.org/2000/svg"}, path
