@@ -65,15 +65,11 @@ class MultitaskAlgorithm(Algorithm):
         x, f, violation = [], [], []
         for task, pool in enumerate(self.coordinator.pools):
             x.append(np.insert(pool.u[0], 0, task, axis=1))
-            f.append(
-                np.pad(
-                    pool.found.f[0], ((0, 0), (0, self.problem.n_obj - pool.found.f.shape[-1])), constant_values=np.nan
-                )
-            )
+            f.append(np.full((len(x[-1]), self.problem.n_obj), np.nan))
+            f[-1][:, : pool.found.f.shape[-1]] = pool.found.f[0]
             violation.append(pool.found.violation[0, :, None])
         values = {"G": np.concatenate(violation)} if self.problem.n_ieq_constr else {}
         self.pop = Population.new(X=np.concatenate(x), F=np.concatenate(f), **values)
-        self.pop.apply(lambda each: each.evaluated.update({"F", *values}))
 
     _initialize_advance = _advance
 
