@@ -62,8 +62,8 @@ def read() -> dict[str, Any]:
 
 
 def run(generations: int, runs: int, variants: list[str], problems: list[str]) -> None:
-    for variant in variants:
-        for name in problems:
+    for name in problems:
+        for variant in variants:
             if variant in read().get(str(generations), {}).get(name, {}):
                 continue
             found, results = measure(name, VARIANTS[variant], generations, runs), read()
@@ -86,30 +86,28 @@ def verdict(one: list[float], other: list[float]) -> str:
 def table(generations: int) -> None:
     """Medians and quartiles of each task, and how often a variant beats its like without transfer."""
     results = read()[str(generations)]
-    print("| problem | task |", " | ".join(VARIANTS), "|")
-    print("|---" * (len(VARIANTS) + 2) + "|")
+    variants = [each for each in VARIANTS if any(each in found for found in results.values())]
+    print("| problem | task |", " | ".join(variants), "|")
+    print("|---" * (len(variants) + 2) + "|")
     for name in filter(results.get, PROBLEMS):
         for task in range(2):
             cells = []
-            for variant in VARIANTS:
-                found = results[name].get(variant)
-                low, middle, high = np.percentile(found["igd"][task], [25, 50, 75]) if found else [np.nan] * 3
-                cells.append(f"{middle:.3g} ({low:.3g}..{high:.3g})")
+            for found in map(results[name].get, variants):
+                quartiles = np.percentile(found["igd"][task], [50, 25, 75]) if found else []
+                cells.append("{:.3g} ({:.3g} to {:.3g})".format(*quartiles) if found else "")
             print(f"| {name} | {task + 1} |", " | ".join(cells), "|")
-    for variant in VARIANTS:
+    for variant in variants:
         alone = "published none" if variant.startswith("published") else "ide"
-        for kind, names in (("published", PROBLEMS[:9]), ("shifted", PROBLEMS[9:])):
+        for kind, names in (("as published", PAIRS), ("shifted", PROBLEMS[len(PAIRS) :])):
             marks = [
                 verdict(results[name][variant]["igd"][task], results[name][alone]["igd"][task])
                 for name in names
-                if variant in results.get(name, {}) and alone in results[name]
+                if {variant, alone} <= results.get(name, {}).keys()
                 for task in range(2)
             ]
-            print(
-                f"{variant} against {alone}, {kind}: {marks.count('+')} +, {marks.count('=')} =, {marks.count('-')} -"
-            )
-        seconds = [each[variant]["cpu_seconds"] for each in results.values() if variant in each]
-        print(f"{variant}: {np.median(seconds):.1f} CPU s for all runs" if seconds else "")
+            print(f"{variant} against {alone}, {kind}:", ", ".join(f"{marks.count(each)} {each}" for each in "+=-"))
+        seconds = [found[variant]["cpu_seconds"] for found in results.values() if variant in found]
+        print(f"{variant}: median of {np.median(seconds):.1f} CPU s for all runs of a pair")
 
 
 if __name__ == "__main__":
