@@ -107,9 +107,11 @@ class Optimise(Command):
 
     def again(self) -> str:
         """What is typed to repeat it."""
+        from genwerk.core.plugins import files
         from genwerk.runs.card import differing
 
         words = ["genwerk", "optimise", *([self.problem] if self.problem else [])]
+        words += [word for file in files() for word in ("--plugin", file)]
         for option in options(Optimise):
             if option.name != "problem":
                 words += differing(option.name, option.default, getattr(self, option.name))
@@ -175,15 +177,14 @@ def played(optimising: Optimising) -> Iterator[Result]:
 
 
 def _measured(figures: dict[str, Any]) -> Table:
-    rows = [
-        (_called(name), *(f"{cell(each[key])}" for key in ("median", "q1", "q3")))
-        for name, each in figures["measured"].items()
-    ]
-    sizes = [n for own in figures["solutions"] for n in own]
-    rows.append(("solutions of a front", f"{fmean(sizes):.4g} (mean)", str(min(sizes)), str(max(sizes))))
-    what = f"{figures['problem']} by {figures['algorithm']}"
-    spent = f"{figures['runs']} runs of {figures['evaluations']:,} evaluations"
-    return Table((f"{what}, {spent}", "median", "lower quartile", "upper quartile"), rows)
+    from genwerk.evolve.front import spread
+
+    sizes = spread([n for own in figures["solutions"] for n in own])
+    found = {**figures["measured"], "solutions of a front": sizes}
+    rows = [(_called(name), *(cell(each[key]) for key in ("median", "q1", "q3"))) for name, each in found.items()]
+    runs = "1 run" if figures["runs"] == 1 else f"{figures['runs']} runs"
+    what = f"{figures['problem']} by {figures['algorithm']}, {runs} of {figures['evaluations']:,} evaluations"
+    return Table((what, "median", "lower quartile", "upper quartile"), rows)
 
 
 def _called(name: str) -> str:

@@ -46,6 +46,11 @@ def load(path: Path) -> None:
         raise BadInput(f"the plug-in {path} cannot be loaded: {_reason(error)}") from error
 
 
+def files() -> list[str]:
+    """The files that are loaded as plug-ins."""
+    return [str(module.__file__) for name, module in list(sys.modules.items()) if name.startswith(PREFIX)]
+
+
 def load_installed() -> None:
     """Load the plug-ins of all installed packages; one that cannot be is left out with a warning."""
     for entry in entry_points(group=GROUP):

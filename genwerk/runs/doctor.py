@@ -24,6 +24,7 @@ EXTRAS = {
     "hub": ("datasets", "hf:NAME data"),
     "hdf5": ("h5py", "bsds300:PATH data"),
     "tensorboard": ("tensorboard", "--tensorboard"),
+    "evolve": ("pymoo", "genwerk optimise"),
     "photo": (PACKAGE, "--features photo"),
 }
 TRIAL = 0.3

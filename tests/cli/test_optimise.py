@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +36,25 @@ print("f0,f1,g0")
 for row in rows:
     x = [float(row[f"x{i}"]) for i in range(2)]
     print(x[0], 1 + x[1] - x[0] ** 0.5, x[0] + x[1] - 1.5, sep=",")
+"""
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.problems import get_problem
+from genwerk.evolve.algorithms import AlgorithmConfig
+from genwerk.evolve.problems import problem
+
+@dataclass(frozen=True, kw_only=True)
+class PlainConfig(AlgorithmConfig, kind="plain"):
+    pop_size: int = 10
+    def make(self, problem):
+        return NSGA2(pop_size=self.pop_size)
+
+@problem("small-zdt1")
+def small(n_var=4):
+    return get_problem("zdt1", n_var=n_var)
 """
 
 
@@ -185,6 +206,35 @@ def test_a_noisy_objective_is_told_without_its_noise(genwerk: Genwerk, tmp_path:
         assert float(row["exact_f0"]) == float(row["x0"]) != float(row["f0"])
     measured = json.loads((tmp_path / "a" / "figures.json").read_text())["measured"]
     assert measured["hv without noise"]["median"] < measured["hv"]["median"]  # what seems good is lucky, too
+
+
+def test_the_page_runs_as_it_stands(genwerk: Genwerk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "optimisation.md").read_text()
+    files = dict(
+        re.findall(r"`(\w+\.py)`[^`\n]*(?:`[^`]*`[^`\n]*)?:\n\n```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    )
+    assert files.keys() == {"beam.py", "noisy.py"}
+    monkeypatch.chdir(tmp_path)
+    for name, text in files.items():
+        Path(name).write_text(text)
+    for name in files:
+        genwerk("optimise", name, "--settings", "pop_size", 12, "--evaluations", 40)
+    found = json.loads(Path("optimised/noisy-gmoea-0/figures.json").read_text())
+    assert {"igd", "igd without noise"} <= found["measured"].keys()
+    space: dict[str, Any] = {}
+    for code in re.findall(block, page.partition("## Python")[2], re.DOTALL | re.MULTILINE):
+        exec(compile(code, "docs/optimisation.md", "exec"), space)
+    assert space["result"].F.shape[1] == 2
+    assert len(rows(Path("results/archive.csv"))) == 400
+
+
+def test_an_algorithm_and_a_problem_of_ones_own(genwerk: Genwerk, tmp_path: Path) -> None:
+    (tmp_path / "plug.py").write_text(PLUGIN)
+    words = ("optimise", "small-zdt1", "--algorithm", "plain", "--evaluations", 40, "--out", tmp_path / "out")
+    genwerk("--plugin", tmp_path / "plug.py", *words)
+    found = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert (found["variables"], found["settings"]["pop_size"]) == (4, 10)
+    assert f"--plugin {tmp_path / 'plug.py'}" in found["command"]
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------
