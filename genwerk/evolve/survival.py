@@ -37,7 +37,7 @@ def spea2_fitness(f: Array, cv: Array, density_of_dominance: bool = False) -> Ar
     It is below 1 for what is feasible and nondominated. ``density_of_dominance`` is a defect of GMOEA's code, whose
     density sorts a row of the dominance matrix where the distances to neighbours should stand.
     """
-    beats = dominance(f)
+    beats = dominance(f) & (cv <= 0)[:, None]
     strength = beats.sum(axis=1)
     raw = (beats * strength[:, None]).sum(axis=0)
     k = min(int(np.sqrt(len(f))), len(f) - 1)

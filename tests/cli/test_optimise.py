@@ -210,9 +210,8 @@ def test_a_noisy_objective_is_told_without_its_noise(genwerk: Genwerk, tmp_path:
 
 def test_the_page_runs_as_it_stands(genwerk: Genwerk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parents[2] / "docs" / "optimisation.md").read_text()
-    files = dict(
-        re.findall(r"`(\w+\.py)`[^`\n]*(?:`[^`]*`[^`\n]*)?:\n\n```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    )
+    block = r"^```python\n(.*?)^```"
+    files = dict(re.findall(rf"`(\w+\.py)`[^\n]*:\n\n{block}", page, re.DOTALL | re.MULTILINE))
     assert files.keys() == {"beam.py", "noisy.py"}
     monkeypatch.chdir(tmp_path)
     for name, text in files.items():

@@ -17,6 +17,7 @@ from genwerk.evolve.archive import Archive, Columns, Outcome
 from genwerk.evolve.evaluating import NONE_YET, Evaluating, outcomes
 from genwerk.evolve.optimise import Optimising, Progress
 from genwerk.evolve.source import OfFunction, Source
+from genwerk.evolve.survival import spea2_fitness
 
 Array = np.ndarray[Any, Any]
 
@@ -127,6 +128,12 @@ def test_a_failed_evaluation_is_worse_than_all_that_its_run_has_seen() -> None:
     assert other["F"].tolist() == [[NONE_YET, NONE_YET]]  # a run knows of no other
     (priced,) = Evaluating(problem, problem, Archive(Columns(1, 2, 1)), penalty=7)([0], 0, [x])
     assert priced["F"].tolist() == [[7, 7], [1, 2], [2.5, 0.5], [7, 7]]
+
+
+def test_what_is_infeasible_dominates_nothing_that_is_feasible() -> None:
+    fitness = spea2_fitness(np.array([[0.0, 0], [1, 1], [0.5, 2], [2, 3]]), np.array([1.0, 0, 0, 0]))
+    assert (fitness[1:3] < 1).all()
+    assert 1 < fitness[3] < fitness[0]
 
 
 def test_where_all_together_fail_each_is_evaluated_alone() -> None:
