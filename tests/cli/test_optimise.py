@@ -39,6 +39,14 @@ for row in rows:
 """
 
 
+@pytest.fixture(autouse=True)
+def few_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures take longer than these optimisations, so one test alone has them drawn."""
+    if request.node.name != "test_a_problem_by_name":
+        for name in ("picture", "animation"):
+            monkeypatch.setattr(f"genwerk.evolve.drawing.{name}", lambda of, path: path)
+
+
 PLUGIN = """
 from dataclasses import dataclass
 from pymoo.algorithms.moo.nsga2 import NSGA2
