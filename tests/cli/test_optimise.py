@@ -85,7 +85,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_without_a_problem_everything_is_listed(genwerk: Genwerk) -> None:
     said = genwerk("optimise")
-    for name in ("nsga2", "zdt1", "immoea-f3-interior", "mine.py"):
+    for name in ("nsga2", "zdt1", "immoea-f3 (-interior)", "mine.py"):
         assert name in said
     listed = json.loads(genwerk("optimise", "--json"))
     assert all(listed["algorithms"].values())
