@@ -101,13 +101,17 @@ export function file(told) {
       if (kind === "text") fill(box, h("pre", { tabindex: 0 }, text.slice(0, 20_000)));
       else {
         const [columns = [], ...rows] = rowsOf(text, name.endsWith(".tsv") ? "\t" : ",");
-        fill(box, table(columns, rows.slice(0, ROWS)), rows.length > ROWS ? h("p", { class: "hint" }, t("The first {n} of {all} rows are shown.", { n: ROWS, all: rows.length })) : null);
+        fill(box, table(columns, rows.slice(0, ROWS).map((row) => row.map(short))), rows.length > ROWS ? h("p", { class: "hint" }, t("The first {n} of {all} rows are shown.", { n: ROWS, all: rows.length })) : null);
       }
     }, complain);
     return h("div", { class: "file" }, box, foot);
   }
   return h("div", { class: "file" }, foot);
 }
+
+/** A cell of a file as it is read: of a long fraction five digits.
+ * @param {string} cell */
+const short = (cell) => (/^-?\d+\.\d{5,}(e[-+]?\d+)?$/i.test(cell) ? String(Number(Number(cell).toPrecision(5))) : cell);
 
 /** The rows of a table in CSV, cells in quotes included.
  * @param {string} text @param {string} between */

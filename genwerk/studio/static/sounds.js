@@ -35,7 +35,8 @@ export function player(url, name) {
 /** The greatest amplitude in each of `parts` equal pieces.
  * @param {string} url @param {number} parts */
 async function waveform(url, parts) {
-  const data = await (await fetch(url)).arrayBuffer();
+  const within = url.match(/^data:[^,]*;base64,(.*)$/)?.[1];
+  const data = within ? Uint8Array.from(atob(within), (sign) => sign.charCodeAt(0)).buffer : await (await fetch(url)).arrayBuffer();
   const samples = (await new OfflineAudioContext(1, 1, 44100).decodeAudioData(data)).getChannelData(0);
   const size = Math.max(1, Math.floor(samples.length / parts));
   return Array.from({ length: parts }, (_, i) => samples.subarray(i * size, (i + 1) * size).reduce((most, x) => Math.max(most, Math.abs(x)), 0));

@@ -15,6 +15,8 @@ export function show(main, run, command) {
   let how = "half";
   /** @type {string|null} */
   let source = null;
+  /** What is on its way; who starts before it is there waits for it. */
+  let coming = Promise.resolve(/** @type {import("../types.js").Upload|null} */ (null));
   const halves = h("select", { id: "known-half" }, ["top-half", "bottom-half", "left-half", "right-half"].map((each) => h("option", { value: each }, t(each))));
   const half = h("div", { class: "field" }, h("label", { for: "known-half" }, named("known")), halves);
   mask.element.hidden = true;
@@ -32,7 +34,8 @@ export function show(main, run, command) {
   const own = dropzone({ label: t("Own picture"), accept: "image/*" }, async (files) => {
     const [file] = files;
     if (!file) return;
-    source = (await upload([file])).upload;
+    const found = await (coming = upload([file]));
+    source = found.upload;
     mask.behind(URL.createObjectURL(file));
   });
   /** @type {Record<string, any>} */
@@ -41,6 +44,7 @@ export function show(main, run, command) {
     hidden: ["known", "input", ...(run.spec.condition === "prompt" ? [] : ["prompt"])], first: ["k", "n", "label", "seed"], start: t("Complete"), always,
     above: h("div", { class: "above" }, choose, half, mask.element, own, h("p", { class: "hint" }, t("Without a picture of yours, examples are taken from the held-out data."))),
     uploads: async () => {
+      await coming;
       /** @type {Record<string, string>} */
       const ids = source ? { input: source } : {};
       delete always.known;

@@ -20,6 +20,7 @@ export async function show(main, run) {
   const low = (/** @type {number} */ d) => known?.low[dims.indexOf(d)] ?? -3;
   const high = (/** @type {number} */ d) => known?.high[dims.indexOf(d)] ?? 3;
   const query = here().query;
+  const images = run.spec.kind === "image";
   /** @type {number[]} */
   let z = [];
   let [across, up] = [Number(query.get("x") ?? dims[0] ?? 0), Number(query.get("y") ?? dims[1] ?? dims[0] ?? 0)];
@@ -97,7 +98,7 @@ export async function show(main, run) {
   /** Pictures of points all over the plane, behind the point. */
   const paint = paused(async () => {
     const pen = plane.getContext("2d");
-    if (!pen || slow > QUICK || run.spec.kind !== "image") return;
+    if (!pen || slow > QUICK || !images) return;
     const rows = [];
     for (let j = 0; j < SIDE; j++) for (let i = 0; i < SIDE; i++) {
       const each = [...z];
@@ -160,7 +161,7 @@ export async function show(main, run) {
     const rows = Array.from({ length: STEPS }, (_, i) => a.map((x, d) => x + ((b[d] ?? 0) - x) * (i / (STEPS - 1))));
     try {
       const found = pieces(await ask({ z: rows }));
-      fill(strip, h("ol", { class: "steps" }, found.map((each, i) => h("li", {}, h("button", { type: "button", class: "bare", "aria-label": t("Step {n}", { n: i + 1 }), onclick: () => { z = [...(rows[i] ?? z)]; place(); moved(); paint(); } }, piece(each, ""))))));
+      fill(strip, h("ol", { class: images ? "steps" : "steps rows" }, found.map((each, i) => h("li", {}, !images ? piece(each, t("Step {n}", { n: i + 1 })) : h("button", { type: "button", class: "bare", "aria-label": t("Step {n}", { n: i + 1 }), onclick: () => { z = [...(rows[i] ?? z)]; place(); moved(); paint(); } }, piece(each, ""))))));
     } catch (error) {
       complain(error);
     }

@@ -1,15 +1,14 @@
 // @ts-check
 // Samples: draw, draw more of the same seed, draw of another.
 
-import { fill, h, icon } from "../dom.js";
+import { append, fill, h, icon } from "../dom.js";
 import { t } from "../i18n.js";
-import { append } from "../dom.js";
 import { panel } from "./command.js";
 
 /** @param {HTMLElement} main @param {import("../types.js").Run} run @param {import("../types.js").Command} command */
 export function show(main, run, command) {
   const many = command.sections.flatMap((section) => section.fields).find((field) => field.name === "n");
-  const more = h("div", { class: "row" });
+  const more = h("div", { class: "row more" });
   const { element, fields, start } = panel(command, run, {
     first: ["n", "label", "prompt", "covariates", "seed", "temperature", "truncation", "steps", "guidance", "sampler"], start: t("Sample"),
     over: (state) => more.toggleAttribute("hidden", state !== "done"),

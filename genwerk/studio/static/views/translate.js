@@ -14,13 +14,16 @@ export function show(main, run, command) {
   /** @type {Map<string, string>} */
   const before = new Map();
   const pairs = h("div", { class: "pairs" });
+  /** What is on its way; who starts before it is there waits for it. */
+  let coming = Promise.resolve(/** @type {import("../types.js").Upload|null} */ (null));
   const zone = dropzone({ label: t("Choose images"), accept: "image/*,.zip", several: true }, async (files) => {
-    ids.images = (await upload(files)).upload;
+    const found = await (coming = upload(files));
+    ids.images = found.upload;
     before.clear();
     for (const file of files) if (file.type.startsWith("image/")) before.set(stem(file.name), URL.createObjectURL(file));
   });
   const view = panel(command, run, {
-    hidden: ["images"], first: ["to", "tile", "seed"], start: t("Translate"), uploads: () => ids,
+    hidden: ["images"], first: ["to", "tile", "seed"], start: t("Translate"), uploads: async () => { await coming; return ids; },
     above: h("div", { class: "field wide" }, zone, h("p", { class: "hint" }, t("Without any, held-out examples are translated."))),
     begun: () => fill(pairs),
     told: (told) => {
@@ -30,7 +33,8 @@ export function show(main, run, command) {
       return false;
     },
   });
-  append(main, view.element, pairs);
+  view.element.insertBefore(pairs, view.out);
+  append(main, view.element);
 }
 
 /** The name of a file without its folders and its end, as the server stores it.
