@@ -50,8 +50,9 @@ KEPT = 3
 """Models that stay open, the last ones that were asked for."""
 FILES = 500
 """Files of a run that are listed."""
-FEW, RANGE = 24, 3.0
-"""Latent dimensions that a page begins with, and how far from 0 a slider goes where no data tell."""
+FEW, RANGE, WIDER = 24, 3.0, 0.25
+"""Latent dimensions that a page begins with, how far from 0 a slider goes where no data tell, and how much farther than
+the data where they do, as a fraction of their range."""
 
 
 class Questions:
@@ -256,6 +257,7 @@ class Questions:
         if "encodes" in abilities(opened.model):
             with suppress(BadInput, ValueError):
                 low, high = tasks.latent_span(opened.model, opened.splits.test, examples=500)
+                low, high = low - WIDER * (high - low), high + WIDER * (high - low)
         order = (high - low).argsort(descending=True)[:FEW].tolist()
         return {"dims": order, "low": low[order].tolist(), "high": high[order].tolist(), "size": size}
 
