@@ -1,8 +1,8 @@
-# make demo | make test: each sets up .venv first where needed. Windows: see README for the plain commands.
+# make demo | make test | make test-studio: each sets up .venv first where needed. Windows: see README for the plain commands.
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test check slow setup clean
+.PHONY: demo test test-studio check slow setup clean
 
 demo: .venv/installed
 	$(BIN)/genwerk demo
@@ -14,6 +14,9 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+test-studio: .venv/dev
+	$(BIN)/pytest tests/studio
 
 slow: .venv/dev
 	$(BIN)/pytest -m slow

@@ -55,19 +55,19 @@ class Optimise(Command):
     command: Annotated[str, Common(), Program()] = ""
     """Command that reads solutions as CSV (x0,x1,...) from standard input and prints objectives as CSV (f0,f1,..., and
     g0,..., constraints that hold where they are not above 0)."""
-    lower: Annotated[tuple[float, ...], Common()] = ()
+    lower: Annotated[tuple[float, ...], Common(), Program()] = ()
     """Lower bounds of the variables of --command, one for each or one for all."""
-    upper: Annotated[tuple[float, ...], Common()] = ()
+    upper: Annotated[tuple[float, ...], Common(), Program()] = ()
     """Upper bounds."""
-    batch: Annotated[int | None, AtLeast(1)] = None
+    batch: Annotated[int | None, AtLeast(1), Program()] = None
     """Solutions that --command gets at a time (default: all of a generation, shared among --jobs)."""
     penalty: float | None = None
     """What a failed evaluation counts as in each objective (default: worse than all that its run has seen)."""
     reference: tuple[float, ...] = ()
     """Reference point of the hypervolume (default: a tenth beyond the known front, or the first populations)."""
-    jobs: Annotated[int, Common(), AtLeast(1)] = 1
+    jobs: Annotated[int, Common(), AtLeast(1), Program()] = 1
     """Evaluations at once, each in a process of its own."""
-    runner: Literal["joblib", "dask", "ray"] = "joblib"
+    runner: Annotated[Literal["joblib", "dask", "ray"], Program()] = "joblib"
     """What the processes are run by; dask and ray where they are installed."""
 
     def run(self, session: Session) -> Iterator[Result]:

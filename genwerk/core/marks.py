@@ -17,7 +17,8 @@ class File:
 
 @dataclass(frozen=True)
 class Program:
-    """It may name code that is run: a file of Python, or a command. A page takes names of what there is alone."""
+    """It may name code that is run, a file of Python or a command, or says how that is run. A page takes names of what
+    there is alone."""
 
 
 @dataclass(frozen=True)

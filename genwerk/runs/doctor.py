@@ -25,6 +25,7 @@ EXTRAS = {
     "hdf5": ("h5py", "bsds300:PATH data"),
     "tensorboard": ("tensorboard", "--tensorboard"),
     "evolve": ("pymoo", "genwerk optimise"),
+    "studio": ("starlette", "genwerk studio"),
     "photo": (PACKAGE, "--features photo"),
 }
 TRIAL = 0.3
