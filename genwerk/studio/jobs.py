@@ -179,21 +179,27 @@ class Jobs:
             env={**os.environ, "COLUMNS": "200"},
         )
         assert process.stdout is not None
-        last = ""
+        last = ""  # told only when another follows: of a training that fails it is the error
         try:
             while line := await process.stdout.readline():
+                self._note(job, last)
                 last = line.decode(errors="replace").rstrip()
-                if not last.startswith("train "):
-                    job.tell({"type": "note", "text": last.replace(f"{self.root}/", "")})
-            if code := await process.wait():
-                if code < 0:
-                    raise Refused("the training process was killed; resume goes on from its last checkpoint")
+            code = await process.wait()
+            if code < 0:
+                raise Refused("the training process was killed; resume goes on from its last checkpoint")
+            if code:
                 raise Refused(last.removeprefix("genwerk: ").replace(f"{self.root}/", ""))
+            self._note(job, last)
         finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGINT)
                 await process.communicate()
+
+    def _note(self, job: Job, line: str) -> None:
+        """Tell a line that a training printed, but for those that the event log tells too."""
+        if line and not line.startswith("train "):
+            job.tell({"type": "note", "text": line.replace(f"{self.root}/", "")})
 
     async def listen(self, job: Job) -> AsyncIterator[dict[str, Any]]:
         """All that is told of a job from its beginning, and where it stands, until it is over."""

@@ -29,6 +29,7 @@ from genwerk.commands import COMMANDS
 from genwerk.commands import command as data
 from genwerk.commands.training import Train
 from genwerk.core.abilities import Decodes, abilities
+from genwerk.core.condition import NoCondition
 from genwerk.core.errors import BadInput, naming
 from genwerk.core.files import read_json
 from genwerk.core.model import Model
@@ -39,6 +40,7 @@ from genwerk.evaluation.report import Report
 from genwerk.recipes import find
 from genwerk.runs.card import flat
 from genwerk.runs.checkpoints import checkpoints_in, samples_in
+from genwerk.runs.config import read_config
 from genwerk.runs.opened import OpenRun, outline
 from genwerk.runs.page import PICTURES, read_events, status
 from genwerk.studio.forms import TERMINALS, described, forms
@@ -147,10 +149,11 @@ class Questions:
         }
 
     def run(self, run: str) -> dict[str, Any]:
-        """All that a page shows of one run, and the commands that it can be used with."""
+        """All that a page shows of one run, and the commands that it can be used with: none before its first weights
+        are saved."""
         path = self.root.run(run)
-        model = outline(path)
-        able = abilities(model)
+        model = outline(path) if checkpoints_in(path / "checkpoints") else None
+        able = abilities(model) if model is not None else frozenset()
         report = None
         if (path / "report.json").is_file():
             found = Report.from_json(read_json(path / "report.json"))
@@ -160,9 +163,9 @@ class Questions:
             **self._about(path),
             "does": [want for want, ability in WANTS.items() if ability in able],
             "abilities": sorted(able),
-            "spec": self._spec(model.spec, model),
+            "spec": self._spec(read_config(path / "config.json")[2], model),
             "latent": self._latent(model),
-            "commands": [described(name, model) for name in self._usable(able, model)],
+            "commands": [described(name, model) for name in self._usable(able)] if model is not None else [],
             "settings": [[name, str(value)] for name, value in flat(read_json(path / "config.json")).items()],
             "report": report,
             "samples": [self._url(path, each) for each in samples_in(path)[-24:]],
@@ -173,7 +176,8 @@ class Questions:
             ],
         }
 
-    def _usable(self, able: frozenset[str], model: Model) -> list[str]:
+    @staticmethod
+    def _usable(able: frozenset[str]) -> list[str]:
         """Commands that open a run and need nothing that the model lacks."""
         return [
             name
@@ -184,8 +188,8 @@ class Questions:
         ]
 
     @staticmethod
-    def _spec(spec: DataSpec, model: Model) -> dict[str, Any]:
-        condition = model.condition
+    def _spec(spec: DataSpec, model: Model | None) -> dict[str, Any]:
+        condition = NoCondition() if model is None else model.condition
         return {
             "said": str(spec),
             "kind": spec.kind,
@@ -197,7 +201,7 @@ class Questions:
         }
 
     @staticmethod
-    def _latent(model: Model) -> int:
+    def _latent(model: Model | None) -> int:
         """How many numbers a point of the latent space has that a page can move; 0 where there are none."""
         if not isinstance(model, Decodes) or getattr(model, "discrete", False):
             return 0

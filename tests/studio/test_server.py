@@ -128,6 +128,7 @@ def test_a_training_is_stopped_and_a_killed_one_is_told(client: TestClient, root
     places = {each["job"]: each["place"] for each in client.get("/api/jobs").json()}
     assert places[jobs[1]] == 1
     wait_for(root / "runs" / "stopped" / "events.jsonl")
+    assert client.get("/api/run", params={"run": "runs/stopped"}).json()["state"] == "going on"
     assert client.delete("/api/run", params={"run": "runs/stopped"}).status_code == 409
     client.delete("/api/jobs", params={"job": jobs[0]})
     assert last(told(client, jobs[0]))["state"] == "cancelled"
