@@ -51,7 +51,7 @@ def each(function: Callable[[Any], Any]) -> Filter:
     """``function`` of every shown source, an array with shape (h, w, c)."""
 
     def all_of(_: Tensor, shown: Tensor) -> Tensor:
-        made = [function(image.movedim(0, -1).double().numpy()) for image in shown]
+        made = [np.atleast_3d(function(image.movedim(0, -1).double().numpy())) for image in shown]  # grey is squeezed
         return torch.from_numpy(np.stack(made)).movedim(-1, 1).float().clamp(0, 1)
 
     return all_of
