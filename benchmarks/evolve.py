@@ -53,19 +53,17 @@ def run(problem: str, name: str, runs: int, evaluations: int) -> dict[str, objec
 
 
 def table(results: Results) -> str:
-    """Median and quartiles of each, the best median in bold, and where gmoea is better by the rank-sum test."""
-    lines = [f"| | {' | '.join(ALGORITHMS)} |", "|---" * (len(ALGORITHMS) + 1) + "|"]
+    """Median and quartiles of each, the least median in bold where all are measured."""
+    known = [name for name in ALGORITHMS if any(name in found for found in results.values())]
+    lines = [f"| | {' | '.join(known)} |", "|---" * (len(known) + 1) + "|"]
     for problem in [each for each in PROBLEMS if each in results]:
         found = results[problem]
-        medians = {name: float(np.median(found[name]["igd"])) for name in ALGORITHMS if name in found}
+        least = min(np.median(each["igd"]) for each in found.values())
         cells = []
-        for name in ALGORITHMS:
-            if name not in found:
-                cells.append("-")
-                continue
-            low, median, high = np.quantile(found[name]["igd"], [0.25, 0.5, 0.75])
-            text = f"{median:.3g} ({low:.3g} to {high:.3g})"
-            cells.append(f"**{text}**" if medians[name] == min(medians.values()) else text)
+        for name in known:
+            low, median, high = np.quantile(found[name]["igd"], [0.25, 0.5, 0.75]) if name in found else [np.nan] * 3
+            text = f"{median:.3g} ({low:.3g} to {high:.3g})" if name in found else "-"
+            cells.append(f"**{text}**" if median == least and len(found) == len(known) else text)
         lines.append(f"| {problem.removeprefix('immoea-')} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
