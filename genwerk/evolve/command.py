@@ -55,6 +55,8 @@ class OfCommand(Problem):
         try:
             words = shlex.split(self.command)
             done = subprocess.run(words, input=given.getvalue(), capture_output=True, text=True, cwd=self.folder)
+        except UnicodeDecodeError:
+            raise CommandFailed("prints what is no text") from None
         except (OSError, ValueError, IndexError) as error:
             raise BadInput(f"the command {self.command!r} cannot be started: {reason(error)}") from None
         if done.returncode:

@@ -28,6 +28,9 @@ Array = NDArray[np.float64]
 REASONS = 5
 """Reasons of failures that a sentence names."""
 
+FIGURES = "figures.json"
+"""What was found, in the folder of an optimisation."""
+
 
 def write(of: Optimising, folder: Path) -> list[Path]:
     """Write all files into ``folder``; the pictures only of what has come to its end."""
@@ -43,8 +46,8 @@ def write(of: Optimising, folder: Path) -> list[Path]:
     )
     written.append(write_table(folder / "curve.csv", ["run", "evaluations", *names], measured))
     if of.done:
-        write_atomically(folder / "figures.json", json.dumps(_plain(figures(of)), indent=1).encode())
-        written += [folder / "figures.json", picture(of, folder / "front.png"), animation(of, folder / "front.gif")]
+        write_atomically(folder / FIGURES, json.dumps(_plain(figures(of)), indent=1).encode())
+        written += [folder / FIGURES, picture(of, folder / "front.png"), animation(of, folder / "front.gif")]
     return written
 
 

@@ -208,6 +208,11 @@ class Optimising:
                 f"{self.out} holds an optimisation with other settings: ‹{name}› was {before.get(name)} and is "
                 f"{now[name]}; only evaluations can be changed, so choose another folder with ‹out›"
             )
+        done = read_json(figures).get("evaluations") if (figures := self.out / front.FIGURES).exists() else 0
+        if isinstance(done, int) and done > request.evaluations:
+            raise BadSetting(
+                "evaluations", f"is {request.evaluations:,}, and {self.out} has {done:,} a run; ask for as many or more"
+            )
         if found.get("content") != request.source.content:
             raise BadInput(
                 f"{request.source.file} has changed since {self.out} was begun; choose another folder with ‹out›"

@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from genwerk import __version__
 from genwerk.core.errors import BadInput, reason
+from genwerk.core.locks import only_writer
 from genwerk.studio.guard import COOKIE, Guard, Sessions
 from genwerk.studio.jobs import OVER, Full, Job, Jobs
 from genwerk.studio.places import BIN, PREFIX, Root, kind_of
@@ -161,9 +162,10 @@ class Studio:
             raise Denied(409, "this run is being trained; stop it first")
         token = token_hex(8)
         place = self.root.path / BIN / token
-        place.mkdir(parents=True)
-        (place / "name").write_text(name, "utf-8")
-        path.rename(place / "run")
+        with only_writer(path):
+            place.mkdir(parents=True)
+            (place / "name").write_text(name, "utf-8")
+            path.rename(place / "run")
         return JSONResponse({"undo": token})
 
     async def undo(self, request: Request) -> Response:
@@ -268,7 +270,12 @@ class Studio:
             raise BadInput("what was sent is no command with its settings")
         if run is not None:
             self.root.run(str(run))
-        paths = {str(name): str(self.uploads.get(str(id)).path) for name, id in (uploads or {}).items()}
+        given = {str(name): self.uploads.get(str(id)) for name, id in (uploads or {}).items()}
+        if command == "train":  # which a run is to find again
+            kept = {name: await asyncio.to_thread(each.kept, self.root.path) for name, each in given.items()}
+            paths = {name: str(path.relative_to(self.root.path)) for name, path in kept.items()}
+        else:
+            paths = {name: str(each.path) for name, each in given.items()}
         job = self.jobs.add(command, None if run is None else str(run), dict(values or {}), paths)
         return JSONResponse({"job": job.id})
 

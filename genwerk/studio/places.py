@@ -94,7 +94,7 @@ class Root:
             except OSError:
                 continue
             for entry in entries:
-                if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
+                if entry.name.startswith(".") or entry.name == "checkpoints" or not entry.is_dir(follow_symlinks=False):
                     continue
                 if (Path(entry.path) / "config.json").is_file():
                     found += 1

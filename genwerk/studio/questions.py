@@ -262,6 +262,7 @@ class Questions:
             with suppress(BadInput, ValueError):
                 low, high = tasks.latent_span(opened.model, opened.splits.test, examples=500)
                 low, high = low - WIDER * (high - low), high + WIDER * (high - low)
+                low, high = low.clamp(max=0), high.clamp(min=0)  # the origin is among them
         order = (high - low).argsort(descending=True)[:FEW].tolist()
         return {"dims": order, "low": low[order].tolist(), "high": high[order].tolist(), "size": size}
 

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -26,8 +27,8 @@ MEMORY, SECONDS = 2 * 2**30, 30
 PIXELS = 50_000_000
 """Pixels of an image, at most."""
 KINDS = {
-    "image": (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-    "sound": (".wav", ".flac", ".ogg"),
+    "image": (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2"),
+    "sound": (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"),
     "table": (".csv", ".tsv", ".parquet"),
     "text": (".txt", ".json", ".jsonl", ".gz"),
     "array": (".npy", ".npz"),
@@ -36,6 +37,8 @@ KINDS = {
 """What is taken, by the ends of names."""
 FILES, THUMBNAILS, SIDE, DEEPEST = 20_000, 12, 128, 3
 """Files of one upload, pictures of them that are shown, their side in pixels, and folders that a file's name keeps."""
+KEPT = "uploads"
+"""Folder below the root for uploads that a run learns from."""
 AGE = 12 * 3600
 """Seconds for which an upload is kept."""
 
@@ -54,7 +57,23 @@ class Upload:
     def path(self) -> Path:
         """What a command is given: the file, or the folder of several."""
         files = self.folder / "files"
-        return files / self.names[0] if len(self.names) == 1 else files
+        if len(self.names) == 1:
+            return files / self.names[0]
+        first = {name.partition("/")[0] for name in self.names}
+        return files / first.pop() if len(first) == 1 else files
+
+    def kept(self, root: Path) -> Path:
+        """Where it stands below ``root``, copied there the first time, so that a run that learns from it can go on."""
+        marker = self.folder / "kept"
+        if marker.exists() and (found := Path(marker.read_text("utf-8"))).exists():
+            return found
+        path = self.path
+        names = chain([path.name], (f"{path.stem}-{i}{path.suffix}" for i in count(2)))
+        place = next(each for name in names if not (each := root / KEPT / name).exists())
+        place.parent.mkdir(exist_ok=True)
+        (shutil.copytree if path.is_dir() else shutil.copy2)(path, place)
+        marker.write_text(str(place), "utf-8")
+        return place
 
 
 def safe(name: str) -> str:
@@ -80,13 +99,16 @@ class Uploads:
     async def take(self, files: AsyncIterator[tuple[str, AsyncIterator[bytes]]]) -> Upload:
         """Store files, given with their names, and say what they are; a BadInput where they cannot be used."""
         self._forget()
-        id, names = token_hex(8), list[str]()
+        id, names, refused = token_hex(8), list[str](), list[str]()
         folder = self.folder / id
         (folder / "files").mkdir(parents=True)
         try:
             async for name, content in files:
-                stored = safe(name)
-                names.append(self._free(stored, names))
+                try:
+                    names.append(self._free(safe(name), names))
+                except BadInput as error:
+                    refused.append(str(error))
+                    continue
                 path = folder / "files" / names[-1]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("wb") as file:
@@ -95,11 +117,13 @@ class Uploads:
                 if len(names) > FILES:
                     raise BadInput(f"more than {FILES:,} files were handed in; put them into a zip")
             if not names:
-                raise BadInput("no file was handed in")
+                raise BadInput(refused[0] if refused else "no file was handed in")
             about = await looked_at(folder)
+            names = [name for name in names if (folder / "files" / name).exists()]
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        about["skipped"] = [*refused, *about["skipped"]]
         self.every[id] = Upload(id, folder, tuple(names), about)
         return self.every[id]
 
@@ -153,19 +177,31 @@ async def looked_at(folder: Path) -> dict[str, Any]:
 
 
 def look(folder: Path) -> dict[str, Any]:
-    """What the files are: their kind, how many, bytes, and names of the small pictures that were made of some."""
-    files = sorted(path for path in (folder / "files").rglob("*") if path.is_file())
+    """What the files are: their kind, how many, bytes, and names of the small pictures that were made of some.
+
+    Of several those that cannot be read are removed, and told as ``skipped``; one alone is a BadInput.
+    """
+    files, skipped = sorted(path for path in (folder / "files").rglob("*") if path.is_file()), list[str]()
+    pictures, shown = list[str](), 0
+    for each in list(files):
+        try:
+            if each.suffix in KINDS["image"]:
+                name = _picture(each, folder, shown)
+                pictures, shown = [*pictures, *([name] if name else [])], shown + 1
+            elif each.suffix in KINDS["sound"]:
+                _sound(each)
+            elif each.suffix in KINDS["archive"]:
+                _archive(each)
+        except BadInput as error:
+            skipped.append(str(error))
+            each.unlink()
+            files.remove(each)
+            if not files:
+                raise
     kinds = Counter(next(kind for kind, ends in KINDS.items() if each.suffix in ends) for each in files)
     kind = kinds.most_common(1)[0][0]
-    found = {"kind": kind, "files": len(files), "bytes": sum(each.stat().st_size for each in files)}
-    images = [each for each in files if each.suffix in KINDS["image"]]
-    pictures = [name for i, each in enumerate(images) if (name := _picture(each, folder, i)) is not None]
-    for each in files:
-        if each.suffix in KINDS["sound"]:
-            _sound(each)
-        elif each.suffix in KINDS["archive"]:
-            _archive(each)
-    return {**found, "thumbnails": pictures}
+    size = sum(each.stat().st_size for each in files)
+    return {"kind": kind, "files": len(files), "bytes": size, "thumbnails": pictures, "skipped": skipped}
 
 
 def _picture(path: Path, folder: Path, number: int) -> str | None:

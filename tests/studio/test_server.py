@@ -18,6 +18,8 @@ from PIL import Image
 from server import HOST, asked, small_runs, studio, told
 from starlette.testclient import TestClient
 
+from genwerk.core.locks import only_writer
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -111,6 +113,8 @@ def test_a_training_writes_a_run_whose_log_is_replayed(client: TestClient, root:
     taken = asked(client, "train", recipe="vae", out="runs/new", **quick)
     assert last(taken)["state"] == "failed"
     assert "holds a run already" in error(taken)
+    with only_writer(root / "runs" / "new"):
+        assert "another process" in client.delete("/api/run", params={"run": "runs/new"}).json()["error"]
     undo = client.delete("/api/run", params={"run": "runs/new"}).json()
     assert not (root / "runs" / "new").exists()
     assert client.post("/api/undo", json=undo).json() == {"run": "runs/new"}
@@ -214,6 +218,25 @@ def test_images_are_data_to_train_on(client: TestClient, root: Path) -> None:
     )
     events = told(client, answer.json()["job"])
     assert last(events)["state"] == "done", events
+    assert client.get("/api/run", params={"run": "runs/mine"}).json()["data"] == "uploads/files"
+    assert len(list((root / "uploads" / "files").iterdir())) == 6  # kept, so that the run can go on
+
+
+def test_of_a_folder_what_cannot_be_used_is_left_out_and_told(client: TestClient) -> None:
+    files = [
+        ("file", (f"album/{name}", content))
+        for name, content in (
+            (".DS_Store", b"x"),
+            ("notes.docx", b"x"),
+            ("broken.png", b"x"),
+            ("red/1.png", png()),
+            ("blue/2.png", png()),
+        )
+    ]
+    found = client.post("/api/uploads", files=files).json()
+    assert (found["files"], len(found["skipped"]), len(found["thumbnails"])) == (2, 3, 2)
+    said = client.get("/api/recipes", params={"upload": found["upload"]}).json()
+    assert said["data"]["classes"] == ["blue", "red"]
 
 
 @pytest.mark.parametrize(
