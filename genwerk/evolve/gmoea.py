@@ -55,7 +55,7 @@ class GenerativeAlgorithm(GeneticAlgorithm):
 class GMOEAConfig(AlgorithmConfig, kind="gmoea"):
     """GMOEA mended: operators share the offspring by how many survive, a GAN is one, its discriminator filters all."""
 
-    surplus: int = 3
+    surplus: int = 6
     """Proposals for each offspring, of which the discriminator chooses one; 1 does not filter."""
     memory: int = 400
     """Solutions given up that the discriminator is shown."""

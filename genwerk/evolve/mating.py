@@ -20,7 +20,6 @@ from pymoo.core.problem import Problem
 
 from genwerk.core.errors import BadInput
 from genwerk.evolve.operators.gan import GAN
-from genwerk.evolve.operators.gaussian import LocalGaussian
 from genwerk.evolve.operators.inverse import InverseRegression
 from genwerk.evolve.operators.operator import Array, Operator, Pool, Rngs, RunByRun
 from genwerk.evolve.operators.variation import DE, SBX, mutation
@@ -74,7 +73,7 @@ class Portfolio(Proposer):
         self,
         operators: Sequence[Operator],
         judge: Operator | None = None,
-        surplus: int = 3,
+        surplus: int = 6,
         least: float = 0.02,
         pace: float = 0.2,
         sharpness: float = 3,
@@ -118,10 +117,10 @@ class Portfolio(Proposer):
         self.shares = (1 - self.pace) * shares + self.pace * aim / aim.sum(axis=1, keepdims=True)
 
 
-def default_portfolio(surplus: int = 3) -> Portfolio:
-    """SBX, DE, local inverse regression, local Gaussians and a GAN, which also judges surplus proposals."""
+def default_portfolio(surplus: int = 6) -> Portfolio:
+    """SBX, DE, local inverse regression and a GAN, which also judges surplus proposals."""
     gan = Whitened(GAN())
-    return Portfolio([SBX(), DE(), InverseRegression(ahead=1.0), LocalGaussian(), gan], judge=gan, surplus=surplus)
+    return Portfolio([SBX(), DE(), InverseRegression(ahead=1.0), gan], judge=gan, surplus=surplus)
 
 
 @dataclass(frozen=True)
