@@ -93,7 +93,7 @@ def test_a_training_is_stopped_and_goes_on_after_a_reload(visitor: Visitor) -> N
     page.get_by_role("button", name="Start training").click()
     page.locator(".panel svg polyline").first.wait_for()
     page.get_by_role("button", name="Stop").click()
-    page.locator(".results .badge.cancelled").wait_for()
+    page.locator(".results .badge.stopped").wait_for()
     visitor.open("run/runs%2Flong/training")
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name="Stop").wait_for()

@@ -30,7 +30,7 @@ export function follow(job, on = {}) {
 
   const heading = (/** @type {number|null} */ place) => {
     const going = state === "queued" || state === "running";
-    fill(head, h("div", { class: "row" }, badge(state), state === "queued" && place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: place })) : null),
+    fill(head, h("div", { class: "row" }, badge(on.training && state === "cancelled" ? "stopped" : state), state === "queued" && place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: place })) : null),
       going ? h("button", { type: "button", onclick: () => remove("/api/jobs", { job }).catch(complain) }, icon("stop"), on.training ? t("Stop") : t("Cancel")) : null);
     bar.hidden = !going;
     if (state === "running" && !bar.hasAttribute("value")) bar.removeAttribute("value");

@@ -29,7 +29,12 @@ export async function show(main, { parts }) {
   };
   const timer = setInterval(look, AGAIN);
   whenLeft(() => clearInterval(timer));
-  const following = follow(job.job, { over: look, training: job.training });
+  /** A training that is over can be resumed from here. */
+  const over = async () => {
+    await look();
+    if (shown && job.run) live(curves, job.run);
+  };
+  const following = follow(job.job, { over, training: job.training });
   fill(main, h("p", { class: "crumbs" }, h("a", { href: link(["jobs"]) }, t("Jobs"))),
     h("h1", {}, spelt(job.command), job.run ? [": ", h("a", { href: link(["run", job.run, job.training ? "training" : ""].filter(Boolean)) }, job.run)] : null),
     h("p", { class: "hint" }, moment(job.made)), following.element, curves);
