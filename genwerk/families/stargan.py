@@ -168,7 +168,7 @@ class StarGAN(Model, TranslatesDomains, config=StarGANConfig):
         values = self.condition.check(values.to(self.device), self).expand(len(source), -1)  # type: ignore[union-attr]
         if (values == KEPT).any():
             values = values.where(values != KEPT, self.seen(source))
-        network = by_parts(self.generator, source, size, self.condition.one_hot(values).float())
+        network = by_parts(self.generator, source, size, self.condition.one_hot(values).to(source.dtype))
 
         @torch.no_grad()
         def of(part: Tensor) -> Tensor:
