@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import time
 from base64 import b64encode
 from collections import OrderedDict
@@ -48,6 +49,8 @@ from genwerk.studio.places import SHOWN, Root, kind_of
 from genwerk.tasks import steering
 from genwerk.tasks.fitting import WANTS, fits, offers
 
+IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""Folder for files that are read again at once: nothing of it waits for a disk."""
 KEPT = 3
 """Models that stay open, the last ones that were asked for."""
 FILES = 500
@@ -289,7 +292,7 @@ class Questions:
         if not modality.one_per_file:
             columns, rows = modality.records([batch])
             return {"columns": list(columns), "rows": plain_json([list(row) for row in rows])}
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory(dir=IN_MEMORY) as folder:
             path = Path(folder) / f"shown{modality.endings[0]}"
             path = modality.write_one(path, batch.x[0], {}) if len(batch) == 1 else modality.write(path, batch, {})
             kind = {"image": "image/png", "sound": "audio/wav"}[kind_of(path)]
