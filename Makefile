@@ -1,8 +1,9 @@
-# make demo | make test | make test-studio: each sets up .venv first where needed. Windows: see README for the plain commands.
+# make demo | make test | make test-studio | make slow set up .venv first where needed; make docs | make results do not.
+# Windows: docs/getting-started.md has the plain commands.
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test test-studio check slow setup clean
+.PHONY: demo test test-studio check slow docs results setup clean
 
 demo: .venv/installed
 	$(BIN)/genwerk demo
@@ -20,6 +21,15 @@ test-studio: .venv/dev
 
 slow: .venv/dev
 	$(BIN)/pytest -m slow
+
+docs:
+	@$(BIN)/python -c "import sphinx, furo, myst_parser" 2>/dev/null || { echo "make docs needs the documentation tools: \
+	$(BIN)/pip install -c constraints.txt -e '.[docs]' (or make setup)"; exit 2; }
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d docs/_build/doctrees -b html . docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+results:
+	$(BIN)/python benchmarks/results_page.py
 
 setup: .venv/dev
 

@@ -1,6 +1,6 @@
 """Algorithms of multi-objective optimisation by name: frozen settings that build an algorithm of pymoo.
 
-A further one, in a user's own file too, is a subclass of :class:`AlgorithmConfig` that names its ``kind``:
+A further one, in a user's own file too, is a subclass of :class:`AlgorithmConfig` that names its ``kind``::
 
     class MineConfig(AlgorithmConfig, kind="mine"):
         def make(self, problem): return Mine(pop_size=self.pop_size)

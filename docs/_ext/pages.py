@@ -1,0 +1,128 @@
+"""What the site adds to Sphinx: formulas as MathML, the other language of a page, and lists made from the registries."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from shutil import copyfile
+from typing import Any
+
+from docutils import nodes
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
+
+HOME, CHINESE = "docs/index", "docs/zh/index"
+REDIRECT = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={0}"><a href="{0}">{0}</a>\n'
+
+
+def visit_math(writer: Any, node: nodes.Element) -> None:
+    """A formula as MathML, which browsers draw without any script."""
+    source, block = node.astext(), isinstance(node, nodes.math_block)
+    aligned = block and re.search(r"\\\\|&", source) and not source.lstrip().startswith(r"\begin")
+    try:
+        drawn = tex2mathml(rf"\begin{{aligned}}{source}\end{{aligned}}" if aligned else source, as_block=block)
+    except MathError as error:
+        raise ExtensionError(f"{node.source}: the formula {source!r} cannot be drawn: {error}") from error
+    writer.body.append(f'<div class="formula">{drawn}</div>\n' if block else drawn)
+    raise nodes.SkipNode
+
+
+def other_language(page: str, found: set[str]) -> str:
+    """The same page in the other language, or that language's first page where it has none."""
+    path = PurePosixPath(page)
+    chinese = "zh" in path.parts
+    if chinese:
+        other = PurePosixPath(*(part for part in path.parts if part != "zh"))
+    else:
+        other = path.parent / "zh" / path.name
+    return str(other) if str(other) in found else HOME if chinese else CHINESE
+
+
+def add_language(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: object) -> None:
+    """Tell a page its language, and where it stands in the other one."""
+    chinese = "zh" in PurePosixPath(page).parts
+    context["language"] = "zh-CN" if chinese else "en"
+    other = other_language(page, app.env.found_docs)
+    if other in app.env.found_docs:
+        context["other_language"] = (context["pathto"](other), "English" if chinese else "中文")
+
+
+def add_entrance(app: Sphinx, error: Exception | None) -> None:
+    """The site's own address leads to its first page; whole HTML pages stand where links expect them."""
+    if error is None and app.builder.format == "html":
+        for report in (app.srcdir / "docs" / "reports").glob("*/report.html"):
+            place = app.outdir / report.relative_to(app.srcdir)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            copyfile(report, place)
+        (app.outdir / "index.html").write_text(REDIRECT.format(f"{HOME}.html"), encoding="utf-8")
+
+
+QUOTED = re.compile(r"(:[\w:]+:`[^`]*`|``.*?``|`[^`]*`)", re.DOTALL)
+"""What is between backticks in a docstring, with its role."""
+
+
+def escape(app: Sphinx, what: str, name: str, about: object, options: object, lines: list[str]) -> None:
+    """Stars and bars of docstrings, as in (n, *shape) and log |det dz/dx|, stand for themselves."""
+    parts = QUOTED.split("\n".join(lines))
+    lines[:] = "".join(p if i % 2 else re.sub(r"\*(?! )|\|", r"\\\g<0>", p) for i, p in enumerate(parts)).split("\n")
+
+
+def point_to_reports(app: Sphinx, page: str, content: list[str]) -> None:
+    """Reports are whole HTML pages with their pictures; GitHub shows the Markdown beside them."""
+    content[0] = content[0].replace("/report.md)", "/report.html)")
+
+
+def open_reports(app: Sphinx, tree: nodes.document, page: str) -> None:
+    """A link to a whole HTML page opens it in the browser, in place of saving it."""
+    for link in list(tree.findall(addnodes.download_reference)):
+        if link["reftarget"].endswith(".html"):
+            plain = nodes.reference("", "", *link.children, refuri=link["reftarget"], internal=True)
+            link.replace_self(plain)
+
+
+class Commands(SphinxDirective):
+    """Every command with its options, as ``--help-all`` has them."""
+
+    def run(self) -> list[nodes.Node]:
+        from genwerk.cli.words import flags, metavar
+        from genwerk.commands import COMMANDS
+        from genwerk.commands.command import options, summary
+
+        text: list[str] = []
+        for group in dict.fromkeys(command.group for command in COMMANDS.values()):
+            text += ["", f"## {group}", ""]
+            for name, command in COMMANDS.items():
+                if command.group != group:
+                    continue
+                text += [f"### {name}", "", summary(command), ""]
+                for option in options(command):
+                    names = ", ".join(f"`{flag}`" for flag in flags(option)) or f"`{metavar(option)}`"
+                    text += [names, f": {option.help}", ""]
+        return self.parse_text_to_nodes("\n".join(text), allow_section_headings=True)
+
+
+class Recipes(SphinxDirective):
+    """Every recipe with what it says of itself."""
+
+    def run(self) -> list[nodes.Node]:
+        from genwerk.recipes import REGISTRY
+
+        text = ["| recipe | what it is |", "|---|---|"]
+        text += [f"| `{name}` | {(entry.make.__doc__ or '').splitlines()[0]} |" for name, entry in REGISTRY.items()]
+        return self.parse_text_to_nodes("\n".join(text))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))
+    app.add_directive("genwerk-commands", Commands)
+    app.add_directive("genwerk-recipes", Recipes)
+    app.connect("autodoc-process-docstring", escape)
+    app.connect("source-read", point_to_reports)
+    app.connect("doctree-resolved", open_reports)
+    app.connect("html-page-context", add_language)
+    app.connect("build-finished", add_entrance)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
