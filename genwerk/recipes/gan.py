@@ -137,7 +137,7 @@ def gan_mnist(spec: DataSpec) -> Recipe:
     The hinge objective, ten times DCGAN's learning rate, falling to a twentieth, a quarter of its batch, normal z, and
     an averaged generator. Each was chosen by the Fréchet distance in the digit classifier's features after the same 140
     processor seconds, seed 0: 3.5 with the non-saturating objective at 1e-3 and batches of 64, 2.9 with hinge, 2.6 with
-    batches of 32, 2.6 at 2e-3. The table of all games stands in benchmarks/README.md:
+    batches of 32, 2.6 at 2e-3. The table of all games stands in benchmarks/adversarial.md:
     `genwerk train gan-mnist --data MNIST_FOLDER --out runs/gan-mnist`.
     """
     base = gan(spec)

@@ -23,7 +23,7 @@ def seqgan(spec: DataSpec) -> Recipe:
     The published schedule at a few hundredths of its cost: a smaller discriminator that sees 32 batches once in a
     round and not five times 157 batches three times, and so learns at ten times the rate. 16 rollouts of a beginning as
     published, 4 for texts beyond 40 tokens. With a baseline, and a third of the generator's rate: as published,
-    NLL_oracle falls further where the discriminator is left out (benchmarks/README.md, SeqGAN's synthetic experiment).
+    NLL_oracle falls further where the discriminator is left out (benchmarks/text.md, SeqGAN's synthetic experiment).
     """
     discriminator = TextCNNConfig(widths=(1, 2, 3, 4, 5, 6, 8, 10, 15, 20), filters=(64,) * 10)
     return Recipe(
@@ -55,7 +55,7 @@ def seqgan_published(spec: DataSpec) -> Recipe:
     120 epochs of maximum likelihood, 50 rounds of the discriminator and 200 of the game, each round of the
     discriminator three times over 10,000 real and as many generated texts (section 5.1 and the authors' code). On a
     processor this takes more than a day, nearly all of it the discriminator's. The first weights are the authors',
-    which lower NLL_oracle by 0.28 (benchmarks/README.md).
+    which lower NLL_oracle by 0.28 (benchmarks/text.md).
     """
     base = seqgan(spec)
     rates = {"generator": OptimConfig(lr=1e-2), "discriminator": OptimConfig(lr=1e-4)}
