@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -94,19 +95,21 @@ def enlargement(factor: int) -> Task:
     return Task(
         {
             "superres": ("superres", {"model.degradation.factor": factor}),
-            "palette": ("palette", settings),
+            "palette": ("palette", {**NARROW, **settings}),
         },
         {"source, nearest": nearest, "bicubic": lambda _, shown: shown},
     )
 
 
+NARROW: dict[str, object] = {"model.diffusion.network.widths": (32, 64)}
+"""Half the recipe's widths, for rounds enough on one thread."""
 NOISE: dict[str, object] = {"model.degradation.sigma": (SIGMA, SIGMA)}
 COPY: Filter = lambda _, shown: shown  # noqa: E731
 TASKS = {
     "superres x2": enlargement(2),
     "superres x4": enlargement(4),
     "denoise": Task(
-        {"denoise": ("denoise", NOISE), "palette": ("palette", {"model.degradation": "noise", **NOISE})},
+        {"denoise": ("denoise", NOISE), "palette": ("palette", {**NARROW, "model.degradation": "noise", **NOISE})},
         {
             "source": COPY,
             "median of 3x3": each(lambda x: ndimage.median_filter(x, (3, 3, 1))),
@@ -119,7 +122,7 @@ TASKS = {
         {
             "inpaint": ("inpaint", {}),
             "regression": ("inpaint", {"model.adversarial": 0.0, "model.l1": 1.0}),
-            "palette": ("palette", {}),
+            "palette": ("palette", NARROW),
         },
         {"source": COPY, "biharmonic": biharmonic, **({"Telea": telea} if find_spec("cv2") else {})},
     ),
@@ -127,7 +130,7 @@ TASKS = {
         {
             "colourise": ("colourise", {}),
             "regression": ("colourise", {"model.adversarial": 0.0, "model.l1": 1.0}),
-            "palette": ("palette", {"model.degradation": "grey"}),
+            "palette": ("palette", {**NARROW, "model.degradation": "grey"}),
         },
         {"source": COPY},
     ),
@@ -140,21 +143,30 @@ def trained(
     """The model of a run in ``folder``, which is trained unless it is there, and processor seconds of training."""
     spent = folder / "seconds.json"
     if not spent.exists():
-        start = time.process_time()
-        quiet: dict[str, object] = {"sample_every": 0, "evaluate_every": 0, "save_every": 0, **settings}
-        genwerk.train(
-            recipe,
-            data,
-            out=folder,
-            rounds=rounds,
-            batch_size=batch,
-            seed=seed,
-            evaluate=False,
-            progress=False,
-            **quiet,
-        )
-        spent.write_text(json.dumps(time.process_time() - start))
+        seconds = train(recipe, data, folder, rounds, batch, seed, settings)
+        spent.write_text(json.dumps(seconds))
     return genwerk.load(folder), json.loads(spent.read_text())
+
+
+def train(
+    recipe: str, data: Splits, folder: Path, rounds: int, batch: int, seed: int, settings: dict[str, object]
+) -> float:
+    """Train a run in ``folder``; processor seconds."""
+    start = time.process_time()
+    quiet: dict[str, object] = {"sample_every": 0, "evaluate_every": 0, "save_every": 0, **settings}
+    genwerk.train(
+        recipe, data, out=folder, rounds=rounds, batch_size=batch, seed=seed, evaluate=False, progress=False, **quiet
+    )
+    return time.process_time() - start
+
+
+def lasting(seconds: float, recipe: str, data: Splits, batch: int, settings: dict[str, object]) -> int:
+    """Rounds that take about so many processor seconds, by two short trainings after one that warms up."""
+    short, longer = 5, 25
+    with TemporaryDirectory() as folder:
+        lengths = enumerate((short, short, longer))
+        _, start, spent = (train(recipe, data, Path(folder) / str(i), n, batch, 0, settings) for i, n in lengths)
+    return max(1, round(seconds * (longer - short) / (spent - start)))
 
 
 def line(method: str, made: Tensor, x: Tensor, features: Tensor, real: Tensor, seconds: float | None) -> str:
@@ -172,6 +184,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--methods", nargs="+", help="of those that are trained; default: all")
     parser.add_argument("--rounds", type=int, default=2000)
+    parser.add_argument("--cpu-seconds", type=float, help="of training, the same for each, in place of --rounds")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--images", type=int, default=256, help="held-out images")
@@ -184,9 +197,7 @@ def main() -> None:
     x, describe = held_out.batch().x, efficientnet(torch.device("cpu"))
     real = in_batches(describe, x)
     ddpm = genwerk.load(options.ddpm) if options.ddpm else None
-    print(
-        f"{data.spec}, {len(data.train):,} training and {len(x)} held-out images, {options.rounds} rounds", flush=True
-    )
+    print(f"{data.spec}, {len(data.train):,} training and {len(x)} held-out images", flush=True)
     for name in options.tasks:
         task, rows = TASKS[name], [x[:8]]
         print(f"\n| {name} | PSNR, dB | SSIM | kernel distance | training, CPU s |\n|---|---|---|---|---|", flush=True)
@@ -199,9 +210,12 @@ def main() -> None:
         for method, (recipe, settings) in task.recipes.items():
             if options.methods and method not in options.methods:
                 continue
+            rounds = options.rounds
+            if options.cpu_seconds is not None:
+                rounds = lasting(options.cpu_seconds, recipe, data, options.batch, settings)
             for seed in options.seeds:
                 folder = options.out / f"{name} {method} {seed}".replace(" ", "-")
-                model, seconds = trained(recipe, data, folder, options.rounds, options.batch, seed, settings)
+                model, seconds = trained(recipe, data, folder, rounds, options.batch, seed, settings)
                 assert isinstance(model, Translates)
                 if source is None:
                     condition = model.condition
@@ -219,7 +233,7 @@ def main() -> None:
                                 assert isinstance(ddpm, Denoises)
                                 tell(f"SDEdit, strength {STRENGTH}", ddpm.sdedit(shown, STRENGTH, seed=0))
                 with evaluating(model):
-                    tell(f"{method}, seed {seed}", model.translate(source, seed=0), seconds)
+                    tell(f"{method}, {rounds} rounds, seed {seed}", model.translate(source, seed=0), seconds)
         if options.sheet:
             options.sheet.mkdir(parents=True, exist_ok=True)
             sheet = Batch(torch.cat(rows))
