@@ -191,22 +191,19 @@ def _called(name: str) -> str:
     return name.replace("igd", "IGD").replace("hv", "hypervolume")
 
 
-def _grouped(names: list[str]) -> Iterator[str]:
-    """``names``, those that lengthen another behind it: cihs (-shifted)."""
-    ends = {name: [other.removeprefix(name) for other in names if other.startswith(f"{name}-")] for name in names}
-    longer = {name + end for name, each in ends.items() for end in each}
-    return (name + (f" ({', '.join(ends[name])})" if ends[name] else "") for name in names if name not in longer)
-
-
 def listing() -> Figures:
     """All algorithms and problems."""
     from genwerk.evolve.algorithms import ALGORITHMS
-    from genwerk.evolve.problems import PROBLEMS
+    from genwerk.evolve.problems import ABOUT
 
     about = {name: " ".join((getdoc(kind) or "").partition("\n\n")[0].split()) for name, kind in ALGORITHMS.items()}
+    collections: dict[str, list[str]] = {}
+    for name, what in ABOUT.items():
+        collections.setdefault(what, []).append(name)
     shown: list[Note | Table | Figures] = [
         Table(("algorithm", "what it is"), list(about.items())),
-        Note(f"\nproblems: {', '.join(_grouped(list(PROBLEMS)))}"),
+        Note(""),
+        Table(("problems", "what they are"), [(", ".join(names), what) for what, names in collections.items()]),
         Note("\nyour own: mine.py, mine.toml or --command; docs/optimisation.md shows how"),
     ]
-    return Figures({"algorithms": about, "problems": list(PROBLEMS)}, shown)
+    return Figures({"algorithms": about, "problems": ABOUT}, shown)

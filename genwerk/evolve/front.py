@@ -8,7 +8,7 @@ stopped leaves the tables.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,20 +125,29 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 def notes(of: Optimising) -> list[str]:
     """What a reader must know of the figures, a sentence each."""
     said, total, failed = list[str](), of.evaluations, sum(of.failures.values())
+    if failed == total:
+        return [f"all {total:,} evaluations failed: {_reasons(of.failures)}"]
     if failed:
-        most = sorted(of.failures.items(), key=lambda each: -each[1])
-        reasons = "; ".join(f"{why} ({n:,})" for why, n in most[:REASONS])
-        more = f"; and {len(most) - REASONS} other reasons" if len(most) > REASONS else ""
-        said.append(f"{failed:,} of {total:,} evaluations failed and were penalised: {reasons}{more}")
+        said.append(f"{failed:,} of {total:,} evaluations failed and were penalised: {_reasons(of.failures)}")
     for i in range(len(of.curve.tasks)):
         task = f" of task {i + 1}" if len(of.curve.tasks) > 1 else ""
         for what, wanted in ((f"no feasible solution{task} was found", 0), (f"the front{task} is a single point", 1)):
             if runs := [run for run, own in enumerate(of.fronts) if _points(own[i]) == wanted]:
                 which = "all runs" if len(runs) == of.request.runs > 1 else f"run {', '.join(map(str, runs))}"
                 said.append(f"{what} in {which}" + (": nothing is left to trade between objectives" if wanted else ""))
+    last = of.curve.points[-1].figures if of.curve.points else {}
+    if any(name.endswith("hv") and not np.isfinite(values).all() for name, values in last.items()):
+        said.append("the hypervolume is beyond the range of numbers; give the objectives in other units")
     if of.curve.reference_of.startswith("the populations"):
         said.append(f"the hypervolume is measured from the worst of {of.curve.reference_of}")
     return said
+
+
+def _reasons(failures: Mapping[str, int]) -> str:
+    """Why evaluations failed, the most frequent reasons first."""
+    most = sorted(failures.items(), key=lambda each: -each[1])
+    more = f"; and {len(most) - REASONS} other reasons" if len(most) > REASONS else ""
+    return "; ".join(f"{why} ({n:,})" for why, n in most[:REASONS]) + more
 
 
 def _points(front: Front) -> int:

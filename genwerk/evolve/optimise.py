@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from importlib.metadata import version
@@ -157,6 +157,7 @@ class Optimising:
             archive = Archive(self._columns)
             if self.out is not None:
                 held.enter_context(only_writer(self.out))
+                held.enter_context(self._gone_if_refused_at_once(self.out))
                 write_atomically(self.out / PLAN, json.dumps(self._plan(), indent=1).encode())
                 archive = held.enter_context(Archive.opened(self.out / ARCHIVE, self._columns))
             together.evaluate = evaluate = self._evaluating(archive=archive)
@@ -167,6 +168,18 @@ class Optimising:
             finally:
                 if self.out is not None and self.curve.points:
                     front.write(self, self.out)
+
+    @contextmanager
+    def _gone_if_refused_at_once(self, folder: Path) -> Iterator[None]:
+        """Leaves no file in ``folder`` behind where a new problem is refused in its first generation."""
+        new = not (folder / PLAN).exists()
+        try:
+            yield
+        except BadInput:
+            if new and not self.evaluations:
+                for name in (PLAN, ARCHIVE):
+                    (folder / name).unlink(missing_ok=True)
+            raise
 
     def _played(self, together: Together, failed: set[bytes]) -> Iterator[Progress]:
         total, every = self.request.runs * self.request.evaluations, -(-self.request.evaluations // POINTS)
@@ -215,7 +228,8 @@ class Optimising:
             )
         if found.get("content") != request.source.content:
             raise BadInput(
-                f"{request.source.file} has changed since {self.out} was begun; choose another folder with ‹out›"
+                f"{request.source.file} has changed since {self.out} was begun; choose another folder with ‹out›, or "
+                "remove this one"
             )
         return found
 

@@ -228,6 +228,11 @@ class OfFunction(Problem):
             return np.empty((*x.shape[:-1], 0))
         found = np.asarray(function(x), dtype=float)
         if self.elementwise:
+            if found.ndim > 1:
+                raise BadInput(
+                    f"{self.called} gives numbers with shape {found.shape} for a solution with shape {x.shape}; "
+                    "expected (objectives,), or vectorised = True where it takes many solutions at once"
+                )
             return found.reshape(-1)
         if found.ndim != 2 or len(found) != len(x):
             raise BadInput(

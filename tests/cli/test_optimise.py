@@ -85,10 +85,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_without_a_problem_everything_is_listed(genwerk: Genwerk) -> None:
     said = genwerk("optimise")
-    for name in ("nsga2", "zdt1", "immoea-f3 (-interior)", "mine.py"):
+    for name in ("nsga2", "zdt1", "immoea-f3-interior", "mine.py"):
         assert name in said
     listed = json.loads(genwerk("optimise", "--json"))
     assert all(listed["algorithms"].values())
+    assert all(listed["problems"].values())
     assert "zdt1" in listed["problems"]
 
 
@@ -269,6 +270,7 @@ HEAD = "import numpy as np\nfrom pymoo.core.problem import Problem\nfrom pymoo.c
             "lower, upper = [0], [1]\nvectorised = True\ndef objectives(x): return 1, 2",
             "is vectorised and gives",
         ),
+        ("lower, upper = [0], [1]\ndef objectives(x): return [[x[0], 1]]", "with shape (1, 2) for a solution with"),
         ("problem = Problem(n_var=2, n_obj=2, xl=0, xu=1, vtype=int)\n", "declares int variables"),
         (
             "problem = Problem(vars={'a': Integer(bounds=(0, 3)), 'b': Real(bounds=(0, 1))}, n_obj=2)",
@@ -287,7 +289,26 @@ def test_a_file_that_declares_no_problem_is_told_in_a_sentence(
     refused: Genwerk, tmp_path: Path, content: str, said: str
 ) -> None:
     (tmp_path / "mine.py").write_text(HEAD + content)
-    assert said in refused("optimise", tmp_path / "mine.py", *SMALL, "--evaluations", 64, "--out", tmp_path / "out")
+    out = tmp_path / "new" / "out"
+    assert said in refused("optimise", tmp_path / "mine.py", *SMALL, "--evaluations", 64, "--out", out)
+    assert not out.parent.exists()
+
+
+def test_where_all_evaluations_fail_this_alone_is_told(genwerk: Genwerk, tmp_path: Path) -> None:
+    command = f"""{sys.executable} -c "import sys; n = len(sys.stdin.readlines()) - 1; print('f0,f1'); """
+    command += """[print('nan,1') for _ in range(n)]\""""
+    of = (*SMALL, "--evaluations", 8, "--out", tmp_path / "out")
+    said = genwerk("optimise", "--command", command, "--lower", 0, "--upper", 1, *of)
+    assert "all 8 evaluations failed: f0 is nan (8)" in said
+    assert "feasible" not in said
+
+
+def test_a_hypervolume_beyond_all_numbers_is_told(genwerk: Genwerk, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "lower, upper = [0], [1]\ndef objectives(x): return 1e305 * x[0], 1e305 * (1 - x[0])"
+    )
+    said = genwerk("optimise", tmp_path / "mine.py", *SMALL, "--evaluations", 16, "--out", tmp_path / "out")
+    assert "the hypervolume is beyond the range of numbers" in said
 
 
 def test_a_command_that_cannot_be_used_is_told_in_a_sentence(refused: Genwerk, tmp_path: Path) -> None:

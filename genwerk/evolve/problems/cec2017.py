@@ -27,7 +27,7 @@ from pymoo.core.problem import Problem
 
 from genwerk.core.errors import BadFile, BadInput, reason
 from genwerk.evolve.multitask.problem import MultitaskProblem
-from genwerk.evolve.problems import PROBLEMS
+from genwerk.evolve.problems import problem
 from genwerk.evolve.problems.fronts import POINTS, octant
 
 Array = npt.NDArray[Any]
@@ -268,6 +268,8 @@ def cec2017(
 
 NAMES = (*PAIRS, *(f"{name}-substitute" for name in PAIRS if needs_matrix(name)))
 """Every name of :func:`cec2017`; each has a shifted version beside it."""
+ABOUT = "two tasks of two or three objectives (CEC 2017; Yuan, Ong, Feng et al., 2017)"
 for _name in NAMES:
-    PROBLEMS[_name] = partial(cec2017, _name)
-    PROBLEMS[f"{_name}-shifted"] = partial(cec2017, _name, shifted=True)
+    problem(_name, ABOUT)(partial(cec2017, _name))
+for _name in NAMES:
+    problem(f"{_name}-shifted", "the same pairs with optima moved off the centre")(partial(cec2017, _name, shifted=True))
