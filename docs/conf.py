@@ -28,10 +28,12 @@ exclude_patterns = [
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
+smartquotes = False
 suppress_warnings = ["toc.empty_glob"]
 default_role = "literal"
 html_math_renderer = "mathml"
 
+autodoc_default_options = {"exclude-members": "registry, kinds"}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

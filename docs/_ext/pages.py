@@ -90,6 +90,7 @@ class Commands(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         from genwerk.cli.words import flags, metavar
         from genwerk.commands import COMMANDS
+        from genwerk.core.errors import naming
         from genwerk.commands.command import options, summary
 
         text: list[str] = []
@@ -98,11 +99,16 @@ class Commands(SphinxDirective):
             for name, command in COMMANDS.items():
                 if command.group != group:
                     continue
-                text += [f"### {name}", "", summary(command), ""]
+                text += [f"### {name}", "", naming(summary(command), flagged), ""]
                 for option in options(command):
                     names = ", ".join(f"`{flag}`" for flag in flags(option)) or f"`{metavar(option)}`"
-                    text += [names, f": {option.help}", ""]
+                    text += [names, f": {naming(option.help, flagged)}", ""]
         return self.parse_text_to_nodes("\n".join(text), allow_section_headings=True)
+
+
+def flagged(name: str) -> str:
+    """A setting as the command line writes it."""
+    return f"`--{name.replace('_', '-')}`"
 
 
 class Recipes(SphinxDirective):
