@@ -22,8 +22,9 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "pages"]
 root_doc = "docs/index"
 include_patterns = ["docs/**", "benchmarks/*.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 exclude_patterns = [
-    ".*", "**/.*", "docs/_*", "docs/reports/**", "genwerk", "tests", "runs", "demo", "shared", "build", "**/__pycache__",
-]  # fmt: skip
+    *(".*", "**/.*", "**/__pycache__", "docs/_*", "docs/reports/**", "docs/lessons/*.py"),
+    *("genwerk", "tests", "runs", "demo", "shared", "build"),
+]
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 4

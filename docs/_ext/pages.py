@@ -1,4 +1,4 @@
-"""What the site adds to Sphinx: formulas as MathML, the other language of a page, and lists made from the registries."""
+"""What the site adds to Sphinx: formulas as MathML, a page's other language, and lists made from the registries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 HOME, CHINESE = "docs/index", "docs/zh/index"
-REDIRECT = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={0}"><a href="{0}">{0}</a>\n'
+REDIRECT = (
+    '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={0}"><a href="{0}">{0}</a>\n'
+)
 
 
 def visit_math(writer: Any, node: nodes.Element) -> None:
@@ -35,10 +37,8 @@ def other_language(page: str, found: set[str]) -> str:
     """The same page in the other language, or that language's first page where it has none."""
     path = PurePosixPath(page)
     chinese = "zh" in path.parts
-    if chinese:
-        other = PurePosixPath(*(part for part in path.parts if part != "zh"))
-    else:
-        other = path.parent / "zh" / path.name
+    in_english = PurePosixPath(*(part for part in path.parts if part != "zh"))
+    other = in_english if chinese else path.parent / "zh" / path.name
     return str(other) if str(other) in found else HOME if chinese else CHINESE
 
 
@@ -90,8 +90,8 @@ class Commands(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         from genwerk.cli.words import flags, metavar
         from genwerk.commands import COMMANDS
-        from genwerk.core.errors import naming
         from genwerk.commands.command import options, summary
+        from genwerk.core.errors import naming
 
         text: list[str] = []
         for group in dict.fromkeys(command.group for command in COMMANDS.values()):
