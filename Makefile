@@ -15,6 +15,7 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell README.md README.zh-CN.md CONTRIBUTING.md CHANGELOG.md docs benchmarks
 
 test-studio: .venv/dev
 	$(BIN)/pytest tests/studio

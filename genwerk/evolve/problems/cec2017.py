@@ -272,4 +272,6 @@ ABOUT = "two tasks of two or three objectives (CEC 2017; Yuan, Ong, Feng et al.,
 for _name in NAMES:
     problem(_name, ABOUT)(partial(cec2017, _name))
 for _name in NAMES:
-    problem(f"{_name}-shifted", "the same pairs with optima moved off the centre")(partial(cec2017, _name, shifted=True))
+    problem(f"{_name}-shifted", "the same pairs with optima moved off the centre")(
+        partial(cec2017, _name, shifted=True)
+    )
