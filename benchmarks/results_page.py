@@ -10,8 +10,8 @@ A file of results holds one table:
 * ``command``, ``hardware``, ``commit``, ``seeds``, ``protocol``, ``spread`` (the kind of all spreads)
 * ``columns``: by id ``what``, ``unit``, ``better`` (lower, higher)
 * ``rows``: ``id``, ``of`` (in words), ``figures`` by column: ``value`` and ``spread`` (a number, or two bounds),
-  ``each`` (one value a seed) or ``text``; ``unit``, ``better``, ``published`` (``value``, ``protocol``, ``source``),
-  ``note``
+  ``each`` (one value a seed) or ``text``; ``unit``, ``better``, ``published`` (``value``, ``protocol``,
+  ``source``), ``note``
 
 A figure's id is ``table.row.column``, or ``table.row`` where the only column is ``value``. A page gives a figure as
 ``<!-- result: vae-mnist.nll -->88.45<!-- /result -->``, and a table of benchmarks/*.md stands between
