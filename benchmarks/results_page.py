@@ -14,7 +14,7 @@ A file of results holds one table:
   ``source``), ``note``
 
 A figure's id is ``table.row.column``, or ``table.row`` where the only column is ``value``. A page gives a figure as
-``<!-- result: vae-mnist.nll -->88.45<!-- /result -->``, and a table of benchmarks/*.md stands between
+``<!-- result: vae-mnist.nll -->88.45<!-- /result -->``, and a table of benchmarks/*.md or docs/*.md stands between
 ``<!-- table: vae-mnist -->`` and ``<!-- /table -->``. evolve.json and multitask.json hold single runs.
 """
 
@@ -106,6 +106,8 @@ def figures(tables: dict[str, Table]) -> dict[str, dict[str, Any]]:
 
 
 def number(value: Decimal) -> str:
+    if 0 < abs(value) < Decimal("1e-4"):
+        return f"{value:.{len(value.as_tuple().digits) - 1}e}"
     return f"{value:,}" if value == value.to_integral_value() and abs(value) >= 1000 else str(value)
 
 
@@ -439,6 +441,9 @@ def pages(tables: dict[str, Table]) -> Iterator[tuple[Path, str]]:
     for family in FAMILIES:
         path = BENCHMARKS / f"{family}.md"
         yield path, filled(path.read_text(), tables)
+    for path in sorted(PAGE.parent.glob("*.md")):
+        if path != PAGE and MARK.search(text := path.read_text()):
+            yield path, filled(text, tables)
     yield PAGE, page(tables)
 
 

@@ -54,9 +54,10 @@ def test_ids_are_used_once() -> None:
     assert len(FIGURES) == sum(len(row["figures"]) for table in TABLES.values() for row in table["rows"])
 
 
-def rounded(number: Decimal, like: str) -> Decimal:
-    """The number with as many digits after the point as ``like``."""
-    return number.quantize(Decimal(like.replace(",", "")))
+def same(number: Decimal, said: str) -> bool:
+    """Whether ``said`` is the number, rounded to the digits that it has after the point."""
+    value = Decimal(said.replace(",", ""))
+    return abs(number - value) <= Decimal(1).scaleb(int(value.as_tuple().exponent)) / 2
 
 
 def quotes(text: str, figure: dict[str, object]) -> bool:
@@ -66,7 +67,7 @@ def quotes(text: str, figure: dict[str, object]) -> bool:
     spread = figure.get("spread", [])
     known += spread if isinstance(spread, list) else [spread]
     found = NUMBER.findall(text)
-    return bool(found) and all(rounded(a, b) == Decimal(b.replace(",", "")) for a, b in zip(known, found, strict=False))
+    return bool(found) and all(same(*each) for each in zip(known, found, strict=False))
 
 
 @pytest.mark.parametrize("path", QUOTING, ids=lambda path: str(path.relative_to(ROOT)))
