@@ -13,16 +13,8 @@ from genwerk.recipes import REGISTRY
 
 ROOT = Path(genwerk.__file__).parent
 DOCS = ROOT.parent / "docs"
-PAGES = [
-    "autoencoders",
-    "flows",
-    "adversarial",
-    "autoregressive",
-    "diffusion",
-    "text",
-    "image-to-image",
-    "optimisation",
-]
+RECIPES = ["autoencoders", "flows", "adversarial", "autoregressive", "diffusion", "text", "image-to-image"]
+PAGES = [*RECIPES, "optimisation"]
 FIELDS = {
     node.target.id
     for path in ROOT.rglob("*.py")
