@@ -17,7 +17,14 @@ from reader import Reader
 import genwerk
 from genwerk.cli import main
 
-QUICK = {"README.md", "README.zh-CN.md", "docs/getting-started.md", "docs/training.md", "docs/troubleshooting.md"}
+QUICK = {
+    "README.md",
+    "README.zh-CN.md",
+    "docs/getting-started.md",
+    "docs/training.md",
+    "docs/troubleshooting.md",
+    "docs/your-own.md",
+}
 """Pages whose blocks take a few seconds together."""
 ELSEWHERE = {"docs/python.md": "tests/unit/test_python.py", "CONTRIBUTING.md": "tests/unit/test_contributing.py"}
 """Pages that another test executes."""
