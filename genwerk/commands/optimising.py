@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from inspect import getdoc
 from json import JSONDecodeError, loads
@@ -19,6 +19,9 @@ from genwerk.runs.session import Session
 if TYPE_CHECKING:
     from genwerk.evaluation.report import Measuring
     from genwerk.evolve.optimise import Optimising, Progress, Request
+
+FRONT = 300
+"""Solutions of a front that are told while it moves, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +147,13 @@ class Played:
                 total=event.total,
                 seconds_left=None,
                 figures=tuple(found(event)),
+                front=thinned(event.point.fronts[0][0].f.tolist()),
             )
+
+
+def thinned(front: Sequence[Sequence[float]]) -> Sequence[Sequence[float]]:
+    """At most :data:`FRONT` of the solutions, from all over a front."""
+    return front[:: -(-len(front) // FRONT) or 1]
 
 
 def found(event: Progress) -> Iterator[str]:

@@ -71,7 +71,7 @@ class Sample(Command):
             yield from uncounted(opened, self.prior)
         typed = (self.label, self.prompt, self.covariates, self.condition)
         condition, seeds = opened.conditions(*typed, borrow=self.first + n), Seeds(self.seed, self.first)
-        drawn = tasks.samples(opened.model, n, condition, options, prior=self.prior, seed=seeds)
+        drawn = tasks.samples(opened.model, n, condition, options, prior=self.prior, seed=seeds, watch=session.watch)
         first = next(drawn)
         lines, drawn = opened.spec.modality.lines(first.x[:READ]), chain([first], drawn)
         conditions = tasks.drawn_conditions(opened.model, n, seeds, condition, self.prior)

@@ -182,7 +182,7 @@ def played(training: Training, *, evaluate: bool = True) -> Iterator[Result]:
         return
     report = None
     if evaluate:
-        yield Note("measuring (Ctrl-C stops it and keeps the figures so far)")
+        yield Note("measuring the model; what is found by then is kept if this is stopped")
         evaluation = training.evaluation()
         yield evaluation
         report = evaluation.report

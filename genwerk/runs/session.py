@@ -12,6 +12,8 @@ from genwerk.core.marks import Common
 from genwerk.core.printable import first_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from genwerk.core.errors import Unsupported
     from genwerk.runs.opened import OpenRun
 
@@ -39,7 +41,8 @@ class Session:
     """Opens runs; what holds for them (precision, a bound on memory) ends with it.
 
     ``note`` is called with each sentence that concerns the user at once, such as that a long search begins, and
-    ``ready`` with each run that is open, before anything is computed.
+    ``ready`` with each run that is open, before anything is computed. ``watch``, where there is one, gets the states
+    that samples go through.
     """
 
     def __init__(
@@ -47,8 +50,9 @@ class Session:
         machine: Machine,
         note: Callable[[str], None],
         ready: Callable[[OpenRun], None] = lambda _: None,
+        watch: Callable[[Tensor], None] | None = None,
     ) -> None:
-        self.machine, self.note, self.ready = machine, note, ready
+        self.machine, self.note, self.ready, self.watch = machine, note, ready, watch
         self.opened: list[OpenRun] = []
         self._held = ExitStack()
 

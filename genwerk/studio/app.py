@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.datastructures import UploadFile
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -26,12 +28,14 @@ from genwerk import __version__
 from genwerk.core.errors import BadInput, reason
 from genwerk.core.locks import only_writer
 from genwerk.studio.guard import COOKIE, Guard, Sessions
-from genwerk.studio.jobs import OVER, Full, Job, Jobs
-from genwerk.studio.places import BIN, PREFIX, Root, kind_of
+from genwerk.studio.jobs import OVER, Job, Jobs
+from genwerk.studio.places import BIN, PREFIX, SHOWN, Root, kind_of
 from genwerk.studio.uploads import FILES, PIXELS, Uploads
 from genwerk.studio.wording import language, said
-from genwerk.studio.workers import Lost, Refused, Worker
+from genwerk.studio.workers import Full, Lost, Refused, Worker
 
+POINTS = ("latent", "axes", "codes", "direction", "film", "styled")
+"""Questions about points of a latent space, which are answered at once."""
 STATIC = Path(__file__).parent / "static"
 BODY = 2**20
 """Bytes of a request that is no upload, at most."""
@@ -39,6 +43,8 @@ EVERY, ALIVE, IDLE = 0.5, 15.0, 120.0
 """Seconds between two looks at an event log, between signs of life to a browser, and after which a log that nobody
 writes has ended."""
 BLOCK = 2**20
+ARCHIVE = 4 * 10**9
+"""Bytes of files that are saved as one archive, at most."""
 FILE = "default-src 'none'; sandbox"
 PAGE = "default-src 'none'; style-src 'unsafe-inline'; img-src data: 'self'; media-src data: 'self'; sandbox"
 """What a file, and a page that a command wrote, may do in a browser."""
@@ -65,9 +71,11 @@ class Studio:
         self.settings, self.root = settings, Root(settings.root)
         self.sessions = Sessions(settings.password)
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self.asking = Worker(settings.root)
+        self.asking, self.drawing = Worker(settings.root), Worker(settings.root)
+        """Two workers, so that a latent is drawn at once while another reads a large folder of data."""
         self.jobs = Jobs(settings.root, self.folder, self.asking)
         self.uploads = Uploads(self.folder, settings.upload)
+        self._warming: asyncio.Task[Any] | None = None
 
     @asynccontextmanager
     async def running(self, _: Starlette) -> AsyncIterator[None]:
@@ -79,6 +87,7 @@ class Studio:
         finally:
             await self.jobs.close()
             await self.asking.close()
+            await self.drawing.close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def app(self) -> Starlette:
@@ -91,6 +100,7 @@ class Studio:
             Route("/api/recipes", answering(self.recipes)),
             Route("/api/recipe", answering(self.recipes)),
             Route("/api/run", answering(self.run), methods=["GET", "DELETE"]),
+            Route("/api/state", answering(self.state)),
             Route("/api/undo", answering(self.undo), methods=["POST"]),
             Route("/api/example", answering(self.example)),
             Route("/api/events", answering(self.events)),
@@ -100,7 +110,8 @@ class Studio:
             Route("/api/jobs", answering(self.job_list), methods=["GET", "POST", "DELETE"]),
             Route("/api/job", answering(self.job_events)),
             Route("/api/jobfile", answering(self.job_file)),
-            *(Route(f"/api/{name}", answering(self.point(name)), methods=["POST"]) for name in ("latent", "axes")),
+            Route("/api/zip", answering(self.zip)),
+            *(Route(f"/api/{name}", answering(self.point(name)), methods=["POST"]) for name in POINTS),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
         guard = Middleware(
@@ -155,7 +166,10 @@ class Studio:
         name = query(request, "run")
         path = self.root.run(name)
         if request.method == "GET":
-            return JSONResponse(await self.asking.ask("run", run=name))
+            found = await self.asking.ask("run", run=name)
+            if found["latent"] or "styles" in found["abilities"]:  # whose pictures will be asked for next
+                self._warming = asyncio.create_task(self.drawing.start())
+            return JSONResponse(found)
         if any(
             job.training and job.state not in OVER and job.values.get("out") == name for job in self.jobs.every.values()
         ):
@@ -167,6 +181,11 @@ class Studio:
             (place / "name").write_text(name, "utf-8")
             path.rename(place / "run")
         return JSONResponse({"undo": token})
+
+    async def state(self, request: Request) -> Response:
+        name = query(request, "run")
+        self.root.run(name)
+        return JSONResponse(await self.asking.ask("state", run=name))
 
     async def undo(self, request: Request) -> Response:
         token = (await body(request)).get("undo")
@@ -189,7 +208,7 @@ class Studio:
         row = request.query_params.get("row", "0")
         if not row.isdecimal() or len(row) > 9:
             raise BadInput("‹row› is no number of a row")
-        return JSONResponse(await self.asking.ask("example", run=query(request, "run"), row=int(row)))
+        return JSONResponse(await self.drawing.ask("example", run=query(request, "run"), row=int(row)))
 
     async def events(self, request: Request) -> Response:
         """The event log of a run from its line ``after``, as long as somebody writes it."""
@@ -270,6 +289,8 @@ class Studio:
             raise BadInput("what was sent is no command with its settings")
         if run is not None:
             self.root.run(str(run))
+        if command == "train":
+            self.named(values or {})
         given = {str(name): self.uploads.get(str(id)) for name, id in (uploads or {}).items()}
         if command == "train":  # which a run is to find again
             kept = {name: await asyncio.to_thread(each.kept, self.root.path) for name, each in given.items()}
@@ -278,6 +299,12 @@ class Studio:
             paths = {name: str(each.path) for name, each in given.items()}
         job = self.jobs.add(command, None if run is None else str(run), dict(values or {}), paths)
         return JSONResponse({"job": job.id})
+
+    def named(self, values: Mapping[str, Any]) -> None:
+        """Refuse a training whose run cannot be called so, while the form that says it is still there."""
+        path = self.root.new(str(values.get("out", "")))
+        if (path / "config.json").exists() and values.get("resume") is not True:
+            raise BadInput(f"there is a run {values['out']} already; choose another name, or resume that one")
 
     def about(self, job: Job) -> dict[str, Any]:
         """What a list tells of a job."""
@@ -312,6 +339,19 @@ class Studio:
             raise BadInput("there is no such file")
         return given_out(path, request)
 
+    async def zip(self, request: Request) -> Response:
+        """The files of a job, or the samples of a run, as one archive."""
+        if "job" in request.query_params:
+            job = self.job(request)
+            folder, name = job.folder, job.command
+        else:
+            folder = self.root.run(query(request, "run"))
+            folder, name = folder / "samples", folder.name
+        path = self.folder / f"{token_hex(8)}.zip"
+        await asyncio.to_thread(zipped, folder, path)
+        ends = BackgroundTask(path.unlink, missing_ok=True)
+        return FileResponse(path, media_type="application/zip", filename=f"{name}.zip", background=ends)
+
     def point(self, name: str) -> Answer:
         async def answer(request: Request) -> Response:
             asked = await body(request)
@@ -320,7 +360,7 @@ class Studio:
                 asked["source"] = str(self.uploads.get(str(upload)).path)
             elif "source" in asked:
                 self.root.named({"source": asked["source"]}, {})
-            return JSONResponse(await self.asking.ask(name, **asked))
+            return JSONResponse(await self.drawing.ask(name, **asked))
 
         return answer
 
@@ -394,6 +434,19 @@ def given_out(path: Path, request: Request) -> Response:
     return FileResponse(
         path, headers=headers, media_type=media, filename=path.name, content_disposition_type=disposition
     )
+
+
+def zipped(folder: Path, path: Path) -> None:
+    """Write the files in ``folder`` that may be given out into one archive; a BadInput where there are none."""
+    files = [each for each in sorted(folder.rglob("*")) if each.is_file() and each.suffix.lower() in SHOWN]
+    if not files:
+        raise BadInput("there is no file to be saved")
+    if sum(each.stat().st_size for each in files) > ARCHIVE:
+        raise BadInput(f"these are more than {ARCHIVE // 10**9} GB; save them one by one")
+    with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1) as archive:
+        for each in files:
+            if each.resolve().is_relative_to(folder.resolve()):
+                archive.write(each, each.relative_to(folder))
 
 
 def stream(request: Request, events: AsyncIterator[str]) -> StreamingResponse:

@@ -23,11 +23,14 @@ from genwerk.commands.command import Command, Option
 from genwerk.core.errors import BadInput
 from genwerk.core.marks import Common, File, Program
 from genwerk.core.model import Model
+from genwerk.studio.showing import spoken
 
 HIDDEN = frozenset({PLUGIN.name, JSON.name, OVERWRITE.name, "device", "devices", "tensorboard", "memory"})
 """Options of the terminal and of the machine, which the page decides on."""
 OUT = "out"
 """The option of a command that writes a folder of its own; of others, that of the terminal."""
+APART = "apart"
+"""The page's own setting of a command that writes examples: each is to be a file of its own."""
 TERMINALS = frozenset({"check-family", "commands", "completion", "demo", "doctor", "export", "studio", "watch"})
 """Commands of a terminal alone."""
 NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*(\.[a-z0-9_-]+)*")
@@ -50,8 +53,8 @@ def described(name: str, model: Model | None = None) -> dict[str, Any]:
     return {
         "name": name,
         "group": command.group,
-        "summary": data.summary(command),
-        "help": inspect.getdoc(command) or "",
+        "summary": spoken(data.summary(command)),
+        "help": spoken(inspect.getdoc(command) or ""),
         "needs": sorted(command.needs),
         "opens": data.opens(command),
         "output": command.output,
@@ -74,7 +77,7 @@ def forms(parts: Iterable[Section], without: Collection[str] = ()) -> list[dict[
             if each.name not in left_out and typed(_plain(each.type)[0]) and not _runs(each)
         ]
         if fields:
-            found.append({"title": part.title, "about": part.about, "fields": fields})
+            found.append({"title": part.title, "about": spoken(part.about), "fields": fields})
     return found
 
 
@@ -94,7 +97,7 @@ def field(option: Option) -> dict[str, Any]:
         "value": _default(option, many),
         "required": option.default is MISSING,
         "optional": optional,
-        "help": option.help,
+        "help": spoken(option.help),
         "least": least,
         "positional": option.has(data.Positional),
         "run": option.has(data.Opens),

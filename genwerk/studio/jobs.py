@@ -7,6 +7,7 @@ the page, nor with the studio.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal
 
-from genwerk.studio.workers import Lost, Refused, Worker
+from genwerk.studio.workers import LONGEST, Full, Lost, Refused, Worker
 
 LENGTH = 20
 """Jobs that may wait in a queue."""
@@ -29,6 +30,13 @@ KEPT = 100
 """Jobs that are over and still known; files of older ones are removed."""
 EVENTS = 2_000
 """Things that are told of one job, at most."""
+LOOK = 0.5
+"""Seconds between two looks whether the run of a training is still there."""
+DELETED = "the folder of this run was moved or deleted while it trained, so its training was ended"
+STOPPED = 128
+"""Exit codes from here on tell that a signal ended the process."""
+FLEETING = frozenset({"progress", "frame"})
+"""What is told of a job and is replaced by the next of its kind: how far it is, and a state of what is being made."""
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OVER = frozenset({"done", "failed", "cancelled"})
 
@@ -49,6 +57,10 @@ class Job:
     error: str | None = None
     made: float = field(default_factory=time.time)
     told: list[dict[str, Any]] = field(default_factory=list)
+    fleeting: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The last of each kind of what is :data:`FLEETING`."""
+    number: int = 0
+    """How many of them there were."""
     words: Sequence[str] = ()
     """Of a training, what starts it."""
     task: asyncio.Task[None] | None = None
@@ -60,16 +72,13 @@ class Job:
         return self.command == "train"
 
     def tell(self, told: dict[str, Any]) -> None:
-        """Note what is told; of progress the last alone is kept."""
-        if told["type"] == "progress" and self.told and self.told[-1]["type"] == "progress":
-            self.told[-1] = told
+        """Note what is told; of what is fleeting the last alone is kept."""
+        if told["type"] in FLEETING:
+            self.fleeting[told["type"]] = told
+            self.number += 1
         elif len(self.told) < EVENTS:
             self.told.append(told)
         self.changed.set()
-
-
-class Full(Refused):
-    """A queue has no place left."""
 
 
 class Jobs:
@@ -90,6 +99,11 @@ class Jobs:
     def add(self, command: str, run: str | None, values: Mapping[str, Any], uploads: Mapping[str, str]) -> Job:
         """Queue a job; a Full where there is no place."""
         queue = self._queues[command == "train"]
+        out = values.get("out")
+        if command == "train" and any(
+            each.training and each.state not in OVER and each.values.get("out") == out for each in self.every.values()
+        ):
+            raise Refused("a training of a run of this name goes on or waits already; choose another name")
         if len(queue) >= LENGTH:
             raise Full(f"{LENGTH} jobs wait already; cancel one, or wait until one is done")
         name = token_hex(8)
@@ -169,41 +183,45 @@ class Jobs:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "genwerk",
+            "genwerk.studio.training",
             *job.words,
             cwd=self.root,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            limit=LONGEST,
             start_new_session=True,
-            env={**os.environ, "COLUMNS": "200"},
+            env={**os.environ},
         )
         assert process.stdout is not None
-        last = ""  # told only when another follows: of a training that fails it is the error
+        begun, failure = asyncio.Event(), None
+        gone = asyncio.create_task(deleted(self.root / str(job.values.get("out")), begun, process))
         try:
             while line := await process.stdout.readline():
-                self._note(job, last)
-                last = line.decode(errors="replace").rstrip()
+                told = json.loads(line)
+                failure = told["error"] if told["type"] == "error" else failure
+                if told["type"] == "begun":
+                    begun.set()
+                elif told["type"] != "error":
+                    job.tell(told)
             code = await process.wait()
-            if code < 0:
+            if gone.done():
+                raise Refused(DELETED)
+            if failure is None and code < 0:
                 raise Refused("the training process was killed; resume goes on from its last checkpoint")
+            if failure is None and code >= STOPPED:
+                raise Refused("another program stopped this training, which was saved; resume goes on from there")
             if code:
-                raise Refused(last.removeprefix("genwerk: ").replace(f"{self.root}/", ""))
-            self._note(job, last)
+                raise Refused(failure or FAULT)
         finally:
+            gone.cancel()
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGINT)
                 await process.communicate()
 
-    def _note(self, job: Job, line: str) -> None:
-        """Tell a line that a training printed, but for those that the event log tells too."""
-        if line and not line.startswith("train "):
-            job.tell({"type": "note", "text": line.replace(f"{self.root}/", "")})
-
     async def listen(self, job: Job) -> AsyncIterator[dict[str, Any]]:
         """All that is told of a job from its beginning, and where it stands, until it is over."""
-        sent, stood = 0, None
+        sent, stood, heard = 0, None, 0
         while True:
             job.changed.clear()
             stands = (job.state, self.place(job))
@@ -212,11 +230,11 @@ class Jobs:
                 yield {"type": "state", "state": job.state, "place": stands[1]}
             while sent < len(job.told):
                 told, sent = job.told[sent], sent + 1
-                if told["type"] == "progress" and sent == len(job.told):
-                    sent -= 1  # it may be replaced
-                    yield told
-                    break
                 yield told
+            if job.number != heard and stands[0] not in OVER:
+                heard = job.number
+                for told in list(job.fleeting.values()):
+                    yield told
             if stands[0] in OVER:
                 return
             if job.state in OVER:
@@ -235,3 +253,12 @@ class Jobs:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         await self.computing.close()
+
+
+async def deleted(folder: Path, begun: asyncio.Event, process: asyncio.subprocess.Process) -> None:
+    """Wait until a run that was ``begun`` in ``folder`` is there no more; its ``process`` must not write it again."""
+    await begun.wait()
+    while await asyncio.to_thread((folder / "config.json").exists):
+        await asyncio.sleep(LOOK)
+    with suppress(ProcessLookupError):
+        process.kill()

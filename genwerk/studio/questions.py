@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import time
-from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -28,6 +25,7 @@ from genwerk.cli.rendering import plain_json
 from genwerk.cli.training import PARTS, parts_of
 from genwerk.commands import COMMANDS
 from genwerk.commands import command as data
+from genwerk.commands.results import names
 from genwerk.commands.training import Train
 from genwerk.core.abilities import Decodes, abilities
 from genwerk.core.condition import NoCondition
@@ -38,6 +36,7 @@ from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import DataConfig, open_data
 from genwerk.data.sources import BUILT_INS
 from genwerk.evaluation.report import Report
+from genwerk.modalities.writers import grid, opaque
 from genwerk.recipes import find
 from genwerk.runs.card import flat
 from genwerk.runs.checkpoints import checkpoints_in, samples_in
@@ -46,18 +45,42 @@ from genwerk.runs.opened import OpenRun, outline
 from genwerk.runs.page import PICTURES, read_events, status
 from genwerk.studio.forms import TERMINALS, described, forms
 from genwerk.studio.places import SHOWN, Root, kind_of
+from genwerk.studio.showing import data_url, gif, png, shown, spoken
 from genwerk.tasks import steering
 from genwerk.tasks.fitting import WANTS, fits, offers
 
-IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""Folder for files that are read again at once: nothing of it waits for a disk."""
 KEPT = 3
 """Models that stay open, the last ones that were asked for."""
 FILES = 500
 """Files of a run that are listed."""
+POINTS, CODES, ACROSS, SMALL = 100, 400, 20, 40
+"""Points that are decoded at a time and examples on a map of codes, at most; pictures in a row of the sheet of a map,
+and their longer side in pixels, at most."""
+ANIMATED, TABLE = 192, 81
+"""Height of an animation in pixels, at least; and pictures in a table of styles, at most."""
 FEW, RANGE, WIDER = 24, 3.0, 0.25
 """Latent dimensions that a page begins with, how far from 0 a slider goes where no data tell, and how much farther than
 the data where they do, as a fraction of their range."""
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of examples, these, and what is known of each."""
+
+    z: Tensor
+    x: Tensor
+    known: Mapping[str, Sequence[Any]]
+
+    def chosen(self, of: Mapping[str, Any]) -> Tensor | None:
+        """Which examples are of a class (``label``) or among ``rows``; None where neither is said."""
+        if (label := of.get("label")) is not None:
+            found = torch.tensor([name == label for name in self.known.get("label", ())])
+            return found if len(found) else torch.zeros(len(self.z), dtype=torch.bool)
+        if (rows := of.get("rows")) is None:
+            return None
+        if not isinstance(rows, list) or not all(isinstance(row, int) for row in rows):
+            raise BadInput("‹rows› are no numbers of examples on the map")
+        return torch.tensor([i in rows for i in range(len(self.z))])
 
 
 class Questions:
@@ -66,6 +89,7 @@ class Questions:
     def __init__(self, root: Path) -> None:
         self.root = Root(root)
         self._open: OrderedDict[tuple[str, int], OpenRun] = OrderedDict()
+        self._maps: dict[OpenRun, Codes] = {}
 
     # --- what there is ------------------------------------------------------------------------------------------------
 
@@ -81,7 +105,12 @@ class Questions:
         """Recipes: all, or those that fit the data that ``source`` names, the best first with why."""
         if not source:
             found = [
-                {"name": each.entry.name, "summary": each.entry.summary, "family": each.family, "kinds": each.kinds}
+                {
+                    "name": each.entry.name,
+                    "summary": spoken(each.entry.summary),
+                    "family": each.family,
+                    "kinds": each.kinds,
+                }
                 | {"does": each.does, "by": each.by, "why": ""}
                 for each in offers()
             ]
@@ -94,7 +123,13 @@ class Questions:
         first = {each.fit.entry.name: each.why for each in suggestions(spec, len(train), wanted(settings))}
         fitting = {each.entry.name: each for each in fits(spec)}
         recipes = [
-            {"name": name, "summary": of.entry.summary, "family": of.family, "kinds": [spec.kind], "does": of.does}
+            {
+                "name": name,
+                "summary": spoken(of.entry.summary),
+                "family": of.family,
+                "kinds": [spec.kind],
+                "does": of.does,
+            }
             | {"by": of.by, "why": first.get(name, "")}
             for name, of in ((name, fitting[name]) for name in [*first, *(n for n in fitting if n not in first)])
         ]
@@ -108,7 +143,7 @@ class Questions:
             "columns": spec.columns,
             "notes": [naming(note, str) for note in splits.notes],
             "skipped": [f"{each.name}: {each.reason}" for each in splits.skipped[:50]],
-            "examples": self._shown(train.batch(slice(24 if spec.modality.one_per_file else 8)), spec),
+            "examples": shown(train.batch(slice(24 if spec.modality.one_per_file else 8)), spec),
         }
         return {"data": said, "recipes": recipes}
 
@@ -179,6 +214,12 @@ class Questions:
             ],
         }
 
+    def state(self, run: str) -> dict[str, Any]:
+        """How a run stands, and whether it has weights to be used."""
+        path = self.root.run(run)
+        state, stands = status(list(read_events(path / "events.jsonl")))
+        return {"state": state, "stands": stands, "ready": bool(checkpoints_in(path / "checkpoints"))}
+
     @staticmethod
     def _usable(able: frozenset[str]) -> list[str]:
         """Commands that open a run and need nothing that the model lacks."""
@@ -232,9 +273,7 @@ class Questions:
         assert isinstance(model, Decodes)
         condition = opened.conditions(label)
         if z is not None:
-            points = torch.tensor(z, dtype=torch.get_default_dtype()).reshape(len(z), *model.latent_shape)
-            if not points.isfinite().all():
-                raise BadInput("‹z› holds something that is no finite number")
+            points = self._points(model, z)
         elif source is not None:
             points = opened.latent(source, label, "z")
         elif "encodes" in abilities(model) and not tasks.lacks_encoder(model):
@@ -242,19 +281,101 @@ class Questions:
             points = tasks.encode(model, batch.select(torch.tensor(list(samples))))
         else:
             points = steering.latents(model, list(samples), "z", condition, seed=seed)
-        if condition is None and model.condition.classes:
-            condition = torch.zeros(len(points), dtype=torch.int64)
-        x = tasks.decode(model, points, condition if condition is None else condition[:1].expand(len(points)))
+        x = self._decode(model, points, condition)
         return {
             "z": [[round(value, 4) for value in row] for row in points.flatten(1).tolist()],
-            "shown": [self._shown(Batch(each.unsqueeze(0)), opened.spec) for each in x],
+            "shown": [shown(Batch(each.unsqueeze(0)), opened.spec) for each in x],
         }
+
+    def codes(self, run: str, n: int = CODES) -> dict[str, Any]:
+        """The map of codes: held-out examples (samples, of a model without an encoder) in the plane of their first two
+        principal components, with a sheet of small pictures of them."""
+        found = self._codes(run, n)
+        opened, spec = self._opened(run), self._opened(run).spec
+        flat = tasks.pca_2d(found.z)
+        sheet = None
+        if spec.modality.has_pixels:
+            side = min(SMALL, max(spec.shape[1:]))
+            small = torch.nn.functional.interpolate(opaque(found.x), size=(side, side), mode="area")
+            sheet = data_url(png(grid(small, ACROSS, gap=0, scale=1)), "image/png")
+        else:
+            side = 0
+        lines = spec.modality.lines(Batch(found.x).shown) if spec.modality.is_text else names(found.known)
+        named = found.known.get("label")
+        classes = list(dict.fromkeys(sorted(named, key=spec.classes.index))) if named else []
+        return {
+            "x": [round(value, 4) for value in flat[:, 0].tolist()],
+            "y": [round(value, 4) for value in flat[:, 1].tolist()],
+            "names": lines or [str(i) for i in range(len(flat))],
+            "labels": [classes.index(name) for name in named] if named else [],
+            "classes": classes,
+            "sheet": sheet,
+            "side": side,
+            "across": ACROSS,
+            "encoded": "encodes" in abilities(opened.model) and not tasks.lacks_encoder(opened.model),
+        }
+
+    def direction(self, run: str, plus: Mapping[str, Any], minus: Mapping[str, Any], n: int = CODES) -> dict[str, Any]:
+        """The mean code of some examples of the map less that of others: each a class (``label``), ``rows`` of the map,
+        or neither, which is all the others."""
+        found = self._codes(run, n)
+        more, less = found.chosen(plus), found.chosen(minus)
+        if more is None:
+            if less is None:
+                raise BadInput("choose what is to be added, or what is to be taken away")
+            more = ~less
+        less = ~more if less is None else less
+        if not more.any() or not less.any():
+            raise BadInput("none of the examples on the map is one of these; choose others")
+        z = torch.cat([found.z[more], found.z[less]])
+        present = torch.arange(len(z)) < more.sum()
+        way = steering.attribute_direction(steering.Labelled(z, present.to(z.device)))
+        return {"z": [round(value, 4) for value in way.flatten().tolist()], "of": [int(more.sum()), int(less.sum())]}
+
+    def film(self, run: str, z: Sequence[Sequence[float]], label: str | None = None) -> dict[str, Any]:
+        """The points ``z`` of a latent space as an animation, there and back."""
+        opened, frames = self._opened(run), self._decoded(run, z, label)
+        if not opened.spec.modality.has_pixels:
+            raise BadInput("only images make an animation")
+        scale = max(1, -(-ANIMATED // frames.shape[2]))
+        pictures = [grid(each.unsqueeze(0), gap=0, scale=scale) for each in frames]
+        told = {**opened.origin, "label": label, "z": [[round(float(v), 4) for v in z[i]] for i in (0, -1)]}
+        return {"image": data_url(gif([*pictures, *pictures[-2:0:-1]], json.dumps(plain_json(told))), "image/gif")}
+
+    def styled(
+        self,
+        run: str,
+        rows: Sequence[int],
+        columns: Sequence[int] = (),
+        level: steering.Level = "coarse",
+        psi: float = 1.0,
+        label: str | None = None,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """The samples of those numbers with their styles nearer to the mean by ``psi``; and with ``columns`` the table
+        of each row's sample with the styles at ``level`` of each column's."""
+        opened, spec = self._opened(run), self._opened(run).spec
+        numbers = [*rows, *columns]
+        if not all(isinstance(i, int) and 0 <= i < 10**9 for i in numbers):
+            raise BadInput("the numbers of samples are whole and from 0 on")
+        if not rows or (len(rows) + 1) * (len(columns) + 1) > TABLE:
+            raise BadInput(f"a table has 1 to {TABLE} pictures; choose other samples")
+        condition = opened.conditions(label)
+        sizes = steering.styled(opened.model, "mixing styles").style_sizes
+        levels = [each for each in get_args(steering.Level) if steering.layers_of(each, sizes)]
+        if not columns:
+            made = steering.truncate(opened.model, rows, [psi], condition, seed=seed)[:, 0]
+            return {"levels": levels, "rows": [shown(Batch(each[None]), spec) for each in made]}
+        mixed = steering.mix(opened.model, rows, columns, level, condition, psi=psi, seed=seed)
+        parts = (mixed.rows, mixed.columns, mixed.table.flatten(0, 1))
+        of_rows, of_columns, table = ([shown(Batch(each[None]), spec) for each in part] for part in parts)
+        return {"levels": levels, "rows": of_rows, "columns": of_columns, "table": table}
 
     def example(self, run: str, row: int = 0) -> dict[str, Any]:
         """A held-out example of a run's data."""
         opened = self._opened(run)
         batch = opened.one(str(row), None)
-        return {"shown": self._shown(Batch(batch.x), opened.spec)}
+        return {"shown": shown(Batch(batch.x), opened.spec)}
 
     def axes(self, run: str) -> dict[str, Any]:
         """Which latent dimensions to begin with, and how far each goes: those that vary most over held-out examples."""
@@ -271,6 +392,46 @@ class Questions:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
+    @staticmethod
+    def _points(model: Decodes, z: Sequence[Sequence[float]]) -> Tensor:
+        if not 0 < len(z) <= POINTS:
+            raise BadInput(f"1 to {POINTS} points are decoded at a time")
+        points = torch.tensor(z, dtype=torch.get_default_dtype()).reshape(len(z), *model.latent_shape)
+        if not points.isfinite().all():
+            raise BadInput("‹z› holds something that is no finite number")
+        return points
+
+    @staticmethod
+    def _decode(model: Model, points: Tensor, condition: Tensor | None) -> Tensor:
+        """What is decoded from ``points`` under the first row of a condition, of classes the first where none is."""
+        if condition is None and model.condition.classes:
+            condition = torch.zeros(len(points), dtype=torch.int64)
+        return tasks.decode(model, points, condition if condition is None else condition[:1].expand(len(points)))
+
+    def _decoded(self, run: str, z: Sequence[Sequence[float]], label: str | None) -> Tensor:
+        opened = self._opened(run)
+        if not self._latent(opened.model):
+            raise BadInput("this model has no latent space to move in")
+        assert isinstance(opened.model, Decodes)
+        return self._decode(opened.model, self._points(opened.model, z), opened.conditions(label))
+
+    def _codes(self, run: str, n: int) -> Codes:
+        """The codes of a map, as they were found before unless the run has other weights by now."""
+        opened = self._opened(run)
+        model = opened.model
+        if not self._latent(model):
+            raise BadInput("this model has no latent space to move in")
+        if opened not in self._maps:
+            number = min(n, CODES)
+            if "encodes" in abilities(model) and not tasks.lacks_encoder(model):
+                batch, known = opened.examples("test", number, None)
+                found = Codes(tasks.encode(model, batch), batch.x, known)
+            else:
+                z = steering.latents(model, list(range(number)), "z")
+                found = Codes(z, self._decode(model, z, None), {"sample": list(range(number))})
+            self._maps = {opened: found}
+        return self._maps[opened]
+
     def _opened(self, run: str) -> OpenRun:
         """The run, as it was opened before unless it has other weights by now."""
         path = self.root.run(run)
@@ -282,21 +443,6 @@ class Questions:
                 self._open.popitem(last=False)
         self._open.move_to_end(key)
         return self._open[key]
-
-    @staticmethod
-    def _shown(batch: Batch, spec: DataSpec) -> dict[str, Any]:
-        """Examples as a page shows them: a picture, a sound, lines of text, or rows of a table."""
-        modality, batch = spec.modality, batch.to("cpu")
-        if modality.is_text:
-            return {"texts": modality.lines(batch.shown)}
-        if not modality.one_per_file:
-            columns, rows = modality.records([batch])
-            return {"columns": list(columns), "rows": plain_json([list(row) for row in rows])}
-        with TemporaryDirectory(dir=IN_MEMORY) as folder:
-            path = Path(folder) / f"shown{modality.endings[0]}"
-            path = modality.write_one(path, batch.x[0], {}) if len(batch) == 1 else modality.write(path, batch, {})
-            kind = {"image": "image/png", "sound": "audio/wav"}[kind_of(path)]
-            return {kind.partition("/")[0]: f"data:{kind};base64,{b64encode(path.read_bytes()).decode()}"}
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.root.path).as_posix()
@@ -310,6 +456,10 @@ def answer(of: Questions, name: str, values: Mapping[str, Any]) -> Any:
     asked: Callable[..., Any] | None = None if name.startswith("_") else getattr(of, name, None)
     if not callable(asked):
         raise BadInput(f"there is no question {name!r}")
+    try:
+        inspect.signature(asked).bind(**values)
+    except TypeError:
+        raise BadInput(f"this is not how {name!r} is asked") from None
     return json.loads(json.dumps(plain_json(asked(**values)), default=_tensor))
 
 

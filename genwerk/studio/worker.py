@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any, TextIO
 
 from genwerk.cli.parsing import parsed
@@ -26,11 +25,10 @@ from genwerk.commands.command import Opens, options, results
 from genwerk.core.errors import BadInput, refusal
 from genwerk.runs.opened import outline
 from genwerk.runs.session import Session
-from genwerk.studio.forms import OUT, makes_folder, offered, options_of, settings_words, words
+from genwerk.studio.forms import APART, OUT, makes_folder, offered, options_of, settings_words, words
 from genwerk.studio.jobs import FAULT
-from genwerk.studio.places import PREFIX
 from genwerk.studio.questions import Questions, answer
-from genwerk.studio.showing import Page, Tell, spoken
+from genwerk.studio.showing import Page, Tell, spoken, without_paths
 
 
 def serve(root: Path, given: TextIO, out: TextIO) -> None:
@@ -72,6 +70,7 @@ def run(questions: Questions, asked: Mapping[str, Any], tell: Tell) -> None:
         tell({"type": "words", "words": settings_words(recipe, values, out)})
         return
     command, name, model = offered(asked["command"]), asked["run"], None
+    apart = values.pop(APART, False) is True
     if OUT in values:
         if not makes_folder(command):
             raise BadInput(f"there is no setting ‹{OUT}› here")
@@ -82,19 +81,17 @@ def run(questions: Questions, asked: Mapping[str, Any], tell: Tell) -> None:
         values = {next(each.name for each in options(command) if each.has(Opens)): name, **values}
     typed = words(options_of(command, model), values, first)
     folder = Path(asked["folder"])
-    page = Page(parsed(typed), folder, questions.root.path, tell)
+    asked_for = parsed(typed)
+    if apart and asked_for.command.output:
+        asked_for = replace(asked_for, out=f"{folder}/{asked_for.command.output}/")
+    page = Page(asked_for, folder, questions.root.path, tell)
     with (
         closing(page),
-        Session(page.asked.machine, page.note, page.opened) as session,
+        Session(page.asked.machine, page.note, page.opened, page.frame) as session,
         closing(results(page.asked.command, session)) as found,
     ):
         for result in found:
             page.show(result)
-
-
-def without_paths(text: str, root: Path) -> str:
-    """``text`` with names below the root, and below a folder of uploads, in place of whole paths."""
-    return re.sub(rf"{re.escape(gettempdir())}/{PREFIX}[^/\"]*/[^/\"]*/", "", text).replace(f"{root}/", "")
 
 
 def told_of(error: Exception) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 PATIENCE = 10.0
 """Seconds in which a worker must let go of what it is told to end; then it is killed, and another begins."""
+WAITING = 64
+"""Questions that may wait for one worker."""
 LONGEST = 64 * 2**20
 """Bytes of an answer, at most."""
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -27,29 +29,38 @@ class Lost(Exception):
         super().__init__("the process that computed this has died, perhaps for want of memory; try again with less")
 
 
+class Refused(Exception):
+    """What was asked cannot be; the message is a sentence for a user."""
+
+
+class Full(Refused):
+    """There is no place left to wait in."""
+
+
 class Worker:
     """One worker process on ``root``, started when it is first asked; one thing is asked of it at a time."""
 
     def __init__(self, root: Path, *, threads: Mapping[str, str] = THREADS) -> None:
         self.root, self._environment = root, {**os.environ, **threads}
         self._process: asyncio.subprocess.Process | None = None
-        self._turn, self._id = asyncio.Lock(), 0
+        self._turn, self._starting, self._id, self._waiting = asyncio.Lock(), asyncio.Lock(), 0, 0
 
     async def start(self) -> asyncio.subprocess.Process:
         """The process, alive."""
-        if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "genwerk.studio.worker",
-                str(self.root),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env=self._environment,
-                limit=LONGEST,
-                start_new_session=True,
-            )
-        return self._process
+        async with self._starting:
+            if self._process is None or self._process.returncode is not None:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "genwerk.studio.worker",
+                    str(self.root),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    env=self._environment,
+                    limit=LONGEST,
+                    start_new_session=True,
+                )
+            return self._process
 
     async def told(self, asked: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """What the worker tells of what is ``asked``, up to the end, which is told too."""
@@ -83,6 +94,15 @@ class Worker:
 
     async def ask(self, question: str, **values: Any) -> Any:
         """The answer to a question; a Refused with a sentence where there is none."""
+        if self._waiting >= WAITING:
+            raise Full("too much is asked of the studio at once; try again in a moment")
+        self._waiting += 1
+        try:
+            return await self._asked(question, values)
+        finally:
+            self._waiting -= 1
+
+    async def _asked(self, question: str, values: Mapping[str, Any]) -> Any:
         found = None
         async for told in self.told({"ask": question, "values": values}):
             if told["type"] == "answer":
@@ -119,7 +139,3 @@ class Worker:
         self._kill()
         if self._process is not None:
             await self._process.wait()
-
-
-class Refused(Exception):
-    """What was asked cannot be; the message is a sentence for a user."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, ParamSpec
 
 import torch
@@ -15,6 +16,7 @@ from genwerk.core.abilities import (
     InterpolatesPrompts,
     Samples,
     Traces,
+    last,
 )
 from genwerk.core.batching import Cost, batches
 from genwerk.core.errors import BadInput
@@ -38,8 +40,11 @@ def samples(
     prior: Prior = "train",
     seed: Seed | None = None,
     size: int | None = None,
+    watch: Callable[[Tensor], None] | None = None,
 ) -> Iterator[Batch]:
     """``n`` samples, as many at a time as memory allows (and at most ``size``).
+
+    Where they come about step by step, ``watch`` is called with each state of those that are drawn together.
 
     A conditional model gets the rows of ``condition`` (:attr:`Model.condition`) in turn. Without any, classes are drawn
     as ``prior`` says: "train" as often as they are in the training data, "even" each in turn. Sample i of a seed is the
@@ -55,7 +60,10 @@ def samples(
     @torch.no_grad()
     def drawn(rows: slice) -> Tensor:
         c = None if own is None else own[rows]
-        return model.sample(rows.stop - rows.start, c, chosen, seed=seeds + rows.start)
+        if watch is None or not isinstance(model, Traces):
+            return model.sample(rows.stop - rows.start, c, chosen, seed=seeds + rows.start)
+        frames = model.trace(rows.stop - rows.start, c, previews(chosen), seed=seeds + rows.start)
+        return last(watched(frames, watch))
 
     def parts() -> Iterator[Batch]:
         start = 0
@@ -64,6 +72,18 @@ def samples(
             start += len(x)
 
     return parts()
+
+
+def previews(options: SamplingOptions) -> SamplingOptions:
+    """``options`` with cheap pictures of the states before the last, where a model has them."""
+    return replace(options, **{each.name: True for each in fields(options) if each.name == "preview"})
+
+
+def watched(frames: Iterator[Tensor], watch: Callable[[Tensor], None]) -> Iterator[Tensor]:
+    """``frames``, each shown to ``watch`` as it comes."""
+    for frame in frames:
+        watch(frame)
+        yield frame
 
 
 def drawn_conditions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,3 +45,12 @@ def asked(client: TestClient, command: str, run: str | None = None, /, **values:
     answer = client.post("/api/jobs", json={"command": command, "run": run, "values": named, "uploads": {}})
     assert answer.status_code == 200, answer.text
     return told(client, answer.json()["job"])
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a file is there."""
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} did not come")

@@ -104,7 +104,8 @@ export async function begin(command, run, values, uploads = {}) {
 /**
  * Messages as they come, those so far first; a message that comes again after a lost connection is told once.
  * @param {string} path @param {Params} params
- * @param {{message: (value: any) => void, again?: () => void, end?: () => void}} on
+ * @param {{message: (value: any) => void, again?: () => void, end?: () => void, lost?: () => void}} on  `lost` where the
+ *   server does not know of it
  * @returns {() => void} what ends it
  */
 export function listen(path, params, on) {
@@ -127,5 +128,8 @@ export function listen(path, params, on) {
     source.close();
     on.end?.();
   });
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) on.lost?.();
+  };
   return () => source.close();
 }

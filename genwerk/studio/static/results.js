@@ -1,10 +1,10 @@
 // @ts-check
 // What a job finds, as it finds it.
 
-import { get, listen, remove, where } from "./api.js";
+import { address, get, listen, remove, where } from "./api.js";
 import { announce, append, fill, h, icon } from "./dom.js";
 import { figure, named, t } from "./i18n.js";
-import { whenLeft } from "./pages.js";
+import { here, link, whenLeft } from "./pages.js";
 import { badge, complain, picture, problem, table } from "./parts.js";
 import { player } from "./sounds.js";
 
@@ -17,14 +17,17 @@ const ROWS = 200;
  * @param {object} [on]
  * @param {(told: any) => boolean|void} [on.told]  sees each message first; true keeps it from being shown
  * @param {(state: string) => void} [on.over]
+ * @param {(told: any) => void} [on.progress]  sees how far it is
+ * @param {() => void} [on.lost]  where nobody knows of it any more
  * @param {boolean} [on.training]  whether it can be resumed, so that it is stopped and not cancelled
  */
 export function follow(job, on = {}) {
   const head = h("div", { class: "row between" });
   const bar = h("progress", { max: 1, hidden: true });
   const doing = h("p", { class: "hint" });
+  const coming = h("div", { class: "coming" });
   const body = h("div", { class: "found" });
-  const element = h("section", { class: "results", "aria-label": t("Result") }, head, bar, doing, body);
+  const element = h("section", { class: "results", "aria-label": t("Result") }, head, bar, doing, coming, body);
   let state = "queued";
   let stop = () => {};
 
@@ -49,13 +52,34 @@ export function follow(job, on = {}) {
       if (told.type === "progress") {
         if (told.of) { bar.max = told.of; bar.value = told.done; }
         doing.textContent = told.text;
+        on.progress?.(told);
         return;
       }
+      if (told.type === "frame") {
+        const image = coming.querySelector("img");
+        if (image) image.src = told.image;
+        else fill(coming, picture(told.image, t("Samples on their way")));
+        doing.textContent = t("Step {n}", { n: told.step });
+        return;
+      }
+      if (told.type === "file") fill(coming);
       if (on.told?.(told)) return;
       append(body, shown(told));
     },
+    lost: () => {
+      state = "done";
+      fill(head);
+      fill(coming);
+      bar.hidden = true;
+      doing.textContent = "";
+      element.setAttribute("aria-busy", "false");
+      append(body, problem(t("This job is not known any more.")));
+      on.lost?.();
+    },
     end: () => {
       doing.textContent = "";
+      fill(coming);
+      if (body.querySelectorAll(".file").length > 1) append(head, h("a", { class: "button", href: address("/api/zip", { job }), download: "" }, icon("download"), t("All as .zip")));
       window.dispatchEvent(new Event("jobs"));
       on.over?.(state);
     },
@@ -92,8 +116,9 @@ export function file(told) {
   const save = h("a", { class: "button", href: url, download: name.split("/").at(-1) }, icon("download"), t("Download"), h("span", { class: "unseen" }, ` ${name}`));
   const foot = h("div", { class: "row between foot" }, h("span", { class: "hint name" }, name),
     h("div", { class: "row" }, kind === "page" ? h("a", { class: "button", href: url, target: "_blank", rel: "noopener" }, t("Open the report")) : null, save));
-  if (kind === "image") return h("div", { class: "file" }, picture(url, told.about?.caption ?? name), foot);
-  if (kind === "sound") return h("div", { class: "file" }, player(url, name), foot);
+  const more = parameters(told);
+  if (kind === "image") return h("div", { class: "file" }, picture(url, told.about?.caption ?? name), more, foot);
+  if (kind === "sound") return h("div", { class: "file" }, player(url, name), more, foot);
   if (kind === "text" || kind === "table") {
     const box = h("div", { class: "waiting" }, t("Loading"));
     fetch(url).then((reply) => reply.text()).then((text) => {
@@ -104,9 +129,22 @@ export function file(told) {
         fill(box, table(columns, rows.slice(0, ROWS).map((row) => row.map(short))), rows.length > ROWS ? h("p", { class: "hint" }, t("The first {n} of {all} rows are shown.", { n: ROWS, all: rows.length })) : null);
       }
     }, complain);
-    return h("div", { class: "file" }, box, foot);
+    return h("div", { class: "file" }, box, more, foot);
   }
   return h("div", { class: "file" }, foot);
+}
+
+/** How a file came about, and the way to more of its seed.
+ * @param {{about?: any}} told */
+function parameters(told) {
+  const origin = /** @type {Record<string, any>} */ (told.about?.origin ?? {});
+  const known = Object.entries(origin).filter(([, value]) => value !== null && value !== "" && typeof value !== "object");
+  if (!known.length) return null;
+  const { parts } = here();
+  const more = parts[0] === "run" && parts[2] !== "sample" && origin.seed !== undefined && origin.first !== undefined;
+  return h("details", { class: "parameters" }, h("summary", {}, t("Parameters ({n})", { n: known.length })),
+    h("dl", { class: "figures" }, known.map(([name, value]) => h("div", {}, h("dt", {}, named(name)), h("dd", {}, String(value))))),
+    more ? h("a", { href: link(["run", parts[1] ?? "", "sample"], { seed: origin.seed, first: origin.first }) }, t("More like this seed")) : null);
 }
 
 /** A cell of a file as it is read: of a long fraction five digits.

@@ -62,9 +62,13 @@ def mix(
     layers: Level | Sequence[int] = "coarse",
     condition: Tensor | None = None,
     *,
+    psi: float = 1.0,
     seed: int = 0,
 ) -> Mixing:
-    """The samples of ``seed`` numbered ``rows``, each given the styles at ``layers`` of each of those ``columns``."""
+    """The samples of ``seed`` numbered ``rows``, each given the styles at ``layers`` of each of those ``columns``.
+
+    All styles are first brought nearer to their mean, as :func:`truncate` does by ``psi``.
+    """
     steered = styled(model, "mixing styles")
     sizes = steered.style_sizes
     chosen = layers_of(layers, sizes) if isinstance(layers, str) else list(layers)
@@ -73,6 +77,9 @@ def mix(
     if any(not 0 <= i < len(sizes) for i in chosen):
         raise ValueError(f"this model has layers 0 to {len(sizes) - 1}; asked for {', '.join(map(str, chosen))}")
     kept, given = (latents(model, numbers, "w", condition, seed=seed) for numbers in (rows, columns))
+    if psi != 1:
+        mean = steered.mean_style()
+        kept, given = (mean + psi * (w - mean) for w in (kept, given))
     mixed = kept.unsqueeze(1).repeat(1, len(given), 1, 1)
     mixed[:, :, chosen] = given[:, chosen]
     with steady(model):

@@ -7,7 +7,7 @@ import { form } from "../forms.js";
 import { spelt, t } from "../i18n.js";
 import { here, note } from "../pages.js";
 import { complain, problem } from "../parts.js";
-import { follow } from "../results.js";
+import { find, follow } from "../results.js";
 
 /**
  * The page of a command that needs no run.
@@ -35,6 +35,7 @@ export async function show(main, name) {
  * @param {import("../dom.js").Child} [how.above]  between the heading and the form
  * @param {(told: any) => boolean|void} [how.told]
  * @param {(job: string) => void} [how.begun]
+ * @param {(told: any) => void} [how.progress]
  * @param {(state: string) => void} [how.over]
  */
 export function panel(command, run, how = {}) {
@@ -46,7 +47,7 @@ export function panel(command, run, how = {}) {
   let stop = () => {};
   const watch = (/** @type {string} */ job) => {
     stop();
-    const following = follow(job, { told: how.told, over: how.over });
+    const following = follow(job, { told: how.told, over: how.over, progress: how.progress, lost: () => note({ job: null }) });
     stop = following.stop;
     fill(out, following.element);
   };
@@ -71,7 +72,11 @@ export function panel(command, run, how = {}) {
     h("form", { class: "card", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
       h("h2", { class: "unseen" }, t("Settings")), how.above, fields.element, h("div", { class: "row end" }, go)), out);
   const job = here().query.get("job");
-  if (job) watch(job);
+  if (job) find(job).then((known) => {
+    if (known) return watch(job);
+    note({ job: null });
+    fill(out, h("p", { class: "note" }, t("These results are not kept any more; start it again for them.")));
+  }, complain);
   return { element, fields, start, watch, out };
 }
 

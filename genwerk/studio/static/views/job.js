@@ -29,14 +29,18 @@ export async function show(main, { parts }) {
   };
   const timer = setInterval(look, AGAIN);
   whenLeft(() => clearInterval(timer));
-  /** A training that is over can be resumed from here. */
-  const over = async () => {
+  const back = h("div", {});
+  /** A training that is over can be resumed from here; of one that could not begin the form is kept. */
+  const over = async (/** @type {string} */ state) => {
+    const form = JSON.parse(sessionStorage.getItem(`form of ${job.job}`) ?? "null");
+    if (form && state === "failed") fill(back, h("a", { class: "button", href: form.place }, t("Back to the form, as it was filled in")));
+    else if (form && state === "done") for (const draft of form.drafts) sessionStorage.removeItem(draft);
     await look();
     if (shown && job.run) live(curves, job.run);
   };
   const following = follow(job.job, { over, training: job.training });
   fill(main, h("p", { class: "crumbs" }, h("a", { href: link(["jobs"]) }, t("Jobs"))),
     h("h1", {}, spelt(job.command), job.run ? [": ", h("a", { href: link(["run", job.run, job.training ? "training" : ""].filter(Boolean)) }, job.run)] : null),
-    h("p", { class: "hint" }, moment(job.made)), following.element, curves);
+    h("p", { class: "hint" }, moment(job.made)), following.element, back, curves);
   await look();
 }

@@ -6,10 +6,11 @@ import { append, fill, h, icon, paused } from "../dom.js";
 import { t } from "../i18n.js";
 import { here, note, whenLeft } from "../pages.js";
 import { complain, dropzone, slider } from "../parts.js";
+import { map } from "./codes.js";
 import { player } from "../sounds.js";
 
-/** Sliders that are shown at once; pictures along a side of the plane; steps between two points. */
-const FEW = 8, SIDE = 7, STEPS = 9;
+/** Sliders that are shown at once; pictures along a side of the plane; steps between two points, and frames of their animation. */
+const FEW = 8, SIDE = 7, STEPS = 9, FRAMES = 24;
 /** A picture that takes longer than so many milliseconds is too dear for a plane full of them. */
 const QUICK = 150;
 
@@ -155,10 +156,29 @@ export async function show(main, run) {
   const ends = { a: null, b: null };
   const ways = /** @type {const} */ (["a", "b"]);
   const keepers = ways.map((end) => h("button", { type: "button", onclick: () => { ends[end] = [...z]; between(); } }, t(end === "a" ? "Begin here" : "End here")));
-  async function between() {
+  const way = (/** @type {number} */ steps) => {
     const { a, b } = ends;
-    if (!a || !b) return fill(strip, h("p", { class: "hint" }, t("Choose where the way begins and where it ends.")));
-    const rows = Array.from({ length: STEPS }, (_, i) => a.map((x, d) => x + ((b[d] ?? 0) - x) * (i / (STEPS - 1))));
+    return a && b ? Array.from({ length: steps }, (_, i) => a.map((x, d) => x + ((b[d] ?? 0) - x) * (i / (steps - 1)))) : null;
+  };
+  const film = h("button", { type: "button", onclick: async () => {
+    const rows = way(FRAMES);
+    if (!rows) return;
+    film.disabled = true;
+    try {
+      const { image } = await post("/api/film", { run: run.run, z: rows, ...(label ? { label } : {}) });
+      fill(animation, h("img", { src: image, alt: t("The interpolation, there and back") }));
+      h("a", { href: image, download: `${run.run.split("/").at(-1)}-interpolation.gif` }).click();
+    } catch (error) {
+      complain(error);
+    } finally {
+      film.disabled = false;
+    }
+  } }, icon("download"), t("Save as GIF"));
+  const animation = h("div", { class: "animation" });
+  async function between() {
+    const rows = way(STEPS);
+    fill(animation);
+    if (!rows) return fill(strip, h("p", { class: "hint" }, t("Choose where the way begins and where it ends.")));
     try {
       const found = pieces(await ask({ z: rows }));
       fill(strip, h("ol", { class: images ? "steps" : "steps rows" }, found.map((each, i) => h("li", {}, !images ? piece(each, t("Step {n}", { n: i + 1 })) : h("button", { type: "button", class: "bare", "aria-label": t("Step {n}", { n: i + 1 }), onclick: () => { z = [...(rows[i] ?? z)]; place(); moved(); paint(); } }, piece(each, ""))))));
@@ -167,6 +187,11 @@ export async function show(main, run) {
     }
   }
 
+  const codes = map(run, {
+    go: (row) => { sample = row; note({ sample }); begin({ z: null, samples: [row] }); },
+    from: () => z,
+    moved: (to) => { z = to; place(); moved(); },
+  });
   const choices = /** @type {string[]} */ (run.spec.condition === "label" ? (run.spec.classes ?? []) : []);
   const labels = h("select", { id: "class-of-latent", onchange: () => { label = labels.value; note({ label }); decode(); paint(); } }, choices.map((each) => h("option", { value: each, selected: each === label }, each)));
   if (choices.length && !label) label = choices[0] ?? "";
@@ -178,7 +203,8 @@ export async function show(main, run) {
     h("div", { class: "latents" },
       h("div", {}, h("div", { class: "plane-box" }, plane, dot), h("div", { class: "row between" }, axis(t("Across"), across, (d) => { across = d; }), axis(t("Up"), up, (d) => { up = d; }))),
       h("div", {}, shown, h("div", { class: "row" }, keepers)), sliders),
-    h("section", {}, h("h3", {}, t("Interpolation")), strip),
+    h("section", {}, h("h3", {}, t("Interpolation")), strip, images ? h("div", { class: "row more" }, film, animation) : null),
+    codes.element,
     run.does?.includes("reconstruct") || run.commands.some((each) => each.name === "reconstruct")
       ? h("section", {}, h("h3", {}, t("Begin with an example of your own")), dropzone({ label: t("Choose a file") }, async (files) => { const { upload: id } = await upload(files.slice(0, 1)); await begin({ z: null, upload: id }); })) : null);
   await begin({ z: null, samples: [sample, sample + 1] });

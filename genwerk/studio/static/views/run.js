@@ -1,15 +1,16 @@
 // @ts-check
 // A run: what it is, and a tab for everything that can be done with it.
 
-import { get, where } from "../api.js";
-import { append, fill, h } from "../dom.js";
+import { address, get, Refused, where } from "../api.js";
+import { append, fill, h, icon } from "../dom.js";
 import { moment, spelt, t } from "../i18n.js";
-import { link } from "../pages.js";
-import { badge, picture, table } from "../parts.js";
+import { link, whenLeft } from "../pages.js";
+import { badge, picture, problem, table } from "../parts.js";
 import { file } from "../results.js";
 import { panel } from "./command.js";
 import { show as complete } from "./complete.js";
 import { show as latents } from "./latents.js";
+import { show as mix } from "./mix.js";
 import { show as sample } from "./sample.js";
 import { show as training } from "./training.js";
 import { show as translate } from "./translate.js";
@@ -24,7 +25,10 @@ const SPECIAL = {
   sample,
   complete: (main, run, command) => (run.spec.kind === "text" ? write : complete)(main, run, command),
   translate,
+  mix,
 };
+/** Milliseconds after which it is looked again how a run stands. */
+const AGAIN = 3000;
 
 /** @param {HTMLElement} main @param {import("../pages.js").Place} place */
 export async function show(main, { parts }) {
@@ -38,18 +42,19 @@ export async function show(main, { parts }) {
     tabs.push([command.name, title(command, run)]);
     groups.set(command.group, tabs);
   }
+  const mark = h("span", {}, badge(run.state));
   const tabs = h("nav", { class: "tabs", "aria-label": t("What can be done with this run") }, [...groups].map(([group, entries]) => h("div", { class: "group" },
     group ? h("p", { class: "hint" }, t(group)) : null,
     entries.map(([name, said]) => h("a", { href: link(["run", run.run, name].filter(Boolean)), "aria-current": name === tab ? "page" : null }, said)))));
   const body = h("div", { class: "tab" });
   fill(main, h("p", { class: "crumbs" }, h("a", { href: link(["runs"]) }, t("Runs"))),
-    h("div", { class: "row" }, h("h1", {}, run.run), badge(run.state)),
+    h("div", { class: "row" }, h("h1", {}, run.run), mark),
     h("p", { class: "hint" }, run.recipe, " · ", run.data ?? "–", " · ", moment(run.changed)),
     h("div", { class: "with-tabs" }, tabs, body));
   tabs.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const command = run.commands.find((each) => each.name === tab);
   if (tab === "") overview(body, run);
-  else if (tab === "training") training(body, run);
+  else if (tab === "training") training(body, run, (state) => fill(mark, badge(state)));
   else if (tab === "latents" && run.latent) await latents(body, run);
   else if (command) {
     fill(body, h("h2", {}, title(command, run)), h("p", { class: "lead" }, t(command.summary)));
@@ -57,6 +62,31 @@ export async function show(main, { parts }) {
     if (view) await view(body, run, command);
     else append(body, panel(command, run).element);
   } else append(body, t("This run cannot do that."));
+  watched(run, tab, mark);
+}
+
+/** Keep the badge of a run right, show what it can do as soon as it has weights, and tell when it is gone.
+ * @param {Run} run @param {string} tab @param {HTMLElement} mark */
+function watched(run, tab, mark) {
+  let state = run.state, ready = run.commands.length > 0;
+  const look = async () => {
+    try {
+      const now = await get("/api/state", { run: run.run });
+      if (now.ready && !ready) return window.dispatchEvent(new Event("hashchange"));
+      ready = now.ready;
+      if (now.state !== state && tab !== "training") {
+        if (tab === "") return window.dispatchEvent(new Event("hashchange"));
+        fill(mark, badge(now.state));
+      }
+      state = now.state;
+    } catch (error) {
+      if (!(error instanceof Refused) || error.status !== 400) return;
+      clearInterval(timer);
+      mark.parentElement?.after(problem(error.message));
+    }
+  };
+  const timer = setInterval(look, AGAIN);
+  whenLeft(() => clearInterval(timer));
 }
 
 /**
@@ -87,7 +117,8 @@ function overview(body, run) {
   append(body,
     h("div", { class: "live" },
       h("section", {}, h("h2", {}, t("About")), h("dl", { class: "figures" }, facts.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))),
-      newest ? h("section", {}, h("h2", {}, t("Newest samples")), sampleOf(newest)) : null),
+      newest ? h("section", {}, h("h2", {}, t("Newest samples")), sampleOf(newest),
+        h("div", { class: "row more" }, h("a", { class: "button", href: address("/api/zip", { run: run.run }), download: "" }, icon("download"), t("All samples as .zip")))) : null),
     run.report ? h("section", {}, h("h2", {}, t("Report")), reported(run.report)) : null,
     run.samples.length > 1 ? h("details", {}, h("summary", {}, t("Samples of earlier rounds ({n})", { n: run.samples.length - 1 })), h("div", { class: "strip" }, run.samples.slice(0, -1).map(sampleOf))) : null,
     h("details", {}, h("summary", {}, t("Settings ({n})", { n: run.settings.length })), table([t("Setting"), t("Value")], run.settings.map(([name, value]) => [name, value]))),

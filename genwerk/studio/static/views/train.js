@@ -94,13 +94,16 @@ export async function show(main) {
     try {
       const found = await get("/api/recipe", { name: recipe, data: choice.data, upload: choice.upload }, reading.signal);
       if (recipe !== choice.recipe) return;
-      const fields = form(found.sections, { hidden: OWN, draft: `train ${recipe} ${choice.data}${choice.upload}`, first: ["minutes", "train.rounds", "lr"] });
+      const draft = `train ${recipe} ${choice.data}${choice.upload}`;
+      const fields = form(found.sections, { hidden: OWN, draft, first: ["minutes", "train.rounds", "lr"] });
       const taken = new Set(runs.map((/** @type {{run: string}} */ each) => each.run));
       const stem = `${recipe}-${(choice.data || choice.name || "own").replace(/\.\w+$/, "").replace(/[^\w.-]+/g, "-").replace(/^[-.]+|[-.]+$/g, "") || "own"}`;
       const folder = runs.length ? runs[0].run.replace(/[^/]*$/, "") : "runs/";
       let free = `${folder}${stem}`;
       for (let i = 2; taken.has(free); i++) free = `${folder}${stem}-${i}`;
-      const out = h("input", { id: "out", type: "text", value: free, required: true, autocomplete: "off", spellcheck: "false" });
+      const typed = sessionStorage.getItem(`${draft} name`);
+      const out = h("input", { id: "out", type: "text", value: typed && !taken.has(typed) ? typed : free, required: true, autocomplete: "off", spellcheck: "false",
+        oninput: () => sessionStorage.setItem(`${draft} name`, out.value) });
       const start = h("button", { class: "main" }, icon("train"), t("Start training"));
       fill(place, step(3, t("Settings"), h("form", { onsubmit: async (/** @type {Event} */ event) => {
         event.preventDefault();
@@ -109,7 +112,7 @@ export async function show(main) {
           const values = { ...fields.values(), recipe, out: out.value.trim(), ...(choice.data ? { "data.source": choice.data } : {}) };
           const uploads = { ...fields.uploads(), ...(choice.upload ? { "data.source": choice.upload } : {}) };
           const job = await begin("train", null, values, uploads);
-          fields.forget();
+          sessionStorage.setItem(`form of ${job}`, JSON.stringify({ place: location.hash, drafts: [draft, `${draft} name`] }));
           go(link(["job", job]));
         } catch (error) {
           complain(error);

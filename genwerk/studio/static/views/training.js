@@ -17,8 +17,9 @@ const STILL = 15_000;
 /**
  * Follow the training of a run in `box`.
  * @param {HTMLElement} box @param {string} run @param {boolean} [controls]
+ * @param {(state: string) => void} [on]  is told how the training stands
  */
-export function live(box, run, controls = true) {
+export function live(box, run, controls = true, on) {
   const state = h("div", { class: "row between" });
   const samples = h("div", { class: "samples" });
   const said = h("div", {});
@@ -60,6 +61,7 @@ export function live(box, run, controls = true) {
     const going = job && (job.state === "running" || job.state === "queued");
     const elsewhere = !over() && Date.now() - heard < STILL;
     const stands = going ? job.state : training.ended || (elsewhere ? "going on" : "stopped");
+    on?.(going && job.state === "running" ? "going on" : stands);
     fill(said, job?.state === "failed" && job.error ? problem(job.error) : null);
     fill(state, h("div", { class: "row" }, badge(going && job.state === "running" ? "going on" : stands), going && job.place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: job.place })) : null),
       going ? h("button", { type: "button", onclick: () => remove("/api/jobs", { job: job.job }).then(tell, complain) }, icon("stop"), t("Stop"))
@@ -82,10 +84,10 @@ export function live(box, run, controls = true) {
   }
 }
 
-/** @param {HTMLElement} main @param {import("../types.js").Run} run */
-export function show(main, run) {
+/** @param {HTMLElement} main @param {import("../types.js").Run} run @param {(state: string) => void} on */
+export function show(main, run, on) {
   const box = h("div", {});
   append(main, box);
-  live(box, run.run);
+  live(box, run.run, true, on);
   if (!run.state) append(main, empty(t("Nothing is known of its training.")));
 }
