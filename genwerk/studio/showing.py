@@ -155,7 +155,8 @@ def gif(frames: Sequence[Tensor], told: str) -> bytes:
 def spoken(sentence: str) -> str:
     """A sentence as the page says it: settings and commands by their names there, and not as they are typed."""
     plain = re.sub(r"`genwerk ([a-z][a-z-]*)[^`]*`", lambda found: f"“{_spelt(found[1])}”", sentence.strip())
-    plain = re.sub(r"(?<![\w-])--([a-z][a-z.-]*)(?: [A-Z]+\b)?", lambda found: f"“{_called(found[1])}”", plain)
+    plain = re.sub(r":\w+:`([^`]*)`", r"\1", plain)
+    plain = re.sub(r"(?<![\w-])--([a-z](?:[\w.-]*\w)?)(?: [A-Z]+\b)?", lambda found: f"“{_called(found[1])}”", plain)
     return naming(plain, _called)
 
 

@@ -19,8 +19,9 @@ export function preferred() {
 
 /** @param {"en"|"zh"} language */
 export async function speak(language) {
-  const reply = await fetch(`/static/words/${language}.json`);
-  words = reply.ok ? await reply.json() : {};
+  const files = language === "en" ? ["en"] : [language, `${language}-help`];
+  const replies = await Promise.all(files.map((name) => fetch(`/static/words/${name}.json`)));
+  words = Object.assign({}, ...(await Promise.all(replies.map((reply) => (reply.ok ? reply.json() : {})))));
   chosen = language;
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
