@@ -123,7 +123,10 @@ def main() -> None:
         figures = {**found["figures"], "cpu_seconds": found["cpu_seconds"]}
         for page in pages(script):
             if page.exists():
-                page.write_text(filled(page.read_text(), sections(script), figures))
+                try:
+                    page.write_text(filled(page.read_text(), sections(script), figures))
+                except KeyError as missing:
+                    print(f"{page}: there is no {missing}")
 
 
 if __name__ == "__main__":
