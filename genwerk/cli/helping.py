@@ -17,6 +17,13 @@ from genwerk.commands.command import Option, Positional, summary
 BRIEF, FULL = ("-h", "--help"), "--help-all"
 LEFT, NARROWEST, WIDEST = 24, 60, 100
 """Columns for the names of options; of a whole line, at least and at most."""
+MOST = 10
+"""Options that a short help shows."""
+FIRST = (
+    *("recipes", "data.source", "input", "known", "prompt", "prompts", "label", "to", "n", "out"),
+    *("train.rounds", "minutes", "lr", "train.batch_size", "resume"),
+)
+"""Those that it shows in any case, by name: what most people set."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +81,14 @@ def helped(prog: str, about: str, sections: Sequence[Section], given: Sequence[s
     lines = _wrapped(" ".join(["usage:", prog, *usage, "[options]"]), width, subsequent_indent=" " * 8)
     for paragraph in (*about.split("\n\n"), note):
         lines += ["", *_wrapped(" ".join(paragraph.split()), width)] if paragraph else []
+    brief = {id(option) for option in first(sections)}
     for section in sections:
-        shown = section.options if full else section.few
+        shown = section.options if full else tuple(option for option in section.few if id(option) in brief)
         if shown:
             heading = f"{section.title}: {section.about}" if full and section.about else f"{section.title}:"
             lines += ["", *_wrapped(heading, width)]
             lines += [line for option in shown for line in _option(option, width, full)]
-    hidden = sum(len(section.options) - len(section.few) for section in sections)
+    hidden = sum(len(section.options) for section in sections) - len(brief)
     if hidden and not full:
         lines += [
             "",
@@ -89,6 +97,21 @@ def helped(prog: str, about: str, sections: Sequence[Section], given: Sequence[s
             ),
         ]
     return "\n".join(lines)
+
+
+def first(sections: Sequence[Section]) -> list[Option]:
+    """The options of a short help: places, what most people set, what the model has of its own, then the others."""
+    few = [(section.title, option) for section in sections for option in section.few]
+
+    def rank(each: tuple[str, Option]) -> tuple[int, int]:
+        title, option = each
+        if option.has(Positional) or option.default is MISSING:
+            return 0, 0
+        if option.name in FIRST:
+            return 1, FIRST.index(option.name)
+        return (2 if title in ("model", "sampling") else 3), 0
+
+    return [option for _, option in sorted(few, key=rank)[:MOST]]
 
 
 def _option(option: Option, width: int, full: bool) -> Iterator[str]:

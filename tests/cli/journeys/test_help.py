@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import fields
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from genwerk.cli import main
+from genwerk.cli.helping import MOST
 from genwerk.cli.parsing import parsed
 from genwerk.commands import COMMANDS
 from genwerk.commands.command import MACHINE, MEASURE, STEER, TRAINING, USE
@@ -72,7 +74,7 @@ def test_the_help_of_a_recipe_shows_what_matters_and_each_default_once(helped: G
         " ".join(helped("train", "vae", "--help").split()),
         " ".join(helped("train", "vae", "--help-all").split()),
     )
-    for flag in ("--data", "--out", "--rounds", "--epochs", "--lr", "--batch-size", "--seed", "--device", "--resume"):
+    for flag in ("--data", "--out", "--rounds", "--minutes", "--lr", "--batch-size", "--resume"):
         assert f" {flag} " in brief
     assert "--model.latent N Number of dimensions of the code. [16]" in brief
     assert "--train.watchdog" not in brief
@@ -91,12 +93,46 @@ def test_values_are_fitted_to_the_data_that_are_named(
     assert "The values in brackets suit image 8x8x1, 10 classes; with --data they are" in helped(
         "train", "vae", "--help"
     )
-    said = helped("train", "vae", "--data", "people.csv", "--help", "--model.beta", "2")
+    said = helped("train", "vae", "--data", "people.csv", "--help-all", "--model.beta", "2")
     assert "The values in brackets are fitted to people.csv: table" in " ".join(said.split())
     assert "--model.likelihood {bernoulli,gaussian,logistic}\n" in said
     assert re.search(r"given a code\.\s+\[gaussian\]", said)
     assert re.search(r"--model\.latent N .*\[2\]", said)
     assert re.search(r"1 - alpha\. \[2\]", said)
+
+
+def options_of(said: str) -> list[str]:
+    """The options that a help shows, each with its name at the left."""
+    return re.findall(r"^  (?:-|RUN|FILE|[A-Z]+ )\S*", said.partition("options]")[2], re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_short_help_shows_ten_options_at_most(command: str, helped: Genwerk) -> None:
+    said = helped(command, "--help")
+    hidden = re.search(r"shows (\d+) more", " ".join(said.split()))
+    assert len(options_of(said)) <= MOST
+    assert len(options_of(helped(command, "--help-all"))) == len(options_of(said)) + int(hidden[1] if hidden else 0)
+
+
+@pytest.mark.parametrize("recipe", ["vae", "stylegan", "mixture", "transformer-lm", "palette", "latent-diffusion"])
+def test_the_short_help_of_a_recipe_has_settings_of_its_model(recipe: str, helped: Genwerk) -> None:
+    said = helped("train", recipe, "--help")
+    assert len(options_of(said)) == MOST
+    assert 1 <= len([each for each in options_of(said) if "--model." in each]) <= 3
+
+
+def test_the_short_help_of_samples_has_the_options_of_the_model(run: Path, helped: Genwerk) -> None:
+    said = helped("sample", str(run), "--help")
+    assert len(options_of(said)) <= MOST
+    assert {"  RUN", "  -n", "  --temperature", "  --top-k", "  --top-p"} <= {*options_of(said)}
+
+
+@pytest.mark.parametrize("asked", [["--help"], ["train", "vae", "--help"], ["sample", "--help"], ["compare", "--help"]])
+def test_help_fits_100_columns(asked: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        main(asked)
+    assert 80 < max(map(len, capsys.readouterr().out.splitlines())) <= 100
 
 
 def test_learning_rates_that_differ_are_shown_by_player(helped: Genwerk) -> None:
