@@ -46,6 +46,9 @@ def add_language(app: Sphinx, page: str, template: str, context: dict[str, Any],
     """Tell a page its language, and where it stands in the other one."""
     chinese = "zh" in PurePosixPath(page).parts
     context["language"] = "zh-CN" if chinese else "en"
+    if chinese:  # its own part of the navigation comes first
+        head, *parts = re.split(r'(?=<p class="caption)', context.get("furo_navigation_tree", ""))
+        context["furo_navigation_tree"] = head + "".join(sorted(parts, key=lambda part: "中文</span>" not in part))
     other = other_language(page, app.env.found_docs)
     if other in app.env.found_docs:
         context["other_language"] = (context["pathto"](other), "English" if chinese else "中文")
@@ -74,6 +77,12 @@ def escape(app: Sphinx, what: str, name: str, about: object, options: object, li
 def point_to_reports(app: Sphinx, page: str, content: list[str]) -> None:
     """Reports are whole HTML pages with their pictures; GitHub shows the Markdown beside them."""
     content[0] = content[0].replace("/report.md)", "/report.html)")
+
+
+def join_lines(app: Sphinx, page: str, content: list[str]) -> None:
+    """A line of Chinese that goes on below goes on without a space."""
+    if "zh" in PurePosixPath(page).parts:
+        content[0] = re.sub(r"(?<=[\u3001-\uff5e])\n(?=[\u4e00-\u9fff\uff01-\uff5e`*\[])(?!```|\* )", "", content[0])
 
 
 def open_reports(app: Sphinx, tree: nodes.document, page: str) -> None:
@@ -128,7 +137,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("genwerk-recipes", Recipes)
     app.connect("autodoc-process-docstring", escape)
     app.connect("source-read", point_to_reports)
+    app.connect("source-read", join_lines)
     app.connect("doctree-resolved", open_reports)
-    app.connect("html-page-context", add_language)
+    app.connect("html-page-context", add_language, priority=900)
     app.connect("build-finished", add_entrance)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -31,8 +31,8 @@ RUNS = {
 }
 """How a reader came to the runs that a page uses and has not trained itself."""
 LENGTHS = ("--rounds", "--train.rounds", "--epochs", "--minutes")
-NEVER = ("studio", "demo")
-"""A server, and what has a test of its own: their options are parsed."""
+NEVER = ("studio", "demo", "figure")
+"""A server, and what takes minutes and has tests of its own: their options are parsed."""
 
 
 class Reader:
