@@ -168,10 +168,13 @@ class Report:
         swept = html.table(*self.sweep_table()) if self.sweep else ""
         return html.table(head, rows) + swept + "".join(f"<p>{html.escaped(line)}</p>" for line in self.lines())
 
+    def tables(self) -> str:
+        """The table, and that of the sweep, in Markdown."""
+        return "\n\n".join(_markdown(*each) for each in (self.table(), self.sweep_table()) if each[0])
+
     def markdown(self) -> str:
-        """The table in Markdown, with the sentences below it."""
-        tables = "\n\n".join(_markdown(*each) for each in (self.table(), self.sweep_table()) if each[0])
-        return "\n".join([tables, *(f"\n{line}" for line in self.lines())])
+        """The tables in Markdown, with the sentences below them."""
+        return "\n".join([self.tables(), *(f"\n{line}" for line in self.lines())])
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
