@@ -4,8 +4,8 @@ RM-MEDA: Zhang, Zhou & Jin, 2008, IEEE Transactions on Evolutionary Computation 
 IM-MOEA: Cheng, Jin, Narukawa & Sendhoff, A multiobjective evolutionary algorithm using Gaussian process-based inverse
 modeling, 2015, IEEE Transactions on Evolutionary Computation 19(6).
 
-Done differently: the hyperparameters of IM-MOEA's Gaussian processes (linear kernel through the origin) are fixed, and
-what is predicted outside the bounds is clipped.
+As in PlatEMO, the hyperparameters of IM-MOEA's Gaussian processes (linear kernel through the origin) are fixed, and what
+they predict outside the bounds is drawn anew, uniformly within them: clipped, it would drift to a corner.
 """
 
 from __future__ import annotations
@@ -65,15 +65,14 @@ class InverseModels(RunByRun):
         self.vectors, self.group = vectors, group
 
     def of_run(self, x: Array, f: Array, fitness: Array, n: int, rng: np.random.Generator, siblings: int = 1) -> Array:
-        m = f.shape[1]
-        belongs = subpopulations(f, lattice(m, self.vectors))
-        kind = m * belongs[rng.integers(len(x), size=n)] + np.arange(n) % m  # subpopulations as large as they are
-        parts = [np.flatnonzero(belongs == each) for each in np.unique(kind) // m]
-        sizes = np.unique(kind, return_counts=True)
-        made = [
-            self.offspring(x[part], f[part, each % m], size, rng)
-            for part, each, size in zip(parts, *sizes, strict=True)
-        ]
+        m, belongs = f.shape[1], subpopulations(f, lattice(f.shape[1], self.vectors))
+        made = list[Array]()
+        for part in (np.flatnonzero(belongs == each) for each in np.unique(belongs)):
+            if len(part) < 2 * m:  # too few for models: mutated alone
+                made.append(x[part])
+                continue
+            sizes = len(part) // m + (rng.permutation(m) < len(part) % m)
+            made += [self.offspring(x[part], f[part, j], size, rng) for j, size in enumerate(sizes)]
         return np.vstack(made)
 
     def offspring(self, x: Array, f: Array, n: int, rng: np.random.Generator) -> Array:
@@ -84,7 +83,9 @@ class InverseModels(RunByRun):
         deviation = np.sqrt(NOISE**2 + wanted**2 * uncertainty)
         for j in rng.permutation(x.shape[1])[: self.group]:
             weight = uncertainty * (f @ x[parents, j]) / NOISE**2
-            made[:, j] = weight * wanted + rng.random() * deviation * rng.standard_normal(n)
+            predicted = weight * wanted + rng.random() * deviation * rng.standard_normal(n)
+            outside = (predicted < 0) | (predicted > 1)
+            made[:, j] = np.where(outside, rng.random(n), predicted)
         return made
 
 
@@ -103,6 +104,14 @@ class BySubpopulation(Survival):
         return Population.create(*[each for part in kept for each in part])
 
 
+class AsManyOffspring(GenerativeAlgorithm):
+    """A generation has as many offspring as the population has solutions, which may be fewer than ``pop_size``."""
+
+    def _infill(self) -> Population:
+        self.n_offsprings = len(self.pop)
+        return super()._infill()
+
+
 @dataclass(frozen=True, kw_only=True)
 class IMMOEAConfig(AlgorithmConfig, kind="im-moea"):
     """Inverse models from objectives to decisions (Cheng et al., 2015)."""
@@ -114,4 +123,4 @@ class IMMOEAConfig(AlgorithmConfig, kind="im-moea"):
 
     def make(self, problem: Problem) -> Algorithm:
         proposer = Portfolio([InverseModels(self.vectors, self.group)], finish=clipped_and_mutated)
-        return GenerativeAlgorithm(self.pop_size, GenerativeMating(proposer), BySubpopulation(self.vectors))
+        return AsManyOffspring(self.pop_size, GenerativeMating(proposer), BySubpopulation(self.vectors))

@@ -53,9 +53,7 @@ def find(name: str, **options: Any) -> Problem:
 
 
 OF_PYMOO = {
-    "ZDT: two objectives of 30 variables, 10 of zdt4 and zdt6 (Zitzler, Deb & Thiele, 2000)": (
-        "zdt1 zdt2 zdt3 zdt4 zdt6"
-    ),
+    "ZDT: two objectives; 30 variables, zdt4 and zdt6 10 (Zitzler, Deb & Thiele, 2000)": "zdt1 zdt2 zdt3 zdt4 zdt6",
     "DTLZ: any number of objectives (Deb, Thiele, Laumanns & Zitzler, 2002)": (
         "dtlz1 dtlz2 dtlz3 dtlz4 dtlz5 dtlz6 dtlz7"
     ),

@@ -257,7 +257,7 @@ def cec2017(
                 f"{name} needs the published matrix {task.matrix} ({task.tail} x {task.tail}): ‹matrices› takes a "
                 f".npz or .mat file of it; {name}-substitute has a seeded one in its place"
             )
-        found = np.asarray(given[task.matrix], float)
+        found = np.ascontiguousarray(given[task.matrix], float)  # one order, for the same rounding
         if found.shape != (task.tail, task.tail) or not np.isfinite(found).all():
             raise BadInput(f"{task.matrix} has shape {found.shape}; expected {task.tail} x {task.tail} finite numbers")
         return found
@@ -269,9 +269,8 @@ def cec2017(
 NAMES = (*PAIRS, *(f"{name}-substitute" for name in PAIRS if needs_matrix(name)))
 """Every name of :func:`cec2017`; each has a shifted version beside it."""
 ABOUT = "two tasks of two or three objectives (CEC 2017; Yuan, Ong, Feng et al., 2017)"
+SHIFTED = "the same pairs with optima moved off the centre"
 for _name in NAMES:
     problem(_name, ABOUT)(partial(cec2017, _name))
 for _name in NAMES:
-    problem(f"{_name}-shifted", "the same pairs with optima moved off the centre")(
-        partial(cec2017, _name, shifted=True)
-    )
+    problem(f"{_name}-shifted", SHIFTED)(partial(cec2017, _name, shifted=True))
