@@ -4,8 +4,8 @@ RM-MEDA: Zhang, Zhou & Jin, 2008, IEEE Transactions on Evolutionary Computation 
 IM-MOEA: Cheng, Jin, Narukawa & Sendhoff, A multiobjective evolutionary algorithm using Gaussian process-based inverse
 modeling, 2015, IEEE Transactions on Evolutionary Computation 19(6).
 
-As in PlatEMO, the hyperparameters of IM-MOEA's Gaussian processes (linear kernel through the origin) are fixed, and what
-they predict outside the bounds is drawn anew, uniformly within them: clipped, it would drift to a corner.
+As in PlatEMO, the hyperparameters of IM-MOEA's Gaussian processes (linear kernel through the origin) are fixed, and
+what they predict outside the bounds is drawn anew, uniformly within them: clipped, it would drift to a corner.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pymoo.core.algorithm import Algorithm
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
@@ -27,7 +26,7 @@ from genwerk.evolve.mating import GenerativeMating, Portfolio, clipped_and_mutat
 from genwerk.evolve.operators.local_pca import LocalPCA
 from genwerk.evolve.operators.operator import Array, RunByRun
 from genwerk.evolve.problems.fronts import lattice
-from genwerk.evolve.survival import PrunedCrowding
+from genwerk.evolve.survival import PrunedCrowding, subpopulations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +43,6 @@ class RMMEDAConfig(AlgorithmConfig, kind="rm-meda"):
 
 NOISE = 0.01
 """Standard deviation of the noise in IM-MOEA's Gaussian processes."""
-
-
-def subpopulations(f: Array, vectors: Array) -> NDArray[np.intp]:
-    """For each of the objectives ``f`` (n, m) the nearest by angle of ``vectors`` (k, m)."""
-    unit = f / (np.linalg.norm(f, axis=1, keepdims=True) + 1e-12)
-    return np.argmax(unit @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T, axis=1)
 
 
 class InverseModels(RunByRun):

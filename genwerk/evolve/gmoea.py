@@ -32,7 +32,7 @@ from genwerk.evolve.mating import GenerativeMating, Proposer, Sources, default_p
 from genwerk.evolve.operators.lanes import BatchNorm, Linear, Players, of_runs, tensor
 from genwerk.evolve.operators.operator import Array, Pool, Rngs, tournament
 from genwerk.evolve.operators.variation import crossover, mutation
-from genwerk.evolve.survival import SPEA2Selection, select
+from genwerk.evolve.survival import NichedSelection, SPEA2Selection, select
 from genwerk.training.settings import OptimConfig
 
 
@@ -46,7 +46,7 @@ class GenerativeAlgorithm(GeneticAlgorithm):
             pop_size=pop_size,
             sampling=FloatRandomSampling(),
             mating=mating or GenerativeMating(),
-            survival=survival or SPEA2Selection(),
+            survival=survival or NichedSelection(),
             **kwargs,
         )
 

@@ -16,6 +16,8 @@ from pymoo.core.survival import Survival
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from scipy.spatial.distance import cdist
 
+from genwerk.evolve.problems.fronts import lattice
+
 Array = NDArray[np.float64]
 
 
@@ -79,6 +81,39 @@ class SPEA2Selection(Survival):
     def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int, **kwargs: Any) -> Population:
         f, cv = pop.get("F", "CV")
         return pop[select(f, cv[:, 0], n_survive, self.density_of_dominance)[0]]
+
+
+def subpopulations(f: Array, vectors: Array) -> NDArray[np.intp]:
+    """For each of the objectives ``f`` (n, m) the nearest by angle of ``vectors`` (k, m)."""
+    unit = f / (np.linalg.norm(f, axis=1, keepdims=True) + 1e-12)
+    return np.argmax(unit @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T, axis=1)
+
+
+class NichedSelection(Survival):
+    """SPEA2's selection, which leaves a share of the places to niches: each keeps its own best, dominated or not.
+
+    Where a part of the front is reached far sooner than the rest, it dominates nearly all that is on the way to the
+    others, and selection by dominance alone gives these up. Niches are those of ``vectors`` to which objectives are
+    nearest by angle (as in IM-MOEA), from the ideal point and in units of the range of what is nondominated.
+    """
+
+    def __init__(self, vectors: int = 10, share: float = 0.5) -> None:
+        super().__init__(filter_infeasible=False)
+        self.vectors, self.share = vectors, share
+
+    def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int, **kwargs: Any) -> Population:
+        (f, cv), vectors = pop.get("F", "CV"), lattice(problem.n_obj, self.vectors)
+        order, fitness = select(f, cv[:, 0], min(n_survive, len(pop)))
+        best = f[fitness < 1] if (fitness < 1).any() else f
+        scaled = np.maximum(f - best.min(axis=0), 0) / np.maximum(np.ptp(best, axis=0), 1e-12)
+        niche, each = subpopulations(scaled, vectors), int(self.share * n_survive / len(vectors))
+        members = [np.flatnonzero(niche == i) for i in np.unique(niche)]
+        own = [part[select(f[part], cv[part, 0], min(each, len(part)))[0]] for part in members]
+        kept = np.unique(np.concatenate([np.empty(0, int), *own]))
+        others = np.concatenate([order, np.argsort(fitness, kind="stable")])
+        _, first = np.unique(others, return_index=True)
+        others = others[np.sort(first)]
+        return pop[np.concatenate([kept, others[~np.isin(others, kept)]])[:n_survive]]
 
 
 def crowding(f: Array) -> Array:
