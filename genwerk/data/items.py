@@ -140,9 +140,10 @@ class Item:
         if not (is_array(item) or isinstance(item, (int, float, Sequence))):
             raise _unknown([item])
         try:
-            return cls(as_array(item), label, caption)
+            x = as_array(item)
         except BadInput:
             raise BadInput(f"example {number} has rows of different lengths; expected one length in all") from None
+        return cls(x, label) if caption is None else cls(_captioned(x, number), label, caption)
 
     @property
     def size(self) -> int:
@@ -179,6 +180,19 @@ def _file(picture: Any) -> bytes:
     kept = picture if picture.mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA") else picture.convert("RGB")
     kept.save(written, "PNG", compress_level=1)
     return written.getvalue()
+
+
+def _captioned(x: Array, number: int) -> bytes:
+    """An array with a caption, which is an image, as a file."""
+    from PIL import Image
+
+    x = x.transpose(1, 2, 0) if x.ndim == 3 and x.shape[2] not in (1, 3, 4) and x.shape[0] in (1, 3, 4) else x
+    if x.dtype != np.uint8 or not (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (1, 3, 4))):
+        raise BadInput(
+            f"example {number} has a caption, and is an array of {x.dtype} with shape {x.shape}; expected an image of "
+            "Pillow, or uint8 with shape (h, w), (h, w, c) or (c, h, w)"
+        )
+    return _file(Image.fromarray(x[..., 0] if x.ndim == 3 and x.shape[2] == 1 else x))
 
 
 def _unknown(data: Any) -> BadInput:

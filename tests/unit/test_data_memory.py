@@ -150,6 +150,18 @@ def test_pictures_of_many_sizes_are_brought_to_one() -> None:
 
 def test_captions_come_with_the_items() -> None:
     assert read(Items(lambda i: {"image": PICTURES[i], "text": f"a {NAMES[i]}"})).spec.vocabulary is not None
+    arrays = [np.full((8, 8, 3), 5 * i, np.uint8) for i in range(len(NAMES))]
+    for listed in (arrays, [x.transpose(2, 0, 1) for x in arrays], [x[..., 0] for x in arrays]):
+        found = read(Items(lambda i, of=listed: {"image": of[i], "text": f"a {NAMES[i]}"}))
+        assert found.spec.vocabulary is not None
+        shades = {round(x.mean().item()) for part in (found.train, found.test) for x in part.x.double()}
+        assert shades <= {5 * i for i in range(len(NAMES))}
+
+
+def test_captions_of_what_is_no_image_are_refused() -> None:
+    for array in (np.zeros((8, 8)), np.zeros(3, np.uint8)):
+        with pytest.raises(BadInput, match="example 0 has a caption, and is an array of"):
+            read(Items(lambda _, of=array: {"image": of, "text": "a cat"}))
 
 
 def test_arrays_are_sounds_where_they_have_a_rate() -> None:
