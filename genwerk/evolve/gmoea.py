@@ -53,7 +53,10 @@ class GenerativeAlgorithm(GeneticAlgorithm):
 
 @dataclass(frozen=True, kw_only=True)
 class GMOEAConfig(AlgorithmConfig, kind="gmoea"):
-    """GMOEA mended: operators share the offspring by how many survive, a GAN is one, its discriminator filters all."""
+    """GMOEA mended: operators share the offspring by how many survive, a GAN is one, its discriminator filters all.
+
+    Half of the places go to niches (:class:`NichedSelection`).
+    """
 
     surplus: int = 6
     """Proposals for each offspring, of which the discriminator chooses one; 1 does not filter."""

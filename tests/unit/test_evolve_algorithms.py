@@ -8,6 +8,7 @@ from pymoo.algorithms.moo.moead import MOEAD
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.algorithms.moo.sms import SMSEMOA
 from pymoo.algorithms.moo.spea2 import SPEA2
+from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.optimize import minimize
 from pymoo.util.ref_dirs import get_reference_directions
@@ -16,6 +17,7 @@ from genwerk.core.errors import BadInput
 from genwerk.evolve.algorithms import algorithm
 from genwerk.evolve.mating import GenerativeMating
 from genwerk.evolve.problems import find
+from genwerk.evolve.survival import NichedSelection, SPEA2Selection
 from genwerk.evolve.together import Together
 
 OWN = {"gmoea": {}, "gmoea-published": {"epochs": 2}, "rm-meda": {}, "im-moea": {}}
@@ -54,3 +56,31 @@ def test_what_mating_cannot_serve_is_refused() -> None:
         problem = Problem(n_var=3, n_obj=2, xl=bounds[0], xu=bounds[1], vtype=vtype)
         with pytest.raises(BadInput, match=why):
             minimize(problem, NSGA2(pop_size=10, mating=GenerativeMating()), ("n_eval", 30), seed=0)
+
+
+def population(f: np.ndarray) -> Population:
+    made = Population.new(X=np.arange(len(f), dtype=float)[:, None])
+    made.set("F", f, "G", np.zeros((len(f), 0)), "H", np.zeros((len(f), 0)))
+    made.set("CV", np.zeros((len(f), 1)))
+    return made
+
+
+def test_niches_keep_what_a_part_that_is_reached_sooner_dominates() -> None:
+    """40 solutions crowd at one end of a front, whose other end is a single one; the crowd dominates all between."""
+    crowd = np.stack([t := np.linspace(0, 0.02, 40), 1 - t], axis=1)
+    between = np.stack([t := np.linspace(0.3, 2, 10), np.full_like(t, 1.05)], axis=1)
+    problem, all_of = find("zdt1"), population(np.vstack([crowd, [[2.0, 0.0]], between]))
+    kept = {
+        share: NichedSelection(vectors=10, share=share)._do(problem, all_of, n_survive=20).get("X")[:, 0]
+        for share in (0.0, 0.5)
+    }
+    assert all(len(np.unique(x)) == 20 for x in kept.values())
+    assert (kept[0.0] <= 40).all()
+    assert (kept[0.5] > 40).sum() >= 3
+
+
+def test_without_a_share_for_niches_it_is_the_selection_of_spea2() -> None:
+    f = np.random.default_rng(0).random((60, 3))
+    problem, pop = find("dtlz2"), population(f)
+    plain = SPEA2Selection()._do(problem, pop, n_survive=25).get("X")[:, 0]
+    np.testing.assert_array_equal(NichedSelection(share=0.0)._do(problem, pop, n_survive=25).get("X")[:, 0], plain)
