@@ -25,8 +25,9 @@ def name(page: Path) -> str:
 def prose(page: Path) -> str:
     """The sentences of a page: no code, comments, tables or addresses; a heading ends as a sentence does."""
     text = page.read_text(encoding="utf-8")
-    for what in (r"^```.*?^```$", r"<!--.*?-->", r"^\|.*$", r"`[^`]*`", r"\$\$.*?\$\$", r"\$[^$\n]*\$"):
+    for what in (r"^```.*?^```$", r"<!--.*?-->", r"^\|.*$", r"\$\$.*?\$\$", r"\$[^$\n]*\$"):
         text = re.sub(what, lambda found: re.sub(r"[^\n]", " ", found[0]), text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"`[^`\n]*`", lambda found: "c" * len(found[0]), text)
     text = re.sub(r"\]\([^)]*\)", "]", text)
     return re.sub(r"^(#+ .*)$", r"\1.\n", text, flags=re.MULTILINE)
 
