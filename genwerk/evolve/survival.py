@@ -107,7 +107,7 @@ class NichedSelection(Survival):
         best = f[fitness < 1] if (fitness < 1).any() else f
         scaled = np.maximum(f - best.min(axis=0), 0) / np.maximum(np.ptp(best, axis=0), 1e-12)
         niche, each = subpopulations(scaled, vectors), int(self.share * n_survive / len(vectors))
-        members = [np.flatnonzero(niche == i) for i in np.unique(niche)]
+        members = [np.flatnonzero(niche == i) for i in np.unique(niche)] if each else []
         own = [part[select(f[part], cv[part, 0], min(each, len(part)))[0]] for part in members]
         kept = np.unique(np.concatenate([np.empty(0, int), *own]))
         others = np.concatenate([order, np.argsort(fitness, kind="stable")])
