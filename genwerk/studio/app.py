@@ -326,8 +326,9 @@ class Studio:
             async for each in self.jobs.listen(job):
                 if each["type"] == "file" and "url" not in each:
                     each = {**each, "url": {"job": job.id, "name": each["name"]}}
-                if "error" in each:
-                    each = {**each, "error": said(each["error"], asked_language(request))}
+                for key in ("error", "text"):
+                    if key in each:
+                        each = {**each, key: said(each[key], asked_language(request))}
                 yield f"data: {json.dumps(each)}\n\n"
 
         return stream(request, told())

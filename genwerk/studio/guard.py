@@ -14,6 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from genwerk.studio.wording import language, said
+
 COOKIE = "genwerk_studio"
 OPEN = frozenset({"/", "/api/hello", "/api/login"})
 """What is answered without the password, beside the files of the page."""
@@ -99,8 +101,9 @@ class Guard:
             await send(message)
 
         status, why = self.fault(scope)
+        wanted = language(Headers(scope=scope).get("accept-language", ""))
         if status:
-            await JSONResponse({"error": why}, status)(scope, receive, headed)
+            await JSONResponse({"error": said(why, wanted)}, status)(scope, receive, headed)
             return
         limit, read = self.upload if scope["path"] == "/api/uploads" else self.most, 0
 
@@ -115,7 +118,8 @@ class Guard:
         try:
             await self.app(scope, bounded, headed)
         except TooLarge:
-            await JSONResponse({"error": f"more than {limit:,} bytes were sent"}, 413)(scope, receive, headed)
+            why = said(f"more than {limit:,} bytes were sent", wanted)
+            await JSONResponse({"error": why}, 413)(scope, receive, headed)
 
     def fault(self, scope: Scope) -> tuple[int, str]:
         """Why a request is refused, with its status; 0 where it is not."""
