@@ -15,6 +15,8 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if command -v npx >/dev/null; then npx --yes -p typescript@5.9.3 tsc --noEmit -p genwerk/studio/static; \
+	else echo "the types of the studio's page are not checked: there is no Node.js here"; fi
 	$(BIN)/codespell README.md README.zh-CN.md CONTRIBUTING.md CHANGELOG.md docs benchmarks
 
 test-studio: .venv/dev

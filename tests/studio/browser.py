@@ -20,28 +20,35 @@ PATIENCE = 60_000
 """Milliseconds that something on a page may take on a busy machine."""
 
 
-def make_runs(root: Path) -> None:
-    """A run of each kind that the page has a view for, trained for a moment."""
+PICTURES = os.environ.get("GENWERK_PICTURES")
+"""Folder for the pictures of the page that README and the docs show; none are written without it."""
+
+
+def make_runs(root: Path, longer: int = 1) -> None:
+    """A run of each kind that the page has a view for, trained for a moment, or so many times as long."""
     quick: dict[str, Any] = {"evaluate": False, "save_every": 0, "evaluate_every": 0, "sample_every": 0}
     (root / "poems.txt").write_text("the cat sees the moon\na dog hears the rain\n" * 40)
-    genwerk.train("vae", "digits", out=root / "runs" / "vae", rounds=30, **quick)
-    genwerk.train("pixelcnn", "digits", out=root / "runs" / "pixelcnn", rounds=2, **quick)
+    genwerk.train("vae", "digits", out=root / "runs" / "vae", rounds=30 * longer, **quick)
+    genwerk.train("pixelcnn", "digits", out=root / "runs" / "pixelcnn", rounds=2 * 3 * longer, **quick)
+    genwerk.train("stylegan", "digits", out=root / "runs" / "style", rounds=1, **quick)
     genwerk.train("lstm-lm", str(root / "poems.txt"), out=root / "runs" / "poems", rounds=2, **quick)
     genwerk.train("mixture", "ring", out=root / "runs" / "ring", rounds=3, evaluate=False)
 
 
 @contextmanager
-def studio(root: Path) -> Iterator[str]:
-    """The address of a studio on ``root``."""
+def studio(root: Path, password: str = "") -> Iterator[str]:
+    """The address of a studio on ``root``, which any machine may reach where there is a ``password``."""
     command = [sys.executable, "-m", "genwerk", "studio", "--root", str(root), "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(Path(genwerk.__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+    if password:
+        command, environment = [*command, "--address", "0.0.0.0"], {**environment, "GENWERK_PASSWORD": password}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as run:
         assert run.stdout is not None
         try:
             said = run.stdout.readline()
             found = re.search(r"http://[\w.]+:\d+", said)
             assert found, said
-            yield found.group()
+            yield found.group().replace("0.0.0.0", "127.0.0.1")
         finally:
             run.send_signal(signal.SIGINT)
             try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CHROMIUM, Visitor, make_runs, studio
+from browser import CHROMIUM, Visitor
 from PIL import Image
 
 import genwerk
@@ -27,40 +26,11 @@ PLACES = {
     "overview": "run/runs%2Fvae",
     "training": "run/runs%2Fvae/training",
     "latents": "run/runs%2Fvae/latents",
+    "mix": "run/runs%2Fstyle/mix",
     "sample": "run/runs%2Fvae/sample",
     "complete": "run/runs%2Fpixelcnn/complete",
     "write": "run/runs%2Fpoems/complete",
 }
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("studio")
-    make_runs(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(root: Path) -> Iterator[str]:
-    with studio(root) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        flags = ["--no-sandbox", "--disable-dev-shm-usage"]
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def visitor(browser: Any, address: str) -> Iterator[Visitor]:
-    found = Visitor(browser, address)
-    yield found
-    found.context.close()
-    assert not found.complaints
 
 
 # --- as a person would ------------------------------------------------------------------------------------------------
@@ -223,6 +193,15 @@ def test_a_tool_shows_what_it_finds(visitor: Visitor) -> None:
 # --- in every language, on every screen -------------------------------------------------------------------------------
 
 
+def faults_of_access(page: Any) -> list[str]:
+    """What axe-core finds serious or critical."""
+    reason = "axe-core looks for what some cannot use: pip install axe-playwright-python"
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason=reason)
+    found = axe.Axe().run(page).response["violations"]
+    grave = [each for each in found if each["impact"] in ("serious", "critical")]
+    return [f"{each['id']}: {[node['html'][:200] for node in each['nodes'][:3]]}" for each in grave]
+
+
 @in_browser
 @pytest.mark.parametrize(("width", "language"), [(360, "en-GB"), (390, "zh-CN"), (1280, "zh-CN")])
 def test_every_page_fits_and_speaks_the_language(
@@ -235,6 +214,7 @@ def test_every_page_fits_and_speaks_the_language(
         playwright.expect(page.locator("main .waiting")).to_have_count(0, timeout=60_000)
         page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
         assert visitor.fits(), name
+        assert not faults_of_access(page), name
         assert bool(re.search("[\u4e00-\u9fff]", page.locator("nav").first.inner_text())) == chinese
     assert page.locator("html").get_attribute("lang") == ("zh-Hans" if chinese else "en")
     visitor.context.close()

@@ -1,0 +1,252 @@
+"""The page's special views and what goes wrong on it, in a browser, as a person would; and the pictures for README."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from browser import CHROMIUM, PICTURES, Visitor, studio
+from PIL import Image
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser: pip install playwright")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to open the page in")
+LIGHT = 250_000
+"""Bytes of a picture for README, at most."""
+
+
+def keep(page: Any, name: str) -> None:
+    """Write the window as a picture of the docs, where that is wanted."""
+    if PICTURES:
+        path = Path(PICTURES) / f"{name}.png"
+        page.screenshot(path=path)
+        with Image.open(path) as shot:
+            shot.convert("RGB").quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
+        assert path.stat().st_size < LIGHT
+
+
+# --- views ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_map_of_codes_shows_pictures_and_adds_means(visitor: Visitor) -> None:
+    page = visitor.open("run/runs%2Fvae/latents")
+    page.get_by_role("button", name="Draw the map").click()
+    codes, hover = page.locator("canvas.codes"), page.locator(".hover")
+    codes.wait_for()
+    codes.focus()
+    page.keyboard.press("ArrowRight")
+    playwright.expect(hover).to_be_visible()
+    first = hover.inner_text()
+    page.keyboard.press("ArrowDown")
+    playwright.expect(hover).not_to_have_text(first)
+    assert hover.locator("canvas").evaluate("e => e.getContext('2d').getImageData(0, 0, 8, 8).data.some((v) => v > 0)")
+    picture = page.locator(".decoded img")
+    before = picture.get_attribute("src")
+    page.keyboard.press("Enter")
+    playwright.expect(picture).not_to_have_attribute("src", before)
+    page.get_by_label("Add", exact=True).and_(page.locator("select")).select_option("label:3")
+    page.get_by_label("Take away", exact=True).and_(page.locator("select")).select_option("label:8")
+    page.get_by_text(re.compile("The mean of .* codes less that of")).wait_for()
+    before = picture.get_attribute("src")
+    page.get_by_label("Strength").and_(page.locator("input")).fill("2")
+    playwright.expect(picture).not_to_have_attribute("src", before)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as GIF").click()
+    with Image.open(saved.value.path()) as found:
+        assert (found.format, found.n_frames > 20) == ("GIF", True)  # type: ignore[attr-defined]
+    if PICTURES:
+        visitor.open("run/runs%2Fvae/latents")
+        page.locator(".steps img").nth(8).wait_for()
+        page.wait_for_timeout(3000)
+        page.evaluate("window.scrollTo(0, 90)")
+        keep(page, "studio-latents")
+
+
+def test_styles_are_mixed_and_truncated(visitor: Visitor) -> None:
+    page = visitor.open("run/runs%2Fstyle/mix")
+    pictures = page.locator(".styles td img")
+    playwright.expect(pictures).to_have_count(9)
+    before = pictures.first.get_attribute("src")
+    page.get_by_label("ψ", exact=True).fill("0.3")
+    playwright.expect(pictures.first).not_to_have_attribute("src", before)
+    page.get_by_role("button", name="Sample 6: Row").click()
+    playwright.expect(pictures).to_have_count(12)
+    page.reload()
+    playwright.expect(page.locator(".styles td img")).to_have_count(12)
+
+
+def test_a_front_moves_and_stays(visitor: Visitor) -> None:
+    page = visitor.open("optimise")
+    page.get_by_label("Problem").fill("zdt1")
+    page.get_by_label("Algorithm", exact=True).fill("nsga2")
+    page.get_by_label("Evaluations").fill("600")
+    page.get_by_role("button", name="Optimise", exact=True).click()
+    page.locator(".results .badge.done").wait_for()
+    page.locator(".front circle.now").first.wait_for()
+    page.get_by_label("Moment").fill("0")
+    assert page.locator(".front circle.now").count() > 0
+
+
+def test_sounds_and_texts_are_handed_in(visitor: Visitor, tmp_path: Path) -> None:
+    for i in range(12):
+        tone = np.sin(2 * np.pi * (300 + 40 * i) * np.arange(4000) / 8000)
+        soundfile.write(tmp_path / f"{i}.wav", tone.astype("float32"), 8000)
+    page = visitor.open("train?how=upload")
+    page.get_by_label("Choose files").set_input_files(sorted(tmp_path.glob("*.wav")))
+    page.get_by_text(re.compile("to train on")).wait_for()
+    spectrum = page.locator("canvas.spectrum")
+    page.get_by_text(re.compile("Up to 4,000 Hz")).wait_for()
+    loud = """e => {
+        const data = e.getContext('2d').getImageData(0, 0, e.width, e.height).data;
+        return data.filter((value, i) => i % 4 === 0 && value > 200).length / (data.length / 4);
+    }"""
+    assert 0 < spectrum.evaluate(loud) < 0.3  # a tone is a line
+    (tmp_path / "poems.txt").write_text("the moon is up\nthe sea is calm\n" * 60)
+    page.get_by_label("Choose files").set_input_files(tmp_path / "poems.txt")
+    page.locator(".lines li").first.wait_for()
+    page.locator(".recipe").first.wait_for()
+
+
+def test_what_is_painted_over_is_completed_for_the_docs(visitor: Visitor) -> None:
+    page = visitor.open("run/runs%2Fpixelcnn/complete")
+    page.get_by_role("radio", name="Paint").first.check(force=True)
+    page.get_by_label("Top", exact=True).fill("4")
+    page.get_by_role("button", name="Cover it").click()
+    page.get_by_label("Completions of each").fill("4")
+    page.get_by_label("How many").fill("3")
+    page.get_by_role("button", name="Complete", exact=True).click()
+    page.locator(".found img").wait_for()
+    if PICTURES:
+        page.set_viewport_size({"width": 1280, "height": 1150})
+        page.evaluate("window.scrollTo(0, 120)")
+        page.wait_for_timeout(500)
+        keep(page, "studio-complete")
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_cannot_be_is_refused_and_the_form_stays(visitor: Visitor) -> None:
+    page = visitor.open("train?data=digits&recipe=vae")
+    page.get_by_label("Rounds", exact=True).fill("7")
+    page.get_by_label("Name of the run").fill("runs/vae")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text(re.compile("there is a run runs/vae already")).wait_for()
+    visitor.complaints = [each for each in visitor.complaints if "status of 400" not in each]
+    page.reload()
+    assert page.get_by_label("Rounds", exact=True).input_value() == "7"
+    page.get_by_label("Rounds", exact=True).fill("-3")
+    page.get_by_label("Name of the run").fill("runs/minus")
+    page.evaluate("document.querySelectorAll('form').forEach((form) => { form.noValidate = true; })")
+    page.get_by_role("button", name="Start training").click()
+    page.locator(".results .badge.failed").wait_for()
+    page.get_by_role("link", name="Back to the form").click()
+    assert page.get_by_label("Name of the run").input_value() == "runs/minus"
+    assert page.get_by_label("Rounds", exact=True).input_value() == "-3"
+
+
+def test_a_link_to_a_job_that_is_gone_says_so(visitor: Visitor) -> None:
+    page = visitor.open("run/runs%2Fvae/sample?job=0123456789abcdef")
+    page.get_by_text("These results are not kept any more").wait_for()
+    assert "job=" not in page.url
+
+
+def test_a_run_that_is_deleted_while_it_is_open_is_told(browser: Any, address: str, root: Path) -> None:
+    shutil.copytree(root / "runs" / "vae", root / "runs" / "doomed")
+    visitor = Visitor(browser, address)
+    page = visitor.open("run/runs%2Fdoomed")
+    shutil.rmtree(root / "runs" / "doomed")
+    playwright.expect(page.get_by_role("alert")).to_contain_text("there is no run")
+    visitor.context.close()
+
+
+@pytest.mark.parametrize(("width", "language"), [(390, "en-GB"), (1280, "zh-CN")])
+def test_a_training_that_is_killed_is_told_and_resumed(
+    browser: Any, address: str, root: Path, width: int, language: str
+) -> None:
+    visitor = Visitor(browser, address, width, language)
+    name = f"runs/killed-{width}"
+    page = visitor.open("train?data=ring&recipe=vae")
+    page.locator("#out").fill(name)
+    page.locator("[name='train.rounds']").fill("500000")
+    typed = "e => { e.value = '500'; e.dispatchEvent(new Event('input', {bubbles: true})); }"
+    page.locator("[name='train.save_every']").evaluate(typed)
+    page.locator("button.main", has=page.locator("svg")).last.click()
+    page.locator(".panel svg polyline").first.wait_for()
+    folder = root / name / "checkpoints"
+    for _ in range(600):
+        if folder.is_dir() and any(folder.iterdir()):
+            break
+        page.wait_for_timeout(100)
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        if name.encode() in each.read_bytes():
+            os.kill(int(each.parent.name), signal.SIGKILL)
+    said = "训练进程被终止" if language == "zh-CN" else "the training process was killed"
+    page.get_by_text(re.compile(said)).first.wait_for()
+    visitor.open(f"run/{name.replace('/', '%2F')}/training")
+    page.get_by_role("button", name="继续训练" if language == "zh-CN" else "Resume").click()
+    page.locator(".badge.going-on").first.wait_for()
+    page.get_by_role("button", name="停止" if language == "zh-CN" else "Stop").click()
+    page.locator(".row .badge.stopped").first.wait_for()
+    assert visitor.fits()
+    visitor.context.close()
+    assert not visitor.complaints
+
+
+def test_a_password_is_asked_for(browser: Any, root: Path) -> None:
+    with studio(root, password="correct horse") as protected:
+        visitor = Visitor(browser, protected, 390, "zh-CN")
+        page = visitor.page
+        page.goto(f"{protected}/#/runs")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("密码").fill("wrong word")
+        dialog.get_by_role("button", name="登录").click()
+        dialog.get_by_text("密码不正确").wait_for()
+        dialog.get_by_label("密码").fill("correct horse")
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="runs/vae", exact=True).wait_for()
+        page.reload()
+        page.get_by_role("link", name="runs/vae", exact=True).wait_for()
+        assert visitor.fits()
+        visitor.context.close()
+
+
+def test_two_studios_on_one_folder_do_not_write_one_run(browser: Any, address: str, root: Path) -> None:
+    first = Visitor(browser, address)
+    page = first.open("train?data=ring&recipe=vae")
+    page.get_by_label("Rounds", exact=True).fill("500000")
+    page.get_by_label("Name of the run").fill("runs/shared")
+    page.get_by_role("button", name="Start training").click()
+    page.locator(".panel svg polyline").first.wait_for()
+    with studio(root) as other:
+        second = Visitor(browser, other)
+        there = second.open("runs")
+        there.get_by_role("button", name="Move runs/shared to the bin").click()
+        there.get_by_text(re.compile("another process")).wait_for()
+        second.open("run/runs%2Fshared/training")
+        there.locator(".panel svg polyline").first.wait_for()
+        second.context.close()
+    page.get_by_role("button", name="Stop").click()
+    page.locator(".results .badge.stopped").wait_for()
+    first.context.close()
+    assert (root / "runs" / "shared" / "config.json").is_file()
+
+
+@pytest.mark.skipif(not PICTURES, reason="only for the pictures of README (GENWERK_PICTURES=docs/pictures)")
+def test_a_training_is_pictured(visitor: Visitor) -> None:
+    page = visitor.open("train?data=digits&recipe=vae")
+    page.get_by_label("Rounds", exact=True).fill("1500")
+    page.get_by_label("Name of the run").fill("runs/pictured")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text(re.compile("Round (5|6|7|8|9)\\d\\d of|Round 1,\\d+ of")).wait_for()
+    page.locator(".samples img").first.wait_for()
+    page.wait_for_timeout(1000)
+    keep(page, "studio-training")
+    page.get_by_role("button", name="Stop").click()
+    page.locator(".results .badge.stopped").wait_for()
