@@ -2,6 +2,7 @@
 # Windows: docs/getting-started.md has the plain commands.
 PYTHON ?= python3
 BIN = .venv/bin
+TSC = npx --yes -p typescript@5.9.3 tsc
 
 .PHONY: demo test test-studio check slow docs results setup clean
 
@@ -15,8 +16,8 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@if command -v npx >/dev/null; then npx --yes -p typescript@5.9.3 tsc --noEmit -p genwerk/studio/static; \
-	else echo "the types of the studio's page are not checked: there is no Node.js here"; fi
+	@if $(TSC) --version >/dev/null 2>&1; then $(TSC) --noEmit -p genwerk/studio/static; \
+	else echo "the types of the studio's page are not checked: there is no Node.js here, or no TypeScript for it"; fi
 	$(BIN)/codespell README.md README.zh-CN.md CONTRIBUTING.md CHANGELOG.md docs benchmarks
 
 test-studio: .venv/dev
