@@ -69,6 +69,12 @@ WORDS = [
     ["sings", "sleeps", "runs"],
     ["at night.", "by the sea.", "alone."],
 ]
+CAPTIONS = [
+    f"{who} {what}{when}."
+    for who in ("a man", "a woman", "a dog", "two dogs")
+    for what in ("riding a wave", "in a kitchen", "on a beach", "with a cat")
+    for when in ("", " today", " at night")
+]
 
 
 def make_data(folder: Path) -> None:
@@ -108,8 +114,8 @@ def make_data(folder: Path) -> None:
         "hour,temperature\n" + "".join(f"{h:.2f},{-np.cos(h * np.pi / 12) + rng.normal(0, 0.1):.3f}\n" for h in hours)
     )
     poems = "\n".join(" ".join(rng.choice(words) for words in WORDS) for _ in range(300))
-    for name in ("poems.txt", "captions.txt"):
-        (folder / name).write_text(poems + "\n明月几时有\n" * 3, encoding="utf-8")
+    (folder / "poems.txt").write_text(poems + "\n明月几时有\n" * 3, encoding="utf-8")
+    (folder / "captions.txt").write_text("\n".join(CAPTIONS * 5))
 
 
 def _image(rng: np.random.Generator, colour: tuple[int, int, int]) -> Image.Image:

@@ -12,6 +12,7 @@ from typing import Any
 from genwerk.cli import main
 from genwerk.cli.parsing import of_today, parsed, without_plugins
 from genwerk.core import plugins
+from genwerk.core.errors import BadInput
 from genwerk.recipes import REGISTRY
 from genwerk.training.settings import to_json
 
@@ -31,6 +32,8 @@ RUNS = {
 }
 """How a reader came to the runs that a page uses and has not trained itself."""
 LENGTHS = ("--rounds", "--train.rounds", "--epochs", "--minutes")
+LARGEST = 32
+"""Pixels a side that trainings are cut to."""
 NEVER = ("studio", "demo", "figure")
 """A server, and what takes minutes and has tests of its own: their options are parsed."""
 
@@ -59,7 +62,11 @@ class Reader:
         rest, files = without_plugins(of_today(words))
         for file in files:
             plugins.load(Path(file))
-        parsed(rest, files)
+        try:
+            parsed(rest, files)
+        except BadInput as error:  # of a run that is not there, the options are not known
+            if "is not a folder" not in error.sentence:
+                raise
 
     def prepare(self, words: list[str], refused: bool = False) -> None:
         """Train the runs that the command uses, or is refused for, and the page did not train."""
@@ -76,13 +83,17 @@ class Reader:
         if words[0] in cuts:
             return cuts[words[0]](words)
         if words[0] == "evaluate":
-            return [*words, *("--samples", "40", "--examples", "20")]
+            few = {"--samples": "40", "--examples": "20"}
+            return [*words, *(word for name, value in few.items() if name not in words for word in (name, value))]
         if "--out" in words and (path := self.folder / words[words.index("--out") + 1]).is_file():
             path.unlink()
         return words
 
     def cut_training(self, words: list[str]) -> list[str]:
         rest = without(words, *LENGTHS)
+        if "--data.size" in rest:
+            place = rest.index("--data.size") + 1
+            rest[place] = str(min(int(rest[place]), LARGEST))
         out = rest[rest.index("--out") + 1] if "--out" in rest else f"runs/{rest[1]}"
         if "--resume" not in rest:
             shutil.rmtree(self.folder / out, ignore_errors=True)
