@@ -11,6 +11,8 @@ import { player } from "../sounds.js";
 
 /** Recipes that are shown at once. */
 const FEW = 6;
+/** Minutes that a training takes unless something else is chosen, so that one sees own results soon; and what else says so. */
+const SHORT = "5", LENGTHS = ["minutes", "epochs", "train.rounds"];
 /** Settings that the page sets itself, or that belong to a terminal. */
 const OWN = ["recipe", "out", "resume", "config", "from_run", "data.source", "tensorboard"];
 
@@ -104,12 +106,19 @@ export async function show(main) {
       const typed = sessionStorage.getItem(`${draft} name`);
       const out = h("input", { id: "out", type: "text", value: typed && !taken.has(typed) ? typed : free, required: true, autocomplete: "off", spellcheck: "false",
         oninput: () => sessionStorage.setItem(`${draft} name`, out.value) });
+      let minutes = sessionStorage.getItem("train minutes") ?? SHORT;
+      const length = h("div", {}, segments(t("How long"), [[SHORT, t("About {n} minutes", { n: 5 })], ["20", t("About {n} minutes", { n: 20 })], ["", t("As long as the recipe says")]], minutes, (value) => {
+        minutes = value;
+        sessionStorage.setItem("train minutes", value);
+      }), h("p", { class: "hint" }, t("Minutes, rounds or epochs that are filled in below take its place.")));
       const start = h("button", { class: "main" }, icon("train"), t("Start training"));
       fill(place, step(3, t("Settings"), h("form", { onsubmit: async (/** @type {Event} */ event) => {
         event.preventDefault();
         start.disabled = true;
         try {
-          const values = { ...fields.values(), recipe, out: out.value.trim(), ...(choice.data ? { "data.source": choice.data } : {}) };
+          const typed = fields.values();
+          const long = minutes && !LENGTHS.some((name) => name in typed) ? { minutes } : {};
+          const values = { ...long, ...typed, recipe, out: out.value.trim(), ...(choice.data ? { "data.source": choice.data } : {}) };
           const uploads = { ...fields.uploads(), ...(choice.upload ? { "data.source": choice.upload } : {}) };
           const job = await begin("train", null, values, uploads);
           sessionStorage.setItem(`form of ${job}`, JSON.stringify({ place: location.hash, drafts: [draft, `${draft} name`] }));
@@ -118,7 +127,7 @@ export async function show(main) {
           complain(error);
           start.disabled = false;
         }
-      } }, h("div", { class: "field" }, h("label", { for: "out" }, t("Name of the run")), out), fields.element, h("div", { class: "row end" }, start))));
+      } }, h("div", { class: "field" }, h("label", { for: "out" }, t("Name of the run")), out), length, fields.element, h("div", { class: "row end" }, start))));
     } catch (error) {
       if (!reading.signal.aborted) fill(place, problem(error instanceof Error ? error.message : String(error)));
     }
