@@ -21,13 +21,17 @@ LIGHT = 250_000
 """Bytes of a picture for README, at most."""
 
 
-def keep(page: Any, name: str) -> None:
-    """Write the window as a picture of the docs, where that is wanted."""
+def keep(page: Any, name: str, width: int = 1280) -> None:
+    """Write the window as a picture of the docs of that width, where it is wanted."""
     if PICTURES:
         path = Path(PICTURES) / f"{name}.png"
         page.screenshot(path=path)
         with Image.open(path) as shot:
-            shot.convert("RGB").quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
+            size = (width, shot.height * width // shot.width)
+            small = shot.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+            small.quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
+                path, optimize=True
+            )
         assert path.stat().st_size < LIGHT
 
 
@@ -61,7 +65,7 @@ def test_the_map_of_codes_shows_pictures_and_adds_means(visitor: Visitor) -> Non
     with Image.open(saved.value.path()) as found:
         assert (found.format, found.n_frames > 20) == ("GIF", True)  # type: ignore[attr-defined]
     if PICTURES:
-        visitor.open("run/runs%2Fvae/latents")
+        visitor.open("run/runs%2Fvae/latents?sample=9")
         page.locator(".steps img").nth(8).wait_for()
         page.wait_for_timeout(3000)
         page.evaluate("window.scrollTo(0, 90)")
@@ -123,10 +127,11 @@ def test_what_is_painted_over_is_completed_for_the_docs(visitor: Visitor) -> Non
     page.get_by_role("button", name="Complete", exact=True).click()
     page.locator(".found img").wait_for()
     if PICTURES:
-        page.set_viewport_size({"width": 1280, "height": 1150})
-        page.evaluate("window.scrollTo(0, 120)")
+        page.set_viewport_size({"width": 1280, "height": 1960})
         page.wait_for_timeout(500)
-        keep(page, "studio-complete")
+        page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        page.wait_for_timeout(500)
+        keep(page, "studio-complete", 900)
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ export function follow(job, on = {}) {
     const going = state === "queued" || state === "running";
     fill(head, h("div", { class: "row" }, badge(on.training && state === "cancelled" ? "stopped" : state), state === "queued" && place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: place })) : null),
       going ? h("button", { type: "button", onclick: () => remove("/api/jobs", { job }).catch(complain) }, icon("stop"), on.training ? t("Stop") : t("Cancel")) : null);
-    bar.hidden = !going;
+    bar.hidden = !going || Boolean(on.training);
     if (state === "running" && !bar.hasAttribute("value")) bar.removeAttribute("value");
     element.setAttribute("aria-busy", String(going));
   };
@@ -50,7 +50,7 @@ export function follow(job, on = {}) {
         return;
       }
       if (told.type === "progress") {
-        if (told.of) { bar.max = told.of; bar.value = told.done; }
+        if (told.of) { bar.max = told.of; bar.value = told.done; bar.hidden = false; }
         doing.textContent = told.text;
         on.progress?.(told);
         return;

@@ -2,7 +2,7 @@
 // One job, with all that it has told.
 
 import { get } from "../api.js";
-import { fill, h } from "../dom.js";
+import { append, fill, h } from "../dom.js";
 import { moment, spelt, t } from "../i18n.js";
 import { link, whenLeft } from "../pages.js";
 import { problem } from "../parts.js";
@@ -38,9 +38,17 @@ export async function show(main, { parts }) {
     await look();
     if (shown && job.run) live(curves, job.run);
   };
-  const following = follow(job.job, { over, training: job.training });
+  /** What a training says of its data and settings, which is not to stand before the curves. */
+  const notes = h("details", { hidden: true }, h("summary", {}, t("Notes on the data and the training")));
+  const told = (/** @type {any} */ each) => {
+    if (!job.training || each.type !== "note") return false;
+    notes.hidden = false;
+    append(notes, h("p", { class: "note" }, each.text));
+    return true;
+  };
+  const following = follow(job.job, { over, told, training: job.training });
   fill(main, h("p", { class: "crumbs" }, h("a", { href: link(["jobs"]) }, t("Jobs"))),
     h("h1", {}, spelt(job.command), job.run ? [": ", h("a", { href: link(["run", job.run, job.training ? "training" : ""].filter(Boolean)) }, job.run)] : null),
-    h("p", { class: "hint" }, moment(job.made)), following.element, back, curves);
+    h("p", { class: "hint" }, moment(job.made)), following.element, back, curves, notes);
   await look();
 }
