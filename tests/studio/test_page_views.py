@@ -30,8 +30,6 @@ def keep(page: Any, name: str, width: int = 1280) -> None:
             size = (width, shot.height * width // shot.width)
             small = shot.convert("RGB").resize(size, Image.Resampling.LANCZOS)
             small.quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
-                path, optimize=True
-            )
         assert path.stat().st_size < LIGHT
 
 
