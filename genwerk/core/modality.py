@@ -134,7 +134,7 @@ class Modality(ABC):
     def preprocessing(self, pixels: PixelTransform) -> Preprocessing:
         """The way to the whole line, on which flows work, and back; ``pixels`` is for images."""
         raise ValueError(
-            f"a flow describes numbers and these data are names ({self.spec}); take the recipe pixelcnn for them"
+            f"a flow describes numbers and these data are names ({self.spec}); take a recipe of an autoregressive model"
         )
 
     # --- figures ------------------------------------------------------------------------------------------------------
