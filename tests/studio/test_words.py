@@ -60,8 +60,24 @@ def test_every_help_text_of_the_page_is_in_chinese(tmp_path: Path) -> None:
 
 def test_no_translation_is_of_a_text_that_is_gone(tmp_path: Path) -> None:
     known = json.loads((WORDS / "zh-help.json").read_text("utf-8"))
-    assert all(re.search("[\u4e00-\u9fff]", text) or "alpha" in text for text in known.values())
-    assert not known.keys() - set(helped(tmp_path))
+    helps = {text: words for text, words in known.items() if not text.startswith("field:")}
+    assert all(re.search("[\u4e00-\u9fff]", words) or "alpha" in words for words in helps.values())
+    assert not helps.keys() - set(helped(tmp_path))
+
+
+def test_every_field_of_the_page_has_a_chinese_name(tmp_path: Path) -> None:
+    known = json.loads((WORDS / "zh.json").read_text("utf-8")) | json.loads((WORDS / "zh-help.json").read_text("utf-8"))
+    questions = Questions(tmp_path)
+    forms = [*questions.commands(), *(questions.recipe(offer.entry.name) for offer in offers())]
+    names = {field["name"] for form in forms for section in form["sections"] for field in section["fields"]}
+    assert len(names) > 400
+
+    def named(name: str) -> bool:
+        last = name.rpartition(".")[2]
+        spelt = re.sub("[-_]+", " ", last)
+        return bool({f"field:{name}", f"field:{last}", spelt[:1].upper() + spelt[1:]} & known.keys())
+
+    assert not [name for name in names - HIDDEN if not named(name)]
 
 
 def sentences(path: Path) -> Iterator[str]:
