@@ -31,7 +31,8 @@ ELSEWHERE = {"docs/python.md": "tests/unit/test_python.py", "CONTRIBUTING.md": "
 OWN = {"docs/diffusion.md": {"captions.csv": "photos/metadata.csv"}}
 """Files that readers of a page have elsewhere."""
 OF_THE_SYSTEM = re.compile(
-    r"([A-Z_]+=\S+ )?(\.venv/bin/)?(pip|python3?|make|git|uv|pipx|conda|source|torchrun|srun|wait|head=|#SBATCH|#!|export|cd|pytest|npm|npx)\b"
+    r"([A-Z_]+=\S+ )?(\.venv/bin/)?(pip|python3?|make|git|uv|pipx|conda|source|torchrun|srun|"
+    r"wait|head=|#SBATCH|#!|export|cd|pytest|npm|npx)\b"
 )
 MADE = [page for page in PAGES if page.relative_to(ROOT).as_posix() not in ELSEWHERE and any(blocks(page))]
 
