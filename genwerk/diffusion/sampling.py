@@ -39,7 +39,7 @@ class Diffusion(SamplingOptions):
     """Variance of ddpm's fresh noise: that of the posterior (small), or of the step of the process (large), which is
     meant for the whole chain."""
     guidance: Annotated[float, Common()] = 1.0
-    """Classifier-free guidance scale: 1 is the conditional output itself, 2 to 8 exaggerate the condition."""
+    """Classifier-free guidance scale: up to 1 is the conditional output itself, 2 to 8 exaggerate the condition."""
     negative: Annotated[str | None, Common()] = None
     """Negative prompt: a label or text to guide away from; None is the null condition."""
     rescale: float = 0.0
