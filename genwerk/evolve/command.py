@@ -15,6 +15,15 @@ from pymoo.core.problem import Problem
 
 from genwerk.core.errors import BadInput, reason
 
+TRIES = 4
+"""Solutions that are tried before a function or command counts as one that always fails."""
+
+
+def places(lower: NDArray[np.float64], upper: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The solutions (TRIES, d) that are tried: the middle of the bounds, then others between them."""
+    d = len(lower)
+    return lower + (upper - lower) * np.vstack([np.full(d, 0.5), np.random.default_rng(0).random((TRIES - 1, d))])
+
 
 class CommandFailed(RuntimeError):
     """A call of the command ended with an error, or printed what cannot be read."""
@@ -25,8 +34,8 @@ class OfCommand(Problem):
 
     It reads a header x0,x1,... and a line a solution from standard input, and prints a header f0,f1,... (and g0,...,
     constraints that hold where they are not above 0) and a line a solution in the same order; other columns are left
-    out. It is run without a shell in ``folder``. Unless ``objectives`` are known, it is run once for the middle of the
-    bounds to see its columns.
+    out. It is run without a shell in ``folder``. Unless ``objectives`` are known, it is run for the middle of the
+    bounds to see its columns, and where it fails there for other solutions (:func:`places`).
     """
 
     def __init__(
@@ -41,12 +50,17 @@ class OfCommand(Problem):
         super().__init__(n_var=len(lower), n_obj=0, xl=lower, xu=upper)
         self.command, self.folder = command, folder
         if objectives is None:
-            try:
-                f, g = self.called(0.5 * (lower + upper)[None])
-            except CommandFailed as error:
-                raise BadInput(f"the command {command!r} {error} (tried with the middle of the bounds)") from None
-            objectives, constraints = f.shape[1], g.shape[1]
+            objectives, constraints = self._tried(lower, upper)
         self.n_obj, self.n_ieq_constr = objectives, constraints or 0
+
+    def _tried(self, lower: NDArray[np.float64], upper: NDArray[np.float64]) -> tuple[int, int]:
+        for x in places(lower, upper):
+            try:
+                f, g = self.called(x[None])
+                return f.shape[1], g.shape[1]
+            except CommandFailed as error:
+                failure = error
+        raise BadInput(f"the command {self.command!r} {failure} (tried with {TRIES} solutions)")
 
     def called(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Objectives and constraints of the solutions ``x`` (n, d), by one call; a cell that is no number is nan."""

@@ -77,20 +77,26 @@ class InverseModels(RunByRun):
         for j in rng.permutation(x.shape[1])[: self.group]:
             weight = uncertainty * (f @ x[parents, j]) / NOISE**2
             predicted = weight * wanted + rng.random() * deviation * rng.standard_normal(n)
-            outside = (predicted < 0) | (predicted > 1)
-            made[:, j] = np.where(outside, rng.random(n), predicted)
+            within = (predicted >= 0) & (predicted <= 1)
+            made[:, j] = np.where(within, predicted, rng.random(n))
         return made
 
 
 class BySubpopulation(Survival):
-    """Of each subpopulation the best by rank and crowding distance, as many as its share of the survivors."""
+    """Of each subpopulation the best by rank and crowding distance, as many as its share of the survivors.
+
+    Where too few are feasible, all that are, and of the others those with the smallest violation.
+    """
 
     def __init__(self, vectors: int) -> None:
-        super().__init__(filter_infeasible=True)
+        super().__init__(filter_infeasible=False)
         self.vectors, self.within = vectors, RankAndCrowding()
 
     def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int, **kwargs: Any) -> Population:
-        vectors = lattice(problem.n_obj, self.vectors)
+        violation = pop.get("CV")[:, 0]
+        if (violation <= 0).sum() < n_survive:
+            return pop[np.argsort(np.maximum(violation, 0), kind="stable")[:n_survive]]
+        pop, vectors = pop[violation <= 0], lattice(problem.n_obj, self.vectors)
         belongs, share = subpopulations(pop.get("F"), vectors), -(-n_survive // len(vectors))
         parts = [pop[belongs == each] for each in np.unique(belongs)]
         kept = [self.within.do(problem, part, n_survive=min(share, len(part)), **kwargs) for part in parts]

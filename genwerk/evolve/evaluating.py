@@ -30,6 +30,8 @@ Runner: TypeAlias = Callable[[Callable[[Array], list[Outcome]], Sequence[Array]]
 """As those of pymoo: calls a function with each of several arguments, in processes of its own."""
 NONE_YET = 1e6
 """Penalty of an objective of which no value is known yet."""
+DIED = ("TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "WorkerCrashedError")
+"""What runners raise where one of their processes has died: loky's, Python's, dask's and ray's."""
 SHORTEST = 0.5
 """Seconds that a call of a runner takes at the least, where there is so much to evaluate."""
 
@@ -40,7 +42,7 @@ def outcomes(problem: Problem, x: Array) -> list[Outcome]:
         found = problem.evaluate(x, return_values_of=["F", "G", "H"], return_as_dictionary=True)
     except BadInput:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if str(error).startswith("('Problem Error"):  # pymoo's: a shape that is not the declared one
             raise BadInput(f"{problem.name()}: {error.args[0].removeprefix('Problem Error: ')}") from None
         if len(x) > 1 and not isinstance(error, CommandFailed):
@@ -154,7 +156,16 @@ class Evaluating:
             return
         while pieces:
             some, pieces, start = pieces[: self._together], pieces[self._together :], time.monotonic()
-            for found in self._runner(self._work, some):
+            try:
+                outcomes_of = list(self._runner(self._work, some))
+            except Exception as error:
+                if type(error).__name__ not in DIED:
+                    raise
+                raise BadInput(
+                    f"a process that evaluates {self.problem.name()} died: it ran out of memory, or ended itself; what "
+                    "was evaluated before stands in the archive, and ‹jobs 1› shows more"
+                ) from None
+            for found in outcomes_of:
                 yield from found
             longer = time.monotonic() - start < SHORTEST
             self._together = max(self.jobs, self._together * 2 if longer else self._together // 2)

@@ -163,6 +163,8 @@ class PublishedGAN(Proposer):
             latent = tensor(self.latent(n, rngs, config.defects.scrambled_covariance))
             for start in range(0, n, config.batch_size):
                 part = slice(start, min(start + config.batch_size, n))
+                if part.stop - part.start == 1:  # of which there is no variance to normalise by
+                    continue
                 z = latent[:, part]
                 turn = Turn("discriminator", self.discriminator_loss, x=x[:, part], y=y[:, part], z=z)
                 discriminator = self.players.take(turn)

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from pymoo.core.problem import Problem
@@ -102,11 +105,20 @@ class Optimising:
         batch: int | None = None,
         command: str = "",
     ) -> None:
-        for name in ("evaluations", "runs"):
-            if getattr(request, name) < 1:
-                raise BadSetting(name, f"is {getattr(request, name)}; expected 1 or more")
+        for name, value, least in (
+            ("evaluations", request.evaluations, 1),
+            ("runs", request.runs, 1),
+            ("jobs", jobs, 1),
+            ("seed", request.seed, 0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise BadSetting(name, f"is {value}; expected a whole number, {least} or more")
+        for name, values in (("penalty", (request.penalty,)), ("reference", request.reference)):
+            if bad := next((each for each in values if each is not None and not isfinite(each)), None):
+                raise BadSetting(name, f"is {bad}; expected a finite number")
         self.config, self.out, self.command = request.config(), out, command
         self._asked = _asked(request)
+        self._content = request.source.content if problem is None else content(problem)
         found = self._planned(request)
         source = request.source
         if problem is None:
@@ -202,7 +214,7 @@ class Optimising:
     def _plan(self) -> dict[str, Any]:
         source = self.request.source
         versions = {"genwerk": __version__, **{name: version(name) for name in ("numpy", "pymoo", "torch")}}
-        values = {"library": "genwerk", "what": "optimisation", "content": source.content, "versions": versions}
+        values = {"library": "genwerk", "what": "optimisation", "content": self._content, "versions": versions}
         counts = {"objectives": source.objectives, "constraints": source.constraints}
         return {**values, "request": self._asked, "counts": counts}
 
@@ -226,12 +238,28 @@ class Optimising:
             raise BadSetting(
                 "evaluations", f"is {request.evaluations:,}, and {self.out} has {done:,} a run; ask for as many or more"
             )
-        if found.get("content") != request.source.content:
+        if found.get("content") != self._content:
             raise BadInput(
-                f"{request.source.file} has changed since {self.out} was begun; choose another folder with ‹out›, or "
-                "remove this one"
+                f"{request.source.file or 'the problem'} has changed since {self.out} was begun; choose another folder "
+                "with ‹out›, or remove this one"
             )
         return found
+
+
+def content(problem: Problem) -> str:
+    """What a problem is, as a hash by which a change is known: its bounds, and the code of its functions or class, not
+    what these call."""
+    of = [each for each in problem.functions if each] if isinstance(problem, OfFunction) else [type(problem)._evaluate]
+    bounds_of = [None if each is None else each.tolist() for each in (problem.xl, problem.xu)]
+    return sha256(repr((bounds_of, [_code(getattr(each, "__code__", None)) for each in of])).encode()).hexdigest()
+
+
+def _code(code: CodeType | None) -> object:
+    """What ``code`` does, without the place where it stands."""
+    if code is None:
+        return None
+    constants = [_code(each) if isinstance(each, CodeType) else each for each in code.co_consts[1:]]
+    return code.co_code, constants, code.co_names
 
 
 def _asked(request: Request) -> dict[str, Any]:
@@ -277,6 +305,10 @@ def optimise(
     measured, and ``curve.points`` how that came about.
     """
     source, own = Source(variables=variables, objectives=objectives, matrices=str(matrices)), None
+    if not callable(problem) or isinstance(problem, Problem):
+        given = {"lower": lower, "upper": upper, "constraints": constraints, "vectorised": vectorised or None}
+        if name := next((name for name, value in given.items() if value is not None), None):
+            raise BadSetting(name, "goes with a function, and the problem is none; leave it out")
     if isinstance(problem, str):
         source = replace(source, problem=problem)
     elif isinstance(problem, Problem):

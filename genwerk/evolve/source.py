@@ -37,14 +37,12 @@ from genwerk.core.errors import BadFile, BadInput, BadSetting
 from genwerk.core.files import open_regular, read_json
 from genwerk.core.near import meant, one_of
 from genwerk.evolve import problems
-from genwerk.evolve.command import OfCommand
+from genwerk.evolve.command import TRIES, OfCommand, places
 
 Array: TypeAlias = NDArray[np.float64]
 Function: TypeAlias = Callable[[Array], Any]
 DECLARED = ("command", "lower", "upper", "variables")
 """What a TOML or JSON file declares."""
-TRIES = 4
-"""Solutions that are tried before a function counts as one that always fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,15 +206,12 @@ class OfFunction(Problem):
         return self.called
 
     def _tried(self) -> tuple[int, int]:
-        low, high = self.xl, self.xu
-        places = [0.5 * np.ones(len(low)), *np.random.default_rng(0).random((TRIES - 1, len(low)))]
-        for place in places:
-            x = low + place * (high - low)
+        for x in places(self.xl, self.xu):
             try:
                 f, g = (self._values(each, x if self.elementwise else x[None]) for each in self.functions)
             except BadInput:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 why = told(error)
             else:
                 return f.shape[-1], g.shape[-1]
@@ -226,18 +221,21 @@ class OfFunction(Problem):
         """What ``function`` gives for ``x`` as numbers with as many dimensions as ``x``."""
         if function is None:
             return np.empty((*x.shape[:-1], 0))
-        found = np.asarray(function(x), dtype=float)
+        given, called = function(x), self.called if function is self.functions[0] else f"constraints of {self.called}"
+        if given is None:
+            raise BadInput(f"{called} gives None; expected numbers, so see whether a return is missing")
+        found = np.asarray(given, dtype=float)
         if self.elementwise:
             if found.ndim > 1:
                 raise BadInput(
-                    f"{self.called} gives numbers with shape {found.shape} for a solution with shape {x.shape}; "
+                    f"{called} gives numbers with shape {found.shape} for a solution with shape {x.shape}; "
                     "expected (objectives,), or vectorised = True where it takes many solutions at once"
                 )
             return found.reshape(-1)
         if found.ndim != 2 or len(found) != len(x):
             raise BadInput(
-                f"{self.called} is vectorised and gives numbers with shape {found.shape} for solutions with shape "
-                f"{x.shape}; expected ({len(x)}, objectives)"
+                f"{called} is vectorised and gives numbers with shape {found.shape} for solutions with shape "
+                f"{x.shape}; expected two dimensions, and a row for each solution"
             )
         return found
 
@@ -289,7 +287,7 @@ def _module(path: Path, _content: str) -> ModuleType:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"{path.name} cannot be loaded: {told(error)}") from None
     return module
 
@@ -354,7 +352,7 @@ def _declared(path: Path) -> dict[str, Any]:
     return found
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """An error of a user's code in a line, with the place where it was raised."""
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     places = [frame for frame in traceback.extract_tb(error.__traceback__) if "/genwerk/" not in frame.filename]

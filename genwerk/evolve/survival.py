@@ -85,6 +85,7 @@ class SPEA2Selection(Survival):
 
 def subpopulations(f: Array, vectors: Array) -> NDArray[np.intp]:
     """For each of the objectives ``f`` (n, m) the nearest by angle of ``vectors`` (k, m)."""
+    f = f - np.minimum(f.min(axis=0), 0)  # angles are those of what is not negative
     unit = f / (np.linalg.norm(f, axis=1, keepdims=True) + 1e-12)
     return np.argmax(unit @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T, axis=1)
 
@@ -95,6 +96,7 @@ class NichedSelection(Survival):
     Where a part of the front is reached far sooner than the rest, it dominates nearly all that is on the way to the
     others, and selection by dominance alone gives these up. Niches are those of ``vectors`` to which objectives are
     nearest by angle (as in IM-MOEA), from the ideal point and in units of the range of what is nondominated.
+    What violates a constraint has no niche.
     """
 
     def __init__(self, vectors: int = 10, share: float = 0.5) -> None:
@@ -107,7 +109,8 @@ class NichedSelection(Survival):
         best = f[fitness < 1] if (fitness < 1).any() else f
         scaled = np.maximum(f - best.min(axis=0), 0) / np.maximum(np.ptp(best, axis=0), 1e-12)
         niche, each = subpopulations(scaled, vectors), int(self.share * n_survive / len(vectors))
-        members = [np.flatnonzero(niche == i) for i in np.unique(niche)] if each else []
+        feasible = cv[:, 0] <= 0
+        members = [np.flatnonzero((niche == i) & feasible) for i in np.unique(niche[feasible])] if each else []
         own = [part[select(f[part], cv[part, 0], min(each, len(part)))[0]] for part in members]
         kept = np.unique(np.concatenate([np.empty(0, int), *own]))
         others = np.concatenate([order, np.argsort(fitness, kind="stable")])

@@ -220,7 +220,7 @@ def test_a_noisy_objective_is_told_without_its_noise(genwerk: Genwerk, tmp_path:
 def test_the_page_runs_as_it_stands(genwerk: Genwerk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parents[2] / "docs" / "optimisation.md").read_text()
     block = r"^```python\n(.*?)^```"
-    files = dict(re.findall(rf"`(\w+\.py)`[^\n]*:\n\n{block}", page, re.DOTALL | re.MULTILINE))
+    files = dict(re.findall(rf"`(\w+\.py)`[^\n]*:\n\n(?:<!--[^\n]*\n)?{block}", page, re.DOTALL | re.MULTILINE))
     assert files.keys() == {"beam.py", "noisy.py"}
     monkeypatch.chdir(tmp_path)
     for name, text in files.items():
@@ -271,6 +271,12 @@ HEAD = "import numpy as np\nfrom pymoo.core.problem import Problem\nfrom pymoo.c
             "is vectorised and gives",
         ),
         ("lower, upper = [0], [1]\ndef objectives(x): return [[x[0], 1]]", "with shape (1, 2) for a solution with"),
+        ("lower, upper = [0], [1]\ndef objectives(x): x[0], 1", "see whether a return is missing"),
+        (
+            "import sys\nlower, upper = [0], [1]\ndef objectives(x): sys.exit(0)",
+            "fails, tried with 4 solutions: SystemExit",
+        ),
+        ("import sys\nsys.exit(3)", "mine.py cannot be loaded: SystemExit: 3"),
         ("problem = Problem(n_var=2, n_obj=2, xl=0, xu=1, vtype=int)\n", "declares int variables"),
         (
             "problem = Problem(vars={'a': Integer(bounds=(0, 3)), 'b': Real(bounds=(0, 1))}, n_obj=2)",

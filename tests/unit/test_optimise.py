@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pymoo.core.population import Population
 from pymoo.core.problem import ElementwiseProblem, Problem
 from pymoo.problems import get_problem
 
@@ -204,3 +205,59 @@ def test_an_optimisation_is_looked_at_before_its_folder_is_made(tmp_path: Path) 
     with pytest.raises(BadInput, match="moead does not solve BNH"):
         list(Optimising(Request(source=source, algorithm="moead"), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_changed_function_does_not_go_on_with_the_values_of_the_old_one(tmp_path: Path) -> None:
+    of = {"lower": [0.0], "upper": [1.0], "pop_size": 8, "out": tmp_path / "out"}
+    genwerk.optimise(lambda x: (x[0], 1 - x[0]), "nsga2", evaluations=8, **of)
+    genwerk.optimise(lambda x: (x[0], 1 - x[0]), "nsga2", evaluations=16, **of)
+    with pytest.raises(BadInput, match="the problem has changed since"):
+        genwerk.optimise(lambda x: (x[0], 2 - x[0]), "nsga2", evaluations=24, **of)
+    with pytest.raises(BadInput, match="the problem has changed since"):
+        genwerk.optimise(lambda x: (x[0], 1 - x[0]), "nsga2", evaluations=24, **{**of, "upper": [2.0]})
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"evaluations": 60.5}, "evaluations.*whole number"),
+        ({"seed": -1}, "seed.*0 or more"),
+        ({"jobs": 0}, "jobs.*1 or more"),
+        ({"penalty": float("nan")}, "penalty.*finite"),
+        ({"reference": (1.0, float("nan"))}, "reference.*finite"),
+        ({"constraints": lambda x: x}, "constraints.*goes with a function"),
+        ({"lower": 0.0}, "lower.*goes with a function"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        genwerk.optimise("zdt1", "nsga2", **{"evaluations": 8, **settings})
+
+
+@pytest.mark.parametrize("name", ["gmoea", "im-moea"])
+def test_what_is_feasible_survives_before_what_is_not(name: str) -> None:
+    """Of 200 solutions 120 are feasible, and none of the others is among the 100 that are left."""
+    survival = algorithm(name).build(Counted(), 0).survival
+    rng = np.random.default_rng(0)
+    f, g = rng.random((200, 2)), np.where(np.arange(200) < 120, -1.0, 1.0)[:, None]
+    f[120:] *= 0.1
+    found = Population.new(X=rng.random((200, 5)), F=f, G=g, H=np.zeros((200, 0)))
+    kept = survival.do(Counted(), found, n_survive=100, random_state=rng)
+    assert (kept.get("CV") <= 0).all()
+    few = survival.do(Counted(), found[60:], n_survive=100, random_state=rng)
+    assert (few.get("CV") <= 0).sum() == 60
+    assert len(few) == 100
+
+
+@pytest.mark.parametrize("name", ["gmoea", "im-moea"])
+@pytest.mark.parametrize("scale, shift", [(1.0, -5.0), (1e9, 0.0)])
+def test_objectives_of_any_sign_and_scale(name: str, scale: float, shift: float) -> None:
+    found = genwerk.optimise(
+        lambda x: (scale * x[0] + shift, scale * (1 - x[0] + x[1:].sum()) + shift),
+        name, lower=[0.0] * 4, upper=[1.0] * 4, evaluations=400, pop_size=40,
+    )  # fmt: skip
+    assert len(found.fronts[0][0].f) >= 20
+
+
+def test_a_population_whose_last_batch_is_one_solution() -> None:
+    genwerk.optimise("zdt1", "gmoea-published", evaluations=90, pop_size=41, epochs=1)
