@@ -94,7 +94,7 @@ class BySubpopulation(Survival):
 
     def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int, **kwargs: Any) -> Population:
         violation = pop.get("CV")[:, 0]
-        if (violation <= 0).sum() < n_survive:
+        if (violation > 0).any() and (violation <= 0).sum() < n_survive:
             return pop[np.argsort(np.maximum(violation, 0), kind="stable")[:n_survive]]
         pop, vectors = pop[violation <= 0], lattice(problem.n_obj, self.vectors)
         belongs, share = subpopulations(pop.get("F"), vectors), -(-n_survive // len(vectors))
