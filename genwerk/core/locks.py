@@ -81,6 +81,20 @@ def _lock(file: IO[bytes], *, shared: bool = False) -> bool | None:
     return True
 
 
+def writer(folder: Path) -> int | None:
+    """The process of this machine that has ``folder`` by :func:`only_writer`, as its lock file names it; None where
+    there is none any more. A writer on another machine is not seen."""
+    try:
+        with open_regular(folder / ".lock") as file:
+            pid = int(file.read(32))
+        os.kill(pid, 0)
+    except PermissionError:
+        return pid
+    except (BadFile, OSError, ValueError, OverflowError):
+        return None
+    return pid
+
+
 def held(checkpoint: Path) -> IO[bytes] | None:
     """A hold on a checkpoint, for as long as it is open: no writer removes it. None where it has just been removed."""
     try:

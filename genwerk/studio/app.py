@@ -275,7 +275,8 @@ class Studio:
 
     async def job_list(self, request: Request) -> Response:
         if request.method == "GET":
-            return JSONResponse([self.about(job) for job in reversed(self.jobs.every.values())])
+            told, language = [self.about(job) for job in reversed(self.jobs.every.values())], asked_language(request)
+            return JSONResponse([{**each, "error": each["error"] and said(each["error"], language)} for each in told])
         if request.method == "DELETE":
             self.jobs.cancel(self.job(request))
             return Response(status_code=204)

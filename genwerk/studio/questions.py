@@ -31,6 +31,7 @@ from genwerk.core.abilities import Decodes, abilities
 from genwerk.core.condition import NoCondition
 from genwerk.core.errors import BadInput, naming
 from genwerk.core.files import read_json
+from genwerk.core.locks import writer
 from genwerk.core.model import Model
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data import DataConfig, open_data
@@ -61,6 +62,8 @@ ANIMATED, TABLE = 192, 81
 FEW, RANGE, WIDER = 24, 3.0, 0.25
 """Latent dimensions that a page begins with, how far from 0 a slider goes where no data tell, and how much farther than
 the data where they do, as a fraction of their range."""
+SILENT = 10.0
+"""Seconds without an event after which a training without a process of this machine counts as stopped."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ class Questions:
 
     def _about(self, path: Path) -> dict[str, Any]:
         config = read_json(path / "config.json")
-        state, stands = status(list(read_events(path / "events.jsonl")))
+        state, stands = _stands(path)
         newest = [each for each in samples_in(path) if each.suffix in PICTURES][-1:]
         spec = config.get("spec")
         changed = max(each.stat().st_mtime for each in (path / "config.json", path / "events.jsonl") if each.exists())
@@ -217,7 +220,7 @@ class Questions:
     def state(self, run: str) -> dict[str, Any]:
         """How a run stands, and whether it has weights to be used."""
         path = self.root.run(run)
-        state, stands = status(list(read_events(path / "events.jsonl")))
+        state, stands = _stands(path)
         return {"state": state, "stands": stands, "ready": bool(checkpoints_in(path / "checkpoints"))}
 
     @staticmethod
@@ -449,6 +452,15 @@ class Questions:
 
     def _url(self, run: Path, file: Path) -> dict[str, str]:
         return {"run": self._name(run), "name": file.relative_to(run).as_posix()}
+
+
+def _stands(run: Path) -> tuple[str, str]:
+    """Whether the training of ``run`` goes on, and where it stands; one whose process was killed is stopped."""
+    events = list(read_events(run / "events.jsonl"))
+    state, stands = status(events)
+    if state == "going on" and writer(run) is None and time.time() - (run / "events.jsonl").stat().st_mtime > SILENT:
+        return status([*events, {**events[-1], "event": "stopped"}])
+    return state, stands
 
 
 def answer(of: Questions, name: str, values: Mapping[str, Any]) -> Any:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import subprocess
+import sys
 import time
 import zipfile
 from base64 import b64decode
@@ -183,3 +186,18 @@ def test_no_help_text_names_a_flag_or_a_command_line(client: TestClient) -> None
     texts = [each["summary"] for each in commands] + [field["help"] for part in sections for field in part["fields"]]
     assert len(texts) > 150
     assert not [text for text in texts if "--" in text or "`genwerk" in text or "‹" in text]
+
+
+def test_a_training_whose_process_is_gone_counts_as_stopped(client: TestClient, root: Path) -> None:
+    killed = root / "runs" / "killed"
+    shutil.copytree(root / "runs" / "vae", killed)
+    lines = (killed / "events.jsonl").read_text().splitlines()
+    going = [line for line in lines if '"stage done"' not in line]
+    (killed / "events.jsonl").write_text("\n".join(going) + "\n")
+    os.utime(killed / "events.jsonl", (time.time() - 60,) * 2)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for pid, expected in ((os.getpid(), "going on"), (gone.pid, "stopped")):
+        (killed / ".lock").write_text(str(pid))
+        assert client.get("/api/state", params={"run": "runs/killed"}).json()["state"] == expected
+    shutil.rmtree(killed)

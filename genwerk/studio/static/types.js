@@ -69,6 +69,7 @@
  * @property {string} kind
  * @property {number} files
  * @property {import("./api.js").Named[]} thumbnails
+ * @property {string[]} skipped
  *
  * @typedef {object} Recipe
  * @property {string} name

@@ -83,13 +83,20 @@ function painted(width, height) {
     for (let y = Math.max(0, top_); y < Math.min(height, bottom); y++) for (let x = Math.max(0, left); x < Math.min(width, right); x++) missing[y * width + x] = value;
     draw();
   }
-  const stroke = (/** @type {PointerEvent} */ event) => {
+  /** Where the pen was last, so that a quick stroke leaves no gaps. @type {[number, number]} */
+  let last = [0, 0];
+  const stroke = (/** @type {PointerEvent} */ event, begins = false) => {
     const box = canvas.getBoundingClientRect();
     const [x, y] = [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
-    const corner = [Math.round(x - size / 2), Math.round(y - size / 2)];
-    set(corner[0] ?? 0, corner[1] ?? 0, (corner[0] ?? 0) + size, (corner[1] ?? 0) + size, erase ? 0 : 1);
+    const [from_x, from_y] = begins ? [x, y] : last;
+    const steps = Math.max(1, Math.ceil(Math.hypot(x - from_x, y - from_y)));
+    for (let i = 1; i <= steps; i++) {
+      const left = Math.round(from_x + ((x - from_x) * i) / steps - size / 2), top = Math.round(from_y + ((y - from_y) * i) / steps - size / 2);
+      set(left, top, left + size, top + size, erase ? 0 : 1);
+    }
+    last = [x, y];
   };
-  canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); stroke(event); });
+  canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); stroke(event, true); });
   canvas.addEventListener("pointermove", (event) => { if (canvas.hasPointerCapture(event.pointerId)) stroke(event); });
   const side = (/** @type {string} */ name, /** @type {number} */ value, /** @type {number} */ most) => {
     const input = h("input", { type: "number", min: 0, max: most, value });

@@ -38,6 +38,9 @@ export async function show(main) {
     read();
   }
 
+  /** Files of the newest upload that were left out, and why. @type {string[]} */
+  let refused = [];
+
   function drawSource() {
     if (choice.how === "builtin") {
       const group = unique("data");
@@ -46,6 +49,7 @@ export async function show(main) {
     } else if (choice.how === "upload") {
       fill(source ?? main, dropzone({ label: t("Choose files"), several: true, folder: true }, async (files) => {
         const found = await upload(files);
+        refused = found.skipped;
         chosen({ upload: found.upload, name: found.files > 1 ? "" : found.name });
       }), h("p", { class: "hint" }, t("Images, sounds, texts or a table; a .zip with a folder for each class brings labels along.")));
     } else {
@@ -65,6 +69,7 @@ export async function show(main) {
     fill(list);
     try {
       const found = await get("/api/recipes", { data: choice.data, upload: choice.upload }, reading.signal);
+      if (choice.upload && found.data) found.data.skipped = [...new Set([...refused, ...(found.data.skipped ?? [])])];
       fill(seen, described(found.data));
       announce(t("The data were read; {n} recipes fit.", { n: found.recipes.length }));
       drawRecipes(found.recipes);
