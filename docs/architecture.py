@@ -82,7 +82,7 @@ def drawing() -> str:
         for (here, there), n in used.items():
             if here in rooms and there not in rooms:
                 below[there] += n
-        names = [there for there, n in below.most_common() if n]
+        names = sorted((there for there, n in below.items() if n), key=lambda there: (-below[there], there))
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         lines += [
             f'<text x="245" y="{y + 20}" fill="#333">{escape(about)}</text>',
