@@ -87,8 +87,9 @@ def main() -> None:
     condition = model.condition
     assert isinstance(condition, Attributes)
     asked = torch.full((len(x), len(condition.values)), KEPT)
-    column = next(i for i, names in enumerate(condition.values) if set(HAIR) <= set(names))
-    asked[:, column] = torch.tensor([condition.values[column].index(HAIR[i]) for i in aim])
+    wanted = [f"{HAIR[i]} hair" for i in aim]
+    column = next(i for i, names in enumerate(condition.values) if set(wanted) <= set(names))
+    asked[:, column] = torch.tensor([condition.values[column].index(name) for name in wanted])
     with evaluating(model):
         tell(Path(options.translator).name, lambda: model.translate(x, asked, seed=options.seed))
     if options.latent:
