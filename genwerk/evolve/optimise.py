@@ -258,7 +258,10 @@ def _code(code: CodeType | None) -> object:
     """What ``code`` does, without the place where it stands."""
     if code is None:
         return None
-    constants = [_code(each) if isinstance(each, CodeType) else each for each in code.co_consts[1:]]
+    constants = [
+        _code(each) if isinstance(each, CodeType) else sorted(map(repr, each)) if isinstance(each, frozenset) else each
+        for each in code.co_consts
+    ]
     return code.co_code, constants, code.co_names
 
 

@@ -64,7 +64,7 @@ OF_PYMOO = {
     "three objectives: the side of a car in a crash, with constraints (Jain & Deb, 2014)": "carside",
 }
 IMF = "IMF: linked variables, two objectives (f4, f8: three), the corner optimal (Cheng et al., 2015)"
-INTERIOR = "IMF with the same fronts, and Pareto sets off the corner and the centre"
+INTERIOR = "IMF with the same fronts, and Pareto sets off the corner"
 
 for _about, _names in OF_PYMOO.items():
     for _name in _names.split():
