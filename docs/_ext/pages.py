@@ -131,10 +131,24 @@ class Recipes(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(text))
 
 
+class Promises(SphinxDirective):
+    """Every promise that check-family asks for, what it means and what usually mends it."""
+
+    def run(self) -> list[nodes.Node]:
+        from genwerk.testing.contract import PROMISES, explained
+
+        text: list[str] = []
+        for name in PROMISES:
+            meaning, remedy = (said.replace("``", "`") for said in explained(name))
+            text += [name, f": {meaning}", f": *Remedy:* {remedy}", ""]
+        return self.parse_text_to_nodes("\n".join(text))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))
     app.add_directive("genwerk-commands", Commands)
     app.add_directive("genwerk-recipes", Recipes)
+    app.add_directive("genwerk-promises", Promises)
     app.connect("autodoc-process-docstring", escape)
     app.connect("source-read", point_to_reports)
     app.connect("source-read", join_lines)

@@ -32,7 +32,7 @@ from genwerk.training.trainer import Trainer
 
 Promise = Callable[[Case, Path], None]
 PROMISES: dict[str, Promise] = {}
-"""Every promise by its name."""
+"""Every promise by its name; its docstring says what it means and, after "Remedy:", what usually mends it."""
 
 
 class NotPromised(Exception):
@@ -43,6 +43,12 @@ def promise(function: Promise) -> Promise:
     """Make ``function`` one of the promises."""
     PROMISES[function.__name__.replace("_", " ")] = function
     return function
+
+
+def explained(name: str) -> tuple[str, str]:
+    """What the promise called ``name`` means, and the usual remedy where it is broken: a sentence each."""
+    meaning, _, remedy = " ".join((PROMISES[name].__doc__ or "").split()).partition(" Remedy: ")
+    return meaning, remedy[:1].upper() + remedy[1:]
 
 
 @contextmanager
@@ -74,6 +80,10 @@ def in_range(x: torch.Tensor, spec: DataSpec) -> bool:
 
 @promise
 def abilities_tell_the_truth(case: Case, _: Path) -> None:
+    """The model claims an ability if it has its methods, and hides none.
+
+    Remedy: inherit the ability beside ``Model``, or give the method another name.
+    """
     claimed = abilities(case.model)
     assert claimed
     for name, ability in ABILITIES.items():
@@ -84,6 +94,12 @@ def abilities_tell_the_truth(case: Case, _: Path) -> None:
 
 @promise
 def samples(case: Case, _: Path) -> None:
+    """``sample(n, condition, seed=s)`` gives n examples of the data's shape, dtype and range: the same for the same
+    seed, others for another.
+
+    Remedy: draw all noise from ``SeededNoise(n, seed, self.device)``, and return what ``spec.modality`` stores, within
+    its range.
+    """
     needs(case, "samples")
     condition = case.batch[:5].condition
     x = case.model.sample(5, condition, seed=3)
@@ -96,6 +112,11 @@ def samples(case: Case, _: Path) -> None:
 
 @promise
 def a_sample_belongs_to_its_seed_and_not_to_its_batch(case: Case, _: Path) -> None:
+    """Sample i of a seed is the same drawn alone and among others.
+
+    Remedy: one noise generator an example (``SeededNoise``), and no layer that couples the examples of a batch in
+    evaluation mode.
+    """
     needs(case, "samples")
     condition = case.batch[:5].condition
     many = case.model.sample(5, condition, seed=3)
@@ -106,7 +127,11 @@ def a_sample_belongs_to_its_seed_and_not_to_its_batch(case: Case, _: Path) -> No
 
 @promise
 def translates(case: Case, _: Path) -> None:
-    """Sources of any size become images, the same of a seed, each by itself."""
+    """Sources of any size become images, the same for the same seed, each by itself, and a large image translated in
+    tiles shows no seam.
+
+    Remedy: a fully convolutional network without statistics of the whole image; draw noise by its place.
+    """
     needs(case, "translates")
     model, batch = case.model, case.batch
     source, aim = model.source(batch), model.aimed(batch, seed=3)
@@ -125,7 +150,11 @@ def translates(case: Case, _: Path) -> None:
 
 @promise
 def translates_to_domains(case: Case, _: Path) -> None:
-    """An example is sent to another domain, by a condition that can be typed, or stays where it can go nowhere."""
+    """An example is sent to another domain, by a condition that can be typed, or stays where there is no other.
+
+    Remedy: ``aims(condition, seed=s)`` draws a valid target that differs from the source, from one generator an
+    example.
+    """
     needs(case, "translates-domains")
     model, c = case.model, case.condition
     assert c is not None
@@ -142,6 +171,11 @@ def translates_to_domains(case: Case, _: Path) -> None:
 
 @promise
 def encodes_and_decodes(case: Case, _: Path) -> None:
+    """``encode`` gives latents of ``latent_shape``, ``decode`` examples of the data's shape and range; neither depends
+    on the batch or on chance.
+
+    Remedy: encode to the mean of the posterior, and bring the decoder's output into the data's range.
+    """
     needs(case, "encodes", "decodes")
     z = case.model.encode(case.batch.x, case.condition)
     x = case.model.decode(z, case.condition)
@@ -156,6 +190,11 @@ def encodes_and_decodes(case: Case, _: Path) -> None:
 
 @promise
 def inverts(case: Case, _: Path) -> None:
+    """Where the model is ``lossless``, decoding an example's latent returns the example within 0.0001.
+
+    Remedy: invert in the order opposite to that of the forward pass, and clamp scales away from 0; or set ``lossless =
+    False``.
+    """
     needs(case, "encodes", "decodes")
     if not case.model.lossless or "denoises" in abilities(case.model):  # of those the steps are too few
         raise NotPromised("loses something")
@@ -166,6 +205,10 @@ def inverts(case: Case, _: Path) -> None:
 
 @promise
 def tempers(case: Case, _: Path) -> None:
+    """At ``temperature=1`` samples are those without a temperature; at 0.7 they differ and stay in range.
+
+    Remedy: multiply the prior's noise by the temperature, and nothing else.
+    """
     chosen(case, Tempered)
     c = case.batch[:5].condition
     assert torch.equal(case.model.sample(5, c, Tempered(temperature=1.0), seed=3), case.model.sample(5, c, seed=3))
@@ -176,6 +219,10 @@ def tempers(case: Case, _: Path) -> None:
 
 @promise
 def options_are_of_the_models_own_type(case: Case, _: Path) -> None:
+    """``sample`` takes the model's own sampling options, which survive JSON, and refuses others by name.
+
+    Remedy: call ``self.options.chosen(options)`` first, and read only what it returns.
+    """
     needs(case, "samples")
     model, c = case.model, case.batch[:2].condition
     assert model.options.chosen(None) == model.options
@@ -190,6 +237,12 @@ def options_are_of_the_models_own_type(case: Case, _: Path) -> None:
 
 @promise
 def denoises(case: Case, _: Path) -> None:
+    """Every sampler takes as many steps as were named, within the data's range, alone as in a batch; ``sdedit`` moves
+    an example the further, the greater its strength; guidance and a negative condition take effect.
+
+    Remedy: leave the sampling loop to ``genwerk.diffusion`` and write only the network's prediction; train with
+    condition dropout, so that the null condition is known.
+    """
     needs(case, "denoises")
     model, spec = case.model, case.entry.spec
     c = case.batch[:3].condition
@@ -222,6 +275,11 @@ def denoises(case: Case, _: Path) -> None:
 
 @promise
 def steers(case: Case, _: Path) -> None:
+    """``prior`` draws latents by seed, ``decode`` is differentiable in them, and a sample is a decoded latent of the
+    prior.
+
+    Remedy: build ``sample`` of ``prior`` and ``decode``, and keep ``torch.no_grad`` out of ``decode``.
+    """
     needs(case, "has-latent-prior")
     z = case.model.prior(5, seed=3)
     assert z.shape == (5, *case.model.latent_shape)
@@ -240,6 +298,11 @@ def steers(case: Case, _: Path) -> None:
 
 @promise
 def observes(case: Case, _: Path) -> None:
+    """``observation`` chooses between a draw from the decoder's distribution and its mean: a draw for tables, the mean
+    otherwise.
+
+    Remedy: return the mean or a draw as ``options.observation`` says, with the draw's noise taken from the seed.
+    """
     chosen(case, Observation)
     model, condition = case.model, case.batch[:5].condition
     drawn, mean = (model.sample(5, condition, Observation(observation=how), seed=3) for how in ("draw", "mean"))
@@ -251,6 +314,11 @@ def observes(case: Case, _: Path) -> None:
 
 @promise
 def styles(case: Case, _: Path) -> None:
+    """``map`` gives one style to each layer, ``synthesise`` an image of styles and noise, and every style has an
+    effect.
+
+    Remedy: feed each layer its own row of w, and list ``style_sizes`` from the smallest layer to the largest.
+    """
     needs(case, "styles")
     model, layers = case.model, len(case.model.style_sizes)
     condition = case.batch[:5].condition
@@ -276,6 +344,10 @@ def styles(case: Case, _: Path) -> None:
 
 @promise
 def scores(case: Case, _: Path) -> None:
+    """``log_prob`` gives one finite log-likelihood in nats an example, whatever else is in the batch.
+
+    Remedy: sum over an example's values, not over the batch; add the log-determinant of every change of units.
+    """
     needs(case, "has-likelihood")
     log_p = case.model.log_prob(case.batch.x, case.condition)
     assert log_p.shape == (8,)
@@ -286,6 +358,10 @@ def scores(case: Case, _: Path) -> None:
 
 @promise
 def bounds(case: Case, _: Path) -> None:
+    """``log_prob_bound`` gives one finite lower bound an example, the same for the same seed.
+
+    Remedy: draw the posterior's noise from the seed.
+    """
     needs(case, "bounds-likelihood")
     bound = case.model.log_prob_bound(case.batch.x, 4, case.condition, seed=1)
     assert bound.shape == (8,)
@@ -295,6 +371,10 @@ def bounds(case: Case, _: Path) -> None:
 
 @promise
 def weighs(case: Case, _: Path) -> None:
+    """``log_weights`` gives log p(x, z) - log q(z | x) of each draw, and the bound is their log-mean-exp.
+
+    Remedy: compute ``log_prob_bound`` from ``log_weights``, with one noise generator an example.
+    """
     needs(case, "importance-weighted")
     w = case.model.log_weights(case.batch.x, 6, case.condition, seed=1)
     assert w.shape == (8, 6)
@@ -315,6 +395,11 @@ def first_half(spec: DataSpec) -> torch.Tensor:
 
 @promise
 def completes(case: Case, _: Path) -> None:
+    """``complete`` keeps what is known to the bit, draws the rest in range and by seed, several ways, and tells the
+    log-likelihood of each.
+
+    Remedy: copy the known values into the result last; draw every completion with noise of its own.
+    """
     needs(case, "completes")
     known = first_half(case.entry.spec)
     found = case.model.complete(case.batch.x, known, 3, case.condition, seed=2)
@@ -333,7 +418,11 @@ def completes(case: Case, _: Path) -> None:
 
 @promise
 def a_completion_is_as_likely_as_it_is_said_to_be(case: Case, _: Path) -> None:
-    """Of the k completions of one example, log-likelihoods differ as those of the whole examples do."""
+    """Of the k completions of one example, log-likelihoods differ as those of the whole examples do.
+
+    Remedy: count the log-likelihood of the values that were drawn, at temperature 1, in the order in which they were
+    drawn.
+    """
     needs(case, "completes", "has-likelihood")
     if case.model.spec.modality.has_pixels and not isinstance(case.model.options, Symbolwise):
         raise NotPromised("completions are rounded to levels after they are drawn")
@@ -349,6 +438,10 @@ def a_completion_is_as_likely_as_it_is_said_to_be(case: Case, _: Path) -> None:
 
 @promise
 def traces(case: Case, _: Path) -> None:
+    """``trace`` yields frames of the data's shape and range, of which the last is the sample of the same seed.
+
+    Remedy: write ``trace`` alone, and let ``sample`` return its last frame.
+    """
     needs(case, "traces")
     c = case.batch[:3].condition
     frames = list(case.model.trace(3, c, seed=4))
@@ -359,6 +452,10 @@ def traces(case: Case, _: Path) -> None:
 
 @promise
 def symbols(case: Case, _: Path) -> None:
+    """At ``temperature=0`` the likeliest symbols are drawn, whatever the seed.
+
+    Remedy: take the maximum at temperature 0 instead of dividing by it.
+    """
     chosen(case, Symbolwise)
     if "decodes" in abilities(case.model):
         raise NotPromised("the likeliest symbols are those of a code, which a seed draws")
@@ -371,6 +468,10 @@ def symbols(case: Case, _: Path) -> None:
 
 @promise
 def streams(case: Case, _: Path) -> None:
+    """A stream in blocks of any length is the sample of the same seed, and goes on beyond an example's length.
+
+    Remedy: keep the state between blocks, and draw noise by position rather than by block.
+    """
     chosen(case, Streamed)
     c, length = case.batch[:2].condition, case.entry.spec.shape[-1]
     whole = next(case.model.stream(2, c, block=length + 10, seed=4))
@@ -382,6 +483,10 @@ def streams(case: Case, _: Path) -> None:
 
 @promise
 def diagnoses(case: Case, _: Path) -> None:
+    """``diagnose`` gives finite numbers, or vectors of them, by name.
+
+    Remedy: average over the batch before you return.
+    """
     needs(case, "diagnoses")
     found = case.model.diagnose(case.batch.x, case.condition)
     assert found
@@ -390,6 +495,10 @@ def diagnoses(case: Case, _: Path) -> None:
 
 @promise
 def every_parameter_of_a_player_gets_a_gradient(case: Case, _: Path) -> None:
+    """Within a few rounds a gradient reaches every parameter that requires one.
+
+    Remedy: use the parameter in a loss, remove it, or set ``requires_grad=False``; look for ``detach`` and ``no_grad``.
+    """
     trainer = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train)
     reached: set[str] = set()
     for event in trainer:
@@ -403,6 +512,10 @@ def every_parameter_of_a_player_gets_a_gradient(case: Case, _: Path) -> None:
 
 @promise
 def resume_is_bit_exact_at_a_random_round(case: Case, folder: Path) -> None:
+    """A training that is stopped at any round and resumed ends with the same weights to the bit.
+
+    Remedy: keep what outlives a round in a registered buffer, and draw noise in ``turns`` from torch's generator.
+    """
     whole = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train)
     events = [e.round for e in whole if isinstance(e, RoundDone)]
     stop = random.Random(case.entry.name).choice(events[:-1] or events)
@@ -422,6 +535,11 @@ def resume_is_bit_exact_at_a_random_round(case: Case, folder: Path) -> None:
 
 @promise
 def micro_batches_change_nothing(case: Case, _: Path) -> None:
+    """A batch cut into micro-batches gives the same weights.
+
+    Remedy: let the loss be a mean over examples, and pass what is not a row as a keyword of ``Turn``; where a loss
+    couples examples by design, name what does so in ``couples``.
+    """
     if case.couples_examples:
         raise NotPromised("examples of a batch are coupled by design")
     ends = []
@@ -435,6 +553,10 @@ def micro_batches_change_nothing(case: Case, _: Path) -> None:
 
 @promise
 def bfloat16_trains(case: Case, _: Path) -> None:
+    """Two rounds in bfloat16 leave every parameter finite.
+
+    Remedy: compute logarithms, exponentials and sums of many terms in float32.
+    """
     settings = replace(case.recipe.train, precision="bfloat16", rounds=2)
     cpu = Runtime(torch.device("cpu"), "bfloat16")
     model = Trainer(fresh(case.recipe, case.entry.spec), case.data, settings, runtime=cpu).fit()
@@ -443,6 +565,10 @@ def bfloat16_trains(case: Case, _: Path) -> None:
 
 @promise
 def save_and_load_give_the_same_model(case: Case, folder: Path) -> None:
+    """A model that was saved and loaded has the same tensors, samples and codes.
+
+    Remedy: register every tensor as a parameter or a buffer, and build the rest from the config alone.
+    """
     described = store.describe(case.entry.name, case.recipe, case.entry.spec)
     trainer = Trainer(case.model, case.data, case.recipe.train)
     path = store.Checkpoints(folder, described).save(case.model, trainer.state())
@@ -459,11 +585,19 @@ def save_and_load_give_the_same_model(case: Case, folder: Path) -> None:
 
 @promise
 def the_recipe_survives_json(case: Case, _: Path) -> None:
+    """The recipe is the same after it was written to JSON and read.
+
+    Remedy: let configs be frozen dataclasses of plain values: numbers, strings, booleans, tuples, other configs.
+    """
     assert from_json(Recipe, json.loads(json.dumps(to_json(case.recipe)))) == case.recipe
 
 
 @promise
 def the_recipe_says_what_it_is(case: Case, _: Path) -> None:
+    """The first line of the recipe's docstring is a sentence of more than 20 characters.
+
+    Remedy: write one, with a full stop.
+    """
     assert len(case.entry.summary) > 20
     assert case.entry.summary.endswith(".")
 

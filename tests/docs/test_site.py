@@ -66,6 +66,15 @@ def test_the_reference_has_every_command_and_recipe(site: Path) -> None:
     assert all(f">{name}</span>" in recipes for name, e in REGISTRY.items() if e.make.__module__.startswith("genwerk."))
 
 
+def test_the_page_of_promises_explains_each(site: Path) -> None:
+    from genwerk.testing.contract import PROMISES, explained
+
+    said = (site / "docs" / "promises.html").read_text(encoding="utf-8")
+    for name in PROMISES:
+        assert f"<dt>{name}</dt>" in said
+        assert all(len(sentence) > 20 and sentence.endswith(".") for sentence in explained(name)), name
+
+
 def slugs(page: Path) -> set[str]:
     """Anchors of a page's headings, as GitHub names them."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
