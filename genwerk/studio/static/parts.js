@@ -15,7 +15,7 @@ export const empty = (sentence, ...more) => h("div", { class: "empty" }, h("p", 
 
 /** @param {string} state */
 export function badge(state) {
-  const words = { "going on": "Training", stopped: "Stopped", finished: "Finished", queued: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
+  const words = { "going on": "Training now", stopped: "Stopped", finished: "Finished", queued: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
   return h("span", { class: `badge ${state.replace(" ", "-")}` }, t(/** @type {Record<string, string>} */ (words)[state] ?? state));
 }
 
