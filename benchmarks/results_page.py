@@ -441,7 +441,7 @@ def pages(tables: dict[str, Table]) -> Iterator[tuple[Path, str]]:
     for family in FAMILIES:
         path = BENCHMARKS / f"{family}.md"
         yield path, filled(path.read_text(), tables)
-    for path in sorted(PAGE.parent.glob("*.md")):
+    for path in sorted([*PAGE.parent.glob("*.md"), *PAGE.parent.glob("zh/*.md")]):
         if path != PAGE and MARK.search(text := path.read_text()):
             yield path, filled(text, tables)
     yield PAGE, page(tables)

@@ -19,7 +19,6 @@ from genwerk.cli import main
 
 QUICK = {
     "README.md",
-    "README.zh-CN.md",
     "docs/getting-started.md",
     "docs/training.md",
     "docs/troubleshooting.md",
@@ -34,11 +33,25 @@ OF_THE_SYSTEM = re.compile(
     r"([A-Z_]+=\S+ )?(\.venv/bin/)?(pip|python3?|make|git|uv|pipx|conda|source|torchrun|srun|"
     r"wait|head=|#SBATCH|#!|export|cd|pytest|npm|npx)\b"
 )
-MADE = [page for page in PAGES if page.relative_to(ROOT).as_posix() not in ELSEWHERE and any(blocks(page))]
 
 
 def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
+
+
+ENGLISH = [page for page in PAGES if page.parent.name != "zh" and page.name != "README.zh-CN.md"]
+THERE = [block for page in ENGLISH for block in blocks(page)]
+
+
+def own(page: Path) -> list[Block]:
+    """Blocks of a page, but for those that a Chinese page has from English ones, which are executed there."""
+    if page in ENGLISH:
+        return list(blocks(page))
+    code, commands = {block.text for block in THERE}, {tuple(words) for block in THERE for words in block.commands}
+    return [b for b in blocks(page) if b.text not in code and not commands.issuperset(map(tuple, b.commands))]
+
+
+MADE = [page for page in PAGES if name(page) not in ELSEWHERE and own(page)]
 
 
 @pytest.fixture
@@ -99,7 +112,7 @@ def test_what_a_page_shows_works(page: Path, folder: Path, capsys: pytest.Captur
     for source, place in OWN.get(name(page), {}).items():
         (folder / place).write_text((folder / source).read_text())
     reader, space = Reader(folder), {"__name__": "__main__"}
-    for block in blocks(page):
+    for block in own(page):
         execute(block, reader, space, capsys)
 
 
