@@ -15,6 +15,7 @@ from genwerk.core.marks import File
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
+    from genwerk.core.spec import Batch
     from genwerk.data import Dataset
     from genwerk.runs.opened import OpenRun
     from genwerk.tasks.classification import Calibrated, Classification
@@ -79,11 +80,14 @@ class Outliers(Command):
     """Seed of the importance samples, and of the choice of held-out examples."""
 
     def run(self, session: Session) -> Iterator[Figures]:
+        from genwerk.data.dataset import PARTS
         from genwerk.tasks.outliers import out_of_distribution
 
         opened = session.open(self.folder)
         reference = some(held(opened, labels=False), self.examples, self.seed)
         batch, known = opened.examples(self.input, self.n, None)
+        parts = parts_of(opened, batch)
+        known |= {"part": parts} if any(parts) else {}
         found = out_of_distribution(
             opened.model, batch, reference, importance_samples=self.importance_samples, seed=self.seed
         )
@@ -109,6 +113,13 @@ class Outliers(Command):
             f"AUROC against them: {auroc['likelihood']:.4f} by likelihood, {auroc['typicality']:.4f} by typicality"
         )
         shown: list[Note | Table] = [Table(head, cells), *unshown(len(order), self.show), Note(ranks), Note(against)]
+        if (trained := parts.count("train")) and self.input not in PARTS:
+            shown.append(
+                Note(
+                    f"{trained:,} of these {len(parts):,} examples were trained on, and look more usual than new ones "
+                    "would; --input test scores the held-out ones alone"
+                )
+            )
         yield Figures(values | {"examples": [rows[i] for i in order]}, shown)
 
 
@@ -133,6 +144,18 @@ def held(opened: OpenRun, part: Literal["train", "validation", "test"] = "test",
     if part != "train" and opened.own and data is splits.train:
         opened.say("nothing was held out of these data: the model has seen these examples, and the figures flatter it")
     return data
+
+
+def parts_of(opened: OpenRun, batch: Batch) -> list[str]:
+    """The part of the run's own data that holds an example equal to each of ``batch``, or nothing."""
+    from genwerk.data.content import hash_rows
+
+    x = batch.x.cpu()
+    found = hash_rows(x if x.dtype == opened.splits.train.x.dtype else opened.spec.modality.to_stored(x)).tolist()
+    part: dict[int, str] = {}
+    for name in ("test", "validation", "train") if opened.own else ():
+        part |= dict.fromkeys(hash_rows(opened.splits.part(name).x).tolist(), name)
+    return [part.get(each, "") for each in found]
 
 
 def some(data: Dataset, n: int, seed: int) -> Dataset:

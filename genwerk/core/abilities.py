@@ -154,6 +154,8 @@ class Encodes(ABC):
     """Whether a latent is made of names, between which there is nothing (entries of a codebook)."""
     lossless: bool = False
     """Whether decoding undoes encoding, but for rounding and for the steps of a sampler."""
+    codes_by_condition: bool = True
+    """Whether a conditional model needs the condition to encode; False where its autoencoder has none."""
 
     @abstractmethod
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:

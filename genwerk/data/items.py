@@ -100,10 +100,7 @@ class Gathered:
             if found and type(item.x) is not type(found[0].x):
                 raise BadInput(f"example {i} is {item}, and the first is {found[0]}; expected the same of all")
             found.append(item)
-        labels, captions = (
-            [getattr(item, part) for item in found] if all(getattr(item, part) is not None for item in found) else None
-            for part in ("label", "caption")
-        )
+        labels, captions = (_of_all([getattr(item, part) for item in found], part) for part in ("label", "caption"))
         return cls(_stacked([item.x for item in found]), labels, captions)
 
 
@@ -143,7 +140,7 @@ class Item:
             x = as_array(item)
         except BadInput:
             raise BadInput(f"example {number} has rows of different lengths; expected one length in all") from None
-        return cls(x, label) if caption is None else cls(_captioned(x, number), label, caption)
+        return cls(x if caption is None else _captioned(x, number), label, caption)
 
     @property
     def size(self) -> int:
@@ -159,6 +156,14 @@ def _keys(settings: DataConfig) -> dict[str, Sequence[str]]:
     if settings.text:
         return {"x": (settings.text,), "label": labels, "text": ()}
     return {"x": PICTURES, "label": labels, "text": CAPTIONS}
+
+
+def _of_all(values: list[object], what: str) -> list[object] | None:
+    """The labels or captions of all examples; None where no example has any."""
+    lacking = [i for i, value in enumerate(values) if value is None]
+    if lacking and len(lacking) < len(values):
+        raise BadInput(f"example {lacking[0]} has no {what}, and others have; expected a {what} of each, or none at all")
+    return None if lacking else values
 
 
 def _stacked(examples: list[Any]) -> Array | list[bytes] | list[str]:
@@ -182,15 +187,18 @@ def _file(picture: Any) -> bytes:
     return written.getvalue()
 
 
-def _captioned(x: Array, number: int) -> bytes:
-    """An array with a caption, which is an image, as a file."""
+def _captioned(x: Array, number: int) -> Array | bytes:
+    """An array with a caption, which is an image: bytes of pixels as a file, so that sizes may differ; else as it is."""
     from PIL import Image
+
+    if x.dtype != np.uint8 and x.ndim in (2, 3) and x.dtype.kind in "biuf":
+        return x
 
     x = x.transpose(1, 2, 0) if x.ndim == 3 and x.shape[2] not in (1, 3, 4) and x.shape[0] in (1, 3, 4) else x
     if x.dtype != np.uint8 or not (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (1, 3, 4))):
         raise BadInput(
-            f"example {number} has a caption, and is an array of {x.dtype} with shape {x.shape}; expected an image of "
-            "Pillow, or uint8 with shape (h, w), (h, w, c) or (c, h, w)"
+            f"example {number} has a caption, and is an array of {x.dtype} with shape {x.shape}; expected an image: "
+            "of Pillow, or numbers with shape (h, w), (h, w, c) or (c, h, w)"
         )
     return _file(Image.fromarray(x[..., 0] if x.ndim == 3 and x.shape[2] == 1 else x))
 

@@ -63,7 +63,8 @@ def found_in(data: object, settings: DataConfig) -> Found:
         return _of_sounds(gathered.x, labels, settings)
     if gathered.x.ndim > 2:
         y = None if labels.classes is None else labels.values
-        return array_found(gathered.x, None, y, None, settings, name=NAME, notes=labels.unused)
+        found = array_found(gathered.x, None, y, None, settings, name=NAME, notes=labels.unused)
+        return found if gathered.captions is None else _captioned(found, gathered.captions)
     if gathered.x.ndim < 1 or gathered.x.dtype.kind not in "biuf":
         return array_found(gathered.x, None, None, None, settings, name=NAME)  # which says what is wrong
     rows = gathered.x.reshape(len(gathered.x), -1)
@@ -182,6 +183,12 @@ def _of_rows(
     beside = ",".join([*filter(None, [settings.covariates]), *labels.names])
     whole, names = np.column_stack([rows, labels.values]), (*columns, *labels.names)
     return table_found(whole, None, None, None, names, replace(settings, covariates=beside), name=NAME)
+
+
+def _captioned(found: Found, captions: Sequence[object]) -> Found:
+    """Images from arrays with their captions, of which there is one for each array."""
+    kept = range(len(captions)) if found.train.rows is None else found.train.rows.tolist()
+    return replace(found, train=replace(found.train, captions=[str(captions[i]) for i in kept]))
 
 
 def _of_pictures(gathered: Gathered, labels: Labels, settings: DataConfig) -> Found:

@@ -74,6 +74,8 @@ class DrawsExamples(Protocol):
 class TwoStage(Model, Samples, Decodes, Encodes, Diagnoses, config=TwoStageConfig):
     """x = decode(z), or x ~ p(x | z) where the autoencoder has one, with z ~ prior."""
 
+    codes_by_condition = False
+
     def __init__(self, config: TwoStageConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.config: TwoStageConfig = config

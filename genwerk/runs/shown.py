@@ -30,7 +30,8 @@ PLAYERS, ROWS = 16, 20
 class Shown:
     """Examples that a model made, or was shown: with a length, rows, and what goes with them.
 
-    A notebook shows them as a sheet, with players, or as a table. ``numpy.asarray`` takes them, and so do verbs.
+    A notebook shows them as a sheet, with players, or as a table. ``numpy.asarray`` and ``torch.as_tensor`` take them, and so do
+    verbs.
     """
 
     batch: Batch
@@ -121,6 +122,12 @@ class Shown:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.asarray(self.x.detach().cpu().numpy(), dtype)
+
+    def __dlpack__(self, **asked: Any) -> Any:
+        return self.x.detach().__dlpack__(**asked)
+
+    def __dlpack_device__(self) -> Any:
+        return self.x.__dlpack_device__()
 
     # --- in a notebook ------------------------------------------------------------------------------------------------
 

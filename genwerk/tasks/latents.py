@@ -23,7 +23,7 @@ def encode(model: Model, examples: Examples, condition: Conditions = None) -> Te
     require(model, "encode", "encodes")
     assert isinstance(model, Encodes)
     batch = batch_of(model, examples, condition)
-    return in_batches(model.encode, batch.x, conditions(model, batch))
+    return in_batches(model.encode, batch.x, code_conditions(model, batch))
 
 
 def pca_2d(z: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def decode(model: Model, z: Tensor | Array, condition: Conditions = None) -> Ten
     if z.shape[1:] != model.latent_shape:
         wanted = ", ".join(map(str, model.latent_shape))
         raise BadInput(f"the latents have shape {tuple(z.shape)}; expected (n, {wanted})")
-    return in_batches(model.decode, z, conditions(model, Batch(z, condition_of(model, condition, len(z)))))
+    return in_batches(model.decode, z, code_conditions(model, Batch(z, condition_of(model, condition, len(z)))))
 
 
 def reconstruct(model: Model, examples: Examples, condition: Conditions = None) -> Tensor:
@@ -54,7 +54,7 @@ def reconstruct(model: Model, examples: Examples, condition: Conditions = None) 
     assert isinstance(model, Decodes)
     decode = model.decode
     encode, batch = model.encode, batch_of(model, examples, condition)
-    return in_batches(lambda x, c: decode(encode(x, c), c), batch.x, conditions(model, batch))
+    return in_batches(lambda x, c: decode(encode(x, c), c), batch.x, code_conditions(model, batch))
 
 
 LatentPath = Literal["line", "sphere"]
@@ -84,7 +84,7 @@ def interpolate(
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
     first, last = batch_of(model, start, condition), batch_of(model, end, condition)
-    c, d = conditions(model, first), conditions(model, last)
+    c, d = code_conditions(model, first), code_conditions(model, last)
     a, b = in_batches(model.encode, first.x, c), in_batches(model.encode, last.x, d)
     return interpolate_latents(
         model.decode,
@@ -94,6 +94,11 @@ def interpolate(
         path or ("sphere" if {"has-latent-prior", "denoises"} <= abilities(model) else "line"),
         lambda t: None if c is None or d is None else model.condition.blend(c, d, t),
     )
+
+
+def code_conditions(model: Model, batch: Batch) -> Tensor | None:
+    """What ``model`` encodes and decodes ``batch`` by: its conditions, or None where the codes do not depend on them."""
+    return conditions(model, batch) if getattr(model, "codes_by_condition", True) else None
 
 
 def lacks_encoder(model: Model) -> bool:
@@ -170,7 +175,7 @@ def traverse(
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
     batch = batch_of(model, example, condition)
-    c = conditions(model, batch)
+    c = code_conditions(model, batch)
     z = in_batches(model.encode, batch.x[:1], None if c is None else c[:1]).flatten(1)
     size = z.shape[1]
     if not dims or any(not 0 <= d < size for d in dims):
@@ -202,7 +207,7 @@ def latent_span(model: Model, data: Dataset, *, examples: int = 2000, outside: f
     _require_continuous(model, "traverse")
     assert isinstance(model, Encodes)
     batch = data.subset(examples).under(model.condition).batch()
-    z = in_batches(model.encode, batch.x.to(model.device), conditions(model, batch)).flatten(1)
+    z = in_batches(model.encode, batch.x.to(model.device), code_conditions(model, batch)).flatten(1)
     return z.quantile(outside / 2, 0), z.quantile(1 - outside / 2, 0)
 
 

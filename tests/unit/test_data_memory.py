@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +159,27 @@ def test_captions_come_with_the_items() -> None:
         assert shades <= {5 * i for i in range(len(NAMES))}
 
 
+@pytest.mark.parametrize("scale", [lambda x: x / 255, lambda x: x / 127.5 - 1, lambda x: x.astype(np.int64)])
+def test_captions_of_arrays_of_any_type_are_kept(scale: Callable[[np.ndarray], np.ndarray]) -> None:
+    arrays = [np.full((8, 8, 3), 6 * i, np.uint8) for i in range(len(NAMES))]
+    assert arrays[-1].max() > 200
+    found = read([{"image": scale(x), "text": f"shade {x.max()}"} for x in arrays])
+    pairs = [(f"shade {x.max()}", c) for part in (found.train, found.test) for x, c in zip(part.x, part.captions)]
+    assert len(pairs) > 30
+    assert all(said == caption for said, caption in pairs)
+
+
+def test_a_caption_or_label_that_only_some_have_is_refused() -> None:
+    for part in ("text", "label"):
+        items = [{"image": picture, part: "a cat"} for picture in PICTURES[:12]]
+        items[3][part] = None
+        what = "caption" if part == "text" else "label"
+        with pytest.raises(BadInput, match=f"example 3 has no {what}, and others have"):
+            read(items)
+
+
 def test_captions_of_what_is_no_image_are_refused() -> None:
-    for array in (np.zeros((8, 8)), np.zeros(3, np.uint8)):
+    for array in (np.zeros(3), np.zeros(3, np.uint8)):
         with pytest.raises(BadInput, match="example 0 has a caption, and is an array of"):
             read(Items(lambda _, of=array: {"image": of, "text": "a cat"}))
 

@@ -8,6 +8,7 @@ from sklearn.linear_model import LinearRegression
 from torch import Tensor
 from torch.nn import functional as F
 
+from genwerk import tasks
 from genwerk.core.abilities import last
 from genwerk.core.model import build
 from genwerk.core.noise import SeededNoise, Seeds
@@ -117,6 +118,14 @@ def test_captions_are_left_out_as_often_as_set(trained: LatentDiffusion, monkeyp
     left_out = (learned[..., 0] == empty).all(1)
     assert left_out.float().mean().item() == pytest.approx(0.2, abs=0.03)
     assert (learned[~left_out][..., 0] == text).all()
+
+
+def test_codes_need_no_text(trained: LatentDiffusion, splits: Splits) -> None:
+    x = splits.test.batch(slice(3)).x
+    z = tasks.encode(trained, x)
+    torch.testing.assert_close(z, trained.encode(x).detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(tasks.reconstruct(trained, x), tasks.decode(trained, z), rtol=1e-4, atol=1e-5)
+    assert tasks.interpolate(trained, x[:1], x[1:2], steps=3).shape == (1, 3, *x.shape[1:])
 
 
 def test_a_picture_is_its_decoded_code_and_guidance_leads_from_the_empty_text(trained: LatentDiffusion) -> None:

@@ -166,6 +166,7 @@ def test_samples_are_a_tensor_an_array_and_files(run: Run, tmp_path: Path) -> No
     owls = run.sample(5, label="owl", seed=1)
     assert owls.labels == ["owl"] * 5
     assert np.asarray(owls).shape == owls.x.shape == (5, 1, 8, 8)
+    assert torch.equal(torch.as_tensor(owls), owls.x)
     assert torch.equal(owls[1], owls.x[1])
     torch.testing.assert_close(owls[2:].x, run.sample(3, label="owl", seed=1, first=2).x)
     assert torch.equal(torch.stack(list(owls)), owls.x)

@@ -106,6 +106,11 @@ def test_rows_of_a_table_are_known_by_their_number(table: tuple[Path, Path], gen
     found = json.loads(genwerk("outliers", run, "--input", people, "--json"))["examples"]
     assert (found[0]["row"], found[0]["height"]) == (60, 999)
     assert {row["row"] for row in found} == set(range(61))
+    assert {row["part"] for row in found} == {"train", "validation", "test"}
+    trained = sum(row["part"] == "train" for row in found)
+    assert f"{trained} of these 61 examples were trained on" in genwerk("outliers", run, "--input", people)
+    held_out = genwerk("outliers", run, "--input", "test", "--show", 0)
+    assert "trained on" not in held_out
 
 
 def test_the_neighbours_of_samples_are_told_row_by_row(
