@@ -162,7 +162,9 @@ def _of_all(values: list[object], what: str) -> list[object] | None:
     """The labels or captions of all examples; None where no example has any."""
     lacking = [i for i, value in enumerate(values) if value is None]
     if lacking and len(lacking) < len(values):
-        raise BadInput(f"example {lacking[0]} has no {what}, and others have; expected a {what} of each, or none at all")
+        raise BadInput(
+            f"example {lacking[0]} has no {what}, and others have; expected a {what} of each, or none at all"
+        )
     return None if lacking else values
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
+
+from pages import ROOT, blocks
 
 from genwerk.cli import main
 from genwerk.cli.parsing import of_today, parsed, without_plugins
@@ -16,21 +17,8 @@ from genwerk.core.errors import BadInput
 from genwerk.recipes import REGISTRY
 from genwerk.training.settings import to_json
 
-RUNS = {
-    "runs/digits": "train vae --data digits",
-    "runs/other": "train vae --data digits --seed 1",
-    "runs/photos": "train cvae --data photos --data.size 16",
-    "runs/photos-codes": "train vaegan --data photos --data.size 16",
-    "runs/table": "train maf --data table.csv",
-    "runs/classes": "train cmixture --data digits",
-    "runs/poems": "train transformer-lm --data poems.txt",
-    "runs/voices": "train wavenet --data voices",
-    "runs/diffusion": "train ddpm --data photos --data.size 16",
-    "runs/pixels": "train pixelcnn --data digits",
-    "runs/denoiser": "train denoise --data photos --data.size 16",
-    "runs/gan": "train gan --data digits",
-}
-"""How a reader came to the runs that a page uses and has not trained itself."""
+RUNS = {words[-1]: words for words in next(blocks(ROOT / "docs" / "using-a-run.md")).commands}
+"""How a reader came to the runs that a page uses and has not trained itself, as that page says."""
 LENGTHS = ("--rounds", "--train.rounds", "--epochs", "--minutes")
 LARGEST = 32
 """Pixels a side that trainings are cut to."""
@@ -73,7 +61,7 @@ class Reader:
         makes = words[words.index("--out") + 1] if not refused and words[0] == "train" and "--out" in words else None
         for word in words:
             if word in RUNS and (word != makes or "--resume" in words) and not (self.folder / word).exists():
-                main(self.cut([*shlex.split(RUNS[word]), "--out", word]))
+                main(self.cut(["16" if of == "32" else of for of in RUNS[word]]))
 
     def cut(self, words: list[str]) -> list[str]:
         """The command with few rounds, few samples, and room where it writes."""
