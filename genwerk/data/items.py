@@ -190,7 +190,7 @@ def _file(picture: Any) -> bytes:
 
 
 def _captioned(x: Array, number: int) -> Array | bytes:
-    """An array with a caption, which is an image: bytes of pixels as a file, so that sizes may differ; else as it is."""
+    """An array with a caption, which is an image: as a file where it is of bytes (sizes may differ), else as it is."""
     from PIL import Image
 
     if x.dtype != np.uint8 and x.ndim in (2, 3) and x.dtype.kind in "biuf":

@@ -30,8 +30,8 @@ PLAYERS, ROWS = 16, 20
 class Shown:
     """Examples that a model made, or was shown: with a length, rows, and what goes with them.
 
-    A notebook shows them as a sheet, with players, or as a table. ``numpy.asarray`` and ``torch.as_tensor`` take them, and so do
-    verbs.
+    A notebook shows them as a sheet, with players, or as a table. ``numpy.asarray`` and ``torch.as_tensor`` take them,
+    and so do verbs.
     """
 
     batch: Batch

@@ -97,7 +97,7 @@ def interpolate(
 
 
 def code_conditions(model: Model, batch: Batch) -> Tensor | None:
-    """What ``model`` encodes and decodes ``batch`` by: its conditions, or None where the codes do not depend on them."""
+    """What ``model`` encodes and decodes ``batch`` by: its conditions; None where codes do not depend on them."""
     return conditions(model, batch) if getattr(model, "codes_by_condition", True) else None
 
 
