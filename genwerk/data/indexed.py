@@ -71,7 +71,7 @@ def indexed_found(
     """RGB images of indices with shape (n, side, side) into ``palette``, which their spec holds, repeated colours once.
 
     A size asked for is reached by repeating and leaving out pixels, so that no colour is mixed. Images asked for in
-    grey have no palette.
+    grey or RGB have no palette.
     """
     table = as_array(palette)
     side = settings.size or x.shape[1]
@@ -80,7 +80,7 @@ def indexed_found(
     assert parts[0] is not None
     as_they_are = replace(settings, size=None, colour="grey" if settings.colour == "grey" else "rgb")
     found = images_found(parts[0], parts[1], y, test_y, as_they_are, name=name, notes=(note,))
-    if settings.colour == "grey":
+    if settings.colour in ("grey", "rgb"):
         return found
 
     def known(data: Dataset) -> Dataset:

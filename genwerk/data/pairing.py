@@ -1,13 +1,14 @@
 """Two sources beside each other: pairs of images that are called alike, or two domains of images that are not.
 
 In pairs the files of the first are what those of the second are made from (:attr:`Dataset.source`); domains are one
-data set whose classes are called after the two.
+data set whose classes are called after the two. Where either source has no image files whose names could pair them,
+both are opened as any data are (:mod:`genwerk.data.beside`).
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +20,15 @@ from torch import Tensor
 from genwerk.core.errors import BadInput
 from genwerk.core.printable import first_of
 from genwerk.data import cache
+from genwerk.data.beside import as_domains, by_row, require_images, with_sources
 from genwerk.data.dataset import PARTS, Dataset, Skipped
 from genwerk.data.folders import PARTS as CALLED
 from genwerk.data.folders import list_file, list_folder, list_zip
 from genwerk.data.images import SUFFIXES, Listing, common_size, open_pictures, sizes_of
+from genwerk.data.indexed import is_indexed
 from genwerk.data.parts import Found, Origin
 from genwerk.data.picture import Picture
-from genwerk.data.reading import open_zip
+from genwerk.data.reading import existing, open_zip
 from genwerk.data.settings import DataConfig
 from genwerk.data.shares import between_domains, unlike
 
@@ -68,15 +71,22 @@ class Side:
         return first_of([self.files[key].name for key in keys], SHOWN)
 
 
-def open_sides(settings: DataConfig) -> Found:
+def open_sides(settings: DataConfig, opened: Callable[[DataConfig], Found]) -> Found:
     """The images of ``settings.source`` beside those of ``settings.to``: pairs where their files are called alike, else
-    two domains, or what ``settings.pairing`` says."""
+    two domains, or what ``settings.pairing`` says. ``opened`` opens what is no image file, zip or folder of them."""
     for other in ("test", "labels", "label_pattern"):
         if getattr(settings, other):
             raise BadInput(f"‹data.{other}› is for one source, and ‹to› names another beside it; leave one out")
+    names = _names(settings.source, settings.to)
     with ExitStack() as stack:
         listings = [stack.enter_context(_listed(source, settings)) for source in (settings.source, settings.to)]
-        first, second = map(Side.of, _names(settings.source, settings.to), listings)
+        if None in listings:
+            sides = []
+            for source in (settings.source, settings.to):
+                sides.append(opened(replace(settings, source=source, to="")))
+                require_images(sides[-1], source)
+            return by_row(sides, names) if settings.pairing == "name" else as_domains(sides, names)
+        first, second = (Side.of(name, of) for name, of in zip(names, listings, strict=True) if of is not None)
         both = [key for key in second.files if key in first.files]
         alone = [[key for key in a.files if key not in b.files] for a, b in ((first, second), (second, first))]
         if settings.pairing == "none" or (settings.pairing == "auto" and not both):
@@ -101,33 +111,33 @@ def open_sides(settings: DataConfig) -> Found:
 
 
 @contextmanager
-def _listed(source: str, settings: DataConfig) -> Iterator[Listing]:
-    """The images of a folder, a zip or a file, which can be read while inside."""
-    path = Path(source).expanduser()
-    if not source or not path.exists():
-        raise BadInput(f"there is no folder, zip or image {source!r}; ‹data› and ‹to› name one each")
+def _listed(source: str, settings: DataConfig) -> Iterator[Listing | None]:
+    """The images of a folder, a zip or a file, which can be read while inside; None for another source."""
+    path = existing(source)
     with ExitStack() as stack:
-        if path.is_dir():
+        listing = None
+        if path is None:
+            pass
+        elif path.is_dir() and not is_indexed(path):
             listing = list_folder(path, settings)
         elif path.suffix.lower() == ".zip":
             listing = list_zip(path, stack.enter_context(open_zip(path)), settings)
         elif path.suffix.lower() in SUFFIXES:
             listing = list_file(path, settings)
-        else:
-            raise BadInput(f"{path} is no folder, zip or image; ‹data› and ‹to› name one each")
-        if not listing.train or not listing.train[0].name.lower().endswith(tuple(SUFFIXES)):
-            raise BadInput(f"{path} holds no image to train on; ‹data› and ‹to› name images")
-        yield listing
+        images = listing is not None and listing.train and listing.train[0].name.lower().endswith(tuple(SUFFIXES))
+        yield listing if images else None
 
 
 def _names(*sources: str) -> tuple[str, ...]:
     """What the sources are called: by their last folder or file, and as much of the path as tells them apart."""
     paths = [Path(source).expanduser().resolve() for source in sources]
-    parts = [(*path.parts[1:-1], path.name if path.is_dir() else path.stem) for path in paths]
-    for n in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(each[-n:]) for each in parts]
-        if len(set(names)) == len(names):
-            return tuple(names)
+    ends = [path.name if path.is_dir() else path.stem for path in paths], [path.name for path in paths]
+    for last in ends:
+        parts = [(*path.parts[1:-1], end) for path, end in zip(paths, last, strict=True)]
+        for n in range(1, max(map(len, parts)) + 1):
+            names = ["/".join(each[-n:]) for each in parts]
+            if len(set(names)) == len(names):
+                return tuple(names)
     raise BadInput(f"‹data› and ‹to› are both {sources[0]}; name two sources")
 
 
@@ -260,8 +270,4 @@ def _joined(a: Dataset, b: Dataset, rows: Tensor, *, mapped: bool) -> Dataset:
         data if len(data) == len(rows) and torch.equal(of, every) else data.select(of, mapped=mapped)
         for data, of in zip((a, b), rows.unbind(1), strict=True)
     )
-    source = a.x
-    if a.spec.levels != b.spec.levels:  # black and white on one side alone
-        source, x = (255 * data.x if data.spec.levels == 2 else data.x for data in (a, b))
-        b = replace(b, x=x, spec=replace(b.spec, levels=256))
-    return replace(b, source=source, spec=replace(b.spec, source=tuple(source.shape[1:])))
+    return with_sources(b, a)

@@ -51,3 +51,12 @@ def reason(error: Exception) -> str:
     if isinstance(error, (OSError, ValueError, SyntaxError, EOFError)):
         return said or type(error).__name__
     return f"it cannot be decoded ({': '.join(filter(None, (type(error).__name__, said)))})"
+
+
+def existing(place: str) -> Path | None:
+    """The path ``place``, if there is one."""
+    try:
+        path = Path(place).expanduser()
+        return path if place and path.exists() else None
+    except (ValueError, RuntimeError, OSError):  # no such user, NUL in the name, a name too long
+        return None

@@ -18,11 +18,12 @@ class DataConfig:
     .parquet),
     hf:NAME, or a table of the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
     to: Annotated[str, Common(), File()] = ""
-    """Images beside those of the source (folder, .zip): those that are to be made of them, file by file, where files
+    """Images beside those of the source, named as it is: those that are to be made of them, file by file, where files
     are called alike, else those of another domain."""
     pairing: Literal["auto", "name", "none"] = "auto"
     """Whether files that are called alike in both are pairs: name leaves out those without a counterpart, none takes
-    the two as domains, auto is name where all have one, and none where none has."""
+    the two as domains, auto is name where all have one, and none where none has. Arrays and tables are domains; name
+    pairs their rows."""
     size: Annotated[int | None, Common()] = None
     """Height and width in pixels that images are brought to; None keeps the size all images share."""
     fit: Literal["crop", "pad", "stretch"] = "crop"

@@ -30,7 +30,7 @@ from genwerk.data.memory import MEMORY, found_in
 from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.pairing import open_sides
 from genwerk.data.parts import Found, check, like, split, tested_on
-from genwerk.data.reading import open_zip
+from genwerk.data.reading import existing, open_zip
 from genwerk.data.settings import DataConfig
 from genwerk.data.sounds import holds_sounds, open_sounds
 from genwerk.data.tables import SUFFIXES as TABLES
@@ -72,7 +72,7 @@ def _found(settings: DataConfig) -> tuple[Found, Path | None]:
     """What ``settings.source`` holds, and the path it names, if it names one."""
     source = settings.source
     if settings.to:
-        return open_sides(settings), _existing(source)
+        return open_sides(settings, lambda side: _found(side)[0]), existing(source)
     if source == MEMORY:
         raise BadInput("these data were in memory and are stored nowhere: in Python, pass them again as data")
     if source in BUILT_INS:
@@ -80,7 +80,7 @@ def _found(settings: DataConfig) -> tuple[Found, Path | None]:
     if source.startswith("hf:"):
         return open_hub(source.removeprefix("hf:"), settings), None
     published = is_uci(source)
-    path = _existing(source.partition(":")[2] if published else source)
+    path = existing(source.partition(":")[2] if published else source)
     if path is None:
         raise missing(source) if published else _unknown(source)
     try:
@@ -94,20 +94,11 @@ def _found(settings: DataConfig) -> tuple[Found, Path | None]:
     return found, path
 
 
-def _existing(place: str) -> Path | None:
-    """The path ``place``, if there is one."""
-    try:
-        path = Path(place).expanduser()
-        return path if place and path.exists() else None
-    except (ValueError, RuntimeError, OSError):  # no such user, NUL in the name, a name too long
-        return None
-
-
 def names_data(source: str) -> bool:
     """Whether ``source`` names data, which need not be there, and is no sentence: by what it is or looks like."""
     named = source in BUILT_INS or source == MEMORY or source.startswith("hf:") or is_uci(source)
     path = ("/" in source and not any(map(str.isspace, source))) or _reader(Path(source)) is not None
-    return named or path or _existing(source) is not None
+    return named or path or existing(source) is not None
 
 
 def open_path(path: Path, settings: DataConfig) -> Found:

@@ -13,7 +13,12 @@ from genwerk.core.spec import Batch, DataSpec
 
 def require_intensities(model: Model, spec: DataSpec) -> None:
     """A BadInput unless data of ``spec`` are images whose pixels are intensities, and not names of colours."""
-    if not spec.modality.has_pixels or spec.palette or spec.nominal:
+    if spec.palette:
+        raise BadInput(
+            f"{type(model).__name__} translates images whose pixels have intensities, and these have a palette of "
+            f"{len(spec.palette)} colours; read them as RGB by ‹data.colour› rgb, without a ‹data.palette›"
+        )
+    if not spec.modality.has_pixels or spec.nominal:
         raise BadInput(f"{type(model).__name__} translates images whose pixels have intensities, not {spec}")
 
 

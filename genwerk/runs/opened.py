@@ -135,6 +135,7 @@ class OpenRun:
         """
         if not self._typed:
             allow(self.settings.source)
+            allow(self.settings.to)
         try:
             splits = self._read(self.settings)
         except ValueError as error:

@@ -77,6 +77,7 @@ def planned(
     recipe = change(start, stored)
     if (stored or source is not None) and not other_data:
         allow(recipe.data.source)
+        allow(recipe.data.to)
     if stored:
         splits = open(recipe.data)
     else:

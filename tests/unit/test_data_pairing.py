@@ -13,6 +13,7 @@ from PIL import Image
 
 from genwerk.core.degradation import Pairs, SourceImage
 from genwerk.core.errors import BadInput
+from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Dataset, Splits, cache, open_data
 from genwerk.data.parts import changed, like
@@ -203,11 +204,12 @@ def test_what_is_unpaired_is_named(tmp_path: Path, more: dict[str, str], why: st
 def test_sources_that_cannot_stand_beside_each_other(tmp_path: Path) -> None:
     a = folder(tmp_path / "a", grey())
     np.save(tmp_path / "x.npy", np.zeros((20, 4, 4), np.uint8))
+    np.save(tmp_path / "table.npy", np.zeros((20, 4), np.uint8))
     (tmp_path / "empty").mkdir()
     for to, why in (
-        (tmp_path / "gone", "there is no folder, zip or image"),
-        (tmp_path / "x.npy", "x.npy is no folder, zip or image"),
-        (tmp_path / "empty", "holds no image to train on"),
+        (tmp_path / "gone", "there are no data .*gone"),
+        (tmp_path / "table.npy", r"table.npy holds no images"),
+        (tmp_path / "empty", "holds no image, sound or text"),
         (a, "are both"),
     ):
         with pytest.raises(BadInput, match=why):
@@ -216,6 +218,58 @@ def test_sources_that_cannot_stand_beside_each_other(tmp_path: Path) -> None:
         opened(a, folder(tmp_path / "b", grey(), ["x.png"]), pairing="name")
     with pytest.raises(BadInput, match="names images beside those of another folder, and these data are in memory"):
         open_data(DataConfig(to=str(a)), np.zeros((20, 4, 4), np.uint8))
+
+
+def array(path: Path, n: int = 20, side: int = 4, **more: np.ndarray) -> Path:
+    """Images whose pixels are all 5 times their row, as .npz with labels where there are any, else as .npy."""
+    x = np.broadcast_to(5 * np.arange(n, dtype=np.uint8)[:, None, None], (n, side, side))
+    np.savez(path, x=x, **more) if more else np.save(path, x)
+    return path
+
+
+def test_arrays_and_classes_are_domains(tmp_path: Path) -> None:
+    labelled = array(tmp_path / "night.npz", 30, y=np.arange(30) % 2)
+    pets = folder(tmp_path / "pets", colour(), [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(20)])
+    splits = opened(array(tmp_path / "day.npy"), labelled)
+    assert (splits.spec.classes, splits.spec.shape) == (("day", "night"), (1, 4, 4))
+    assert sum(map(len, parts(splits))) == 50
+    for part in parts(splits):
+        for name, pixel in zip(part.known()["file"], part.x[:, 0, 0, 0].tolist(), strict=True):
+            assert int(name.partition("/")[2]) * 5 == pixel  # each is called by its side and its row there
+    mixed = opened(labelled, pets)
+    assert (mixed.spec.classes, mixed.spec.shape) == (("night", "pets"), (3, 4, 4))
+    greys = mixed.train.x[mixed.train.condition == 0]
+    assert torch.equal(greys[:, 0], greys[:, 2])
+    with pytest.raises(BadInput, match=r"day have 4 x 4 pixels and those of large 8 x 8; .*data.size"):
+        opened(tmp_path / "day.npy", array(tmp_path / "large.npy", side=8))
+    assert opened(tmp_path / "day.npy", tmp_path / "large.npy", size=8).spec.shape == (1, 8, 8)
+
+
+def test_who_says_so_pairs_rows(tmp_path: Path) -> None:
+    a, b = array(tmp_path / "small.npy"), array(tmp_path / "large.npy", side=8)
+    splits = opened(a, b, pairing="name")
+    assert (splits.spec.shape, splits.spec.source, splits.spec.classes) == ((1, 8, 8), (1, 4, 4), ())
+    for part in parts(splits):
+        assert part.source is not None
+        assert torch.equal(part.x[:, :, :4, :4], part.source)
+    for to, why in (
+        (array(tmp_path / "more.npy", 21), r"train parts of small and more have 20 and 21 images"),
+        (array(tmp_path / "odd.npy", side=6), r"images of odd \(6 x 6\) are not the same whole number of times"),
+        (array(tmp_path / "part.npz", y=np.where(np.arange(20) % 2, 1.0, np.nan)), "they lack a label|20 and 10"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            opened(a, to, pairing="name")
+
+
+def test_palettes_are_read_as_rgb_beside_another_source(tmp_path: Path) -> None:
+    night = folder(tmp_path / "night", colour(16))
+    splits = opened(Path("sprites"), night, limit=50)
+    assert (splits.spec.classes, splits.spec.shape, splits.spec.palette) == (("sprites", "night"), (3, 16, 16), ())
+    one = open_data(DataConfig(source="sprites", colour="rgb", limit=50))
+    assert one.spec.palette == ()
+    build(find("superres").make(one.spec).model, one.spec)
+    with pytest.raises(BadInput, match=r"a palette of 16 colours; read them as RGB by ‹?data.colour›? rgb"):
+        build(find("superres").make(one.spec).model, open_data(DataConfig(source="sprites", limit=50)).spec)
 
 
 def test_other_sources_are_other_data(tmp_path: Path) -> None:

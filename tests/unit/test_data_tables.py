@@ -514,6 +514,15 @@ def test_a_data_set_of_the_hub(hub):
     assert splits.train.x[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 
+def test_a_data_set_of_the_hub_beside_a_parquet_file(hub, tmp_path):
+    pq.write_table(image_table(range(100, 120)), tmp_path / "others.parquet")
+    splits = open_data(DataConfig(source="hf:someone/all", to=str(tmp_path / "others.parquet"), validation=0))
+    assert hub == [("someone/all", None)]
+    assert splits.spec.classes == ("all", "others")
+    for part in (splits.train, splits.test):
+        assert ((part.x[:, 0, 0, 0] >= 100) == part.condition).all()
+
+
 def test_a_data_set_of_one_part_is_held_out_from(hub):
     splits = open_data(DataConfig(source="hf:someone/all", holdout=0.4))
     assert sum(len(splits.part(name)) for name in PARTS) == 5

@@ -74,6 +74,30 @@ def test_instance_normalisation_is_that_of_torch() -> None:
     torch.testing.assert_close(norm(x), expected)
 
 
+def test_a_flat_channel_becomes_the_bias_and_has_no_gradient() -> None:
+    norm, x = InstanceNorm(2), torch.randn(2, 2, 6, 7)
+    with torch.no_grad():
+        norm.bias.normal_()
+    x[0, 1] = 0.3 + 1e-7 * x[0, 1]
+    x.requires_grad_()
+    y = norm(x)
+    assert torch.equal(y[0, 1], norm.bias[1].expand(6, 7))
+    torch.testing.assert_close(y[1:], instance_norm(x[1:], weight=norm.weight, bias=norm.bias))
+    with normalised_by(statistics(norm, x)):
+        torch.testing.assert_close(norm(x), y)
+    (gradient,) = torch.autograd.grad((y * torch.randn_like(y)).sum(), x)
+    assert not gradient[0, 1].any()
+    assert gradient[0, 0].any()
+
+
+def test_images_of_one_colour_each_have_gradients_that_do_not_overflow() -> None:
+    network = ResNetGeneratorConfig(width=8, halvings=2, blocks=6).build(3, 3, 1)
+    flat = torch.rand(2, 3, 1, 1).expand(-1, -1, 16, 16)
+    back = network(network(flat).tanh())
+    gradients = torch.autograd.grad(back.square().sum(), network.parameters(), allow_unused=True)
+    assert max(float(g.abs().max()) for g in gradients if g is not None) < 1e3
+
+
 def test_a_shrunk_pixel_is_the_mean_of_those_that_become_it() -> None:
     x = torch.rand(1, 1, 8, 4)
     expected = x.unflatten(2, (4, 2)).unflatten(4, (2, 2)).mean((3, 5))

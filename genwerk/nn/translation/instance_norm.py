@@ -5,7 +5,8 @@ arXiv:1607.08022.
 
 Done differently: an image larger than those trained on is normalised by the statistics that it has when it is shrunk to
 their size. So every part of it is normalised alike, in memory that does not depend on its size, and by statistics of
-the kind that the network was trained with.
+the kind that the network was trained with. A channel that does not vary (of an image of one flat colour) becomes the
+bias exactly: else its rounding errors are amplified 300 times by every layer, and gradients overflow.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 Statistics = tuple[Tensor, Tensor]
-"""Variance and mean of each channel of each example, with shape (n, c, 1, 1)."""
+"""Variance and mean of each channel of each example, with shape (n, c, 1, 1); an infinite variance makes it flat."""
+FLAT = 1e-5
+"""Range of a channel, absolute or as a share of its values, up to which its pixels differ by rounding alone."""
 
 
 class InstanceNorm(nn.Module):
@@ -33,10 +36,21 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.given is None:
-            return torch.instance_norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
+            y = torch.instance_norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
+            flat = is_flat(x)
+            if x.is_cpu and not torch.compiler.is_compiling() and not flat.any():  # elsewhere the branch costs more
+                return y
+            return self.bias.view(-1, 1, 1).where(flat, y)
         variance, mean = self.given
         scale = self.weight.view(-1, 1, 1) * (variance + self.eps).rsqrt()
         return torch.addcmul(self.bias.view(-1, 1, 1) - mean * scale, x, scale)
+
+
+@torch.no_grad()
+def is_flat(x: Tensor) -> Tensor:
+    """Which channels of ``x``, with shape (n, c, h, w), do not vary over their pixels: shape (n, c, 1, 1)."""
+    low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
+    return high - low <= FLAT * torch.maximum(high, -low).clamp(min=1)
 
 
 def statistics(network: nn.Module, x: Tensor, *rest: Tensor) -> dict[InstanceNorm, Statistics]:
@@ -45,7 +59,8 @@ def statistics(network: nn.Module, x: Tensor, *rest: Tensor) -> dict[InstanceNor
 
     def note(module: nn.Module, args: tuple[Tensor, ...]) -> None:
         assert isinstance(module, InstanceNorm)
-        found[module] = torch.var_mean(args[0], (2, 3), correction=0, keepdim=True)
+        variance, mean = torch.var_mean(args[0], (2, 3), correction=0, keepdim=True)
+        found[module] = variance.masked_fill(is_flat(args[0]), torch.inf), mean
 
     hooks = [m.register_forward_pre_hook(note) for m in network.modules() if isinstance(m, InstanceNorm)]
     try:
