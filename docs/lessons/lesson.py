@@ -53,10 +53,14 @@ class Lesson:
         print(f"{name}:", *lines, sep="\n  ")
 
     def picture(self, figure: Any, name: str) -> Path:
-        """Write a figure of matplotlib as ``NN-name.png``."""
+        """Write a figure of matplotlib as ``NN-name.png``, in 256 colours."""
+        from PIL import Image
+
         self.pictures.mkdir(parents=True, exist_ok=True)
         path = self.pictures / f"{self.name[:2]}-{name}.png"
-        figure.savefig(path, dpi=110, metadata={"lesson": self.name})
+        figure.savefig(path, dpi=110)
+        with Image.open(path) as drawn:
+            drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
         return path
 
     def _seconds(self) -> float:
