@@ -1,13 +1,29 @@
-"""Sentences of the server in the language of whoever reads them."""
+"""Sentences of the server, and of the library below it, in the language of whoever reads them.
+
+A translation is of a whole sentence, whose values stand in braces: "there is no file {}" and "没有文件 {1}", or "{}"
+where their order is the same. A value that is words itself ("a finite number", "the disk is full") is translated too;
+``{1w}`` is one that may also be a single word, such as "images", and no name that a user chose; ``{1s}`` is names of
+settings. These, and settings between angle quotes, become what the page calls them. What is not known stays in English.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from genwerk.core.errors import naming
 
 LANGUAGES = ("en", "zh")
+HERE = Path(__file__).parent
+VALUE = re.compile(r"\{(\d*)([ws]?)\}")
+NAMED = re.compile(r" ?‹([^‹›]+)›(?: (?![\w.-])|(?= ))?", re.ASCII)
+DEEPEST = 3
+"""How many times a value that is words may hold another one."""
 
 
 def language(wanted: str) -> str:
@@ -21,20 +37,127 @@ def language(wanted: str) -> str:
 
 def said(sentence: str, language: str) -> str:
     """``sentence`` in a ``language``, where it is known there; else in English."""
-    for pattern, words in _known(language):
-        if found := pattern.fullmatch(sentence):
-            return found.expand(words)
-    return sentence
+    words = _known(language)
+    return sentence if words is None else words.said(sentence) or sentence
+
+
+@dataclass(frozen=True)
+class _Template:
+    """A sentence with values, and its translation."""
+
+    literals: tuple[str, ...]
+    """What stands before, between and after the values."""
+    words: str
+
+    @classmethod
+    def of(cls, sentence: str, words: str) -> _Template:
+        return cls(tuple(re.split(r"\{\w*\}", sentence)), words)
+
+    @property
+    def weight(self) -> int:
+        """How much tells it apart from other sentences; how they begin counts twice."""
+        return sum(map(len, self.literals)) + len(self.literals[0])
+
+    def values(self, sentence: str) -> list[str] | None:
+        """The values in ``sentence``, each as short as can be; None where it is another sentence."""
+        first, *between = self.literals
+        if not between:
+            return [] if sentence == first else None
+        *between, last = between
+        place, end = len(first), len(sentence) - len(last)
+        if place > end or not sentence.startswith(first) or not sentence.endswith(last):
+            return None
+        found = []
+        for literal in between:
+            if (there := sentence.find(literal or "; ", place, end)) < 0:
+                if literal:
+                    return None
+                there = end  # of two values side by side, the second is what a sentence may end with
+            found.append(sentence[place:there])
+            place = there + len(literal)
+        return [*found, sentence[place:end]]
+
+
+@dataclass(frozen=True)
+class _Words:
+    """All that is known in a language."""
+
+    whole: Mapping[str, str]
+    """Sentences without a value."""
+    templates: Sequence[_Template]
+    """The others, those first that say most."""
+    single: Mapping[str, str]
+    """Words that a value may be."""
+    settings: Mapping[str, str]
+    """What the page calls settings."""
+
+    def said(self, sentence: str, depth: int = 0) -> str | None:
+        """A sentence, or a value of several words, in this language; None where it is not known."""
+        if (known := self.whole.get(sentence)) is not None:
+            return self.named(known)
+        for template in self.templates:
+            if (values := template.values(sentence)) is not None:
+                return self.filled(template.words, values, depth)
+        return None
+
+    def filled(self, words: str, values: Sequence[str], depth: int) -> str:
+        numbers = iter(range(1, len(values) + 1))
+
+        def value(found: re.Match[str]) -> str:
+            one = values[int(found[1] or next(numbers)) - 1]
+            if depth >= DEEPEST:
+                return one
+            if found[2] == "s":
+                return self.single["and"].join(f"“{self.setting(name)}”" for name in one.split(", "))
+            if found[2]:
+                parts = (self.single.get(part) or self.said(part, depth + 1) or part for part in one.split(", "))
+                return self.single[","].join(parts)
+            return (" " in one.strip() and self.said(one, depth + 1)) or one
+
+        return self.named(VALUE.sub(value, words))
+
+    def named(self, sentence: str) -> str:
+        """``sentence`` with settings called what the page calls them."""
+        return NAMED.sub(lambda found: f"“{self.setting(found[1])}”", sentence)
+
+    def setting(self, name: str) -> str:
+        plain = name.partition("=")[0]
+        last = re.sub("[ -]", "_", plain.rpartition(".")[2])
+        spelt = last.replace("_", " ")
+        keys = (f"field:{plain}", f"field:{last}", spelt[:1].upper() + spelt[1:])
+        return next((self.settings[key] for key in keys if key in self.settings), spelt)
 
 
 @cache
-def _known(name: str) -> list[tuple[re.Pattern[str], str]]:
-    """Sentences, as patterns whose groups are what differs, with what is said in their place."""
-    path = Path(__file__).parent / "words" / f"server.{name}.json"
-    if not path.exists():
-        return []
-    found: dict[str, str] = json.loads(path.read_text("utf-8"))
-    parts = ((re.split(r"\{\w*\}", sentence), words) for sentence, words in found.items())
-    return [
-        (re.compile("(.+)".join(map(re.escape, part))), re.sub(r"\{(\d)\}", r"\\\1", words)) for part, words in parts
-    ]
+def _known(name: str) -> _Words | None:
+    """What is known in the language ``name``; None where nothing is."""
+    if not (HERE / "words" / f"server.{name}.json").exists():
+        return None
+    sentences = _read(HERE / "words" / f"server.{name}.json")
+    for file in ("notes", "errors"):
+        sentences |= _read(HERE / "words" / f"{file}.{name}.json")
+    phrases = _read(HERE / "words" / f"phrases.{name}.json")
+    single = {phrase: words for phrase, words in phrases.items() if " " not in phrase}
+    whole, templates = {}, []
+    for sentence, words in (sentences | {p: w for p, w in phrases.items() if p not in single}).items():
+        for form in dict.fromkeys((sentence, *_forms(sentence))):
+            if re.search(r"\{\w*\}", form):
+                templates.append(_Template.of(form, words))
+            else:
+                whole[form] = words
+    static = HERE / "static" / "words"
+    settings = _read(static / f"{name}.json") | _read(static / f"{name}-help.json")
+    return _Words(whole, sorted(templates, key=lambda each: -each.weight), single, settings)
+
+
+def _forms(sentence: str) -> tuple[str, ...]:
+    """A sentence as a job says it, and as an answer of the server does."""
+    from genwerk.studio.showing import spoken
+
+    as_told = spoken(sentence)
+    return as_told, re.sub(r"`(\{\})[^`]*`", r"“\1”", as_told), naming(sentence, str)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found

@@ -12,6 +12,7 @@ from typing import Any
 import genwerk
 from genwerk.commands import COMMANDS
 from genwerk.commands.command import options
+from genwerk.core.errors import BadInput
 from genwerk.core.options import SamplingOptions
 from genwerk.studio.forms import TERMINALS
 from genwerk.studio.questions import Questions
@@ -90,20 +91,64 @@ def test_every_field_of_the_page_has_a_chinese_name(tmp_path: Path) -> None:
     assert not [name for name in names - HIDDEN if not named(name)]
 
 
-def sentences(path: Path) -> Iterator[str]:
-    """The sentences that a file raises, with a word where a value is put in."""
+def texts(node: ast.expr) -> list[str]:
+    """What an expression of text may be, with braces where a value is put in."""
+    if isinstance(node, ast.Constant):
+        return [str(node.value)]
+    if isinstance(node, ast.JoinedStr):
+        return ["".join(str(each.value) if isinstance(each, ast.Constant) else "{}" for each in node.values)]
+    if isinstance(node, ast.IfExp):
+        return [*texts(node.body), *texts(node.orelse)]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return [left + right for left in texts(node.left) for right in texts(node.right)]
+    return ["{}"]
+
+
+def sentences(path: Path, errors: Collection[str]) -> Iterator[str]:
+    """The sentences of the ``errors`` that a file raises, of which something is known before it runs."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RAISED:
-            for argument in node.args:
-                if isinstance(argument, ast.JoinedStr):
-                    yield "".join(
-                        str(each.value) if isinstance(each, ast.Constant) else "17" for each in argument.values
-                    )
-                elif isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                    yield argument.value
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in errors and node.args:
+            first, *others = (texts(argument) for argument in node.args)
+            if node.func.id == "BadSetting":
+                first = [f"‹{name}› {why}" for name in first for why in (others[0] if others else ())]
+            yield from (text for text in first if len(re.sub(r"\{\}|‹.*?›|\W", "", text)) > 4)
 
 
 def test_every_sentence_of_the_server_is_in_chinese() -> None:
-    found = [text for path in STUDIO.glob("*.py") if path.name not in OF_THE_TERMINAL for text in sentences(path)]
+    files = [path for path in STUDIO.glob("*.py") if path.name not in OF_THE_TERMINAL]
+    found = [text.replace("{}", "17") for path in files for text in sentences(path, RAISED)]
     assert len(found) > 40
     assert not [text for text in map(spoken, found) if said(text, "zh") == text]
+
+
+def test_every_sentence_that_the_library_raises_is_in_chinese() -> None:
+    errors = {error.__name__ for error in kinds_of(BadInput)} - {"MissingCondition"} | {"Caution", "ValueError"}
+    typed = (STUDIO.parent / "cli" / name for name in ("components.py", "parsing.py", "training.py"))
+    apart = {STUDIO, *typed}  # what is typed wrongly is told in the terminal
+    files = [path for path in STUDIO.parent.rglob("*.py") if not apart & {path, *path.parents}]
+    found = {text for path in files for text in sentences(path, errors)}
+    known = json.loads((STUDIO / "words" / "errors.zh.json").read_text("utf-8"))
+    assert len(found) > 700
+    assert sorted(found - known.keys()) == []
+    assert sorted(known.keys() - found) == []
+
+
+def kinds_of(kind: type) -> Iterator[type]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from kinds_of(each)
+
+
+def test_values_stand_in_a_translation_as_they_are() -> None:
+    """Each value once, but for those that only English needs."""
+    known = json.loads((STUDIO / "words" / "errors.zh.json").read_text("utf-8"))
+    for sentence, words in known.items():
+        values = [f"value{i}" for i in range(sentence.count("{}"))]
+        text = sentence
+        for value in values:
+            text = text.replace("{}", value, 1)
+        told = said(spoken(text), "zh")
+        assert told != spoken(text), sentence
+        assert "{" not in told or "{" in text, (sentence, told)
+        kept = len(re.findall(r"\{\d*[ws]?\}", words))
+        assert sum(value in told for value in values) >= kept, (sentence, told)
