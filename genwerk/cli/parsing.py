@@ -44,7 +44,7 @@ class Asked:
 PLUGIN = Option(
     "plugin", Path | None, "Your own Python file with families and recipes; give it as often as needed.", None
 )
-JSON = Option("json", bool, "Print one JSON object; what is said goes to standard error.", False)
+JSON = Option("json", bool, "Print one JSON object; messages go to standard error.", False)
 
 
 FORMER = {

@@ -106,7 +106,7 @@ class Recipes(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Choose(Command):
-    """Say which families to choose from for your data, by what was measured on the most alike data.
+    """Recommend families for your data, by what was measured on the most similar data.
 
     The table that ships with Genwerk is of short trainings of a few recipes. `genwerk compare --data D` measures on
     your own data, and --compared counts that too.

@@ -26,7 +26,7 @@ class Compare(Command):
 
     Name runs (`genwerk compare runs/vae runs/gan`), or data and recipes (`genwerk compare --data digits --recipes
     vae,gan,realnvp --minutes 2`). It writes report.html, report.md, report.csv and report.json. After a stop the same
-    command goes on.
+    command continues.
     """
 
     group = MEASURE
@@ -36,11 +36,12 @@ class Compare(Command):
     data: DataConfig = field(default_factory=DataConfig)
     """Data to train recipes on, and how they are read."""
     recipes: tuple[str, ...] = ()
-    """Names of recipes, apart or joined by commas (default: those that `genwerk recipes --data` suggests)."""
+    """Names of recipes, separated by spaces or commas (default: those that `genwerk recipes --data` suggests)."""
     minutes: Annotated[float | None, AtLeast(0)] = None
-    """Minutes of training a run: of one thread of the processor, or of the GPU."""
+    """Minutes of training per run: of one thread of the processor, or of the GPU."""
     examples: Annotated[int | None, AtLeast(1)] = None
-    """Training examples a run, in place of minutes; with neither, each recipe has its own length."""
+    """Training examples per run, in place of minutes, so that a comparison can be repeated exactly; with neither,
+    each recipe has its own length."""
     seeds: Annotated[int, AtLeast(1)] = 3
     """How often each recipe is trained: with fewer than 2, nothing is ranked."""
     threads: Annotated[int, AtLeast(1)] = 1
@@ -86,7 +87,7 @@ class Compare(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Command):
-    """Train five families on built-in digits, twenty seconds of the processor a run, and write a report of them."""
+    """Train five families on built-in digits, twenty seconds of the processor per run, and write a report of them."""
 
     group = TRAINING
 
@@ -118,7 +119,7 @@ def played(comparing: Comparing) -> Iterator[Result]:
 
     yield comparing
     if comparing.comparison is None:
-        yield Note(f"stopped; the same command goes on: {comparing.command}")
+        yield Note(f"stopped; the same command continues: {comparing.command}")
         return
     yield Figures(to_plain(comparing.comparison), [Table(*lecture(comparing.comparison))])
     for path in comparing.written:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Data(Command):
-    """Say what was understood of some data, and name every file that cannot be used."""
+    """Say how data are understood, and name every file that cannot be used."""
 
     group = MACHINE
     output = "examples"
@@ -72,7 +72,7 @@ def _found(source: str, splits: Splits) -> dict[str, object]:
 def _understood(source: str, splits: Splits) -> list[Note]:
     classes = splits.spec.classes
     judged, tested = (0 if part is splits.train else len(part) for part in (splits.validation, splits.test))
-    parts = f"{len(splits.train):,} to train on, {judged:,} to choose weights by, {tested:,} held out"
+    parts = f"{len(splits.train):,} to train on, {judged:,} to choose the weights, {tested:,} held out"
     lines = [f"{source}: {splits.spec}; {parts}"]
     for name, values in (("classes", classes), *splits.spec.attributes):
         if values:

@@ -62,7 +62,7 @@ class Classify(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Outliers(Command):
-    """Tell how unusual examples are among the run's held-out data, the least typical first."""
+    """Score how unusual examples are among the run's held-out data, the least typical first."""
 
     group = MEASURE
     needs = frozenset({"has-likelihood or bounds-likelihood"})
@@ -74,7 +74,7 @@ class Outliers(Command):
     examples: int = 2000
     """Greatest number of held-out examples to compare with."""
     importance_samples: int = 100
-    """Importance samples an example, for likelihood bounds."""
+    """Importance samples per example, for likelihood bounds."""
     show: Show = 20
     seed: int = 0
     """Seed of the importance samples, and of the choice of held-out examples."""
@@ -112,7 +112,9 @@ class Outliers(Command):
         against = (
             f"AUROC against them: {auroc['likelihood']:.4f} by likelihood, {auroc['typicality']:.4f} by typicality"
         )
-        shown: list[Note | Table] = [Table(head, cells), *unshown(len(order), self.show), Note(ranks), Note(against)]
+        shown: list[Note | Table] = [Table(head, cells), *unshown(len(order), self.show), Note(ranks)]
+        if self.input != "test":
+            shown.append(Note(against))
         if (trained := parts.count("train")) and self.input not in PARTS:
             shown.append(
                 Note(

@@ -92,7 +92,7 @@ class Nearest(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Command):
-    """Measure a trained model on held-out data, with every figure it can honestly give.
+    """Measure a trained model on held-out data, by every figure that applies to it.
 
     Figures of the run's own data go into its report.json and onto its card, too, and those of texts at several
     temperatures into sweep.csv and sweep.png.
@@ -106,9 +106,9 @@ class Evaluate(Command):
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """What is measured, and with how much work."""
     efficiency: bool = False
-    """Whether to measure what sampling costs and how that grows, within a minute, and to tell what training took."""
+    """Whether to measure what sampling costs and how that grows, within a minute, and to report what training took."""
     devices: Annotated[int, Processes()] = 1
-    """Number of processes, one a GPU (or so many CPU processes), that share samples and features."""
+    """Number of processes, one per GPU (or as many on the CPU), that share samples and features."""
 
     def run(self, session: Session) -> Iterator[Result]:
         from genwerk.core.errors import Unwritable

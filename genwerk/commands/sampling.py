@@ -172,7 +172,7 @@ def _written(names: Sequence[str], lines: Sequence[str], log_prob: Tensor | None
 
 @dataclass(frozen=True, kw_only=True)
 class ImageToImage(Command):
-    """Noise examples part of the way and bring them back as a label or text says: originals above, results below."""
+    """Add noise to examples and remove it again as a label or text says: originals above, results below."""
 
     group = USE
     needs = frozenset({"denoises"})
@@ -205,7 +205,7 @@ class ImageToImage(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Watch(Command):
-    """Draw examples and show how they come about, a row each: what the model takes them to be, step by step."""
+    """Draw examples and show how they form, one row each: what the model takes them to be, step by step."""
 
     group = USE
     needs = frozenset({"traces"})

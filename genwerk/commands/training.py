@@ -72,7 +72,7 @@ class Train(Command):
     minutes: Annotated[float | None, Common()] = None
     """Approximate length of training in minutes: its speed is measured first, and sets the rounds of all stages."""
     resume: Annotated[bool, Common()] = False
-    """Go on where the run folder left off (or start, where it holds no run yet)."""
+    """Continue the run in the folder (or start one, where there is none yet)."""
     lr: Annotated[float | None, Common()] = None
     """Peak learning rate of every player (--train.optim.PLAYER.lr sets that of one)."""
     epochs: Annotated[float | None, Common(), AtLeast(0)] = None
@@ -83,7 +83,7 @@ class Train(Command):
     device: Annotated[Device, Common()] = "auto"
     """Where to compute; auto is the first GPU, else the CPU."""
     devices: int = 1
-    """Number of processes, one a GPU (or so many CPU processes)."""
+    """Number of processes, one per GPU (or as many on the CPU)."""
     tensorboard: bool = False
     """Also write TensorBoard's log into the run folder."""
     evaluate: bool = True
@@ -182,7 +182,7 @@ def played(training: Training, *, evaluate: bool = True) -> Iterator[Result]:
         return
     report = None
     if evaluate:
-        yield Note("measuring the model; what is found by then is kept if this is stopped")
+        yield Note("measuring the model; if this is stopped, the figures so far are kept")
         evaluation = training.evaluation()
         yield evaluation
         report = evaluation.report

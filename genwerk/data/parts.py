@@ -121,13 +121,13 @@ def split(found: Found, settings: DataConfig) -> Splits:
         notes.append(f"The source has its own validation part of {len(found.validation):,} examples.")
     if chosen:
         groups = _groups(found)
-        what = f"the {len(set(groups)):,} groups they belong to" if groups is not None else "what they hold"
+        what = f"the {len(set(groups)):,} groups they belong to" if groups is not None else "their content"
         notes.append(
-            f"Of {n:,} examples {' and '.join(chosen)}, by a hash of {what} and seed {settings.seed}"
+            f"Of {n:,} examples {' and '.join(chosen)}, chosen by a hash of {what} and the seed {settings.seed}"
             + (
-                ": so few that which they are may change with the others."
+                ". They are so few that the choice may change when others are added or removed."
                 if forced
-                else ", which stay where they are when others are added or removed."
+                else ", so that each stays in its part when others are added or removed."
             )
         )
     if few:
@@ -157,12 +157,12 @@ def split(found: Found, settings: DataConfig) -> Splits:
         notes.append(
             "There is one example in all: it is trained on and tested on."
             if n == 1
-            else "Nothing is held out, as asked: every example is trained on and tested on."
+            else "Nothing is held out: every example is trained on and tested on."
             if settings.holdout == 0
             else f"All {n:,} examples are alike: they are trained on and tested on."
         )
     elif "validation" not in parts:
-        notes.append("No example is kept apart to choose weights by; those trained on are looked at.")
+        notes.append("No example is kept apart to choose the weights; those trained on choose them.")
     train = parts["train"]
     if train.spec.classes and parts.get("test", train).condition is None:
         notes.append("Not every test example has a label, so the test part has none.")
@@ -216,7 +216,7 @@ def first_group(pattern: str, option: str) -> re.Pattern[str]:
 
 
 _CALLED = {"train": "training", "validation": "validation", "test": "test"}
-_WHY = {"test": "held out for testing", "validation": "kept apart to choose weights by"}
+_WHY = {"test": "held out for testing", "validation": "kept apart to choose the weights"}
 
 
 def choose(

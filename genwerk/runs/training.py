@@ -120,7 +120,8 @@ class Training:
         begun = store.begun(self.path)
         if begun and not resume:
             raise BadInput(
-                f"{self.path} holds a run already; go on with it by ‹resume=True›, or choose another by ‹out=FOLDER›"
+                f"{self.path} holds a run already; continue it with ‹resume=True›, or choose another folder with "
+                "‹out=FOLDER›"
             )
         self.resumed = store.find(self.path / "last") if begun else None
         if self.resumed is None and self.from_run is not None:

@@ -19,7 +19,7 @@ class EvaluateConfig:
     """Greatest number of held-out examples to measure on."""
     samples: int = 10_000
     """Number of samples for Fréchet distance, KID, precision, recall, density and coverage, and of texts for BLEU,
-    self-BLEU and all else that is told of samples; 0 leaves these out."""
+    self-BLEU and every other figure of samples; 0 leaves these out."""
     reference: Literal["test", "train"] = "test"
     """Part of the data that samples are compared with; published FIDs are against the training part."""
     features: Features = "auto"
@@ -27,7 +27,7 @@ class EvaluateConfig:
     photo) or inception (weights that GENWERK_INCEPTION names); auto is inception where it can be, else classifier, and
     of tables their columns."""
     importance_samples: int = 100
-    """Importance samples an example for likelihood bounds."""
+    """Importance samples per example for likelihood bounds."""
     temperatures: tuple[float, ...] = ()
     """Temperatures at which texts are sampled as well, to see how their quality depends on their variety."""
     lm_rounds: int = 400

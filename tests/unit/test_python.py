@@ -155,7 +155,7 @@ def test_what_cannot_be_trained_is_a_sentence_and_leaves_nothing(message: str, t
 
 
 def test_a_folder_with_a_run_is_not_written_into_unasked(run: Run) -> None:
-    with pytest.raises(BadInput, match="go on with it by resume=True, or choose another by out=FOLDER"):
+    with pytest.raises(BadInput, match="continue it with resume=True, or choose another folder with out=FOLDER"):
         genwerk.train("cvae", (IMAGES, LABELS), out=run.path, **SMALL)
 
 
