@@ -194,7 +194,7 @@ def test_colour_becomes_grey_without_losing_what_the_source_tells(
             ("superres", "--data", "{a}", "--to", "{b}", "--data.size", "9"),
             "9x9 pixels are no whole number of times that",
         ),
-        (("superres", "--data", "{a}", "--to", "{gone}"), "there is no folder, zip or image"),
+        (("superres", "--data", "{a}", "--to", "{gone}"), "no such path exists"),
         (("superres", "--data", "{a}", "--to", "{a}"), "are both"),
         (
             ("recolour-hair", "--data", "{a}", "--to", "{b}"),
