@@ -14,7 +14,8 @@ from genwerk.core.degradation import Degradation, Downscale, GaussianNoise, Grey
 from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, build
 from genwerk.core.noise import SeededNoise
-from genwerk.core.spec import DataSpec
+from genwerk.core.spec import Batch, DataSpec
+from genwerk.data.dataset import Dataset
 from genwerk.diffusion.parameterisation import noised
 from genwerk.diffusion.sampling import Diffusion
 from genwerk.diffusion.windows import Windows, starts, tent
@@ -94,6 +95,30 @@ def test_the_network_sees_in_sampling_what_it_saw_in_training(inner: Config) -> 
         made.predictor(source)(noised(2 * x - 1, eps, level.alpha, level.sigma), level)
     torch.testing.assert_close(seen[1], seen[0], rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(seen[0][0][:, 3:], 2 * source - 1)
+
+
+def test_differences_have_the_spread_of_images_and_give_the_image_back() -> None:
+    """SRDiff's residual: what the diffusion model learns has a standard deviation of a quarter in [0, 1]."""
+    config = PaletteConfig(degradation=Downscale(), diffusion=DDPMConfig(network=NETWORK, sampling=FEW), residual=True)
+    made = build(config, COLOUR)
+    x = (torch.rand(40, 3, 8, 8) * 255).byte()
+    made.measured(Dataset(x=x, spec=COLOUR).under(made.condition))
+    images = x / 255
+    source = made.condition.made(images)
+    drawn = made.drawn(images, source)
+    torch.testing.assert_close(drawn.std(), torch.tensor(0.25), rtol=0.01, atol=0)
+    torch.testing.assert_close(made.image(drawn, source), images)
+    eps, u = torch.randn(40, 3, 8, 8), torch.rand(40)
+    expected = made.diffusion.objective(Batch(drawn), eps, u, made.seen(source))[0]
+    assert torch.equal(made.objective(images, source, eps, u)[0], expected)
+
+
+def test_known_pixels_stay_where_differences_are_drawn() -> None:
+    config = PaletteConfig(degradation=Holes(), diffusion=DDPMConfig(network=NETWORK, sampling=FEW), residual=True)
+    made, x = build(config, COLOUR), torch.rand(5, 3, 8, 8)
+    source = made.condition.made(x)
+    known = (source[:, -1:] > 0.5).expand_as(x)
+    assert torch.equal(made.translate(source, seed=1)[known], x[known])
 
 
 def test_known_pixels_stay() -> None:
