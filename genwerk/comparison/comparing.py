@@ -44,8 +44,9 @@ def compare(
 ) -> Comparison:
     """Compare runs, or recipes that are trained alike: ``compare(data="digits", recipes=("vae", "gan"), minutes=2)``.
 
-    ``settings`` are those of a :class:`Request`. The report is written into ``out``, where the same call goes on after
-    a stop.
+    ``settings`` are those of a :class:`Request`. With ``examples`` in place of ``minutes`` the number of rounds does
+    not depend on the machine's speed, so that the same call gives the same weights bit for bit. The report is written
+    into ``out``, where the same call continues after a stop.
     """
     source = data if isinstance(data, DataConfig) else DataConfig(source=data)
     recipes = tuple(settings.pop("recipes", ())) or (() if runs else suggested(source))

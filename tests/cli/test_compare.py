@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from genwerk.cli.parsing import parsed
 from genwerk.commands.comparing import FAMILIES, Compare
 from genwerk.recipes import REGISTRY
+from genwerk.runs import store
 from genwerk.runs.train import train
 
 Genwerk = Callable[..., str]
@@ -62,6 +64,10 @@ def test_recipes_are_trained_alike_and_compared(genwerk: Genwerk, tmp_path: Path
     assert asked(*shlex.split(report["command"])[2:]) == asked(*request, "--out", out)
     for run in report["measured"]:
         assert not Path(run["run"]).is_absolute()
+    first, again = out / "runs" / "realnvp-0", tmp_path / "again"
+    genwerk("train", "--config", first / "config.json", "--no-evaluate", "--out", again)
+    weights = [store.load_model(store.find(run / "last")).state_dict() for run in (first, again)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     with_one_more = (*request[:2], "--recipes", "mixture", "realnvp", "wavenet", *request[4:])
     said = genwerk("compare", *with_one_more, "--out", out)
     assert [each["contestant"] for each in json.loads((out / "report.json").read_text())["failed"]] == ["wavenet"]
