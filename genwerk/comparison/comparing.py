@@ -25,7 +25,7 @@ from genwerk.core.errors import BadInput, Unwritable
 from genwerk.core.files import make_folder, read_json, write_atomically
 from genwerk.data import Splits, open_data
 from genwerk.data.dataset import PARTS
-from genwerk.data.parts import changed
+from genwerk.data.parts import unlike
 from genwerk.data.settings import DataConfig
 from genwerk.evaluation.extractor import preparing
 from genwerk.evaluation.report import Figure, Measuring
@@ -98,8 +98,8 @@ class Comparing:
             self._failed.append(Failed(contestant=name, recipe=name, seed=0, run="", why=why))
         planned = list(self.plan.contestants)
         for each in planned:
-            if training.over(each) and (now := changed(store.find(each.run).data, splits)):
-                raise BadInput(f"{each.run} is of other data: {now.rstrip('.')}; choose another folder with ‹out›")
+            if training.over(each) and (why := unlike(store.find(each.run).data, splits)):
+                raise BadInput(f"{each.run} is of other data: it has {why}; choose another folder with ‹out›")
         failed = yield from training.train_all(planned, splits.spec, self.request)
         for each in planned:
             if each.key in failed:
@@ -110,14 +110,14 @@ class Comparing:
         """The data of the first run, which must be those of all, or the test examples that all share, if so asked."""
         first, *others = self.given
         splits = measuring.opened(first, self.request).splits
-        different = {each: why for each in others if (why := changed(store.find(each.run).data, splits))}
+        different = {each: why for each in others if (why := unlike(store.find(each.run).data, splits))}
         if not different:
             return splits
         if not self.request.common:
             run, why = next(iter(different.items()))
             raise BadInput(
-                f"{run.run} was trained and tested on other data than {first.run} ({why}); compare runs on the same "
-                "data, or name ‹common› to compare them on the test examples that they share"
+                f"{run.run} was trained and tested on other data than {first.run} (it has {why}); compare runs on the "
+                "same data, or name ‹common› to compare them on the test examples that they share"
             )
         shared = hashes(splits)
         for each in different:

@@ -95,6 +95,17 @@ def writer(folder: Path) -> int | None:
     return pid
 
 
+def holder(folder: Path) -> int | None:
+    """The :func:`writer` of ``folder``, where its lock is held at this moment: a process that has by chance the number
+    of a writer that died holds none."""
+    try:
+        with open_regular(folder / ".lock") as file:
+            taken = _lock(file, shared=True) is not True
+    except BadFile:
+        return None
+    return writer(folder) if taken else None
+
+
 def held(checkpoint: Path) -> IO[bytes] | None:
     """A hold on a checkpoint, for as long as it is open: no writer removes it. None where it has just been removed."""
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -396,19 +396,45 @@ def changed(before: Mapping[str, str], now: Splits, *, labels: bool = True) -> s
 
     Labels and captions are only looked at if ``labels`` is set.
     """
-    told = []
+    told = list(
+        differences(
+            before,
+            now,
+            "{was} {part} examples are now {now}",
+            "the {now} {part} examples are others",
+            "the {now} {part} examples have other labels or captions" if labels else "",
+        )
+    )
+    return f"The data have changed since the run was trained: {'; '.join(told)}." if told else None
+
+
+def unlike(of: Mapping[str, str], others: Splits) -> str | None:
+    """In what the data with these fingerprints differ from ``others``; None where they are the same."""
+    told = list(
+        differences(
+            of,
+            others,
+            "{was} {part} examples and not {now}",
+            "other {part} examples",
+            "other labels or captions of the {part} examples",
+        )
+    )
+    return ", ".join(told) if told else None
+
+
+def differences(before: Mapping[str, str], now: Splits, number: str, others: str, labels: str) -> Iterator[str]:
+    """What is different of each part: its number of examples, or else these, or else their labels, in such words."""
     for name, called in _CALLED.items():
         was, is_now = (prints.get(name, "").split(":") for prints in (before, now.fingerprints))
         if name not in before or was == is_now:
             continue
         count = f"{len(now.part(name)):,}"
         if was[0] != is_now[0]:
-            told.append(f"{was[0]} {called} examples are now {count}")
+            yield number.format(was=was[0], part=called, now=count)
         elif was[:2] != is_now[:2]:
-            told.append(f"the {count} {called} examples are others")
+            yield others.format(part=called, now=count)
         elif labels:
-            told.append(f"the {count} {called} examples have other labels or captions")
-    return f"The data have changed since the run was trained: {'; '.join(told)}." if told else None
+            yield labels.format(part=called, now=count)
 
 
 def read(splits: Splits, notes: list[str]) -> Splits:

@@ -101,7 +101,8 @@ def beside(simple: Simple | None, data: Dataset, each: Tensor, *, exact: bool) -
     ahead = each.cpu().double() - theirs
     if len(ahead) > 1:
         error = ahead.std().item() / sqrt(len(ahead))
-        verdict = verdicts.likelihood(ahead.mean().item(), error, simple.name, exact=exact)
+        mean = ahead.mean().item()
+        verdict = verdicts.likelihood(mean, error, simple.name, examples=len(ahead), exact=exact)
     nats = -theirs.mean().item()
     return nats, verdict, f"; {simple.name}: {number(nats)} nats"
 

@@ -110,6 +110,8 @@ WEAK = 0.5
 """Way from chance to an accuracy of 1 up to which a classifier's features count for little."""
 BLIND = 0.5
 """Share of what real data get from which noise gets so much that a figure tells nothing."""
+ENOUGH = 20
+"""Examples below which a likelihood is not said to be better or worse: the spread of so few tells nothing."""
 ERRORS = 2.0
 """Standard errors within which two figures count as the same."""
 
@@ -140,10 +142,13 @@ def shares(scale: Scale, values: Sequence[float], floors: Sequence[float], noise
     return on(scale, of_value) if of_noise < BLIND else ""
 
 
-def likelihood(ahead: float, error: float, than: str, *, exact: bool = True) -> str:
-    """Of a log-likelihood, or a bound of it, that is ``ahead`` nats above that of a simple model called ``than``."""
+def likelihood(ahead: float, error: float, than: str, *, examples: int, exact: bool = True) -> str:
+    """Of a log-likelihood, or a bound of it, that is ``ahead`` nats above that of a simple model called ``than``, as
+    the mean over so many ``examples``."""
     if not isfinite(ahead):
         return f"worse than {than}" if exact and ahead == -inf else ""
+    if examples < ENOUGH:
+        return f"too few examples ({examples}) to compare with {than}"
     if abs(ahead) <= ERRORS * error:
         return f"within error of {than}"
     return f"better than {than}" if ahead > 0 else f"{'worse than' if exact else 'maybe worse than'} {than}"

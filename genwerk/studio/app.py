@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -25,10 +26,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from genwerk import __version__
-from genwerk.core.errors import BadInput, reason
-from genwerk.core.locks import only_writer
+from genwerk.core.errors import BadInput, Unwritable, reason
+from genwerk.core.locks import holder, only_writer
 from genwerk.studio.guard import COOKIE, Guard, Sessions
-from genwerk.studio.jobs import OVER, Job, Jobs
+from genwerk.studio.jobs import TAKEN, Job, Jobs
 from genwerk.studio.places import BIN, PREFIX, SHOWN, Root, kind_of
 from genwerk.studio.uploads import FILES, PIXELS, Uploads
 from genwerk.studio.wording import language, said
@@ -96,11 +97,17 @@ class Studio:
             Route("/", self.page),
             Route("/api/hello", self.hello),
             Route("/api/login", answering(self.login), methods=["POST"]),
-            *(Route(f"/api/{name}", answering(self.question(name))) for name in ("commands", "builtin", "runs")),
+            *(
+                Route(f"/api/{name}", answering(self.question(name)))
+                for name in ("commands", "builtin", "runs", "reading", "optimising")
+            ),
+            Route("/api/front", answering(self.front)),
             Route("/api/recipes", answering(self.recipes)),
             Route("/api/recipe", answering(self.recipes)),
             Route("/api/run", answering(self.run), methods=["GET", "DELETE"]),
             Route("/api/state", answering(self.state)),
+            Route("/api/stop", answering(self.stop), methods=["POST"]),
+            Route("/api/name", answering(self.name)),
             Route("/api/undo", answering(self.undo), methods=["POST"]),
             Route("/api/example", answering(self.example)),
             Route("/api/events", answering(self.events)),
@@ -117,7 +124,9 @@ class Studio:
         guard = Middleware(
             Guard, hosts=self.settings.hosts, sessions=self.sessions, most=BODY, upload=self.settings.upload
         )
-        return Starlette(routes=routes, middleware=[guard], lifespan=self.running)
+        app = Starlette(routes=routes, middleware=[guard], lifespan=self.running)
+        app.state.root = self.root.path
+        return app
 
     # --- the page and the password ------------------------------------------------------------------------------------
 
@@ -151,16 +160,18 @@ class Studio:
         return answer
 
     async def recipes(self, request: Request) -> Response:
-        """All recipes, or one, fitted to the data that the query names: ``data`` or ``upload``, and ``to``."""
-        query = dict(request.query_params)
-        name, upload = query.pop("name", None), query.pop("upload", None)
-        if "data" in query:
-            query["source"] = query.pop("data")
-        named = self.root.named(query, {} if upload is None else {"source": self.uploads.get(upload).path})
-        source = {key: str(value) for key, value in named.items() if key in ("source", "to")}
-        if name is None:
-            return JSONResponse(await self.asking.ask("recipes", source=source or None))
-        return JSONResponse(await self.asking.ask("recipe", name=name, source=source or None))
+        """All recipes, or one, fitted to the data that the query names: ``data`` or ``upload``, read as ``options``
+        say, which is JSON: the ``values`` of settings of the data, and the ``uploads`` that stand for some."""
+        query = request.query_params
+        asked = parsed_json(query.get("options", "{}"))
+        values, uploads = (asked.get(name) or {} for name in ("values", "uploads"))
+        if not isinstance(values, Mapping) or not isinstance(uploads, Mapping):
+            raise BadInput("‹options› are no settings of data")
+        values = dict(values) | ({"data.source": query["data"]} if "data" in query else {})
+        uploads = dict(uploads) | ({"data.source": query["upload"]} if "upload" in query else {})
+        source = self.root.named(values, {name: self.uploads.get(str(id)).path for name, id in uploads.items()})
+        asked_for = {"source": source or None} | ({"name": query["name"]} if "name" in query else {})
+        return JSONResponse(await self.asking.ask("recipe" if "name" in query else "recipes", **asked_for))
 
     async def run(self, request: Request) -> Response:
         name = query(request, "run")
@@ -170,9 +181,7 @@ class Studio:
             if found["latent"] or "styles" in found["abilities"]:  # whose pictures will be asked for next
                 self._warming = asyncio.create_task(self.drawing.start())
             return JSONResponse(found)
-        if any(
-            job.training and job.state not in OVER and job.values.get("out") == name for job in self.jobs.every.values()
-        ):
+        if self.jobs.training(name) is not None:
             raise Denied(409, "this run is being trained; stop it first")
         token = token_hex(8)
         place = self.root.path / BIN / token
@@ -187,6 +196,26 @@ class Studio:
         self.root.run(name)
         return JSONResponse(await self.asking.ask("state", run=name))
 
+    async def stop(self, request: Request) -> Response:
+        """Stop the training of a run, whoever has started it; it saves, and can be resumed."""
+        name = (await body(request)).get("run")
+        path = self.root.run(str(name))
+        if (job := self.jobs.training(str(name))) is not None:
+            self.jobs.cancel(job)
+        elif (process := holder(path)) is None or process == os.getpid():
+            raise BadInput("no process of this machine trains this run any more")
+        else:
+            os.kill(process, signal.SIGTERM)
+        return Response(status_code=204)
+
+    async def name(self, request: Request) -> Response:
+        """Why a new run cannot be called so; None where it can."""
+        try:
+            self.named({"out": request.query_params.get("out", "")})
+        except Misnamed as error:
+            return JSONResponse({"error": said(str(error), asked_language(request))})
+        return JSONResponse({"error": None})
+
     async def undo(self, request: Request) -> Response:
         token = (await body(request)).get("undo")
         if not isinstance(token, str) or not token.isalnum() or not (place := self.root.path / BIN / token).is_dir():
@@ -199,6 +228,14 @@ class Studio:
         (place / "run").rename(path)
         shutil.rmtree(place)
         return JSONResponse({"run": name})
+
+    async def front(self, request: Request) -> Response:
+        """The Pareto front of a problem, where it is known."""
+        numbers = {name: request.query_params.get(name) for name in ("variables", "objectives")}
+        if not all(each is None or (each.isdecimal() and len(each) < 6) for each in numbers.values()):
+            raise BadInput("the numbers of variables and objectives are whole")
+        of = {name: each and int(each) for name, each in numbers.items()}
+        return JSONResponse(await self.asking.ask("front", problem=query(request, "problem"), **of))
 
     async def file(self, request: Request) -> Response:
         folder = self.root.inside(query(request, "run"))
@@ -233,11 +270,7 @@ class Studio:
                 last = line.decode(errors="replace") or last
                 if number > after:
                     yield f"id: {number}\ndata: {last}\n\n"
-            trained = any(
-                job.training and job.state not in OVER and job.values.get("out") == name
-                for job in self.jobs.every.values()
-            )
-            if not trained and (over(last) or idle > IDLE):
+            if self.jobs.training(name) is None and (over(last) or idle > IDLE):
                 return
             yield ""
             await asyncio.sleep(EVERY)
@@ -303,14 +336,29 @@ class Studio:
 
     def named(self, values: Mapping[str, Any]) -> None:
         """Refuse a training whose run cannot be called so, while the form that says it is still there."""
-        path = self.root.new(str(values.get("out", "")))
-        if (path / "config.json").exists() and values.get("resume") is not True:
-            raise BadInput(f"there is a run {values['out']} already; choose another name, or resume that one")
+        name = str(values.get("out", ""))
+        try:
+            path, resumed = self.root.new(name), values.get("resume") is True
+        except BadInput as error:
+            raise Misnamed(error.sentence) from None
+        if self.jobs.training(name) is not None:
+            raise Misnamed(TAKEN)
+        if resumed:
+            self.root.run(name)
+        elif (path / "config.json").exists():
+            raise Misnamed(f"there is a run {name} already; choose another name, or resume that one")
+        for each in path.parents[: len(Path(name).parts) - 1]:
+            if (each / "config.json").exists():
+                raise Misnamed(f"{each.name} is a run, and a run is not put into another; choose another name")
+            if each.exists() and not each.is_dir():
+                raise Misnamed(f"{each.name} is a file; choose another name")
+        if path.exists() and not (resumed or empty(path)):
+            raise Misnamed(f"there is a folder or a file {name} already, which is no run; choose another name")
 
     def about(self, job: Job) -> dict[str, Any]:
         """What a list tells of a job."""
         run = job.values.get("out") if job.training else job.run
-        stands = {"state": job.state, "place": self.jobs.place(job), "error": job.error}
+        stands = {"state": job.stands, "place": self.jobs.place(job), "error": job.error}
         return {"job": job.id, "command": job.command, "run": run, "made": job.made, "training": job.training, **stands}
 
     def job(self, request: Request) -> Job:
@@ -370,6 +418,10 @@ class Studio:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
+class Misnamed(BadInput):
+    """A run cannot be called so."""
+
+
 class Denied(Exception):
     """A request that is refused: a status and a sentence."""
 
@@ -382,21 +434,26 @@ def answering(answer: Answer) -> Answer:
     """``answer``, where what cannot be is told in a sentence."""
 
     async def told(request: Request) -> Response:
+        place = {}
         try:
             return await answer(request)
         except Denied as error:
             status, sentence = error.status, str(error)
         except Full as error:
             status, sentence = 429, str(error)
+        except Unwritable as error:
+            status, sentence = 507, f"a file cannot be read or written: {str(error).rpartition(': ')[2]}"
         except (BadInput, Refused) as error:
             status, sentence = 400, str(error)
+            place = {"field": "out"} if isinstance(error, Misnamed) else {}
         except Lost as error:
             status, sentence = 503, str(error)
         except ClientDisconnect:
             return Response(status_code=400)
         except OSError as error:
             status, sentence = 507, f"a file cannot be read or written: {reason(error)}"
-        return JSONResponse({"error": said(sentence, asked_language(request))}, status)
+        sentence = sentence.replace(f"{request.app.state.root}/", "")
+        return JSONResponse({"error": said(sentence, asked_language(request)), **place}, status)
 
     return told
 
@@ -415,8 +472,13 @@ def query(request: Request, name: str) -> str:
 
 async def body(request: Request) -> dict[str, Any]:
     """The JSON object that was sent."""
+    return parsed_json(await request.body())
+
+
+def parsed_json(text: str | bytes) -> dict[str, Any]:
+    """``text`` as a JSON object."""
     try:
-        found = json.loads(await request.body())
+        found = json.loads(text)
     except (ValueError, RecursionError):
         raise BadInput("what was sent is no JSON") from None
     if not isinstance(found, dict):
@@ -474,6 +536,11 @@ def stream(request: Request, events: AsyncIterator[str]) -> StreamingResponse:
             waiting.cancel()
 
     return StreamingResponse(sent(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+def empty(path: Path) -> bool:
+    """Whether ``path`` is a folder in which a run may begin: nothing is in it but files that are not shown."""
+    return path.is_dir() and all(each.name.startswith(".") for each in path.iterdir())
 
 
 def read_from(path: Path, offset: int) -> bytes:

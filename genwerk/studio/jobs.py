@@ -33,11 +33,18 @@ EVENTS = 2_000
 LOOK = 0.5
 """Seconds between two looks whether the run of a training is still there."""
 DELETED = "the folder of this run was moved or deleted while it trained, so its training was ended"
+TAKEN = "a training of a run of this name goes on or waits already; choose another name"
+LEFT = "measuring was stopped: the model is trained, and what was measured by then is kept"
+REMAINS = frozenset({"events.jsonl", "samples", "checkpoints", "index.html", "curves.png", "card.md"})
+"""What a training writes into its folder beside ``config.json`` and files whose names begin with a point."""
 STOPPED = 128
 """Exit codes from here on tell that a signal ended the process."""
 FLEETING = frozenset({"progress", "frame"})
 """What is told of a job and is replaced by the next of its kind: how far it is, and a state of what is being made."""
 State = Literal["queued", "running", "done", "failed", "cancelled"]
+Phase = Literal["starting", "measuring", "stopping"]
+"""What a running job is about: a training that has not begun yet, one that has ended and is measured, and any job that
+was told to stop."""
 OVER = frozenset({"done", "failed", "cancelled"})
 
 
@@ -54,6 +61,8 @@ class Job:
     folder: Path
     """Where its files are written."""
     state: State = "queued"
+    phase: Phase | None = None
+    """Of a job that runs, what it is about; None where it simply runs."""
     error: str | None = None
     made: float = field(default_factory=time.time)
     told: list[dict[str, Any]] = field(default_factory=list)
@@ -70,6 +79,17 @@ class Job:
     def training(self) -> bool:
         """Whether it trains."""
         return self.command == "train"
+
+    @property
+    def stands(self) -> State | Phase:
+        """How it stands, as a person is told."""
+        return self.phase if self.state == "running" and self.phase is not None else self.state
+
+    def turn(self, phase: Phase | None) -> None:
+        """Note what it is about now; a job that was told to stop stays so."""
+        if self.phase != "stopping":
+            self.phase = phase
+            self.changed.set()
 
     def tell(self, told: dict[str, Any]) -> None:
         """Note what is told; of what is fleeting the last alone is kept."""
@@ -99,11 +119,8 @@ class Jobs:
     def add(self, command: str, run: str | None, values: Mapping[str, Any], uploads: Mapping[str, str]) -> Job:
         """Queue a job; a Full where there is no place."""
         queue = self._queues[command == "train"]
-        out = values.get("out")
-        if command == "train" and any(
-            each.training and each.state not in OVER and each.values.get("out") == out for each in self.every.values()
-        ):
-            raise Refused("a training of a run of this name goes on or waits already; choose another name")
+        if command == "train" and self.training(str(values.get("out"))) is not None:
+            raise Refused(TAKEN)
         if len(queue) >= LENGTH:
             raise Full(f"{LENGTH} jobs wait already; cancel one, or wait until one is done")
         name = token_hex(8)
@@ -114,6 +131,11 @@ class Jobs:
         self._awake[job.training].set()
         self._forget()
         return job
+
+    def training(self, run: str) -> Job | None:
+        """The training of a run that goes on or waits."""
+        every = (each for each in self.every.values() if each.training and each.state not in OVER)
+        return next((each for each in every if each.values.get("out") == run), None)
 
     def place(self, job: Job) -> int | None:
         """How many are before it in its queue, from 1; None where it does not wait."""
@@ -126,7 +148,8 @@ class Jobs:
         if job in queue:
             queue.remove(job)
             self._end(job, "cancelled")
-        elif job.task is not None:
+        elif job.task is not None and job.phase != "stopping":
+            job.turn("stopping")
             job.task.cancel()
 
     async def _work(self, training: bool) -> None:
@@ -174,12 +197,16 @@ class Jobs:
 
     async def _train(self, job: Job) -> None:
         """Start the process, tell what it says, and wait for its end."""
+        job.turn("starting")
+        folder, resumed = self.root / str(job.values.get("out")), job.values.get("resume") is True
         asked = {"command": "train", "run": None, "values": job.values, "uploads": job.uploads, "folder": ""}
         async for told in self.asking.told(asked):
             if told["type"] == "words":
                 job.words = told["words"]
             elif told.get("error"):
                 raise Refused(told["error"])
+        if resumed and not (folder / "config.json").exists():
+            raise Refused(DELETED)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -193,18 +220,25 @@ class Jobs:
             env={**os.environ},
         )
         assert process.stdout is not None
-        begun, failure = asyncio.Event(), None
-        gone = asyncio.create_task(deleted(self.root / str(job.values.get("out")), begun, process))
+        begun, trained, failure = asyncio.Event(), False, None
+        if resumed:
+            begun.set()
+        gone = asyncio.create_task(deleted(folder, begun, process))
         try:
             while line := await process.stdout.readline():
                 told = json.loads(line)
                 failure = told["error"] if told["type"] == "error" else failure
                 if told["type"] == "begun":
                     begun.set()
+                    job.turn(None)
+                elif told["type"] == "trained":
+                    trained = True
+                    job.turn("measuring")
                 elif told["type"] != "error":
                     job.tell(told)
             code = await process.wait()
             if gone.done():
+                await asyncio.to_thread(remove_remains, folder)
                 raise Refused(DELETED)
             if failure is None and code < 0:
                 raise Refused("the training process was killed; resume goes on from its last checkpoint")
@@ -212,22 +246,24 @@ class Jobs:
                 raise Refused("another program stopped this training, which was saved; resume goes on from there")
             if code:
                 raise Refused(failure or FAULT)
+        except asyncio.CancelledError:
+            await interrupted(process)
+            if not trained:
+                raise
+            job.tell({"type": "note", "text": LEFT})
         finally:
             gone.cancel()
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.send_signal(signal.SIGINT)
-                await process.communicate()
+            await interrupted(process)
 
     async def listen(self, job: Job) -> AsyncIterator[dict[str, Any]]:
         """All that is told of a job from its beginning, and where it stands, until it is over."""
         sent, stood, heard = 0, None, 0
         while True:
             job.changed.clear()
-            stands = (job.state, self.place(job))
+            stands = (job.stands, self.place(job))
             if stands != stood:
                 stood = stands
-                yield {"type": "state", "state": job.state, "place": stands[1]}
+                yield {"type": "state", "state": stands[0], "place": stands[1]}
             while sent < len(job.told):
                 told, sent = job.told[sent], sent + 1
                 yield told
@@ -253,6 +289,25 @@ class Jobs:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         await self.computing.close()
+
+
+async def interrupted(process: asyncio.subprocess.Process) -> None:
+    """Ask a process to end, and wait until it has."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        await process.communicate()
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove what a training that was ended has written into the folder of a run that was deleted under it."""
+    if (folder / "config.json").exists() or not folder.is_dir() or folder.is_symlink():
+        return
+    for each in folder.iterdir():
+        if each.name in REMAINS or each.name.startswith("."):
+            shutil.rmtree(each, ignore_errors=True) if each.is_dir() and not each.is_symlink() else each.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 async def deleted(folder: Path, begun: asyncio.Event, process: asyncio.subprocess.Process) -> None:

@@ -74,7 +74,7 @@ class Root:
     def new(self, name: str) -> Path:
         """Where a run called ``name`` is to be."""
         if not RUN.fullmatch(name) or len(name) > 100:
-            raise BadInput("‹out› is no name of a run; take letters, digits, spaces, points and dashes")
+            raise BadInput("a run cannot be called so; take letters, digits, spaces, points and dashes")
         return self.inside(name)
 
     def file(self, folder: Path, name: str) -> Path:

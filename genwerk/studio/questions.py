@@ -21,10 +21,12 @@ from torch import Tensor
 
 from genwerk import tasks
 from genwerk.cli.helping import Section
+from genwerk.cli.parsing import parsed
 from genwerk.cli.rendering import plain_json
 from genwerk.cli.training import PARTS, parts_of
-from genwerk.commands import COMMANDS
+from genwerk.commands import COMMANDS, optimising
 from genwerk.commands import command as data
+from genwerk.commands.data import Data
 from genwerk.commands.results import names
 from genwerk.commands.training import Train
 from genwerk.core.abilities import Decodes, abilities
@@ -44,7 +46,7 @@ from genwerk.runs.checkpoints import checkpoints_in, samples_in
 from genwerk.runs.config import read_config
 from genwerk.runs.opened import OpenRun, outline
 from genwerk.runs.page import PICTURES, read_events, status
-from genwerk.studio.forms import TERMINALS, described, forms
+from genwerk.studio.forms import TERMINALS, described, forms, options_of, words
 from genwerk.studio.places import SHOWN, Root, kind_of
 from genwerk.studio.showing import data_url, gif, png, shown, spoken
 from genwerk.tasks import steering
@@ -104,6 +106,29 @@ class Questions:
         """Data that need no file."""
         return [{"name": name} for name in BUILT_INS]
 
+    def reading(self) -> list[dict[str, Any]]:
+        """The settings of how data are read, as sections of fields."""
+        offered = [each for each in options_of(Data, None) if each.name.startswith("data.")]
+        return forms([Section("data", "", tuple(offered), ())], without=["data.source"])
+
+    def optimising(self) -> dict[str, Any]:
+        """Problems and algorithms of optimisation by name, and what each is."""
+        listed = optimising.listing().values
+        return {
+            name: {key: spoken(about) for key, about in listed[name].items()} for name in ("problems", "algorithms")
+        }
+
+    def front(self, problem: str, variables: int | None = None, objectives: int | None = None) -> dict[str, Any]:
+        """Points of the Pareto front of a problem by its name; None where it is not known."""
+        from genwerk.evolve.problems import PROBLEMS, front
+        from genwerk.evolve.source import Source
+
+        if problem not in PROBLEMS:
+            raise BadInput(f"there is no problem called {problem!r}")
+        known = front(Source(problem=problem, variables=variables, objectives=objectives).load())
+        ordered = [] if known is None else sorted(known.tolist())
+        return {"points": optimising.thinned(ordered) if ordered else None}
+
     def recipes(self, source: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Recipes: all, or those that fit the data that ``source`` names, the best first with why."""
         if not source:
@@ -120,7 +145,7 @@ class Questions:
             return {"data": None, "recipes": found}
         from genwerk.comparison.advice import suggestions, wanted
 
-        settings = DataConfig(**source)
+        settings = settings_of(source)
         splits = open_data(settings)
         spec, train = splits.spec, splits.train
         first = {each.fit.entry.name: each.why for each in suggestions(spec, len(train), wanted(settings))}
@@ -143,10 +168,11 @@ class Questions:
             "validation": 0 if splits.validation is train else len(splits.validation),
             "test": 0 if splits.test is train else len(splits.test),
             "classes": spec.classes[:50],
-            "columns": spec.columns,
             "notes": [naming(note, str) for note in splits.notes],
             "skipped": [f"{each.name}: {each.reason}" for each in splits.skipped[:50]],
-            "examples": shown(train.batch(slice(24 if spec.modality.one_per_file else 8)), spec),
+            "columns": spec.columns,
+            "shape": spec.shape,
+            "examples": shown(train.batch(spread(len(train), 24 if spec.modality.one_per_file else 8)), spec),
         }
         return {"data": said, "recipes": recipes}
 
@@ -155,9 +181,11 @@ class Questions:
         entry, command = find(name), Train(recipe=name)
         settings = command.start()
         if source:
-            settings, _ = command.fitted(replace(settings, data=replace(settings.data, **source)))
-        own = [each for each in data.options(Train) if not each.has(data.Positional)]
-        parts: list[Section] = [Section("options", "", tuple(own), ())]
+            config = settings_of(source)
+            own = {name.partition(".")[2]: getattr(config, name.partition(".")[2]) for name in source}
+            settings, _ = command.fitted(replace(settings, data=replace(settings.data, **own)))
+        of_training = [each for each in data.options(Train) if not each.has(data.Positional)]
+        parts: list[Section] = [Section("options", "", tuple(of_training), ())]
         for part, about in PARTS.items():
             parts += parts_of(getattr(settings, part), part, about)
         return {"name": name, "about": inspect.getdoc(entry.make) or "", "sections": forms(parts)}
@@ -207,7 +235,7 @@ class Questions:
             "spec": self._spec(read_config(path / "config.json")[2], model),
             "latent": self._latent(model),
             "commands": [described(name, model) for name in self._usable(able)] if model is not None else [],
-            "settings": [[name, str(value)] for name, value in flat(read_json(path / "config.json")).items()],
+            "settings": [[name, told(value)] for name, value in flat(read_json(path / "config.json")).items()],
             "report": report,
             "samples": [self._url(path, each) for each in samples_in(path)[-24:]],
             "files": [
@@ -221,7 +249,8 @@ class Questions:
         """How a run stands, and whether it has weights to be used."""
         path = self.root.run(run)
         state, stands = _stands(path)
-        return {"state": state, "stands": stands, "ready": bool(checkpoints_in(path / "checkpoints"))}
+        ready = bool(checkpoints_in(path / "checkpoints"))
+        return {"state": state, "stands": stands, "ready": ready, "held": writer(path) is not None}
 
     @staticmethod
     def _usable(able: frozenset[str]) -> list[str]:
@@ -452,6 +481,24 @@ class Questions:
 
     def _url(self, run: Path, file: Path) -> dict[str, str]:
         return {"run": self._name(run), "name": file.relative_to(run).as_posix()}
+
+
+def settings_of(source: Mapping[str, Any]) -> DataConfig:
+    """How data are read, as was filled in: settings of ``data.`` by their names."""
+    offered = [each for each in options_of(Data, None) if each.name.startswith("data.") or each.name == "action"]
+    found = parsed(words(offered, {**source, "action": "check"}, ["data"])).command
+    assert isinstance(found, Data)
+    return found.data
+
+
+def told(value: Any) -> str:
+    """A setting as a person reads it."""
+    return "-" if value is None else str(value) if not isinstance(value, bool) else "yes" if value else "no"
+
+
+def spread(n: int, most: int) -> Tensor:
+    """The numbers of at most ``most`` of ``n`` examples, from all over them, for classes may follow each other."""
+    return torch.arange(min(n, most)) * n // min(n, most)
 
 
 def _stands(run: Path) -> tuple[str, str]:

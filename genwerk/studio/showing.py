@@ -80,8 +80,9 @@ class Page(Terminal):
     def show(self, result: Result) -> None:
         """Tell ``result``, or write it to a file and tell where."""
         match result:
-            case Note(text):
-                self.note(text)
+            case Note(text, whole):
+                if not (whole and "genwerk " in text):  # a command line is for a terminal
+                    self.note(text)
             case Table(columns, rows):
                 self.tell({"type": "table", "columns": list(columns), "rows": [list(row) for row in rows]})
             case Figures(values, shown):

@@ -1,7 +1,7 @@
 """The process of a training that the page has started: what it says is lines of JSON on standard output.
 
 Run as ``python -m genwerk.studio.training train vae --data digits --out runs/vae`` in the folder of the studio. SIGINT
-stops it after the round being played, and saves.
+stops it after the round being played, and saves; once it is trained and being measured, SIGINT ends the measurement.
 """
 
 from __future__ import annotations
@@ -36,8 +36,11 @@ class Trained(Page):
 
     @staticmethod
     def _send(told: Mapping[str, Any]) -> None:
-        sys.stdout.write(without_paths(json.dumps(told), Path.cwd()) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(without_paths(json.dumps(told), Path.cwd()) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:  # the studio was killed; the training goes on, and is told by its run alone
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
     def show(self, result: Result) -> None:
         """Tell ``result``, but for the paths of what was written, which the page of the run has."""
@@ -70,6 +73,7 @@ class Trained(Page):
                     self._send({"type": "begun"})
         if training.trainer.stopped_by is not None:
             sys.exit(128 + training.trainer.stopped_by)
+        self._send({"type": "trained"})
 
 
 def main() -> None:

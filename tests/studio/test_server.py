@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import json
 import os
+import shutil
 import signal
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 import zlib
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,7 +120,8 @@ def test_a_training_writes_a_run_whose_log_is_replayed(client: TestClient, root:
     answer = client.post("/api/jobs", json=taken)
     assert (answer.status_code, "choose another name" in answer.json()["error"]) == (400, True)
     with only_writer(root / "runs" / "new"):
-        assert "another process" in client.delete("/api/run", params={"run": "runs/new"}).json()["error"]
+        refused = client.delete("/api/run", params={"run": "runs/new"}).json()["error"]
+        assert refused.startswith("runs/new is being written by another process")
     undo = client.delete("/api/run", params={"run": "runs/new"}).json()
     assert not (root / "runs" / "new").exists()
     assert client.post("/api/undo", json=undo).json() == {"run": "runs/new"}
@@ -135,6 +142,7 @@ def test_a_training_is_stopped_and_a_killed_one_is_told(client: TestClient, root
     assert client.get("/api/run", params={"run": "runs/stopped"}).json()["state"] == "going on"
     assert client.delete("/api/run", params={"run": "runs/stopped"}).status_code == 409
     client.delete("/api/jobs", params={"job": jobs[0]})
+    assert next(each["state"] for each in client.get("/api/jobs").json() if each["job"] == jobs[0]) == "stopping"
     assert last(told(client, jobs[0]))["state"] == "cancelled"
     assert list((root / "runs" / "stopped" / "checkpoints").iterdir())
     wait_for(root / "runs" / "killed" / "events.jsonl")
@@ -143,6 +151,58 @@ def test_a_training_is_stopped_and_a_killed_one_is_told(client: TestClient, root
             os.kill(int(each.parent.name), signal.SIGKILL)
     events = told(client, jobs[1])
     assert (last(events)["state"], "was killed" in error(events)) == ("failed", True)
+
+
+def test_a_training_that_a_killed_studio_left_is_stopped_from_the_page(client: TestClient, root: Path) -> None:
+    command = [sys.executable, "-m", "genwerk.studio.training", "train", "vae", "--data", "ring", "--out", "runs/left"]
+    with subprocess.Popen([*command, "--train.rounds", "1000000"], cwd=root, stdout=subprocess.PIPE) as left:
+        assert left.stdout is not None
+        left.stdout.close()  # the studio that has started it is gone
+        wait_for(root / "runs" / "left" / "events.jsonl")
+        state = client.get("/api/state", params={"run": "runs/left"}).json()
+        assert (state["state"], state["held"]) == ("going on", True)
+        assert client.post("/api/stop", json={"run": "runs/left"}).status_code == 204
+        assert left.wait(60) == 128 + signal.SIGTERM
+    state = client.get("/api/state", params={"run": "runs/left"}).json()
+    assert (state["state"], state["held"], state["ready"]) == ("stopped", False, True)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        (root / "runs" / "left" / ".lock").write_text(str(other.pid))  # as a writer that died may have had it
+        answer = client.post("/api/stop", json={"run": "runs/left"})
+        assert (answer.status_code, "no process" in answer.json()["error"], other.poll()) == (400, True, None)
+        other.communicate(b"\n")
+    undo = client.delete("/api/run", params={"run": "runs/left"})  # which a lock that nobody holds does not hinder
+    assert undo.status_code == 200, undo.text
+
+
+def test_a_training_that_is_stopped_while_it_is_measured_is_done(client: TestClient, root: Path) -> None:
+    long = {"data.source": "digits", "train.rounds": "2", "evaluate.samples": "500000", "evaluate.minutes": "none"}
+    values = {"recipe": "vae", "out": "runs/measured", **long}
+    job = client.post("/api/jobs", json={"command": "train", "values": values}).json()["job"]
+    seen = list[str]()
+    for _ in range(1200):
+        seen += [each["state"] for each in client.get("/api/jobs").json() if each["job"] == job]
+        if seen[-1] == "measuring":
+            break
+        time.sleep(0.05)
+    assert {"starting", "measuring"} <= {*seen}
+    client.post("/api/stop", json={"run": "runs/measured"})
+    events = told(client, job)
+    assert last(events)["state"] == "done", events
+    assert any("measuring was stopped" in each.get("text", "") for each in events)
+    assert client.get("/api/state", params={"run": "runs/measured"}).json()["state"] == "finished"
+
+
+def test_a_run_that_is_deleted_while_a_resume_starts_is_gone(client: TestClient, root: Path) -> None:
+    folder = root / "runs" / "gone"
+    shutil.copytree(root / "runs" / "mixture", folder)
+    values = {"recipe": "mixture", "out": "runs/gone", "resume": True, "train.rounds": "100000"}
+    job = client.post("/api/jobs", json={"command": "train", "values": values}).json()["job"]
+    shutil.rmtree(folder)
+    events = told(client, job)
+    assert (last(events)["state"], "moved or deleted" in error(events)) == ("failed", True)
+    assert not folder.exists()
+    answer = client.post("/api/jobs", json={"command": "train", "values": values})
+    assert (answer.status_code, "there is no run" in answer.json()["error"]) == (400, True)
 
 
 def test_what_is_computed_can_be_cancelled_and_the_next_is_computed(client: TestClient) -> None:
@@ -168,6 +228,85 @@ def test_a_queue_has_an_end(root: Path) -> None:
         for each in answers:
             if each.status_code == 200:
                 other.delete("/api/jobs", params={"job": each.json()["job"]})
+
+
+def test_a_name_of_a_run_is_checked_before_anything_is_queued(client: TestClient, root: Path) -> None:
+    (root / "photos").mkdir()
+    (root / "photos" / "1.png").write_bytes(png())
+    (root / "notes.txt").write_text("x")
+    for name, why in (
+        ("photos", "which is no run"),
+        ("notes.txt", "which is no run"),
+        ("notes.txt/a", "is a file"),
+        ("runs/vae", "there is a run runs/vae already"),
+        ("runs/vae/inside", "not put into another"),
+        ("../x", "cannot be called so"),
+        ("", "cannot be called so"),
+    ):
+        assert why in client.get("/api/name", params={"out": name}).json()["error"], name
+        values = {"recipe": "vae", "data.source": "digits", "out": name}
+        answer = client.post("/api/jobs", json={"command": "train", "values": values})
+        assert (answer.status_code, answer.json()["field"]) == (400, "out")
+    assert client.get("/api/name", params={"out": "runs/free"}).json() == {"error": None}
+
+
+def test_data_that_cannot_be_read_are_read_once_it_is_said_how(client: TestClient, root: Path) -> None:
+    rows = [f"{name},{i % 5},{i / 7:.2f}" for i, name in enumerate(["Ann", "Bob", "Cid"] * 12)]
+    (root / "people.csv").write_text("\n".join(["name,age,height", *rows]))
+    answer = client.get("/api/recipes", params={"data": "people.csv"})
+    assert (answer.status_code, "'name'" in answer.json()["error"]) == (400, True)
+    fields = {field["name"] for section in client.get("/api/reading").json() for field in section["fields"]}
+    assert {"data.label", "data.covariates", "data.text", "data.size"} <= fields
+    options = {"options": json.dumps({"values": {"data.label": "name", "data.holdout": "0.2"}})}
+    found = client.get("/api/recipes", params={"data": "people.csv", **options}).json()
+    assert found["data"]["classes"] == ["Ann", "Bob", "Cid"]
+    name = found["recipes"][0]["name"]
+    assert client.get("/api/recipe", params={"data": "people.csv", "name": name, **options}).status_code == 200
+    for wrong in ("{", "[]", '{"values": 3}', '{"values": {"data.labels": "../secret.txt"}}', '{"values": {"x": "1"}}'):
+        answer = client.get("/api/recipes", params={"data": "people.csv", "options": wrong})
+        assert (answer.status_code, "Traceback" in answer.text) == (400, False), wrong
+
+
+def test_examples_are_shown_from_all_over_the_data(client: TestClient, root: Path) -> None:
+    for name, shade in (("black", 0), ("white", 255)):
+        (root / "shades" / name).mkdir(parents=True)
+        for i in range(40):
+            Image.new("L", (8, 8), shade).save(root / "shades" / name / f"{i}.png")
+    found = client.get("/api/recipes", params={"data": "shades"}).json()["data"]
+    with Image.open(io.BytesIO(b64decode(found["examples"]["image"].partition(",")[2]))) as sheet:
+        colours = {colour: n for n, colour in sheet.convert("L").getcolors()}
+    assert min(colours[0], colours[255]) > 8 * 64
+
+
+def test_what_there_is_to_optimise_is_told_with_the_front_that_is_known(client: TestClient) -> None:
+    found = client.get("/api/optimising").json()
+    assert found["problems"]["zdt1"].startswith("ZDT: two objectives")
+    assert "Deb et al., 2002" in found["algorithms"]["nsga2"]
+    points = client.get("/api/front", params={"problem": "zdt1"}).json()["points"]
+    assert len(points) > 100
+    assert all(y == pytest.approx(1 - x**0.5, abs=1e-9) for x, y in points)
+    assert client.get("/api/front", params={"problem": "kursawe"}).json() == {"points": None}
+    for wrong in ({"problem": "none"}, {"problem": "mine.py"}, {"problem": "zdt1", "variables": "x"}, {}):
+        assert client.get("/api/front", params=wrong).status_code == 400, wrong
+
+
+def test_a_full_disk_is_told_and_the_server_lives_on(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    asked_for = {"command": "sample", "run": "runs/vae", "values": {"n": "2"}}
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", full)
+        answers = [
+            client.post("/api/uploads", files={"file": ("a.png", png())}),
+            client.post("/api/jobs", json=asked_for),
+            client.delete("/api/run", params={"run": "runs/vae"}),
+        ]
+    for answer in answers:
+        assert answer.status_code == 507
+        assert answer.json()["error"] == "a file cannot be read or written: the disk is full"
+    assert client.post("/api/uploads", files={"file": ("a.png", png())}).status_code == 200
+    assert last(asked(client, "sample", "runs/vae", n="2"))["state"] == "done"
 
 
 # --- what is handed in ------------------------------------------------------------------------------------------------

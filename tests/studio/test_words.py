@@ -24,7 +24,7 @@ STUDIO = Path(genwerk.__file__).parent / "studio"
 WORDS = STUDIO / "static" / "words"
 HIDDEN = {"recipe", "out", "resume", "config", "from_run", "data.source", "tensorboard"}
 """Settings of a training that its form leaves out."""
-RAISED = {"BadInput", "Refused", "Denied", "Full"}
+RAISED = {"BadInput", "Refused", "Denied", "Full", "Misnamed"}
 OF_THE_TERMINAL = {"command.py"}
 """Files whose sentences are told before there is a page."""
 

@@ -56,13 +56,22 @@ def test_of_two_figures_of_one_thing_the_lesser_share_counts() -> None:
 
 
 def test_a_likelihood_is_better_or_worse_than_that_of_a_simple_model() -> None:
-    assert verdicts.likelihood(0.3, 0.1, "a Gaussian") == "better than a Gaussian"
-    assert verdicts.likelihood(0.2, 0.1, "a Gaussian") == verdicts.likelihood(-0.2, 0.1, "a Gaussian")
-    assert verdicts.likelihood(0.2, 0.1, "a Gaussian") == "within error of a Gaussian"
-    assert verdicts.likelihood(-0.3, 0.1, "a Gaussian") == "worse than a Gaussian"
-    assert verdicts.likelihood(-0.3, 0.1, "a Gaussian", exact=False) == "maybe worse than a Gaussian"
-    assert verdicts.likelihood(-inf, nan, "a Gaussian") == "worse than a Gaussian"
-    assert verdicts.likelihood(nan, nan, "a Gaussian") == ""
+    def said(ahead: float, error: float, examples: int = 100, *, exact: bool = True) -> str:
+        return verdicts.likelihood(ahead, error, "a Gaussian", examples=examples, exact=exact)
+
+    assert said(0.3, 0.1) == "better than a Gaussian"
+    assert said(0.2, 0.1) == said(-0.2, 0.1) == "within error of a Gaussian"
+    assert said(-0.3, 0.1) == "worse than a Gaussian"
+    assert said(-0.3, 0.1, exact=False) == "maybe worse than a Gaussian"
+    assert said(-inf, nan) == said(-inf, nan, 2) == "worse than a Gaussian"
+    assert said(nan, nan) == ""
+
+
+def test_of_a_likelihood_of_a_few_examples_it_is_said_that_they_are_few() -> None:
+    of = {n: verdicts.likelihood(0.3, 0.1, "a diagonal Gaussian", examples=n) for n in (7, 19, 20)}
+    assert of[7] == "too few examples (7) to compare with a diagonal Gaussian"
+    assert of[19].startswith("too few examples")
+    assert of[20] == "better than a diagonal Gaussian"
 
 
 def test_an_accuracy_counts_from_chance_on() -> None:

@@ -5,7 +5,7 @@ import { asks, get, post, Refused } from "./api.js";
 import { append, fill, h, icon } from "./dom.js";
 import { language, LANGUAGES, preferred, speak, t } from "./i18n.js";
 import { here, leave, link } from "./pages.js";
-import { problem } from "./parts.js";
+import { going, problem } from "./parts.js";
 import { show as command } from "./views/command.js";
 import { show as compare } from "./views/compare.js";
 import { show as job } from "./views/job.js";
@@ -66,10 +66,10 @@ function header() {
 /** How many jobs are going on or wait, beside the name of their page. */
 async function count() {
   const jobs = await get("/api/jobs").catch(() => []);
-  const going = jobs.filter((/** @type {import("./types.js").Job} */ each) => each.state === "running" || each.state === "queued").length;
+  const n = jobs.filter((/** @type {import("./types.js").Job} */ each) => going(each.state)).length;
   const place = document.getElementById("to-jobs");
   place?.querySelector(".count")?.remove();
-  if (place && going) append(place, h("span", { class: "count", title: t("{n} going on or waiting", { n: going }) }, String(going)));
+  if (place && n) append(place, h("span", { class: "count", title: t("{n} going on or waiting", { n }) }, String(n)));
 }
 
 let drawn = 0;
@@ -81,8 +81,7 @@ async function draw() {
   header();
   const view = VIEWS[place.parts[0] ?? ""];
   if (!view) {
-    const some = await get("/api/runs").catch(() => []);
-    location.replace(link([some.length ? "runs" : "train"]));
+    location.replace(link(["runs"]));
     return;
   }
   const page = h("div", { class: `view ${place.parts[0]}` });

@@ -104,13 +104,19 @@ function axes(panel) {
   const step = power * (/** @type {number} */ ([5, 2, 1].find((times) => times * power <= third) ?? 1));
   const ticks = [];
   for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(i * step);
-  return { first, last, low, high, ticks,
+  return { first, last, low, high, ticks, step,
     x: (/** @type {number} */ x) => LEFT + (last > first ? (x - first) / (last - first) : 0.5) * (WIDTH - LEFT - RIGHT),
     y: (/** @type {number} */ y) => HEIGHT - BOTTOM - ((Math.min(Math.max(y, low), high) - low) / (high - low)) * (HEIGHT - TOP - BOTTOM) };
 }
 
-/** @param {number} value */
-const tick = (value) => (Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(0) : number(value, { maximumSignificantDigits: 3 }));
+/** A tick with as many digits as tell it from the next one.
+ * @param {number} value @param {number} step */
+export function tick(value, step) {
+  const size = Math.abs(value);
+  if (size >= 1e5 || (size !== 0 && step < 1e-4)) return value.toExponential(Math.max(0, Math.floor(Math.log10(size)) - Math.floor(Math.log10(step) + 1e-9)));
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  return number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
 
 /** @param {Panel} panel @param {boolean} several whether there are other stages */
 function drawn(panel, several) {
@@ -120,7 +126,7 @@ function drawn(panel, several) {
   const told = curves.map(([source, curve]) => t("{source} from {first} to {last}", { source: t(source), first: figure(curve[0]?.[1] ?? 0), last: figure(curve.at(-1)?.[1] ?? 0) }));
   const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${told.join(", ")}` },
     at.ticks.map((value) => [s("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: at.y(value), y2: at.y(value) }),
-      s("text", { class: "tick end", x: LEFT - 6, y: at.y(value) + 4 }, tick(value))]).flat(),
+      s("text", { class: "tick end", x: LEFT - 6, y: at.y(value) + 4 }, tick(value, at.step))]).flat(),
     s("text", { class: "tick", x: LEFT, y: HEIGHT - 4 }, number(at.first)),
     at.last > at.first ? s("text", { class: "tick end", x: WIDTH - RIGHT, y: HEIGHT - 4 }, number(at.last)) : null,
     curves.map(([source, curve]) => curve.length === 1

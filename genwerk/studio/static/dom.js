@@ -97,7 +97,7 @@ export function paused(work, ms) {
   };
 }
 
-const PATHS = {
+export const PATHS = {
   train: "M13 2 4 14h7l-1 8 9-12h-7z",
   runs: "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z",
   jobs: "M4 6h16M4 12h16M4 18h10",

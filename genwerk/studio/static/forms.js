@@ -123,12 +123,7 @@ function controlOf(field, changed) {
     return { element: h("div", { class: "field switch" }, h("div", { class: "row" }, box, label), help), upload: none,
       value: () => box.checked, set: (value) => { box.checked = value === true || value === "true"; } };
   }
-  if (field.type === "choice") {
-    const select = h("select", said, field.optional ? h("option", { value: "" }, t("Automatic")) : null,
-      (field.choices ?? []).map((each) => h("option", { value: each }, t(each))));
-    select.value = normal(field);
-    return { element: h("div", { class: "field" }, label, select, help), upload: none, value: () => select.value, set: (value) => { select.value = value ?? ""; } };
-  }
+  if (field.type === "choice") return choiceOf(field, said, label, help);
   if (field.type === "many" && field.choices?.length) return severalOf(field, help);
   if (field.run) return runOf(field, said, label, help, changed);
   if (field.type === "many") {
@@ -145,6 +140,23 @@ function controlOf(field, changed) {
     required: !field.optional && field.value === null ? true : null, placeholder: field.optional ? t("Automatic") : null, autocomplete: "off", spellcheck: "false" });
   input.value = normal(field);
   return withUpload(field, label, input, help, { value: () => input.value.trim(), set: (value) => { input.value = value ?? ""; } }, changed);
+}
+
+/**
+ * One of a list; where it is told what each is (`told`), those that are alike stand together, and the chosen one says so.
+ * @param {Field} field @param {Record<string, any>} said @param {HTMLElement} label @param {HTMLElement|null} help @returns {Control}
+ */
+function choiceOf(field, said, label, help) {
+  const { choices = [], told } = field;
+  const option = (/** @type {string} */ each) => h("option", { value: each }, told ? each : t(each));
+  const groups = told ? [...new Set(choices.map((each) => told[each] ?? ""))] : [];
+  const select = h("select", { ...said, onchange: () => say() }, field.optional ? h("option", { value: "" }, told ? "–" : t("Automatic")) : null,
+    told && groups.length < choices.length ? groups.map((group) => h("optgroup", { label: t(group) }, choices.filter((each) => told[each] === group).map(option))) : choices.map(option));
+  const what = h("p", { class: "hint what" });
+  const say = () => { what.textContent = told ? t(told[select.value] ?? "") : ""; };
+  const set = (/** @type {any} */ value) => { select.value = value ?? ""; say(); };
+  set(normal(field));
+  return { element: h("div", { class: "field" }, label, select, told ? what : null, help), upload: () => null, value: () => select.value, set };
 }
 
 /** @param {Field} field @param {HTMLElement|null} help @returns {Control} */

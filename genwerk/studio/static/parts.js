@@ -15,8 +15,24 @@ export const empty = (sentence, ...more) => h("div", { class: "empty" }, h("p", 
 
 /** @param {string} state */
 export function badge(state) {
-  const words = { "going on": "Training now", stopped: "Stopped", finished: "Finished", queued: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
+  const words = { "going on": "Training now", starting: "Starting", measuring: "Measuring", stopping: "Stopping", stopped: "Stopped", finished: "Finished", queued: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
   return h("span", { class: `badge ${state.replace(" ", "-")}` }, t(/** @type {Record<string, string>} */ (words)[state] ?? state));
+}
+
+/** Whether a job in this state is not over.
+ * @param {string} state */
+export const going = (state) => ["queued", "running", "starting", "measuring", "stopping"].includes(state);
+
+/** A data set in words: what its examples are, and of how many classes.
+ * @param {{kind: string, shape?: number[], classes?: string[], said?: string}} of */
+export function inWords({ kind, shape = [], classes = [], said = "" }) {
+  const [first = 0, height = 0, width = 0] = shape;
+  const colour = first === 1 ? t("grey") : first === 3 ? t("in colour") : first === 4 ? t("in colour, with transparency") : "";
+  const what = kind === "image" ? t("images of {width} × {height} pixels", { width: String(width), height: String(height) }) + (colour && `, ${colour}`)
+    : kind === "table" ? t("rows of {n} columns", { n: first })
+    : kind === "text" ? (said.includes("characters") ? t("texts of up to {n} characters", { n: first }) : t("texts of up to {n} tokens", { n: first }))
+    : said || t(kind);
+  return [what, classes.length ? t("{n} classes", { n: classes.length }) : "", said.includes("captions") && kind === "image" ? t("with captions") : ""].filter(Boolean).join(", ");
 }
 
 /**

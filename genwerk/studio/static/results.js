@@ -5,7 +5,7 @@ import { address, get, listen, remove, where } from "./api.js";
 import { announce, append, fill, h, icon } from "./dom.js";
 import { figure, named, t } from "./i18n.js";
 import { here, link, whenLeft } from "./pages.js";
-import { badge, complain, picture, problem, table } from "./parts.js";
+import { badge, complain, going, picture, problem, table } from "./parts.js";
 import { player } from "./sounds.js";
 
 /** Rows of a file that are shown. */
@@ -31,13 +31,20 @@ export function follow(job, on = {}) {
   let state = "queued";
   let stop = () => {};
 
+  const end = () => {
+    const before = state;
+    state = "stopping";
+    heading(null);
+    remove("/api/jobs", { job }).catch((error) => { state = before; heading(null); complain(error); });
+  };
   const heading = (/** @type {number|null} */ place) => {
-    const going = state === "queued" || state === "running";
-    fill(head, h("div", { class: "row" }, badge(on.training && state === "cancelled" ? "stopped" : state), state === "queued" && place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: place })) : null),
-      going ? h("button", { type: "button", onclick: () => remove("/api/jobs", { job }).catch(complain) }, icon("stop"), on.training ? t("Stop") : t("Cancel")) : null);
-    bar.hidden = !going || Boolean(on.training);
+    const active = going(state);
+    fill(head, h("div", { class: "row" }, badge(on.training && state === "cancelled" ? "stopped" : state), state === "queued" && place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: place })) : null,
+      state === "stopping" && on.training ? h("span", { class: "hint" }, t("The round being played is finished and saved first.")) : null),
+      active && state !== "stopping" ? h("button", { type: "button", onclick: end }, icon("stop"), state === "measuring" ? t("Stop measuring") : on.training ? t("Stop") : t("Cancel")) : null);
+    bar.hidden = !active || Boolean(on.training);
     if (state === "running" && !bar.hasAttribute("value")) bar.removeAttribute("value");
-    element.setAttribute("aria-busy", String(going));
+    element.setAttribute("aria-busy", String(active));
   };
   heading(null);
   const opened = listen("/api/job", { job }, {
@@ -95,10 +102,17 @@ export function shown(told) {
     case "note": return h("p", { class: "note" }, told.text);
     case "error": return problem(told.error);
     case "table": return table(told.columns, told.rows);
-    case "figures": return told.whole === false ? null : figures(told.values);
+    case "figures": return told.whole !== false ? figures(told.values) : told.values.suggested ? suggestion(told.values) : null;
     case "file": return file(told);
     default: return null;
   }
+}
+
+/** The way from data that were looked at to a training of the recipe that is suggested for them.
+ * @param {Record<string, any>} values */
+function suggestion({ source, suggested }) {
+  return h("p", { class: "row" }, h("a", { class: "button main", href: link(["train"], { data: source, recipe: suggested.recipe }) }, icon("train"), t("Train {recipe} on these data", { recipe: suggested.recipe })),
+    h("span", { class: "hint" }, suggested.why));
 }
 
 /** @param {Record<string, any>} values */

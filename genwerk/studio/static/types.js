@@ -8,6 +8,7 @@
  * @property {"integer"|"number"|"text"|"choice"|"switch"|"many"} type
  * @property {string} [of]  type of the items, where there are many
  * @property {string[]} [choices]
+ * @property {Record<string, string>} [told]  what each of the choices is, where that is to be said
  * @property {any} value  the default: text, or null
  * @property {boolean} optional
  * @property {string} help
@@ -45,6 +46,7 @@
  *
  * @typedef {object} Spec
  * @property {string} kind
+ * @property {string} [said]
  * @property {number[]} shape
  * @property {string[]} [classes]
  * @property {string[]} [columns]
@@ -57,7 +59,7 @@
  * @property {string} job
  * @property {string} command
  * @property {string|null} run
- * @property {"queued"|"running"|"done"|"failed"|"cancelled"} state
+ * @property {"queued"|"running"|"starting"|"measuring"|"stopping"|"done"|"failed"|"cancelled"} state
  * @property {number|null} place
  * @property {string|null} error
  * @property {number|string} made

@@ -1,7 +1,7 @@
 // @ts-check
 // Completions: paint over what is missing, and see how it may have been.
 
-import { get, upload } from "../api.js";
+import { get, upload, where } from "../api.js";
 import { append, h } from "../dom.js";
 import { named, t } from "../i18n.js";
 import { dropzone, segments, slider } from "../parts.js";
@@ -12,22 +12,32 @@ export function show(main, run, command) {
   if (run.spec.kind !== "image") return void append(main, panel(command, run, { first: ["known", "input", "k", "n"] }).element);
   const [, height = 8, width = 8] = run.spec.shape;
   const mask = painted(width, height);
-  let how = "half";
-  /** @type {string|null} */
-  let source = null;
+  /** What was chosen, kept so that it stands beside its results after a reload. */
+  const kept = `mask ${run.run}`;
+  const before = JSON.parse(sessionStorage.getItem(kept) ?? "{}");
+  let how = before.how === "paint" ? "paint" : "half";
+  const keep = () => sessionStorage.setItem(kept, JSON.stringify({ how, half: halves.value, missing: mask.missing(), source }));
+  /** The picture of one's own. @type {{upload: string, name: string}|null} */
+  let source = before.source ?? null;
   /** What is on its way; who starts before it is there waits for it. */
   let coming = Promise.resolve(/** @type {import("../types.js").Upload|null} */ (null));
-  const halves = h("select", { id: "known-half" }, ["top-half", "bottom-half", "left-half", "right-half"].map((each) => h("option", { value: each }, t(each))));
+  const halves = h("select", { id: "known-half", onchange: () => keep() }, ["top-half", "bottom-half", "left-half", "right-half"].map((each) => h("option", { value: each }, t(each))));
   const half = h("div", { class: "field" }, h("label", { for: "known-half" }, named("known")), halves);
-  mask.element.hidden = true;
+  if (before.half) halves.value = before.half;
+  if (before.missing) mask.set(before.missing);
   const choose = segments(t("What is known"), [["half", t("A half")], ["paint", t("Paint")]], how, (value) => {
     how = value;
+    keep();
+    shown();
+  });
+  const shown = () => {
     half.hidden = how !== "half";
     mask.element.hidden = how === "half";
     if (how !== "half") behind();
-  });
+  };
   const behind = async () => {
-    if (source) return;
+    if (source && await mask.behind(where(source))) return;
+    source = null;
     const found = await get("/api/example", { run: run.run, row: 0 }).catch(() => null);
     if (found?.shown?.image) mask.behind(found.shown.image);
   };
@@ -35,7 +45,7 @@ export function show(main, run, command) {
     const [file] = files;
     if (!file) return;
     const found = await (coming = upload([file]));
-    source = found.upload;
+    source = { upload: found.upload, name: found.name };
     mask.behind(URL.createObjectURL(file));
   });
   /** @type {Record<string, any>} */
@@ -45,8 +55,9 @@ export function show(main, run, command) {
     above: h("div", { class: "above" }, choose, half, mask.element, own, h("p", { class: "hint" }, t("Without a picture of yours, examples are taken from the held-out data."))),
     uploads: async () => {
       await coming;
+      keep();
       /** @type {Record<string, string>} */
-      const ids = source ? { input: source } : {};
+      const ids = source ? { input: source.upload } : {};
       delete always.known;
       if (how === "half") always.known = halves.value;
       else ids.known = (await upload([await mask.file()])).upload;
@@ -54,6 +65,7 @@ export function show(main, run, command) {
     },
   });
   append(main, view.element);
+  shown();
 }
 
 /**
@@ -111,11 +123,18 @@ function painted(width, height) {
       slider(t("Brush"), { min: 1, max: Math.max(2, Math.round(Math.max(width, height) / 2)), step: 1, value: size, text: (value) => `${value} px` }, (value) => { size = value; }).element,
       h("fieldset", { class: "rectangle" }, h("legend", {}, t("A rectangle")), h("div", { class: "row" }, [left, top_, right, bottom].map((each) => each.element),
         h("button", { type: "button", onclick: () => set(left.input.valueAsNumber, top_.input.valueAsNumber, right.input.valueAsNumber, bottom.input.valueAsNumber, 1) }, t("Cover it")))))),
-    /** @param {string} url */
+    /** Pixels that are painted over, one digit each. */
+    missing: () => missing.join(""),
+    /** @param {string} digits */
+    set(digits) {
+      if (digits.length === missing.length) missing.set([...digits].map(Number));
+      draw();
+    },
+    /** Whether the picture could be shown. @param {string} url @returns {Promise<boolean>} */
     behind(url) {
       const found = new Image();
-      found.onload = () => { image = found; draw(); };
       found.src = url;
+      return found.decode().then(() => { image = found; draw(); return true; }, () => false);
     },
     /** @returns {Promise<File>} */
     async file() {

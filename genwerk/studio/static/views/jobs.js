@@ -5,7 +5,7 @@ import { get, remove } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { moment, spelt, t } from "../i18n.js";
 import { link, whenLeft } from "../pages.js";
-import { badge, complain, empty } from "../parts.js";
+import { badge, complain, empty, going } from "../parts.js";
 
 /** Milliseconds after which the list is read again. */
 const AGAIN = 2000;
@@ -23,12 +23,14 @@ export async function show(main) {
       : empty(t("Nothing has been started yet."), h("a", { class: "button main", href: link(["train"]) }, t("Train a model"))));
   };
   const row = (/** @type {import("../types.js").Job} */ job) => {
-    const going = job.state === "queued" || job.state === "running";
     return h("li", { class: "card row between" }, h("div", {}, h("div", { class: "row" }, h("a", { href: link(["job", job.job]) }, h("b", {}, spelt(job.command))), badge(job.state),
       job.place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: job.place })) : null),
     h("p", { class: "hint" }, job.run ? [h("a", { href: link(["run", job.run]) }, job.run), " · "] : null, moment(job.made)),
     job.error ? h("p", { class: "wrong" }, job.error) : null),
-    going ? h("button", { type: "button", onclick: () => remove("/api/jobs", { job: job.job }).then(draw, complain) }, icon("stop"), job.training ? t("Stop") : t("Cancel")) : null);
+    going(job.state) && job.state !== "stopping" ? h("button", { type: "button", onclick: (/** @type {Event} */ event) => {
+      /** @type {HTMLButtonElement} */ (event.currentTarget).disabled = true;
+      remove("/api/jobs", { job: job.job }).then(draw, complain);
+    } }, icon("stop"), job.training ? t("Stop") : t("Cancel")) : null);
   };
   await draw();
   const timer = setInterval(() => draw().catch(() => {}), AGAIN);

@@ -1,36 +1,41 @@
 // @ts-check
 // Optimisation of several objectives: what there is to choose from, the settings, and the front as it moves.
 
-import { begin, get } from "../api.js";
+import { get } from "../api.js";
 import { append, fill, h, s } from "../dom.js";
 import { figure, number, t } from "../i18n.js";
-import { complain, problem, slider } from "../parts.js";
-import { follow } from "../results.js";
+import { problem, slider } from "../parts.js";
 import { panel } from "./command.js";
 
 const WIDTH = 420, HEIGHT = 320, LEFT = 52, RIGHT = 12, TOP = 12, BOTTOM = 34;
 /** Fronts before the one that is shown, which are drawn fainter. */
 const BEFORE = 4;
 
+/** What an optimisation begins with where nothing else is chosen. */
+const FIRST = "zdt1";
+
 /** @param {HTMLElement} main */
 export async function show(main) {
-  const commands = /** @type {import("../types.js").Command[]} */ (await get("/api/commands"));
-  const command = commands.find((each) => each.name === "optimise");
+  const [commands, listed] = await Promise.all([get("/api/commands"), get("/api/optimising")]);
+  const command = /** @type {import("../types.js").Command[]} */ (commands).find((each) => each.name === "optimise");
   if (!command) return fill(main, problem(t("There is no command {name}.", { name: "optimise" })));
-  const listing = h("div", {});
-  const list = async () => {
-    try {
-      fill(listing, follow(await begin("optimise", null, {})).element);
-    } catch (error) {
-      complain(error);
-    }
-  };
-  const above = h("div", { class: "row" }, h("button", { type: "button", onclick: list }, t("Which problems and algorithms are there?")));
+  /** @type {Record<string, Record<string, string>>} */
+  const lists = { problem: listed.problems, algorithm: listed.algorithms };
+  const sections = command.sections.map((section) => ({ ...section, fields: section.fields.map((field) => {
+    const told = lists[field.name];
+    return told ? /** @type {import("../types.js").Field} */ ({ ...field, type: "choice", choices: Object.keys(told), told, help: "", optional: field.name === "problem" }) : field;
+  }) }));
   const moving = front();
-  const view = panel(command, null, { above, start: t("Optimise"), begun: moving.clear,
+  const number_ = (/** @type {string} */ name) => view.fields.value(name) || null;
+  const known = () => {
+    get("/api/front", { problem: view.fields.value("problem"), variables: number_("variables"), objectives: number_("objectives") })
+      .then(({ points }) => moving.known(points), () => moving.known(null));
+  };
+  const view = panel({ ...command, sections }, null, { start: t("Optimise"), values: { problem: FIRST }, begun: moving.clear,
+    told: (told) => { if (told.type === "state" && told.state === "running") known(); },
     progress: (told) => told.front && moving.add(told.front, told.done) });
   view.element.insertBefore(moving.element, view.out);
-  append(main, h("h1", {}, t("Optimise")), h("p", { class: "lead" }, t(command.summary)), listing, view.element);
+  append(main, h("h1", {}, t("Optimise")), h("p", { class: "lead" }, t("Optimise a problem of several objectives, a generative model proposing solutions.")), view.element);
 }
 
 /** The front of an optimisation as it moves, with a slider back to what it was. */
@@ -38,18 +43,22 @@ function front() {
   /** @type {{points: number[][], done: number}[]} */
   let fronts = [];
   let shown = 0, following = true;
+  /** Points of the Pareto front. @type {number[][]} */
+  let truth = [];
   const place = h("div", { class: "front" });
   const said = h("p", { class: "hint", "aria-live": "off" });
   const control = h("div", {});
-  const element = h("section", { class: "card", hidden: true }, h("h2", {}, t("The front")), place, said, control);
+  const legend = h("ul", { class: "legend", hidden: true }, [["now", t("found")], ["truth", t("the true front")]].map(([name, title]) =>
+    h("li", {}, h("span", { class: `swatch ${name}` }), title)));
+  const element = h("section", { class: "card", hidden: true }, h("h2", {}, t("The front")), place, legend, said, control);
   const draw = () => {
     const now = fronts[shown];
     if (!now) return;
     const every = fronts.flatMap(({ points }) => points);
     const last = fronts.at(-1)?.points ?? [];
     const range = (/** @type {number} */ d) => {
-      const values = [...last, ...now.points].map((row) => row[d] ?? 0);
-      const all = every.map((row) => row[d] ?? 0);
+      const values = [...last, ...now.points, ...truth].map((row) => row[d] ?? 0);
+      const all = [...every, ...truth].map((row) => row[d] ?? 0);
       const [low, high] = [Math.min(...all), Math.max(...values)];
       return [low, high > low ? high + 0.05 * (high - low) : low + 1];
     };
@@ -65,13 +74,16 @@ function front() {
       s("text", { class: "tick", x: LEFT, y: HEIGHT - 16 }, figure(x0 ?? 0)), s("text", { class: "tick end", x: WIDTH - RIGHT, y: HEIGHT - 16 }, figure(x1 ?? 1)),
       s("text", { class: "tick end", x: LEFT - 5, y: HEIGHT - BOTTOM }, figure(y0 ?? 0)), s("text", { class: "tick end", x: LEFT - 5, y: TOP + 9 }, figure(y1 ?? 1)),
       s("text", { class: "tick", x: WIDTH / 2, y: HEIGHT - 4 }, "f0"), s("text", { class: "tick", x: 6, y: HEIGHT / 2 }, "f1"),
-      fronts.slice(Math.max(0, shown - BEFORE), shown).flatMap(({ points }) => dots(points, "before", 2)), dots(now.points, "now", 3)));
+      dots(truth, "truth", 1.6), fronts.slice(Math.max(0, shown - BEFORE), shown).flatMap(({ points }) => dots(points, "before", 2)), dots(now.points, "now", 3)));
+    legend.hidden = !truth.length;
     said.textContent = label + ((now.points[0]?.length ?? 2) > 2 ? ` · ${t("the first two of {n} objectives", { n: now.points[0]?.length ?? 2 })}` : "");
   };
   /** @type {ReturnType<typeof slider>|null} */
   let back = null;
   return { element,
-    clear: () => { fronts = []; shown = 0; following = true; element.hidden = true; fill(control); back = null; },
+    /** @param {number[][]|null} points */
+    known: (points) => { truth = points ?? []; draw(); },
+    clear: () => { fronts = []; truth = []; shown = 0; following = true; element.hidden = true; fill(control); back = null; },
     /** @param {number[][]} points @param {number} done */
     add: (points, done) => {
       if (JSON.stringify(fronts.at(-1)?.points) === JSON.stringify(points)) return;

@@ -5,7 +5,7 @@ import { address, get, Refused, where } from "../api.js";
 import { append, fill, h, icon } from "../dom.js";
 import { moment, spelt, t } from "../i18n.js";
 import { link, whenLeft } from "../pages.js";
-import { badge, picture, problem, table } from "../parts.js";
+import { badge, inWords, picture, problem, table } from "../parts.js";
 import { file } from "../results.js";
 import { panel } from "./command.js";
 import { show as complete } from "./complete.js";
@@ -111,7 +111,7 @@ const title = (command, run) => (command.name === "complete" && run.spec.kind ==
 function overview(body, run) {
   const newest = run.samples.at(-1);
   const facts = /** @type {[string, any][]} */ ([
-    [t("State"), run.stands], [t("Recipe"), run.recipe], [t("Data"), run.data], [t("Kind"), t(run.spec.kind)], [t("Shape"), run.spec.shape.join(" × ")],
+    [t("State"), run.stands], [t("Recipe"), run.recipe], [t("Data"), run.data], [t("Kind"), inWords(run.spec)],
     [t("Classes"), run.spec.classes?.length ? few(run.spec.classes) : null], [t("Columns"), run.spec.columns?.length ? few(run.spec.columns) : null],
     [t("Latent dimensions"), run.latent || null], [t("Can"), run.does?.map((each) => t(each)).join(", ")]]);
   append(body,

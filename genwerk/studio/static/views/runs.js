@@ -1,11 +1,14 @@
 // @ts-check
 // All runs below the root, with what they last made.
 
-import { get, post, remove, where } from "../api.js";
+import { begin, get, post, remove, where } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { moment, t } from "../i18n.js";
-import { here, link, note } from "../pages.js";
-import { badge, complain, empty, toast } from "../parts.js";
+import { go, here, link, note } from "../pages.js";
+import { badge, complain, toast } from "../parts.js";
+
+/** The run that is trained where somebody just wants to see how it works. */
+const FIRST = "runs/first-digits";
 
 /** @param {HTMLElement} main */
 export async function show(main) {
@@ -28,10 +31,39 @@ export async function show(main) {
       complain(error);
     }
   };
+  if (!runs.length) return welcome(main);
   fill(main, h("div", { class: "row between" }, h("h1", {}, t("Runs")), h("a", { class: "button main", href: link(["train"]) }, icon("train"), t("Train a model"))),
-    runs.length ? h("div", { class: "search" }, h("label", { for: "search", class: "unseen" }, t("Search")), search) : null,
-    runs.length ? list : empty(t("There is no run in this folder yet. Train a model on built-in data, or on your own images, sounds, texts or tables.")));
+    h("div", { class: "search" }, h("label", { for: "search", class: "unseen" }, t("Search")), search), list);
   draw();
+}
+
+/** What a folder without any run begins with: three ways to a first one.
+ * @param {HTMLElement} main */
+function welcome(main) {
+  const start = async (/** @type {Event} */ event) => {
+    const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
+    button.disabled = true;
+    try {
+      go(link(["job", await begin("train", null, { recipe: "vae", out: FIRST, minutes: "1", "data.source": "digits", "evaluate.minutes": "0.5" })]));
+    } catch (error) {
+      complain(error);
+      button.disabled = false;
+    }
+  };
+  /** @param {keyof typeof import("../dom.js").PATHS} sign @param {string} title @param {string} about @param {HTMLElement} way */
+  const door = (sign, title, about, way) => h("li", { class: "card door" }, h("span", { class: "sign" }, icon(sign)), h("h2", {}, title), h("p", {}, about), way);
+  fill(main, h("div", { class: "welcome" },
+    h("img", { src: "/static/logo.svg", alt: "", width: 64, height: 64 }),
+    h("h1", {}, t("What should a model learn to make?")),
+    h("p", { class: "lead" }, t("Train a generative model here, watch it learn, and make new examples with it. Nothing leaves this machine.")),
+    h("ul", { class: "doors" },
+      door("play", t("See it work first"), t("A small model learns to draw handwritten digits while you watch. It takes about a minute."),
+        h("button", { type: "button", class: "main", onclick: start }, t("Start now"))),
+      door("upload", t("Learn from my own files"), t("Images, sounds, texts or a table of yours: drop them in, and choose from the recipes that fit."),
+        h("a", { class: "button", href: link(["train"], { how: "upload" }) }, t("Choose files"))),
+      door("compare", t("Choose from everything"), t("Built-in data from points to pictures with captions, and every family of model that fits them."),
+        h("a", { class: "button", href: link(["train"], { how: "builtin" }) }, t("Look around")))),
+    h("p", { class: "hint" }, t("Models can also search:"), " ", h("a", { href: link(["optimise"]) }, t("optimise a problem of several objectives")), ".")));
 }
 
 /** @param {import("../types.js").RunEntry} each @param {(run: string) => void} drop */

@@ -1,32 +1,37 @@
 // @ts-check
 // A training: which data, which recipe, which settings. Each choice stands in the address.
 
-import { begin, get, upload } from "../api.js";
-import { announce, append, fill, h, icon, unique } from "../dom.js";
+import { begin, get, Refused, upload } from "../api.js";
+import { announce, append, fill, h, icon, paused, unique } from "../dom.js";
 import { form } from "../forms.js";
-import { number, t } from "../i18n.js";
+import { named, number, t } from "../i18n.js";
 import { go, here, link, note, whenLeft } from "../pages.js";
-import { complain, dropzone, picture, problem, segments, table, waiting } from "../parts.js";
+import { complain, dropzone, inWords, picture, problem, segments, table, waiting } from "../parts.js";
 import { player } from "../sounds.js";
 
 /** Recipes that are shown at once. */
 const FEW = 6;
 /** Minutes that a training takes unless something else is chosen, so that one sees own results soon; and what else says so. */
-const SHORT = "5", LENGTHS = ["minutes", "epochs", "train.rounds"];
+const SHORT = "5", LENGTHS = ["minutes", "train.rounds", "epochs"];
+/** Settings of the data that come first. */
+const READING = ["data.label", "data.covariates", "data.text", "data.labels", "data.size", "data.tokens", "data.to", "data.rate", "data.limit"];
 /** Settings that the page sets itself, or that belong to a terminal. */
 const OWN = ["recipe", "out", "resume", "config", "from_run", "data.source", "tensorboard"];
 
 /** @param {HTMLElement} main */
 export async function show(main) {
   const { query } = here();
-  const choice = { data: query.get("data") ?? "", upload: query.get("upload") ?? "", name: query.get("name") ?? "", recipe: query.get("recipe") ?? "", how: query.get("how") ?? "builtin" };
+  const choice = { data: query.get("data") ?? "", upload: query.get("upload") ?? "", name: query.get("name") ?? "", recipe: query.get("recipe") ?? "", how: query.get("how") ?? "" };
   const [builtin, runs] = await Promise.all([get("/api/builtin"), get("/api/runs")]);
-  const [source, understood, recipes, settings] = [1, 2, 3, 4].map(() => h("div", {}));
+  choice.how ||= choice.upload ? "upload" : !choice.data || builtin.some((/** @type {{name: string}} */ each) => each.name === choice.data) ? "builtin" : "folder";
+  const [source, understood, reads, recipes, settings] = [1, 2, 3, 4, 5].map(() => h("div", {}));
+  /** How the data are read. @type {ReturnType<typeof form>|null} */
+  let reader = null;
   /** @type {AbortController} */
   let reading = new AbortController();
   whenLeft(() => reading.abort());
   fill(main, h("h1", {}, t("Train a model")), h("p", { class: "lead" }, t("Choose data, choose a recipe, and watch it learn.")),
-    step(1, t("Data"), segments(t("Where the data come from"), [["builtin", t("Built-in")], ["upload", t("Upload")], ["folder", t("In this folder")]], choice.how, (how) => { choice.how = how; note({ how }); drawSource(); }), source, understood), recipes, settings);
+    step(1, t("Data"), segments(t("Where the data come from"), [["builtin", t("Built-in")], ["upload", t("Upload")], ["folder", t("In this folder")]], choice.how, (how) => { choice.how = how; note({ how }); drawSource(); }), source, understood, reads), recipes, settings);
 
   function keep() {
     note({ data: choice.data, upload: choice.upload, name: choice.name, recipe: choice.recipe, how: choice.how });
@@ -35,7 +40,7 @@ export async function show(main) {
   function chosen(of) {
     Object.assign(choice, { data: "", upload: "", name: "", recipe: "" }, of);
     keep();
-    read();
+    drawReader().then(read, complain);
   }
 
   /** Files of the newest upload that were left out, and why. @type {string[]} */
@@ -59,6 +64,26 @@ export async function show(main) {
     }
   }
 
+  /** The settings of how the data are read, folded away until they are needed. */
+  async function drawReader() {
+    reader = null;
+    fill(reads ?? main);
+    if (!choice.data && !choice.upload) return;
+    const sections = await get("/api/reading");
+    const again = h("button", {}, t("Read them again"));
+    reader = form(sections, { draft: `data ${choice.data}${choice.upload}`, first: READING });
+    fill(reads ?? main, h("details", { class: "reading" }, h("summary", {}, t("How the data are read")),
+      h("form", { onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); read(); } }, reader.element, h("div", { class: "row end" }, again))));
+  }
+
+  /** What the server is asked for of these data, read so. @param {Record<string, string>} [more] */
+  function wanted(more = {}) {
+    const [values, uploads] = [reader?.values() ?? {}, reader?.uploads() ?? {}];
+    for (const name of Object.keys(uploads)) delete values[name];
+    const options = Object.keys({ ...values, ...uploads }).length ? JSON.stringify({ values, uploads }) : "";
+    return { data: choice.data, upload: choice.upload, options, ...more };
+  }
+
   async function read() {
     const [seen, list] = [understood ?? main, recipes ?? main];
     reading.abort();
@@ -68,13 +93,16 @@ export async function show(main) {
     fill(seen, waiting(t("Reading the data")));
     fill(list);
     try {
-      const found = await get("/api/recipes", { data: choice.data, upload: choice.upload }, reading.signal);
+      const found = await get("/api/recipes", wanted(), reading.signal);
       if (choice.upload && found.data) found.data.skipped = [...new Set([...refused, ...(found.data.skipped ?? [])])];
       fill(seen, described(found.data));
       announce(t("The data were read; {n} recipes fit.", { n: found.recipes.length }));
       drawRecipes(found.recipes);
     } catch (error) {
-      if (!reading.signal.aborted) fill(seen, problem(error instanceof Error ? error.message : String(error)));
+      if (reading.signal.aborted) return;
+      const fold = reads?.querySelector("details");
+      if (fold) fold.open = true;
+      fill(seen, problem(error instanceof Error ? error.message : String(error)), fold ? h("p", { class: "hint" }, t("Say below how they are to be read, or choose other data.")) : null);
     }
   }
 
@@ -99,51 +127,104 @@ export async function show(main) {
     fill(place, step(3, t("Settings"), waiting()));
     const recipe = choice.recipe;
     try {
-      const found = await get("/api/recipe", { name: recipe, data: choice.data, upload: choice.upload }, reading.signal);
+      const found = await get("/api/recipe", wanted({ name: recipe }), reading.signal);
       if (recipe !== choice.recipe) return;
+      const every = /** @type {import("../types.js").Field[]} */ (found.sections.flatMap((/** @type {import("../types.js").Section} */ each) => each.fields));
       const draft = `train ${recipe} ${choice.data}${choice.upload}`;
-      const fields = form(found.sections, { hidden: OWN, draft, first: ["minutes", "train.rounds", "lr"] });
+      const fields = form(found.sections, { hidden: [...OWN, ...LENGTHS, ...every.map((each) => each.name).filter((name) => name.startsWith("data."))], draft, first: ["lr"] });
       const taken = new Set(runs.map((/** @type {{run: string}} */ each) => each.run));
       const stem = `${recipe}-${(choice.data || choice.name || "own").replace(/\.\w+$/, "").replace(/[^\w.-]+/g, "-").replace(/^[-.]+|[-.]+$/g, "") || "own"}`;
-      const folder = runs.length ? runs[0].run.replace(/[^/]*$/, "") : "runs/";
+      const folder = runs.length && runs.every((/** @type {{run: string}} */ each) => !each.run.includes("/")) ? "" : "runs/";
       let free = `${folder}${stem}`;
       for (let i = 2; taken.has(free); i++) free = `${folder}${stem}-${i}`;
       const typed = sessionStorage.getItem(`${draft} name`);
-      const out = h("input", { id: "out", type: "text", value: typed && !taken.has(typed) ? typed : free, required: true, autocomplete: "off", spellcheck: "false",
-        oninput: () => sessionStorage.setItem(`${draft} name`, out.value) });
-      let minutes = sessionStorage.getItem("train minutes") ?? SHORT;
-      const length = h("div", {}, segments(t("How long"), [[SHORT, t("About {n} minutes", { n: 5 })], ["20", t("About {n} minutes", { n: 20 })], ["", t("As long as the recipe says")]], minutes, (value) => {
-        minutes = value;
-        sessionStorage.setItem("train minutes", value);
-      }), h("p", { class: "hint" }, t("Minutes, rounds or epochs that are filled in below take its place.")));
+      const wrong = h("p", { class: "wrong", id: "out-wrong", role: "alert" });
+      const refuse = (/** @type {string} */ why) => {
+        wrong.textContent = why;
+        out.toggleAttribute("aria-invalid", Boolean(why));
+      };
+      const look = async () => {
+        const name = out.value.trim();
+        const { error } = await get("/api/name", { out: name });
+        if (name === out.value.trim()) refuse(error ?? "");
+        return !error;
+      };
+      const soon = paused(() => look().catch(() => {}), 250);
+      const out = h("input", { id: "out", type: "text", value: typed && !taken.has(typed) ? typed : free, required: true, autocomplete: "off", spellcheck: "false", "aria-describedby": "out-wrong",
+        oninput: () => { sessionStorage.setItem(`${draft} name`, out.value); soon(); } });
+      const length = lengths(every, `${draft} length`);
       const start = h("button", { class: "main" }, icon("train"), t("Start training"));
       fill(place, step(3, t("Settings"), h("form", { onsubmit: async (/** @type {Event} */ event) => {
         event.preventDefault();
         start.disabled = true;
         try {
-          const typed = fields.values();
-          const long = minutes && !LENGTHS.some((name) => name in typed) ? { minutes } : {};
-          const values = { ...long, ...typed, recipe, out: out.value.trim(), ...(choice.data ? { "data.source": choice.data } : {}) };
-          const uploads = { ...fields.uploads(), ...(choice.upload ? { "data.source": choice.upload } : {}) };
+          if (!(await look())) return out.focus();
+          const values = /** @type {Record<string, any>} */ ({ ...length.values(), ...fields.values(), ...reader?.values(), recipe, out: out.value.trim(), ...(choice.data ? { "data.source": choice.data } : {}) });
+          const uploads = { ...fields.uploads(), ...reader?.uploads(), ...(choice.upload ? { "data.source": choice.upload } : {}) };
+          for (const name of Object.keys(uploads)) delete values[name];
           const job = await begin("train", null, values, uploads);
-          sessionStorage.setItem(`form of ${job}`, JSON.stringify({ place: location.hash, drafts: [draft, `${draft} name`] }));
+          sessionStorage.setItem(`form of ${job}`, JSON.stringify({ place: location.hash, drafts: [draft, `${draft} name`, `${draft} length`] }));
           go(link(["job", job]));
         } catch (error) {
-          complain(error);
+          if (!(error instanceof Refused) || error.field !== "out") return complain(error);
+          refuse(error.message);
+          out.focus();
+        } finally {
           start.disabled = false;
         }
-      } }, h("div", { class: "field" }, h("label", { for: "out" }, t("Name of the run")), out), length, fields.element, h("div", { class: "row end" }, start))));
+      } }, h("div", { class: "field" }, h("label", { for: "out" }, t("Name of the run")), out, wrong), length.element, fields.element, h("div", { class: "row end" }, start))));
     } catch (error) {
       if (!reading.signal.aborted) fill(place, problem(error instanceof Error ? error.message : String(error)));
     }
   }
 
   drawSource();
+  await drawReader();
   await read();
+}
+
+/**
+ * How long a training is to be: minutes, rounds or epochs, of which one is filled in, or as long as the recipe says.
+ * @param {import("../types.js").Field[]} every @param {string} kept  the key that what is typed is kept by
+ */
+function lengths(every, kept) {
+  const before = JSON.parse(sessionStorage.getItem(kept) ?? "{}");
+  const fields = LENGTHS.map((name) => every.find((each) => each.name === name)).filter((each) => each !== undefined);
+  const rounds = fields.find((each) => each.name === "train.rounds")?.value;
+  const whole = h("input", { type: "checkbox", id: unique("whole"), checked: before.whole === true, onchange: () => changed() });
+  const inputs = fields.map((field) => {
+    const input = h("input", { id: unique(field.name), name: field.name, type: "number", min: field.name === "train.rounds" ? 1 : 0, step: field.name === "train.rounds" ? 1 : "any", autocomplete: "off",
+      oninput: () => changed(input) });
+    input.value = before[field.name] ?? "";
+    return input;
+  });
+  const element = h("fieldset", { class: "lengths" }, h("legend", {}, t("How long")),
+    h("div", { class: "grid" }, inputs.map((input) => h("div", { class: "field" }, h("label", { for: input.id }, named(input.name)), input))),
+    h("div", { class: "row nowrap whole" }, whole, h("label", { for: whole.id }, rounds ? t("As long as the recipe says: {n} rounds", { n: Number(rounds) }) : t("As long as the recipe says"))),
+    h("p", { class: "hint" }, t("One of these says how long; without any, training takes about {n} minutes.", { n: Number(SHORT) })));
+  const values = () => {
+    const typed = inputs.find((input) => input.value.trim());
+    return whole.checked ? {} : typed ? { [typed.name]: typed.value.trim() } : { minutes: SHORT };
+  };
+  /** @param {HTMLInputElement} [by]  what was typed in */
+  function changed(by) {
+    if (by?.value) {
+      whole.checked = false;
+      for (const other of inputs) if (other !== by) other.value = "";
+    } else if (!by && whole.checked) for (const each of inputs) each.value = "";
+    const open = !whole.checked && inputs.every((each) => !each.value);
+    for (const each of inputs) each.placeholder = open && each.name === "minutes" ? SHORT : "";
+    sessionStorage.setItem(kept, JSON.stringify({ whole: whole.checked, ...Object.fromEntries(inputs.map((each) => [each.name, each.value])) }));
+  }
+  changed();
+  return { element, values };
 }
 
 /** @param {number} n @param {string} title @param {...import("../dom.js").Child} children */
 const step = (n, title, ...children) => h("section", { class: "card step" }, h("h2", {}, h("span", { class: "numeral", "aria-hidden": "true" }, String(n)), title), ...children);
+
+/** @param {string} words */
+const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
 /** What was understood of the data.
  * @param {any} data */
@@ -152,7 +233,7 @@ function described(data) {
   const parts = [t("{n} to train on", { n: data.train })];
   if (data.validation) parts.push(t("{n} to choose weights by", { n: data.validation }));
   if (data.test) parts.push(t("{n} held out", { n: data.test }));
-  const box = h("div", { class: "understood" }, h("p", {}, h("b", {}, data.spec), " · ", parts.join(", ")),
+  const box = h("div", { class: "understood" }, h("p", {}, h("b", {}, capital(inWords({ ...data, said: data.spec }))), " · ", parts.join(", ")),
     data.classes?.length ? h("p", { class: "tags" }, data.classes.slice(0, 20).map((/** @type {string} */ each) => h("span", { class: "tag" }, each)), data.classes.length > 20 ? "…" : null) : null,
     (data.notes ?? []).map((/** @type {string} */ line) => h("p", { class: "note" }, line)),
     data.skipped?.length ? h("details", {}, h("summary", {}, t("{n} files cannot be used", { n: data.skipped.length })), h("ul", {}, data.skipped.map((/** @type {string} */ line) => h("li", {}, line)))) : null);

@@ -1,18 +1,15 @@
 // @ts-check
 // A training as it goes on: curves, newest samples, time left, stop and resume.
 
-import { address, begin, get, listen, remove } from "../api.js";
+import { address, begin, get, listen, post } from "../api.js";
 import { append, fill, h, icon } from "../dom.js";
 import { t } from "../i18n.js";
 import { note, whenLeft } from "../pages.js";
-import { badge, complain, empty, picture, problem } from "../parts.js";
+import { badge, complain, empty, going, picture, problem } from "../parts.js";
 import { board, Training } from "../curves.js";
 import { file } from "../results.js";
 
 const KINDS = /** @type {Record<string, string>} */ ({ png: "image", jpg: "image", webp: "image", gif: "image", wav: "sound", flac: "sound", ogg: "sound", txt: "text", csv: "table", tsv: "table" });
-
-/** Milliseconds without an event after which a training that another program began counts as stopped. */
-const STILL = 15_000;
 
 /**
  * Follow the training of a run in `box`.
@@ -27,7 +24,9 @@ export function live(box, run, controls = true, on) {
   let curves = board(training);
   const place = h("div", {}, curves.element);
   fill(box, state, said, h("div", { class: "live" }, place, h("section", { "aria-label": t("Samples") }, samples)));
-  let newest = "", heard = 0;
+  let newest = "";
+  /** What was just asked for, until the server says so too. */
+  let asked = "";
   /** @type {() => void} */
   let end = () => {};
   const listenAgain = () => {
@@ -38,7 +37,6 @@ export function live(box, run, controls = true, on) {
     let ended = false;
     end = listen("/api/events", { run, after: 0 }, {
       message: (event) => {
-        heard = Date.now();
         training.take(event);
         curves.update();
         if (event.file && ["samples", "reconstructions", "translations"].includes(event.event) && event.file !== newest) {
@@ -55,28 +53,45 @@ export function live(box, run, controls = true, on) {
   };
   let over = listenAgain();
   whenLeft(() => end());
+  /** @param {string} stands @param {import("../dom.js").Child[]} more */
+  const say = (stands, ...more) => fill(state, h("div", { class: "row" }, badge(stands), more[0]), more[1]);
   const tell = async () => {
     if (!controls) return;
-    const job = /** @type {import("../types.js").Job|undefined} */ ((await get("/api/jobs").catch(() => [])).find((/** @type {any} */ each) => each.training && each.run === run));
-    const going = job && (job.state === "running" || job.state === "queued");
-    const elsewhere = !over() && Date.now() - heard < STILL;
-    const stands = going ? job.state : training.ended || (elsewhere ? "going on" : "stopped");
-    on?.(going && job.state === "running" ? "going on" : stands);
-    fill(said, job?.state === "failed" && job.error ? problem(job.error) : null);
-    fill(state, h("div", { class: "row" }, badge(going && job.state === "running" ? "going on" : stands), going && job.place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: job.place })) : null),
-      going ? h("button", { type: "button", onclick: () => remove("/api/jobs", { job: job.job }).then(tell, complain) }, icon("stop"), t("Stop"))
-        : stands === "stopped" && training.round > 0 ? h("button", { type: "button", class: "main", onclick: resume }, icon("play"), t("Resume")) : null);
-    if (going && over()) over = listenAgain();
+    const [jobs, now] = await Promise.all([get("/api/jobs").catch(() => []), get("/api/state", { run }).catch(() => null)]);
+    const job = /** @type {import("../types.js").Job|undefined} */ (jobs.find((/** @type {any} */ each) => each.training && each.run === run));
+    const own = job !== undefined && going(job.state);
+    const elsewhere = !own && now?.state === "going on";
+    if (asked === "stopping" && !own && !elsewhere) asked = "";
+    const stands = asked || (own ? (job.state === "running" ? "going on" : job.state) : elsewhere ? "going on" : training.ended || now?.state || "stopped");
+    on?.(stands);
+    fill(said, !own && job?.state === "failed" && job.error ? problem(job.error) : null);
+    const hint = stands === "stopping" ? t("The round being played is finished and saved first.")
+      : own && job.place ? t("place {n} in the queue", { n: job.place }) : elsewhere ? t("trained by another process") : "";
+    const button = (own || now?.held) && (own || elsewhere) && stands !== "stopping" ? h("button", { type: "button", onclick: stop }, icon("stop"), stands === "measuring" ? t("Stop measuring") : t("Stop"))
+      : stands === "stopped" && training.round > 0 ? h("button", { type: "button", class: "main", onclick: resume }, icon("play"), t("Resume")) : null;
+    say(stands, hint ? h("span", { class: "hint" }, hint) : null, button);
+    if ((own || elsewhere) && over()) over = listenAgain();
   };
-  const resume = async () => {
+  /** Show at once what was asked for, and ask for it.
+   * @param {string} what @param {() => Promise<any>} how */
+  const ask = async (what, how) => {
+    asked = what;
+    say(what);
+    on?.(what);
     try {
-      const { recipe } = await get("/api/run", { run });
-      note({ job: await begin("train", run, { recipe, out: run, resume: true }) });
-      await tell();
+      await how();
     } catch (error) {
+      asked = "";
       complain(error);
     }
+    if (what === "starting") asked = "";
+    await tell();
   };
+  const stop = () => ask("stopping", () => post("/api/stop", { run }));
+  const resume = () => ask("starting", async () => {
+    const { recipe } = await get("/api/run", { run });
+    note({ job: await begin("train", run, { recipe, out: run, resume: true }) });
+  });
   if (controls) {
     const timer = setInterval(tell, 3000);
     whenLeft(() => clearInterval(timer));
