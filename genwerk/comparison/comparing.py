@@ -98,8 +98,8 @@ class Comparing:
             self._failed.append(Failed(contestant=name, recipe=name, seed=0, run="", why=why))
         planned = list(self.plan.contestants)
         for each in planned:
-            if training.over(each) and (why := unlike(store.find(each.run).data, splits)):
-                raise BadInput(f"{each.run} is of other data: it has {why}; choose another folder with ‹out›")
+            if training.over(each) and (has := unlike(store.find(each.run).data, splits)):
+                raise BadInput(f"{each.run} is of other data: it has {has}; choose another folder with ‹out›")
         failed = yield from training.train_all(planned, splits.spec, self.request)
         for each in planned:
             if each.key in failed:

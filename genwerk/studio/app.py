@@ -442,7 +442,10 @@ def answering(answer: Answer) -> Answer:
         except Full as error:
             status, sentence = 429, str(error)
         except Unwritable as error:
-            status, sentence = 507, f"a file cannot be read or written: {str(error).rpartition(': ')[2]}"
+            status, sentence = (
+                507,
+                f"a file cannot be read or written: {str(error).rpartition(': ')[2].partition(';')[0]}",
+            )
         except (BadInput, Refused) as error:
             status, sentence = 400, str(error)
             place = {"field": "out"} if isinstance(error, Misnamed) else {}

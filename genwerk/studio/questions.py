@@ -332,7 +332,8 @@ class Questions:
             sheet = data_url(png(grid(small, ACROSS, gap=0, scale=1)), "image/png")
         else:
             side = 0
-        lines = spec.modality.lines(Batch(found.x).shown) if spec.modality.is_text else names(found.known)
+        of = {name: values for name, values in found.known.items() if name != "label"}  # which stands in a list apart
+        lines = spec.modality.lines(Batch(found.x).shown) if spec.modality.is_text else names(of)
         named = found.known.get("label")
         classes = list(dict.fromkeys(sorted(named, key=spec.classes.index))) if named else []
         return {

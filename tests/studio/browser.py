@@ -24,17 +24,6 @@ PICTURES = os.environ.get("GENWERK_PICTURES")
 """Folder for the pictures of the page that README and the docs show; none are written without it."""
 
 
-def make_runs(root: Path, longer: int = 1) -> None:
-    """A run of each kind that the page has a view for, trained for a moment, or so many times as long."""
-    quick: dict[str, Any] = {"evaluate": False, "save_every": 0, "evaluate_every": 0, "sample_every": 0}
-    (root / "poems.txt").write_text("the cat sees the moon\na dog hears the rain\n" * 40)
-    genwerk.train("vae", "digits", out=root / "runs" / "vae", rounds=30 * longer, **quick)
-    genwerk.train("pixelcnn", "digits", out=root / "runs" / "pixelcnn", rounds=2 * 3 * longer, **quick)
-    genwerk.train("stylegan", "digits", out=root / "runs" / "style", rounds=1, **quick)
-    genwerk.train("lstm-lm", str(root / "poems.txt"), out=root / "runs" / "poems", rounds=2, **quick)
-    genwerk.train("mixture", "ring", out=root / "runs" / "ring", rounds=3, evaluate=False)
-
-
 @contextmanager
 def studio(root: Path, password: str = "") -> Iterator[str]:
     """The address of a studio on ``root``, which any machine may reach where there is a ``password``."""

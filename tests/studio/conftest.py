@@ -1,4 +1,5 @@
-"""One studio and one browser for all tests of the page, and somebody in front of it for each."""
+"""One studio and one browser for all tests of the page, and somebody in front of it for each; one server for all tests
+of what it answers; and each run that they use trained once."""
 
 from __future__ import annotations
 
@@ -7,16 +8,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CHROMIUM, PICTURES, Visitor, make_runs, studio
-
-LONGER = 40
-"""How many times as long runs are trained whose pictures are to be shown."""
+import server
+from browser import CHROMIUM, Visitor, studio
+from starlette.testclient import TestClient
+from trained import Trained
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return Trained(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def served_root(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Path:
+    """The folder of the server, beside which there is a secret."""
+    folder = tmp_path_factory.mktemp("served") / "root"
+    trained.into(folder, "vae", "mixture")
+    (folder.parent / "secret.txt").write_text("secret")
+    (folder / "link").symlink_to(folder.parent)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def client(served_root: Path) -> Iterator[TestClient]:
+    with server.studio(served_root) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Path:
+    """The folder of the studio that browsers open."""
     folder = tmp_path_factory.mktemp("studio")
-    make_runs(folder, LONGER if PICTURES else 1)
+    trained.into(folder, "vae", "pixelcnn", "style", "poems", "ring")
     return folder
 
 

@@ -11,17 +11,9 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-import genwerk
 from genwerk.studio.app import Settings, Studio
 
 HOST = "studio.test"
-
-
-def small_runs(root: Path) -> None:
-    """Runs of a VAE and of a mixture below ``root``."""
-    quick: dict[str, Any] = {"rounds": 3, "save_every": 0, "sample_every": 0, "evaluate_every": 0}
-    genwerk.train("vae", "digits", out=root / "runs" / "vae", evaluate=False, **quick)
-    genwerk.train("mixture", "crescents", out=root / "runs" / "mixture", evaluate=False, rounds=3)
 
 
 @contextmanager

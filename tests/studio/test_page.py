@@ -44,7 +44,12 @@ def test_data_a_recipe_and_settings_lead_to_a_run_that_is_watched(visitor: Visit
     page.get_by_alt_text("Some of the examples").wait_for()
     page.get_by_text(re.compile("More recipes that fit")).click()
     page.get_by_role("radio", name=re.compile("^vae ")).check()
-    page.get_by_label("Rounds", exact=True).fill("40")
+    minutes, rounds = page.locator("[name=minutes]"), page.get_by_label("Rounds", exact=True)
+    assert minutes.get_attribute("placeholder") == "5"
+    minutes.fill("3")
+    rounds.fill("40")
+    assert (minutes.input_value(), minutes.get_attribute("placeholder")) == ("", "")
+    page.get_by_label("Measure the model at the end").uncheck()
     page.reload()
     assert page.get_by_label("Rounds", exact=True).input_value() == "40"
     assert page.get_by_label("Name of the run").input_value() == "runs/vae-digits"
@@ -63,9 +68,11 @@ def test_a_training_is_stopped_and_goes_on_after_a_reload(visitor: Visitor) -> N
     page.get_by_role("button", name="Start training").click()
     page.locator(".panel svg polyline").first.wait_for()
     page.get_by_role("button", name="Stop").click()
+    assert page.locator(".results .badge").inner_text() == "Stopping"
     page.locator(".results .badge.stopped").wait_for()
     visitor.open("run/runs%2Flong/training")
     page.get_by_role("button", name="Resume").click()
+    assert page.locator(".tab .badge").first.inner_text() == "Starting"
     page.get_by_role("button", name="Stop").wait_for()
     page.reload()
     page.get_by_role("button", name="Stop").click()
@@ -131,6 +138,15 @@ def test_what_is_painted_over_is_completed(visitor: Visitor) -> None:
     page.get_by_label("How many").fill("2")
     page.get_by_role("button", name="Complete", exact=True).click()
     page.locator(".found img").wait_for()
+    page.reload()
+    page.locator(".found img").wait_for()
+    assert page.get_by_role("radio", name="Paint").first.is_checked()
+    painted = """e => {
+        const {data} = e.getContext('2d').getImageData(0, 0, e.width, e.height);
+        const blue = (x, y) => data[4 * (y * e.width + x) + 2];
+        return blue(e.width / 2, e.height - 3) > 200 && blue(e.width - 3, 3) < 200;
+    }"""
+    assert page.locator("canvas.paint").evaluate(painted)
 
 
 @in_browser
@@ -141,6 +157,18 @@ def test_a_text_is_begun_and_goes_on(visitor: Visitor) -> None:
     page.get_by_role("button", name="Write").click()
     page.locator(".texts li").nth(2).wait_for()
     assert page.locator(".texts li mark").first.inner_text() == "the cat"
+    page.get_by_label("How the text begins").fill("the moon")
+    page.reload()
+    page.locator(".texts li").nth(2).wait_for()  # the results of a link are shown again, and what was typed stays
+    assert page.get_by_label("How the text begins").input_value() == "the moon"
+    page.get_by_label("How the text begins").fill("")
+    page.get_by_label("Completions of each").fill("1")
+    page.get_by_role("button", name="Write").click()
+    playwright.expect(page.locator(".texts li")).to_have_count(1)
+    assert page.locator(".texts li mark").count() == 0
+    page.get_by_label("How the text begins").fill("the {99}")
+    page.get_by_role("button", name="Write").click()
+    playwright.expect(page.locator(".results").get_by_role("alert")).to_contain_text("99")
 
 
 @in_browser
@@ -160,6 +188,26 @@ def test_own_images_are_handed_in_and_understood(visitor: Visitor, tmp_path: Pat
     page.get_by_label("Choose files").set_input_files(sorted(tmp_path.glob("*.png")))
     page.get_by_text(re.compile("to train on")).wait_for()
     page.locator(".recipe").first.wait_for()
+
+
+@in_browser
+def test_a_table_with_names_is_read_once_its_column_is_named(visitor: Visitor, root: Path) -> None:
+    rows = [f"{name},{i % 5},{i / 7:.2f}" for i, name in enumerate(["Ann", "Bob", "Cid"] * 12)]
+    (root / "people.csv").write_text("\n".join(["name,age,height", *rows]))
+    page = visitor.open("train?data=people.csv")
+    playwright.expect(page.get_by_role("alert").first).to_contain_text("'name'")
+    page.get_by_label("Label", exact=True).fill("name")
+    page.get_by_role("button", name="Read them again").click()
+    page.get_by_text("Rows of 2 columns, 3 classes").wait_for()
+    visitor.complaints = [each for each in visitor.complaints if "status of 400" not in each]
+    page.get_by_role("radio", name=re.compile("^cmixture ")).check()
+    page.get_by_label("Name of the run").fill("runs/people")
+    page.get_by_label("Rounds", exact=True).fill("2")
+    page.get_by_label("Measure the model at the end").uncheck()
+    page.get_by_role("button", name="Start training").click()
+    page.locator(".results .badge.done").wait_for()
+    settings = json.loads((root / "runs" / "people" / "config.json").read_text())
+    assert settings["recipe"]["data"]["label"] == "name"
 
 
 @in_browser
@@ -203,18 +251,21 @@ def faults_of_access(page: Any) -> list[str]:
 
 
 @in_browser
-@pytest.mark.parametrize(("width", "language"), [(360, "en-GB"), (390, "zh-CN"), (1280, "zh-CN")])
+@pytest.mark.parametrize(("language", "scheme", "phone"), [("en-GB", "light", 360), ("zh-CN", "dark", 390)])
 def test_every_page_fits_and_speaks_the_language(
-    browser: Any, address: str, tmp_path: Path, width: int, language: str
+    browser: Any, address: str, tmp_path: Path, language: str, scheme: Any, phone: int
 ) -> None:
-    visitor = Visitor(browser, address, width, language)
+    visitor = Visitor(browser, address, language=language)
     page, chinese = visitor.page, language == "zh-CN"
+    page.emulate_media(color_scheme=scheme)
     for name, place in PLACES.items():
         visitor.open(place)
         playwright.expect(page.locator("main .waiting")).to_have_count(0, timeout=60_000)
-        page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
-        assert visitor.fits(), name
-        assert not faults_of_access(page), name
+        for width in (1280, phone):
+            page.set_viewport_size({"width": width, "height": 860})
+            page.screenshot(path=tmp_path / f"{name}-{width}.png", full_page=True)
+            assert visitor.fits(), (name, width)
+            assert not faults_of_access(page), (name, width)
         assert bool(re.search("[\u4e00-\u9fff]", page.locator("nav").first.inner_text())) == chinese
     assert page.locator("html").get_attribute("lang") == ("zh-Hans" if chinese else "en")
     visitor.context.close()

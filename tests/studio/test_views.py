@@ -10,33 +10,22 @@ import sys
 import time
 import zipfile
 from base64 import b64decode
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from server import asked, small_runs, studio, told, wait_for
+from server import asked, told, wait_for
 from starlette.testclient import TestClient
+from trained import Trained
 
-import genwerk
 from genwerk.cli import main as genwerk_command
 
-UNTESTED: dict[str, Any] = {"rounds": 1, "save_every": 0, "sample_every": 0, "evaluate_every": 0, "evaluate": False}
 
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("studio")
-    small_runs(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def client(root: Path) -> Iterator[TestClient]:
-    with studio(root) as found:
-        yield found
+@pytest.fixture
+def root(served_root: Path) -> Path:
+    return served_root
 
 
 def state(events: list[dict[str, Any]]) -> str:
@@ -89,8 +78,8 @@ def test_an_interpolation_is_an_animation(client: TestClient) -> None:
     assert client.post("/api/film", json={"run": "runs/vae", "way": rows}).status_code == 400
 
 
-def test_styles_are_mixed_and_brought_nearer_to_their_mean(client: TestClient, root: Path) -> None:
-    genwerk.train("stylegan", "digits", out=root / "runs" / "style", **UNTESTED)
+def test_styles_are_mixed_and_brought_nearer_to_their_mean(client: TestClient, root: Path, trained: Trained) -> None:
+    trained.into(root, "style")
     table: dict[str, Any] = {"run": "runs/style", "rows": [0, 1], "columns": [2, 3, 4], "level": "coarse"}
     found = client.post("/api/styled", json=table).json()
     assert [len(found[name]) for name in ("rows", "columns", "table")] == [2, 3, 6]
@@ -121,8 +110,8 @@ def test_a_latent_is_drawn_while_a_long_question_is_answered(client: TestClient,
 # --- jobs -------------------------------------------------------------------------------------------------------------
 
 
-def test_states_of_samples_are_told_as_they_come(client: TestClient, root: Path) -> None:
-    genwerk.train("ddpm", "digits", out=root / "runs" / "ddpm", **UNTESTED)
+def test_states_of_samples_are_told_as_they_come(client: TestClient, root: Path, trained: Trained) -> None:
+    trained.into(root, "ddpm")
     events = asked(client, "sample", "runs/ddpm", n="4", steps="40", seed="5")
     frames = [each for each in events if each["type"] == "frame"]
     assert frames, events
@@ -189,7 +178,7 @@ def test_no_help_text_names_a_flag_or_a_command_line(client: TestClient) -> None
 
 
 def test_a_training_whose_process_is_gone_counts_as_stopped(client: TestClient, root: Path) -> None:
-    killed = root / "runs" / "killed"
+    killed = root / "runs" / "lost"
     shutil.copytree(root / "runs" / "vae", killed)
     lines = (killed / "events.jsonl").read_text().splitlines()
     going = [line for line in lines if '"stage done"' not in line]
@@ -199,5 +188,5 @@ def test_a_training_whose_process_is_gone_counts_as_stopped(client: TestClient, 
     gone.wait()
     for pid, expected in ((os.getpid(), "going on"), (gone.pid, "stopped")):
         (killed / ".lock").write_text(str(pid))
-        assert client.get("/api/state", params={"run": "runs/killed"}).json()["state"] == expected
+        assert client.get("/api/state", params={"run": "runs/lost"}).json()["state"] == expected
     shutil.rmtree(killed)

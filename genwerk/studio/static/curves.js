@@ -97,7 +97,8 @@ function axes(panel) {
   let [low, high] = [at(0), at(values.length - 1)];
   const inner = at(values.length - 1 - out) - at(out);
   if (high - low > 3 * inner && inner > 0) [low, high] = [at(out) - inner / 4, at(values.length - 1 - out) + inner / 4];
-  const room = 0.05 * (high - low) || Math.max(Math.abs(high), 1e-9) / 10;
+  const size = Math.max(Math.abs(low), Math.abs(high), 1e-9);
+  const room = high > low ? Math.max(0.05 * (high - low), 1e-4 * size) : size / 10; // of less than that ticks would not differ
   [low, high] = [low - room, high + room];
   const third = (high - low) / 3;
   const power = 10 ** Math.floor(Math.log10(third));

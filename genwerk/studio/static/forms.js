@@ -114,7 +114,7 @@ function normal(field) {
 /** @param {Field} field @param {() => void} changed @returns {Control} */
 function controlOf(field, changed) {
   const id = unique(field.name);
-  const help = field.help ? h("p", { class: "hint", id: `${id}-help` }, t(field.help)) : null;
+  const help = field.help ? h("p", { class: "hint", id: `${id}-help` }, t(field.help).replace(/\bNone\b/g, t("Automatic"))) : null;
   const said = { id, "aria-describedby": help ? `${id}-help` : null, name: field.name };
   const label = h("label", { for: id, title: field.flag }, named(field.name));
   const none = () => null;

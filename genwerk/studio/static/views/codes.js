@@ -67,7 +67,10 @@ export function map(run, on) {
         if (sign) pen.fillText(sign, x + 6, y - 5);
       }
     }
-    const told = (/** @type {number} */ i) => [found.names[i], found.classes[found.labels[i]]].filter((each, place, every) => each && every.indexOf(each) === place).join(", ");
+    const told = (/** @type {number} */ i) => {
+      const name = found.names[i] ?? "", row = name.match(/^row (\d+)$/), of = found.classes[found.labels[i]];
+      return [row ? t("row {n}", { n: Number(row[1]) }) : name, of ? t("class {name}", { name: of }) : ""].filter(Boolean).join(", ");
+    };
     /** @param {number} i */
     function point(i) {
       now = i;

@@ -31,8 +31,7 @@ export async function show(main) {
     get("/api/front", { problem: view.fields.value("problem"), variables: number_("variables"), objectives: number_("objectives") })
       .then(({ points }) => moving.known(points), () => moving.known(null));
   };
-  const view = panel({ ...command, sections }, null, { start: t("Optimise"), values: { problem: FIRST }, begun: moving.clear,
-    told: (told) => { if (told.type === "state" && told.state === "running") known(); },
+  const view = panel({ ...command, sections }, null, { start: t("Optimise"), values: { problem: FIRST }, begun: () => { moving.clear(); known(); },
     progress: (told) => told.front && moving.add(told.front, told.done) });
   view.element.insertBefore(moving.element, view.out);
   append(main, h("h1", {}, t("Optimise")), h("p", { class: "lead" }, t("Optimise a problem of several objectives, a generative model proposing solutions.")), view.element);

@@ -63,7 +63,7 @@ function welcome(main) {
         h("a", { class: "button", href: link(["train"], { how: "upload" }) }, t("Choose files"))),
       door("compare", t("Choose from everything"), t("Built-in data from points to pictures with captions, and every family of model that fits them."),
         h("a", { class: "button", href: link(["train"], { how: "builtin" }) }, t("Look around")))),
-    h("p", { class: "hint" }, t("Models can also search:"), " ", h("a", { href: link(["optimise"]) }, t("optimise a problem of several objectives")), ".")));
+    h("p", {}, h("a", { href: link(["optimise"]) }, t("Or optimise a problem of several objectives")))));
 }
 
 /** @param {import("../types.js").RunEntry} each @param {(run: string) => void} drop */

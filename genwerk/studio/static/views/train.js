@@ -69,7 +69,9 @@ export async function show(main) {
     reader = null;
     fill(reads ?? main);
     if (!choice.data && !choice.upload) return;
-    const sections = await get("/api/reading");
+    const sections = /** @type {import("../types.js").Section[]} */ (await get("/api/reading"));
+    const place = (/** @type {import("../types.js").Field} */ field) => (READING.indexOf(field.name) + READING.length + 1) % (READING.length + 1);
+    for (const section of sections) section.fields.sort((a, b) => place(a) - place(b));
     const again = h("button", {}, t("Read them again"));
     reader = form(sections, { draft: `data ${choice.data}${choice.upload}`, first: READING });
     fill(reads ?? main, h("details", { class: "reading" }, h("summary", {}, t("How the data are read")),
@@ -131,7 +133,7 @@ export async function show(main) {
       if (recipe !== choice.recipe) return;
       const every = /** @type {import("../types.js").Field[]} */ (found.sections.flatMap((/** @type {import("../types.js").Section} */ each) => each.fields));
       const draft = `train ${recipe} ${choice.data}${choice.upload}`;
-      const fields = form(found.sections, { hidden: [...OWN, ...LENGTHS, ...every.map((each) => each.name).filter((name) => name.startsWith("data."))], draft, first: ["lr"] });
+      const fields = form(found.sections, { hidden: [...OWN, ...LENGTHS, ...every.map((each) => each.name).filter((name) => name.startsWith("data."))], draft, first: ["lr", "evaluate"] });
       const taken = new Set(runs.map((/** @type {{run: string}} */ each) => each.run));
       const stem = `${recipe}-${(choice.data || choice.name || "own").replace(/\.\w+$/, "").replace(/[^\w.-]+/g, "-").replace(/^[-.]+|[-.]+$/g, "") || "own"}`;
       const folder = runs.length && runs.every((/** @type {{run: string}} */ each) => !each.run.includes("/")) ? "" : "runs/";

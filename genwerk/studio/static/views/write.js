@@ -15,8 +15,8 @@ export function show(main, run, command) {
   const always = {};
   const view = panel(command, run, {
     hidden: ["prompt", "known", "input", "n"], first: ["k", "temperature", "top_k", "top_p", "seed"], above, always, start: t("Write"),
+    begun: () => fill(texts),
     told: (told) => {
-      if (told.type === "state" && told.state === "running") fill(texts);
       if (told.type !== "table" || !told.columns.includes("completion")) return false;
       const [what, how] = [told.columns.indexOf("completion"), told.columns.indexOf("log-likelihood in nats")];
       const typed = begun.value;
