@@ -22,6 +22,8 @@ LANGUAGES = ("en", "zh")
 HERE = Path(__file__).parent
 VALUE = re.compile(r"\{(\d*)([ws]?)\}")
 NAMED = re.compile(r" ?‹([^‹›]+)›(?: (?![\w.-])|(?= ))?", re.ASCII)
+SENTENCES = {"error", "notes", "said", "skipped", "spec", "stands", "summary", "text", "why"}
+"""Names under which an answer of the server has sentences that somebody reads."""
 DEEPEST = 3
 """How many times a value that is words may hold another one."""
 
@@ -39,6 +41,39 @@ def said(sentence: str, language: str) -> str:
     """``sentence`` in a ``language``, where it is known there; else in English."""
     words = _known(language)
     return sentence if words is None else words.said(sentence) or sentence
+
+
+def worded(answer: Any, language: str) -> Any:
+    """An answer of the server, plain values, with its sentences in a ``language``; what is a user's own stays."""
+    if _known(language) is None:
+        return answer
+    if isinstance(answer, Mapping):
+        told = {key: _worded(key, value, language) for key, value in answer.items()}
+        return told | _table(answer, language) if answer.get("type") == "table" else told
+    return [worded(each, language) for each in answer] if isinstance(answer, list) else answer
+
+
+def _worded(key: str, value: Any, language: str) -> Any:
+    if key == "report" and isinstance(value, Mapping):
+        return worded(value, language) | _table(value, language)
+    if key in SENTENCES and isinstance(value, str):
+        return said(value, language)
+    if key in SENTENCES and isinstance(value, list):
+        return [_line(each, language) if isinstance(each, str) else worded(each, language) for each in value]
+    return worded(value, language)
+
+
+def _table(table: Mapping[str, Any], language: str) -> dict[str, Any]:
+    rows = [[said(cell, language) if isinstance(cell, str) else cell for cell in row] for row in table["rows"]]
+    return {"columns": [said(name, language) for name in table["columns"]], "rows": rows}
+
+
+def _line(line: str, language: str) -> str:
+    """A sentence, or one after what it is about: the name of a file or the figures that have it in common."""
+    if (whole := said(line, language)) != line or ": " not in line:
+        return whole
+    about, _, why = line.partition(": ")
+    return f"{', '.join(said(name, language) for name in about.split(', '))}: {said(why, language)}"
 
 
 @dataclass(frozen=True)
@@ -93,7 +128,7 @@ class _Words:
 
     def said(self, sentence: str, depth: int = 0) -> str | None:
         """A sentence, or a value of several words, in this language; None where it is not known."""
-        if (known := self.whole.get(sentence)) is not None:
+        if (known := self.whole.get(sentence) or self.settings.get(sentence)) is not None:
             return self.named(known)
         for template in self.templates:
             if (values := template.values(sentence)) is not None:
