@@ -32,7 +32,7 @@ from genwerk.studio.guard import COOKIE, Guard, Sessions
 from genwerk.studio.jobs import TAKEN, Job, Jobs
 from genwerk.studio.places import BIN, PREFIX, SHOWN, Root, kind_of
 from genwerk.studio.uploads import FILES, PIXELS, Uploads
-from genwerk.studio.wording import language, said
+from genwerk.studio.wording import language, said, worded
 from genwerk.studio.workers import Full, Lost, Refused, Worker
 
 POINTS = ("latent", "axes", "codes", "direction", "film", "styled")
@@ -154,8 +154,8 @@ class Studio:
     # --- what there is ------------------------------------------------------------------------------------------------
 
     def question(self, name: str) -> Answer:
-        async def answer(_: Request) -> Response:
-            return JSONResponse(await self.asking.ask(name))
+        async def answer(request: Request) -> Response:
+            return JSONResponse(worded(await self.asking.ask(name), asked_language(request)))
 
         return answer
 
@@ -171,7 +171,8 @@ class Studio:
         uploads = dict(uploads) | ({"data.source": query["upload"]} if "upload" in query else {})
         source = self.root.named(values, {name: self.uploads.get(str(id)).path for name, id in uploads.items()})
         asked_for = {"source": source or None} | ({"name": query["name"]} if "name" in query else {})
-        return JSONResponse(await self.asking.ask("recipe" if "name" in query else "recipes", **asked_for))
+        found = await self.asking.ask("recipe" if "name" in query else "recipes", **asked_for)
+        return JSONResponse(worded(found, asked_language(request)))
 
     async def run(self, request: Request) -> Response:
         name = query(request, "run")
@@ -180,7 +181,7 @@ class Studio:
             found = await self.asking.ask("run", run=name)
             if found["latent"] or "styles" in found["abilities"]:  # whose pictures will be asked for next
                 self._warming = asyncio.create_task(self.drawing.start())
-            return JSONResponse(found)
+            return JSONResponse(worded(found, asked_language(request)))
         if self.jobs.training(name) is not None:
             raise Denied(409, "this run is being trained; stop it first")
         token = token_hex(8)
@@ -194,7 +195,7 @@ class Studio:
     async def state(self, request: Request) -> Response:
         name = query(request, "run")
         self.root.run(name)
-        return JSONResponse(await self.asking.ask("state", run=name))
+        return JSONResponse(worded(await self.asking.ask("state", run=name), asked_language(request)))
 
     async def stop(self, request: Request) -> Response:
         """Stop the training of a run, whoever has started it; it saves, and can be resumed."""
@@ -375,10 +376,7 @@ class Studio:
             async for each in self.jobs.listen(job):
                 if each["type"] == "file" and "url" not in each:
                     each = {**each, "url": {"job": job.id, "name": each["name"]}}
-                for key in ("error", "text"):
-                    if key in each:
-                        each = {**each, key: said(each[key], asked_language(request))}
-                yield f"data: {json.dumps(each)}\n\n"
+                yield f"data: {json.dumps(worded(each, asked_language(request)))}\n\n"
 
         return stream(request, told())
 
