@@ -24,6 +24,10 @@ VALUE = re.compile(r"\{(\d*)([ws]?)\}")
 NAMED = re.compile(r" ?‹([^‹›]+)›(?: (?![\w.-])|(?= ))?", re.ASCII)
 SENTENCES = {"error", "notes", "said", "skipped", "spec", "stands", "summary", "text", "why"}
 """Names under which an answer of the server has sentences that somebody reads."""
+LISTS = {"said", "spec"}
+"""Those of them that list what data are."""
+PARTS = re.compile(r", (?![^()]*\))")
+"""Between what is listed, but for what is in brackets."""
 DEEPEST = 3
 """How many times a value that is words may hold another one."""
 
@@ -57,7 +61,8 @@ def _worded(key: str, value: Any, language: str) -> Any:
     if key == "report" and isinstance(value, Mapping):
         return worded(value, language) | _table(value, language)
     if key in SENTENCES and isinstance(value, str):
-        return said(value, language)
+        words = _known(language)
+        return words.joined(value) if key in LISTS and words else said(value, language)
     if key in SENTENCES and isinstance(value, list):
         return [_line(each, language) if isinstance(each, str) else worded(each, language) for each in value]
     return worded(value, language)
@@ -70,10 +75,14 @@ def _table(table: Mapping[str, Any], language: str) -> dict[str, Any]:
 
 def _line(line: str, language: str) -> str:
     """A sentence, or one after what it is about: the name of a file or the figures that have it in common."""
-    if (whole := said(line, language)) != line or ": " not in line:
-        return whole
+    words, clauses = _known(language), _clauses(language)
+    if words is None or clauses is None or (whole := words.said(line)) is not None or ": " not in line:
+        return (words and whole) or line
     about, _, why = line.partition(": ")
-    return f"{', '.join(said(name, language) for name in about.split(', '))}: {said(why, language)}"
+    names = words.single["and"].join(words.said(name) or name for name in about.split(", "))
+    end = words.single["."] if why.endswith(".") else ""
+    told = words.said(why) or words.single[";"].join(map(clauses.joined, why.removesuffix(".").split("; "))) + end
+    return f"{names}{words.single[':']}{told}"
 
 
 @dataclass(frozen=True)
@@ -135,6 +144,15 @@ class _Words:
                 return self.filled(template.words, values, depth)
         return None
 
+    def joined(self, clause: str) -> str:
+        """A clause, or each part of it between commas, that is known."""
+        parts = PARTS.split(clause)
+        known = [self.said(part) for part in parts]
+        whole = None if all(known) else self.said(clause)
+        if whole is not None or not any(known):
+            return whole or clause
+        return self.single[","].join(found or part for found, part in zip(known, parts, strict=True))
+
     def filled(self, words: str, values: Sequence[str], depth: int) -> str:
         numbers = iter(range(1, len(values) + 1))
 
@@ -145,7 +163,7 @@ class _Words:
             if found[2] == "s":
                 return self.single["and"].join(f"“{self.setting(name)}”" for name in one.split(", "))
             if found[2]:
-                parts = (self.single.get(part) or self.said(part, depth + 1) or part for part in one.split(", "))
+                parts = (self.single.get(part) or self.said(part, depth + 1) or part for part in PARTS.split(one))
                 return self.single[","].join(parts)
             return (" " in one.strip() and self.said(one, depth + 1)) or one
 
@@ -163,13 +181,23 @@ class _Words:
         return next((self.settings[key] for key in keys if key in self.settings), spelt)
 
 
-@cache
 def _known(name: str) -> _Words | None:
     """What is known in the language ``name``; None where nothing is."""
-    if not (HERE / "words" / f"server.{name}.json").exists():
+    return _words(name, "server", "notes", "errors")
+
+
+def _clauses(name: str) -> _Words | None:
+    """Parts of what is said of a figure."""
+    return _words(name, "clauses")
+
+
+@cache
+def _words(name: str, *files: str) -> _Words | None:
+    """Sentences of these files and words that their values may be, in the language ``name``."""
+    if not (HERE / "words" / f"phrases.{name}.json").exists():
         return None
-    sentences = _read(HERE / "words" / f"server.{name}.json")
-    for file in ("notes", "errors"):
+    sentences = dict[str, str]()
+    for file in files:
         sentences |= _read(HERE / "words" / f"{file}.{name}.json")
     phrases = _read(HERE / "words" / f"phrases.{name}.json")
     single = {phrase: words for phrase, words in phrases.items() if " " not in phrase}

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # punctuation of Chinese
 """What the page shows in Chinese: every help text is translated, and so is every sentence of the studio's server."""
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from genwerk.core.options import SamplingOptions
 from genwerk.studio.forms import TERMINALS
 from genwerk.studio.questions import Questions
 from genwerk.studio.showing import spoken
-from genwerk.studio.wording import said
+from genwerk.studio.wording import said, worded
 from genwerk.tasks.fitting import offers
 
 STUDIO = Path(genwerk.__file__).parent / "studio"
@@ -152,3 +153,35 @@ def test_values_stand_in_a_translation_as_they_are() -> None:
         assert "{" not in told or "{" in text, (sentence, told)
         kept = len(re.findall(r"\{\d*[ws]?\}", words))
         assert sum(value in told for value in values) >= kept, (sentence, told)
+
+
+def test_an_answer_has_its_sentences_in_chinese_and_what_is_a_users_as_it_is() -> None:
+    own = {
+        "run": "runs/training",
+        "classes": ["test", "image"],
+        "examples": {"columns": ["value"], "rows": [["close"]]},
+    }
+    answer = {
+        "data": own | {"spec": "image 8x8x1, 2 classes", "notes": ["The 2 sub-folders are the classes."]},
+        "recipes": [{"name": "vae", "why": "Fréchet distance 5.64 (floor 1.58) on digits, place 3 to 10 of 11"}],
+        "report": {
+            "columns": ["figure", "value", "verdict"],
+            "rows": [["recall", "0.9", "all of the variety"]],
+            "notes": ["precision, recall: 5 neighbours, 175 of each."],
+        },
+    }
+    told = worded(answer, "zh")
+    assert told["data"] == own | {"spec": "图像 8x8x1，2 个类别", "notes": ["2 个子文件夹就是类别。"]}
+    assert told["recipes"][0] == {
+        "name": "vae",
+        "why": "Fréchet 距离 5.64（下限 1.58），数据 digits，第 3 至 10 名，共 11 个",
+    }
+    assert told["report"]["columns"] == ["指标", "值", "评语"]
+    assert told["report"]["rows"] == [["召回率", "0.9", "全部多样性"]]
+    assert told["report"]["notes"] == ["精度、召回率：5 个近邻，各 175 个。"]
+    assert worded(answer, "en") == answer
+    table = {"type": "table", "columns": ["row", "likelihood"], "rows": [["0", "0.5"]]}
+    assert worded(table, "zh")["columns"] == ["行", "似然"]
+    assert said("images cannot be read: the disk is full", "zh") == "无法读取 images：磁盘已满"
+    assert said("data.size is 0; expected a number 1 or more", "zh") == "“图像边长”为 0；应不小于 1"
+    assert said("what nobody has said", "zh") == "what nobody has said"
