@@ -13,8 +13,10 @@ from typing import Any
 import genwerk
 from genwerk.commands import COMMANDS
 from genwerk.commands.command import options
-from genwerk.core.errors import BadInput
+from genwerk.comparison.advice import suggestions
+from genwerk.core.errors import BadInput, naming
 from genwerk.core.options import SamplingOptions
+from genwerk.data import DataConfig, open_data
 from genwerk.studio.forms import TERMINALS
 from genwerk.studio.questions import Questions
 from genwerk.studio.showing import spoken
@@ -153,6 +155,15 @@ def test_values_stand_in_a_translation_as_they_are() -> None:
         assert "{" not in told or "{" in text, (sentence, told)
         kept = len(re.findall(r"\{\d*[ws]?\}", words))
         assert sum(value in told for value in values) >= kept, (sentence, told)
+
+
+def test_what_is_said_of_built_in_data_and_recipes_is_in_chinese() -> None:
+    for name in ("digits", "ring"):
+        splits = open_data(DataConfig(source=name))
+        told = [naming(note, str) for note in splits.notes] + [str(splits.spec)]
+        told += [each.why for each in suggestions(splits.spec, len(splits.train))]
+        assert len(told) > 5
+        assert [text for text in told if worded({"why": text}, "zh")["why"] == text] == []
 
 
 def test_an_answer_has_its_sentences_in_chinese_and_what_is_a_users_as_it_is() -> None:
