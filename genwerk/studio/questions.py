@@ -204,12 +204,12 @@ class Questions:
         config = read_json(path / "config.json")
         state, stands = _stands(path)
         newest = [each for each in samples_in(path) if each.suffix in PICTURES][-1:]
-        spec = config.get("spec")
+        spec, source = config.get("spec"), str(flat(config).get("recipe.data.source", ""))
         changed = max(each.stat().st_mtime for each in (path / "config.json", path / "events.jsonl") if each.exists())
         return {
             "run": self._name(path),
             "recipe": config.get("name"),
-            "data": flat(config).get("recipe.data.source"),
+            "data": Path(source).name if Path(source).is_absolute() else source,
             "kind": spec.get("kind", "image") if isinstance(spec, Mapping) else "",
             "state": state,
             "stands": stands,

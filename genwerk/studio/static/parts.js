@@ -19,6 +19,17 @@ export function badge(state) {
   return h("span", { class: `badge ${state.replace(" ", "-")}` }, t(/** @type {Record<string, string>} */ (words)[state] ?? state));
 }
 
+/** How a run stands, as the library says it, in the language of the page.
+ * @param {string} said */
+export function standing(said) {
+  const number_ = (/** @type {string|undefined} */ text) => Number((text ?? "").replaceAll(",", ""));
+  const done = said.match(/^Trained for ([\d,]+) rounds$/), going_on = said.match(/^(Training:|Stopped at) round ([\d,]+) of ([\d,]+), stage (.*)$/);
+  if (done) return t("Trained for {n} rounds", { n: number_(done[1]) });
+  if (!going_on) return t(said);
+  const where = { round: number_(going_on[2]), rounds: number_(going_on[3]), stage: going_on[4] ?? "" };
+  return going_on[1] === "Training:" ? t("Training: round {round} of {rounds}, stage {stage}", where) : t("Stopped at round {round} of {rounds}, stage {stage}", where);
+}
+
 /** Whether a job in this state is not over.
  * @param {string} state */
 export const going = (state) => ["queued", "running", "starting", "measuring", "stopping"].includes(state);

@@ -2,7 +2,7 @@
 // One job, with all that it has told.
 
 import { get } from "../api.js";
-import { append, fill, h } from "../dom.js";
+import { append, fill, h, icon } from "../dom.js";
 import { moment, spelt, t } from "../i18n.js";
 import { link, whenLeft } from "../pages.js";
 import { problem } from "../parts.js";
@@ -37,6 +37,7 @@ export async function show(main, { parts }) {
     else if (form && state === "done") for (const draft of form.drafts) sessionStorage.removeItem(draft);
     await look();
     if (shown && job.run) live(curves, job.run);
+    if (state === "done" && job.training && job.run) fill(back, h("a", { class: "button main", href: link(["run", job.run]) }, icon("play"), t("Use the model")));
   };
   /** What a training says of its data and settings, which is not to stand before the curves. */
   const notes = h("details", { hidden: true }, h("summary", {}, t("Notes on the data and the training")));

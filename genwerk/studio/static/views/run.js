@@ -5,7 +5,7 @@ import { address, get, Refused, where } from "../api.js";
 import { append, fill, h, icon } from "../dom.js";
 import { moment, spelt, t } from "../i18n.js";
 import { link, whenLeft } from "../pages.js";
-import { badge, inWords, picture, problem, table } from "../parts.js";
+import { badge, inWords, picture, problem, standing, table, waiting } from "../parts.js";
 import { file } from "../results.js";
 import { panel } from "./command.js";
 import { show as complete } from "./complete.js";
@@ -51,15 +51,22 @@ export async function show(main, { parts }) {
     h("div", { class: "row" }, h("h1", {}, run.run), mark),
     h("p", { class: "hint" }, run.recipe, " · ", run.data ?? "–", " · ", moment(run.changed)),
     h("div", { class: "with-tabs" }, tabs, body));
+  /** @param {Promise<void>|void} drawn */
+  const until = async (drawn) => {
+    const soon = waiting();
+    append(body, soon);
+    await drawn;
+    soon.remove();
+  };
   tabs.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const command = run.commands.find((each) => each.name === tab);
   if (tab === "") overview(body, run);
   else if (tab === "training") training(body, run, (state) => fill(mark, badge(state)));
-  else if (tab === "latents" && run.latent) await latents(body, run);
+  else if (tab === "latents" && run.latent) await until(latents(body, run));
   else if (command) {
     fill(body, h("h2", {}, title(command, run)), h("p", { class: "lead" }, t(command.summary)));
     const view = SPECIAL[tab];
-    if (view) await view(body, run, command);
+    if (view) await until(view(body, run, command));
     else append(body, panel(command, run).element);
   } else append(body, t("This run cannot do that."));
   watched(run, tab, mark);
@@ -111,7 +118,7 @@ const title = (command, run) => (command.name === "complete" && run.spec.kind ==
 function overview(body, run) {
   const newest = run.samples.at(-1);
   const facts = /** @type {[string, any][]} */ ([
-    [t("State"), run.stands], [t("Recipe"), run.recipe], [t("Data"), run.data], [t("Kind"), inWords(run.spec)],
+    [t("State"), standing(run.stands)], [t("Recipe"), run.recipe], [t("Data"), run.data], [t("Kind"), inWords(run.spec)],
     [t("Classes"), run.spec.classes?.length ? few(run.spec.classes) : null], [t("Columns"), run.spec.columns?.length ? few(run.spec.columns) : null],
     [t("Latent dimensions"), run.latent || null], [t("Can"), run.does?.map((each) => t(each)).join(", ")]]);
   append(body,

@@ -5,7 +5,7 @@ import { begin, get, post, remove, where } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { moment, t } from "../i18n.js";
 import { go, here, link, note } from "../pages.js";
-import { badge, complain, toast } from "../parts.js";
+import { badge, complain, standing, toast } from "../parts.js";
 
 /** The run that is trained where somebody just wants to see how it works. */
 const FIRST = "runs/first-digits";
@@ -70,9 +70,9 @@ function welcome(main) {
 function card({ run, recipe, data, state, stands, picture, changed, kind }, drop) {
   const to = link(["run", run]);
   return h("li", { class: "card run-card" },
-    h("a", { class: "cover", href: to, tabindex: -1, "aria-hidden": "true" }, picture ? h("img", { src: where(picture), alt: "", loading: "lazy" }) : h("span", { class: "kind" }, t(kind || "run"))),
+    h("a", { class: `cover ${kind}`, href: to, tabindex: -1, "aria-hidden": "true" }, picture ? h("img", { src: where(picture), alt: "", loading: "lazy" }) : h("span", { class: "kind" }, t(kind || "run"))),
     h("div", { class: "about" }, h("div", { class: "row between nowrap" }, h("a", { class: "name", href: to }, run),
       h("button", { type: "button", class: "quiet round", "aria-label": t("Move {run} to the bin", { run }), title: t("Move to the bin"), onclick: () => drop(run) }, icon("trash"))),
     h("p", { class: "hint" }, recipe, " · ", data ?? "–"),
-    h("div", { class: "row between" }, badge(state), h("span", { class: "hint", title: stands }, moment(changed)))));
+    h("div", { class: "row between" }, badge(state), h("span", { class: "hint", title: standing(stands) }, moment(changed)))));
 }

@@ -235,12 +235,11 @@ function described(data) {
   const parts = [t("{n} to train on", { n: data.train })];
   if (data.validation) parts.push(t("{n} to choose weights by", { n: data.validation }));
   if (data.test) parts.push(t("{n} held out", { n: data.test }));
-  const box = h("div", { class: "understood" }, h("p", {}, h("b", {}, capital(inWords({ ...data, said: data.spec }))), " · ", parts.join(", ")),
+  return h("div", { class: "understood" }, h("p", {}, h("b", {}, capital(inWords({ ...data, said: data.spec }))), " · ", parts.join(", ")),
     data.classes?.length ? h("p", { class: "tags" }, data.classes.slice(0, 20).map((/** @type {string} */ each) => h("span", { class: "tag" }, each)), data.classes.length > 20 ? "…" : null) : null,
+    examples(data.examples),
     (data.notes ?? []).map((/** @type {string} */ line) => h("p", { class: "note" }, line)),
     data.skipped?.length ? h("details", {}, h("summary", {}, t("{n} files cannot be used", { n: data.skipped.length })), h("ul", {}, data.skipped.map((/** @type {string} */ line) => h("li", {}, line)))) : null);
-  append(box, examples(data.examples));
-  return box;
 }
 
 /** @param {any} found */
