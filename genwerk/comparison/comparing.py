@@ -17,7 +17,7 @@ import torch
 from genwerk import __version__
 from genwerk.comparison import measuring, pictures, training
 from genwerk.comparison.measuring import FEWEST, Common
-from genwerk.comparison.plan import Contestant, Plan, Request, budget, suggested
+from genwerk.comparison.plan import Contestant, Plan, Request, budget, suggested, threads_in_words
 from genwerk.comparison.report import write_report
 from genwerk.comparison.result import Comparison, Failed, Measured
 from genwerk.core.abilities import abilities
@@ -329,7 +329,8 @@ def machine() -> str:
     except (OSError, StopIteration):
         pass
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}{gpu}, {torch.get_num_threads()} threads, {platform.system()}, Python {platform.python_version()}"
+    threads = threads_in_words(torch.get_num_threads())
+    return f"{name}{gpu}, {threads}, {platform.system()}, Python {platform.python_version()}"
 
 
 def _told(what: str, steps: Generator[tuple[int, int], None, T]) -> Generator[Measuring, None, T]:

@@ -190,8 +190,8 @@ def lengthened(recipe: Recipe, request: Request, splits: Splits, runtime: Runtim
         recipe, rounds = speed.scaled(recipe, train, request.examples / speed.drawn(recipe, train))
     elif request.minutes is not None:
         on_cpu = runtime.device.type == "cpu"
-        threads = torch.get_num_threads()
-        torch.set_num_threads(request.threads)
+        threads = torch.get_numthreads_in_words()
+        torch.set_numthreads_in_words(request.threads)
         try:
             recipe, rounds = speed.lasting(
                 recipe,
@@ -202,7 +202,7 @@ def lengthened(recipe: Recipe, request: Request, splits: Splits, runtime: Runtim
                 clock=time.process_time if on_cpu else time.perf_counter,
             )
         finally:
-            torch.set_num_threads(threads)
+            torch.set_numthreads_in_words(threads)
     else:
         rounds = speed.rounds(recipe, train)
     every = max(1, -(-rounds // POINTS))
@@ -214,14 +214,16 @@ def budget(request: Request) -> str:
     if not request.recipes:
         return ""
     if request.examples is not None:
-        return f"{request.examples:,} training examples a run"
+        return f"{request.examples:,} training examples per run"
     if request.minutes is not None:
         place = "of the processor" if pick_device(request.device).type == "cpu" else "of the GPU"
-        return f"{request.minutes:g} minutes {place} a run, {_threads(request.threads)}"
-    return f"each recipe's own length, {_threads(request.threads)}"
+        length = f"{request.minutes:g} minutes" if request.minutes >= 1 else f"{60 * request.minutes:.3g} seconds"
+        return f"{length} {place} per run, {threads_in_words(request.threads)}"
+    return f"each recipe's own length, {threads_in_words(request.threads)}"
 
 
-def _threads(n: int) -> str:
+def threads_in_words(n: int) -> str:
+    """How many threads there are."""
     return "1 thread" if n == 1 else f"{n} threads"
 
 

@@ -211,7 +211,7 @@ def _spent(found: Comparison) -> str:
     """What runs that were there already have been trained for, in words; empty where that is not known."""
     seconds = [figure.value for run in found.measured if (figure := run.figure("training_cpu_seconds")) is not None]
     least, most = (number(bound(seconds, default=0.0) / 60, 2) for bound in (min, max))
-    return f"{least if least == most else f'{least} to {most}'} minutes of the processor a run" if seconds else ""
+    return f"{least if least == most else f'{least} to {most}'} minutes of the processor per run" if seconds else ""
 
 
 def placed(folder: Path, run: str) -> Path:

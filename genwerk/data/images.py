@@ -300,7 +300,7 @@ def common_size(
     asked = None if settings.size is None else (settings.size, settings.size)
     if (found := wanted or asked) is not None:
         height, width = found
-        why = ", as asked" if asked is not None else "; choose with ‹data.size› and ‹data.fit›"
+        why = "" if asked is not None else "; choose with ‹data.size› and ‹data.fit›"
         fitted = "" if set(counts) == {found} else f"{fit} to "
         return height, width, f"Every image is {fitted}{width} x {height} pixels{why if fitted else ''}."
     if len(counts) == 1:

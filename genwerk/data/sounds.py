@@ -392,7 +392,7 @@ def _common_length(samples: Sequence[int], rate: int, settings: DataConfig) -> t
                 f"{settings.seconds:g} seconds are {length} samples at {rate:,} a second; ask for a longer example "
                 "with ‹data.seconds›"
             )
-        return length, f"An example is {length:,} samples ({length / rate:.3g} s), as asked."
+        return length, f"An example is {length:,} samples ({length / rate:.3g} s)."
     if len(set(samples)) == 1 and samples[0] <= LONGEST_COMMON * rate:
         return samples[0], f"Every recording is {samples[0]:,} samples ({samples[0] / rate:.3g} s)."
     nine = int(np.quantile(samples, COMMON, method="inverted_cdf"))
@@ -405,8 +405,8 @@ def _rate_note(used: Sequence[Header], rate: int, settings: DataConfig) -> str:
     changed = sum(h.rate != rate for h in used)
     if not changed:
         return f"Every recording has {rate:,} samples a second."
-    why = "as asked" if settings.rate else "the rate that most have; choose with ‹data.rate›"
-    return f"{_count(changed)} resampled to {rate:,} samples a second, {why}."
+    why = "" if settings.rate else ", the rate that most have; choose with ‹data.rate›"
+    return f"{_count(changed)} resampled to {rate:,} samples a second{why}."
 
 
 def _notes(used: Sequence[Header], rate: int, length: int, examples: int, first: bool) -> Iterator[str]:

@@ -196,9 +196,9 @@ def likelihood_notes(found: Likelihood) -> list[str]:
         return []
     row, share = heavy
     return [
-        f"The mean NLL lies outside the middle half of the examples: number {row} of the {len(found.each):,}, counted "
-        f"from 0, has {-found.each[row].item():.4g} nats and makes {share:.2%} of all distances from the median. The "
-        "median and the trimmed mean say what is usual."
+        f"The mean NLL lies outside the middle half of the examples: row {row} of {len(found.each):,} (from 0) has "
+        f"{-found.each[row].item():.4g} nats, {share:.2%} of all distances from the median. The median and the trimmed "
+        "mean describe a typical example."
     ]
 
 

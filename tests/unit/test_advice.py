@@ -204,7 +204,7 @@ def test_a_table_is_read_as_it_was_written() -> None:
 
 def test_runs_that_were_there_already_tell_what_they_were_trained_for() -> None:
     runs = [measured("vae", seed, figure("training CPU seconds", 60.0 + 30 * seed)) for seed in range(2)]
-    assert precedent(comparison(*runs, budget=""), DIGITS, {}).budget == "1 to 1.5 minutes of the processor a run"
+    assert precedent(comparison(*runs, budget=""), DIGITS, {}).budget == "1 to 1.5 minutes of the processor per run"
     assert precedent(comparison(measured("vae", 0), budget=""), DIGITS, {}).budget == ""
 
 

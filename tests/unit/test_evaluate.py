@@ -301,7 +301,7 @@ def test_a_row_that_makes_the_mean_is_named_and_the_usual_told():
     assert report["median NLL"].value == 23
     assert report["trimmed NLL"].value == pytest.approx(23, abs=0.2)
     assert report.notes[0] == "Chosen."
-    assert "number 87 of the 88, counted from 0, has 1e+07 nats and makes 100.00% of" in report.notes[1]
+    assert "row 87 of 88 (from 0) has 1e+07 nats, 100.00% of" in report.notes[1]
     usual = evaluate(Ruled(Config(), splits.spec), rows(*[-20.0 - i % 7 for i in range(88)]), SETTINGS)
     assert [f.name for f in usual.figures] == ["NLL"]
     assert usual.notes == ()
