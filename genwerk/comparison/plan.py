@@ -190,8 +190,8 @@ def lengthened(recipe: Recipe, request: Request, splits: Splits, runtime: Runtim
         recipe, rounds = speed.scaled(recipe, train, request.examples / speed.drawn(recipe, train))
     elif request.minutes is not None:
         on_cpu = runtime.device.type == "cpu"
-        threads = torch.get_numthreads_in_words()
-        torch.set_numthreads_in_words(request.threads)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(request.threads)
         try:
             recipe, rounds = speed.lasting(
                 recipe,
@@ -202,7 +202,7 @@ def lengthened(recipe: Recipe, request: Request, splits: Splits, runtime: Runtim
                 clock=time.process_time if on_cpu else time.perf_counter,
             )
         finally:
-            torch.set_numthreads_in_words(threads)
+            torch.set_num_threads(threads)
     else:
         rounds = speed.rounds(recipe, train)
     every = max(1, -(-rounds // POINTS))
