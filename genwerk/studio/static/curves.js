@@ -123,7 +123,7 @@ export function tick(value, step) {
 function drawn(panel, several) {
   const at = axes(panel);
   const curves = Object.entries(panel.curves);
-  const title = several ? `${panel.stage}: ${panel.name}` : panel.name;
+  const title = several ? `${t(panel.stage)}: ${t(panel.name)}` : t(panel.name);
   const told = curves.map(([source, curve]) => t("{source} from {first} to {last}", { source: t(source), first: figure(curve[0]?.[1] ?? 0), last: figure(curve.at(-1)?.[1] ?? 0) }));
   const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${told.join(", ")}` },
     at.ticks.map((value) => [s("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: at.y(value), y2: at.y(value) }),
