@@ -114,7 +114,7 @@ def samples(case: Case, _: Path) -> None:
 def a_sample_belongs_to_its_seed_and_not_to_its_batch(case: Case, _: Path) -> None:
     """Sample i of a seed is the same drawn alone and among others.
 
-    Remedy: one noise generator an example (``SeededNoise``), and no layer that couples the examples of a batch in
+    Remedy: one noise generator per example (``SeededNoise``), and no layer that couples the examples of a batch in
     evaluation mode.
     """
     needs(case, "samples")

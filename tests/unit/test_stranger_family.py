@@ -75,7 +75,7 @@ def test_the_contract_is_asked_of_it(folder: Path) -> None:
     assert done.returncode == 2
     assert "lean-gaussian breaks" in done.stderr
     assert "a sample belongs to its seed and not to its batch" in done.stderr
-    assert "Remedy: One noise generator an example" in " ".join(done.stdout.split())
+    assert "Remedy: One noise generator per example" in " ".join(done.stdout.split())
 
 
 def test_in_python_it_is_imported(folder: Path) -> None:
