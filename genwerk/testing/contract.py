@@ -344,7 +344,7 @@ def styles(case: Case, _: Path) -> None:
 
 @promise
 def scores(case: Case, _: Path) -> None:
-    """``log_prob`` gives one finite log-likelihood in nats an example, whatever else is in the batch.
+    """``log_prob`` gives one finite log-likelihood in nats per example, whatever else is in the batch.
 
     Remedy: sum over an example's values, not over the batch; add the log-determinant of every change of units.
     """
@@ -358,7 +358,7 @@ def scores(case: Case, _: Path) -> None:
 
 @promise
 def bounds(case: Case, _: Path) -> None:
-    """``log_prob_bound`` gives one finite lower bound an example, the same for the same seed.
+    """``log_prob_bound`` gives one finite lower bound per example, the same for the same seed.
 
     Remedy: draw the posterior's noise from the seed.
     """
@@ -373,7 +373,7 @@ def bounds(case: Case, _: Path) -> None:
 def weighs(case: Case, _: Path) -> None:
     """``log_weights`` gives log p(x, z) - log q(z | x) of each draw, and the bound is their log-mean-exp.
 
-    Remedy: compute ``log_prob_bound`` from ``log_weights``, with one noise generator an example.
+    Remedy: compute ``log_prob_bound`` from ``log_weights``, with one noise generator per example.
     """
     needs(case, "importance-weighted")
     w = case.model.log_weights(case.batch.x, 6, case.condition, seed=1)
