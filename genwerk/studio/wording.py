@@ -24,6 +24,8 @@ VALUE = re.compile(r"\{(\d*)([ws]?)\}")
 NAMED = re.compile(r" ?‹([^‹›]+)›(?: (?![\w.-])|(?= ))?", re.ASCII)
 SENTENCES = {"error", "notes", "said", "skipped", "spec", "stands", "summary", "text", "why"}
 """Names under which an answer of the server has sentences that somebody reads."""
+DESCRIBING = {"", "figure", "verdict", "what it is", "what they are"}
+"""Columns whose cells are words of ours, and never a text or a name of a user."""
 LISTS = {"said", "spec"}
 """Those of them that list what data are."""
 PARTS = re.compile(r", (?![^()]*\))")
@@ -62,15 +64,21 @@ def _worded(key: str, value: Any, language: str) -> Any:
         return worded(value, language) | _table(value, language)
     if key in SENTENCES and isinstance(value, str):
         words = _known(language)
-        return words.joined(value) if key in LISTS and words else said(value, language)
+        return words.joined(value) if key in LISTS and words else _line(value, language)
     if key in SENTENCES and isinstance(value, list):
         return [_line(each, language) if isinstance(each, str) else worded(each, language) for each in value]
     return worded(value, language)
 
 
 def _table(table: Mapping[str, Any], language: str) -> dict[str, Any]:
-    rows = [[said(cell, language) if isinstance(cell, str) else cell for cell in row] for row in table["rows"]]
-    return {"columns": [said(name, language) for name in table["columns"]], "rows": rows}
+    """A table with its head, and what it says of figures, in a ``language``."""
+    columns: list[str] = table["columns"]
+    ours = {i for i, name in enumerate(columns) if name in DESCRIBING}
+    rows = [
+        [said(cell, language) if i in ours and isinstance(cell, str) else cell for i, cell in enumerate(row)]
+        for row in table["rows"]
+    ]
+    return {"columns": [said(name, language) for name in columns], "rows": rows}
 
 
 def _line(line: str, language: str) -> str:
@@ -137,7 +145,8 @@ class _Words:
 
     def said(self, sentence: str, depth: int = 0) -> str | None:
         """A sentence, or a value of several words, in this language; None where it is not known."""
-        if (known := self.whole.get(sentence) or self.settings.get(sentence)) is not None:
+        known = self.whole.get(sentence) or (self.settings.get(sentence) if " " in sentence else None)
+        if known is not None:
             return self.named(known)
         for template in self.templates:
             if (values := template.values(sentence)) is not None:

@@ -191,8 +191,9 @@ def test_an_answer_has_its_sentences_in_chinese_and_what_is_a_users_as_it_is() -
     assert told["report"]["rows"] == [["召回率", "0.9", "全部多样性"]]
     assert told["report"]["notes"] == ["精度、召回率：5 个近邻，各 175 个。"]
     assert worded(answer, "en") == answer
-    table = {"type": "table", "columns": ["row", "likelihood"], "rows": [["0", "0.5"]]}
-    assert worded(table, "zh")["columns"] == ["行", "似然"]
+    table = {"type": "table", "columns": ["recipe", "completion"], "rows": [["mixture", "coverage of the sea"]]}
+    assert worded(table, "zh") == table | {"columns": ["配方", "补全"]}
+    assert worded({"text": "recall: 5 neighbours."}, "zh") == {"text": "召回率：5 个近邻。"}
     assert said("images cannot be read: the disk is full", "zh") == "无法读取 images：磁盘已满"
     assert said("data.size is 0; expected a number 1 or more", "zh") == "“图像边长”为 0；应不小于 1"
     assert said("what nobody has said", "zh") == "what nobody has said"
