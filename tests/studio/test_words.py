@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import genwerk
 from genwerk.commands import COMMANDS
 from genwerk.commands.command import options
@@ -155,6 +157,16 @@ def test_values_stand_in_a_translation_as_they_are() -> None:
         assert "{" not in told or "{" in text, (sentence, told)
         kept = len(re.findall(r"\{\d*[ws]?\}", words))
         assert sum(value in told for value in values) >= kept, (sentence, told)
+
+
+@pytest.mark.parametrize("file", sorted((STUDIO / "words").glob("*.zh.json")), ids=lambda path: path.stem)
+def test_a_translation_has_no_value_that_its_sentence_lacks(file: Path) -> None:
+    """Values are numbered, all or none of them; without numbers they stand in the order of the sentence."""
+    for sentence, words in json.loads(file.read_text("utf-8")).items():
+        given, numbers = len(re.findall(r"\{\w*\}", sentence)), re.findall(r"\{(\d*)[ws]?\}", words)
+        assert len(numbers) <= given or all(numbers), sentence
+        assert all(numbers) or not any(numbers), sentence
+        assert all(1 <= int(number) <= given for number in filter(None, numbers)), sentence
 
 
 def test_what_is_said_of_built_in_data_and_recipes_is_in_chinese() -> None:
