@@ -205,7 +205,7 @@ def _where(command: type[Command]) -> str:
     sheets = (
         ""
         if command.numbers
-        else ".png, .jpg or .webp for a sheet, .wav, .flac or .ogg for sounds, NAME/ a file each, "
+        else ".png, .jpg or .webp for a sheet, .wav, .flac or .ogg for sounds, NAME/ for a file each, "
     )
     default = f"; default: RUN/out/{command.output}, numbered" if command.unasked else ""
     return f"File to write ({sheets}{tables}{default})."

@@ -40,7 +40,7 @@ class Recipes(Command):
     kind: str | None = None
     """Only recipes for this kind of data, such as image."""
     all: bool = False
-    """Also references, which are made for one data set, with figures to reach."""
+    """Also references: recipes for one data set, with the figures that they should reach."""
     data: DataConfig = field(default_factory=DataConfig)
     """Your data, and how they are read."""
     time_all: bool = False
@@ -117,9 +117,9 @@ class Choose(Command):
     data: DataConfig = field(default_factory=DataConfig)
     """Your data, and how they are read."""
     want: Literal["samples", "likelihood", "codes", "control", "translation", "speed"] | None = None
-    """What matters most: samples like real examples, likelihoods of examples, short codes of them, samples that are
-    steered (by label, by what is given, from one to another), images made of others, or speed of sampling (default:
-    translation where ‹to› names a second source, else samples)."""
+    """What matters most: samples like real examples, likelihoods of examples, short codes of them, samples that can be
+    steered (by label, completion or interpolation), images made from others, or speed of sampling (default: translation
+    where ‹to› names a second source, else samples)."""
     compared: tuple[Path, ...] = ()
     """Folders of your own comparisons (`genwerk compare`), which count as measured too."""
 

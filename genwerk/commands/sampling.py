@@ -101,13 +101,13 @@ class Complete(Command):
 
     folder: Run
     known: Annotated[str, File()] = ""
-    """What is given: top-half, bottom-half, left-half, right-half, a mask image (white is given); first-half or
+    """What is known: top-half, bottom-half, left-half, right-half, a mask image (white is known); first-half or
     last-half of a sound, or its first seconds (0.25s); names or numbers of a table's columns, joined by commas;
     first-half of a text, or its first tokens (first-10)."""
     input: Input = "test"
     n: Greatest = 8
     k: Count = 5
-    """Completions an example."""
+    """Completions per example."""
     label: Label = None
     prompt: tuple[str, ...] = ()
     """Language models: how texts begin, in place of examples, with {5} where 5 tokens are to be filled in. Models with

@@ -18,8 +18,8 @@ class DataConfig:
     .parquet),
     hf:NAME, or a table of the literature as power:PATH (also gas, hepmass, miniboone, bsds300)."""
     to: Annotated[str, Common(), File()] = ""
-    """Images beside those of the source, named as it is: those that are to be made of them, file by file, where files
-    are called alike, else those of another domain."""
+    """A second source of images, of any of these kinds: what is to be made from each image, where files of both have
+    the same names, else another domain."""
     pairing: Literal["auto", "name", "none"] = "auto"
     """Whether files that are called alike in both are pairs: name leaves out those without a counterpart, none takes
     the two as domains, auto is name where all have one, and none where none has. Arrays and tables are domains; name

@@ -120,7 +120,7 @@ class TrainConfig:
     the length of every stage that has no setting of its own, such as `prior_rounds`; the plan is shown before training
     begins."""
     batch_size: Annotated[int, Common()] = 128
-    """Examples a batch, over all processes; 0 is all examples at once."""
+    """Examples per batch, over all processes; 0 is all examples at once."""
     micro_batch: int | None = None
     """Examples sent through the network at once on one process; None is the whole batch."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {"model": OptimConfig()})
