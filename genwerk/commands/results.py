@@ -29,8 +29,8 @@ def records(known: Known, **more: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def names(known: Known) -> list[str]:
-    """What is known of each example in a line, as in cat/1.png: cat, or row 7: height 1.8."""
-    plain = ("file", "label", "caption", "prompt")
+    """What is known of each example in a line, as in cat/1.png: cat, or row 7: label 3, height 1.8."""
+    plain = {"file", "caption", "prompt"} | ({"label"} if "file" in known else set())
     shown = [[cell(v) if name in plain else f"{name} {cell(v)}" for v in values] for name, values in known.items()]
     first = 1 if known.keys() & {"file", "row", "sample"} else 0
     lines = ([*row[:first], ", ".join(row[first:])] for row in zip(*shown, strict=True))

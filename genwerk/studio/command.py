@@ -84,10 +84,11 @@ class Studio(Command):
         """A socket at the first free port from the one that was asked for."""
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         for port in range(self.port, min(self.port + 50, 2**16)) if self.port else (0,):
-            found = socket.socket(family)
+            found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # of which asyncio knows: no delay
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 found.bind((self.address, port))
+                found.listen()  # so that whoever comes at once waits and is not refused
             except (OSError, OverflowError) as error:
                 found.close()
                 if isinstance(error, OSError) and error.errno == 98:

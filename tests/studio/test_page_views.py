@@ -178,33 +178,36 @@ def test_a_run_that_is_deleted_while_it_is_open_is_told(browser: Any, address: s
     visitor.context.close()
 
 
-def test_a_training_that_is_killed_is_told_and_resumed(browser: Any, address: str, root: Path) -> None:
-    visitor, name = Visitor(browser, address, 390, "zh-CN"), "runs/killed"
-    page = visitor.open("train?data=ring&recipe=vae")
-    page.locator("#out").fill(name)
-    page.locator("[name='train.rounds']").fill("500000")
-    typed = "e => { e.value = '500'; e.dispatchEvent(new Event('input', {bubbles: true})); }"
-    page.locator("[name='train.save_every']").evaluate(typed)
-    page.locator("button.main", has=page.locator("svg")).last.click()
+def test_a_training_is_stopped_resumed_killed_and_resumed(browser: Any, address: str, root: Path) -> None:
+    first = Visitor(browser, address)
+    page = first.open("train?data=ring&recipe=vae")
+    page.get_by_label("Rounds", exact=True).fill("200000")
+    page.get_by_label("Name of the run").fill("runs/long")
+    page.get_by_role("button", name="Start training").click()
     page.locator(".panel svg polyline").first.wait_for()
-    folder = root / name / "checkpoints"
-    for _ in range(600):
-        if folder.is_dir() and any(folder.iterdir()):
-            break
-        page.wait_for_timeout(100)
+    page.get_by_role("button", name="Stop").click()
+    assert page.locator(".results .badge").inner_text() == "Stopping"
+    page.locator(".results .badge.stopped").wait_for()
+    first.context.close()
+    second = Visitor(browser, address, 390, "zh-CN")
+    page = second.open("run/runs%2Flong/training")
+    page.get_by_role("button", name="继续训练").click()
+    assert page.locator(".tab .badge").first.inner_text() == "正在启动"
+    page.locator(".tab .badge.going-on").wait_for()
+    assert page.locator(".tab .badge").first.inner_text() == "训练中"
+    page.reload()
+    page.get_by_role("button", name="停止").wait_for()
     for each in Path("/proc").glob("[0-9]*/cmdline"):
-        if name.encode() in each.read_bytes():
+        if b"runs/long" in each.read_bytes():
             os.kill(int(each.parent.name), signal.SIGKILL)
     page.get_by_text(re.compile("训练进程被终止")).first.wait_for()
-    visitor.open(f"run/{name.replace('/', '%2F')}/training")
     page.get_by_role("button", name="继续训练").click()
-    page.locator(".badge.going-on").first.wait_for()
-    assert page.locator(".badge.going-on").first.inner_text() == "训练中"
+    page.locator(".tab .badge.going-on").wait_for()
     page.get_by_role("button", name="停止").click()
-    page.locator(".row .badge.stopped").first.wait_for()
-    assert visitor.fits()
-    visitor.context.close()
-    assert not visitor.complaints
+    page.locator(".tab .badge.stopped").wait_for()
+    assert second.fits()
+    second.context.close()
+    assert not first.complaints + second.complaints
 
 
 def test_a_password_is_asked_for_and_a_newcomer_is_led(browser: Any, tmp_path: Path) -> None:
@@ -256,8 +259,17 @@ def test_two_studios_on_one_folder_do_not_write_one_run(browser: Any, address: s
 
 
 @pytest.mark.skipif(not PICTURES, reason="only for the pictures of README (GENWERK_PICTURES=docs/pictures)")
-def test_a_training_is_pictured(visitor: Visitor) -> None:
+def test_first_steps_are_pictured(browser: Any, visitor: Visitor, tmp_path: Path) -> None:
+    with studio(tmp_path) as empty:
+        newcomer = Visitor(browser, empty)
+        keep(newcomer.open("runs"), "studio-welcome")
+        newcomer.context.close()
     page = visitor.open("train?data=digits&recipe=vae")
+    page.get_by_alt_text("Some of the examples").wait_for()
+    page.get_by_label("Rounds", exact=True).wait_for()
+    page.evaluate("window.scrollTo(0, 90)")
+    page.wait_for_timeout(500)
+    keep(page, "studio-train")
     page.get_by_label("Rounds", exact=True).fill("1500")
     page.get_by_label("Name of the run").fill("runs/pictured")
     page.get_by_role("button", name="Start training").click()

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from server import HOST, asked, studio, told, wait_for
 from starlette.testclient import TestClient
 
 from genwerk.core.locks import only_writer
+from genwerk.studio.command import Studio as Opened
 
 
 @pytest.fixture
@@ -479,6 +481,11 @@ def test_settings_do_not_lead_out(client: TestClient, root: Path, command: str, 
     assert str(root) not in why
     assert "fault of Genwerk" not in why
     assert not (root / "runs" / "x").exists()
+
+
+def test_answers_do_not_wait_for_a_full_packet() -> None:
+    with Opened(port=0)._listening() as listening:  # asyncio sets no delay for sockets whose protocol it is told alone
+        assert listening.proto == socket.IPPROTO_TCP
 
 
 # --- who asks ---------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ const MOST = 240;
 const OUTLYING = 0.02;
 /** Lines of the log that hold figures, and where these come from. */
 const KINDS = /** @type {Record<string, string>} */ ({ round: "training", evaluated: "validation", watched: "watched" });
+const ACRONYMS = /\b(nll|elbo|kl|fid|kid|mmd)\b/g;
 const OTHER = new Set(["event", "stage", "round", "examples", "seconds", "best"]);
 
 /** @typedef {[number, number]} Point */
@@ -53,7 +54,7 @@ export class Training {
       if (OTHER.has(key) || typeof value !== "number" || !Number.isFinite(value)) continue;
       const place = `${event.stage}|${key}`;
       let panel = this.panels.get(place);
-      if (!panel) this.panels.set(place, (panel = { stage: event.stage, name: key.replaceAll("_", " "), curves: {} }));
+      if (!panel) this.panels.set(place, (panel = { stage: event.stage, name: key.replaceAll("_", " ").replace(ACRONYMS, (word) => word.toUpperCase()), curves: {} }));
       (panel.curves[source] ??= []).push([event.round, value]);
     }
   }
@@ -68,7 +69,7 @@ export class Training {
   /** Panels as they stand: held-out figures first, then losses, then norms of gradients. */
   sorted() {
     const rank = (/** @type {Panel} */ panel) =>
-      this.stages.indexOf(panel.stage) * 4 + Number(panel.name.includes("gradient norm")) * 2 + Number(!("validation" in panel.curves));
+      this.stages.indexOf(panel.stage) * 4 + Number(panel.name.includes("gradient norm")) * 2 + Number(panel.name.startsWith("clipped")) * 1.5 + Number(!("validation" in panel.curves));
     return [...this.panels.values()].sort((a, b) => rank(a) - rank(b));
   }
 }
