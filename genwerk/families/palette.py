@@ -68,7 +68,7 @@ class Palette(TranslatesPairs, config=PaletteConfig):
         diffusion = build(replace(inner, network=network), spec)
         assert isinstance(diffusion, DiffusionModel)
         self.diffusion, self.multiple = diffusion, network.multiple
-        self.register_buffer("spread", torch.tensor(1.0))
+        self.register_buffer("spread", torch.tensor(1.0), persistent=config.residual)
 
     # --- training -----------------------------------------------------------------------------------------------------
 
