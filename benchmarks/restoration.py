@@ -90,26 +90,34 @@ class Task:
     filters: Mapping[str, Filter] = field(default_factory=dict)
 
 
+NARROW: dict[str, object] = {"model.diffusion.network.widths": (32, 64)}
+"""Half the recipe's widths, for rounds enough on one thread."""
+
+
+def diffusion(settings: dict[str, object]) -> dict[str, tuple[str, dict[str, object]]]:
+    """Palette's way, which draws the image, and SRDiff's, which draws the difference from the source."""
+    settings = {**NARROW, **settings}
+    return {"palette": ("palette", settings), "residual palette": ("palette", {**settings, "model.residual": True})}
+
+
 def enlargement(factor: int) -> Task:
     settings: dict[str, object] = {"model.degradation": "downscale", "model.degradation.factor": factor}
     return Task(
         {
             "superres": ("superres", {"model.degradation.factor": factor}),
-            "palette": ("palette", {**NARROW, **settings}),
+            **diffusion(settings),
         },
         {"source, nearest": nearest, "bicubic": lambda _, shown: shown},
     )
 
 
-NARROW: dict[str, object] = {"model.diffusion.network.widths": (32, 64)}
-"""Half the recipe's widths, for rounds enough on one thread."""
 NOISE: dict[str, object] = {"model.degradation.sigma": (SIGMA, SIGMA)}
 COPY: Filter = lambda _, shown: shown  # noqa: E731
 TASKS = {
     "superres x2": enlargement(2),
     "superres x4": enlargement(4),
     "denoise": Task(
-        {"denoise": ("denoise", NOISE), "palette": ("palette", {**NARROW, "model.degradation": "noise", **NOISE})},
+        {"denoise": ("denoise", NOISE), **diffusion({"model.degradation": "noise", **NOISE})},
         {
             "source": COPY,
             "median of 3x3": each(lambda x: ndimage.median_filter(x, (3, 3, 1))),
@@ -122,7 +130,7 @@ TASKS = {
         {
             "inpaint": ("inpaint", {}),
             "regression": ("inpaint", {"model.adversarial": 0.0, "model.l1": 1.0}),
-            "palette": ("palette", NARROW),
+            **diffusion({}),
         },
         {"source": COPY, "biharmonic": biharmonic, **({"Telea": telea} if find_spec("cv2") else {})},
     ),
@@ -130,7 +138,7 @@ TASKS = {
         {
             "colourise": ("colourise", {}),
             "regression": ("colourise", {"model.adversarial": 0.0, "model.l1": 1.0}),
-            "palette": ("palette", {**NARROW, "model.degradation": "grey"}),
+            **diffusion({"model.degradation": "grey"}),
         },
         {"source": COPY},
     ),
