@@ -55,7 +55,7 @@ def worded(answer: Any, language: str) -> Any:
         return answer
     if isinstance(answer, Mapping):
         told = {key: _worded(key, value, language) for key, value in answer.items()}
-        return told | _table(answer, language) if answer.get("type") == "table" else told
+        return told | (_table(answer, language) if answer.get("type") == "table" else {})
     return [worded(each, language) for each in answer] if isinstance(answer, list) else answer
 
 
@@ -72,13 +72,19 @@ def _worded(key: str, value: Any, language: str) -> Any:
 
 def _table(table: Mapping[str, Any], language: str) -> dict[str, Any]:
     """A table with its head, and what it says of figures, in a ``language``."""
-    columns: list[str] = table["columns"]
-    ours = {i for i, name in enumerate(columns) if name in DESCRIBING}
-    rows = [
-        [said(cell, language) if i in ours and isinstance(cell, str) else cell for i, cell in enumerate(row)]
-        for row in table["rows"]
-    ]
-    return {"columns": [said(name, language) for name in columns], "rows": rows}
+    columns, rows = table.get("columns"), table.get("rows")
+    if not isinstance(columns, list) or not isinstance(rows, list):
+        return {}
+    ours = {i for i, name in enumerate(columns) if isinstance(name, str) and name in DESCRIBING}
+    return {
+        "columns": [said(name, language) if isinstance(name, str) else name for name in columns],
+        "rows": [
+            [said(cell, language) if i in ours and isinstance(cell, str) else cell for i, cell in enumerate(row)]
+            if isinstance(row, list)
+            else row
+            for row in rows
+        ],
+    }
 
 
 def _line(line: str, language: str) -> str:

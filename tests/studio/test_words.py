@@ -205,6 +205,9 @@ def test_an_answer_has_its_sentences_in_chinese_and_what_is_a_users_as_it_is() -
     assert worded(answer, "en") == answer
     table = {"type": "table", "columns": ["recipe", "completion"], "rows": [["mixture", "coverage of the sea"]]}
     assert worded(table, "zh") == table | {"columns": ["配方", "补全"]}
+    raw = {"values": {"runs": [{"report": {"figures": {}, "notes": ["recall: 5 neighbours."]}}], "report": None}}
+    assert worded(raw, "zh")["values"]["runs"][0]["report"]["figures"] == {}
+    assert worded({"type": "table", "rows": None}, "zh") == {"type": "table", "rows": None}
     assert worded({"text": "recall: 5 neighbours."}, "zh") == {"text": "召回率：5 个近邻。"}
     assert said("images cannot be read: the disk is full", "zh") == "无法读取 images：磁盘已满"
     assert said("data.size is 0; expected a number 1 or more", "zh") == "“图像边长”为 0；应不小于 1"
