@@ -159,11 +159,11 @@ class _Words:
                 return self.filled(template.words, values, depth)
         return None
 
-    def joined(self, clause: str) -> str:
+    def joined(self, clause: str, depth: int = 0) -> str:
         """A clause, or each part of it between commas, that is known."""
         parts = PARTS.split(clause)
-        known = [self.said(part) for part in parts]
-        whole = None if all(known) else self.said(clause)
+        known = [self.single.get(part) or self.said(part, depth) for part in parts]
+        whole = None if all(known) else self.said(clause, depth)
         if whole is not None or not any(known):
             return whole or clause
         return self.single[","].join(found or part for found, part in zip(known, parts, strict=True))
@@ -178,8 +178,7 @@ class _Words:
             if found[2] == "s":
                 return self.single["and"].join(f"“{self.setting(name)}”" for name in one.split(", "))
             if found[2]:
-                parts = (self.single.get(part) or self.said(part, depth + 1) or part for part in PARTS.split(one))
-                return self.single[","].join(parts)
+                return self.joined(one, depth + 1)
             return (" " in one.strip() and self.said(one, depth + 1)) or one
 
         return self.named(VALUE.sub(value, words))
@@ -225,7 +224,7 @@ def _words(name: str, *files: str) -> _Words | None:
                 whole[form] = words
     static = HERE / "static" / "words"
     settings = _read(static / f"{name}.json") | _read(static / f"{name}-help.json")
-    return _Words(whole, sorted(templates, key=lambda each: -each.weight), single, settings)
+    return _Words(whole, sorted(templates, key=lambda each: (-each.weight, -len(each.literals))), single, settings)
 
 
 def _forms(sentence: str) -> tuple[str, ...]:
