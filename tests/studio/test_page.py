@@ -219,6 +219,21 @@ def test_a_tool_shows_what_it_finds(visitor: Visitor) -> None:
     page.locator(".found table").first.wait_for()
 
 
+@in_browser
+def test_ticks_of_curves_are_few_and_differ(visitor: Visitor) -> None:
+    page = visitor.open("tools")
+    labels = """async (values) => {
+        const {axes, tick} = await import('/static/curves.js');
+        const at = axes({stage: '', name: '', curves: {loss: values.map((value, i) => [i, value])}});
+        return at.ticks.map((value) => tick(value, at.step));
+    }"""
+    ranges = [[377_900, 382_000], [30_000, 42_000], [1e-5, 1.2e-5], [1, 1 + 2e-16], [0, 0], [5, 5], [-43, -24]]
+    for values in (*ranges, [1e9, 3e9], [99_990, 100_100], [0.52, 0.95]):
+        found = page.evaluate(labels, values)
+        assert 2 <= len(found) == len({*found}) <= 6, (values, found)
+        assert max(map(len, found)) <= 8, found
+
+
 # --- in every language, on every screen -------------------------------------------------------------------------------
 
 

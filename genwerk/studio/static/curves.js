@@ -4,7 +4,7 @@
 import { fill, h, s } from "./dom.js";
 import { figure, number, span, t } from "./i18n.js";
 
-const WIDTH = 340, HEIGHT = 180, LEFT = 46, RIGHT = 8, TOP = 8, BOTTOM = 20;
+const WIDTH = 340, HEIGHT = 180, LEFT = 54, RIGHT = 8, TOP = 8, BOTTOM = 20;
 /** Points of a curve that are drawn; where there are more, neighbours are averaged. */
 const MOST = 240;
 /** Share of the values, at either end, that may be left out of the range where they would flatten the rest. */
@@ -87,8 +87,9 @@ function thinned(curve) {
   return found;
 }
 
-/** @param {Panel} panel */
-function axes(panel) {
+/** The ranges of a panel, its ticks, and where a point stands.
+ * @param {Panel} panel */
+export function axes(panel) {
   const points = Object.values(panel.curves).flat();
   const xs = points.map(([x]) => x);
   const [first, last] = [xs.reduce((a, b) => Math.min(a, b)), xs.reduce((a, b) => Math.max(a, b))];
@@ -98,12 +99,12 @@ function axes(panel) {
   let [low, high] = [at(0), at(values.length - 1)];
   const inner = at(values.length - 1 - out) - at(out);
   if (high - low > 3 * inner && inner > 0) [low, high] = [at(out) - inner / 4, at(values.length - 1 - out) + inner / 4];
-  const size = Math.max(Math.abs(low), Math.abs(high), 1e-9);
+  const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
   const room = high > low ? Math.max(0.05 * (high - low), 1e-4 * size) : size / 10; // of less than that ticks would not differ
   [low, high] = [low - room, high + room];
-  const third = (high - low) / 3;
-  const power = 10 ** Math.floor(Math.log10(third));
-  const step = power * (/** @type {number} */ ([5, 2, 1].find((times) => times * power <= third) ?? 1));
+  const part = (high - low) / 4.5; // for three to five ticks
+  const power = 10 ** Math.floor(Math.log10(part));
+  const step = power * (/** @type {number} */ ([1, 2, 5].find((times) => times * power >= part) ?? 10));
   const ticks = [];
   for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(i * step);
   return { first, last, low, high, ticks, step,
@@ -115,7 +116,9 @@ function axes(panel) {
  * @param {number} value @param {number} step */
 export function tick(value, step) {
   const size = Math.abs(value);
-  if (size >= 1e5 || (size !== 0 && step < 1e-4)) return value.toExponential(Math.max(0, Math.floor(Math.log10(size)) - Math.floor(Math.log10(step) + 1e-9)));
+  const differing = size === 0 ? 0 : Math.max(0, Math.floor(Math.log10(size) + 1e-9) - Math.floor(Math.log10(step) + 1e-9));
+  if (size >= 1e5) return number(value, { notation: "compact", maximumSignificantDigits: differing + 1 });
+  if (size < 1e-3 && step < 1e-4) return size === 0 ? "0" : value.toExponential(differing);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   return number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }

@@ -6,7 +6,7 @@ import { append, fill, h, icon } from "../dom.js";
 import { moment, spelt, t } from "../i18n.js";
 import { link, whenLeft } from "../pages.js";
 import { problem } from "../parts.js";
-import { find, follow } from "../results.js";
+import { find, follow, shown as shown_ } from "../results.js";
 import { live } from "./training.js";
 
 /** Milliseconds after which it is looked again whether a run is there. */
@@ -29,7 +29,7 @@ export async function show(main, { parts }) {
   };
   const timer = setInterval(look, AGAIN);
   whenLeft(() => clearInterval(timer));
-  const back = h("div", {});
+  const back = h("div", { class: "row more" });
   /** A training that is over can be resumed from here; of one that could not begin the form is kept. */
   const over = async (/** @type {string} */ state) => {
     const form = JSON.parse(sessionStorage.getItem(`form of ${job.job}`) ?? "null");
@@ -41,15 +41,19 @@ export async function show(main, { parts }) {
   };
   /** What a training says of its data and settings, which is not to stand before the curves. */
   const notes = h("details", { hidden: true }, h("summary", {}, t("Notes on the data and the training")));
+  const report = h("div", {});
   const told = (/** @type {any} */ each) => {
-    if (!job.training || each.type !== "note") return false;
-    notes.hidden = false;
-    append(notes, h("p", { class: "note" }, each.text));
+    if (!job.training || !["note", "table", "figures"].includes(each.type)) return false;
+    if (each.type !== "note") append(report, shown_(each));
+    else {
+      notes.hidden = false;
+      append(notes, h("p", { class: "note" }, each.text));
+    }
     return true;
   };
   const following = follow(job.job, { over, told, training: job.training });
   fill(main, h("p", { class: "crumbs" }, h("a", { href: link(["jobs"]) }, t("Jobs"))),
     h("h1", {}, spelt(job.command), job.run ? [": ", h("a", { href: link(["run", job.run, job.training ? "training" : ""].filter(Boolean)) }, job.run)] : null),
-    h("p", { class: "hint" }, moment(job.made)), following.element, back, curves, notes);
+    h("p", { class: "hint" }, moment(job.made)), following.element, back, curves, report, notes);
   await look();
 }
