@@ -260,15 +260,24 @@ class Studio:
         return stream(request, self.lines(name, log, int(after)))
 
     async def lines(self, name: str, log: Path, after: int) -> AsyncIterator[str]:
-        """Server-sent events of the lines of a log."""
+        """Server-sent events of the lines of a log, damaged ones left out; one that says ``again`` before they are told
+        from the first on, where a resume has put another log in its place."""
         number, rest, idle, offset, last = 0, b"", 0.0, 0, ""
+        read = None
         while True:
-            block = await asyncio.to_thread(read_from, log, offset)
+            block, file = await asyncio.to_thread(read_from, log, offset)
+            if file is not None and read not in (None, file):
+                number, rest, offset, last, after, read = 0, b"", 0, "", 0, file
+                yield "event: again\ndata: {}\n\n"
+                continue
+            read = file or read
             offset, idle = offset + len(block), 0.0 if block else idle + EVERY
             *whole, rest = (rest + block).split(b"\n")
             for line in whole:
                 number += 1
-                last = line.decode(errors="replace") or last
+                if not whole_event(line):
+                    continue
+                last = line.decode()
                 if number > after:
                     yield f"id: {number}\ndata: {last}\n\n"
             if self.jobs.training(name) is None and (over(last) or idle > IDLE):
@@ -544,15 +553,23 @@ def empty(path: Path) -> bool:
     return path.is_dir() and all(each.name.startswith(".") for each in path.iterdir())
 
 
-def read_from(path: Path, offset: int) -> bytes:
-    """What is in a file from ``offset`` on; nothing where it is gone."""
+def read_from(path: Path, offset: int) -> tuple[bytes, int | None]:
+    """What is in a file from ``offset`` on, and which file it is; nothing where it is gone."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(min(offset, file.tell()))
-            return file.read()
+            return file.read(), os.fstat(file.fileno()).st_ino
     except OSError:
-        return b""
+        return b"", None
+
+
+def whole_event(line: bytes) -> bool:
+    """Whether a line of a log is an event, and was not cut by the end of its writer."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def over(line: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import shutil
@@ -21,6 +22,7 @@ from starlette.testclient import TestClient
 from trained import Trained
 
 from genwerk.cli import main as genwerk_command
+from genwerk.studio.app import Settings, Studio
 
 
 @pytest.fixture
@@ -190,3 +192,24 @@ def test_a_training_whose_process_is_gone_counts_as_stopped(client: TestClient, 
         (killed / ".lock").write_text(str(pid))
         assert client.get("/api/state", params={"run": "runs/lost"}).json()["state"] == expected
     shutil.rmtree(killed)
+
+
+def test_a_log_that_a_resume_replaces_is_told_again_without_damaged_lines(root: Path) -> None:
+    log = root / "events.jsonl"
+    lines = ['{"event": "plan", "round": 0}', '{"event": "round", "round": 1}', '{"event": "rou', '{"event": "round"}']
+    log.write_text("\n".join(lines) + "\n")
+
+    async def told() -> list[str]:
+        studio = Studio(Settings(root, frozenset()))
+        events = studio.lines("none", log, 0)
+        first = [await anext(events) for _ in range(4)]
+        (root / "other").write_text('{"event": "stopped", "round": 1}\n')
+        (root / "other").replace(log)
+        found = first + [event async for event in events]
+        shutil.rmtree(studio.folder)
+        return found
+
+    events = [each.split("\n") for each in asyncio.run(told()) if each]
+    assert [each[0] for each in events] == ["id: 1", "id: 2", "id: 4", "event: again", "id: 1"]
+    assert events[-1][1] == 'data: {"event": "stopped", "round": 1}'
+    log.unlink()

@@ -125,6 +125,10 @@ export function listen(path, params, on) {
     }
     on.message(JSON.parse(event.data));
   };
+  source.addEventListener("again", () => {
+    last = -1;
+    on.again?.();
+  });
   source.addEventListener("end", () => {
     source.close();
     on.end?.();

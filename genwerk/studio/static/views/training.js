@@ -29,13 +29,17 @@ export function live(box, run, controls = true, on) {
   let asked = "";
   /** @type {() => void} */
   let end = () => {};
-  const listenAgain = () => {
-    end();
+  const anew = () => {
     training = new Training();
     curves = board(training);
     fill(place, curves.element);
+  };
+  const listenAgain = () => {
+    end();
+    anew();
     let ended = false;
     end = listen("/api/events", { run, after: 0 }, {
+      again: anew,
       message: (event) => {
         training.take(event);
         curves.update();
