@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -12,15 +12,34 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from genwerk.core.model import Config, Model, build
+from genwerk.core.model import Model, build
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
+from genwerk.diffusion.sampling import Diffusion
 from genwerk.recipes import find
 from genwerk.training.settings import Entry, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
 ROUNDS = 4
 """Rounds for which a model is trained before it is looked at."""
+BATCH = 8
+STAGES = {
+    "text_rounds": ROUNDS,
+    "prior_rounds": ROUNDS,
+    "likelihood_rounds": ROUNDS,
+    "discriminator_rounds": ROUNDS,
+    "text_batch": BATCH,
+    "prior_batch": BATCH,
+    "d_batches": 1,
+    "d_epochs": 2,
+    "d_steps": 2,
+    "critic_steps": 2,
+    "critic_warmup": 2,
+    "rollouts": 2,
+}
+"""Greatest values of settings that say how long a training, one of its stages or a round is."""
+SAMPLING = {"steps": 8, "resamples": 2}
+"""The same of a sampler's."""
 PARTS = ("text", "network", "discriminator")
 """Settings of a model that are those of a network."""
 
@@ -117,12 +136,17 @@ def double_precision() -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
-def short(config: Config) -> Config:
-    """``config`` with no stage and no round longer than a moment, where it says how long they are."""
-    stages = ("text_rounds", "prior_rounds", "likelihood_rounds", "discriminator_rounds")
-    most = dict.fromkeys(stages, ROUNDS) | {"d_batches": 1}
-    said = {name: length for name in most if (length := getattr(config, name, None)) is not None}
-    return replace(config, **{name: min(length, most[name]) for name, length in said.items()})
+def short(settings: Any) -> Any:
+    """``settings`` of a model with no stage, batch or chain of steps longer than a moment, in any of its parts."""
+    most = SAMPLING if isinstance(settings, Diffusion) else STAGES
+    changes: dict[str, Any] = {}
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if is_dataclass(value):
+            changes[each.name] = short(value)
+        elif value is not None and each.name in most:
+            changes[each.name] = min(value, most[each.name])
+    return replace(settings, **changes)
 
 
 def prepared(name: str) -> Case:
@@ -130,7 +154,7 @@ def prepared(name: str) -> Case:
     entry = find(name)
     recipe = entry.make(entry.spec)
     train = replace(
-        recipe.train, rounds=ROUNDS, batch_size=min(recipe.train.batch_size, 8), sample_every=0, save_every=0
+        recipe.train, rounds=ROUNDS, batch_size=min(recipe.train.batch_size, BATCH), sample_every=0, save_every=0
     )
     recipe = replace(recipe, train=train, model=short(recipe.model))
     return Case(entry, recipe, made_up(entry.spec), fresh(recipe, entry.spec))
