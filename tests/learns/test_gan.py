@@ -22,13 +22,15 @@ RING = TOYS["ring"]
 assert isinstance(RING, Gaussians)
 
 
-@pytest.mark.parametrize("recipe,seed,quality", [("gan", 0, 0.5), ("gan", 2, 0.5), ("wgan-gp", 0, 0.4)])
-def test_every_mode_of_the_ring(recipe: str, seed: int, quality: float) -> None:
-    """1,000 rounds of the 6,000 of the recipe; measured 0.68 with seed 2.
+@pytest.mark.parametrize(
+    "recipe,rounds,seed,quality", [("gan", 1_000, 0, 0.5), ("gan", 1_000, 2, 0.5), ("wgan-gp", 600, 0, 0.4)]
+)
+def test_every_mode_of_the_ring(recipe: str, rounds: int, seed: int, quality: float) -> None:
+    """Some of the 6,000 rounds of the recipe; measured 0.68 with seed 2, and of wgan-gp 0.54 after 500, 0.73 after 700.
 
     Seed 1 comes late on these rows: every mode, a quality of 0.30 after 1,000 rounds, 0.42 after 1,500, 0.96 after all.
     """
-    model = taught(recipe, "ring", 1_000, seed)
+    model = taught(recipe, "ring", rounds, seed)
     assert isinstance(model, Samples)
     found = mode_coverage(model.sample(2_500, seed=1_000_000), RING.centres, RING.std)
     assert found.modes == 8
