@@ -125,7 +125,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
         starts = self.config.starts
         return [
             Stage(
-                f"{k} components" + f", start {start + 1}" * (starts > 1),
+                f"{k} component" + "s" * (k != 1) + f", start {start + 1}" * (starts > 1),
                 rounds,
                 self.turns,
                 partial(self.begin, i * starts + start),

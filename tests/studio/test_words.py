@@ -212,3 +212,24 @@ def test_an_answer_has_its_sentences_in_chinese_and_what_is_a_users_as_it_is() -
     assert said("images cannot be read: the disk is full", "zh") == "无法读取 images：磁盘已满"
     assert said("data.size is 0; expected a number 1 or more", "zh") == "“图像边长”为 0；应不小于 1"
     assert said("what nobody has said", "zh") == "what nobody has said"
+
+
+PROPER = {
+    *("adagrad", "adam", "adamax", "adamw", "rmsprop", "sgd"),
+    *("elu", "gelu", "leaky_relu", "quick_gelu", "relu", "sigmoid", "silu", "softplus", "tanh"),
+    *("ddim", "ddpm", "dpmpp2m", "dpmpp2m-sde", "euler", "euler-ancestral", "heun", "karras", "pndm", "unipc"),
+    *("dcgan", "diffaugment", "edsr", "lstm", "transformer", "unet", "wasserstein"),
+    *("NFC", "NFD", "NFKC", "NFKD", "bfloat16", "float32", "w", "w+", "z"),
+}
+"""Values of settings that are names in every language."""
+
+
+def test_every_value_to_choose_is_explained_in_chinese_or_is_a_name(tmp_path: Path) -> None:
+    known = json.loads((WORDS / "zh.json").read_text("utf-8"))
+    questions = Questions(tmp_path)
+    forms = [*commands(questions), *(questions.recipe(offer.entry.name) for offer in offers())]
+    fields = [field for form in forms for section in form["sections"] for field in section["fields"]]
+    values = {(field["name"].rpartition(".")[2], each) for field in fields for each in field["choices"] or ()}
+    assert len(values) > 150
+    told = {(name, each) for name, each in values if {f"choice:{name}.{each}", f"choice:{each}"} & known.keys()}
+    assert {each for _, each in values - told} <= PROPER | set("1245") | {"8", "16"}

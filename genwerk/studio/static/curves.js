@@ -2,7 +2,7 @@
 // The figures of a training as curves, drawn as its events come.
 
 import { fill, h, s } from "./dom.js";
-import { figure, number, span, t } from "./i18n.js";
+import { figure, number, span, staged, t } from "./i18n.js";
 
 const WIDTH = 340, HEIGHT = 180, LEFT = 54, RIGHT = 8, TOP = 8, BOTTOM = 20;
 /** Points of a curve that are drawn; where there are more, neighbours are averaged. */
@@ -106,7 +106,7 @@ export function axes(panel) {
   const power = 10 ** Math.floor(Math.log10(part));
   const step = power * (/** @type {number} */ ([1, 2, 5].find((times) => times * power >= part) ?? 10));
   const ticks = [];
-  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(i * step);
+  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(i * step || 0);
   return { first, last, low, high, ticks, step,
     x: (/** @type {number} */ x) => LEFT + (last > first ? (x - first) / (last - first) : 0.5) * (WIDTH - LEFT - RIGHT),
     y: (/** @type {number} */ y) => HEIGHT - BOTTOM - ((Math.min(Math.max(y, low), high) - low) / (high - low)) * (HEIGHT - TOP - BOTTOM) };
@@ -123,11 +123,18 @@ export function tick(value, step) {
   return number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+/** What a figure is called: a dictionary has it in small letters.
+ * @param {string} name */
+function titled(name) {
+  const small = name.toLowerCase(), told = t(small);
+  return told === small ? name : told;
+}
+
 /** @param {Panel} panel @param {boolean} several whether there are other stages */
 function drawn(panel, several) {
   const at = axes(panel);
   const curves = Object.entries(panel.curves);
-  const title = several ? `${t(panel.stage)}: ${t(panel.name)}` : t(panel.name);
+  const title = several ? t("{stage}: {what}", { stage: staged(panel.stage), what: titled(panel.name) }) : titled(panel.name);
   const told = curves.map(([source, curve]) => t("{source} from {first} to {last}", { source: t(source), first: figure(curve[0]?.[1] ?? 0), last: figure(curve.at(-1)?.[1] ?? 0) }));
   const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${told.join(", ")}` },
     at.ticks.map((value) => [s("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: at.y(value), y2: at.y(value) }),
@@ -164,7 +171,7 @@ export function board(training) {
     bar.value = training.ended === "finished" ? bar.max : training.round;
     const left = training.left();
     const parts = [t("Round {round} of {rounds}", { round: training.round, rounds: training.rounds })];
-    if (several) parts.push(t("stage {stage}", { stage: training.stage }));
+    if (several) parts.push(t("stage {stage}", { stage: staged(training.stage) }));
     parts.push(t("{time} so far", { time: span(training.seconds) }));
     if (left !== null && !training.ended) parts.push(t("about {time} left", { time: span(left) }));
     stands.textContent = parts.join(" · ");

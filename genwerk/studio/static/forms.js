@@ -3,7 +3,7 @@
 
 import { get, upload, where } from "./api.js";
 import { fill, h, icon, unique } from "./dom.js";
-import { named, spelt, t } from "./i18n.js";
+import { named, spelt, t, valued } from "./i18n.js";
 import { complain } from "./parts.js";
 
 /** @typedef {import("./types.js").Field} Field */
@@ -18,6 +18,8 @@ import { complain } from "./parts.js";
 
 /** Fields that a file can be handed in for, where the server says nothing of it. */
 const FILES = ["input", "images", "mask", "known", "a", "b", "source", "data.source", "data.to", "data.test", "data.labels"];
+/** Fields whose values are names of classes: a user's own words. */
+const NAMED = ["label", "attribute"];
 /** Sections whose fields are shown at once, and not behind their heading. */
 const OPEN = ["options", "sampling", "train", ""];
 /** A first section of at most so many fields is shown whole where none is marked as common. */
@@ -100,7 +102,7 @@ export function form(sections, how = {}) {
  * @param {string} title */
 function titled(title) {
   const [first = "", second, third] = title.split(".");
-  return second === "optim" && third ? t("Optimiser of the {player}", { player: third }) : spelt(second ?? first);
+  return second === "optim" && third ? t("Optimiser of the {player}", { player: t(third) }) : spelt(second ?? first);
 }
 
 /** The default of a field, as its control has it.
@@ -116,7 +118,7 @@ function controlOf(field, changed) {
   const id = unique(field.name);
   const help = field.help ? h("p", { class: "hint", id: `${id}-help` }, t(field.help).replace(/\bNone\b/g, t("Automatic"))) : null;
   const said = { id, "aria-describedby": help ? `${id}-help` : null, name: field.name };
-  const label = h("label", { for: id, title: field.flag }, named(field.name));
+  const label = h("label", { for: id, title: field.flag }, named(field.name, field.type));
   const none = () => null;
   if (field.type === "switch") {
     const box = h("input", { ...said, type: "checkbox", role: "switch", checked: normal(field) });
@@ -148,7 +150,8 @@ function controlOf(field, changed) {
  */
 function choiceOf(field, said, label, help) {
   const { choices = [], told } = field;
-  const option = (/** @type {string} */ each) => h("option", { value: each }, told ? each : t(each));
+  const own = told || NAMED.includes(field.name);
+  const option = (/** @type {string} */ each) => h("option", { value: each }, own ? each : valued(field.name, each));
   const groups = told ? [...new Set(choices.map((each) => told[each] ?? ""))] : [];
   const select = h("select", { ...said, onchange: () => say() }, field.optional ? h("option", { value: "" }, told ? "–" : t("Automatic")) : null,
     told && groups.length < choices.length ? groups.map((group) => h("optgroup", { label: t(group) }, choices.filter((each) => told[each] === group).map(option))) : choices.map(option));
@@ -163,7 +166,7 @@ function choiceOf(field, said, label, help) {
 function severalOf(field, help) {
   const boxes = (field.choices ?? []).map((each) => h("input", { type: "checkbox", value: each, checked: normal(field).includes(each) }));
   return { element: h("fieldset", { class: "field checks" }, h("legend", { title: field.flag }, named(field.name)),
-    h("div", { class: "row" }, boxes.map((box) => h("label", {}, box, t(box.value)))), help), upload: () => null,
+    h("div", { class: "row" }, boxes.map((box) => h("label", {}, box, valued(field.name, box.value)))), help), upload: () => null,
   value: () => boxes.filter((box) => box.checked).map((box) => box.value),
   set: (value) => boxes.forEach((box) => { box.checked = [value].flat().includes(box.value); }) };
 }

@@ -44,11 +44,31 @@ export function t(text, values = {}) {
 /**
  * What a setting is called: a name that a dictionary has, or its own, spelt out.
  * @param {string} name  such as `data.holdout` or `top_k`
+ * @param {string} [type]  of its values, where a name has two meanings
  */
-export function named(name) {
+export function named(name, type) {
   const last = name.split(".").at(-1) ?? name;
-  for (const key of [`field:${name}`, `field:${last}`]) if (Object.hasOwn(words, key)) return words[key];
+  for (const key of [`field:${last}:${type}`, `field:${name}`, `field:${last}`]) if (Object.hasOwn(words, key)) return words[key];
   return spelt(last);
+}
+
+/**
+ * What a value of a setting means, with the value itself, which is what is sent.
+ * @param {string} name  of the setting
+ * @param {string} value
+ */
+export function valued(name, value) {
+  for (const key of [`choice:${name.split(".").at(-1)}.${value}`, `choice:${value}`])
+    if (Object.hasOwn(words, key)) return t("{meaning} ({value})", { meaning: words[key] ?? "", value });
+  return t(value);
+}
+
+/** A stage of a training, which may say how many components a mixture has there.
+ * @param {string} stage */
+export function staged(stage) {
+  const [, n = "", start] = stage.match(/^(\d+) components?(?:, start (\d+))?$/) ?? [];
+  if (!n || chosen === "en") return t(stage);
+  return start ? t("{n} components, start {start}", { n, start }) : t("{n} components", { n });
 }
 
 /** A name with words between spaces and a capital: `image-to-image` is Image to image.

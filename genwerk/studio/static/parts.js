@@ -2,7 +2,7 @@
 // Parts that several views show.
 
 import { fill, h, icon, unique } from "./dom.js";
-import { t } from "./i18n.js";
+import { staged, t } from "./i18n.js";
 
 /** @param {string} sentence */
 export const problem = (sentence) => h("div", { class: "problem", role: "alert" }, sentence);
@@ -26,7 +26,7 @@ export function standing(said) {
   const done = said.match(/^Trained for ([\d,]+) rounds$/), going_on = said.match(/^(Training:|Stopped at) round ([\d,]+) of ([\d,]+), stage (.*)$/);
   if (done) return t("Trained for {n} rounds", { n: number_(done[1]) });
   if (!going_on) return t(said);
-  const where = { round: number_(going_on[2]), rounds: number_(going_on[3]), stage: going_on[4] ?? "" };
+  const where = { round: number_(going_on[2]), rounds: number_(going_on[3]), stage: staged(going_on[4] ?? "") };
   return going_on[1] === "Training:" ? t("Training: round {round} of {rounds}, stage {stage}", where) : t("Stopped at round {round} of {rounds}, stage {stage}", where);
 }
 
