@@ -47,6 +47,8 @@ class Command(ABC):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    by: ClassVar[str] = ""
+    """What the model must be conditioned on, such as "label"; empty where that does not matter."""
     """Abilities that a model must have; of alternatives, joined by " or ", one."""
     output: ClassVar[str] = ""
     """What its files are called unless asked otherwise; empty where it yields nothing to be written."""

@@ -26,7 +26,8 @@ class Classify(Command):
     """Classify by Bayes' rule: each example's class probabilities, or how good they are on the run's held-out data."""
 
     group = MEASURE
-    needs = frozenset({"has-likelihood or bounds-likelihood"})
+    needs = frozenset({"has-likelihood"})
+    by = "label"
 
     folder: Run
     input: Annotated[str | None, File()] = None

@@ -369,7 +369,8 @@ class Studio:
         """What a list tells of a job."""
         run = job.values.get("out") if job.training else job.run
         stands = {"state": job.stands, "place": self.jobs.place(job), "error": job.error}
-        return {"job": job.id, "command": job.command, "run": run, "made": job.made, "training": job.training, **stands}
+        made = {"made": job.made, "training": job.training, "shows": self.jobs.shows(job)}
+        return {"job": job.id, "command": job.command, "run": run, **made, **stands}
 
     def job(self, request: Request) -> Job:
         """The job of the query."""

@@ -72,6 +72,8 @@ class Job:
     """How many of them there were."""
     words: Sequence[str] = ()
     """Of a training, what starts it."""
+    begun: bool = False
+    """Of a training, whether its run is there."""
     task: asyncio.Task[None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -136,6 +138,12 @@ class Jobs:
         """The training of a run that goes on or waits."""
         every = (each for each in self.every.values() if each.training and each.state not in OVER)
         return next((each for each in every if each.values.get("out") == run), None)
+
+    def shows(self, job: Job) -> bool:
+        """Whether the run of that name is what this training has made, and not one that was begun after it."""
+        every = [each for each in self.every.values() if each.training and each.begun]
+        same = [each for each in every if each.values.get("out") == job.values.get("out")]
+        return job in same and not any(each.values.get("resume") is not True for each in same[same.index(job) + 1 :])
 
     def place(self, job: Job) -> int | None:
         """How many are before it in its queue, from 1; None where it does not wait."""
@@ -222,6 +230,7 @@ class Jobs:
         assert process.stdout is not None
         begun, trained, failure = asyncio.Event(), False, None
         if resumed:
+            job.begun = True
             begun.set()
         gone = asyncio.create_task(deleted(folder, begun, process))
         try:
@@ -229,6 +238,7 @@ class Jobs:
                 told = json.loads(line)
                 failure = told["error"] if told["type"] == "error" else failure
                 if told["type"] == "begun":
+                    job.begun = True
                     begun.set()
                     job.turn(None)
                 elif told["type"] == "trained":

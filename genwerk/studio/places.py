@@ -41,8 +41,14 @@ BIN = ".genwerk-bin"
 """Folder below the root for runs that were deleted."""
 PREFIX = "genwerk-studio-"
 """How the names of folders begin that hold uploads and results."""
-RUN = re.compile(r"\w[\w .+-]*(/\w[\w .+-]*)*")
-"""How a run may be called."""
+UPLOADS = "uploads"
+"""Folder below the root for uploads that a run learns from."""
+PART = re.compile(r"\w[\w .+-]*")
+"""How a run, and each folder that it is in, may be called."""
+LENGTH = 100
+"""Characters of the name of a run, at most."""
+RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{name}{i}" for name in ("com", "lpt") for i in range(1, 10))})
+"""Names that no file of Windows has, whatever follows behind a point."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,23 @@ class Root:
         return path
 
     def new(self, name: str) -> Path:
-        """Where a run called ``name`` is to be."""
-        if not RUN.fullmatch(name) or len(name) > 100:
-            raise BadInput("a run cannot be called so; take letters, digits, spaces, points and dashes")
+        """Where a run called ``name`` is to be; a BadInput says why it cannot be called so."""
+        if not name:
+            raise BadInput("a run needs a name")
+        if len(name) > LENGTH:
+            raise BadInput(f"the name of a run has at most {LENGTH} characters")
+        parts = name.split("/")
+        if not all(parts):
+            raise BadInput("the name of a run has something before, between and behind its slashes")
+        if not all(re.match(r"\w", part) for part in parts):
+            raise BadInput("the name of a run, and of each folder in it, begins with a letter or a digit")
+        if not all(map(PART.fullmatch, parts)):
+            raise BadInput("a run cannot be called so; take letters, digits, spaces, points, dashes and slashes")
+        for part in parts:
+            if part.endswith((" ", ".")) or part.partition(".")[0].rstrip().lower() in RESERVED:
+                raise BadInput(f"{part!r} cannot be a folder on Windows; choose another name")
+        if parts[0].lower() == UPLOADS:
+            raise BadInput(f"{UPLOADS} is the folder of uploaded files; choose another name")
         return self.inside(name)
 
     def file(self, folder: Path, name: str) -> Path:

@@ -168,6 +168,7 @@ class Questions:
             "validation": 0 if splits.validation is train else len(splits.validation),
             "test": 0 if splits.test is train else len(splits.test),
             "classes": spec.classes[:50],
+            "class_count": len(spec.classes),
             "notes": [naming(note, str) for note in splits.notes],
             "skipped": [f"{each.name}: {each.reason}" for each in splits.skipped[:50]],
             "columns": spec.columns,
@@ -234,7 +235,7 @@ class Questions:
             "abilities": sorted(able),
             "spec": self._spec(read_config(path / "config.json")[2], model),
             "latent": self._latent(model),
-            "commands": [described(name, model) for name in self._usable(able)] if model is not None else [],
+            "commands": [described(name, model) for name in self._usable(able, model)] if model is not None else [],
             "settings": [[name, told(value)] for name, value in flat(read_json(path / "config.json")).items()],
             "report": report,
             "samples": [self._url(path, each) for each in samples_in(path)[-24:]],
@@ -253,13 +254,14 @@ class Questions:
         return {"state": state, "stands": stands, "ready": ready, "held": writer(path) is not None}
 
     @staticmethod
-    def _usable(able: frozenset[str]) -> list[str]:
+    def _usable(able: frozenset[str], model: Model) -> list[str]:
         """Commands that open a run and need nothing that the model lacks."""
         return [
             name
             for name, command in COMMANDS.items()
             if name not in TERMINALS
             and data.opens(command)
+            and command.by in ("", model.condition.option)
             and all(any(one in able for one in need.split(" or ")) for need in command.needs)
         ]
 
@@ -271,6 +273,7 @@ class Questions:
             "kind": spec.kind,
             "shape": spec.shape,
             "classes": spec.classes[:200],
+            "class_count": len(spec.classes),
             "columns": spec.columns,
             "condition": condition.option,
             "choices": list(getattr(condition, "choices", spec.classes if condition.classes else ()))[:200],

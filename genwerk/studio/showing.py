@@ -172,4 +172,5 @@ def _spelt(command: str) -> str:
 
 def without_paths(text: str, root: Path) -> str:
     """``text`` with names below the root, and below a folder of uploads, in place of whole paths."""
-    return re.sub(rf"{re.escape(gettempdir())}/{PREFIX}[^/\"]*/[^/\"]*/", "", text).replace(f"{root}/", "")
+    private = rf"{re.escape(gettempdir())}/{PREFIX}[^/\"]*/(?:uploads|jobs)/[^/\"]*/(?:files/)?"
+    return re.sub(private, "", text).replace(f"{root}/", "")

@@ -21,6 +21,7 @@ from secrets import token_hex
 from typing import Any
 
 from genwerk.core.errors import BadInput
+from genwerk.studio.places import UPLOADS
 
 MEMORY, SECONDS = 2 * 2**30, 30
 """Bytes of memory and seconds in which files that were handed in are looked at."""
@@ -37,8 +38,6 @@ KINDS = {
 """What is taken, by the ends of names."""
 FILES, THUMBNAILS, SIDE, DEEPEST = 20_000, 12, 128, 3
 """Files of one upload, pictures of them that are shown, their side in pixels, and folders that a file's name keeps."""
-KEPT = "uploads"
-"""Folder below the root for uploads that a run learns from."""
 AGE = 12 * 3600
 """Seconds for which an upload is kept."""
 
@@ -69,7 +68,7 @@ class Upload:
             return found
         path = self.path
         names = chain([path.name], (f"{path.stem}-{i}{path.suffix}" for i in count(2)))
-        place = next(each for name in names if not (each := root / KEPT / name).exists())
+        place = next(each for name in names if not (each := root / UPLOADS / name).exists())
         place.parent.mkdir(exist_ok=True)
         (shutil.copytree if path.is_dir() else shutil.copy2)(path, place)
         marker.write_text(str(place), "utf-8")

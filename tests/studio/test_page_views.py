@@ -279,3 +279,11 @@ def test_first_steps_are_pictured(browser: Any, visitor: Visitor, tmp_path: Path
     keep(page, "studio-training")
     page.get_by_role("button", name="Stop").click()
     page.locator(".results .badge.stopped").wait_for()
+
+
+def test_a_choice_without_a_default_is_sent_as_it_is_shown(visitor: Visitor) -> None:
+    page = visitor.open("do/data")
+    assert page.locator("select[name=action]").input_value() == "check"
+    page.locator("[name='source']").fill("ring")
+    page.get_by_role("button", name="Start").click()
+    page.locator(".results .badge.done").wait_for()

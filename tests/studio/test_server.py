@@ -50,7 +50,7 @@ def test_runs_are_listed_with_what_they_can_do(client: TestClient) -> None:
     found = client.get("/api/run", params={"run": "runs/vae"}).json()
     names = {each["name"] for each in found["commands"]}
     assert {"sample", "interpolate", "reconstruct", "evaluate"} <= names
-    assert not {"translate", "complete", "train", "export"} & names
+    assert not {"translate", "complete", "train", "export", "classify"} & names
     assert found["latent"] > 1
     fields = {
         f["name"]: f for c in found["commands"] if c["name"] == "sample" for s in c["sections"] for f in s["fields"]
@@ -231,8 +231,17 @@ def test_a_name_of_a_run_is_checked_before_anything_is_queued(client: TestClient
         ("notes.txt/a", "is a file"),
         ("runs/vae", "there is a run runs/vae already"),
         ("runs/vae/inside", "not put into another"),
-        ("../x", "cannot be called so"),
-        ("", "cannot be called so"),
+        ("../x", "begins with a letter or a digit"),
+        ("runs/-x", "begins with a letter or a digit"),
+        ("runs/.hidden", "begins with a letter or a digit"),
+        ("runs//x", "between and behind its slashes"),
+        ("runs/x*", "cannot be called so"),
+        ("x" * 101, "at most 100 characters"),
+        ("runs/Con.1", "cannot be a folder on Windows"),
+        ("runs/x.", "cannot be a folder on Windows"),
+        ("uploads", "the folder of uploaded files"),
+        ("Uploads/x", "the folder of uploaded files"),
+        ("", "needs a name"),
     ):
         assert why in client.get("/api/name", params={"out": name}).json()["error"], name
         values = {"recipe": "vae", "data.source": "digits", "out": name}
@@ -360,6 +369,14 @@ def test_of_a_folder_what_cannot_be_used_is_left_out_and_told(client: TestClient
     assert (found["files"], len(found["skipped"]), len(found["thumbnails"])) == (2, 3, 2)
     said = client.get("/api/recipes", params={"upload": found["upload"]}).json()
     assert said["data"]["classes"] == ["blue", "red"]
+
+
+def test_an_upload_is_told_by_its_own_name(client: TestClient) -> None:
+    found = client.post("/api/uploads", files={"file": ("words.csv", b"a,b\nx,y\nz,w\n")}).json()
+    why = client.get("/api/recipes", params={"upload": found["upload"]}).json()["error"]
+    assert "words.csv" in why
+    assert not {"files/words.csv", found["upload"]} & {part.strip("':,") for part in why.split()}
+    assert found["upload"] not in why
 
 
 @pytest.mark.parametrize(

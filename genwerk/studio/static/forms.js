@@ -34,18 +34,18 @@ const FEW = 9;
  * @param {Record<string, any>} [how.values]  values to begin with
  */
 export function form(sections, how = {}) {
-  /** @type {Map<string, {control: Control, normal: string}>} */
+  /** @type {Map<string, {control: Control, normal: string, required: boolean}>} */
   const controls = new Map();
   const kept = how.draft ? JSON.parse(sessionStorage.getItem(how.draft) ?? "{}") : {};
   const keep = () => how.draft && sessionStorage.setItem(how.draft, JSON.stringify(values()));
 
-  /** What was chosen otherwise than the defaults. */
+  /** What was chosen otherwise than the defaults, and what has no default. */
   function values() {
     /** @type {Record<string, any>} */
     const found = {};
-    for (const [name, { control, normal }] of controls) {
+    for (const [name, { control, normal, required }] of controls) {
       const value = control.value();
-      if (JSON.stringify(value) !== normal) found[name] = value;
+      if ((required && value !== "") || JSON.stringify(value) !== normal) found[name] = value;
     }
     return found;
   }
@@ -67,7 +67,7 @@ export function form(sections, how = {}) {
     if (!fields.length) return;
     const built = fields.map((field) => {
       const control = controlOf(field, keep);
-      controls.set(field.name, { control, normal: JSON.stringify(control.value()) });
+      controls.set(field.name, { control, normal: JSON.stringify(control.value()), required: field.required && field.type === "choice" });
       const start = kept[field.name] ?? how.values?.[field.name];
       if (start !== undefined) control.set(start);
       return { field, control };
@@ -158,7 +158,7 @@ function choiceOf(field, said, label, help) {
   const what = h("p", { class: "hint what" });
   const say = () => { what.textContent = told ? t(told[select.value] ?? "") : ""; };
   const set = (/** @type {any} */ value) => { select.value = value ?? ""; say(); };
-  set(normal(field));
+  set(normal(field) || (field.optional ? "" : choices[0]));
   return { element: h("div", { class: "field" }, label, select, told ? what : null, help), upload: () => null, value: () => select.value, set };
 }
 

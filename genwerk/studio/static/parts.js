@@ -35,15 +35,15 @@ export function standing(said) {
 export const going = (state) => ["queued", "running", "starting", "measuring", "stopping"].includes(state);
 
 /** A data set in words: what its examples are, and of how many classes.
- * @param {{kind: string, shape?: number[], classes?: string[], said?: string}} of */
-export function inWords({ kind, shape = [], classes = [], said = "" }) {
+ * @param {{kind: string, shape?: number[], classes?: string[], class_count?: number, said?: string}} of */
+export function inWords({ kind, shape = [], classes = [], class_count = classes.length, said = "" }) {
   const [first = 0, height = 0, width = 0] = shape;
   const colour = first === 1 ? t("grey") : first === 3 ? t("in colour") : first === 4 ? t("in colour, with transparency") : "";
   const what = kind === "image" ? t("images of {width} × {height} pixels", { width: String(width), height: String(height) }) + (colour && `, ${colour}`)
     : kind === "table" ? t("rows of {n} columns", { n: first })
     : kind === "text" ? (said.includes("characters") ? t("texts of up to {n} characters", { n: first }) : t("texts of up to {n} tokens", { n: first }))
     : said || t(kind);
-  return [what, classes.length ? t("{n} classes", { n: classes.length }) : "", said.includes("captions") && kind === "image" ? t("with captions") : ""].filter(Boolean).join(", ");
+  return [what, class_count ? t("{n} classes", { n: class_count }) : "", said.includes("captions") && kind === "image" ? t("with captions") : ""].filter(Boolean).join(", ");
 }
 
 /**

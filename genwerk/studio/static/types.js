@@ -48,7 +48,8 @@
  * @property {string} kind
  * @property {string} [said]
  * @property {number[]} shape
- * @property {string[]} [classes]
+ * @property {string[]} [classes]  the first of them
+ * @property {number} [class_count]
  * @property {string[]} [columns]
  * @property {string} [condition]  by which option a condition is given; empty where the model has none
  *
@@ -64,6 +65,7 @@
  * @property {string|null} error
  * @property {number|string} made
  * @property {boolean} training
+ * @property {boolean} shows  whether the run of that name is what this training has made
  *
  * @typedef {object} Upload
  * @property {string} upload

@@ -18,9 +18,9 @@ export async function show(main, { parts }) {
   if (!job) return fill(main, problem(t("This job is not known any more.")), h("a", { href: link(["jobs"]) }, t("All jobs")));
   const curves = h("div", {});
   let shown = false;
-  /** Show the curves as soon as the run is there; what it needs before that takes a moment. */
+  /** Show the curves as soon as the run is there and is of this job; what it needs before that takes a moment. */
   const look = async () => {
-    if (!job.training || !job.run || shown) return;
+    if (!job.training || !job.run || shown || !(await find(job.job).catch(() => null))?.shows) return;
     const runs = /** @type {import("../types.js").RunEntry[]} */ (await get("/api/runs").catch(() => []));
     if (shown || !runs.some((each) => each.run === job.run)) return;
     shown = true;
@@ -36,6 +36,7 @@ export async function show(main, { parts }) {
     if (form && state === "failed") fill(back, h("a", { class: "button", href: form.place }, t("Back to the form, as it was filled in")));
     else if (form && state === "done") for (const draft of form.drafts) sessionStorage.removeItem(draft);
     await look();
+    clearInterval(timer);
     if (shown && job.run) live(curves, job.run);
     if (state === "done" && job.training && job.run) fill(back, h("a", { class: "button main", href: link(["run", job.run]) }, icon("play"), t("Use the model")));
   };
