@@ -47,7 +47,7 @@ class Command(ABC):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    by: ClassVar[str] = ""
+    conditioned: ClassVar[str] = ""
     """What the model must be conditioned on, such as "label"; empty where that does not matter."""
     """Abilities that a model must have; of alternatives, joined by " or ", one."""
     output: ClassVar[str] = ""

@@ -27,7 +27,7 @@ class Classify(Command):
 
     group = MEASURE
     needs = frozenset({"has-likelihood"})
-    by = "label"
+    conditioned = "label"
 
     folder: Run
     input: Annotated[str | None, File()] = None

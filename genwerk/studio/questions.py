@@ -261,7 +261,7 @@ class Questions:
             for name, command in COMMANDS.items()
             if name not in TERMINALS
             and data.opens(command)
-            and command.by in ("", model.condition.option)
+            and command.conditioned in ("", model.condition.option)
             and all(any(one in able for one in need.split(" or ")) for need in command.needs)
         ]
 
