@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import linecache
 import random
 import re
 import traceback
@@ -11,11 +13,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import Any
 
 import torch
 
 from genwerk import tasks
+from genwerk.core import plugins
 from genwerk.core.abilities import ABILITIES, abilities
 from genwerk.core.errors import BadInput, Unsupported
 from genwerk.core.noise import Seeds
@@ -218,7 +222,7 @@ def tempers(case: Case, _: Path) -> None:
 
 
 @promise
-def options_are_of_the_models_own_type(case: Case, _: Path) -> None:
+def options_have_the_type_of_the_model(case: Case, _: Path) -> None:
     """``sample`` takes the model's own sampling options, which survive JSON, and refuses others by name.
 
     Remedy: call ``self.options.chosen(options)`` first, and read only what it returns.
@@ -604,7 +608,12 @@ def the_recipe_says_what_it_is(case: Case, _: Path) -> None:
 
 def answers(name: str) -> dict[str, str]:
     """For every promise whether the recipe called ``name`` keeps it: "kept", "broken: ..." or "none: ..." and why."""
-    trained, found = case(name), dict[str, str]()
+    try:
+        trained, found = case(name), dict[str, str]()
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(f"the model of {name} cannot be built and trained: {told(error)}") from error
     for what, asked in PROMISES.items():
         with TemporaryDirectory() as folder:
             try:
@@ -613,9 +622,33 @@ def answers(name: str) -> dict[str, str]:
             except NotPromised as why:
                 found[what] = f"none: {why}"
             except Exception as error:
-                said = str(error).partition("\n")[0] or "an assertion failed"
-                frame = traceback.extract_tb(error.__traceback__)[-1]
-                found[what] = (
-                    f"broken: {type(error).__name__}: {said} ({Path(frame.filename).name}, line {frame.lineno})"
-                )
+                found[what] = f"broken: {told(error)}"
     return found
+
+
+def told(error: Exception) -> str:
+    """What ``error`` says, and the line that it comes from: of a plug-in where one is among those that led to it."""
+    walked = list(traceback.walk_tb(error.__traceback__))
+    own = [i for i, (frame, _) in enumerate(walked) if plugins.is_plugin(frame.f_globals.get("__name__", ""))]
+    lines = traceback.extract_tb(error.__traceback__)
+    last = lines[own[-1] if own else -1]
+    said = str(error).partition("\n")[0] or (unmet(*walked[-1]) if isinstance(error, AssertionError) else "")
+    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return f"{what} ({Path(last.filename).name}, line {last.lineno})"
+
+
+def unmet(frame: FrameType, line: int) -> str:
+    """What the assertion at ``line`` of ``frame`` states, and the value on its left where that is short."""
+    source = linecache.getlines(frame.f_code.co_filename)
+    tree = ast.parse("".join(source))
+    tests = (n.test for n in ast.walk(tree) if isinstance(n, ast.Assert) and n.lineno <= line <= (n.end_lineno or 0))
+    if (stated := next(tests, None)) is None:
+        return "an assertion failed"
+    said = f"not true: {ast.unparse(stated)}"
+    if not isinstance(stated, ast.Compare):
+        return said
+    try:
+        value = repr(eval(ast.unparse(stated.left), frame.f_globals, frame.f_locals))
+    except Exception:
+        return said
+    return f"{said}; found {value}" if len(value) <= 80 and "\n" not in value else said
