@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dis
 import os
 import sys
 import traceback
@@ -102,11 +101,4 @@ def _is_users(error: Exception) -> bool:
     """
     if isinstance(error, OSError) or type(error).__module__.startswith("genwerk."):
         return True
-    if not isinstance(error, ValueError) or error.__traceback__ is None:
-        return False
-    last = error.__traceback__
-    while last.tb_next is not None:
-        last = last.tb_next
-    raised_in = last.tb_frame.f_globals.get("__name__", "")
-    ours = raised_in.startswith("genwerk.") or plugins.is_plugin(raised_in)
-    return ours and last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return isinstance(error, ValueError) and plugins.is_told(error)

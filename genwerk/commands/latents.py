@@ -107,7 +107,7 @@ class Interpolate(Command):
     def _between_texts(self, opened: OpenRun) -> Tensor:
         from genwerk import tasks
 
-        start, end = (opened.model.condition.parse([text]) for text in (self.a, self.b))
+        start, end = (opened.model.condition.read([text]) for text in (self.a, self.b))
         return tasks.interpolate_prompts(opened.model, start, end, self.steps, seed=self.seed)
 
     def _between_examples(self, opened: OpenRun) -> Tensor:

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from genwerk.core.errors import BadInput, MissingCondition, called
+from genwerk.core.errors import BadInput, BadSetting, MissingCondition, called
 from genwerk.core.noise import Noise, SeededNoise, Seeds
+from genwerk.core.plugins import is_told
 from genwerk.core.spec import Batch, DataSpec, Prior, listed
 from genwerk.core.tokens import CLIPVocabulary, Vocabulary
 
@@ -38,6 +39,10 @@ class Carrier(Protocol):
 
     @property
     def source(self) -> Tensor | None: ...
+
+
+OFFERED = ("", "label", "prompt", "covariates", "to")
+"""The options by which commands take conditions, and none."""
 
 
 class Condition:
@@ -85,6 +90,11 @@ class Condition:
         return "one value each"
 
     @property
+    def given_by(self) -> str:
+        """The setting by which a person really gives a value: condition, of a kind whose option no command has."""
+        return self.option if self.option in OFFERED else "condition"
+
+    @property
     def derived(self) -> bool:
         """Whether values are made from the examples (:meth:`made`), and not carried beside them."""
         return False
@@ -113,7 +123,7 @@ class Condition:
     def check(self, values: Tensor | None, model: object) -> Tensor | None:
         """``values``, which must be given and valid; None for a model that takes no condition."""
         if values is None or not self.valid(values):
-            raise MissingCondition(f"this {called(model)} is conditioned on {self.noun}", self.option, self.expected)
+            raise MissingCondition(f"this {called(model)} is conditioned on {self.noun}", self.given_by, self.expected)
         return values
 
     def of(self, batch: Batch) -> Tensor | None:
@@ -136,6 +146,23 @@ class Condition:
     def parse(self, typed: Sequence[str]) -> Tensor:
         """The values that a person ``typed``, one a string."""
         raise BadInput(f"this model takes no condition that can be typed, so {typed[0]!r} means nothing to it")
+
+    def read(self, typed: Sequence[str]) -> Tensor:
+        """:meth:`parse`; a BadInput says what is expected in place of what cannot be parsed or is not valid."""
+        values = self._parsed(typed)
+        if values is None or not self.valid(values):
+            wrong = (each for each in typed if (value := self._parsed([each])) is None or not self.valid(value))
+            raise BadSetting(self.given_by or "condition", f"is {next(wrong, typed[0])}; expected {self.expected}")
+        return values
+
+    def _parsed(self, typed: Sequence[str]) -> Tensor | None:
+        """What :meth:`parse` makes of ``typed``; None where Python failed at it with a ValueError."""
+        try:
+            return self.parse(typed)
+        except ValueError as error:
+            if isinstance(error, BadInput) or is_told(error):
+                raise
+            return None
 
     def doubts(self, typed: Sequence[str]) -> list[str]:
         """What of that which a person ``typed`` lies far from all that the model has seen, a sentence each."""

@@ -6,6 +6,7 @@ folder needs is written there by name, and nothing is ever loaded because a run 
 
 from __future__ import annotations
 
+import dis
 import importlib.util
 import re
 import sys
@@ -81,6 +82,18 @@ def source(module: str) -> str | None:
 def is_plugin(module: str) -> bool:
     """Whether the module called ``module`` is a plug-in that was given as a file or is installed."""
     return module.startswith(PREFIX) or module.partition(".")[0] in PACKAGES
+
+
+def is_told(error: Exception) -> bool:
+    """Whether ``error`` comes from a ``raise`` statement of ours or of a plug-in, and not from an operation."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return False
+    raised_in = last.tb_frame.f_globals.get("__name__", "")
+    ours = raised_in.startswith("genwerk.") or is_plugin(raised_in)
+    return ours and last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def sources(kinds: Iterable[object]) -> list[str]:

@@ -218,13 +218,13 @@ class OpenRun:
                 cure = f"leave out ‹{option}›" + ", or let `genwerk complete` go on from it" * texts
                 raise BadInput(f"{self.path} is a run of {kind}, which takes no {option}; {cure}")
         if given := [*typed.get(condition.option, ()), *of_any_kind]:
-            parsed = condition.parse(given)
+            parsed = condition.read(given)
             for doubt in condition.doubts(given):
                 warnings.warn(doubt, stacklevel=2)
             return parsed
         if not borrow or not condition.borrowed or not self.settings.source:
             return None
-        untold = f"no ‹{condition.option}›: " if condition.option else ""
+        untold = f"no ‹{condition.given_by}›: " if condition.given_by else ""
         self.say(f"{untold}the {condition.plural} of held-out examples, in turn")
         return self.splits.test.under(condition).conditions(slice(borrow))
 

@@ -86,7 +86,7 @@ def _parsed(model: Model, condition: Array | Sequence[Any] | str | float) -> Ten
     kind, several = model.condition, not isinstance(condition, (str, int, float))
     values = np.asarray(condition).tolist() if several else [condition]
     if not kind.continuous or any(isinstance(value, str) for value in values):
-        return kind.parse([str(value) for value in values])
+        return kind.read([str(value) for value in values])
     try:
         return torch.tensor(values, dtype=torch.float64).reshape(-1, kind.width)
     except (ValueError, TypeError, RuntimeError):

@@ -107,7 +107,7 @@ def destinations(model: Model, to: Sequence[str] = ()) -> dict[str, Tensor | Non
     choices = model.condition.choices
     if not to and len(choices) != 2:
         raise BadInput(f"this {called(model)} makes several things of a source; name one as ‹to›: {', '.join(choices)}")
-    return {typed: model.condition.parse([typed]) for typed in to or choices[-1:]}
+    return {typed: model.condition.read([typed]) for typed in to or choices[-1:]}
 
 
 def destination(model: Model, to: Conditions, n: int) -> Tensor | None:

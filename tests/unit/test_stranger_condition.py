@@ -132,6 +132,27 @@ def test_a_person_samples_by_it(model: Model, tmp_path: Path) -> None:
     np.testing.assert_allclose(written, drawn.x[:, 0].numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ([], "conditioned on time of day: give --condition"),
+        (["--condition", "6:00", "25:00"], "--condition is 25:00; expected hours from 0 to 24 each"),
+        (["--condition", "noon"], "--condition is noon; expected hours from 0 to 24 each"),
+    ],
+)
+def test_a_person_is_told_what_to_type(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: list[str], said: str
+) -> None:
+    described = store.describe("maf", Recipe(model=CONFIG, train=TRAIN), SPEC)
+    run = store.Checkpoints(tmp_path, described).save(model, Trainer(model, days(300, 1), TRAIN).state())
+    with pytest.raises(SystemExit) as ended:
+        main(["sample", str(run), "-n", "2", *typed, "--out", str(tmp_path / "x.csv")])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+
+
 def test_it_is_stored_with_its_model(model: Model, tmp_path: Path) -> None:
     described = store.describe("maf", Recipe(model=CONFIG, train=TRAIN), SPEC)
     path = store.Checkpoints(tmp_path, described).save(model, Trainer(model, days(300, 1), TRAIN).state())
