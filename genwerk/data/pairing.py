@@ -26,7 +26,7 @@ from genwerk.data.folders import PARTS as CALLED
 from genwerk.data.folders import list_file, list_folder, list_zip
 from genwerk.data.images import SUFFIXES, Listing, common_size, open_pictures, sizes_of
 from genwerk.data.indexed import is_indexed
-from genwerk.data.parts import Found, Origin
+from genwerk.data.parts import Found, Origin, arranged
 from genwerk.data.picture import Picture
 from genwerk.data.reading import existing, open_zip
 from genwerk.data.settings import DataConfig
@@ -173,7 +173,16 @@ def _domains(first: Side, second: Side, settings: DataConfig) -> Found:
         skipped=tuple(skipped),
         notes=tuple(notes),
     )
-    return open_pictures(whole, settings)
+    return _ordered(open_pictures(whole, settings), [side.called for side in sides])
+
+
+def _ordered(found: Found, names: Sequence[str]) -> Found:
+    """``found`` with its classes in the order of ``names``, so that a translation to the last goes to ‹to›."""
+    spec = replace(found.train.spec, classes=tuple(name for name in names if name in found.train.spec.classes))
+    parts: dict[str, Any] = {
+        part: arranged(data, spec, part) for part in PARTS if (data := getattr(found, part)) is not None
+    }
+    return replace(found, **parts)
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------

@@ -292,7 +292,10 @@ def _copies(found: Found, hashes: Mapping[str, Hashes], parts: Mapping[str, Data
     if "train" in hashes and found.train.spec.modality.has_pixels:
         repeated = len(hashes["train"]) - len(np.unique(hashes["train"]))
         if repeated:
-            notes.append(f"{repeated:,} of {len(hashes['train']):,} images are copies of others, and stand by them.")
+            notes.append(
+                f"{repeated:,} of {len(hashes['train']):,} images are copies of others, and are kept in the same part "
+                "as their originals."
+            )
     return notes
 
 

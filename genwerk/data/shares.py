@@ -68,8 +68,9 @@ def told(splits: Splits) -> Iterator[str]:
         for name, column in _columns(train).items():
             if (found := unlike(column, held_out.get(name, []))) is not None:
                 yield (
-                    f"Training and test part differ in their {name}: {found[0]!r} is {found[1]:.0%} of one and "
-                    f"{found[2]:.0%} of the other, and figures on the test part are of its own shares."
+                    f"Training and test part differ in their {name}: {found[0]!r} is {found[1]:.0%} of the "
+                    f"training part and {found[2]:.0%} of the test part; figures on the test part are of its own "
+                    "shares."
                 )
     if splits.settings.to and len(splits.spec.classes) == 2 and train.condition is not None:
         sides = [train.condition == k for k in range(2)]

@@ -151,14 +151,17 @@ class DomainFigures:
         def part(some: slice) -> Translated:
             own, aims = self.own[rows[some]], self.aims[rows[some]]
             x, made = self._made(rows[some], some.start)
-            back = model.translate(made, self.asked(own, aims).to(x.device), seed=Seeds(self.settings.seed, some.start))
-            error = (back - x).abs().flatten(1).mean(1).cpu().double()
+            error, leads = torch.full((len(x),), nan, dtype=torch.float64), self._leads_back(aims)
+            if leads.any():  # what has no way back is asked to stay as it is
+                asked = self.asked(own.where(leads[:, None], aims), aims).to(x.device)
+                back = model.translate(made, asked, seed=Seeds(self.settings.seed, some.start))
+                error = (back - x).abs().flatten(1).mean(1).cpu().double().where(leads, nan)
             shown, described = made.cpu(), extractor or (lambda x: x[:, :0])
             seen, sources = (each[: max(0, RECOGNISED - some.start)].cpu() for each in (made, x))
             told = recogniser or (lambda x: x.flatten(1)[:, :0])
             return Translated(
                 unchanged=((made - x).abs().amax(1) < SAME).double().flatten(1).mean(1).cpu(),
-                cycle=error.where(self._leads_back(aims), nan),
+                cycle=error,
                 classes=self._classes(shown),
                 features=described(shown),
                 seen=told(seen) if len(seen) else torch.empty(0),  # as many as are recognised have been seen

@@ -156,6 +156,22 @@ def test_others_are_two_domains(tmp_path: Path, names: list[str]) -> None:
     assert "Two domains, which are the classes: horses (12 images) and zebras (3 images)." in splits.notes
 
 
+@pytest.mark.parametrize("kind", ["folders", "zip", "arrays"])
+def test_a_translation_goes_to_the_second_source_whatever_it_is_called(tmp_path: Path, kind: str) -> None:
+    if kind == "arrays":
+        a, b = array(tmp_path / "night.npy"), array(tmp_path / "day.npy")
+    else:
+        a, b = folder(tmp_path / "night", grey()), folder(tmp_path / "day", inverted())
+        b = Path(shutil.make_archive(str(b), "zip", b)) if kind == "zip" else b
+    splits = opened(a, b, pairing="none")
+    for part in parts(splits):
+        assert part.spec.classes == ("night", "day")
+        known = part.known()
+        assert [file.partition("/")[0] for file in known["file"]] == known["label"]
+        assert part.condition is not None
+        assert [part.spec.classes[i] for i in part.condition.tolist()] == known["label"]
+
+
 def test_who_says_so_takes_pairs_as_domains(tmp_path: Path) -> None:
     a, b = folder(tmp_path / "one/day", grey()), folder(tmp_path / "two/day", inverted())
     assert opened(a, b, pairing="none").spec.classes == ("one/day", "two/day")
@@ -317,7 +333,7 @@ def test_parts_that_show_other_things_are_told(tmp_path: Path) -> None:
     ]
     splits = open_data(DataConfig(source=str(folder(tmp_path / "pets", colour(), names)), validation=0))
     (note,) = (note for note in splits.notes if "differ in their classes" in note)
-    assert "'cat' is 80% of one and 20% of the other" in note
+    assert "'cat' is 80% of the training part and 20% of the test part;" in note
 
 
 # --- what models make of them -----------------------------------------------------------------------------------------
