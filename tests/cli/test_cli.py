@@ -55,7 +55,7 @@ def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "mixture"
-    main(["train", "mixture", "--data", "ring", "--out", str(run)])
+    main(["train", "mixture", "--data", "ring", "--out", str(run), "--rounds", "10", "--no-evaluate"])
     return run
 
 
