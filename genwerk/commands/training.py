@@ -105,9 +105,11 @@ class Train(Command):
     def settled(self, recipe: Recipe, fitted: bool) -> Recipe:
         """``recipe`` with all that is asked of it: a file's settings, then the learning rate, then single settings."""
         from genwerk.runs.planning import one_length
-        from genwerk.training import overlay
+        from genwerk.training import overlay, speed
         from genwerk.training.overrides import overridden
 
+        if self.minutes is not None:
+            speed.possible(self.minutes)
         one_length(
             epochs=self.epochs, minutes=self.minutes, rounds=True if "train.rounds" in self.changes.names else None
         )

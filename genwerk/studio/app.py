@@ -336,7 +336,11 @@ class Studio:
         if command == "train":
             self.named(values or {})
         given = {str(name): self.uploads.get(str(id)) for name, id in (uploads or {}).items()}
-        if command == "train":  # which a run is to find again
+        if command == "train":
+            if (values or {}).get("resume") is not True:
+                there = {name: str(each.path) for name, each in given.items()}
+                await self.asking.ask("trained", values=values or {}, uploads=there)
+            # a run is to find its data again
             kept = {name: await asyncio.to_thread(each.kept, self.root.path) for name, each in given.items()}
             paths = {name: str(path.relative_to(self.root.path)) for name, path in kept.items()}
         else:

@@ -23,6 +23,7 @@ from genwerk.commands.command import Command, Option
 from genwerk.core.errors import BadInput
 from genwerk.core.marks import Common, File, Program
 from genwerk.core.model import Model
+from genwerk.studio.places import Root
 from genwerk.studio.showing import spoken
 
 HIDDEN = frozenset({PLUGIN.name, JSON.name, OVERWRITE.name, "device", "devices", "tensorboard", "memory"})
@@ -172,6 +173,14 @@ def settings_words(recipe: str, values: Values, out: str) -> list[str]:
         texts = _texts(name, value)
         found += [flag if value else negated(flag)] if isinstance(value, bool) else _named(flag, texts) if texts else []
     return [*found, "--out", out]
+
+
+def training_words(root: Root, values: Values, uploads: Mapping[str, str]) -> list[str]:
+    """The words of a training into a run below ``root``, as it was filled in with ``uploads`` in their places."""
+    named = root.named(values, {name: Path(path) for name, path in uploads.items()})
+    recipe, out = str(named.pop("recipe", "")), str(named.pop("out", ""))
+    root.new(out)
+    return settings_words(recipe, named, out)
 
 
 def _texts(name: str, value: Any) -> list[str]:

@@ -46,7 +46,7 @@ from genwerk.runs.checkpoints import checkpoints_in, samples_in
 from genwerk.runs.config import read_config
 from genwerk.runs.opened import OpenRun, outline
 from genwerk.runs.page import PICTURES, read_events, status
-from genwerk.studio.forms import TERMINALS, described, forms, options_of, words
+from genwerk.studio.forms import TERMINALS, described, forms, options_of, training_words, words
 from genwerk.studio.places import SHOWN, Root, kind_of
 from genwerk.studio.showing import data_url, gif, png, shown, spoken
 from genwerk.tasks import steering
@@ -190,6 +190,10 @@ class Questions:
         for part, about in PARTS.items():
             parts += parts_of(getattr(settings, part), part, about)
         return {"name": name, "about": inspect.getdoc(entry.make) or "", "sections": forms(parts)}
+
+    def trained(self, values: Mapping[str, Any], uploads: Mapping[str, str]) -> None:
+        """Refuse a training that is asked for with settings that cannot be, before it waits for its turn."""
+        parsed(training_words(self.root, values, uploads))
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 

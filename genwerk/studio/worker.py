@@ -25,7 +25,7 @@ from genwerk.commands.command import Opens, options, results
 from genwerk.core.errors import BadInput, refusal
 from genwerk.runs.opened import outline
 from genwerk.runs.session import Session
-from genwerk.studio.forms import APART, OUT, makes_folder, offered, options_of, settings_words, words
+from genwerk.studio.forms import APART, OUT, makes_folder, offered, options_of, training_words, words
 from genwerk.studio.jobs import FAULT
 from genwerk.studio.questions import Questions, answer
 from genwerk.studio.showing import Page, Tell, spoken, without_paths
@@ -63,12 +63,10 @@ def serve(root: Path, given: TextIO, out: TextIO) -> None:
 
 def run(questions: Questions, asked: Mapping[str, Any], tell: Tell) -> None:
     """A command, as the page filled it in; of a training the words that start it are told."""
-    values = questions.root.named(asked["values"], {name: Path(path) for name, path in asked["uploads"].items()})
     if asked["command"] == "train":
-        recipe, out = str(values.pop("recipe", "")), str(values.pop("out", ""))
-        questions.root.new(out)
-        tell({"type": "words", "words": settings_words(recipe, values, out)})
+        tell({"type": "words", "words": training_words(questions.root, asked["values"], asked["uploads"])})
         return
+    values = questions.root.named(asked["values"], {name: Path(path) for name, path in asked["uploads"].items()})
     command, name, model = offered(asked["command"]), asked["run"], None
     apart = values.pop(APART, False) is True
     if OUT in values:

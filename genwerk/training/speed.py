@@ -99,12 +99,17 @@ def lasting(
     """``recipe`` made as long as about ``minutes`` of training on ``data`` here, and how many rounds that is in all.
 
     What is measured goes no further than the numbers of rounds (:func:`scaled`): with these, training is the same on
-    any machine. A BadSetting says which minutes cannot be.
+    any machine. A BadSetting says which minutes cannot be (:func:`possible`).
     ``budget`` and ``clock`` are as :func:`measure` has them.
     """
+    possible(minutes)
+    return scaled(recipe, data, 60 * minutes / total(measure(recipe, data, runtime, budget=budget, clock=clock)))
+
+
+def possible(minutes: float) -> None:
+    """Raise BadSetting unless a training may last so many ``minutes``."""
     if not 0 < minutes <= LONGEST:
         raise BadSetting("minutes", f"is {minutes:g}; expected more than 0, and at most {LONGEST:,} (a year)")
-    return scaled(recipe, data, 60 * minutes / total(measure(recipe, data, runtime, budget=budget, clock=clock)))
 
 
 def scaled(recipe: Recipe, data: Dataset, factor: float) -> tuple[Recipe, int]:

@@ -26,6 +26,8 @@ from starlette.testclient import TestClient
 
 from genwerk.core.locks import only_writer
 from genwerk.studio.command import Studio as Opened
+from genwerk.studio.jobs import Job, Jobs
+from genwerk.studio.workers import Worker
 
 
 @pytest.fixture
@@ -248,6 +250,31 @@ def test_a_name_of_a_run_is_checked_before_anything_is_queued(client: TestClient
         answer = client.post("/api/jobs", json={"command": "train", "values": values})
         assert (answer.status_code, answer.json()["field"]) == (400, "out")
     assert client.get("/api/name", params={"out": "runs/free"}).json() == {"error": None}
+
+
+@pytest.mark.parametrize("wrong", [{"minutes": "0"}, {"minutes": "1e9"}, {"lr": "-1"}, {"recipe": "none"}])
+def test_settings_of_a_training_are_checked_before_it_is_queued(client: TestClient, wrong: dict[str, str]) -> None:
+    values = {"recipe": "vae", "data.source": "digits", "out": "runs/free", **wrong}
+    before = client.get("/api/jobs").json()
+    answer = client.post("/api/jobs", json={"command": "train", "values": values})
+    (named,) = wrong
+    assert (answer.status_code, named in answer.json()["error"]) == (400, True)
+    assert client.get("/api/jobs").json() == before
+
+
+def test_a_run_belongs_to_the_training_that_has_begun_it_last(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path, tmp_path, Worker(tmp_path))
+
+    def over(begun: bool, **values: Any) -> Job:
+        job = jobs.add("train", None, {"out": "runs/a", **values}, {})
+        job.state, job.begun = "done" if begun else "failed", begun
+        return job
+
+    failed, first = over(False), over(True)
+    resumed = over(True, resume=True)
+    assert [jobs.shows(each) for each in (failed, first, resumed)] == [False, True, True]
+    anew = over(True)  # the former run is in the bin
+    assert [jobs.shows(each) for each in (failed, first, resumed, anew)] == [False, False, False, True]
 
 
 def test_data_that_cannot_be_read_are_read_once_it_is_said_how(client: TestClient, root: Path) -> None:

@@ -13,6 +13,8 @@ import { player } from "../sounds.js";
 const FEW = 6;
 /** Minutes that a training takes unless something else is chosen, so that one sees own results soon; and what else says so. */
 const SHORT = "5", LENGTHS = ["minutes", "train.rounds", "epochs"];
+/** Minutes of a year, the longest that a training may be. */
+const YEAR = 366 * 24 * 60;
 /** Settings of the data that come first. */
 const READING = ["data.label", "data.covariates", "data.text", "data.labels", "data.size", "data.tokens", "data.to", "data.rate", "data.limit"];
 /** Settings that the page sets itself, or that belong to a terminal. */
@@ -195,7 +197,7 @@ function lengths(every, kept) {
   const rounds = fields.find((each) => each.name === "train.rounds")?.value;
   const whole = h("input", { type: "checkbox", id: unique("whole"), checked: before.whole === true, onchange: () => changed() });
   const inputs = fields.map((field) => {
-    const input = h("input", { id: unique(field.name), name: field.name, type: "number", min: field.name === "train.rounds" ? 1 : 0, step: field.name === "train.rounds" ? 1 : "any", autocomplete: "off",
+    const input = h("input", { id: unique(field.name), name: field.name, type: "number", min: field.name === "train.rounds" ? 1 : 0.001, max: field.name === "minutes" ? YEAR : null, step: field.name === "train.rounds" ? 1 : "any", autocomplete: "off",
       oninput: () => changed(input) });
     input.value = before[field.name] ?? "";
     return input;
