@@ -140,7 +140,7 @@ class Played:
 
         for event in self.optimising:
             yield Measuring(
-                what=f"{self.optimising.name} by {self.optimising.request.algorithm}",
+                what=f"{self.optimising.name}, {self.optimising.request.algorithm}",
                 step=1,
                 steps=1,
                 done=event.evaluations,

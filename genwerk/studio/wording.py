@@ -24,8 +24,16 @@ VALUE = re.compile(r"\{(\d*)([ws]?)\}")
 NAMED = re.compile(r" ?‹([^‹›]+)›(?: (?![\w.-])|(?= ))?", re.ASCII)
 SENTENCES = {"error", "notes", "said", "skipped", "spec", "stands", "summary", "text", "why"}
 """Names under which an answer of the server has sentences that somebody reads."""
-DESCRIBING = {"", "figure", "verdict", "what it is", "what they are"}
+DESCRIBING = {"", "figure", "verdict", "what it is", "what it shows", "what they are"}
 """Columns whose cells are words of ours, and never a text or a name of a user."""
+OPTIMISED = re.compile(r" runs? of [\d,]+ evaluations$")
+"""How a column of such cells ends that says of which optimisation they are."""
+COMPARED = "contestant"
+"""The first column of a table that compares: the other cells are values with what is said of them."""
+MEASURED = re.compile(r"[≤±\d., e+-]+ (?:per |nats a )[a-zA-Z ]+")
+"""A cell that is a value in a unit of words."""
+QUOTED = re.compile(r"“([a-z][\w .-]*)”", re.ASCII)
+"""A setting between quotes."""
 LISTS = {"said", "spec"}
 """Those of them that list what data are."""
 PARTS = re.compile(r", (?![^()]*\))")
@@ -75,23 +83,52 @@ def _table(table: Mapping[str, Any], language: str) -> dict[str, Any]:
     columns, rows = table.get("columns"), table.get("rows")
     if not isinstance(columns, list) or not isinstance(rows, list):
         return {}
-    ours = {i for i, name in enumerate(columns) if isinstance(name, str) and name in DESCRIBING}
+    heads = [name if isinstance(name, str) else "" for name in columns]
+    ours = {i for i, name in enumerate(heads) if name in DESCRIBING or OPTIMISED.search(name)}
+    compared = heads[:1] == [COMPARED]
+
+    def cell(place: int, text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        if place in ours:
+            return _described(text, language)
+        if compared and place:
+            return _compared(text, language)
+        return said(text, language) if MEASURED.fullmatch(text) else text
+
     return {
         "columns": [said(name, language) if isinstance(name, str) else name for name in columns],
-        "rows": [
-            [said(cell, language) if i in ours and isinstance(cell, str) else cell for i, cell in enumerate(row)]
-            if isinstance(row, list)
-            else row
-            for row in rows
-        ],
+        "rows": [[cell(i, each) for i, each in enumerate(row)] if isinstance(row, list) else row for row in rows],
     }
+
+
+def _described(text: str, language: str) -> str:
+    """A cell that is words of ours: a sentence as the terminal says it, or one word for each of several kinds."""
+    from genwerk.studio.showing import spoken
+
+    plain = text.strip()
+    words = _known(language)
+    if words and plain and all(word in words.single for word in plain.split()):
+        return words.single["and"].join(words.single[word] for word in plain.split())
+    return next((told for form in (plain, spoken(plain)) if (told := said(form, language)) != form), text)
+
+
+def _compared(text: str, language: str) -> str:
+    """A value with what is said of it between semicolons, or a verdict."""
+    words = _words(language, "cells")
+    if words is None or (whole := said(text, language)) != text:
+        return text if words is None else whole
+    parts = text.split("; ")
+    return words.single[";"].join(words.said(part) or words.single.get(part) or said(part, language) for part in parts)
 
 
 def _line(line: str, language: str) -> str:
     """A sentence, or one after what it is about: the name of a file or the figures that have it in common."""
     words, clauses = _known(language), _clauses(language)
-    if words is None or clauses is None or (whole := words.said(line)) is not None or ": " not in line:
+    if words is None or clauses is None or (whole := words.said(line) or words.listed(line)) is not None:
         return (words and whole) or line
+    if ": " not in line:
+        return line
     about, _, why = line.partition(": ")
     names = words.single["and"].join(words.said(name) or name for name in about.split(", "))
     end = words.single["."] if why.endswith(".") else ""
@@ -159,6 +196,12 @@ class _Words:
                 return self.filled(template.words, values, depth)
         return None
 
+    def listed(self, text: str, depth: int = 0) -> str | None:
+        """What is listed between commas, in this language; None where a part of it is not known."""
+        parts = PARTS.split(text)
+        known = [self.whole.get(part) or self.single.get(part) or self.said(part, depth) for part in parts]
+        return self.single[","].join(filter(None, known)) if len(parts) > 1 and all(known) else None
+
     def joined(self, clause: str, depth: int = 0) -> str:
         """A clause, or each part of it between commas, that is known."""
         parts = PARTS.split(clause)
@@ -179,13 +222,21 @@ class _Words:
                 return self.single["and"].join(f"“{self.setting(name)}”" for name in one.split(", "))
             if found[2]:
                 return self.joined(one, depth + 1)
-            return (" " in one.strip() and self.said(one, depth + 1)) or one
+            if " " not in one.strip():
+                return one
+            return self.whole.get(one) or self.listed(one, depth + 1) or self.said(one, depth + 1) or one
 
         return self.named(VALUE.sub(value, words))
 
     def named(self, sentence: str) -> str:
         """``sentence`` with settings called what the page calls them."""
-        return NAMED.sub(lambda found: f"“{self.setting(found[1])}”", sentence)
+        called = NAMED.sub(lambda found: f"“{self.setting(found[1])}”", sentence)
+
+        def quoted(found: re.Match[str]) -> str:
+            key = "field:" + found[1].replace(" ", "_")
+            return f"“{self.settings.get(key, found[1])}”"
+
+        return QUOTED.sub(quoted, called)
 
     def setting(self, name: str) -> str:
         plain = name.partition("=")[0]

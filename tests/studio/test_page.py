@@ -115,7 +115,7 @@ def test_what_is_painted_over_is_completed(visitor: Visitor) -> None:
     page.mouse.up()
     page.get_by_label("Top", exact=True).fill("6")
     page.get_by_role("button", name="Cover it").click()
-    page.get_by_label("Completions of each").fill("2")
+    page.get_by_label("Number for each").fill("2")
     page.get_by_label("How many").fill("2")
     page.get_by_role("button", name="Complete", exact=True).click()
     page.locator(".found img").wait_for()
@@ -134,7 +134,7 @@ def test_what_is_painted_over_is_completed(visitor: Visitor) -> None:
 def test_a_text_is_begun_and_goes_on(visitor: Visitor) -> None:
     page = visitor.open("run/runs%2Fpoems/complete")
     page.get_by_label("How the text begins").fill("the cat")
-    page.get_by_label("Completions of each").fill("3")
+    page.get_by_label("Number for each").fill("3")
     page.get_by_role("button", name="Write").click()
     page.locator(".texts li").nth(2).wait_for()
     assert page.locator(".texts li mark").first.inner_text() == "the cat"
@@ -143,7 +143,7 @@ def test_a_text_is_begun_and_goes_on(visitor: Visitor) -> None:
     page.locator(".texts li").nth(2).wait_for()  # the results of a link are shown again, and what was typed stays
     assert page.get_by_label("How the text begins").input_value() == "the moon"
     page.get_by_label("How the text begins").fill("")
-    page.get_by_label("Completions of each").fill("1")
+    page.get_by_label("Number for each").fill("1")
     page.get_by_role("button", name="Write").click()
     playwright.expect(page.locator(".texts li")).to_have_count(1)
     assert page.locator(".texts li mark").count() == 0

@@ -124,7 +124,7 @@ def test_what_is_painted_over_is_completed_for_the_docs(visitor: Visitor) -> Non
     page.get_by_role("radio", name="Paint").first.check(force=True)
     page.get_by_label("Top", exact=True).fill("4")
     page.get_by_role("button", name="Cover it").click()
-    page.get_by_label("Completions of each").fill("4")
+    page.get_by_label("Number for each").fill("4")
     page.get_by_label("How many").fill("3")
     page.get_by_role("button", name="Complete", exact=True).click()
     page.locator(".found img").wait_for()

@@ -19,6 +19,7 @@ from genwerk.comparison.advice import suggestions
 from genwerk.core.errors import BadInput, naming
 from genwerk.core.options import SamplingOptions
 from genwerk.data import DataConfig, open_data
+from genwerk.gallery.figures import FIGURES
 from genwerk.studio.forms import TERMINALS
 from genwerk.studio.questions import Questions
 from genwerk.studio.showing import spoken
@@ -212,6 +213,47 @@ def test_an_answer_has_its_sentences_in_chinese_and_what_is_a_users_as_it_is() -
     assert said("images cannot be read: the disk is full", "zh") == "无法读取 images：磁盘已满"
     assert said("data.size is 0; expected a number 1 or more", "zh") == "“图像边长”为 0；应不小于 1"
     assert said("what nobody has said", "zh") == "what nobody has said"
+
+
+def test_lists_tables_and_notes_are_in_chinese_as_a_whole() -> None:
+    has = "17,998 training examples and not 80, 40 test examples and not 5"
+    told = said(spoken(f"b is of other data: it has {has}; choose another folder with ‹out›"), "zh")
+    assert "（有训练样例 17,998 个而不是 80 个，测试样例 40 个而不是 5 个）" in told
+    notes = {
+        "Files of other kinds are left unused: 6 with .a, 1 with .b.": "其他类型的文件不用：6 个 .a，1 个 .b。",
+        "2 texts, each of them a file; with ‹data.unit› line, every line is one.": (
+            "2 篇文本，每个文件一篇；“文本单位”取 line 时，以行为一篇。"
+        ),
+        "Every image is cropped to its middle and resized to 8 x 9 pixels.": "每幅图像裁取中部并缩放到 8 x 9 像素。",
+        "row 4: label 7: log-likelihood -60.2, -50.4 nats": "第 4 行，标签 7：对数似然 -60.2, -50.4 nat",
+        "zdt3, gmoea: IGD 0.3, hypervolume 0.4, SBX 30%": "zdt3、gmoea：IGD 0.3，超体积 0.4，SBX 30%",
+        "sample, encode (references)": "采样，编码（基准设置）",
+        "photos/broken.jpg: Truncated File Read": "photos/broken.jpg：文件不完整",
+    }
+    assert worded({"notes": [*notes]}, "zh")["notes"] == [*notes.values()]
+    compared = {
+        "type": "table",
+        "columns": ["contestant", "Quality: Fréchet distance ↓", "Likelihood: NLL ↓ (nats)"],
+        "rows": [
+            ["vae", "0.5; one training seed", "≤ 3.2; bound of binary pixels; 1 of 5"],
+            ["gan", "like noise", "none"],
+        ],
+    }
+    assert worded(compared, "zh") == compared | {
+        "columns": ["参比模型", "质量：Fréchet 距离 ↓", "似然：NLL（负对数似然） ↓（nat）"],
+        "rows": [
+            ["vae", "0.5；只有一个训练种子", "≤ 3.2；界，针对二值像素；第 1 名，共 5 个"],
+            ["gan", "与噪声一样", "无"],
+        ],
+    }
+    measured = {"columns": ["zdt3 by gmoea, 1 run of 600 evaluations"], "rows": [["task 1 IGD"], ["share of SBX"]]}
+    assert worded({"type": "table", **measured}, "zh")["columns"] == ["zdt3，算法 gmoea，1 次运行，评价 600 次"]
+    assert worded({"type": "table", **measured}, "zh")["rows"] == [["任务 1 的 IGD"], ["占比：SBX"]]
+    assert said("“reference” is 'a'; expected a number", "zh").startswith("“参考点”")
+
+
+def test_every_figure_of_the_gallery_is_described_in_chinese() -> None:
+    assert [text for text in FIGURES.values() if said(text, "zh") == text] == []
 
 
 PROPER = {

@@ -78,6 +78,14 @@ export function spelt(name) {
   return t(plain.charAt(0).toUpperCase() + plain.slice(1));
 }
 
+/** What a column of an optimisation is called: `task 1 hv`, `share of SBX`.
+ * @param {string} column */
+export function headed(column) {
+  const [, task, share, what = column] = column.match(/^(?:task (\d+) )?(share of )?(.*)$/) ?? [];
+  const plain = share ? t("share of {operator}", { operator: t(what) }) : t(what);
+  return task ? t("task {n}: {what}", { n: task, what: plain }) : plain;
+}
+
 const locale = () => (chosen === "zh" ? "zh-CN" : "en-GB");
 
 /** @param {number} value @param {Intl.NumberFormatOptions} [how] */

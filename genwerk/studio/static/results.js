@@ -3,11 +3,15 @@
 
 import { address, get, listen, remove, where } from "./api.js";
 import { announce, append, fill, h, icon } from "./dom.js";
-import { figure, named, t } from "./i18n.js";
+import { figure, headed, named, t } from "./i18n.js";
 import { here, link, whenLeft } from "./pages.js";
 import { badge, complain, going, picture, problem, table } from "./parts.js";
 import { player } from "./sounds.js";
 
+/** Tables whose heads are words of ours. */
+const OURS = ["curve.csv", "front.csv"];
+/** Files that say again what the page of the report says. */
+const AGAIN = ["report.csv", "report.md", "sweep.csv"];
 /** Rows of a file that are shown. */
 const ROWS = 200;
 
@@ -133,14 +137,14 @@ export function file(told) {
   const more = parameters(told);
   if (kind === "image") return h("div", { class: "file" }, picture(url, told.about?.caption ?? name), more, foot);
   if (kind === "sound") return h("div", { class: "file" }, player(url, name), more, foot);
-  if (kind === "text" || kind === "table") {
+  if ((kind === "text" || kind === "table") && !AGAIN.includes(name.split("/").at(-1) ?? "")) {
     const box = h("div", { class: "waiting" }, t("Loading"));
     fetch(url).then((reply) => reply.text()).then((text) => {
       box.classList.remove("waiting");
       if (kind === "text") fill(box, h("pre", { tabindex: 0 }, text.slice(0, 20_000)));
       else {
         const [columns = [], ...rows] = rowsOf(text, name.endsWith(".tsv") ? "\t" : ",");
-        fill(box, table(columns, rows.slice(0, ROWS).map((row) => row.map(short))), rows.length > ROWS ? h("p", { class: "hint" }, t("The first {n} of {all} rows are shown.", { n: ROWS, all: rows.length })) : null);
+        fill(box, table(OURS.includes(name) ? columns.map(headed) : columns, rows.slice(0, ROWS).map((row) => row.map(short))), rows.length > ROWS ? h("p", { class: "hint" }, t("The first {n} of {all} rows are shown.", { n: ROWS, all: rows.length })) : null);
       }
     }, complain);
     return h("div", { class: "file" }, box, more, foot);
