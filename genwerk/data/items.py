@@ -98,6 +98,8 @@ class Gathered:
             if i % 1024 == 0:
                 afford(2 * taken * len(items) // (i + 1), NAME, "take fewer, or pass the path of a folder of files")
             if found and type(item.x) is not type(found[0].x):
+                if (item.caption is None) != (found[0].caption is None) and not isinstance(item.x, str):
+                    raise _lacking(0 if found[0].caption is None else i, "caption")
                 raise BadInput(f"example {i} is {item}, and the first is {found[0]}; expected the same of all")
             found.append(item)
         labels, captions = (_of_all([getattr(item, part) for item in found], part) for part in ("label", "caption"))
@@ -124,7 +126,8 @@ class Item:
             names = {part: next((k for k in keys if k in item), None) for part, keys in _keys(settings).items()}
             if names["x"] is None and names["text"] is not None:
                 names = {**names, "x": names["text"], "text": None}
-            if names["x"] is None:
+            lost = [v for k, v in item.items() if k not in names.values() and (is_array(v) or _is_picture(v))]
+            if names["x"] is None or (isinstance(item[names["x"]], str) and any(np.ndim(v) for v in lost)):
                 expected = settings.text or ", ".join((*PICTURES, *CAPTIONS))
                 raise BadInput(
                     f"example {number} has the keys {', '.join(map(str, item))}; expected the example under {expected}"
@@ -162,10 +165,12 @@ def _of_all(values: list[object], what: str) -> list[object] | None:
     """The labels or captions of all examples; None where no example has any."""
     lacking = [i for i, value in enumerate(values) if value is None]
     if lacking and len(lacking) < len(values):
-        raise BadInput(
-            f"example {lacking[0]} has no {what}, and others have; expected a {what} of each, or none at all"
-        )
+        raise _lacking(lacking[0], what)
     return None if lacking else values
+
+
+def _lacking(number: int, what: str) -> BadInput:
+    return BadInput(f"example {number} has no {what}, and others have; expected a {what} of each, or none at all")
 
 
 def _stacked(examples: list[Any]) -> Array | list[bytes] | list[str]:

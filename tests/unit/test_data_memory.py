@@ -246,6 +246,12 @@ BAD: dict[str, tuple[Any, dict[str, Any]]] = {
     "example 0 has rows of different lengths": ([[[1.0, 2.0], [3.0]]], {}),
     "example 1 is an array, and the first is an image": ([PICTURES[0], GREY[0]], {}),
     "example 0 is a tuple of 3": ([(GREY[0], 1, 2)], {}),
+    "example 0 has the keys foo, caption; expected the example under image": (
+        [{"foo": GREY[0], "caption": "a cat"}] * 40,
+        {},
+    ),
+    "example 1 has no caption, and others have": ([{"image": GREY[0], "text": "a"}, {"image": GREY[1]}], {}),
+    "example 0 has no caption, and others have": ([{"image": GREY[0]}, {"image": GREY[1], "text": "a"}], {}),
     "example 0 has the keys a, b": ([{"a": 1, "b": 2}], {}),
     "type object": (np.array([None, 3], object), {}),
     "row 1, column 'column 2' of the data is nan": (np.array([[1.0, np.nan]] * 20), {}),
