@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -237,7 +238,11 @@ class Run:
         self, examples: Source = None, *, condition: Conditions = None, importance_samples: int = 100, seed: int = 0
     ) -> Likelihood:
         """How likely examples are, exactly or as a lower bound: the mean in nats, and ``each``."""
-        given = self.data.test if examples is None else self._examples(examples, len(self.data.test), condition)
+        if examples is None:
+            given: Examples = self.data.test
+        else:
+            n = len(self.data.test) if isinstance(examples, str) and examples in PARTS else sys.maxsize
+            given = self._examples(examples, n, condition)
         return tasks.log_likelihood(self.model, given, importance_samples=importance_samples, seed=seed)
 
     def classify(
