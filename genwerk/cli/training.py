@@ -12,7 +12,7 @@ from typing import Any
 from genwerk.cli import components, helping
 from genwerk.cli.helping import Section
 from genwerk.cli.parsing import JSON, PLUGIN, Asked, marked, section, unknown, valued
-from genwerk.cli.words import SHORTHANDS, assigned, flat, is_flag, of, sorted_out
+from genwerk.cli.words import SHORTHANDS, assigned, check_switch, flat, is_flag, of, sorted_out
 from genwerk.commands import command as data
 from genwerk.commands.command import Option, Positional
 from genwerk.commands.training import Changes, Train
@@ -67,6 +67,7 @@ def training(arguments: Sequence[str], plugins: Sequence[str] = ()) -> Asked:
             if fitted or flag.rpartition(".")[2].lstrip("-") not in _settings():
                 raise unknown(flag, offered, "train")
         for word in found.rest:
+            check_switch(word, words, offered)
             raise BadInput(
                 f"`genwerk train {name}` has no place for {word!r}; settings go by name, as in --data {word}"
             )

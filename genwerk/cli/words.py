@@ -151,6 +151,15 @@ def sorted_out(given: Iterable[str], options: Iterable[Option]) -> Words:
     return found
 
 
+def check_switch(word: str, given: Sequence[str], options: Iterable[Option]) -> None:
+    """A BadInput where ``word`` of those ``given`` was typed as the value of an option that takes none."""
+    before = dict(zip(given[1:], given, strict=False)).get(word, "").replace("_", "-")
+    for called in (flags(option)[-1] for option in options if option.type is bool and flags(option)):
+        if before in (called, negated(called)):
+            no = before == called and word.lower() in ("false", "no", "off", "0")
+            raise BadInput(f"{before} takes no value; " + (f"type {negated(called)}" if no else f"leave out {word!r}"))
+
+
 def _take(found: Words, option: Option, called: str, values: list[str]) -> None:
     """Add ``values`` to those of ``option``, which is given once unless it takes any number of them."""
     most, name = arity(option.type), option.name

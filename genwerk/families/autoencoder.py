@@ -69,7 +69,10 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
         super().__init__(config, spec)
         self.config: AutoencoderConfig = config
         if not spec.modality.numeric:
-            raise ValueError("an autoencoder of this family takes images, sounds or tables, not text")
+            raise BadInput(
+                "this family learns images, sounds or tables, not text; text is learned by the recipes vae-text, "
+                "lstm-lm, transformer-lm and seqgan"
+            )
         if config.loss == "cross-entropy" and not spec.modality.has_levels:
             raise BadInput(f"the cross-entropy of this {spec.kind} is not defined; take ‹model.loss› squared")
         self.latent_shape = (config.latent,)

@@ -46,7 +46,10 @@ class Likelihood(nn.Module, ABC):
     def __init__(self, spec: DataSpec, parameters_per_value: int = 1) -> None:
         super().__init__()
         if not spec.modality.numeric:
-            raise ValueError("these likelihoods are of numbers, not of text; choose a family made for text")
+            raise BadInput(
+                "this family learns images, sounds or tables, not text; text is learned by the recipes vae-text, "
+                "lstm-lm, transformer-lm and seqgan"
+            )
         self.spec, self.range = spec, spec.modality.units(centred=False).range
         self.parameters_shape = (parameters_per_value * spec.shape[0], *spec.shape[1:])
         """Shape of the decoder's output for one example."""

@@ -122,6 +122,11 @@ def _value(place: Place, value: Any) -> Any:
             return part.of(value)()
         except BadInput as error:
             raise BadInput(f"{place.name}: {error.sentence}") from None
+    if hasattr(value, "__array__") and str in (place.kind, *get_args(place.kind)):
+        is_source = place.key in ("data.source", "data.to", "data.test")
+        raise BadInput(
+            f"{place.name} is an array; expected a " + ("path or a name of built-in data" if is_source else "text")
+        )
     return from_json(place.kind, to_json(value), place.name)
 
 

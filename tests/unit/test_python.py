@@ -142,6 +142,10 @@ BAD: dict[str, Callable[[Path], object]] = {
         minutes="x",  # type: ignore[arg-type]
         out=out,
     ),
+    "to is an array; expected a path or a name of built-in data": lambda out: genwerk.train(
+        "restyle", IMAGES, to=IMAGES, out=out
+    ),
+    "not text; text is learned by the recipes vae-text": lambda out: genwerk.train("vae", ["a rose"] * 40, out=out),
     "a conditional model needs labels": lambda out: genwerk.train("cvae", IMAGES, out=out),
 }
 
@@ -257,6 +261,17 @@ def test_a_folder_is_a_run_again(run: Run) -> None:
     assert torch.equal(own.data.test.x, run.data.test.x)
     other = genwerk.open_run(run.path, data=(IMAGES[:20], LABELS[:20]))
     assert len(other.data.test) == 20
+
+
+def test_examples_are_scored_where_the_runs_data_are_gone(run: Run, tmp_path: Path) -> None:
+    opened, file = genwerk.open_run(run.path), tmp_path / "images.npy"
+    np.save(file, IMAGES[:12])
+    x, pets = torch.from_numpy(IMAGES[:12, None] / 255).float(), LABELS[:12]
+    known = run.log_likelihood(x, condition=pets, importance_samples=2).each
+    assert known.shape == (12,)
+    for given in (x, file, str(file)):
+        found = opened.log_likelihood(given, condition=pets, importance_samples=2).each
+        torch.testing.assert_close(found, known, rtol=1e-4, atol=1e-3)
 
 
 def test_a_model_is_saved_without_its_training(run: Run, tmp_path: Path) -> None:

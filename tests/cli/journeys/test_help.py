@@ -177,6 +177,8 @@ VAE = ["train", "vae", "--data", "digits"]
         (["train", "--resume", "--out", "{run}"], "goes on first: `genwerk train pixelcnn --resume --out {run}`"),
         (["train", "vea"], "there is no recipe called 'vea'; did you mean vae"),
         (["show", "vea"], "there is no recipe called 'vea'; did you mean vae"),
+        (["train", "vae", "--model.conditional", "true"], "--model.conditional takes no value; leave out 'true'"),
+        (["train", "vae", "--model.conditional", "no"], "takes no value; type --model.no-conditional"),
         (["train", "vae", "digits"], "has no place for 'digits'; settings go by name, as in --data digits"),
         (["train", "vae", "--dat", "digits"], "there is no --dat; did you mean --data?"),
         ([*VAE, "--epoch", "3"], "there is no --epoch; did you mean --epochs?"),
