@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 from genwerk.commands.command import TRAINING, AtLeast, Command
@@ -70,7 +71,15 @@ class Studio(Command):
         settings = Settings(root, frozenset(hosts), password, int(self.upload * 1e9))
         shown = "localhost" if self.address in LOCAL else self.address
         yield Note(f"the studio is at http://{shown}:{port} (Ctrl-C ends it)", whole=True)
-        uvicorn.Server(
+
+        class Server(uvicorn.Server):
+            """Ends at the first signal, in good order whatever signals follow."""
+
+            def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+                if not self.should_exit:
+                    super().handle_exit(sig, frame)
+
+        Server(
             uvicorn.Config(
                 Studio(settings).app(),
                 log_level="warning",

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,11 +40,14 @@ def studio(root: Path, password: str = "") -> Iterator[str]:
             assert found, said
             yield found.group().replace("0.0.0.0", "127.0.0.1")
         finally:
-            run.send_signal(signal.SIGINT)
+            for _ in range(2):  # somebody impatient
+                run.send_signal(signal.SIGINT)
+                time.sleep(0.05)
             try:
                 run.wait(20)
             except subprocess.TimeoutExpired:
                 run.kill()
+            assert "Traceback" not in run.stdout.read()
 
 
 class Visitor:

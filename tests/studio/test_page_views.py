@@ -246,6 +246,8 @@ def test_two_studios_on_one_folder_do_not_write_one_run(browser: Any, address: s
         there = second.open("runs")
         there.get_by_role("button", name="Move runs/shared to the bin").click()
         there.get_by_text(re.compile("another process")).wait_for()
+        second.open("jobs")
+        there.locator("li", has_text="trained by another process").get_by_role("button", name="Stop").wait_for()
         second.open("run/runs%2Fshared/training")
         there.locator(".panel svg polyline").first.wait_for()
         there.get_by_text("trained by another process").wait_for()

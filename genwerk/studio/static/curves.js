@@ -170,7 +170,8 @@ export function board(training) {
     bar.max = training.rounds || 1;
     bar.value = training.ended === "finished" ? bar.max : training.round;
     const left = training.left();
-    const parts = [t("Round {round} of {rounds}", { round: training.round, rounds: training.rounds })];
+    const short = training.ended === "finished" && training.round < training.rounds;
+    const parts = [short ? t("Ended at round {round} of at most {rounds}: it improved no further", { round: training.round, rounds: training.rounds }) : t("Round {round} of {rounds}", { round: training.round, rounds: training.rounds })];
     if (several) parts.push(t("stage {stage}", { stage: staged(training.stage) }));
     parts.push(t("{time} so far", { time: span(training.seconds) }));
     if (left !== null && !training.ended) parts.push(t("about {time} left", { time: span(left) }));

@@ -4,8 +4,8 @@
 import { address, get, Refused, where } from "../api.js";
 import { append, fill, h, icon } from "../dom.js";
 import { moment, spelt, t } from "../i18n.js";
-import { link, whenLeft } from "../pages.js";
-import { badge, inWords, picture, problem, standing, table, waiting } from "../parts.js";
+import { go, link, whenLeft } from "../pages.js";
+import { badge, going, inWords, picture, problem, standing, table, waiting } from "../parts.js";
 import { file } from "../results.js";
 import { panel } from "./command.js";
 import { show as complete } from "./complete.js";
@@ -33,6 +33,7 @@ const AGAIN = 3000;
 /** @param {HTMLElement} main @param {import("../pages.js").Place} place */
 export async function show(main, { parts }) {
   const run = await found(parts[1] ?? "");
+  if (!run) return;
   const tab = parts[2] ?? "";
   const own = /** @type {[string, string][]} */ ([["", t("Overview")], ["training", t("Training")]]);
   if (run.latent) own.push(["latents", t("Latents")]);
@@ -68,7 +69,7 @@ export async function show(main, { parts }) {
     const view = SPECIAL[tab];
     if (view) await until(view(body, run, command));
     else append(body, panel(command, run).element);
-  } else append(body, t("This run cannot do that."));
+  } else append(body, run.commands.length || run.state !== "going on" ? t("This run cannot do that.") : waiting(t("This shows as soon as the training has saved its first weights.")));
   watched(run, tab, mark);
 }
 
@@ -98,7 +99,8 @@ function watched(run, tab, mark) {
 
 /**
  * All of a run; of one that has no checkpoint yet what the list of runs tells.
- * @param {string} name @returns {Promise<Run>}
+ * One that waits for its turn is shown as the job that it is.
+ * @param {string} name @returns {Promise<Run|void>}
  */
 async function found(name) {
   try {
@@ -106,7 +108,12 @@ async function found(name) {
   } catch (error) {
     const runs = /** @type {import("../types.js").RunEntry[]} */ (await get("/api/runs"));
     const begun = runs.find((each) => each.run === name);
-    if (!begun) throw error;
+    if (!begun) {
+      const jobs = /** @type {import("../types.js").Job[]} */ (await get("/api/jobs"));
+      const job = jobs.find((each) => each.training && each.run === name && going(each.state));
+      if (job) return go(link(["job", job.job]));
+      throw error;
+    }
     return { ...begun, spec: { kind: begun.kind, shape: [] }, latent: 0, commands: [], settings: [], report: null, samples: [], files: [] };
   }
 }

@@ -57,7 +57,7 @@ function welcome(main) {
     h("h1", {}, t("What should a model learn to make?")),
     h("p", { class: "lead" }, t("Train a generative model here, watch it learn, and make new examples with it. Nothing leaves this machine.")),
     h("ul", { class: "doors" },
-      door("play", t("See it work first"), t("A small model learns to draw handwritten digits while you watch. It takes about a minute."),
+      door("play", t("See it work first"), t("A small model learns to draw handwritten digits while you watch. It takes about two minutes."),
         h("button", { type: "button", class: "main", onclick: start }, t("Start now"))),
       door("upload", t("Learn from my own files"), t("Images, sounds, texts or a table of yours: drop them in, and choose from the recipes that fit."),
         h("a", { class: "button", href: link(["train"], { how: "upload" }) }, t("Choose files"))),
