@@ -36,6 +36,8 @@ TERMINALS = frozenset({"check-family", "commands", "completion", "demo", "doctor
 """Commands of a terminal alone."""
 NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*(\.[a-z0-9_-]+)*")
 """What a setting may be called."""
+PAIR = re.compile(r"\s*[:=\uff1a]\s*|\s+")
+"""What stands between a name and its value where both are in one line."""
 KINDS = {int: "integer", float: "number", bool: "switch", str: "text", Path: "text"}
 Values = Mapping[str, Any]
 """What was filled in, by the names of fields: a text, a list of texts, or whether a switch is on."""
@@ -125,7 +127,7 @@ def _default(option: Option, many: bool) -> Any:
     if value is MISSING or value is None:
         return None
     if isinstance(value, Mapping):
-        return [word for key, each in value.items() for word in (str(key), plain(each))]
+        return [f"{key} {plain(each)}" for key, each in value.items()]
     if many:
         return [plain(each) for each in value]
     return value if isinstance(value, bool) else plain(value)
@@ -139,6 +141,8 @@ def words(options: Iterable[Option], values: Values, first: Sequence[str] = ()) 
         if name not in known or name in HIDDEN or _runs(known[name]):
             raise BadInput(f"there is no setting ‹{name}› here")
         option, texts = known[name], _texts(name, value)
+        if get_origin(_plain(option.type)[0]) is dict:
+            texts = [word for text in texts for word in PAIR.split(text.strip(), maxsplit=1)]
         if option.has(Program) and not all("." not in text and NAME.fullmatch(text) for text in texts):
             raise BadInput(f"‹{name}› names code to be run; the page takes names of the list alone")
         if option.has(data.Positional):

@@ -24,8 +24,10 @@ from PIL import Image
 from server import HOST, asked, studio, told, wait_for
 from starlette.testclient import TestClient
 
+from genwerk.commands import COMMANDS
 from genwerk.core.locks import only_writer
 from genwerk.studio.command import Studio as Opened
+from genwerk.studio.forms import options_of, words
 from genwerk.studio.jobs import Job, Jobs
 from genwerk.studio.workers import Worker
 
@@ -315,6 +317,12 @@ def test_what_there_is_to_optimise_is_told_with_the_front_that_is_known(client: 
     assert client.get("/api/front", params={"problem": "kursawe"}).json() == {"points": None}
     for wrong in ({"problem": "none"}, {"problem": "mine.py"}, {"problem": "zdt1", "variables": "x"}, {}):
         assert client.get("/api/front", params=wrong).status_code == 400, wrong
+
+
+def test_settings_by_name_are_lines_with_a_name_and_a_value() -> None:
+    expected = ["optimise", "--settings", "pop_size", "50", "a", "x y"]
+    for lines in (["pop_size 50", "a x y"], ["pop_size=50", "a = x y"], ["pop_size: 50", "a\uff1ax y"]):
+        assert words(options_of(COMMANDS["optimise"], None), {"settings": lines}, ["optimise"]) == expected
 
 
 def test_a_full_disk_is_told_and_the_server_lives_on(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

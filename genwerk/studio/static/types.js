@@ -11,6 +11,7 @@
  * @property {Record<string, string>} [told]  what each of the choices is, where that is to be said
  * @property {any} value  the default: text, or null
  * @property {boolean} optional
+ * @property {boolean} required  whether it has no default
  * @property {string} help
  * @property {number|null} [least]
  * @property {boolean} [positional]
