@@ -53,6 +53,7 @@ class Terminal:
             overwrite=asked.overwrite,
             numbers=command.numbers,
             animations=command.animations,
+            loose=command.loose,
             stdout=sys.stdout,
             first=getattr(command, "first", 0),
         )

@@ -163,8 +163,10 @@ def check_switch(word: str, given: Sequence[str], options: Iterable[Option]) -> 
 def _take(found: Words, option: Option, called: str, values: list[str]) -> None:
     """Add ``values`` to those of ``option``, which is given once unless it takes any number of them."""
     most, name = arity(option.type), option.name
-    if most < MANY and len(values) < most:
-        raise BadInput(f"{called} lacks {'a value' if most == 1 else f'{most} values'}{_example(option, called)}")
+    none = not values and not option.default  # which would say nothing
+    if len(values) < most < MANY or (most == MANY and none):
+        several = f"{most} values" if 1 < most < MANY else "a value"
+        raise BadInput(f"{called} lacks {several}{_example(option, called)}")
     if name in found.of and most < MANY:
         was, now = (" ".join(each) for each in (found.of[name], values))
         was, now = (found.called[name], called) if option.type is bool else (was, now)
@@ -175,7 +177,7 @@ def _take(found: Words, option: Option, called: str, values: list[str]) -> None:
 
 def _example(option: Option, called: str) -> str:
     shown = option.default
-    if shown is MISSING or shown is None or shown == "":
+    if shown is MISSING or shown is None or shown in ("", ()):
         return f"; type it after the name, as in {called} {metavar(option)}"
     return f"; type it after the name, as in {called} {plain(shown)}"
 

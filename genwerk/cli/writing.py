@@ -41,6 +41,8 @@ class Files:
     """Whether they hold numbers, such as latents, and not examples."""
     animations: bool = False
     """Whether an image may be an animation."""
+    loose: bool = False
+    """Whether they are images of any size, which go into no table or array."""
     stdout: TextIO | None = None
     """Where a table goes that is to be printed."""
     first: int = 0
@@ -195,10 +197,11 @@ class Files:
             return ("folder", path) if several else (form, path / f"{self.what}{usual}")
         if end in own:
             return "examples", path
-        if end in TABLES or end in ARRAYS:
-            return ("table" if end in TABLES else "array"), path
+        tables, arrays = ((), ()) if self.loose else ((*TABLES,), ARRAYS)
+        if end in tables or end in arrays:
+            return ("table" if end in tables else "array"), path
         if end:
-            forms = ", ".join((*own, *TABLES, *ARRAYS))
+            forms = ", ".join((*own, *tables, *arrays))
             folder = f", or a folder, as in ‹out› {self.out}/" if several else ""
             raise BadSetting("out", f"is {self.out}, and {end} cannot be written; expected {forms}{folder}")
         return ("folder", path) if several else (form, path.with_name(path.name + usual))

@@ -64,6 +64,11 @@ class Command(ABC):
     def __init_subclass__(cls) -> None:
         COMMANDS[re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()] = cls
 
+    @property
+    def loose(self) -> bool:
+        """Whether its files are images of any size, a file each."""
+        return False
+
     @abstractmethod
     def run(self, session: Session) -> Iterator[Result]:
         """Do it, and yield what is found as it is found."""

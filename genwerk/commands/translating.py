@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from genwerk.commands.command import USE, AtLeast, Command, Positional
 from genwerk.commands.options import Greatest, Run
 from genwerk.commands.results import Examples, Note, Picture, Pictures
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, Caution
 from genwerk.core.layout import SQUARE
 from genwerk.core.marks import File
 from genwerk.runs.session import Session
@@ -66,6 +66,10 @@ class Translate(Command):
     seed: int = 0
     """Seed of what is random in a translation: the same for every image and frame."""
 
+    @property
+    def loose(self) -> bool:
+        return bool(self.images)
+
     def run(self, session: Session) -> Iterator[Examples | Pictures | Note]:
         from genwerk import tasks
 
@@ -74,6 +78,9 @@ class Translate(Command):
         for doubt in opened.model.condition.doubts(self.to):
             warnings.warn(doubt, stacklevel=2)
         if self.images:
+            if self.n != type(self).n:
+                ignored = Caution("‹n› is for held-out examples, and every image that is named is translated")
+                warnings.warn(ignored, stacklevel=2)
             ways = tasks.destinations(opened.model, self.to)
             yield Pictures(self._made(opened, ways), {**opened.origin, "seed": self.seed})
         elif self.mask is not None:

@@ -110,6 +110,13 @@ def open_sides(settings: DataConfig, opened: Callable[[DataConfig], Found]) -> F
         return _pairs(first, second, both, alone, settings)
 
 
+def have_files(settings: DataConfig) -> bool:
+    """Whether both sources are image files, whose names can pair them, and not rows."""
+    with ExitStack() as stack:
+        sources = settings.source, settings.to
+        return all(stack.enter_context(_listed(source, settings)) is not None for source in sources)
+
+
 @contextmanager
 def _listed(source: str, settings: DataConfig) -> Iterator[Listing | None]:
     """The images of a folder, a zip or a file, which can be read while inside; None for another source."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genwerk.core.errors import BadInput, check_ranges
+from genwerk.core.printable import first_of
 from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import learn
 from genwerk.data import cache, shares
@@ -180,6 +181,10 @@ def split(found: Found, settings: DataConfig) -> Splits:
     )
     counted = train.counted().spec
     splits = splits.each(lambda part: replace(part, spec=counted))
+    if counted.counted and (
+        without := [c for c, n in zip(counted.classes, counted.class_counts, strict=True) if not n]
+    ):
+        notes.append(f"No training example is of {first_of(without)}: all of them are in other parts.")
     splits = by_captions(splits, notes)
     notes += shares.told(splits)
     if train.captions is not None:

@@ -42,6 +42,8 @@ class TwoDomains(Model, TranslatesDomains):
                 f"{len(spec.classes) or 'no'} classes; put the images into two class folders, or name a folder of each "
                 "as ‹data› and ‹to›"
             )
+        if spec.counted and 0 in spec.class_counts:
+            raise lacking(spec.classes[spec.class_counts.index(0)])
         label = Label.from_spec(spec)
         assert label is not None
         self.condition: Label = label
@@ -105,6 +107,14 @@ class TwoDomains(Model, TranslatesDomains):
         return other.where(there, condition)
 
 
+def lacking(domain: str) -> BadInput:
+    """What is said where no image of ``domain`` is there to learn from."""
+    return BadInput(
+        f"there is no training image of {domain}, and both domains need some; where all that there are were held out, "
+        "add images that are no copies of these, or lower ‹data.holdout›"
+    )
+
+
 def side_by_side(data: Dataset) -> Dataset:
     """Examples of both classes, one of each beside the other, as many as there are of the larger class.
 
@@ -115,10 +125,7 @@ def side_by_side(data: Dataset) -> Dataset:
     for k, name in enumerate(data.spec.classes):
         found = (data.condition == k).nonzero().squeeze(1)
         if not len(found):
-            raise BadInput(
-                f"there is no training image of {name}, and both domains need some; where all that there are were held "
-                "out, add images or lower ‹data.holdout›"
-            )
+            raise lacking(name)
         rows.append(found[torch.randperm(len(found), generator=generator).to(found.device)])
     most = max(map(len, rows))
     at = torch.arange(most, device=data.device)

@@ -18,6 +18,7 @@ from genwerk.core.files import read_json, write_atomically
 from genwerk.core.model import Model, build, stages
 from genwerk.data import Splits
 from genwerk.data.attributes import without_attributes
+from genwerk.data.pairing import have_files
 from genwerk.evaluation.evaluate import Evaluation, check_sweep, measured
 from genwerk.evaluation.extractor import settled
 from genwerk.evaluation.quick import judge
@@ -38,12 +39,24 @@ from genwerk.training.trainer import Trainer
 
 def _check_pairs(model: Model, splits: Splits) -> None:
     """Refuse two domains where the model would make sources of its own of the images of both."""
-    if model.condition.derived and splits.settings.to:
+    settings = splits.settings
+    if not (model.condition.derived and settings.to):
+        return
+    if not have_files(settings):
         raise BadInput(
-            f"{called(model)} learns from pairs, and no file of {splits.settings.source} is called as one of "
-            f"{splits.settings.to} is; give the two files of a pair one name, or leave out ‹to› to learn from images "
-            "and sources made of them"
+            f"{called(model)} learns from pairs, and {settings.source} and {settings.to} are domains unless "
+            "‹data.pairing› is name, which pairs them row by row; say so, or leave out ‹to› to learn from images and "
+            "sources made of them"
         )
+    if settings.pairing == "none":
+        raise BadInput(
+            f"{called(model)} learns from pairs, and ‹data.pairing› none takes {settings.source} and {settings.to} as "
+            "domains; leave it out"
+        )
+    raise BadInput(
+        f"{called(model)} learns from pairs, and no file of {settings.source} is called as one of {settings.to} is; "
+        "give the two files of a pair one name, or leave out ‹to› to learn from images and sources made of them"
+    )
 
 
 def _present(train: TrainConfig, model: Model, name: str) -> TrainConfig:

@@ -86,6 +86,11 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     Image.new("L", (5, 5)).save(tmp_path / "small.png")
     assert "they must match" in stopped("translate", filler, photo, "--mask", tmp_path / "small.png")
     assert "exists already" in stopped("translate", larger, photo, "--out", photo)
+    for name in ("table.csv", "new.xyz"):
+        said = stopped("translate", larger, photo, "--out", tmp_path / name)
+        assert "cannot be written; expected .png, .jpg, .jpeg, .webp, .gif, or a folder" in said
+        assert not (tmp_path / name).exists()
+    assert "--to lacks a value; type it after the name, as in --to TEXT" in stopped("translate", larger, photo, "--to")
     (tmp_path / "text.png").write_text("no image")
     assert "cannot be read as an image" in stopped("translate", larger, tmp_path / "text.png")
     (tmp_path / "empty").mkdir()
@@ -110,8 +115,10 @@ def test_of_a_folder_what_cannot_be_read_is_left_out(
     whole = photo.read_bytes()
     (folder / "a.png").write_bytes(whole[: len(whole) // 2])
     (folder / "b.png").write_bytes(whole)
-    main(["translate", str(larger), str(folder), "--out", f"{tmp_path}/made/"])
-    assert "a.png cannot be read as an image: image file is truncated" in capsys.readouterr().err
+    main(["translate", str(larger), str(folder), "--n", "1", "--out", f"{tmp_path}/made/"])
+    said = capsys.readouterr().err
+    assert "a.png cannot be read as an image: image file is truncated" in said
+    assert "-n is for held-out examples, and every image that is named is translated" in said
     assert {each.name for each in (tmp_path / "made").iterdir()} == {"b.png"}
 
 
@@ -131,6 +138,29 @@ def test_two_folders_without_pairs_are_no_data_of_a_model_of_pairs(
         (tmp_path / "others" / f"other-{path.name}").write_bytes(path.read_bytes())
     said = stopped("train", "pix2pix", "--data", sides[1], "--to", tmp_path / "others", "--out", tmp_path / "run")
     assert "learns from pairs, and no file of" in said
+    assert not (tmp_path / "run").exists()
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", np.arange(20 * 8 * 8 * 3).reshape(20, 8, 8, 3).astype(np.uint8))
+    rows, run = (tmp_path / "a.npy", "--to", tmp_path / "b.npy"), ("--out", tmp_path / "run")
+    assert "are domains unless --data.pairing is name" in stopped("train", "pix2pix", "--data", *rows, *run)
+    named = ("--data", sides[1], "--to", tmp_path / "others", "--data.pairing", "none")
+    assert "--data.pairing none takes" in stopped("train", "pix2pix", *named, *run)
+
+
+def test_domains_of_which_none_is_left_to_learn_from_are_refused_before_anything_is_made(
+    stopped: Genwerk, genwerk: Genwerk, tmp_path: Path
+) -> None:
+    for name, value in (("dark", 50), ("light", 200)):
+        (tmp_path / name).mkdir()
+        for i in range(10):
+            Image.new("L", (8, 8), value).save(tmp_path / name / f"{name}-{i}.png")
+    data = tmp_path / "dark", "--to", tmp_path / "light"
+    said = genwerk("data", "check", *data)
+    assert "18 of 20 images are copies of others, and are kept in the same part as their originals." in said
+    assert "No training example is of dark: all of them are in other parts." in said
+    assert "to begin with" not in said
+    refusal = stopped("train", "restyle", "--data", *data, "--out", tmp_path / "run")
+    assert "there is no training image of dark" in refusal
     assert not (tmp_path / "run").exists()
 
 
