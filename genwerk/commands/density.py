@@ -114,6 +114,12 @@ class Outliers(Command):
             f"AUROC against them: {auroc['likelihood']:.4f} by likelihood, {auroc['typicality']:.4f} by typicality"
         )
         shown: list[Note | Table] = [Table(head, cells), *unshown(len(order), self.show), Note(ranks)]
+        if (m := len(reference)) < 200:
+            least = (
+                f"the least possible p is {min(1, 2 / (m + 1)):.2g} two-sided, of log p(x), and {1 / (m + 1):.2g} of "
+                "the typicality; p below 0.01 takes 200 and 100 of them or more"
+            )
+            shown.append(Note(f"with {m:,} held-out {'example' if m == 1 else 'examples'} {least}"))
         if self.input != "test":
             shown.append(Note(against))
         if (trained := parts.count("train")) and self.input not in PARTS:
