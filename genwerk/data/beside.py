@@ -109,7 +109,10 @@ def as_domains(sides: Sequence[Found], names: Sequence[str]) -> Found:
                 condition=torch.cat([torch.full((len(of),), k) for k, of in there.items()]),
                 files=[f"{names[k]}/{each}" for k, of in there.items() for each in _called(of)],
             )
-    counts = " and ".join(f"{name} ({len(side.train):,} images)" for name, side in zip(names, sides, strict=True))
+    counts = " and ".join(
+        f"{name} ({len(side.train):,} {'image' if len(side.train) == 1 else 'images'})"
+        for name, side in zip(names, sides, strict=True)
+    )
     labels = [_labels(side.train) for side in sides]
     apart = unlike(*labels)
     return Found(

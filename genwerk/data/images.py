@@ -240,7 +240,8 @@ def _header_notes(headers: Sequence[Header], scale: Depth | None, settings: Data
     if cut := sum(h.cut for h in headers):
         notes.append(f"{cut:,} colour images have 16 bits a channel, of which the upper 8 are read.")
     if frames := sum(h.frames for h in headers):
-        notes.append(f"{frames:,} images have several frames or pages, of which the first is read.")
+        have = "1 image has" if frames == 1 else f"{frames:,} images have"
+        notes.append(f"{have} several frames or pages, of which the first is read.")
     return notes
 
 
@@ -268,13 +269,16 @@ def _nothing(name: str, pictures: Sequence[Picture], lost: dict[int, str]) -> Ba
 
 def clear_notes(images: int, settings: DataConfig) -> list[str]:
     """What becomes of the transparency of so many ``images``, where there are any."""
+    have = "1 image has" if images == 1 else f"{images:,} images have"
     if settings.colour == "rgba":
-        said = f"{images:,} images have an alpha channel, which is kept" if images else "No image has an alpha channel"
+        said = f"{have} an alpha channel, which is kept" if images else "No image has an alpha channel"
         return [f"{said}: a fourth channel says how opaque each pixel is."]
     if not images:
         return []
+    laid = "is laid over" if images == 1 else "are laid over"
+    clear = "where it is transparent" if images == 1 else "where they are transparent"
     return [
-        f"{images:,} images have an alpha channel and are laid over {settings.background} where they are transparent; "
+        f"{have} an alpha channel and {laid} {settings.background} {clear}; "
         "‹data.background› chooses the colour, ‹data.colour› rgba keeps the transparency."
     ]
 

@@ -124,6 +124,8 @@ def _read(
     columns = {name: columns[name] for name in choose(columns, "")}
     train, all_of_them = len(parts["train"]), sum(map(len, parts.values()))
     n = next((n for column in columns.values() if (n := len(column)) not in (train, all_of_them)), 0)
+    if n == 1:
+        raise BadInput(f"{path} holds 1 label, and {settings.source} has {train:,} examples")
     if n:
         raise BadInput(f"{path} holds {n:,} labels, and {settings.source} has {train:,} examples")
     rest = iter([*range(min(map(len, columns.values()), default=0)), *[None] * all_of_them])

@@ -163,7 +163,9 @@ def _domains(first: Side, second: Side, settings: DataConfig) -> Found:
         for part in PARTS
     }
     skipped = [replace(s, name=f"{side.called}/{s.name}") for side in sides for s in side.listing.skipped]
-    counts = " and ".join(f"{side.called} ({len(side.files):,} images)" for side in sides)
+    counts = " and ".join(
+        f"{side.called} ({len(side.files):,} {'image' if len(side.files) == 1 else 'images'})" for side in sides
+    )
     notes = [f"Two domains, which are the classes: {counts}."]
     notes += [f"{side.called}: {note}" for side in sides for note in side.listing.notes]
     for part in ("test", "validation"):

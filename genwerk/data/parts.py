@@ -117,9 +117,11 @@ def split(found: Found, settings: DataConfig) -> Splits:
     rows = {"train": np.flatnonzero(kept), "validation": np.flatnonzero(judged), "test": np.flatnonzero(tested)}
     chosen = [f"{m:,} {'is' if m == 1 else 'are'} {why}" for k, why in _WHY.items() if (m := len(rows[k]))]
     if found.test is not None:
-        notes.append(f"The source has its own test part of {len(found.test):,} examples.")
+        notes.append(f"The source has its own test part of {len(found.test):,} {_examples(len(found.test))}.")
     if found.validation is not None:
-        notes.append(f"The source has its own validation part of {len(found.validation):,} examples.")
+        notes.append(
+            f"The source has its own validation part of {len(found.validation):,} {_examples(len(found.validation))}."
+        )
     if chosen:
         groups = _groups(found)
         what = f"the {len(set(groups)):,} groups they belong to" if groups is not None else "their content"
@@ -290,18 +292,25 @@ def _copies(found: Found, hashes: Mapping[str, Hashes], parts: Mapping[str, Data
             names = found.origins.get(name, Origin()).names
             shown = [names[i] if names is not None else f"number {i + 1:,}" for i in again[:3].tolist()]
             more = ", ..." if len(again) > 3 else ""
+            are = "is a copy of a training example" if len(again) == 1 else "are copies of training examples"
             notes.append(
-                f"{len(again):,} of {len(parts[name]):,} {one} examples ({', '.join(shown)}{more}) are copies of "
-                "training examples, on which a model looks better than it is."
+                f"{len(again):,} of {len(parts[name]):,} {one} examples ({', '.join(shown)}{more}) {are}, on which a "
+                "model looks better than it is."
             )
     if "train" in hashes and found.train.spec.modality.has_pixels:
         repeated = len(hashes["train"]) - len(np.unique(hashes["train"]))
         if repeated:
+            of = f"{repeated:,} of {len(hashes['train']):,} images"
             notes.append(
-                f"{repeated:,} of {len(hashes['train']):,} images are copies of others, and are kept in the same part "
-                "as their originals."
+                f"{of} is a copy of another, and is kept in the same part as its original."
+                if repeated == 1
+                else f"{of} are copies of others, and are kept in the same part as their originals."
             )
     return notes
+
+
+def _examples(n: int) -> str:
+    return "example" if n == 1 else "examples"
 
 
 def _beside(data: Dataset) -> list[Hashes | int]:

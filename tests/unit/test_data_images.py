@@ -553,7 +553,8 @@ def test_what_is_transparent_shows_the_background_and_it_is_said(spots, kind):
         assert splits.train.x[0, :, 0, 0].tolist() == colour
         half = [round(128 / 255 * c + (1 - 128 / 255) * g) for c, g in zip((255, 0, 0), colour, strict=True)]
         assert (splits.train.x[0, :, 8, 8] - torch.tensor(half)).abs().max() <= 1
-        assert any(f"laid over {background} where they are transparent" in note for note in splits.notes)
+        clear = {"files": "is laid over {} where it is", "array": "are laid over {} where they are"}[kind]
+        assert any(f"{clear.format(background)} transparent" in note for note in splits.notes)
     with pytest.raises(ValueError, match="the background is 'blue'; it must be white, black"):
         open_data(DataConfig(source=str(spots[kind]), background="blue"))
 

@@ -170,7 +170,7 @@ def test_copies_between_the_parts_of_a_source_are_counted_and_named(tmp_path):
         return " ".join(open_data(DataConfig(source=str(tmp_path / name))).notes)
 
     assert "4 of 4 test examples (test/t00.bmp, test/t03.bmp, test/t06.bmp, ...) are copies" in said("pictures")
-    assert "1 of 4 test examples (test/3.wav) are copies of training" in said("sounds")
+    assert "1 of 4 test examples (test/3.wav) is a copy of a training example," in said("sounds")
     assert "2 of 2 test examples (number 1, number 2) are copies" in said("a.npz")
 
 
