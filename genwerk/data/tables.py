@@ -458,11 +458,11 @@ def _check(path: Path, names: Sequence[str], lines: Sequence[int], values: NDArr
 def _bad(path: Path, line: int, name: str, text: str) -> BadFile:
     """What is wrong with a cell."""
     cure = (
-        "tables are of numbers, beside one column of class names, which ‹data.label› names; leave a column of other "
-        "text out, write a number for each of its values, or, where it holds texts to learn, name it by ‹data.text›"
+        "tables are of numbers, beside one column of class names, which ‹data.label› names; remove a column of "
+        "other text, write a number for each of its values, or, where it holds texts to learn, name it by ‹data.text›"
     )
     if _DATE.match(text.strip()):
-        cure = "dates are not read; write them as numbers, such as days since the first, or leave the column out"
+        cure = "dates are not read; write them as numbers, such as days since the first, or remove the column"
     elif _is_number(text):
         cure = "change it, or remove the row"
     elif _COMMA.fullmatch(text.strip()):

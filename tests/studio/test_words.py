@@ -21,6 +21,7 @@ from genwerk.core.options import SamplingOptions
 from genwerk.data import DataConfig, open_data
 from genwerk.gallery.figures import FIGURES
 from genwerk.studio.forms import TERMINALS
+from genwerk.studio.forms import field as field_of
 from genwerk.studio.questions import Questions
 from genwerk.studio.showing import spoken
 from genwerk.studio.wording import said, worded
@@ -271,6 +272,7 @@ def test_every_value_to_choose_is_explained_in_chinese_or_is_a_name(tmp_path: Pa
     questions = Questions(tmp_path)
     forms = [*commands(questions), *(questions.recipe(offer.entry.name) for offer in offers())]
     fields = [field for form in forms for section in form["sections"] for field in section["fields"]]
+    fields += [field_of(option) for kind in filter(ours, kinds_of(SamplingOptions)) for option in options(kind)]
     values = {(field["name"].rpartition(".")[2], each) for field in fields for each in field["choices"] or ()}
     assert len(values) > 150
     told = {(name, each) for name, each in values if {f"choice:{name}.{each}", f"choice:{each}"} & known.keys()}
