@@ -87,7 +87,6 @@ def test_every_command_is_documented_and_needs_what_there_is(name: str) -> None:
 
 def test_what_each_command_needs_of_a_model() -> None:
     """Commands that need nothing work with any run, or open none."""
-    density = {"has-likelihood or bounds-likelihood"}
     assert {name: {*command.needs} for name, command in COMMANDS.items() if command.needs} == {
         "sample": {"samples"},
         "complete": {"completes"},
@@ -105,8 +104,8 @@ def test_what_each_command_needs_of_a_model() -> None:
         "entanglement": {"has-latent-prior"},
         "zero-shot": {"aligns-text"},
         "search": {"aligns-text"},
-        "classify": density,
-        "outliers": density,
+        "classify": {"has-likelihood"},
+        "outliers": {"has-likelihood or bounds-likelihood"},
         "nearest": {"samples"},
     }
 
