@@ -147,7 +147,7 @@ class Played:
                 total=event.total,
                 seconds_left=None,
                 figures=tuple(found(event)),
-                front=thinned(event.point.fronts[0][0].f.tolist()),
+                fronts=[thinned(each.f.tolist()) for each in event.point.fronts[0]],
             )
 
 

@@ -33,8 +33,8 @@ class Measuring:
     """Until the end of this step; None while nothing tells."""
     figures: tuple[str, ...] = ()
     """What has been found so far, in a few words each, in place of the step."""
-    front: Sequence[Sequence[float]] = ()
-    """Objectives of the solutions that no other dominates, a row each, where something is optimised."""
+    fronts: Sequence[Sequence[Sequence[float]]] = ()
+    """Where something is optimised, objectives of the solutions of each task that no other dominates, a row each."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -119,15 +119,15 @@ class Questions:
         }
 
     def front(self, problem: str, variables: int | None = None, objectives: int | None = None) -> dict[str, Any]:
-        """Points of the Pareto front of a problem by its name; None where it is not known."""
+        """Points of the Pareto front of each task of a problem by its name; None where it is not known."""
         from genwerk.evolve.problems import PROBLEMS, front
         from genwerk.evolve.source import Source
 
         if problem not in PROBLEMS:
             raise BadInput(f"there is no problem called {problem!r}")
-        known = front(Source(problem=problem, variables=variables, objectives=objectives).load())
-        ordered = [] if known is None else sorted(known.tolist())
-        return {"points": optimising.thinned(ordered) if ordered else None}
+        found = Source(problem=problem, variables=variables, objectives=objectives).load()
+        known = [front(task) for task in getattr(found, "tasks", None) or [found]]
+        return {"fronts": [None if each is None else optimising.thinned(sorted(each.tolist())) for each in known]}
 
     def recipes(self, source: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Recipes: all, or those that fit the data that ``source`` names, the best first with why."""

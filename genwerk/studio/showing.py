@@ -111,8 +111,8 @@ class Page(Terminal):
         for event in stream:
             told = ", ".join(event.figures) or f"step {event.step} of {event.steps}"
             text = f"{event.what}: {told}"
-            front = {"front": event.front} if event.front else {}
-            self.tell({"type": "progress", "done": event.done, "of": event.total, "text": text, **front})
+            fronts = {"fronts": event.fronts} if event.fronts else {}
+            self.tell({"type": "progress", "done": event.done, "of": event.total, "text": text, **fronts})
 
 
 def shown(batch: Batch, spec: DataSpec) -> dict[str, Any]:

@@ -97,6 +97,13 @@ def test_a_front_moves_and_stays(visitor: Visitor) -> None:
     page.locator(".front circle.truth").nth(100).wait_for()
     page.get_by_label("Moment").fill("0")
     assert page.locator(".front circle.now").count() > 0
+    page.get_by_label("Problem").select_option("cihs")
+    page.get_by_label("Algorithm", exact=True).select_option("mo-mfea")
+    page.get_by_role("spinbutton", name="Evaluations").fill("400")
+    page.get_by_role("button", name="Optimise", exact=True).click()
+    page.get_by_role("heading", name="The front of task 2").wait_for()
+    page.locator(".results .badge.done").wait_for()
+    assert page.locator(".front").filter(has=page.locator("circle.now")).count() == 2
 
 
 def test_sounds_and_texts_are_handed_in(visitor: Visitor, tmp_path: Path) -> None:

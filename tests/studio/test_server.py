@@ -311,10 +311,12 @@ def test_what_there_is_to_optimise_is_told_with_the_front_that_is_known(client: 
     found = client.get("/api/optimising").json()
     assert found["problems"]["zdt1"].startswith("ZDT: two objectives")
     assert "Deb et al., 2002" in found["algorithms"]["nsga2"]
-    points = client.get("/api/front", params={"problem": "zdt1"}).json()["points"]
+    (points,) = client.get("/api/front", params={"problem": "zdt1"}).json()["fronts"]
     assert len(points) > 100
     assert all(y == pytest.approx(1 - x**0.5, abs=1e-9) for x, y in points)
-    assert client.get("/api/front", params={"problem": "kursawe"}).json() == {"points": None}
+    assert client.get("/api/front", params={"problem": "kursawe"}).json() == {"fronts": [None]}
+    high, low = client.get("/api/front", params={"problem": "cihs"}).json()["fronts"]  # of two tasks
+    assert high != low
     for wrong in ({"problem": "none"}, {"problem": "mine.py"}, {"problem": "zdt1", "variables": "x"}, {}):
         assert client.get("/api/front", params=wrong).status_code == 400, wrong
 

@@ -142,7 +142,7 @@ def test_files_are_saved_together_and_examples_apart(client: TestClient) -> None
 
 def test_a_front_is_told_while_it_moves(client: TestClient) -> None:
     events = asked(client, "optimise", problem="zdt1", algorithm="nsga2", evaluations="400", out="optimised")
-    fronts = [each["front"] for each in events if each["type"] == "progress" and "front" in each]
+    fronts = [each["fronts"][0] for each in events if each["type"] == "progress" and "fronts" in each]
     assert fronts, events
     assert all(len(row) == 2 for row in fronts[-1])
     assert state(events) == "done", events

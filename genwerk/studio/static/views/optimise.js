@@ -25,22 +25,42 @@ export async function show(main) {
     const told = lists[field.name];
     return told ? /** @type {import("../types.js").Field} */ ({ ...field, type: "choice", choices: Object.keys(told), told, help: "", optional: field.name === "problem" }) : field;
   }) }));
-  const moving = front();
+  const moving = fronts();
   const number_ = (/** @type {string} */ name) => view.fields.value(name) || null;
   const known = () => {
     get("/api/front", { problem: view.fields.value("problem"), variables: number_("variables"), objectives: number_("objectives") })
-      .then(({ points }) => moving.known(points), () => moving.known(null));
+      .then((found) => moving.known(found.fronts), () => moving.known([]));
   };
   const view = panel({ ...command, sections }, null, { start: t("Optimise"), values: { problem: FIRST }, begun: () => { moving.clear(); known(); },
-    progress: (told) => told.front && moving.add(told.front, told.done) });
+    progress: (told) => told.fronts && moving.add(told.fronts, told.done) });
   view.element.insertBefore(moving.element, view.out);
   append(main, h("h1", {}, t("Optimise")), h("p", { class: "lead" }, t("Optimise a problem of several objectives, a generative model proposing solutions.")), view.element);
 }
 
-/** The front of an optimisation as it moves, with a slider back to what it was. */
-function front() {
+/** The front of each task of an optimisation. */
+function fronts() {
+  const element = h("div", {});
+  /** @type {ReturnType<typeof front>[]} */
+  let parts = [];
+  const of = (/** @type {number} */ n) => {
+    if (parts.length !== n) {
+      parts = Array.from({ length: n }, (_, i) => front(n > 1 ? t("The front of task {n}", { n: i + 1 }) : t("The front")));
+      fill(element, parts.map((each) => each.element));
+    }
+    return parts;
+  };
+  return { element, clear: () => { of(0); },
+    /** @param {(number[][]|null)[]} every */
+    known: (every) => of(Math.max(1, every.length, parts.length)).forEach((each, i) => each.known(every[i] ?? null)),
+    /** @param {number[][][]} every @param {number} done */
+    add: (every, done) => of(every.length).forEach((each, i) => each.add(every[i] ?? [], done)) };
+}
+
+/** The front of a task as it moves, with a slider back to what it was.
+ * @param {string} title */
+function front(title) {
   /** @type {{points: number[][], done: number}[]} */
-  let fronts = [];
+  let moments = [];
   let shown = 0, following = true;
   /** Points of the Pareto front. @type {number[][]} */
   let truth = [];
@@ -49,12 +69,12 @@ function front() {
   const control = h("div", {});
   const legend = h("ul", { class: "legend", hidden: true }, [["now", t("found")], ["truth", t("the true front")]].map(([name, title]) =>
     h("li", {}, h("span", { class: `swatch ${name}` }), title)));
-  const element = h("section", { class: "card", hidden: true }, h("h2", {}, t("The front")), place, legend, said, control);
+  const element = h("section", { class: "card", hidden: true }, h("h2", {}, title), place, legend, said, control);
   const draw = () => {
-    const now = fronts[shown];
+    const now = moments[shown];
     if (!now) return;
-    const every = fronts.flatMap(({ points }) => points);
-    const last = fronts.at(-1)?.points ?? [];
+    const every = moments.flatMap(({ points }) => points);
+    const last = moments.at(-1)?.points ?? [];
     const range = (/** @type {number} */ d) => {
       const values = [...last, ...now.points, ...truth].map((row) => row[d] ?? 0);
       const all = [...every, ...truth].map((row) => row[d] ?? 0);
@@ -73,7 +93,7 @@ function front() {
       s("text", { class: "tick", x: LEFT, y: HEIGHT - 16 }, figure(x0 ?? 0)), s("text", { class: "tick end", x: WIDTH - RIGHT, y: HEIGHT - 16 }, figure(x1 ?? 1)),
       s("text", { class: "tick end", x: LEFT - 5, y: HEIGHT - BOTTOM }, figure(y0 ?? 0)), s("text", { class: "tick end", x: LEFT - 5, y: TOP + 9 }, figure(y1 ?? 1)),
       s("text", { class: "tick", x: WIDTH / 2, y: HEIGHT - 4 }, "f0"), s("text", { class: "tick", x: 6, y: HEIGHT / 2 }, "f1"),
-      dots(truth, "truth", 1.6), fronts.slice(Math.max(0, shown - BEFORE), shown).flatMap(({ points }) => dots(points, "before", 2)), dots(now.points, "now", 3)));
+      dots(truth, "truth", 1.6), moments.slice(Math.max(0, shown - BEFORE), shown).flatMap(({ points }) => dots(points, "before", 2)), dots(now.points, "now", 3)));
     legend.hidden = !truth.length;
     said.textContent = label + ((now.points[0]?.length ?? 2) > 2 ? ` · ${t("the first two of {n} objectives", { n: now.points[0]?.length ?? 2 })}` : "");
   };
@@ -82,17 +102,16 @@ function front() {
   return { element,
     /** @param {number[][]|null} points */
     known: (points) => { truth = points ?? []; draw(); },
-    clear: () => { fronts = []; truth = []; shown = 0; following = true; element.hidden = true; fill(control); back = null; },
     /** @param {number[][]} points @param {number} done */
     add: (points, done) => {
-      if (JSON.stringify(fronts.at(-1)?.points) === JSON.stringify(points)) return;
-      fronts.push({ points, done });
+      if (JSON.stringify(moments.at(-1)?.points) === JSON.stringify(points)) return;
+      moments.push({ points, done });
       element.hidden = false;
-      if (following) shown = fronts.length - 1;
-      if (fronts.length > 1) {
-        back = slider(t("Moment"), { min: 0, max: fronts.length - 1, step: 1, value: shown, text: (value) => number(fronts[value]?.done ?? 0) }, (value) => {
+      if (following) shown = moments.length - 1;
+      if (moments.length > 1) {
+        back = slider(t("Moment"), { min: 0, max: moments.length - 1, step: 1, value: shown, text: (value) => number(moments[value]?.done ?? 0) }, (value) => {
           shown = value;
-          following = value === fronts.length - 1;
+          following = value === moments.length - 1;
           draw();
         });
         if (!control.contains(document.activeElement)) fill(control, back.element);
