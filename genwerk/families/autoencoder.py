@@ -70,8 +70,7 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
         self.config: AutoencoderConfig = config
         if not spec.modality.numeric:
             raise BadInput(
-                "this family learns images, sounds or tables, not text; text is learned by the recipes vae-text, "
-                "lstm-lm, transformer-lm and seqgan"
+                "this family learns images, sounds or tables, not text; `genwerk recipes` lists those that learn it"
             )
         if config.loss == "cross-entropy" and not spec.modality.has_levels:
             raise BadInput(f"the cross-entropy of this {spec.kind} is not defined; take ‹model.loss› squared")

@@ -47,8 +47,7 @@ class Likelihood(nn.Module, ABC):
         super().__init__()
         if not spec.modality.numeric:
             raise BadInput(
-                "this family learns images, sounds or tables, not text; text is learned by the recipes vae-text, "
-                "lstm-lm, transformer-lm and seqgan"
+                "this family learns images, sounds or tables, not text; `genwerk recipes` lists those that learn it"
             )
         self.spec, self.range = spec, spec.modality.units(centred=False).range
         self.parameters_shape = (parameters_per_value * spec.shape[0], *spec.shape[1:])

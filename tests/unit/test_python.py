@@ -145,7 +145,7 @@ BAD: dict[str, Callable[[Path], object]] = {
     "to is an array; expected a path or a name of built-in data": lambda out: genwerk.train(
         "restyle", IMAGES, to=IMAGES, out=out
     ),
-    "not text; text is learned by the recipes vae-text": lambda out: genwerk.train("vae", ["a rose"] * 40, out=out),
+    "not text; `genwerk recipes` lists": lambda out: genwerk.train("vae", ["a rose"] * 40, out=out),
     "a conditional model needs labels": lambda out: genwerk.train("cvae", IMAGES, out=out),
 }
 
