@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while what is needed is imported, nothing is there to be saved
 
 from genwerk.cli.measuring import left_by_signal
 from genwerk.cli.parsing import Asked, parsed
@@ -78,6 +82,7 @@ class Trained(Page):
 
 def main() -> None:
     """Train as the words of the command line say."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     root = Path.cwd()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever else is printed goes to the terminal of the studio

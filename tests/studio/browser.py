@@ -47,7 +47,8 @@ def studio(root: Path, password: str = "") -> Iterator[str]:
                 run.wait(20)
             except subprocess.TimeoutExpired:
                 run.kill()
-            assert "Traceback" not in run.stdout.read()
+            told = run.stdout.read()
+            assert "Traceback" not in told, told
 
 
 class Visitor:

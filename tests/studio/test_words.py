@@ -16,6 +16,7 @@ import genwerk
 from genwerk.commands import COMMANDS
 from genwerk.commands.command import options
 from genwerk.comparison.advice import suggestions
+from genwerk.core.component import Component
 from genwerk.core.errors import BadInput, naming
 from genwerk.core.options import SamplingOptions
 from genwerk.data import DataConfig, open_data
@@ -140,7 +141,7 @@ def test_every_sentence_that_the_library_raises_is_in_chinese() -> None:
     assert sorted(known.keys() - found) == []
 
 
-def kinds_of(kind: type) -> Iterator[type]:
+def kinds_of(kind: type[Any]) -> Iterator[type[Any]]:
     yield kind
     for each in kind.__subclasses__():
         yield from kinds_of(each)
@@ -273,7 +274,9 @@ def test_every_value_to_choose_is_explained_in_chinese_or_is_a_name(tmp_path: Pa
     forms = [*commands(questions), *(questions.recipe(offer.entry.name) for offer in offers())]
     fields = [field for form in forms for section in form["sections"] for field in section["fields"]]
     fields += [field_of(option) for kind in filter(ours, kinds_of(SamplingOptions)) for option in options(kind)]
-    values = {(field["name"].rpartition(".")[2], each) for field in fields for each in field["choices"] or ()}
+    theirs = {kind.kind for kind in kinds_of(Component) if kind.kind and not ours(kind)}
+    choices = [(field["name"].rpartition(".")[2], field["choices"] or ()) for field in fields]
+    values = {(name, each) for name, of in choices for each in of if each not in theirs}
     assert len(values) > 150
     told = {(name, each) for name, each in values if {f"choice:{name}.{each}", f"choice:{each}"} & known.keys()}
     assert {each for _, each in values - told} <= PROPER | set("1245") | {"8", "16"}

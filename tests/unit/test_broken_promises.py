@@ -42,11 +42,11 @@ def test_a_family_without_a_loss_is_told_in_a_sentence(
 
 
 def test_a_broken_promise_says_what_was_found() -> None:
+    """Where other tests of this process have the contract's assertions rewritten, pytest says it."""
     case: Any = SimpleNamespace(entry=SimpleNamespace(summary="Short."))
     said = contract.told(error_of(lambda: contract.the_recipe_says_what_it_is(case, Path())))
-    assert re.fullmatch(
-        r"AssertionError: not true: len\(case.entry.summary\) > 20; found 6 \(contract.py, line \d+\)", said
-    )
+    ours, theirs = r"not true: len\(case.entry.summary\) > 20; found 6", "assert 6 > 20"
+    assert re.fullmatch(rf"AssertionError: ({ours}|{theirs}) \(contract.py, line \d+\)", said)
 
 
 def test_the_line_is_the_authors_own_where_one_is(tmp_path: Path) -> None:

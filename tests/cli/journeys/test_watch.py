@@ -52,7 +52,7 @@ def test_minutes_that_teach_next_to_nothing_are_met_with_a_caution(
     [
         (("--minutes", 0), "--minutes is 0; expected more than 0"),
         (("--minutes", -3), "--minutes is -3; expected more than 0"),
-        (("--minutes", "nan"), "--minutes is nan; expected a finite number"),
+        (("--minutes", "nan"), "--minutes is nan; expected more than 0"),
         (("--minutes", 1e9), "at most 527,040 (a year)"),
         (("--minutes", 1, "--rounds", 5), "name one of them"),
     ],
