@@ -638,7 +638,10 @@ def told(error: Exception) -> str:
 
 
 def unmet(frame: FrameType, line: int) -> str:
-    """What the assertion at ``line`` of ``frame`` states, and the value on its left where that is short."""
+    """What the assertion at ``line`` of ``frame`` states, and the value on its left where that is short.
+
+    Nothing that the promise did is done again for it: a value that comes from a call, but of ``len``, is not told.
+    """
     source = linecache.getlines(frame.f_code.co_filename)
     tree = ast.parse("".join(source))
     tests = (n.test for n in ast.walk(tree) if isinstance(n, ast.Assert) and n.lineno <= line <= (n.end_lineno or 0))
@@ -646,6 +649,8 @@ def unmet(frame: FrameType, line: int) -> str:
         return "an assertion failed"
     said = f"not true: {ast.unparse(stated)}"
     if not isinstance(stated, ast.Compare):
+        return said
+    if any(isinstance(n, ast.Call) and ast.unparse(n.func) != "len" for n in ast.walk(stated.left)):
         return said
     try:
         value = repr(eval(ast.unparse(stated.left), frame.f_globals, frame.f_locals))
