@@ -18,7 +18,7 @@ from math import inf, isfinite
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
-from genwerk.core.errors import BadSetting, Unsupported
+from genwerk.core.errors import BadInput, BadSetting, MissingCondition, Unsupported
 
 if TYPE_CHECKING:
     from genwerk.commands.results import Result
@@ -47,9 +47,9 @@ class Command(ABC):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    """Abilities that a model must have; of alternatives, joined by " or ", one."""
     conditioned: ClassVar[str] = ""
     """What the model must be conditioned on, such as "label"; empty where that does not matter."""
-    """Abilities that a model must have; of alternatives, joined by " or ", one."""
     output: ClassVar[str] = ""
     """What its files are called unless asked otherwise; empty where it yields nothing to be written."""
     numbers: ClassVar[bool] = False
@@ -77,13 +77,18 @@ class Command(ABC):
 def results(command: Command, session: Session) -> Generator[Result, None, None]:
     """What ``command``, its options checked, finds as it finds it; closing the generator ends what it holds.
 
-    Where a run lacks an ability, those beside it that have it, on such data, are named.
+    Where a run lacks an ability, those beside it that have it, on such data, are named; where a condition is missing,
+    no option that the command has not.
     """
     check(command)
     try:
         yield from command.run(session)
     except Unsupported as error:
         raise Unsupported(error.sentence + session.others(error), *error.needed, by=error.by) from None
+    except MissingCondition as error:
+        if not error.option or any(option.name == error.option for option in options(type(command))):
+            raise
+        raise BadInput(f"{error.why}, which this command takes from examples alone: name some that carry it") from None
 
 
 # --- beside an option's type ------------------------------------------------------------------------------------------

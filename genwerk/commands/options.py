@@ -29,6 +29,10 @@ Prompt = Annotated[
     OfCondition("prompt"),
     Help("Models with a text as condition: what to generate; of several, each sample takes the next in turn."),
 ]
+Conditions = Annotated[
+    tuple[str, ...],
+    Help("Conditions of whatever kind the model takes; of several, each sample takes the next in turn."),
+]
 First = Annotated[
     int, AtLeast(0), Help("Number of the first sample: sample i of a seed is the same in any batch, on any device.")
 ]

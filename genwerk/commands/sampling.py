@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from genwerk.commands.command import USE, AtLeast, Command, OfCondition, Short
 from genwerk.commands.options import (
+    Conditions,
     Count,
     First,
     Greatest,
@@ -51,8 +52,7 @@ class Sample(Command):
     prompt: Prompt = ()
     covariates: Annotated[str | None, OfCondition("covariates")] = None
     """Models with covariates: those of every sample, joined by commas."""
-    condition: tuple[str, ...] = ()
-    """Conditions of whatever kind the model takes; of several, each sample takes the next in turn."""
+    condition: Conditions = ()
     prior: Prior = "train"
     options: ModelOptions = field(default_factory=dict)
     seed: int = 0
@@ -218,6 +218,7 @@ class Watch(Command):
     """Pictures of each, spread evenly over the steps; the last is the sample."""
     label: Label = None
     prompt: Prompt = ()
+    condition: Conditions = ()
     options: ModelOptions = field(default_factory=dict)
     seed: int = 0
     """Seed of all samples."""
@@ -229,7 +230,8 @@ class Watch(Command):
         from genwerk.core.spec import Batch
 
         opened = session.open(self.folder)
-        condition = opened.conditions(self.label, self.prompt, borrow=self.first + self.n)
+        typed = (self.label, self.prompt, None, self.condition)
+        condition = opened.conditions(*typed, borrow=self.first + self.n)
         seeds = Seeds(self.seed, self.first)
         shown = tasks.trajectory(opened.model, self.n, condition, self.options, frames=self.frames, seed=seeds)
         conditions = tasks.drawn_conditions(opened.model, self.n, seeds, condition)

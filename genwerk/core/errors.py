@@ -90,6 +90,7 @@ class MissingCondition(BadInput):
     def __init__(self, why: str, option: str, expected: str) -> None:
         super().__init__(f"{why}: give ‹{option}›" if option else f"{why}: pass condition, {expected}")
         self.passed = f"{why}: pass condition, {expected}"
+        self.why, self.option = why, option
 
     def __str__(self) -> str:
         return self.passed

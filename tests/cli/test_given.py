@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from genwerk.cli import main
+from genwerk.runs.opened import OpenRun
 
 Genwerk = Callable[..., str]
 GIVEN = ["--data.covariates", "height,weight"]
@@ -36,7 +37,8 @@ def run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_check_says_what_is_told(table: Path, genwerk: Genwerk) -> None:
-    assert "table 2, 2 covariates (height, weight)" in genwerk("data", "check", table, "--covariates", "height,weight")
+    said = genwerk("data", "check", table, "--covariates", "height,weight")
+    assert "a table of 2 columns, 2 covariates (height, weight)" in said
     found = json.loads(genwerk("data", "check", table, "--covariates", "1", "--json"))
     assert (found["covariates"], found["shape"]) == (["height"], [3])
 
@@ -87,6 +89,14 @@ def test_wrong_numbers_are_one_sentence(run: Path, refused: Genwerk, arguments: 
 def test_what_numbers_cannot_do_is_one_sentence(run: Path, refused: Genwerk) -> None:
     assert "conditioned on the label, and cmaf is not" in refused("classify", run)
     assert "encode instead" in refused("project", run)
+
+
+def test_no_option_is_named_that_the_command_lacks(
+    run: Path, refused: Genwerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OpenRun, "one", lambda opened, *_: opened.model.condition.check(None, opened.model))
+    said = refused("interpolate", run, 0, 1)
+    assert "2 covariates (height, weight), which this command takes from examples alone: name some that carry" in said
 
 
 def test_the_space_in_which_examples_are_encoded_may_be_named(run: Path, genwerk: Genwerk, tmp_path: Path) -> None:
