@@ -86,8 +86,8 @@ class Modality(ABC):
         return "x".join(map(str, self.spec.shape))
 
     def describe(self) -> list[str]:
-        """What an example is, and what else is particular to it, in a few words each."""
-        return [f"{self.kind} {self.size}"]
+        """What the data are, as in "these data are ...", and what else is particular to them, in a few words each."""
+        return [f"{self.plural} of {self.size}"]
 
     @property
     def dtype(self) -> torch.dtype:

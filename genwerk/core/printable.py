@@ -22,6 +22,11 @@ def first_of(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
+def count(n: int, noun: str, plural: str = "") -> str:
+    """``n`` of what a ``noun`` names, which with an s is its ``plural`` unless that is given: 1 row, 2,000 rows."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
 def _escaped(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:

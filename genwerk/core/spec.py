@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.modality import Modality, modality_of
+from genwerk.core.printable import count
 from genwerk.core.tokens import Vocabulary
 
 Prior = Literal["train", "even"]
@@ -84,8 +85,8 @@ class DataSpec:
         return min(self.shape[1:]) if len(self.shape) == 3 else 1
 
     def __str__(self) -> str:
-        extras = [f"{len(self.classes)} classes"] if self.classes else []
-        extras += [f"{len(self.attributes)} attributes"] if self.attributes else []
+        extras = [count(len(self.classes), "class", "classes")] if self.classes else []
+        extras += [count(len(self.attributes), "attribute")] if self.attributes else []
         extras += ["a source image each"] if self.source else []
         extras += ["captions"] if self.captions else []
         extras += [listed(self.covariates)] if self.covariates else []
@@ -95,7 +96,7 @@ class DataSpec:
 def listed(names: Sequence[str], most: int = 5) -> str:
     """How many covariates have ``names``, and the first of these: 2 covariates (height, weight)."""
     more = ", ..." if len(names) > most else ""
-    return f"{len(names):,} covariate{'s' if len(names) > 1 else ''} ({', '.join(names[:most])}{more})"
+    return f"{count(len(names), 'covariate')} ({', '.join(names[:most])}{more})"
 
 
 @dataclass(frozen=True, slots=True)

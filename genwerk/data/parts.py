@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genwerk.core.errors import BadInput, check_ranges
-from genwerk.core.printable import first_of
+from genwerk.core.printable import count, first_of
 from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import learn
 from genwerk.data import cache, shares
@@ -413,45 +413,27 @@ def changed(before: Mapping[str, str], now: Splits, *, labels: bool = True) -> s
 
     Labels and captions are only looked at if ``labels`` is set.
     """
-    told = list(
-        differences(
-            before,
-            now,
-            "{was} {part} examples are now {now}",
-            "the {now} {part} examples are others",
-            "the {now} {part} examples have other labels or captions" if labels else "",
-        )
-    )
-    return f"The data have changed since the run was trained: {'; '.join(told)}." if told else None
+    told = unlike(before, now, labels=labels)
+    return f"The data have changed: the run was trained with {told}." if told else None
 
 
-def unlike(of: Mapping[str, str], others: Splits) -> str | None:
-    """In what the data with these fingerprints differ from ``others``; None where they are the same."""
-    told = list(
-        differences(
-            of,
-            others,
-            "{was} {part} examples and not {now}",
-            "other {part} examples",
-            "other labels or captions of the {part} examples",
-        )
-    )
-    return ", ".join(told) if told else None
+def unlike(of: Mapping[str, str], others: Splits, *, labels: bool = True) -> str | None:
+    """What the data with these fingerprints have that ``others`` have not; None where they are the same."""
+    return ", ".join(_differences(of, others, labels)) or None
 
 
-def differences(before: Mapping[str, str], now: Splits, number: str, others: str, labels: str) -> Iterator[str]:
-    """What is different of each part: its number of examples, or else these, or else their labels, in such words."""
+def _differences(of: Mapping[str, str], others: Splits, labels: bool) -> Iterator[str]:
+    """What is different of each part: its number of examples, or else these, or else, if looked at, their labels."""
     for name, called in _CALLED.items():
-        was, is_now = (prints.get(name, "").split(":") for prints in (before, now.fingerprints))
-        if name not in before or was == is_now:
+        one, other = (prints.get(name, "").split(":") for prints in (of, others.fingerprints))
+        if name not in of or one == other:
             continue
-        count = f"{len(now.part(name)):,}"
-        if was[0] != is_now[0]:
-            yield number.format(was=was[0], part=called, now=count)
-        elif was[:2] != is_now[:2]:
-            yield others.format(part=called, now=count)
+        if one[0] != other[0]:
+            yield f"{count(int(one[0] or 0), f'{called} example')} and not {len(others.part(name)):,}"
+        elif one[:2] != other[:2]:
+            yield f"other {called} examples"
         elif labels:
-            yield labels.format(part=called, now=count)
+            yield f"other labels or captions of the {called} examples"
 
 
 def read(splits: Splits, notes: list[str]) -> Splits:

@@ -196,7 +196,7 @@ class Efficiency:
             grown = Growth(of="size", sizes=tuple(sizes), seconds=tuple(seconds))
             power = max(1.0, grown.exponent[0]) if len(sizes) > 1 else 1.0
             if self.clocks.wall() + took * (spec.dims / last) ** power > until:
-                self.notes.append(f"No samples of {spec.modality.size} were timed, for want of time.")
+                self.notes.append(f"No {spec.modality.plural} of {spec.modality.size} were timed, for want of time.")
                 break
             start = self.clocks.wall()
             try:
@@ -205,7 +205,7 @@ class Efficiency:
                 trials = self._timed(draw, (until - self.clocks.wall()) / 4, TRIALS // 4)
             except Exception as error:  # whatever a network makes of a size that it is not for
                 said = str(error).partition("\n")[0] or type(error).__name__
-                self.notes.append(f"No samples of {spec.modality.size} were timed: {said}.")
+                self.notes.append(f"No {spec.modality.plural} of {spec.modality.size} were timed: {said}.")
                 continue
             last, took = spec.dims, built + min(trials.wall)
             sizes.append(spec.dims)

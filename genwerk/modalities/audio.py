@@ -50,6 +50,11 @@ class Audio(Modality, kind="audio"):
         super().__init__(spec)
         self.learned_features = len(spec.classes) > 1
 
+    @property
+    def size(self) -> str:
+        channels, time = self.spec.shape
+        return f"{time:,} samples" + f" in {channels} channels" * (channels > 1)
+
     def describe(self) -> list[str]:
         return [*super().describe(), *([f"{self.spec.sample_rate} Hz"] if self.spec.sample_rate else [])]
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from genwerk.core.errors import BadInput
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import Modality
+from genwerk.core.printable import count
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.core.tokens import CLIPVocabulary
 from genwerk.modalities.writers import IMAGES, ending, plain, sheet, write_image
@@ -53,7 +54,7 @@ class Image(Modality, kind="image"):
         return f"{height}x{width}x{channels}"
 
     def describe(self) -> list[str]:
-        colours = [f"{len(self.spec.palette)} colours"] if self.spec.palette else []
+        colours = [count(len(self.spec.palette), "colour")] if self.spec.palette else []
         return [*super().describe(), *colours]
 
     def from_stored(self, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.modality import Modality
 from genwerk.core.moments import Moments
+from genwerk.core.printable import count
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.modalities.rows import TABLES, write_table
 from genwerk.modalities.writers import ending, scatter
@@ -37,6 +38,9 @@ class Table(Modality, kind="table"):
     @classmethod
     def example(cls) -> DataSpec:
         return DataSpec(kind="table", shape=(3,), classes=("a", "b"), covariates=("y",))
+
+    def describe(self) -> list[str]:
+        return [f"a table of {count(self.spec.dims, 'column')}"]
 
     def made_up(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, *self.spec.shape, generator=generator)

@@ -41,7 +41,9 @@ class Text(Modality, kind="text"):
 
     def describe(self) -> list[str]:
         words = self.spec.vocabulary
-        return [*super().describe(), *([] if words is None else [f"{words.size:,} {words.units}"])]
+        if words is None:
+            return [self.plural]
+        return [f"{self.plural} of at most {self.size} {words.units}", f"a vocabulary of {words.size:,}"]
 
     @property
     def dtype(self) -> torch.dtype:

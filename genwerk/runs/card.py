@@ -91,7 +91,7 @@ def _what(name: str, recipe: Recipe, spec: DataSpec, can: frozenset[str]) -> str
     does = [words for ability, words in CAN.items() if ability in can]
     if does:
         said.append(f"It {', '.join(does[:-1])}{' and ' * (len(does) > 1)}{does[-1]}.")
-    said.append(f"An example is: {spec}.")
+    said.append(f"The data are {spec}.")
     return "\n\n".join(said)
 
 

@@ -18,6 +18,7 @@ from genwerk.core.errors import BadInput
 from genwerk.core.files import check_numbers_free, check_replaceable, numbered
 from genwerk.core.html import player, table
 from genwerk.core.layout import Layout
+from genwerk.core.printable import count
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.modalities.rows import ARRAYS, TABLES, write_array, write_table
 from genwerk.modalities.writers import end_of
@@ -133,7 +134,7 @@ class Shown:
 
     def __repr__(self) -> str:
         figures = "".join(f", {name} {tuple(values.shape)}" for name, values in self.figures.items())
-        return f"{len(self)} {self.spec.modality.plural}: {self.spec}{figures}"
+        return f"{count(len(self), 'example')}: {self.spec}{figures}"
 
     def _repr_png_(self) -> bytes | None:
         modality = self.spec.modality

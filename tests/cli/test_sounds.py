@@ -82,7 +82,7 @@ def pitch(x: NDArray[np.float64]) -> float:
 
 def test_check_says_what_was_understood(folder: Path, genwerk: Genwerk, tmp_path: Path) -> None:
     said = genwerk("data", "check", folder, "--label-pattern", PATTERN, "--out", tmp_path / "some.wav")
-    assert "audio 1x40, 1000 Hz, 2 classes; 70 to train on, 4 to choose the weights" in said
+    assert "sounds of 40 samples, 1000 Hz, 2 classes; 70 to train on, 4 to choose the weights" in said
     assert "classes: 3, 7" in said
     assert len(soundfile.read(tmp_path / "some.wav")[0]) == 64 * LENGTH + 63 * 200
     assert (tmp_path / "some.waves.png").exists()

@@ -188,7 +188,7 @@ def test_an_answer_has_its_sentences_in_chinese_and_what_is_a_users_as_it_is() -
         "examples": {"columns": ["value"], "rows": [["close"]]},
     }
     answer = {
-        "data": own | {"spec": "image 8x8x1, 2 classes", "notes": ["The 2 sub-folders are the classes."]},
+        "data": own | {"spec": "images of 8x8x1, 2 classes", "notes": ["The 2 sub-folders are the classes."]},
         "recipes": [{"name": "vae", "why": "Fréchet distance 5.64 (floor 1.58) on digits, place 3 to 10 of 11"}],
         "report": {
             "columns": ["figure", "value", "verdict"],
@@ -197,7 +197,7 @@ def test_an_answer_has_its_sentences_in_chinese_and_what_is_a_users_as_it_is() -
         },
     }
     told = worded(answer, "zh")
-    assert told["data"] == own | {"spec": "图像 8x8x1，2 个类别", "notes": ["2 个子文件夹就是类别。"]}
+    assert told["data"] == own | {"spec": "8x8x1 的图像，2 个类别", "notes": ["2 个子文件夹就是类别。"]}
     assert told["recipes"][0] == {
         "name": "vae",
         "why": "Fréchet 距离 5.64（下限 1.58），数据 digits，第 3 至 10 名，共 11 个",

@@ -79,7 +79,7 @@ SAME = {
 @pytest.mark.parametrize("name", SAME)
 def test_the_same_images_are_the_same_examples(name: str) -> None:
     found = read(SAME[name])
-    assert str(found.spec) == "image 8x8x3"
+    assert str(found.spec) == "images of 8x8x3"
     assert found.settings.source == "memory"
     assert values(found) == values(read(COLOUR))
 
@@ -185,7 +185,7 @@ def test_captions_of_what_is_no_image_are_refused() -> None:
 
 def test_arrays_are_sounds_where_they_have_a_rate() -> None:
     found = read(((ROWS[:, :1] * np.ones(50) - 0.5).astype(np.float32), NAMES), rate=8000)
-    assert str(found.spec) == "audio 1x50, 8000 Hz, 2 classes"
+    assert str(found.spec) == "sounds of 50 samples, 8000 Hz, 2 classes"
     assert found.train.x.dtype == torch.int16
 
 

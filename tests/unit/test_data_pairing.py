@@ -296,7 +296,7 @@ def test_other_sources_are_other_data(tmp_path: Path) -> None:
     assert spec == before.spec
     assert like(before.settings, spec).to == ""
     folder(tmp_path / "a", lambda i: Image.new("L", (4, 4), i))
-    assert "examples are others" in (changed(before.fingerprints, opened(a, b)) or "")
+    assert "other test examples" in (changed(before.fingerprints, opened(a, b)) or "")
 
 
 # --- shares -----------------------------------------------------------------------------------------------------------

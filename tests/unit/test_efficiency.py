@@ -131,7 +131,7 @@ def test_what_there_is_no_time_for_is_left_out_and_said() -> None:
     assert size.sizes == (16, 64, 256)
     assert found.notes == [
         "No batches of 64 samples were timed, for want of time.",
-        "No samples of 32x32x1 were timed, for want of time.",
+        "No images of 32x32x1 were timed, for want of time.",
     ]
     assert CLOCK.now - begun <= 50
     slow = measured(each=500.0, power=1.0, seconds=10.0)
@@ -155,7 +155,7 @@ def test_sizes_that_a_network_is_not_for_are_named() -> None:
     found = measured(fixed=0.25, side=8)
     assert "growth_with_size" not in {figure.key for figure in found.figures}
     assert [each.of for each in found.growth] == ["batch"]
-    assert "No samples of 16x16x1 were timed: it is made for 8 pixels a side." in found.notes
+    assert "No images of 16x16x1 were timed: it is made for 8 pixels a side." in found.notes
 
 
 def test_a_table_has_no_other_size() -> None:

@@ -45,9 +45,13 @@ def test_features_that_are_asked_for_are_taken(spec, asked, weights, found, monk
 @pytest.mark.parametrize(
     "spec, asked, said",
     [
-        (TABLE, "photo", "features is photo, whose features are of images, and these data are table 3; take auto"),
+        (
+            TABLE,
+            "photo",
+            "whose features are of images, and these data are a table of 3 columns; take auto",
+        ),
         (TABLE, "inception", "whose features are of images"),
-        (TABLE, "classifier", "features is classifier, and for table 3 there is none; take auto"),
+        (TABLE, "classifier", "features is classifier, and for a table of 3 columns there is none; take auto"),
         (SOUNDS, "photo", "whose features are of images"),
         (BARE, "classifier", "there is none; take auto"),
         (IMAGES, "inception", "GENWERK_INCEPTION names no file of its weights; set it, or take photo"),

@@ -87,7 +87,7 @@ def test_columns_are_taken_out_by_name_or_number_and_go_with_their_rows(table: P
     splits = open_data(DataConfig(source=str(table), covariates=given))
     spec = splits.spec
     assert (spec.shape, spec.columns, spec.covariates) == ((2,), ("a", "b"), ("height", "weight"))
-    assert str(spec) == "table 2, 2 covariates (height, weight)"
+    assert str(spec) == "a table of 2 columns, 2 covariates (height, weight)"
     for part in (splits.train, splits.test):
         batch = part.batch()
         assert batch.condition is not None

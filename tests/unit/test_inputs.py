@@ -111,7 +111,7 @@ def test_a_part_is_known_by_its_name_or_as_a_mask(vae: Model, flow: Model) -> No
     "given, message",
     [
         (5, "of the type int"),
-        (torch.rand(3, 4), "the examples are table 4, and this VAE was trained on image 8x8x1"),
+        (torch.rand(3, 4), "the examples are a table of 4 columns, and this VAE was trained on images of 8x8x1"),
         ((BATCH.x, ["1"]), "there are 6 examples and 1 labels"),
         (BATCH.x, "conditioned on the class"),
     ],

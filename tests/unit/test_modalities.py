@@ -45,11 +45,11 @@ def nothing(path: Path) -> Tensor:
 @pytest.mark.parametrize(
     "kind,said",
     [
-        ("image", "image 4x6x3"),
-        ("audio", "audio 1x40, 80 Hz"),
-        ("table", "table 3"),
-        ("latent", "latent 4x3x2"),
-        ("text", "text 7, 514 tokens"),
+        ("image", "images of 4x6x3"),
+        ("audio", "sounds of 40 samples, 80 Hz"),
+        ("table", "a table of 3 columns"),
+        ("latent", "latents of 4x3x2"),
+        ("text", "texts of at most 7 tokens, a vocabulary of 514"),
     ],
 )
 def test_it_is_called_by_its_size(kind: str, said: str) -> None:

@@ -197,12 +197,14 @@ def test_what_has_changed_is_said(tmp_path):
     assert changed({}, table(tmp_path / "x.npy", rows[:50])) is None
     now = table(tmp_path / "x.npy", np.concatenate([rows, rows[:9] + 1]))
     n = len(table(tmp_path / "y.npy", rows).train)
-    assert f"{n} training examples are now {len(now.train)}" in changed(before, now)
+    assert f"{n} training examples and not {len(now.train)}" in changed(before, now)
+    one = {**before, "test": "1:alone:"}
+    assert f"1 test example and not {len(now.test)}" in changed(one, now)
     count, content, labels = now.fingerprints["test"].split(":")
     other = {**now.fingerprints, "test": f"{count}:other:{labels}"}
-    assert f"the {len(now.test)} test examples are others" in changed(other, now)
+    assert "other test examples" in changed(other, now)
     relabelled = {**now.fingerprints, "test": f"{count}:{content}:other"}
-    assert f"the {len(now.test)} test examples have other labels" in changed(relabelled, now)
+    assert "other labels or captions of the test examples" in changed(relabelled, now)
     assert changed(relabelled, now, labels=False) is None
 
 

@@ -293,7 +293,7 @@ def test_images_are_shown_as_a_sheet(run: Run) -> None:
     sheet = Image.open(BytesIO(shown))
     assert min(sheet.size) > 2 * 56
     assert run.sample(4)._repr_html_() is None
-    assert repr(run.sample(4)) == "4 images: image 8x8x1, 3 classes"
+    assert repr(run.sample(4)) == "4 examples: images of 8x8x1, 3 classes"
 
 
 def test_sounds_are_shown_with_players(tmp_path: Path) -> None:

@@ -310,7 +310,7 @@ def test_every_optimiser_goes_on_to_the_same_bits(tmp_path: Path, name: Any, mom
 
 def test_data_that_changed_are_said_and_recorded(run: Path) -> None:
     again = play(run, replace(CONSTANT, rounds=13), what=splits(data(40)), resume=True)
-    assert "37 training examples are now 40" in again.changes["data"]
+    assert "37 training examples and not 40" in again.changes["data"]
     assert config(run)["origin"]["changes"][0]["settings"]["data"] == again.changes["data"]
 
 

@@ -36,7 +36,7 @@ class Graph(Modality):
 
     @property
     def size(self) -> str:
-        return f"of {self.spec.shape[0]} nodes"
+        return f"{self.spec.shape[0]} nodes"
 
     def from_stored(self, x: Tensor) -> Tensor:
         return x.to(torch.get_default_dtype()) / 100 if x.dtype == torch.int16 else x
@@ -97,7 +97,7 @@ def test_it_is_known_as_soon_as_its_class_is_defined() -> None:
     class Molecule(Graph, kind="molecule"):
         """Graphs of atoms."""
 
-    assert str(DataSpec(kind="molecule", shape=(4, 4))) == "molecule of 4 nodes"
+    assert str(DataSpec(kind="molecule", shape=(4, 4))) == "graphs of 4 nodes"
     del MODALITIES["molecule"]
     with pytest.raises(BadInput, match="no kind of data 'molecule'; there are audio, graph, image"):
         str(DataSpec(kind="molecule", shape=(4, 4)))
@@ -112,7 +112,7 @@ def test_models_learn_it_and_are_stored_sampled_measured_and_written(recipe: str
         assert str(run.report.extractor).startswith("degrees of the nodes")
     _, _, spec, _ = store.read_config(tmp_path / "run" / "config.json")
     assert spec == SPEC
-    assert str(spec) == "graph of 3 nodes"
+    assert str(spec) == "graphs of 3 nodes"
 
     opened = OpenRun(tmp_path / "run", "cpu", None, print)
     x = opened.splits.test.batch(slice(4)).x

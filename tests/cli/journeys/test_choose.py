@@ -72,7 +72,7 @@ def test_flags_of_training_choose_what_is_read(genwerk: Genwerk, tmp_path: Path)
     numbers = tmp_path / "numbers.csv"
     numbers.write_text("\n".join(["height,weight,age", *(f"{i}.5,{i * i % 7},{i % 5}.1" for i in range(60))]))
     typed = genwerk("recipes", "covariates", "--data", numbers, "--data.covariates", "height")
-    assert typed.splitlines()[0].startswith(f"{numbers}: table 2, 1 covariate (height)")
+    assert typed.splitlines()[0].startswith(f"{numbers}: a table of 2 columns, 1 covariate (height)")
     assert typed.splitlines()[-1].startswith("genwerk train c")
     assert typed.splitlines()[-1].endswith(f"--data {numbers} --data.covariates height")
 
@@ -99,8 +99,8 @@ def test_which_family_is_measured_on_the_most_alike_data(genwerk: Genwerk, peopl
     assert first["command"] == f"genwerk train {first['recipe']} --data {people}"
     said = genwerk("choose", "--data", people)
     lines = said.splitlines()
-    assert lines[0] == f"{people}: table 2, 2 classes; 48 to train on; wanted: samples"
-    assert lines[1].startswith(f"most alike of the data measured: {found['measured_on']['source']} (table ")
+    assert lines[0] == f"{people}: a table of 2 columns, 2 classes; 48 to train on; wanted: samples"
+    assert lines[1].startswith(f"most alike of the data measured: {found['measured_on']['source']} (a table ")
     assert lines[3].split()[:4] == ["recipe", "measured", "as", "place"]
     assert [line.split()[0] for line in lines[4 : 5 + len(others)]] == [each["recipe"] for each in found["choices"]]
     assert f"{first['recipe']} (measured as {first['measured_as']}) made the samples most like real examples" in said
@@ -130,10 +130,10 @@ def test_my_own_comparison_counts(genwerk: Genwerk, refused: Genwerk, tmp_path: 
     own = tmp_path / "own"
     genwerk("train", "vae", "--data", people, "--rounds", 2, "--out", own / "runs" / "vae-0", "--no-evaluate")
     run = measured("vae", 0, figure("coverage", 0.25))
-    found = comparison(run, kind="table", data="table 2", source="mine", examples={"train": 48})
+    found = comparison(run, kind="table", data="a table of 2 columns", source="mine", examples={"train": 48})
     (own / "report.json").write_text(json.dumps(to_plain(found)))
     said = genwerk("choose", "--data", people, "--compared", own)
-    assert "most alike of the data measured: mine (table 2; 48 examples" in said
+    assert "most alike of the data measured: mine (a table of 2 columns; 48 examples" in said
     assert "cvae (measured as vae) made the samples most like real examples: coverage 0.25" in said
     assert "none/report.json does not exist" in refused("choose", "--data", people, "--compared", "none")
 

@@ -16,7 +16,7 @@ Genwerk = Callable[..., str]
 
 def test_data_are_checked_with_the_words_that_train_them(genwerk: Genwerk, refused: Genwerk) -> None:
     said = genwerk("data", "check", "digits", "--data.size", "12", "--data.validation=0")
-    assert "image 12x12x1" in said
+    assert "images of 12x12x1" in said
     assert genwerk("data", "check", "--data", "digits", "--size", "12", "--validation", "0") == said
     assert "name them once" in refused("data", "check", "digits", "--data", "scenes")
     assert "--data.seed is -1" in refused("data", "check", "digits", "--seed", "-1")
@@ -82,7 +82,7 @@ def test_emoji_keep_their_transparency(genwerk: Genwerk, refused: Genwerk, tmp_p
         ImageDraw.Draw(face).ellipse([1, 1, 9 + i // 2, 9 + i // 2], fill=(255, 200 + i, 40, 255))
         face.save(emoji / f"{i}.png")
     said = genwerk("data", "check", emoji)
-    assert "image 16x16x3" in said
+    assert "images of 16x16x3" in said
     assert "12 images have an alpha channel and are laid over white" in said
     assert "--data.colour rgba keeps the transparency" in said
     assert "the background is 'blue'" in refused("data", "check", emoji, "--data.background", "blue")
@@ -112,7 +112,7 @@ def test_a_table_with_semicolons_and_decimal_commas(genwerk: Genwerk, tmp_path: 
     lines = ["name;größe;gewicht", *(f"{i};1,{50 + i};{60 + i % 9},5" for i in range(40))]
     table.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
     said = genwerk("data", "check", table, "--data.group", "name")
-    assert "table 2;" in said
+    assert "a table of 2 columns;" in said
     assert "Cells are separated by semicolons, and numbers have a decimal comma." in said
 
 

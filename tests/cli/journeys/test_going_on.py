@@ -305,7 +305,9 @@ def test_a_refusal_names_the_recipes_and_the_runs_that_can(first: Path, refused:
         main(["train", "mixture", "--data", data, "--data.limit", "40", "--out", str(first.parent / name), *QUICK])
     said = refused("complete", first, "--known", "a")
     assert said.endswith(f"recipes with it: ddpm, edm, mixture; of the runs beside it: {first.parent / 'rows'}\n")
-    assert "no recipe has it on these data (table 3)\n" in refused("mix", first, "--rows", 0, "--columns", 1)
+    assert "no recipe has it on these data (a table of 3 columns)\n" in refused(
+        "mix", first, "--rows", 0, "--columns", 1
+    )
     assert f"{first} is a run of vae, which takes no label" in refused("sample", first, "--label", "a")
     assert "vae has no counterpart" in refused("export", first, "--to", "diffusers", "--out", tmp_path / "x")
     assert "recipes with one: autoencoder-kl, clip, " in refused("export", first, "--to", "diffusers")

@@ -90,11 +90,11 @@ def test_values_are_fitted_to_the_data_that_are_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("people.csv").write_text("height,weight\n" + "".join(f"{i % 7}.5,{i}\n" for i in range(60)))
-    assert "The values in brackets suit image 8x8x1, 10 classes; with --data they are" in helped(
+    assert "The values in brackets suit images of 8x8x1, 10 classes; with --data they are" in helped(
         "train", "vae", "--help"
     )
     said = helped("train", "vae", "--data", "people.csv", "--help-all", "--model.beta", "2")
-    assert "The values in brackets are fitted to people.csv: table" in " ".join(said.split())
+    assert "The values in brackets are fitted to people.csv: a table" in " ".join(said.split())
     assert "--model.likelihood {bernoulli,gaussian,logistic}\n" in said
     assert re.search(r"given a code\.\s+\[gaussian\]", said)
     assert re.search(r"--model\.latent N .*\[2\]", said)

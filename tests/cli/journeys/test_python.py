@@ -29,7 +29,7 @@ def test_a_script_and_the_command_share_a_run(
 ) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "3 5 rows: table 2 b'\\x89PNG'"
+    assert done.stdout.strip() == "3 5 examples: a table of 2 columns b'\\x89PNG'"
     assert len((tmp_path / "samples.csv").read_text().splitlines()) == 6
     for folder in ("runs/gan", "model"):
         genwerk("sample", tmp_path / folder, "-n", "3", "--out", tmp_path / folder / "three.csv")
