@@ -223,10 +223,15 @@ def build(config: Config, spec: DataSpec) -> Model:
     return family(config)(config, spec)
 
 
+def weightless(config: Config, spec: DataSpec) -> Model:
+    """The model that ``config`` describes without its weights, on the device "meta": what it is and can do."""
+    with torch.device("meta"):
+        return build(config, spec)
+
+
 def stages(config: Config, spec: DataSpec, rounds: int) -> Sequence[Stage]:
     """The parts of training the model that ``config`` describes, none of which can be played."""
-    with torch.device("meta"):
-        return build(config, spec).stages(rounds)
+    return weightless(config, spec).stages(rounds)
 
 
 SPARE_MODULES, SPARE_VALUES = 2000, 2**28

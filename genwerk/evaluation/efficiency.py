@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genwerk.core.abilities import Samples
 from genwerk.core.batching import Meter, budget
-from genwerk.core.model import Model, build, evaluating
+from genwerk.core.model import Model, build, evaluating, weightless
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation.report import Figure, Report, number
@@ -217,9 +217,8 @@ class Efficiency:
     def _fresh(self, spec: DataSpec) -> Model:
         """A model of the same settings for data of ``spec``; a ValueError where there is no memory for it."""
         config, device = self.model.config, self.model.device
-        with torch.device("meta"):
-            outline = build(config, spec)
-        held = sum(t.numel() * t.element_size() for t in (*outline.parameters(), *outline.buffers()))
+        bare = weightless(config, spec)
+        held = sum(t.numel() * t.element_size() for t in (*bare.parameters(), *bare.buffers()))
         made = self._row * (spec.dims / self.model.spec.dims) ** 2
         if 2 * held + made > budget(device):
             raise ValueError("there is no memory for that")

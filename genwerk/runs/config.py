@@ -12,7 +12,8 @@ from genwerk import __version__
 from genwerk.core import plugins
 from genwerk.core.errors import BadFile, BadInput
 from genwerk.core.files import read_json
-from genwerk.core.model import Config, Model
+from genwerk.core.modality import modality_of
+from genwerk.core.model import Config, Model, weightless
 from genwerk.core.spec import DataSpec
 from genwerk.runs.formats import FORMAT, current
 from genwerk.training.settings import REGISTRY, Recipe, from_json, to_json
@@ -60,7 +61,7 @@ def describe(
     data: Mapping[str, str] | None = None,
     origin: Origin = Origin(),
 ) -> dict[str, Any]:
-    """The content of ``config.json``."""
+    """The content of ``config.json``; plug-ins are those that the run cannot be opened without."""
     return {
         "library": "genwerk",
         "format": FORMAT,
@@ -68,6 +69,7 @@ def describe(
         "name": name,
         "recipe": to_json(recipe),
         "spec": to_json(spec),
+        "condition": type(weightless(recipe.model, spec).condition).__name__,
         "data": dict(data or {}),
         "origin": to_json(origin),
         "plugins": plugins.sources(kinds_of(name, recipe, spec)),
@@ -77,6 +79,7 @@ def describe(
 def kinds_of(name: str, recipe: Recipe, spec: DataSpec) -> Iterator[object]:
     """The classes and functions by which a run is described."""
     yield type(spec.modality)
+    yield type(weightless(recipe.model, spec).condition)
     if name in REGISTRY:
         yield REGISTRY[name].make
 
@@ -89,6 +92,14 @@ def kinds_of(name: str, recipe: Recipe, spec: DataSpec) -> Iterator[object]:
                 yield from within(getattr(value, f.name))
 
     yield from within(recipe)
+
+
+def check_condition(model: Model, path: Path) -> None:
+    """Raise MissingPlugin where the run of a ``config.json`` has a condition of a plug-in that is not loaded, and
+    ``model``, built without that, another."""
+    config = read_json(path)
+    if config.get("condition", type(model.condition).__name__) != type(model.condition).__name__:
+        plugins.require(from_json(tuple[str, ...], config.get("plugins", []), f"{path}: plugins"), str(path))
 
 
 def read_origin(path: Path) -> Origin:
@@ -112,6 +123,7 @@ def read_config(path: Path) -> tuple[str, Recipe, DataSpec, dict[str, str]]:
     try:
         recipe = from_json(Recipe, config.get("recipe"), f"{path}: recipe")
         spec = from_json(DataSpec, config.get("spec"), f"{path}: spec")
+        modality_of(spec)
     except BadInput:
         plugins.require(from_json(tuple[str, ...], config.get("plugins", []), f"{path}: plugins"), str(path))
         raise

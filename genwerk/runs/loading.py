@@ -20,7 +20,7 @@ from genwerk.core.locks import held
 from genwerk.core.model import Model, build, build_within
 from genwerk.core.spec import DataSpec
 from genwerk.runs.checkpoints import best_of, check, checkpoints_in, only_writer, round_of, stage_of
-from genwerk.runs.config import Origin, read_config, read_origin
+from genwerk.runs.config import Origin, check_condition, read_config, read_origin
 from genwerk.training.checkpointer import TrainerState, check_tensor
 from genwerk.training.choice import stored_choice
 from genwerk.training.resumable import Position
@@ -187,6 +187,7 @@ def _outline(name: str, recipe: Recipe, spec: DataSpec, folder: Path) -> Model:
     shapes, where = _header(folder / "model.safetensors").values(), str(folder / "config.json")
     with torch.device("meta"):
         model = build_within(recipe.model, spec, shapes, where)
+    check_condition(model, folder / "config.json")
     model.recipe = name
     return model
 

@@ -20,7 +20,7 @@ from genwerk.core.abilities import abilities
 from genwerk.core.condition import Label
 from genwerk.core.errors import BadInput, Caution, NoColumn, Unsupported, called
 from genwerk.core.files import open_regular
-from genwerk.core.model import Model, build
+from genwerk.core.model import Model, weightless
 from genwerk.core.spec import Batch
 from genwerk.data import DataConfig, Splits, open_data, palette
 from genwerk.data.attributes import in_file
@@ -52,8 +52,7 @@ def outline(path: Path) -> Model:
     if not interop.recognised(path):
         return store.outline(path)
     _, recipe, spec = interop.describe(path)
-    with torch.device("meta"):
-        return build(recipe.model, spec)
+    return weightless(recipe.model, spec)
 
 
 def beside(run: OpenRun, lacking: Unsupported) -> list[Path]:

@@ -15,7 +15,7 @@ import torch
 from genwerk import recipes
 from genwerk.core.errors import BadInput, called
 from genwerk.core.files import read_json, write_atomically
-from genwerk.core.model import Model, build, stages
+from genwerk.core.model import Model, build, stages, weightless
 from genwerk.data import Splits
 from genwerk.data.attributes import without_attributes
 from genwerk.data.pairing import have_files
@@ -156,8 +156,7 @@ class Training:
 
     def _open(self, recipe: Recipe) -> None:
         """The trainer, where the folder stands."""
-        with torch.device("meta"):
-            model = build(recipe.model, self.splits.spec)
+        model = weightless(recipe.model, self.splits.spec)
         _check_pairs(model, self.splits)
         self.recipe = replace(recipe, train=_present(recipe.train, model, self.name))
         if self.splits.spec.modality.measured:

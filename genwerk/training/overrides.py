@@ -9,11 +9,9 @@ from math import ceil
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import torch
-
 from genwerk.core.component import Component
 from genwerk.core.errors import BadInput
-from genwerk.core.model import build
+from genwerk.core.model import weightless
 from genwerk.data.dataset import Splits
 from genwerk.training.settings import Recipe, from_json, to_json
 
@@ -91,8 +89,7 @@ def rounds_of(recipe: Recipe, epochs: object, splits: Splits) -> int:
     """Rounds in which the first stage draws the training examples of ``splits`` so many times."""
     if isinstance(epochs, bool) or not isinstance(epochs, (int, float)) or not 0 < epochs < 1e12:
         raise BadInput(f"epochs is {epochs!r}; expected a number above 0")
-    with torch.device("meta"):
-        model = build(recipe.model, splits.spec)
+    model = weightless(recipe.model, splits.spec)
     own = model.stages(1)[0].batch_size
     size = (recipe.train.batch_size if own is None else own) or len(splits.train)
     return ceil(epochs * len(splits.train) / (size * model.batches))

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from genwerk import tasks
 from genwerk.cli import main
+from genwerk.core import plugins
 from genwerk.core.condition import Condition
+from genwerk.core.errors import MissingPlugin
 from genwerk.core.model import Model, build
 from genwerk.core.noise import Seeds
 from genwerk.core.spec import Batch, DataSpec
@@ -159,3 +161,16 @@ def test_it_is_stored_with_its_model(model: Model, tmp_path: Path) -> None:
     loaded, batch = store.load_model(store.find(path)), days(20, 1).batch()
     assert loaded.condition == model.condition
     assert torch.equal(loaded.log_prob(batch.x, batch.condition), model.log_prob(batch.x, batch.condition))  # type: ignore[operator]
+
+
+def test_a_run_says_which_plug_in_its_condition_comes_from(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = store.describe("maf", Recipe(model=CONFIG, train=TRAIN), SPEC)
+    assert (described["condition"], described["plugins"]) == ("TimeOfDay", plugins.sources([TimeOfDay]))
+    path = store.Checkpoints(tmp_path, described | {"plugins": ["hours.py"]}).save(
+        model, Trainer(model, days(300, 1), TRAIN).state()
+    )
+    monkeypatch.setattr(Condition, "kinds", [kind for kind in Condition.kinds if kind is not TimeOfDay])
+    with pytest.raises(MissingPlugin, match=r"needs the plug-in hours\.py, which is not loaded"):
+        store.load_model(store.find(path))
