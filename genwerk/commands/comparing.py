@@ -40,8 +40,9 @@ class Compare(Command):
     minutes: Annotated[float | None, AtLeast(0)] = None
     """Minutes of training per run: of one thread of the processor, or of the GPU."""
     examples: Annotated[int | None, AtLeast(1)] = None
-    """Training examples per run, in place of minutes, so that a comparison can be repeated exactly; with neither,
-    each recipe has its own length."""
+    """Training examples per run, in place of minutes, so that a comparison can be repeated exactly; rounds would not be
+    equal budgets, for one of a VAE takes one batch and one of WGAN-GP several. With neither, each recipe has its own
+    length."""
     seeds: Annotated[int, AtLeast(1)] = 3
     """How often each recipe is trained: with fewer than 2, nothing is ranked."""
     threads: Annotated[int, AtLeast(1)] = 1
