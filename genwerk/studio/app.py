@@ -32,7 +32,7 @@ from genwerk.studio.guard import COOKIE, Guard, Sessions
 from genwerk.studio.jobs import TAKEN, Job, Jobs
 from genwerk.studio.places import BIN, PREFIX, SHOWN, Root, kind_of
 from genwerk.studio.uploads import FILES, PIXELS, Uploads
-from genwerk.studio.wording import language, said, worded
+from genwerk.studio.wording import LANGUAGES, language, page_said, said, worded
 from genwerk.studio.workers import Full, Lost, Refused, Worker
 
 POINTS = ("latent", "axes", "codes", "direction", "film", "styled")
@@ -44,6 +44,8 @@ EVERY, ALIVE, IDLE = 0.5, 15.0, 120.0
 """Seconds between two looks at an event log, between signs of life to a browser, and after which a log that nobody
 writes has ended."""
 BLOCK = 2**20
+REPORT = "report.html"
+"""The page of a comparison, which is given out in the language of whoever asks."""
 ARCHIVE = 4 * 10**9
 """Bytes of files that are saved as one archive, at most."""
 FILE = "default-src 'none'; sandbox"
@@ -510,6 +512,10 @@ def given_out(path: Path, request: Request) -> Response:
         headers["X-Frame-Options"] = "SAMEORIGIN"
     media = None if shown else "application/octet-stream"
     disposition = "inline" if shown else "attachment"
+    if path.name == REPORT and (spoken := asked_language(request)) != LANGUAGES[0]:
+        report = page_said(path.read_text("utf-8", "surrogateescape"), spoken).encode("utf-8", "surrogateescape")
+        named = {"Content-Disposition": f'{disposition}; filename="{REPORT}"'}
+        return Response(report, headers=headers | named, media_type=media or "text/html")
     return FileResponse(
         path, headers=headers, media_type=media, filename=path.name, content_disposition_type=disposition
     )

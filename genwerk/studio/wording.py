@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,21 @@ LISTS = {"said", "spec"}
 """Those of them that list what data are."""
 PARTS = re.compile(r", (?![^()]*\))")
 """Between what is listed, but for what is in brackets."""
+TAG = re.compile(r"(<[^>]*>)")
+"""Where a page of ours is cut: there is no ">" in its attributes."""
+READ_OUT = re.compile(r'(?<= )(alt|aria-label)="([^"]*)"')
+"""Attributes that are read out."""
+AS_THEY_ARE = {
+    "<code>": ("</code>", 1),
+    "<style>": ("</style>", 1),
+    '<div class="texts">': ("</div>", 1),
+    '<span class="who">': ("</span>", 2),
+}
+"""Elements of a page that hold no sentence of ours but commands, styles, samples or a name with its dot: how they
+begin, and the how manieth of which ends them."""
+NUMBER = re.compile(r"[+-]?\d[\d.,e+-]*(?<![.,])")
+SHORTEST = 12
+"""Weight of a template below which it is only that of a text whose values are all numbers."""
 DEEPEST = 3
 """How many times a value that is words may hold another one."""
 
@@ -65,6 +81,61 @@ def worded(answer: Any, language: str) -> Any:
         told = {key: _worded(key, value, language) for key, value in answer.items()}
         return told | (_table(answer, language) if answer.get("type") == "table" else {})
     return [worded(each, language) for each in answer] if isinstance(answer, list) else answer
+
+
+def page_said(html: str, language: str) -> str:
+    """The report of a comparison, a page of ours, in a ``language``; what is not known stays in English."""
+    if _reported(language) is None:
+        return html
+    end, left, made = "", 0, list[str]()
+    for i, piece in enumerate(TAG.split(html.replace('<html lang="en">', f'<html lang="{language}">', 1))):
+        if left:
+            left -= piece == end
+        elif i % 2:
+            end, left = AS_THEY_ARE.get(piece, ("", 0))
+            piece = READ_OUT.sub(lambda found: f'{found[1]}="{_reading(found[2], language)}"', piece)
+        else:
+            piece = _reading(piece, language)
+        made.append(piece)
+    return "".join(made)
+
+
+def _reading(text: str, language: str) -> str:
+    """What a page says between two tags, or in an attribute."""
+    words, clauses = _reported(language), _clauses(language)
+    plain = " ".join(unescape(text).split())
+    if words is None or clauses is None or not re.search("[A-Za-z]{2}", plain):
+        return text
+
+    def known(part: str) -> str | None:
+        counted = _words(language, "report", "clauses")
+        literals, numbers = tuple(NUMBER.split(part)), NUMBER.findall(part)
+        same = (each for each in counted.templates if numbers and each.literals == literals) if counted else ()
+        exact = next((words.filled(each.words, numbers, 0) for each in same), None)
+        return exact or words.said(part) or words.single.get(part)
+
+    def part(one: str) -> str:
+        listed = [known(each) for each in PARTS.split(one)]
+        if (found := known(one)) is not None or not any(listed):
+            return found or clauses.joined(one)
+        return words.single[","].join(
+            new or clauses.joined(old) for new, old in zip(listed, PARTS.split(one), strict=True)
+        )
+
+    def sentence(one: str) -> str:
+        begins, parts = one[:1].isupper(), one.split("; ")
+        if (begins or len(parts) == 1) and (found := known(one)) is not None:
+            return found
+        if begins and (found := _line(one, language)) != one:
+            return found
+        return words.single[";"].join(map(part, parts)) if "," in one or len(parts) > 1 else said(one, language)
+
+    found = words.whole.get(plain) or words.single.get(plain)
+    if found is None and not plain.endswith(":"):
+        told = ((one, sentence(one)) for one in re.split(r"(?<=\.) ", plain))
+        found = "".join(new if new != old else f" {old} " for old, new in told).strip()
+    before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
+    return before + escape(found or plain) + after
 
 
 def _worded(key: str, value: Any, language: str) -> Any:
@@ -249,6 +320,20 @@ class _Words:
 def _known(name: str) -> _Words | None:
     """What is known in the language ``name``; None where nothing is."""
     return _words(name, "server", "notes", "errors")
+
+
+@cache
+def _reported(name: str) -> _Words | None:
+    """What a report says, with the names of figures and what is said of them."""
+    words, known, cells = _words(name, "report"), _known(name), _words(name, "cells")
+    if words is None or known is None or cells is None:
+        return None
+    return replace(
+        words,
+        whole={**known.whole, **cells.whole, **words.whole},
+        templates=[each for each in words.templates if each.weight >= SHORTEST],
+        single={**cells.single, **words.single},
+    )
 
 
 def _clauses(name: str) -> _Words | None:

@@ -31,7 +31,7 @@ export function address(path, params = {}) {
   return query.size ? `${path}?${query}` : path;
 }
 
-/** @typedef {string|{run?: string, job?: string, upload?: string, name: string}} Named  A file: its address, or what it belongs to and its name. */
+/** @typedef {string|{run?: string, job?: string, upload?: string, name: string, lang?: string}} Named  A file: its address, or what it belongs to, its name, and the language of a page. */
 
 /** The address of a file, to be shown or (`save`) to be kept.
  * @param {Named} file @param {boolean} [save] */

@@ -3,7 +3,7 @@
 
 import { address, get, listen, remove, where } from "./api.js";
 import { announce, append, fill, h, icon } from "./dom.js";
-import { figure, headed, named, t } from "./i18n.js";
+import { figure, headed, language, named, t } from "./i18n.js";
 import { here, link, whenLeft } from "./pages.js";
 import { badge, complain, going, picture, problem, table } from "./parts.js";
 import { player } from "./sounds.js";
@@ -130,7 +130,7 @@ function figures(values) {
 /** @param {{url: import("./api.js").Named, name: string, kind: string, about?: any}} told */
 export function file(told) {
   const { name, kind } = told;
-  const url = where(told.url);
+  const url = where(kind === "page" && typeof told.url !== "string" ? { ...told.url, lang: language() } : told.url);
   const save = h("a", { class: "button", href: url, download: name.split("/").at(-1) }, icon("download"), t("Download"), h("span", { class: "unseen" }, ` ${name}`));
   const foot = h("div", { class: "row between foot" }, h("span", { class: "hint name" }, name),
     h("div", { class: "row" }, kind === "page" ? h("a", { class: "button", href: url, target: "_blank", rel: "noopener" }, t("Open the report")) : null, save));
