@@ -91,7 +91,9 @@ def test_every_figure_section_and_question_is_explained() -> None:
     assert not [each for each in sentences if not CHINESE.search(page_said(f"<p>{each}</p>", "zh"))]
 
 
-@pytest.mark.parametrize(("lang", "title"), [("zh", "3 个模型在 digits 上的比较"), ("en", "3 models compared on digits")])
+@pytest.mark.parametrize(
+    ("lang", "title"), [("zh", "3 个模型在 digits 上的比较"), ("en", "3 models compared on digits")]
+)
 def test_the_studio_gives_it_out_in_the_language_of_the_page(
     pages: tuple[str, str], tmp_path: Path, lang: str, title: str
 ) -> None:
