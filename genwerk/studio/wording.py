@@ -115,19 +115,19 @@ def _reading(text: str, language: str) -> str:
         return exact or words.said(part) or words.single.get(part)
 
     def part(one: str) -> str:
-        listed = [known(each) for each in PARTS.split(one)]
-        if (found := known(one)) is not None or not any(listed):
-            return found or clauses.joined(one)
-        return words.single[","].join(
-            new or clauses.joined(old) for new, old in zip(listed, PARTS.split(one), strict=True)
-        )
+        if (whole := known(one)) is not None:
+            return whole
+        listed = [(known(each), each) for each in PARTS.split(one)]
+        if not any(new for new, _ in listed):
+            return clauses.joined(one)
+        return words.single[","].join(new or clauses.joined(old) for new, old in listed)
 
     def sentence(one: str) -> str:
         begins, parts = one[:1].isupper(), one.split("; ")
         if (begins or len(parts) == 1) and (found := known(one)) is not None:
             return found
-        if begins and (found := _line(one, language)) != one:
-            return found
+        if begins and (line := _line(one, language)) != one:
+            return line
         return words.single[";"].join(map(part, parts)) if "," in one or len(parts) > 1 else said(one, language)
 
     found = words.whole.get(plain) or words.single.get(plain)
