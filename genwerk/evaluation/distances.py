@@ -124,8 +124,7 @@ def neighbour_figures(f: Features, seed: int) -> list[Figure]:
     said = dict.fromkeys(values, "")
     for pair, scale in SCALES.items():
         if low and high and not f.doubt:
-            verdict = verdicts.shares(scale, *([each[name] for name in pair] for each in (values, low, high)))
-            said |= dict.fromkeys(pair, verdict)
+            said |= verdicts.shares(scale, *({name: each[name] for name in pair} for each in (values, low, high)))
     figures = []
     for name, value in values.items():
         blind = "; means little: noise gets much of what real data get" if low and not said[name] else ""

@@ -5,7 +5,7 @@ A verdict is empty where a number does not say how good a model is, or where not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, sqrt
 
@@ -133,13 +133,20 @@ def distance(value: float, floor: float, noise: float, error: float = 0.0) -> st
     return on(WAY, (at - low) / (high - low)) if low < high < inf else ""
 
 
-def shares(scale: Scale, values: Sequence[float], floors: Sequence[float], noises: Sequence[float]) -> str:
-    """Of figures of one thing of which more is better, by the least of their shares of the floor, for each is fooled
-    in a way of its own; empty where noise gets much of them all."""
-    if not all(floor > 0 for floor in floors):
-        return ""
-    of_noise, of_value = (min(a / b for a, b in zip(each, floors, strict=True)) for each in (noises, values))
-    return on(scale, of_value) if of_noise < BLIND else ""
+def shares(
+    scale: Scale, values: Mapping[str, float], floors: Mapping[str, float], noises: Mapping[str, float]
+) -> dict[str, str]:
+    """Of figures of one thing, by their names, of which more is better: by the least of their shares of the floor, for
+    each is fooled in a way of its own; empty where noise gets much of them all. One whose own share would be called
+    otherwise refers to the least."""
+    if not all(floor > 0 for floor in floors.values()):
+        return dict.fromkeys(values, "")
+    of_noise, of_value = ({name: each[name] / floors[name] for name in floors} for each in (noises, values))
+    if min(of_noise.values()) >= BLIND:
+        return dict.fromkeys(values, "")
+    least = min(of_value, key=lambda name: of_value[name])
+    verdict = on(scale, of_value[least])
+    return {name: verdict if on(scale, share) == verdict else f"see {least}" for name, share in of_value.items()}
 
 
 def likelihood(ahead: float, error: float, than: str, *, examples: int, exact: bool = True) -> str:

@@ -192,7 +192,7 @@ def test_an_answer_has_its_sentences_in_chinese_and_what_is_a_users_as_it_is() -
         "recipes": [{"name": "vae", "why": "Fréchet distance 5.64 (floor 1.58) on digits, place 3 to 10 of 11"}],
         "report": {
             "columns": ["figure", "value", "verdict"],
-            "rows": [["recall", "0.9", "all of the variety"]],
+            "rows": [["recall", "0.9", "all of the variety"], ["recall", "0.9", "see coverage"]],
             "notes": ["precision, recall: 5 neighbours, 175 of each."],
         },
     }
@@ -203,7 +203,7 @@ def test_an_answer_has_its_sentences_in_chinese_and_what_is_a_users_as_it_is() -
         "why": "Fréchet 距离 5.64（下限 1.58），数据 digits，第 3 至 10 名，共 11 个",
     }
     assert told["report"]["columns"] == ["指标", "值", "评语"]
-    assert told["report"]["rows"] == [["召回率", "0.9", "全部多样性"]]
+    assert told["report"]["rows"] == [["召回率", "0.9", "全部多样性"], ["召回率", "0.9", "见覆盖度"]]
     assert told["report"]["notes"] == ["精度、召回率：5 个近邻，各 175 个。"]
     assert worded(answer, "en") == answer
     table = {"type": "table", "columns": ["recipe", "completion"], "rows": [["mixture", "coverage of the sea"]]}

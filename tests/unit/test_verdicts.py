@@ -43,16 +43,20 @@ def test_a_distance_within_its_errors_of_the_floor_is_not_told_from_it() -> None
 
 
 def test_of_two_figures_of_one_thing_the_lesser_share_counts() -> None:
-    def said(precision: float, density: float, noise: tuple[float, float] = (0.0, 0.0)) -> str:
-        return verdicts.shares(verdicts.REAL, (precision, density), (0.8, 1.0), noise)
+    def said(precision: float, density: float, noise: tuple[float, float] = (0.0, 0.0)) -> list[str]:
+        values, floors, of_noise = (
+            dict(zip(("precision", "density"), each, strict=True)) for each in ((precision, density), (0.8, 1.0), noise)
+        )
+        return [*verdicts.shares(verdicts.REAL, values, floors, of_noise).values()]
 
-    assert said(0.8, 1.2) == "nearly all look real"
-    assert said(0.8, 0.9) == "most look real"
-    assert said(0.08, 2.0) == "hardly any look real"
-    assert said(0.99, 0.3) == "few look real"  # a blob in the midst of the data
-    assert said(0.8, 1.0, (0.8, 0.49)) == "nearly all look real"
-    assert said(0.8, 1.0, (0.8, 0.5)) == ""
-    assert verdicts.shares(verdicts.REAL, (1.0,), (0.0,), (0.0,)) == ""
+    assert said(0.8, 1.2) == ["nearly all look real"] * 2
+    assert said(0.8, 0.9) == ["see density", "most look real"]
+    assert said(0.08, 2.0) == ["hardly any look real", "see precision"]
+    assert said(0.99, 0.3) == ["see density", "few look real"]  # a blob in the midst of the data
+    assert said(0.06, 0.01) == ["hardly any look real"] * 2
+    assert said(0.8, 1.0, (0.8, 0.49)) == ["nearly all look real"] * 2
+    assert said(0.8, 1.0, (0.8, 0.5)) == ["", ""]
+    assert verdicts.shares(verdicts.REAL, {"recall": 1.0}, {"recall": 0.0}, {"recall": 0.0}) == {"recall": ""}
 
 
 def test_a_likelihood_is_better_or_worse_than_that_of_a_simple_model() -> None:
