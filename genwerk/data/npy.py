@@ -177,4 +177,5 @@ def _damaged(path: Path, error: Exception) -> BadFile:
 
 
 def _line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+    """The first sentence of ``error``: what numpy says further is how objects would be loaded from it, unsafely."""
+    return str(error).strip().split("\n")[0].partition(". ")[0].rstrip(".") or type(error).__name__

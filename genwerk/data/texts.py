@@ -32,6 +32,7 @@ from genwerk.data.labels import continuous, label_column, labelled
 from genwerk.data.labels import names as as_names
 from genwerk.data.parts import Found, Origin, groups_by_name, index_labels
 from genwerk.data.picture import Picture
+from genwerk.data.reading import Unusable, decoding
 from genwerk.data.settings import DataConfig
 from genwerk.data.tables import part_files, parts_by_name
 
@@ -262,7 +263,12 @@ def _read(path: Path, files: Sequence[_File], whole: bool, settings: DataConfig)
 def _content(file: _File) -> tuple[NDArray[np.uint8], list[str]]:
     """The bytes of a text file as UTF-8, mapped where they are many; a BadFile says why it is none."""
     large = file.mapped and file.size > LARGE
-    with file.open() as opened:
+    try:
+        with decoding():
+            opened = file.open()
+    except Unusable as error:
+        raise BadFile(f"{file.path} cannot be read: {error}") from None
+    with opened:
         mark = opened.read(4)
         opened.seek(0)
         if mark in UTF32:

@@ -122,6 +122,19 @@ def test_a_zip_of_texts_is_read_as_the_folder(tmp_path: Path) -> None:
         opened(tmp_path / "empty.zip")
 
 
+def test_of_a_damaged_zip_of_texts_what_is_whole_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "damaged.zip", "w") as archive:
+        archive.writestr("first.txt", "it was whole once")
+        archive.writestr("second.txt", "it is whole")
+    whole = (tmp_path / "damaged.zip").read_bytes()
+    (tmp_path / "damaged.zip").write_bytes(whole.replace(b"it was whole once", b"it was whole onze", 1))
+    found = opened(tmp_path / "damaged.zip")
+    assert said(found, "train") == ["it is whole"]
+    assert [(each.name, each.reason) for each in found.skipped] == [
+        ("first.txt", "cannot be read: it cannot be decoded (BadZipFile: Bad CRC-32 for file 'first.txt')")
+    ]
+
+
 def test_a_row_is_the_line_of_the_file_that_a_text_stands_in(tmp_path: Path) -> None:
     splits = opened(save(tmp_path / "my.txt", "\n\n" + "\n \n".join(LINES)))
     rows = {text: row for part in PARTS for text, row in zip(said(splits, part), splits.part(part).rows, strict=True)}
