@@ -153,7 +153,8 @@ def valued(found: Words, offered: Sequence[Option]) -> dict[str, Any]:
 def sections(command: type[Command], model: Model | None, named: Collection[str] = ()) -> Iterator[Section]:
     """The options of ``command``, those of its ``model``, and of the terminal.
 
-    What concerns another kind of condition is left out, unless it is ``named``: then it is refused when it is used.
+    What concerns another kind of condition, or an ability that the model lacks, is left out, unless it is ``named``:
+    then it is refused when it is used.
     """
     own = [o for o in data.options(command) if o.name in named or _concerns(model, o)]
     parts = [o for o in own if is_dataclass(o.default)]
@@ -193,8 +194,13 @@ def _needs(option: Option) -> list[Needs]:
 
 
 def _concerns(model: Model | None, option: Option) -> bool:
+    if option.has(data.OfModel) or model is None:
+        return not option.has(data.OfModel)
+    from genwerk.core.abilities import abilities
+
     kinds = {each.option for each in option.beside if isinstance(each, data.OfCondition)}
-    return not option.has(data.OfModel) and (model is None or not kinds or model.condition.option in kinds)
+    able = {each.name for each in option.beside if isinstance(each, data.OfAbility)}
+    return (not kinds or model.condition.option in kinds) and able <= abilities(model)
 
 
 OVERWRITE = Option("overwrite", bool, "Replace a file that --out names.", False)

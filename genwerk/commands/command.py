@@ -148,6 +148,13 @@ class OfCondition:
 
 
 @dataclass(frozen=True)
+class OfAbility:
+    """The option concerns only models with the ability of that name (:func:`genwerk.core.abilities.abilities`)."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Processes:
     """The option is the number of processes that the command runs in; whoever runs it starts them."""
 

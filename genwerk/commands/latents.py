@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from genwerk.commands.command import USE, AtLeast, Command, Positional
+from genwerk.commands.command import USE, AtLeast, Command, OfCondition, Positional
 from genwerk.commands.options import Greatest, Input, Label, Run, Space
 from genwerk.commands.results import Examples, Figures, Note, Scatter, Table, Values, cell
 from genwerk.core.layout import SQUARE, Layout
@@ -81,7 +81,7 @@ class Interpolate(Command):
     space: Space = None
     project: bool = False
     """Search for the latents of image files, which a model without an encoder needs."""
-    texts: bool = False
+    texts: Annotated[bool, OfCondition("prompt")] = False
     """A and B are texts, and the pictures are of one noise (models that make pictures from words)."""
     label: Label = None
     seed: int = 0

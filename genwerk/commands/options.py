@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from genwerk.commands.command import AtLeast, Help, OfCondition, OfModel, Opens, Positional, Short
+from genwerk.commands.command import AtLeast, Help, OfAbility, OfCondition, OfModel, Opens, Positional, Short
 from genwerk.commands.results import Note
 from genwerk.core.marks import File
 
@@ -38,6 +38,7 @@ First = Annotated[
 ]
 Space = Annotated[
     Literal["z", "w", "w+"] | None,
+    OfAbility("styles"),
     Help("Latent space: z (the prior's), w (styles) or w+ (a style for each layer); default: w where there is one."),
 ]
 Prior = Annotated[

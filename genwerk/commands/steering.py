@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from genwerk.commands.command import MEASURE, STEER, AtLeast, Command, Short
+from genwerk.commands.command import MEASURE, STEER, AtLeast, Command, OfAbility, Short
 from genwerk.commands.options import Greatest, Input, Label, Likeness, Run, Space
 from genwerk.commands.results import Examples, Figures, Note, Table, Values, cell, records
 from genwerk.core.layout import SQUARE, Layout
@@ -33,7 +33,7 @@ class Project(Command):
     space: Space = None
     steps: Annotated[int, AtLeast(1)] = 1000
     """Steps of the search."""
-    noise_maps: bool = False
+    noise_maps: Annotated[bool, OfAbility("styles")] = False
     """Search for the noise maps too (in w and w+)."""
     similarity: Likeness = "pixels"
     resize: bool = False

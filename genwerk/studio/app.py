@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -435,6 +435,10 @@ class Studio:
 class Misnamed(BadInput):
     """A run cannot be called so."""
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        return ("out",)
+
 
 class Denied(Exception):
     """A request that is refused: a status and a sentence."""
@@ -448,7 +452,7 @@ def answering(answer: Answer) -> Answer:
     """``answer``, where what cannot be is told in a sentence."""
 
     async def told(request: Request) -> Response:
-        place = {}
+        settings: Sequence[str] = ()
         try:
             return await answer(request)
         except Denied as error:
@@ -461,8 +465,7 @@ def answering(answer: Answer) -> Answer:
                 f"a file cannot be read or written: {str(error).rpartition(': ')[2].partition(';')[0]}",
             )
         except (BadInput, Refused) as error:
-            status, sentence = 400, str(error)
-            place = {"field": "out"} if isinstance(error, Misnamed) else {}
+            status, sentence, settings = 400, str(error), error.settings
         except Lost as error:
             status, sentence = 503, str(error)
         except ClientDisconnect:
@@ -470,7 +473,8 @@ def answering(answer: Answer) -> Answer:
         except OSError as error:
             status, sentence = 507, f"a file cannot be read or written: {reason(error)}"
         sentence = sentence.replace(f"{request.app.state.root}/", "")
-        return JSONResponse({"error": said(sentence, asked_language(request)), **place}, status)
+        told = {"error": said(sentence, asked_language(request)), "settings": [*settings]}
+        return JSONResponse(told, status)
 
     return told
 

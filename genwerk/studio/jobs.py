@@ -185,14 +185,15 @@ class Jobs:
                 self._end(job, "done")
             else:
                 known = isinstance(error, (Refused, Lost, OSError))
-                self._end(job, "failed", str(error) if known else FAULT)
+                settings = error.settings if isinstance(error, Refused) else ()
+                self._end(job, "failed", str(error) if known else FAULT, settings)
                 if not known:
                     traceback.print_exception(error)
 
-    def _end(self, job: Job, state: State, error: str | None = None) -> None:
+    def _end(self, job: Job, state: State, error: str | None = None, settings: Sequence[str] = ()) -> None:
         job.state, job.error = state, error
         if error is not None:
-            job.tell({"type": "error", "error": error})
+            job.tell({"type": "error", "error": error, "settings": [*settings]})
         job.changed.set()
 
     async def _compute(self, job: Job) -> None:
@@ -201,7 +202,7 @@ class Jobs:
             if told["type"] != "end":
                 job.tell(told)
             elif told.get("error"):
-                raise Refused(told["error"])
+                raise Refused(told["error"], told["settings"])
 
     async def _train(self, job: Job) -> None:
         """Start the process, tell what it says, and wait for its end."""
@@ -212,7 +213,7 @@ class Jobs:
             if told["type"] == "words":
                 job.words = told["words"]
             elif told.get("error"):
-                raise Refused(told["error"])
+                raise Refused(told["error"], told["settings"])
         if resumed and not (folder / "config.json").exists():
             raise Refused(DELETED)
         process = await asyncio.create_subprocess_exec(
@@ -236,7 +237,7 @@ class Jobs:
         try:
             while line := await process.stdout.readline():
                 told = json.loads(line)
-                failure = told["error"] if told["type"] == "error" else failure
+                failure = Refused(told["error"], told["settings"]) if told["type"] == "error" else failure
                 if told["type"] == "begun":
                     job.begun = True
                     begun.set()
@@ -255,7 +256,7 @@ class Jobs:
             if failure is None and code >= STOPPED:
                 raise Refused("another program stopped this training, which was saved; resume goes on from there")
             if code:
-                raise Refused(failure or FAULT)
+                raise failure or Refused(FAULT)
         except asyncio.CancelledError:
             await interrupted(process)
             if not trained:

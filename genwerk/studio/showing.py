@@ -26,13 +26,14 @@ from genwerk.commands.results import (
     Values,
     Written,
 )
-from genwerk.core.errors import naming
+from genwerk.core.errors import SETTING, naming
 from genwerk.studio.places import PREFIX, kind_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from genwerk.core.spec import Batch, DataSpec
+    from genwerk.evaluation.report import Measuring
     from genwerk.runs.opened import OpenRun
     from genwerk.runs.training import Training
 
@@ -42,6 +43,8 @@ FRAME = 90
 """Milliseconds for which a frame of an animation stands."""
 OFTEN, WATCHED = 0.25, 16
 """Seconds between two states of samples that are shown, at least, and samples of which they are, at most."""
+FLAG = r"(?<![\w-])--([a-z](?:[\w.-]*\w)?)"
+"""A setting as it is typed in a terminal."""
 Tell = Callable[[dict[str, Any]], None]
 """Takes what is told: an object of plain values with its ``type``."""
 
@@ -109,10 +112,14 @@ class Page(Terminal):
         """What measures, to its end."""
         assert not hasattr(stream, "trainer")  # a training has a process of its own
         for event in stream:
-            told = ", ".join(event.figures) or f"step {event.step} of {event.steps}"
-            text = f"{event.what}: {told}"
-            fronts = {"fronts": event.fronts} if event.fronts else {}
-            self.tell({"type": "progress", "done": event.done, "of": event.total, "text": text, **fronts})
+            self.progress(event)
+
+    def progress(self, event: Measuring) -> None:
+        """Tell how far a measurement is."""
+        told = ", ".join(event.figures) or f"step {event.step} of {event.steps}"
+        text = f"{event.what}: {told}"
+        fronts = {"fronts": event.fronts} if event.fronts else {}
+        self.tell({"type": "progress", "done": event.done, "of": event.total, "text": text, **fronts})
 
 
 def shown(batch: Batch, spec: DataSpec) -> dict[str, Any]:
@@ -157,8 +164,14 @@ def spoken(sentence: str) -> str:
     """A sentence as the page says it: settings and commands by their names there, and not as they are typed."""
     plain = re.sub(r"`genwerk ([a-z][a-z-]*)[^`]*`", lambda found: f"“{_spelt(found[1])}”", sentence.strip())
     plain = re.sub(r":\w+:`([^`]*)`", r"\1", plain)
-    plain = re.sub(r"(?<![\w-])--([a-z](?:[\w.-]*\w)?)(?: [A-Z]+\b)?", lambda found: f"“{_called(found[1])}”", plain)
+    plain = re.sub(rf"{FLAG}(?: [A-Z]+\b)?", lambda found: f"“{_called(found[1])}”", plain)
     return naming(plain, _called)
+
+
+def settings_of(sentence: str) -> list[str]:
+    """Names of the settings that a sentence of an error names, as fields have them."""
+    found = re.findall(rf"{SETTING}|{FLAG}", sentence)
+    return list(dict.fromkeys((name or flag.replace("-", "_")).partition("=")[0] for name, flag in found))
 
 
 def _called(setting: str) -> str:

@@ -60,7 +60,10 @@ class Trained(Page):
             return
         with left_by_signal() as received:
             try:
-                super().play(stream)
+                for event in stream:
+                    self.progress(event)
+                    if received:  # whose exception may be lost
+                        break
             except KeyboardInterrupt:
                 if not received:
                     raise
@@ -100,7 +103,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        Trained._send({"type": "error", "error": told_of(error)})
+        Trained._send({"type": "error", **told_of(error)})
         sys.exit(1)
 
 

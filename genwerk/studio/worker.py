@@ -28,7 +28,7 @@ from genwerk.runs.session import Session
 from genwerk.studio.forms import APART, OUT, makes_folder, offered, options_of, training_words, words
 from genwerk.studio.jobs import FAULT
 from genwerk.studio.questions import Questions, answer
-from genwerk.studio.showing import Page, Tell, spoken, without_paths
+from genwerk.studio.showing import Page, Tell, settings_of, spoken, without_paths
 
 
 def serve(root: Path, given: TextIO, out: TextIO) -> None:
@@ -46,19 +46,22 @@ def serve(root: Path, given: TextIO, out: TextIO) -> None:
         warnings.showwarning = lambda message, *_, tell=tell, **__: tell(
             {"type": "note", "text": spoken(getattr(message, "sentence", str(message)))}
         )
+        end: dict[str, Any] = {"type": "end"}
         try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            if "ask" in asked:
-                tell({"type": "answer", "answer": answer(questions, asked["ask"], asked["values"])})
-            else:
-                run(questions, asked, tell)
-            tell({"type": "end"})
-        except KeyboardInterrupt:
-            tell({"type": "end", "cancelled": True})
-        except Exception as error:
-            tell({"type": "end", "error": told_of(error)})
-        finally:
+            try:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                if "ask" in asked:
+                    tell({"type": "answer", "answer": answer(questions, asked["ask"], asked["values"])})
+                else:
+                    run(questions, asked, tell)
+            except Exception as error:
+                end |= told_of(error)
+            finally:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+        except KeyboardInterrupt:  # which may come again before it is ignored
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            end = {"type": "end", "cancelled": True}
+        tell(end)
 
 
 def run(questions: Questions, asked: Mapping[str, Any], tell: Tell) -> None:
@@ -92,12 +95,16 @@ def run(questions: Questions, asked: Mapping[str, Any], tell: Tell) -> None:
             page.show(result)
 
 
-def told_of(error: Exception) -> str:
-    """A sentence for the page: what a user can mend, or that the fault is ours; that is shown in the terminal."""
-    if isinstance(error, BadInput):
-        return spoken(error.sentence)
+def told_of(error: Exception) -> dict[str, Any]:
+    """What the page is told of an ``error``: a sentence, and the ``settings`` that it names."""
+    sentence = error.sentence if isinstance(error, BadInput) else _sentence(error)
+    return {"error": spoken(sentence), "settings": settings_of(sentence)}
+
+
+def _sentence(error: Exception) -> str:
+    """What a user can mend, or that the fault is ours; that is shown in the terminal."""
     if isinstance(error, OSError):
-        return spoken(refusal(error))
+        return refusal(error)
     from genwerk.core.batching import out_of_memory
 
     if isinstance(error, (MemoryError, RuntimeError)) and out_of_memory(error):

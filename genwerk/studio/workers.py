@@ -7,13 +7,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 10.0
-"""Seconds in which a worker must let go of what it is told to end; then it is killed, and another begins."""
+PATIENCE, AGAIN = 10.0, 1.0
+"""Seconds in which a worker must let go of what it is told to end, or is killed, and another begins; and after which it
+is told again: an exception of a signal that comes while Python runs the callback of a weak reference is lost."""
 WAITING = 64
 """Questions that may wait for one worker."""
 LONGEST = 64 * 2**20
@@ -30,7 +31,11 @@ class Lost(Exception):
 
 
 class Refused(Exception):
-    """What was asked cannot be; the message is a sentence for a user."""
+    """What was asked cannot be; the message is a sentence for a user, which names these ``settings``."""
+
+    def __init__(self, sentence: str, settings: Sequence[str] = ()) -> None:
+        super().__init__(sentence)
+        self.settings = settings
 
 
 class Full(Refused):
@@ -86,7 +91,7 @@ class Worker:
                         return
             except (ConnectionError, ValueError):
                 ended = True
-                self._kill()
+                await self._killed(process)
                 raise Lost from None
             finally:
                 if not ended:  # nobody listens any more
@@ -108,34 +113,44 @@ class Worker:
             if told["type"] == "answer":
                 found = told["answer"]
             elif told.get("error"):
-                raise Refused(told["error"])
+                raise Refused(told["error"], told["settings"])
         return found
 
     async def _left(self, process: asyncio.subprocess.Process) -> None:
         """End what is being computed, so that the next in turn finds the worker free."""
-        self.interrupt()
-        assert process.stdout is not None
+        telling = asyncio.create_task(self._told_to_end(process))
         try:
             async with asyncio.timeout(PATIENCE):
-                while line := await process.stdout.readline():
-                    told = json.loads(line)
-                    if told["id"] == self._id and told["type"] == "end":
-                        return
+                if await self._ended(process):
+                    return
         except (TimeoutError, ValueError):
-            self._kill()
+            pass
+        finally:
+            telling.cancel()
+        await self._killed(process)
 
-    def interrupt(self) -> None:
-        """Ask the process to let go of what it computes."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGINT)
+    async def _told_to_end(self, process: asyncio.subprocess.Process) -> None:
+        while process.returncode is None:
+            process.send_signal(signal.SIGINT)
+            await asyncio.sleep(AGAIN)
 
-    def _kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+    async def _ended(self, process: asyncio.subprocess.Process) -> bool:
+        """Wait until what is computed has ended; False where the process has."""
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            told = json.loads(line)
+            if told["id"] == self._id and told["type"] == "end":
+                return True
+        return False
+
+    @staticmethod
+    async def _killed(process: asyncio.subprocess.Process) -> None:
+        """End the process, whose place another one takes."""
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
     async def close(self) -> None:
         """End the process."""
-        self._kill()
         if self._process is not None:
-            await self._process.wait()
+            await self._killed(self._process)

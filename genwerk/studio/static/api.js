@@ -4,11 +4,11 @@
 import { language, t } from "./i18n.js";
 
 export class Refused extends Error {
-  /** @param {string} sentence @param {number} status @param {string} [field]  what is wrong, where a form has it */
-  constructor(sentence, status, field = "") {
+  /** @param {string} sentence @param {number} status @param {string[]} [settings]  those that it names */
+  constructor(sentence, status, settings = []) {
     super(sentence);
     this.status = status;
-    this.field = field;
+    this.settings = settings;
   }
 }
 
@@ -65,7 +65,7 @@ async function request(method, url, body = null, headers = {}, signal) {
   } catch {
     // no JSON: what follows says so by its status
   }
-  if (!reply.ok) throw new Refused(found?.error ?? t("The studio answered {status}.", { status: String(reply.status) }), reply.status, found?.field);
+  if (!reply.ok) throw new Refused(found?.error ?? t("The studio answered {status}.", { status: String(reply.status) }), reply.status, found?.settings);
   return found;
 }
 

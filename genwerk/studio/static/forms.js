@@ -2,7 +2,7 @@
 // A form of any list of sections, as the server derives them from a command's options.
 
 import { get, upload, where } from "./api.js";
-import { fill, h, icon, unique } from "./dom.js";
+import { append, fill, h, icon, unique } from "./dom.js";
 import { named, spelt, t, valued } from "./i18n.js";
 import { complain } from "./parts.js";
 
@@ -60,6 +60,12 @@ export function form(sections, how = {}) {
     return found;
   }
 
+  /** The field of a setting that a sentence names, whole or by its end. @param {string} setting */
+  const fieldOf = (setting) => {
+    const alike = [...controls.keys()].filter((name) => name.endsWith(`.${setting}`) || setting.endsWith(`.${name}`));
+    return controls.has(setting) ? setting : alike.length === 1 ? alike[0] : undefined;
+  };
+
   const element = h("div", { class: "fields", onchange: keep, oninput: keep });
   sections.forEach((section, place) => {
     const later = new Set(sections.slice(place + 1).flatMap((each) => each.fields.map((field) => field.name)));
@@ -89,6 +95,17 @@ export function form(sections, how = {}) {
     element, values, uploads,
     /** @param {string} name @param {any} value */
     set: (name, value) => { controls.get(name)?.control.set(value); keep(); },
+    /** Whether any of these settings is in the form. @param {string[]} settings */
+    knows: (settings) => settings.some((each) => fieldOf(each) !== undefined),
+    /** Say at the first of these settings that is in the form why it cannot be; false where none is.
+     * @param {string[]} settings @param {string} why */
+    refuse(settings, why) {
+      const name = settings.map(fieldOf).find((each) => each !== undefined);
+      const field = name === undefined ? undefined : controls.get(name)?.control.element;
+      if (!field) return false;
+      refuse(field, why);
+      return true;
+    },
     /** @param {string} name */
     value: (name) => controls.get(name)?.control.value(),
     /** @param {string} name */
@@ -96,6 +113,34 @@ export function form(sections, how = {}) {
     /** Forget what was typed and is now sent elsewhere. */
     forget: () => how.draft && sessionStorage.removeItem(how.draft),
   };
+}
+
+/**
+ * Say below a control why its value cannot be; without a reason nothing is wrong with it.
+ * @param {HTMLElement} field  what the control stands in @param {string} why
+ */
+export function mark(field, why) {
+  const control = field.querySelector("input:not([type=file]), select, textarea");
+  let said = field.querySelector(".wrong");
+  if (!said) {
+    said = h("p", { class: "wrong", role: "alert", id: unique("wrong") });
+    append(field, said);
+    control?.setAttribute("aria-describedby", [control.getAttribute("aria-describedby"), said.id].filter(Boolean).join(" "));
+  }
+  said.textContent = why;
+  if (why) control?.setAttribute("aria-invalid", "true");
+  else control?.removeAttribute("aria-invalid");
+}
+
+/**
+ * Say at a control why its value was refused, until it is changed, and go there.
+ * @param {HTMLElement} field @param {string} why
+ */
+export function refuse(field, why) {
+  for (let fold = field.closest("details"); fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
+  mark(field, why);
+  /** @type {HTMLElement|null} */ (field.querySelector("[aria-invalid]"))?.focus();
+  field.addEventListener("input", () => mark(field, ""), { once: true });
 }
 
 /** What a section is called: `train.optim.critic` is the optimiser of the critic.

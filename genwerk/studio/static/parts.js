@@ -131,11 +131,11 @@ export function slider(name, range, change) {
 
 /**
  * Where files are dropped, or chosen.
- * @param {{label: string, accept?: string, several?: boolean, folder?: boolean}} how
+ * @param {{label: string, accept?: string, several?: boolean, folder?: boolean, taken?: string}} how  `taken` is what was handed in before
  * @param {(files: File[]) => Promise<void>} take
  */
 export function dropzone(how, take) {
-  const said = h("p", { class: "hint", "aria-live": "polite" });
+  const said = h("p", { class: "hint", "aria-live": "polite" }, how.taken);
   const taken = async (/** @type {FileList|File[]|null|undefined} */ list) => {
     const files = [...(list ?? [])];
     if (!files.length) return;

@@ -1,7 +1,7 @@
 // @ts-check
 // Any command: its form, and what comes of it. A command that is new in the library appears here by itself.
 
-import { begin, get } from "../api.js";
+import { begin, get, Refused } from "../api.js";
 import { append, fill, h, icon } from "../dom.js";
 import { form } from "../forms.js";
 import { spelt, t } from "../i18n.js";
@@ -45,9 +45,11 @@ export function panel(command, run, how = {}) {
   const out = h("div", { class: "out" });
   const go = h("button", { class: "main" }, icon("play"), how.start ?? t("Start"));
   let stop = () => {};
-  const watch = (/** @type {string} */ job) => {
+  /** @param {string} job @param {boolean} [now]  whether it was started just now, from the form as it stands */
+  const watch = (job, now = false) => {
     stop();
-    const following = follow(job, { told: how.told, over: how.over, progress: how.progress, lost: () => note({ job: null }) });
+    const told = (/** @type {any} */ each) => (now && each.type === "error" && fields.refuse(each.settings ?? [], each.error)) || how.told?.(each);
+    const following = follow(job, { told, over: how.over, progress: how.progress, lost: () => note({ job: null }) });
     stop = following.stop;
     fill(out, following.element);
   };
@@ -61,9 +63,9 @@ export function panel(command, run, how = {}) {
       const job = await begin(command.name, run?.run ?? null, values, uploads);
       how.begun?.(job);
       note({ job });
-      watch(job);
+      watch(job, true);
     } catch (error) {
-      complain(error);
+      if (!(error instanceof Refused) || !fields.refuse(error.settings, error.message)) complain(error);
     } finally {
       go.disabled = false;
     }

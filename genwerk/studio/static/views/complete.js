@@ -11,7 +11,7 @@ import { panel } from "./command.js";
 export function show(main, run, command) {
   if (run.spec.kind !== "image") return void append(main, panel(command, run, { first: ["known", "input", "k", "n"] }).element);
   const [, height = 8, width = 8] = run.spec.shape;
-  const mask = painted(width, height);
+  const mask = painted(width, height, () => keep());
   /** What was chosen, kept so that it stands beside its results after a reload. */
   const kept = `mask ${run.run}`;
   const before = JSON.parse(sessionStorage.getItem(kept) ?? "{}");
@@ -41,11 +41,12 @@ export function show(main, run, command) {
     const found = await get("/api/example", { run: run.run, row: 0 }).catch(() => null);
     if (found?.shown?.image) mask.behind(found.shown.image);
   };
-  const own = dropzone({ label: t("Own picture"), accept: "image/*" }, async (files) => {
+  const own = dropzone({ label: t("Own picture"), accept: "image/*", taken: source?.name }, async (files) => {
     const [file] = files;
     if (!file) return;
     const found = await (coming = upload([file]));
     source = { upload: found.upload, name: found.name };
+    keep();
     mask.behind(URL.createObjectURL(file));
   });
   /** @type {Record<string, any>} */
@@ -70,9 +71,9 @@ export function show(main, run, command) {
 
 /**
  * A canvas on which what is missing is painted, in the pixels of the model; white in its file is what is known.
- * @param {number} width @param {number} height
+ * @param {number} width @param {number} height @param {() => void} changed  is called after each stroke
  */
-function painted(width, height) {
+function painted(width, height, changed) {
   const scale = Math.max(1, Math.floor(384 / Math.max(width, height)));
   const canvas = h("canvas", { class: "paint", width: width * scale, height: height * scale, tabindex: 0, role: "img", "aria-label": t("What is missing is painted here; the fields below set a rectangle instead") });
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -110,6 +111,9 @@ function painted(width, height) {
   };
   canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); stroke(event, true); });
   canvas.addEventListener("pointermove", (event) => { if (canvas.hasPointerCapture(event.pointerId)) stroke(event); });
+  canvas.addEventListener("lostpointercapture", changed);
+  /** Cover a rectangle, or (0) uncover it, all at once. @param {[number, number, number, number]} sides @param {0|1} value */
+  const cover = (sides, value) => { set(...sides, value); changed(); };
   const side = (/** @type {string} */ name, /** @type {number} */ value, /** @type {number} */ most) => {
     const input = h("input", { type: "number", min: 0, max: most, value });
     return { input, element: h("label", { class: "axis" }, name, input) };
@@ -119,10 +123,10 @@ function painted(width, height) {
   return {
     element: h("div", { class: "mask" }, canvas, h("div", { class: "mask-tools" },
       h("div", { class: "row" }, segments(t("Brush"), [["paint", t("Paint")], ["erase", t("Erase")]], "paint", (value) => { erase = value === "erase"; }),
-        h("button", { type: "button", onclick: () => set(0, 0, width, height, 0) }, t("Clear"))),
+        h("button", { type: "button", onclick: () => cover([0, 0, width, height], 0) }, t("Clear"))),
       slider(t("Brush"), { min: 1, max: Math.max(2, Math.round(Math.max(width, height) / 2)), step: 1, value: size, text: (value) => `${value} px` }, (value) => { size = value; }).element,
       h("fieldset", { class: "rectangle" }, h("legend", {}, t("A rectangle")), h("div", { class: "row" }, [left, top_, right, bottom].map((each) => each.element),
-        h("button", { type: "button", onclick: () => set(left.input.valueAsNumber, top_.input.valueAsNumber, right.input.valueAsNumber, bottom.input.valueAsNumber, 1) }, t("Cover it")))))),
+        h("button", { type: "button", onclick: () => cover([left.input.valueAsNumber, top_.input.valueAsNumber, right.input.valueAsNumber, bottom.input.valueAsNumber], 1) }, t("Cover it")))))),
     /** Pixels that are painted over, one digit each. */
     missing: () => missing.join(""),
     /** @param {string} digits */

@@ -3,7 +3,7 @@
 
 import { begin, get, Refused, upload } from "../api.js";
 import { announce, append, fill, h, icon, paused, unique } from "../dom.js";
-import { form } from "../forms.js";
+import { form, mark, refuse } from "../forms.js";
 import { named, number, t } from "../i18n.js";
 import { go, here, link, note, whenLeft } from "../pages.js";
 import { complain, dropzone, inWords, picture, problem, segments, table, waiting } from "../parts.js";
@@ -23,7 +23,7 @@ const OWN = ["recipe", "out", "resume", "config", "from_run", "data.source", "te
 /** @param {HTMLElement} main */
 export async function show(main) {
   const { query } = here();
-  const choice = { data: query.get("data") ?? "", upload: query.get("upload") ?? "", name: query.get("name") ?? "", recipe: query.get("recipe") ?? "", how: query.get("how") ?? "" };
+  const choice = { data: query.get("data") ?? "", upload: query.get("upload") ?? "", name: query.get("name") ?? "", files: query.get("files") ?? "", recipe: query.get("recipe") ?? "", how: query.get("how") ?? "" };
   const [builtin, runs] = await Promise.all([get("/api/builtin"), get("/api/runs")]);
   choice.how ||= choice.upload ? "upload" : !choice.data || builtin.some((/** @type {{name: string}} */ each) => each.name === choice.data) ? "builtin" : "folder";
   const [source, understood, reads, recipes, settings] = [1, 2, 3, 4, 5].map(() => h("div", {}));
@@ -36,11 +36,11 @@ export async function show(main) {
     step(1, t("Data"), segments(t("Where the data come from"), [["builtin", t("Built-in")], ["upload", t("Upload")], ["folder", t("In this folder")]], choice.how, (how) => { choice.how = how; note({ how }); drawSource(); }), source, understood, reads), recipes, settings);
 
   function keep() {
-    note({ data: choice.data, upload: choice.upload, name: choice.name, recipe: choice.recipe, how: choice.how });
+    note(choice);
   }
   /** @param {Record<string, string>} of */
   function chosen(of) {
-    Object.assign(choice, { data: "", upload: "", name: "", recipe: "" }, of);
+    Object.assign(choice, { data: "", upload: "", name: "", files: "", recipe: "" }, of);
     keep();
     drawReader().then(read, complain);
   }
@@ -54,10 +54,10 @@ export async function show(main) {
       fill(source ?? main, h("fieldset", { class: "choices" }, h("legend", { class: "unseen" }, t("Built-in data")), builtin.map((/** @type {{name: string, about?: string}} */ each) => h("label", { class: "choice" },
         h("input", { type: "radio", name: group, value: each.name, checked: choice.data === each.name, onchange: () => chosen({ data: each.name }) }), h("span", {}, h("b", {}, each.name), h("small", {}, t(each.about ?? `data:${each.name}`)))))));
     } else if (choice.how === "upload") {
-      fill(source ?? main, dropzone({ label: t("Choose files"), several: true, folder: true }, async (files) => {
+      fill(source ?? main, dropzone({ label: t("Choose files"), several: true, folder: true, taken: choice.name || (choice.upload ? t("{n} files", { n: Number(choice.files) }) : "") }, async (files) => {
         const found = await upload(files);
         refused = found.skipped;
-        chosen({ upload: found.upload, name: found.files > 1 ? "" : found.name });
+        chosen({ upload: found.upload, name: found.files > 1 ? "" : found.name, files: String(found.files) });
       }), h("p", { class: "hint" }, t("Images, sounds, texts or a table; a .zip with a folder for each class brings labels along.")));
     } else {
       const path = h("input", { id: "path", type: "text", value: choice.data, autocomplete: "off", spellcheck: "false", placeholder: "photos/" });
@@ -104,9 +104,12 @@ export async function show(main) {
       drawRecipes(found.recipes);
     } catch (error) {
       if (reading.signal.aborted) return;
-      const fold = reads?.querySelector("details");
+      const why = error instanceof Error ? error.message : String(error), of = error instanceof Refused ? error.settings : [];
+      const typed = reader?.values() ?? {};
+      if (reader?.refuse(of.filter((each) => each in typed), why)) return fill(seen);
+      const fold = reader?.knows(of) ? reads?.querySelector("details") : null;
       if (fold) fold.open = true;
-      fill(seen, problem(error instanceof Error ? error.message : String(error)), fold ? h("p", { class: "hint" }, t("Say below how they are to be read, or choose other data.")) : null);
+      fill(seen, problem(why), fold ? h("p", { class: "hint" }, t("Say below how they are to be read, or choose other data.")) : null);
     }
   }
 
@@ -142,21 +145,24 @@ export async function show(main) {
       let free = `${folder}${stem}`;
       for (let i = 2; taken.has(free); i++) free = `${folder}${stem}-${i}`;
       const typed = sessionStorage.getItem(`${draft} name`);
-      const wrong = h("p", { class: "wrong", id: "out-wrong", role: "alert" });
-      const refuse = (/** @type {string} */ why) => {
-        wrong.textContent = why;
-        out.toggleAttribute("aria-invalid", Boolean(why));
-      };
       const look = async () => {
         const name = out.value.trim();
         const { error } = await get("/api/name", { out: name });
-        if (name === out.value.trim()) refuse(error ?? "");
+        if (name === out.value.trim()) mark(called, error ?? "");
         return !error;
       };
       const soon = paused(() => look().catch(() => {}), 250);
-      const out = h("input", { id: "out", type: "text", value: typed && !taken.has(typed) ? typed : free, required: true, autocomplete: "off", spellcheck: "false", "aria-describedby": "out-wrong",
+      const out = h("input", { id: "out", type: "text", value: typed && !taken.has(typed) ? typed : free, required: true, autocomplete: "off", spellcheck: "false",
         oninput: () => { sessionStorage.setItem(`${draft} name`, out.value); soon(); } });
+      const called = h("div", { class: "field" }, h("label", { for: "out" }, t("Name of the run")), out);
       const length = lengths(every, `${draft} length`);
+      /** Say it at the first of these settings that the page has; false where there is none.
+       * @param {string[]} settings @param {string} why */
+      const refused = (settings, why) => {
+        if (!settings.includes("out")) return [length, fields, reader].some((each) => each?.refuse(settings, why));
+        refuse(called, why);
+        return true;
+      };
       const start = h("button", { class: "main" }, icon("train"), t("Start training"));
       fill(place, step(3, t("Settings"), h("form", { onsubmit: async (/** @type {Event} */ event) => {
         event.preventDefault();
@@ -170,13 +176,11 @@ export async function show(main) {
           sessionStorage.setItem(`form of ${job}`, JSON.stringify({ place: location.hash, drafts: [draft, `${draft} name`, `${draft} length`] }));
           go(link(["job", job]));
         } catch (error) {
-          if (!(error instanceof Refused) || error.field !== "out") return complain(error);
-          refuse(error.message);
-          out.focus();
+          if (!(error instanceof Refused) || !refused(error.settings, error.message)) complain(error);
         } finally {
           start.disabled = false;
         }
-      } }, h("div", { class: "field" }, h("label", { for: "out" }, t("Name of the run")), out, wrong), length.element, fields.element, h("div", { class: "row end" }, start))));
+      } }, called, length.element, fields.element, h("div", { class: "row end" }, start))));
     } catch (error) {
       if (!reading.signal.aborted) fill(place, problem(error instanceof Error ? error.message : String(error)));
     }
@@ -202,8 +206,9 @@ function lengths(every, kept) {
     input.value = before[field.name] ?? "";
     return input;
   });
+  const boxes = inputs.map((input) => h("div", { class: "field" }, h("label", { for: input.id }, named(input.name)), input));
   const element = h("fieldset", { class: "lengths" }, h("legend", {}, t("How long")),
-    h("div", { class: "grid" }, inputs.map((input) => h("div", { class: "field" }, h("label", { for: input.id }, named(input.name)), input))),
+    h("div", { class: "grid" }, boxes),
     h("div", { class: "row nowrap whole" }, whole, h("label", { for: whole.id }, rounds ? t("As long as the recipe says: {n} rounds", { n: Number(rounds) }) : t("As long as the recipe says"))),
     h("p", { class: "hint" }, t("One of these says how long; without any, training takes about {n} minutes.", { n: Number(SHORT) })));
   const values = () => {
@@ -221,7 +226,13 @@ function lengths(every, kept) {
     sessionStorage.setItem(kept, JSON.stringify({ whole: whole.checked, ...Object.fromEntries(inputs.map((each) => [each.name, each.value])) }));
   }
   changed();
-  return { element, values };
+  /** @param {string[]} settings @param {string} why */
+  const refused = (settings, why) => {
+    const box = boxes[inputs.findIndex((input) => settings.includes(input.name))];
+    if (box) refuse(box, why);
+    return box !== undefined;
+  };
+  return { element, values, refuse: refused };
 }
 
 /** @param {number} n @param {string} title @param {...import("../dom.js").Child} children */
