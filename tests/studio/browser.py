@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import genwerk
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PATIENCE = 60_000
+PATIENCE = 120_000
 """Milliseconds that something on a page may take on a busy machine."""
 
 
@@ -44,7 +44,7 @@ def studio(root: Path, password: str = "") -> Iterator[str]:
                 run.send_signal(signal.SIGINT)
                 time.sleep(0.05)
             try:
-                run.wait(20)
+                run.wait(PATIENCE / 1000)
             except subprocess.TimeoutExpired:
                 run.kill()
             told = run.stdout.read()
@@ -75,6 +75,24 @@ class Visitor:
         self.page.goto(f"{self.address}/#/{where}")
         self.page.locator("main h1").first.wait_for()
         return self.page
+
+    def hears(self, selector: str) -> Callable[[], list[str]]:
+        """What gives all that the first element of a ``selector`` has said from now on, however briefly."""
+        heard = self.page.evaluate_handle(
+            """selector => {
+                const heard = [];
+                const look = () => {
+                    const said = document.querySelector(selector)?.textContent ?? "";
+                    if (said && said !== heard.at(-1)) heard.push(said);
+                };
+                const all = {subtree: true, childList: true, characterData: true};
+                new MutationObserver(look).observe(document.body, all);
+                look();
+                return heard;
+            }""",
+            selector,
+        )
+        return lambda: list(heard.json_value())
 
     def fits(self) -> bool:
         """Whether nothing stands out of the window at the right."""

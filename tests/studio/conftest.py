@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import server
-from browser import CHROMIUM, Visitor, studio
-from starlette.testclient import TestClient
+from browser import CHROMIUM, PATIENCE, Visitor, studio
+from server import Client, Learnt
 from trained import Trained
 
 
@@ -30,9 +29,15 @@ def served_root(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> P
 
 
 @pytest.fixture(scope="session")
-def client(served_root: Path) -> Iterator[TestClient]:
-    with server.studio(served_root) as found:
+def client(served_root: Path) -> Iterator[Client]:
+    with Client(served_root) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def learnt(client: Client) -> Learnt:
+    """A training that the server has been through."""
+    return Learnt.by(client)
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +58,7 @@ def address(root: Path) -> Iterator[str]:
 def browser() -> Iterator[Any]:
     reason = "Playwright drives the browser: pip install playwright"
     playwright = pytest.importorskip("playwright.sync_api", reason=reason)
+    playwright.expect.set_options(timeout=PATIENCE)
     with playwright.sync_playwright() as started:
         flags = ["--no-sandbox", "--disable-dev-shm-usage"]
         opened = started.chromium.launch(executable_path=CHROMIUM, args=flags)
