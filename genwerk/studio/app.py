@@ -8,50 +8,51 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZipFile
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.datastructures import UploadFile
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from genwerk import __version__
-from genwerk.core.errors import BadInput, Unwritable, reason
+from genwerk.core.errors import BadInput
 from genwerk.core.locks import holder, only_writer
+from genwerk.studio.answers import (
+    Answer,
+    Denied,
+    Misnamed,
+    answering,
+    asked_language,
+    body,
+    given_out,
+    parsed_json,
+    query,
+    zipped,
+)
+from genwerk.studio.events import lines, stream
 from genwerk.studio.guard import COOKIE, Guard, Sessions
 from genwerk.studio.jobs import TAKEN, Job, Jobs
-from genwerk.studio.places import BIN, PREFIX, SHOWN, Root, kind_of
+from genwerk.studio.places import BIN, PREFIX, Root
 from genwerk.studio.uploads import FILES, PIXELS, Uploads
-from genwerk.studio.wording import LANGUAGES, language, page_said, said, worded
-from genwerk.studio.workers import Full, Lost, Refused, Worker
+from genwerk.studio.wording import said, worded
+from genwerk.studio.workers import Worker
 
 POINTS = ("latent", "axes", "codes", "direction", "film", "styled")
 """Questions about points of a latent space, which are answered at once."""
 STATIC = Path(__file__).parent / "static"
 BODY = 2**20
 """Bytes of a request that is no upload, at most."""
-EVERY, ALIVE, IDLE = 0.5, 15.0, 120.0
-"""Seconds between two looks at an event log, between signs of life to a browser, and after which a log that nobody
-writes has ended."""
 BLOCK = 2**20
-REPORT = "report.html"
-"""The page of a comparison, which is given out in the language of whoever asks."""
-ARCHIVE = 4 * 10**9
-"""Bytes of files that are saved as one archive, at most."""
-FILE = "default-src 'none'; sandbox"
-PAGE = "default-src 'none'; style-src 'unsafe-inline'; img-src data: 'self'; media-src data: 'self'; sandbox"
-"""What a file, and a page that a command wrote, may do in a browser."""
-Answer = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -259,33 +260,7 @@ class Studio:
         if not after.isdecimal():
             raise BadInput("‹after› is no number of a line")
         log = self.root.run(name) / "events.jsonl"
-        return stream(request, self.lines(name, log, int(after)))
-
-    async def lines(self, name: str, log: Path, after: int) -> AsyncIterator[str]:
-        """Server-sent events of the lines of a log, damaged ones left out; one that says ``again`` before they are told
-        from the first on, where a resume has put another log in its place."""
-        number, rest, idle, offset, last = 0, b"", 0.0, 0, ""
-        read = None
-        while True:
-            block, file = await asyncio.to_thread(read_from, log, offset)
-            if file is not None and read not in (None, file):
-                number, rest, offset, last, after, read = 0, b"", 0, "", 0, file
-                yield "event: again\ndata: {}\n\n"
-                continue
-            read = file or read
-            offset, idle = offset + len(block), 0.0 if block else idle + EVERY
-            *whole, rest = (rest + block).split(b"\n")
-            for line in whole:
-                number += 1
-                if not whole_event(line):
-                    continue
-                last = line.decode()
-                if number > after:
-                    yield f"id: {number}\ndata: {last}\n\n"
-            if self.jobs.training(name) is None and (over(last) or idle > IDLE):
-                return
-            yield ""
-            await asyncio.sleep(EVERY)
+        return stream(request, lines(log, int(after), lambda: self.jobs.training(name) is not None))
 
     # --- files that are handed in -------------------------------------------------------------------------------------
 
@@ -429,168 +404,6 @@ class Studio:
         return answer
 
 
-# --- answers ----------------------------------------------------------------------------------------------------------
-
-
-class Misnamed(BadInput):
-    """A run cannot be called so."""
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        return ("out",)
-
-
-class Denied(Exception):
-    """A request that is refused: a status and a sentence."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
-def answering(answer: Answer) -> Answer:
-    """``answer``, where what cannot be is told in a sentence."""
-
-    async def told(request: Request) -> Response:
-        settings: Sequence[str] = ()
-        try:
-            return await answer(request)
-        except Denied as error:
-            status, sentence = error.status, str(error)
-        except Full as error:
-            status, sentence = 429, str(error)
-        except Unwritable as error:
-            status, sentence = (
-                507,
-                f"a file cannot be read or written: {str(error).rpartition(': ')[2].partition(';')[0]}",
-            )
-        except (BadInput, Refused) as error:
-            status, sentence, settings = 400, str(error), error.settings
-        except Lost as error:
-            status, sentence = 503, str(error)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        except OSError as error:
-            status, sentence = 507, f"a file cannot be read or written: {reason(error)}"
-        sentence = sentence.replace(f"{request.app.state.root}/", "")
-        told = {"error": said(sentence, asked_language(request)), "settings": [*settings]}
-        return JSONResponse(told, status)
-
-    return told
-
-
-def asked_language(request: Request) -> str:
-    """The language of whoever asks: that of the query, for a stream has no headers of its own, or the browser's."""
-    return language(request.query_params.get("lang") or request.headers.get("accept-language", ""))
-
-
-def query(request: Request, name: str) -> str:
-    """A parameter that must be there."""
-    if not (value := request.query_params.get(name)):
-        raise BadInput(f"‹{name}› is lacking")
-    return value
-
-
-async def body(request: Request) -> dict[str, Any]:
-    """The JSON object that was sent."""
-    return parsed_json(await request.body())
-
-
-def parsed_json(text: str | bytes) -> dict[str, Any]:
-    """``text`` as a JSON object."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        raise BadInput("what was sent is no JSON") from None
-    if not isinstance(found, dict):
-        raise BadInput("what was sent is no JSON object")
-    return found
-
-
-def given_out(path: Path, request: Request) -> Response:
-    """A file: shown where it is a picture, a sound or a page, whose scripts are not run, else to be saved."""
-    kind = kind_of(path)
-    shown = kind in ("image", "sound", "page") and "save" not in request.query_params
-    headers = {"Content-Security-Policy": PAGE if kind == "page" else FILE, "Cache-Control": "private, max-age=0"}
-    if kind == "page":
-        headers["X-Frame-Options"] = "SAMEORIGIN"
-    media = None if shown else "application/octet-stream"
-    disposition = "inline" if shown else "attachment"
-    if path.name == REPORT and (spoken := asked_language(request)) != LANGUAGES[0]:
-        report = page_said(path.read_text("utf-8", "surrogateescape"), spoken).encode("utf-8", "surrogateescape")
-        named = {"Content-Disposition": f'{disposition}; filename="{REPORT}"'}
-        return Response(report, headers=headers | named, media_type=media or "text/html")
-    return FileResponse(
-        path, headers=headers, media_type=media, filename=path.name, content_disposition_type=disposition
-    )
-
-
-def zipped(folder: Path, path: Path) -> None:
-    """Write the files in ``folder`` that may be given out into one archive; a BadInput where there are none."""
-    files = [each for each in sorted(folder.rglob("*")) if each.is_file() and each.suffix.lower() in SHOWN]
-    if not files:
-        raise BadInput("there is no file to be saved")
-    if sum(each.stat().st_size for each in files) > ARCHIVE:
-        raise BadInput(f"these are more than {ARCHIVE // 10**9} GB; save them one by one")
-    with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1) as archive:
-        for each in files:
-            if each.resolve().is_relative_to(folder.resolve()):
-                archive.write(each, each.relative_to(folder))
-
-
-def stream(request: Request, events: AsyncIterator[str]) -> StreamingResponse:
-    """Server-sent events, with a sign of life now and then, and a last one that tells that there are no more."""
-
-    async def sent() -> AsyncIterator[str]:
-        waiting = asyncio.ensure_future(anext(events, None))
-        try:
-            while True:
-                done, _ = await asyncio.wait({waiting}, timeout=ALIVE)
-                if not done:
-                    yield ": alive\n\n"
-                    continue
-                if (event := waiting.result()) is None:
-                    yield "event: end\ndata: {}\n\n"
-                    return
-                if event:
-                    yield event
-                elif await request.is_disconnected():
-                    return
-                waiting = asyncio.ensure_future(anext(events, None))
-        finally:
-            waiting.cancel()
-
-    return StreamingResponse(sent(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-
-
 def empty(path: Path) -> bool:
     """Whether ``path`` is a folder in which a run may begin: nothing is in it but files that are not shown."""
     return path.is_dir() and all(each.name.startswith(".") for each in path.iterdir())
-
-
-def read_from(path: Path, offset: int) -> tuple[bytes, int | None]:
-    """What is in a file from ``offset`` on, and which file it is; nothing where it is gone."""
-    try:
-        with path.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(min(offset, file.tell()))
-            return file.read(), os.fstat(file.fileno()).st_ino
-    except OSError:
-        return b"", None
-
-
-def whole_event(line: bytes) -> bool:
-    """Whether a line of a log is an event, and was not cut by the end of its writer."""
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
-
-
-def over(line: str) -> bool:
-    """Whether a line of an event log is the last of a training."""
-    try:
-        event = json.loads(line or "{}")
-    except ValueError:
-        return False
-    return event.get("event") == "stopped" or (event.get("event") == "stage done" and event.get("last") is True)
