@@ -123,11 +123,13 @@ export function tick(value, step) {
   return number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** What a figure is called: a dictionary has it in small letters.
+/** What a figure is called: a dictionary has it in small letters, or the player whose loss it is.
  * @param {string} name */
 function titled(name) {
   const small = name.toLowerCase(), told = t(small);
-  return told === small ? name : told;
+  if (told !== small) return told;
+  const player = small.match(/^(.*) loss$/)?.[1] ?? small, called = t(player);
+  return called === player ? name : t("{player} loss", { player: called });
 }
 
 /** @param {Panel} panel @param {boolean} several whether there are other stages */

@@ -3,7 +3,7 @@
 
 import { get, upload, where } from "./api.js";
 import { append, fill, h, icon, unique } from "./dom.js";
-import { named, spelt, t, valued } from "./i18n.js";
+import { language, named, spelt, t, valued } from "./i18n.js";
 import { complain } from "./parts.js";
 
 /** @typedef {import("./types.js").Field} Field */
@@ -143,11 +143,18 @@ export function refuse(field, why) {
   field.addEventListener("input", () => mark(field, ""), { once: true });
 }
 
-/** What a section is called: `train.optim.critic` is the optimiser of the critic.
+/** What a section is called: `train.optim.critic` is the optimiser of the critic, `model.prior.network` the network of
+ * the prior.
  * @param {string} title */
 function titled(title) {
-  const [first = "", second, third] = title.split(".");
-  return second === "optim" && third ? t("Optimiser of the {player}", { player: t(third) }) : spelt(second ?? first);
+  const [first = "", ...parts] = title.split(".");
+  const plain = (/** @type {string} */ name) => {
+    const words = name.replaceAll("_", " ");
+    return language() === "en" || t(words) !== words ? t(words) : (named(name) ?? words);
+  };
+  if (parts[0] === "optim") return t("Optimiser of the {player}", { player: parts.slice(1).map(plain).join(" ") }).replace(/(?<=\p{Script=Han}) (?=\p{Script=Han})/gu, "");
+  const [head = first, ...rest] = parts;
+  return rest.reduce((whole, part) => t("{whole}: {part}", { whole, part: plain(part) }), language() === "en" ? spelt(head) : plain(head));
 }
 
 /** The default of a field, as its control has it.
