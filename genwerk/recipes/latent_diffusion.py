@@ -101,7 +101,7 @@ def latent_scenes(spec: DataSpec) -> Recipe:
     return replace(base, model=config, train=train)
 
 
-@register(replace(second.SCENES, shape=(3, 16, 16)), reference=True)
+@register(replace(second.SCENES, shape=(3, 32, 32)), reference=True)  # smaller ones leave one place to attend to
 def latent_faces(spec: DataSpec) -> Recipe:
     """Drawn faces of 64 pixels with captions of hair and eyes, all stages, 107 minutes of one CPU core.
 

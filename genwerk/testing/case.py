@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
@@ -17,6 +17,7 @@ from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.diffusion.sampling import Diffusion
 from genwerk.recipes import find
+from genwerk.training.events import RoundDone
 from genwerk.training.settings import Entry, Recipe, TrainConfig
 from genwerk.training.trainer import Trainer
 
@@ -65,12 +66,15 @@ def made_up(spec: DataSpec, n: int = 40, seed: int = 0) -> Dataset:
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe, data that are made up for it, and its model."""
+    """A recipe, data that are made up for it, and its model: fresh, or after a training of ``rounds``."""
 
     entry: Entry
     recipe: Recipe
     data: Dataset
     model: Any
+    rounds: tuple[int, ...] = ()
+    unreached: tuple[str, ...] = ()
+    """Parameters that require a gradient, and that none reached in that training."""
 
     @property
     def batch(self) -> Batch:
@@ -149,19 +153,32 @@ def short(settings: Any) -> Any:
     return replace(settings, **changes)
 
 
-def prepared(name: str) -> Case:
-    """A recipe with made-up data and a fresh model."""
+def prepared(name: str, shorten: Callable[[Any], Any] = short) -> Case:
+    """A recipe with made-up data and a fresh model, of settings that ``shorten`` makes quick."""
     entry = find(name)
     recipe = entry.make(entry.spec)
     train = replace(
         recipe.train, rounds=ROUNDS, batch_size=min(recipe.train.batch_size, BATCH), sample_every=0, save_every=0
     )
-    recipe = replace(recipe, train=train, model=short(recipe.model))
+    recipe = replace(recipe, train=train, model=shorten(recipe.model))
     return Case(entry, recipe, made_up(entry.spec), fresh(recipe, entry.spec))
+
+
+def learned(case: Case) -> Case:
+    """``case`` with its model after a few rounds, in evaluation mode."""
+    trainer = Trainer(case.model, case.data, case.recipe.train)
+    rounds, reached = [], set[str]()
+    for event in trainer:
+        if isinstance(event, RoundDone):
+            rounds.append(event.round)
+            # a lone number may cancel: the bias of a score of which only differences count
+            gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
+            reached |= {n for n, g in gradients.items() if g.numel() == 1 or g.abs().sum() > 0}
+    unreached = [n for n, p in trainer.model.named_parameters() if p.requires_grad and n not in reached]
+    return replace(case, model=trainer.finished(), rounds=tuple(rounds), unreached=tuple(unreached))
 
 
 @cache
 def case(name: str) -> Case:
     """A recipe with its model after a few rounds, in evaluation mode."""
-    fresh = prepared(name)
-    return replace(fresh, model=Trainer(fresh.model, fresh.data, fresh.recipe.train).fit())
+    return learned(prepared(name))

@@ -10,7 +10,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -34,24 +34,41 @@ from genwerk.training.runtime import Runtime
 from genwerk.training.settings import Recipe, from_json, to_json
 from genwerk.training.trainer import Trainer
 
-Promise = Callable[[Case, Path], None]
+Check = Callable[[Case, Path], None]
+Requirement = Callable[[Case], str | None]
+"""Why a family does not promise something; None where it does. A fresh model is enough to tell."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What families promise; the docstring of ``check`` says what it means and, after "Remedy:", what usually mends
+    it."""
+
+    check: Check
+    requirements: tuple[Requirement, ...]
+
+    def lacking(self, case: Case) -> str | None:
+        """Why the family of ``case`` does not promise this; None where it does."""
+        return next((why for requirement in self.requirements if (why := requirement(case))), None)
+
+
 PROMISES: dict[str, Promise] = {}
-"""Every promise by its name; its docstring says what it means and, after "Remedy:", what usually mends it."""
+"""Every promise by its name."""
 
 
-class NotPromised(Exception):
-    """A family does not promise this; says why."""
+def promise(*requirements: Requirement) -> Callable[[Check], Check]:
+    """Make a function one of the promises, of families that meet all ``requirements``."""
 
+    def register(check: Check) -> Check:
+        PROMISES[check.__name__.replace("_", " ")] = Promise(check, requirements)
+        return check
 
-def promise(function: Promise) -> Promise:
-    """Make ``function`` one of the promises."""
-    PROMISES[function.__name__.replace("_", " ")] = function
-    return function
+    return register
 
 
 def explained(name: str) -> tuple[str, str]:
     """What the promise called ``name`` means, and the usual remedy where it is broken: a sentence each."""
-    meaning, _, remedy = " ".join((PROMISES[name].__doc__ or "").split()).partition(" Remedy: ")
+    meaning, _, remedy = " ".join((PROMISES[name].check.__doc__ or "").split()).partition(" Remedy: ")
     return meaning, remedy[:1].upper() + remedy[1:]
 
 
@@ -67,14 +84,42 @@ def refused(kind: type[Exception], match: str) -> Iterator[None]:
     assert re.search(match, said), f"{said!r} does not match {match!r}"
 
 
-def needs(case: Case, *names: str) -> None:
-    if not set(names) <= abilities(case.model):
-        raise NotPromised(f"does not claim {' and '.join(names)}")
+def claims(*names: str) -> Requirement:
+    """Families with the abilities called ``names``."""
+    why = f"does not claim {' and '.join(names)}"
+    return lambda case: None if set(names) <= abilities(case.model) else why
 
 
-def chosen(case: Case, options: type[SamplingOptions]) -> None:
-    if not isinstance(case.model.options, options):
-        raise NotPromised(f"is not sampled with options like {options.__name__}")
+def sampled_with(options: type[SamplingOptions]) -> Requirement:
+    """Families with sampling options of a type."""
+    why = f"is not sampled with options like {options.__name__}"
+    return lambda case: None if isinstance(case.model.options, options) else why
+
+
+def loses_nothing(case: Case) -> str | None:
+    """Models that are ``lossless`` without a sampler, whose steps are too few here."""
+    return None if case.model.lossless and "denoises" not in abilities(case.model) else "loses something"
+
+
+def completes_as_it_scores(case: Case) -> str | None:
+    """Models whose completions are what was drawn."""
+    symbolwise = isinstance(case.model.options, Symbolwise)
+    if case.model.spec.modality.has_pixels and not symbolwise:
+        return "completions are rounded to levels after they are drawn"
+    if symbolwise and case.model.symbols.random:
+        return "what is known is binarised at random, together with what was drawn"
+    return None
+
+
+def draws_symbols_alone(case: Case) -> str | None:
+    """Models whose samples are the symbols that they draw."""
+    decoded = "decodes" in abilities(case.model)
+    return "the likeliest symbols are those of a code, which a seed draws" if decoded else None
+
+
+def sees_examples_apart(case: Case) -> str | None:
+    """Models whose loss is a mean over examples."""
+    return "examples of a batch are coupled by design" if case.couples_examples else None
 
 
 def in_range(x: torch.Tensor, spec: DataSpec) -> bool:
@@ -82,7 +127,7 @@ def in_range(x: torch.Tensor, spec: DataSpec) -> bool:
     return bool(x.isfinite().all() and (x >= low).all() and (x <= high).all())
 
 
-@promise
+@promise()
 def abilities_tell_the_truth(case: Case, _: Path) -> None:
     """The model claims an ability if it has its methods, and hides none.
 
@@ -96,7 +141,7 @@ def abilities_tell_the_truth(case: Case, _: Path) -> None:
             assert not any(hasattr(type(case.model), m) for m in methods), f"has the methods of {name} but hides them"
 
 
-@promise
+@promise(claims("samples"))
 def samples(case: Case, _: Path) -> None:
     """``sample(n, condition, seed=s)`` gives n examples of the data's shape, dtype and range: the same for the same
     seed, others for another.
@@ -104,7 +149,6 @@ def samples(case: Case, _: Path) -> None:
     Remedy: draw all noise from ``SeededNoise(n, seed, self.device)``, and return what ``spec.modality`` stores, within
     its range.
     """
-    needs(case, "samples")
     condition = case.batch[:5].condition
     x = case.model.sample(5, condition, seed=3)
     assert x.shape == (5, *case.entry.spec.shape)
@@ -114,14 +158,13 @@ def samples(case: Case, _: Path) -> None:
     assert not torch.equal(x, case.model.sample(5, condition, seed=30))
 
 
-@promise
+@promise(claims("samples"))
 def a_sample_belongs_to_its_seed_and_not_to_its_batch(case: Case, _: Path) -> None:
     """Sample i of a seed is the same drawn alone and among others.
 
     Remedy: one noise generator per example (``SeededNoise``), and no layer that couples the examples of a batch in
     evaluation mode.
     """
-    needs(case, "samples")
     condition = case.batch[:5].condition
     many = case.model.sample(5, condition, seed=3)
     for i in (0, 2, 4):
@@ -129,14 +172,13 @@ def a_sample_belongs_to_its_seed_and_not_to_its_batch(case: Case, _: Path) -> No
         torch.testing.assert_close(alone[0], many[i], rtol=1e-4, atol=1e-5)
 
 
-@promise
+@promise(claims("translates"))
 def translates(case: Case, _: Path) -> None:
     """Sources of any size become images, the same for the same seed, each by itself, and a large image translated in
     tiles shows no seam.
 
     Remedy: a fully convolutional network without statistics of the whole image; draw noise by its place.
     """
-    needs(case, "translates")
     model, batch = case.model, case.batch
     source, aim = model.source(batch), model.aimed(batch, seed=3)
     x = model.translate(source, aim, seed=3)
@@ -152,14 +194,13 @@ def translates(case: Case, _: Path) -> None:
         assert torch.allclose(part, whole[:, rows, columns], atol=1e-4), "a seam"
 
 
-@promise
+@promise(claims("translates-domains"))
 def translates_to_domains(case: Case, _: Path) -> None:
     """An example is sent to another domain, by a condition that can be typed, or stays where there is no other.
 
     Remedy: ``aims(condition, seed=s)`` draws a valid target that differs from the source, from one generator an
     example.
     """
-    needs(case, "translates-domains")
     model, c = case.model, case.condition
     assert c is not None
     aim = model.aims(c, seed=3)
@@ -173,14 +214,13 @@ def translates_to_domains(case: Case, _: Path) -> None:
         model.taken(case.batch.x, case.batch.x[:, :1] > 0.5)
 
 
-@promise
+@promise(claims("encodes", "decodes"))
 def encodes_and_decodes(case: Case, _: Path) -> None:
     """``encode`` gives latents of ``latent_shape``, ``decode`` examples of the data's shape and range; neither depends
     on the batch or on chance.
 
     Remedy: encode to the mean of the posterior, and bring the decoder's output into the data's range.
     """
-    needs(case, "encodes", "decodes")
     z = case.model.encode(case.batch.x, case.condition)
     x = case.model.decode(z, case.condition)
     assert z.shape == (8, *case.model.latent_shape)
@@ -192,28 +232,24 @@ def encodes_and_decodes(case: Case, _: Path) -> None:
     torch.testing.assert_close(case.model.decode(z[2:3], one)[0], x[2], rtol=1e-4, atol=1e-5)
 
 
-@promise
+@promise(claims("encodes", "decodes"), loses_nothing)
 def inverts(case: Case, _: Path) -> None:
     """Where the model is ``lossless``, decoding an example's latent returns the example within 0.0001.
 
     Remedy: invert in the order opposite to that of the forward pass, and clamp scales away from 0; or set ``lossless =
     False``.
     """
-    needs(case, "encodes", "decodes")
-    if not case.model.lossless or "denoises" in abilities(case.model):  # of those the steps are too few
-        raise NotPromised("loses something")
     x, c = case.batch.x, case.condition
     there = case.model.encode(x, c)
     torch.testing.assert_close(case.model.decode(there, c), x, rtol=0, atol=1e-4)
 
 
-@promise
+@promise(sampled_with(Tempered))
 def tempers(case: Case, _: Path) -> None:
     """At ``temperature=1`` samples are those without a temperature; at 0.7 they differ and stay in range.
 
     Remedy: multiply the prior's noise by the temperature, and nothing else.
     """
-    chosen(case, Tempered)
     c = case.batch[:5].condition
     assert torch.equal(case.model.sample(5, c, Tempered(temperature=1.0), seed=3), case.model.sample(5, c, seed=3))
     cold = case.model.sample(5, c, Tempered(temperature=0.7), seed=3)
@@ -221,13 +257,12 @@ def tempers(case: Case, _: Path) -> None:
     assert not torch.equal(cold, case.model.sample(5, c, seed=3))
 
 
-@promise
+@promise(claims("samples"))
 def options_have_the_type_of_the_model(case: Case, _: Path) -> None:
     """``sample`` takes the model's own sampling options, which survive JSON, and refuses others by name.
 
     Remedy: call ``self.options.chosen(options)`` first, and read only what it returns.
     """
-    needs(case, "samples")
     model, c = case.model, case.batch[:2].condition
     assert model.options.chosen(None) == model.options
     assert type(model.options)(**json.loads(json.dumps(asdict(model.options)))) == model.options
@@ -239,7 +274,7 @@ def options_have_the_type_of_the_model(case: Case, _: Path) -> None:
     torch.testing.assert_close(model.sample(2, c, model.options, seed=3), model.sample(2, c, seed=3))
 
 
-@promise
+@promise(claims("denoises"))
 def denoises(case: Case, _: Path) -> None:
     """Every sampler takes as many steps as were named, within the data's range, alone as in a batch; ``sdedit`` moves
     an example the further, the greater its strength; guidance and a negative condition take effect.
@@ -247,7 +282,6 @@ def denoises(case: Case, _: Path) -> None:
     Remedy: leave the sampling loop to ``genwerk.diffusion`` and write only the network's prediction; train with
     condition dropout, so that the null condition is known.
     """
-    needs(case, "denoises")
     model, spec = case.model, case.entry.spec
     c = case.batch[:3].condition
     for sampler in SAMPLERS:
@@ -277,14 +311,13 @@ def denoises(case: Case, _: Path) -> None:
         assert model.sample(1, case.batch[:1].condition, replace(few, size=size), seed=3).shape[2:] == wide
 
 
-@promise
+@promise(claims("has-latent-prior"))
 def steers(case: Case, _: Path) -> None:
     """``prior`` draws latents by seed, ``decode`` is differentiable in them, and a sample is a decoded latent of the
     prior.
 
     Remedy: build ``sample`` of ``prior`` and ``decode``, and keep ``torch.no_grad`` out of ``decode``.
     """
-    needs(case, "has-latent-prior")
     z = case.model.prior(5, seed=3)
     assert z.shape == (5, *case.model.latent_shape)
     assert torch.equal(z[2:3], case.model.prior(1, seed=Seeds(3, 2)))
@@ -300,14 +333,13 @@ def steers(case: Case, _: Path) -> None:
         torch.testing.assert_close(case.model.sample(5, condition, mean, seed=3), x.detach(), rtol=1e-4, atol=1e-5)
 
 
-@promise
+@promise(sampled_with(Observation))
 def observes(case: Case, _: Path) -> None:
     """``observation`` chooses between a draw from the decoder's distribution and its mean: a draw for tables, the mean
     otherwise.
 
     Remedy: return the mean or a draw as ``options.observation`` says, with the draw's noise taken from the seed.
     """
-    chosen(case, Observation)
     model, condition = case.model, case.batch[:5].condition
     drawn, mean = (model.sample(5, condition, Observation(observation=how), seed=3) for how in ("draw", "mean"))
     assert drawn.shape == mean.shape == (5, *model.spec.shape)
@@ -316,14 +348,13 @@ def observes(case: Case, _: Path) -> None:
     assert model.options.observation == ("draw" if model.spec.modality.has_columns else "mean")
 
 
-@promise
+@promise(claims("styles"))
 def styles(case: Case, _: Path) -> None:
     """``map`` gives one style to each layer, ``synthesise`` an image of styles and noise, and every style has an
     effect.
 
     Remedy: feed each layer its own row of w, and list ``style_sizes`` from the smallest layer to the largest.
     """
-    needs(case, "styles")
     model, layers = case.model, len(case.model.style_sizes)
     condition = case.batch[:5].condition
     z = model.prior(5, seed=3)
@@ -346,13 +377,12 @@ def styles(case: Case, _: Path) -> None:
     assert (gradient.abs().sum((0, 2)) > 0).all(), "a style that acts on nothing"
 
 
-@promise
+@promise(claims("has-likelihood"))
 def scores(case: Case, _: Path) -> None:
     """``log_prob`` gives one finite log-likelihood in nats per example, whatever else is in the batch.
 
     Remedy: sum over an example's values, not over the batch; add the log-determinant of every change of units.
     """
-    needs(case, "has-likelihood")
     log_p = case.model.log_prob(case.batch.x, case.condition)
     assert log_p.shape == (8,)
     assert log_p.isfinite().all()
@@ -360,26 +390,24 @@ def scores(case: Case, _: Path) -> None:
     torch.testing.assert_close(case.model.log_prob(case.batch.x[2:3], one)[0], log_p[2], rtol=1e-4, atol=1e-4)
 
 
-@promise
+@promise(claims("bounds-likelihood"))
 def bounds(case: Case, _: Path) -> None:
     """``log_prob_bound`` gives one finite lower bound per example, the same for the same seed.
 
     Remedy: draw the posterior's noise from the seed.
     """
-    needs(case, "bounds-likelihood")
     bound = case.model.log_prob_bound(case.batch.x, 4, case.condition, seed=1)
     assert bound.shape == (8,)
     assert bound.isfinite().all()
     assert torch.equal(bound, case.model.log_prob_bound(case.batch.x, 4, case.condition, seed=1))
 
 
-@promise
+@promise(claims("importance-weighted"))
 def weighs(case: Case, _: Path) -> None:
     """``log_weights`` gives log p(x, z) - log q(z | x) of each draw, and the bound is their log-mean-exp.
 
     Remedy: compute ``log_prob_bound`` from ``log_weights``, with one noise generator per example.
     """
-    needs(case, "importance-weighted")
     w = case.model.log_weights(case.batch.x, 6, case.condition, seed=1)
     assert w.shape == (8, 6)
     bound = case.model.log_prob_bound(case.batch.x, 6, case.condition, seed=1)
@@ -397,14 +425,13 @@ def first_half(spec: DataSpec) -> torch.Tensor:
     return known
 
 
-@promise
+@promise(claims("completes"))
 def completes(case: Case, _: Path) -> None:
     """``complete`` keeps what is known to the bit, draws the rest in range and by seed, several ways, and tells the
     log-likelihood of each.
 
     Remedy: copy the known values into the result last; draw every completion with noise of its own.
     """
-    needs(case, "completes")
     known = first_half(case.entry.spec)
     found = case.model.complete(case.batch.x, known, 3, case.condition, seed=2)
     assert found.x.shape == (8, 3, *case.entry.spec.shape)
@@ -420,18 +447,13 @@ def completes(case: Case, _: Path) -> None:
         assert not torch.equal(found.x[:, 0], found.x[:, 1])
 
 
-@promise
+@promise(claims("completes", "has-likelihood"), completes_as_it_scores)
 def a_completion_is_as_likely_as_it_is_said_to_be(case: Case, _: Path) -> None:
     """Of the k completions of one example, log-likelihoods differ as those of the whole examples do.
 
     Remedy: count the log-likelihood of the values that were drawn, at temperature 1, in the order in which they were
     drawn.
     """
-    needs(case, "completes", "has-likelihood")
-    if case.model.spec.modality.has_pixels and not isinstance(case.model.options, Symbolwise):
-        raise NotPromised("completions are rounded to levels after they are drawn")
-    if isinstance(case.model.options, Symbolwise) and case.model.symbols.random:
-        raise NotPromised("what is known is binarised at random, together with what was drawn")
     known = first_half(case.entry.spec)
     c = case.batch[:1].condition
     found = case.model.complete(case.batch.x[:1], known, 4, c, seed=2)
@@ -440,13 +462,12 @@ def a_completion_is_as_likely_as_it_is_said_to_be(case: Case, _: Path) -> None:
     torch.testing.assert_close(told - told[0], log_p - log_p[0], rtol=1e-3, atol=1e-2)
 
 
-@promise
+@promise(claims("traces"))
 def traces(case: Case, _: Path) -> None:
     """``trace`` yields frames of the data's shape and range, of which the last is the sample of the same seed.
 
     Remedy: write ``trace`` alone, and let ``sample`` return its last frame.
     """
-    needs(case, "traces")
     c = case.batch[:3].condition
     frames = list(case.model.trace(3, c, seed=4))
     assert all(frame.shape == (3, *case.entry.spec.shape) and in_range(frame, case.entry.spec) for frame in frames)
@@ -454,15 +475,12 @@ def traces(case: Case, _: Path) -> None:
     assert torch.equal(frames[-1], case.model.sample(3, c, seed=4))
 
 
-@promise
+@promise(sampled_with(Symbolwise), draws_symbols_alone)
 def symbols(case: Case, _: Path) -> None:
     """At ``temperature=0`` the likeliest symbols are drawn, whatever the seed.
 
     Remedy: take the maximum at temperature 0 instead of dividing by it.
     """
-    chosen(case, Symbolwise)
-    if "decodes" in abilities(case.model):
-        raise NotPromised("the likeliest symbols are those of a code, which a seed draws")
     c = case.batch[:3].condition
     likeliest = replace(case.model.options, temperature=0.0)
     one, other = (case.model.sample(3, c, likeliest, seed=s) for s in (4, 40))
@@ -470,13 +488,12 @@ def symbols(case: Case, _: Path) -> None:
         assert torch.equal(one, other), "the likeliest symbols do not depend on the seed"
 
 
-@promise
+@promise(sampled_with(Streamed))
 def streams(case: Case, _: Path) -> None:
     """A stream in blocks of any length is the sample of the same seed, and goes on beyond an example's length.
 
     Remedy: keep the state between blocks, and draw noise by position rather than by block.
     """
-    chosen(case, Streamed)
     c, length = case.batch[:2].condition, case.entry.spec.shape[-1]
     whole = next(case.model.stream(2, c, block=length + 10, seed=4))
     assert in_range(whole, case.entry.spec)
@@ -485,44 +502,33 @@ def streams(case: Case, _: Path) -> None:
     assert torch.equal(torch.cat([next(blocks) for _ in range(3)], -1), whole[..., :21])
 
 
-@promise
+@promise(claims("diagnoses"))
 def diagnoses(case: Case, _: Path) -> None:
     """``diagnose`` gives finite numbers, or vectors of them, by name.
 
     Remedy: average over the batch before you return.
     """
-    needs(case, "diagnoses")
     found = case.model.diagnose(case.batch.x, case.condition)
     assert found
     assert all(values.dim() <= 1 and values.isfinite().all() for values in found.values())
 
 
-@promise
+@promise()
 def every_parameter_of_a_player_gets_a_gradient(case: Case, _: Path) -> None:
     """Within a few rounds a gradient reaches every parameter that requires one.
 
     Remedy: use the parameter in a loss, remove it, or set ``requires_grad=False``; look for ``detach`` and ``no_grad``.
     """
-    trainer = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train)
-    reached: set[str] = set()
-    for event in trainer:
-        if isinstance(event, RoundDone):
-            # a lone number may cancel: the bias of a score of which only differences count
-            gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
-            reached |= {n for n, g in gradients.items() if g.numel() == 1 or g.abs().sum() > 0}
-    wanted = {n for n, p in trainer.model.named_parameters() if p.requires_grad}
-    assert wanted <= reached, f"no gradient reaches {sorted(wanted - reached)[:3]}"
+    assert not case.unreached, f"no gradient reaches {sorted(case.unreached)[:3]}"
 
 
-@promise
+@promise()
 def resume_is_bit_exact_at_a_random_round(case: Case, folder: Path) -> None:
     """A training that is stopped at any round and resumed ends with the same weights to the bit.
 
     Remedy: keep what outlives a round in a registered buffer, and draw noise in ``turns`` from torch's generator.
     """
-    whole = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train)
-    events = [e.round for e in whole if isinstance(e, RoundDone)]
-    stop = random.Random(case.entry.name).choice(events[:-1] or events)
+    stop = random.Random(case.entry.name).choice(case.rounds[:-1] or case.rounds)
     checkpoints = store.Checkpoints(folder, store.describe(case.entry.name, case.recipe, case.entry.spec))
     first = Trainer(fresh(case.recipe, case.entry.spec), case.data, case.recipe.train, checkpoints=checkpoints)
     for event in first:
@@ -533,19 +539,17 @@ def resume_is_bit_exact_at_a_random_round(case: Case, folder: Path) -> None:
     stored = store.find(path)
     rest = Trainer(store.load_model(stored, averaged=False), case.data, stored.recipe.train)
     rest.resume(store.load_state(stored))
-    expected, found = whole.fit().state_dict(), rest.fit().state_dict()
+    expected, found = case.model.state_dict(), rest.fit().state_dict()
     assert all(torch.equal(v, found[k]) for k, v in expected.items())
 
 
-@promise
+@promise(sees_examples_apart)
 def micro_batches_change_nothing(case: Case, _: Path) -> None:
     """A batch cut into micro-batches gives the same weights.
 
     Remedy: let the loss be a mean over examples, and pass what is not a row as a keyword of ``Turn``; where a loss
     couples examples by design, name what does so in ``couples``.
     """
-    if case.couples_examples:
-        raise NotPromised("examples of a batch are coupled by design")
     ends = []
     with double_precision():
         for micro in (None, 3):
@@ -555,7 +559,7 @@ def micro_batches_change_nothing(case: Case, _: Path) -> None:
         torch.testing.assert_close(ends[1][name], value, rtol=1e-6, atol=1e-8)
 
 
-@promise
+@promise()
 def bfloat16_trains(case: Case, _: Path) -> None:
     """Two rounds in bfloat16 leave every parameter finite.
 
@@ -567,7 +571,7 @@ def bfloat16_trains(case: Case, _: Path) -> None:
     assert all(p.isfinite().all() for p in model.parameters())
 
 
-@promise
+@promise()
 def save_and_load_give_the_same_model(case: Case, folder: Path) -> None:
     """A model that was saved and loaded has the same tensors, samples and codes.
 
@@ -587,7 +591,7 @@ def save_and_load_give_the_same_model(case: Case, folder: Path) -> None:
         assert torch.equal(case.model.encode(x, case.condition), loaded.encode(x, case.condition))
 
 
-@promise
+@promise()
 def the_recipe_survives_json(case: Case, _: Path) -> None:
     """The recipe is the same after it was written to JSON and read.
 
@@ -596,7 +600,7 @@ def the_recipe_survives_json(case: Case, _: Path) -> None:
     assert from_json(Recipe, json.loads(json.dumps(to_json(case.recipe)))) == case.recipe
 
 
-@promise
+@promise()
 def the_recipe_says_what_it_is(case: Case, _: Path) -> None:
     """The first line of the recipe's docstring is a sentence of more than 20 characters.
 
@@ -617,10 +621,10 @@ def answers(name: str) -> dict[str, str]:
     for what, asked in PROMISES.items():
         with TemporaryDirectory() as folder:
             try:
-                asked(trained, Path(folder))
-                found[what] = "kept"
-            except NotPromised as why:
-                found[what] = f"none: {why}"
+                why = asked.lacking(trained)
+                if why is None:
+                    asked.check(trained, Path(folder))
+                found[what] = "kept" if why is None else f"none: {why}"
             except Exception as error:
                 found[what] = f"broken: {told(error)}"
     return found

@@ -1,4 +1,4 @@
-"""Any test that asks for a ``case`` is run on every registered recipe."""
+"""The ``case`` of a test is the recipe by whose name it is parametrised, trained once a process."""
 
 from __future__ import annotations
 
@@ -7,13 +7,6 @@ import pytest
 pytest.register_assert_rewrite("genwerk.testing.contract")
 
 from cases import Case, case  # noqa: E402
-
-from genwerk.recipes import REGISTRY  # noqa: E402
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", sorted(REGISTRY), indirect=True)
 
 
 @pytest.fixture(name="case")

@@ -11,27 +11,36 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import Case
+from cases import Case, recipes
 from stepping import assert_log_prob_is_that_of_the_logits, assert_steps_equal_the_pass
 
-from genwerk.core.abilities import abilities
 from genwerk.core.condition import Label
 from genwerk.core.model import Config, Model, build
 from genwerk.core.spec import DataSpec
 from genwerk.core.vocabularies import Characters
-from genwerk.families.autoregressive import AutoregressiveModel
 from genwerk.recipes import REGISTRY
 from genwerk.runs import loading, store
-from genwerk.testing.contract import PROMISES, NotPromised
+from genwerk.testing.contract import PROMISES
 from genwerk.training.trainer import Trainer
 
 
-@pytest.mark.parametrize("name", PROMISES)
-def test_promise(case: Case, name: str, tmp_path: Path) -> None:
-    try:
-        PROMISES[name](case, tmp_path)
-    except NotPromised as why:
-        pytest.skip(str(why))
+def each(fact: str) -> pytest.MarkDecorator:
+    """Ask a test of every recipe of whose model ``fact`` is true."""
+    names = recipes(fact)
+    assert names, f"no recipe is left of which it is true that it {fact}"
+    return pytest.mark.parametrize("case", names, indirect=True)
+
+
+GIVEN = [(recipe, promise) for promise in PROMISES for recipe in recipes(promise)]
+
+
+@pytest.mark.parametrize("case,promise", GIVEN, indirect=["case"])
+def test_promise(case: Case, promise: str, tmp_path: Path) -> None:
+    PROMISES[promise].check(case, tmp_path)
+
+
+def test_every_promise_is_given_by_some_recipe() -> None:
+    assert {promise for _, promise in GIVEN} == set(PROMISES)
 
 
 FOREIGN = (
@@ -62,12 +71,10 @@ def test_data_of_any_kind_are_taken_or_refused_in_words(name: str) -> None:
 # --- abilities --------------------------------------------------------------------------------------------------------
 
 
+@each("draws classes")
 def test_a_class_that_is_not_named_is_drawn_as_often_as_in_training(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    able = abilities(case.model)
-    if not case.model.condition.classes or "samples" not in able or "denoises" in able:  # denoisers leave the label out
-        pytest.skip("draws no class")
     drawn: list[Label] = []
     real = Label.drawn
     monkeypatch.setattr(Label, "drawn", lambda label, u: drawn.append(label) or real(label, u))
@@ -75,9 +82,8 @@ def test_a_class_that_is_not_named_is_drawn_as_often_as_in_training(
     assert len(drawn) == 1
 
 
+@each("is autoregressive")
 def test_cached_steps_are_the_parallel_pass(case: Case) -> None:
-    if not isinstance(case.model, AutoregressiveModel):
-        pytest.skip("is no autoregressive network")
     network = deepcopy(case.model.network).double()
     assert_steps_equal_the_pass(network, case.batch[:3].condition)
     assert_log_prob_is_that_of_the_logits(network, case.batch[:3].condition)
@@ -86,6 +92,7 @@ def test_cached_steps_are_the_parallel_pass(case: Case) -> None:
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("case", sorted(REGISTRY), indirect=True)
 def test_weights_of_another_model_are_refused(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     described = store.describe(case.entry.name, case.recipe, case.entry.spec)
     trainer = Trainer(case.model, case.data, case.recipe.train)
