@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import chi2_contingency
 
 from genwerk.core.degradation import Pairs, SourceImage
 from genwerk.core.errors import BadInput
@@ -17,7 +18,7 @@ from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Dataset, Splits, cache, open_data
 from genwerk.data.parts import changed, like
-from genwerk.data.shares import unlike
+from genwerk.data.shares import _p, unlike
 from genwerk.families.palette import PaletteConfig
 from genwerk.families.pix2pix import Pix2PixConfig
 from genwerk.recipes import find
@@ -310,6 +311,11 @@ def test_shares_are_unlike_where_they_are_apart_and_it_is_no_accident() -> None:
     assert unlike("a" * 100, "b" * 100) == ("a", 1.0, 0.0)
     assert unlike("a" * 10, "a" * 10) is None
     assert unlike("", "a") is None
+
+
+def test_the_test_of_shares_is_that_of_scipy() -> None:
+    for table in ([[80, 20], [20, 80]], [[7, 9, 30], [12, 9, 11]], [[50, 50, 1, 4], [49, 51, 2, 4]]):
+        assert _p(table) == pytest.approx(chi2_contingency(table, correction=False).pvalue)
 
 
 def test_domains_that_show_other_things_are_told(tmp_path: Path) -> None:
