@@ -34,13 +34,6 @@ def tone(hertz: int, loud: float, samples: int = LENGTH) -> NDArray[np.float64]:
     return loud * np.sin(2 * math.pi * hertz / RATE * np.arange(samples))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tones of two heights, 3_... low and 7_... high, of many loudnesses."""

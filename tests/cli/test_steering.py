@@ -26,10 +26,9 @@ QUICK = ["--evaluate.samples", "0", "--train.evaluate-every", "0", "--train.samp
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick_classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache folder of our own, and a classifier of the digits that is good enough after a second."""
+def _quick_classifier() -> Iterator[None]:
+    """A classifier of the digits that is good enough after a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(extractor, "CLASSIFIER_TRAINING", replace(extractor.CLASSIFIER_TRAINING, rounds=150))
         yield
 

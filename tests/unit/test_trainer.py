@@ -327,34 +327,35 @@ from duel import SETTINGS, trainer
 from test_clip import coupled
 from genwerk.training import runtime
 torch.set_default_dtype(torch.float64)
+
+def learned(place):
+    run = trainer(settings=SETTINGS, runtime=place)
+    run.model.critic[2].p = 0.0
+    run.data = run.data.__class__(x=run.data.x.double(), spec=run.data.spec)
+    run.fit()
+    contrast = coupled(runtime=place)
+    contrast.fit()
+    return run.model.state_dict() | {{f"clip {{name}}": p.grad for name, p in contrast.model.named_parameters()}}
+
 place = runtime.start("cpu")
-run = trainer(settings=SETTINGS, runtime=place)
-run.model.critic[2].p = 0.0
-run.data = run.data.__class__(x=run.data.x.double(), spec=run.data.spec)
-run.fit()
-contrast = coupled(runtime=place)
-contrast.fit()
+two = learned(place)
 if place.main:
-    gradients = {{f"clip {{name}}": p.grad for name, p in contrast.model.named_parameters()}}
-    torch.save(run.model.state_dict() | gradients, {out!r})
+    torch.save([learned(runtime.Runtime(torch.device("cpu"))), two], {out!r})
 runtime.finish()
 """
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     """The game, and CLIP, whose loss couples the examples of both."""
-    ends = []
-    for processes in (1, 2):
-        out, script = str(tmp_path / f"{processes}.pt"), tmp_path / f"worker{processes}.py"
-        script.write_text(WORKER.format(tests=str(Path(__file__).parent), out=out))
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        done = subprocess.run(
-            [*command, str(script)], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        ends.append(torch.load(out, weights_only=True))
-    for name, value in ends[0].items():
-        torch.testing.assert_close(value, ends[1][name], rtol=1e-10, atol=1e-12)
+    out, script = tmp_path / "ends.pt", tmp_path / "worker.py"
+    script.write_text(WORKER.format(tests=str(Path(__file__).parent), out=str(out)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = torch.load(out, weights_only=True)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name], rtol=1e-10, atol=1e-12)
 
 
 def test_bfloat16_runs_and_keeps_weights_in_float32() -> None:
