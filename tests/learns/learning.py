@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -18,12 +19,16 @@ def source(name: str) -> Splits:
     return open_data(DataConfig(source=name))
 
 
-def taught(recipe: str, data: str, rounds: int | None, seed: int = 0) -> Model:
-    """The model of ``recipe`` after ``rounds`` (None: its own, 0: fresh) on the training part of ``data``, for use."""
+def taught(recipe: str, data: str, rounds: int | None, seed: int = 0, **network: Any) -> Model:
+    """The model of ``recipe`` after ``rounds`` (None: its own, 0: fresh) on the training part of ``data``, for use.
+
+    ``network`` are settings of its network that are to be others than the recipe's.
+    """
     splits = source(data)
     settings = find(recipe).make(splits.spec)
+    config: Any = settings.model
     torch.manual_seed(seed)
-    model = build(settings.model, splits.spec)
+    model = build(replace(config, network=replace(config.network, **network)) if network else config, splits.spec)
     if rounds == 0:
         return model.eval().requires_grad_(False)
     length = settings.train.rounds if rounds is None else rounds

@@ -22,8 +22,8 @@ def test_samples_reach_every_mode_and_stay_there() -> None:
 
 
 def test_digits_are_those_asked_for() -> None:
-    """By the nearest mean of a digit's pictures: 89 and 90 % are (seeds 0 and 1), and 92 % of held-out real ones."""
-    model, splits = taught("cddpm", "digits", 250), source("digits")
+    """By the nearest mean of a digit's pictures: 77 to 84 % are (seeds 0 to 4), and 92 % of held-out real ones."""
+    model, splits = taught("cddpm", "digits", 200, widths=(16, 32)), source("digits")
     assert isinstance(model, DDPM)
     real = splits.train.batch()
     assert real.condition is not None
