@@ -159,7 +159,7 @@ def test_resuming_a_killed_run_ends_with_the_same_bits(vae: Path, tmp_path: Path
     steady = [*QUICK[2:], "--train.optim.model.schedule", "constant"]  # a falling rate depends on the rounds asked for
     command = [sys.executable, "-m", "genwerk", "train", "vae", "--data", "digits", "--out", str(out), *steady]
     process = subprocess.Popen([*command, "--rounds", "4000"], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(out.glob("checkpoints/[0-9]*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)

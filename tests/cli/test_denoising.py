@@ -25,6 +25,7 @@ QUICK = [
 ]
 SCENES = ["--data", "scenes", "--data.size", "16", "--data.limit", "64"]
 TINY = ["--model.autoencoder.widths", "8", "16", "--model.prior.network.widths", "16", "32"]
+NARROW = ["--model.network.widths", "16", "32"]
 ROUNDS = ["--rounds", "2", "--model.text-rounds", "2", "--model.prior-rounds", "2"]
 FEW = ["--steps", "3"]
 
@@ -32,7 +33,7 @@ FEW = ["--steps", "3"]
 @pytest.fixture(scope="module")
 def ddpm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "cddpm"
-    main(["train", "cddpm", "--data", "digits", *QUICK, "--rounds", "3", "--out", str(path)])
+    main(["train", "cddpm", "--data", "digits", *QUICK, *NARROW, "--rounds", "3", "--out", str(path)])
     return path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import signal
 import subprocess
@@ -128,11 +127,13 @@ def test_more_evaluations_extend_it_to_what_it_would_have_been(genwerk: Genwerk,
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
-def test_nothing_is_evaluated_twice_after_an_end_at_any_moment(mine: Path, tmp_path: Path, end: int) -> None:
-    words = [sys.executable, "-m", "genwerk", "optimise", mine, *SMALL, "--evaluations", 80, "--runs", 2]
-    words = [*map(str, words), "--out", str(tmp_path / "out")]
+def test_nothing_is_evaluated_twice_after_an_end_at_any_moment(
+    genwerk: Genwerk, mine: Path, tmp_path: Path, end: int
+) -> None:
+    words = ["optimise", mine, *SMALL, "--evaluations", 80, "--runs", 2, "--out", tmp_path / "out"]
     mine.write_text(mine.read_text().replace("    return", "    import time; time.sleep(0.01)\n    return"))
-    going = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "genwerk", *map(str, words)]
+    going = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (mine.parent / "calls.csv").exists() or len(calls(mine)) < 60:
         assert going.poll() is None, going.communicate()
         time.sleep(0.02)
@@ -147,8 +148,7 @@ def test_nothing_is_evaluated_twice_after_an_end_at_any_moment(mine: Path, tmp_p
     written = archive.read_text().count("\n") - 1
     with archive.open("a") as file:
         file.write("0,7,0.25,0.1")  # as a kill in the middle of a line leaves it
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    genwerk(*words)
     assert len(rows(archive)) == 160
     lost = len(calls(mine)) - 1 - 160  # the one that was going on
     assert lost in (0, 1)
@@ -375,14 +375,15 @@ def test_an_archive_of_other_solutions_is_refused(genwerk: Genwerk, refused: Gen
 
 
 def test_a_folder_has_one_writer(refused: Genwerk, tmp_path: Path) -> None:
-    from genwerk.core.locks import only_writer
-
-    with only_writer(tmp_path / "out"):
-        code = "import sys; from genwerk.cli import main; main(sys.argv[1:])"
-        words = ["optimise", "zdt1", *SMALL, "--evaluations", 16, "--out", tmp_path / "out"]
-        done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert f"is being written by another process (pid {os.getpid()})" in done.stderr
+    hold = "import sys; from pathlib import Path; from genwerk.core.locks import only_writer\n"
+    hold += "with only_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        said = refused("optimise", "zdt1", *SMALL, "--evaluations", 16, "--out", tmp_path / "out")
+        assert f"is being written by another process (pid {other.pid})" in said
+        other.communicate()
 
 
 def test_without_pymoo_one_sentence_says_what_to_install(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def when(true: Callable[[], object], act: Callable[[], object]) -> threading.Thr
     """``act`` in another thread as soon as ``true``."""
 
     def wait() -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not true() and time.monotonic() < deadline:
             time.sleep(0.02)
         act()
@@ -92,7 +92,7 @@ def test_two_processes_end_as_one(tmp_path: Path) -> None:
     while "training vae" not in (line := process.stdout.readline()):
         assert line, process.communicate()[1]
     thread = when((tmp_path / "run/events.jsonl").exists, process.terminate)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     thread.join()
     assert (process.returncode, err) == (143, "")
     assert "stopped and saved at round" in out

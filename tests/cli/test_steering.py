@@ -40,7 +40,8 @@ def trained(folder: Path, recipe: str, *more: str, rounds: int = 30) -> Path:
 
 @pytest.fixture(scope="module")
 def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("runs"), "gan", rounds=300)  # until it makes more than one digit
+    few = ("--train.batch-size", "64")
+    return trained(tmp_path_factory.mktemp("runs"), "gan", *few, rounds=300)  # until it makes more than one digit
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ def source(name: str) -> Splits:
     return open_data(DataConfig(source=name))
 
 
+@cache
 def taught(recipe: str, data: str, rounds: int | None, seed: int = 0, **network: Any) -> Model:
     """The model of ``recipe`` after ``rounds`` (None: its own, 0: fresh) on the training part of ``data``, for use.
 

@@ -270,7 +270,7 @@ def test_a_training_ends_with_the_comparison_that_was_killed(tmp_path: Path) -> 
     endless = typed(tmp_path / "cut")
     endless[endless.index("20000")] = "2000000000"
     process = subprocess.Popen(endless, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    run, deadline = tmp_path / "cut/runs/realnvp-0", time.monotonic() + 120
+    run, deadline = tmp_path / "cut/runs/realnvp-0", time.monotonic() + 300
     while not (run / "events.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     process.kill()

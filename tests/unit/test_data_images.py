@@ -357,9 +357,9 @@ def test_a_bomb_is_refused_by_name_and_quickly(tmp_path):
     save(tmp_path / "good.png", gradient())
     (tmp_path / "bomb.png").write_bytes(png_bomb())
     (tmp_path / "large.png").write_bytes(png_bomb(9_000))  # 81 million pixels: below Pillow's own limit, above ours
-    start = time.perf_counter()
+    start = time.process_time()
     splits = open_data(DataConfig(source=str(tmp_path)))
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert [s.name for s in splits.skipped] == ["bomb.png", "large.png"]
     assert all("64,000,000" in s.reason for s in splits.skipped)
 

@@ -361,9 +361,9 @@ def test_a_header_that_claims_too_much_is_refused_before_decoding(tmp_path):
     content = bytearray(save(tmp_path / "fast.wav", tone(100)).read_bytes())
     content[24:28] = struct.pack("<I", 2**31 - 1)
     (tmp_path / "fast.wav").write_bytes(content)
-    start = time.perf_counter()
+    start = time.process_time()
     splits = opened(tmp_path)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert [s.name for s in splits.skipped] == ["bomb.flac", "fast.wav"]
     assert "68,719,476,735 samples" in splits.skipped[0].reason
     assert "2,147,483,647 samples a second" in splits.skipped[1].reason

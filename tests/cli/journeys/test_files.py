@@ -94,25 +94,26 @@ def test_an_unknown_form_is_refused_before_anything_is_computed(
     assert Path("a.csv").read_text() == "mine"
 
 
-def test_a_table_goes_to_standard_output_alone(people: Path, images: Path) -> None:
-    def out(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "genwerk", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    done = out("sample", people, "-n", 3, "--out", "-")
+def test_a_table_goes_to_standard_output_alone(
+    people: Path, images: Path, genwerk: Genwerk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-m", "genwerk", "sample", str(people), "-n", "3", "--out", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     head, *rows = csv.reader(done.stdout.splitlines())
     assert head == ["height", "weight", "age"]
     assert np.array(rows, float).shape == (3, 3)
-    done = out("encode", images, "-n", 3, "--out", "-")
-    assert len(list(csv.reader(done.stdout.splitlines()))) == 4
-    assert "wrote" in done.stderr
-    done = out("complete", people, "--known", "height", "-n", 2, "--json")
-    found = json.loads(done.stdout)
+    main(["encode", str(images), "-n", "3", "--out", "-"])
+    said = capsys.readouterr()
+    assert len(list(csv.reader(said.out.splitlines()))) == 4
+    assert "wrote" in said.err
+    found = json.loads(genwerk("complete", people, "--known", "height", "-n", 2, "--json"))
     assert found["examples"][0]["log_prob"]
     assert found["files"][0]["path"].endswith(".csv")
-    done = out("complete", people, "--known", "height", "--json", "--out", "-")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "both go to standard output" in done.stderr
+    with pytest.raises(SystemExit) as end:
+        main(["complete", str(people), "--known", "height", "--json", "--out", "-"])
+    said = capsys.readouterr()
+    assert (end.value.code, said.out) == (2, "")
+    assert "both go to standard output" in said.err
 
 
 def test_nothing_is_written_over_unless_that_is_asked_for(
