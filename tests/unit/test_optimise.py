@@ -261,4 +261,4 @@ def test_objectives_of_any_sign_and_scale(name: str, scale: float, shift: float)
 
 
 def test_a_population_whose_last_batch_is_one_solution() -> None:
-    genwerk.optimise("zdt1", "gmoea-published", evaluations=90, pop_size=41, epochs=1)
+    assert genwerk.optimise("zdt1", "gmoea-published", evaluations=90, pop_size=41, epochs=1).evaluations == 90
