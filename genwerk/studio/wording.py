@@ -108,7 +108,7 @@ def _reading(text: str, language: str) -> str:
         return text
 
     def known(part: str) -> str | None:
-        counted = _words(language, "report", "clauses")
+        counted = _words(language, "clauses", "report")
         literals, numbers = tuple(NUMBER.split(part)), NUMBER.findall(part)
         same = (each for each in counted.templates if numbers and each.literals == literals) if counted else ()
         exact = next((words.filled(each.words, numbers, 0) for each in same), None)
