@@ -158,8 +158,10 @@ class Values:
 
     def table(self) -> tuple[list[str], Iterator[Sequence[Any]]]:
         """The columns, and the cells of each row."""
-        known, numbers = zip(*self.known.values(), strict=True), self.rows.detach().cpu().flatten(1).tolist()
-        return self.columns, ([*next(known, ()), *row] for row in numbers)
+        from genwerk.core.tensors import cells
+
+        known = zip(*self.known.values(), strict=True)
+        return self.columns, ([*next(known, ()), *row] for row in cells([self.rows]))
 
 
 @dataclass(frozen=True)

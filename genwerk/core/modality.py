@@ -17,6 +17,7 @@ from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.core.layout import SQUARE, Layout
+from genwerk.core.tensors import cells
 
 if TYPE_CHECKING:
     from genwerk.core.spec import Batch, DataSpec
@@ -212,8 +213,7 @@ class Modality(ABC):
     def records(self, parts: Iterable[Batch]) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
         """Examples, of targets where there are any, as rows of cells below the names of their columns."""
         names = self.spec.columns if len(self.spec.columns) == self.spec.dims else ()
-        rows = (row for part in parts for row in part.shown.detach().cpu().flatten(1).tolist())
-        return names or [f"x{i}" for i in range(self.spec.dims)], rows
+        return names or [f"x{i}" for i in range(self.spec.dims)], cells(part.shown for part in parts)
 
     @abstractmethod
     def write(self, stem: Path, batch: Batch, origin: Mapping[str, Any], layout: Layout = SQUARE) -> Path:

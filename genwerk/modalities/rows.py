@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from io import TextIOWrapper
 from itertools import islice
@@ -138,9 +138,3 @@ ARRAYS = (".npz", ".npy")
 def _array(values: Tensor) -> NDArray[Any]:
     values = values.detach().cpu()
     return np.ascontiguousarray((values.float() if values.dtype == torch.bfloat16 else values).numpy())
-
-
-def cells(parts: Iterable[Tensor]) -> Iterator[list[float]]:
-    """The rows of ``parts``, each flattened to numbers."""
-    for part in parts:
-        yield from part.detach().cpu().flatten(1).tolist()

@@ -13,11 +13,12 @@ from torch.distributions import MultivariateNormal
 from genwerk import tasks
 from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
+from genwerk.core.tensors import cells
 from genwerk.data import DataConfig, Splits, open_data
 from genwerk.families.autoregressive_flow import MAFConfig
 from genwerk.families.flow import FlowConfig, FlowModel
 from genwerk.families.realnvp import DenseCouplings, RealNVPConfig
-from genwerk.modalities.rows import cells, write_table
+from genwerk.modalities.rows import write_table
 from genwerk.training.settings import OptimConfig, TrainConfig
 from genwerk.training.trainer import Trainer
 

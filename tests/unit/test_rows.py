@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from genwerk.core.errors import BadInput
-from genwerk.modalities.rows import TABLES, cells, write_array, write_table
+from genwerk.core.tensors import cells
+from genwerk.modalities.rows import TABLES, write_array, write_table
 
 COLUMNS = ("name", "age", "ill")
 ROWS: list[tuple[str, float | None, bool]] = [('Ada, "the first"', 36.5, True), ("Žofie", None, False)]
