@@ -56,7 +56,7 @@ def main() -> None:
     y = torch.randint(FIRST, TOKENS, (options.texts, LENGTH))
     u = torch.rand(options.texts, LENGTH - 1, options.rollouts, LENGTH)
     start = time.process_time()
-    ours = model.worth(y, u)
+    ours = model.action_values(y, u)
     spent = time.process_time() - start
     start = time.process_time()
     theirs = by_loops(model, y, options.rollouts)

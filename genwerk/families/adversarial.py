@@ -52,7 +52,7 @@ class AdversarialModel(Model, Samples, HasLatentPrior):
         super().__init__(config, spec)
         self.config: AdversarialConfig = config
         if not (spec.modality.has_levels or spec.modality.has_columns):
-            raise ValueError(f"{type(self).__name__} makes images and tables, not {spec.kind}")
+            raise ValueError(f"{type(self).__name__} makes images and tables, not {spec}")
         self.condition = choose(config.conditioning != "none", spec, Label)
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units()  # called so in stored runs

@@ -73,7 +73,7 @@ class Autoencoder(Model, Encodes, Decodes, config=AutoencoderConfig):
                 "this family learns images, sounds or tables, not text; `genwerk recipes` lists those that learn it"
             )
         if config.loss == "cross-entropy" and not spec.modality.has_levels:
-            raise BadInput(f"the cross-entropy of this {spec.kind} is not defined; take ‹model.loss› squared")
+            raise BadInput(f"the cross-entropy is for images; for {spec} take ‹model.loss› squared")
         self.latent_shape = (config.latent,)
         self.standardise = spec.modality.units(centred=False)  # called so in stored runs
         self.encoder, self.decoder = config.network.build(spec.shape, config.latent, config.latent, spec.shape)

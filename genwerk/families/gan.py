@@ -91,7 +91,7 @@ class GAN(AdversarialModel, config=GANConfig):
                 "take ‹model.norm› layer or none"
             )
         if config.augment != "none" and not spec.modality.has_pixels:
-            raise BadInput(f"augmentation is of images, and these data are a {spec.kind}; take ‹model.augment› none")
+            raise BadInput(f"augmentation is of images, and these data are {spec}; take ‹model.augment› none")
         self.register_buffer("p", torch.tensor(0.0 if config.augment == "ada" else 1.0))
         self.p: Tensor
 

@@ -1,11 +1,11 @@
 """SeqGAN: a language model that learns, beyond maximum likelihood, from a discriminator of whole texts.
 
-Yu, Zhang, Wang & Yu, SeqGAN: Sequence Generative Adversarial Nets with Policy Gradient, 2017, arXiv:1609.05473. What a
-token is worth is what the discriminator thinks, on average, of the texts that the generator makes of the beginning that
-ends with it; the generator follows the policy gradient of that.
+Yu, Zhang, Wang & Yu, SeqGAN: Sequence Generative Adversarial Nets with Policy Gradient, 2017, arXiv:1609.05473. The
+reward of a text is the discriminator's probability that it is real; the action value Q of a token is the mean reward of
+rollouts, texts that the generator makes of the beginning that ends with it. The generator follows the policy gradient.
 
 Done differently: the discriminator has one output and not two, with the same penalty; the loss is a mean over texts.
-What stands after the end of a text has no worth and no gradient.
+What stands after the end of a text has no action value and no gradient.
 
 Whether it makes better texts than its first stage is a question to be measured: Caccia et al., Language GANs Falling
 Short, 2020, arXiv:1811.02549, find maximum likelihood ahead at every temperature.
@@ -52,9 +52,10 @@ class SeqGANConfig(LanguageModelConfig):
     discriminator_rounds: int | None = None
     """Rounds of the discriminator before the game, each as one of its rounds in the game; None is as many as that."""
     rollouts: int = 16
-    """Texts that are made of each beginning to tell what it is worth (N)."""
+    """Texts that are made of each beginning to estimate its action value (N)."""
     baseline: Literal["none", "batch"] = "none"
-    """What is subtracted from the worth of a token: nothing, or the mean at its place in the batch's other texts."""
+    """What is subtracted from the action value of a token: nothing, or the mean at its place in the batch's other
+    texts."""
     g_steps: int = 1
     """Steps of the generator in a round."""
     d_steps: int = 5
@@ -131,7 +132,7 @@ class SeqGAN(LanguageModel, config=SeqGANConfig):
             c = stream.next_batch().condition if self.condition.classes else None
             y = self.generated(stream, c)  # line 8
             u = stream.uniform(self.network.length - 1, self.config.rollouts, self.network.length)
-            q = self.worth(y, u, c)  # lines 9 to 11
+            q = self.action_values(y, u, c)  # lines 9 to 11
             yield Turn("generator", self.policy_loss, y, self.advantage(q, y), c)  # line 12
         for _ in range(self.config.d_steps):  # lines 14 to 17
             yield from self.discriminator_turns(stream, players)
@@ -143,22 +144,22 @@ class SeqGAN(LanguageModel, config=SeqGANConfig):
             cache = self.network.begin(len(u), self.condition.check(condition, self))
             return torch.stack(list(generate(self.network, cache, u)), 1)
 
-    def worth(self, y: Tensor, u: Tensor, condition: Tensor | None = None) -> Tensor:
+    def action_values(self, y: Tensor, u: Tensor, condition: Tensor | None = None) -> Tensor:
         """Q of every token of the texts ``y``, with shape (n, length): equation 4, and 0 after the end.
 
         ``u`` is uniform with shape (n, length - 1, rollouts, length).
         """
         c, over = self.condition.check(condition, self), self.network.over(y)
         with evaluating(self.network), evaluating(self.discriminator):
-            q = self.reality(y, c)[:, None].repeat(1, y.shape[1])
+            q = self.reward(y, c)[:, None].repeat(1, y.shape[1])
             going_on = ~over[:, 1:]
             made = rollouts(self.network, y, u, c, settled=over)[going_on]  # (beginnings, k, length)
             if len(made):
                 of = None if c is None else c[going_on.nonzero()[:, 0]].repeat_interleave(made.shape[1])
-                q[:, :-1][going_on] = self.reality(made.flatten(0, 1), of).view(made.shape[:2]).mean(1)
+                q[:, :-1][going_on] = self.reward(made.flatten(0, 1), of).view(made.shape[:2]).mean(1)
         return q.masked_fill(over, 0)
 
-    def reality(self, y: Tensor, c: Tensor | None) -> Tensor:
+    def reward(self, y: Tensor, c: Tensor | None) -> Tensor:
         """D(y), the probability that texts are real, with shape (n,).
 
         Parts are of one size whatever the memory, for a training that goes on must round as it did.

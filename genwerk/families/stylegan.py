@@ -109,7 +109,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         super().__init__(config, spec)
         self.config: StyleGANConfig = config
         if not spec.modality.has_pixels:
-            raise ValueError(f"StyleGAN makes images, and these data are a {spec.kind}; the recipe gan makes tables")
+            raise ValueError(f"StyleGAN makes images, and these data are {spec}; the recipe gan makes tables")
         colours, height, width = spec.shape
         self.sizes = sizes(height, width)
         self.top = len(self.sizes) - 1

@@ -268,11 +268,8 @@ class VariationalModel(Model, Samples, Encodes, Decodes, ImportanceWeighted, Dia
     def log_weights(
         self, x: Tensor, importance_samples: int, condition: Tensor | None = None, *, seed: Seed | None = None
     ) -> Tensor:
-        seeds = Seeds.of(seed)
-        batch, at_once = (
-            Batch(x, self.condition.check(condition, self)),
-            max(1, self.codes_at_once // importance_samples),
-        )
+        seeds, at_once = Seeds.of(seed), max(1, self.codes_at_once // importance_samples)
+        batch = Batch(x, self.condition.check(condition, self))
         parts = [(start, batch[slice(start, start + at_once)]) for start in range(0, len(x), at_once)]
         return torch.cat(
             [self._log_weights(b, importance_samples, SeededNoise(len(b), seeds + i, x.device)) for i, b in parts]
@@ -290,9 +287,9 @@ class VariationalModel(Model, Samples, Encodes, Decodes, ImportanceWeighted, Dia
         if self.flow is None:
             kl = gaussian_kl(mean, log_var).mean(0)
         else:
-            kl = -self._draw(mean, log_var, context, SeededNoise(len(x), 0, x.device).normal(1, self.config.latent))[
-                1
-            ].mean()
+            eps = SeededNoise(len(x), 0, x.device).normal(1, self.config.latent)
+            _, log_ratio = self._draw(mean, log_var, context, eps)
+            kl = -log_ratio.mean()
         if len(x) < 2:
             return {"KL of codes": kl}
         active = (activity(self.encode(x, condition)) > ACTIVE).sum()
@@ -324,9 +321,8 @@ class VariationalModel(Model, Samples, Encodes, Decodes, ImportanceWeighted, Dia
         x = self.observe(batch.x, noise.uniform(*self.spec.shape))
         encoded = self._encode(x, batch.condition)
         log_w = []
-        for eps in noise.normal(importance_samples, self.config.latent).split(
-            max(1, self.codes_at_once // len(x)), dim=1
-        ):
+        at_once = max(1, self.codes_at_once // len(x))
+        for eps in noise.normal(importance_samples, self.config.latent).split(at_once, dim=1):
             z, log_ratio = self._draw(*encoded, eps)
             log_w.append(self._log_likelihood(x, z, batch.condition) + log_ratio)
         return torch.cat(log_w, dim=1)

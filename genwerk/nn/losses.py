@@ -87,9 +87,7 @@ class Bernoulli(Likelihood):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
         if not spec.modality.has_levels:
-            raise BadInput(
-                f"the Bernoulli likelihood is for images; for this {spec.kind} take ‹model.likelihood› gaussian"
-            )
+            raise BadInput(f"the Bernoulli likelihood is for images; for {spec} take ‹model.likelihood› gaussian")
         binary = spec.levels == 2
         self.scored = "binary pixels" if binary else "pixels binarised at random (dynamic binarisation)"
 
@@ -161,9 +159,7 @@ class DiscretisedLogistic(Likelihood):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
         if not spec.modality.has_levels:
-            raise BadInput(
-                f"the logistic likelihood is for images; for this {spec.kind} take ‹model.likelihood› gaussian"
-            )
+            raise BadInput(f"the logistic likelihood is for images; for {spec} take ‹model.likelihood› gaussian")
         self.half_level = 0.5 / (spec.levels - 1)
         self.raw_scale = nn.Parameter(torch.full((spec.shape[0], 1, 1), log(0.1)))
 

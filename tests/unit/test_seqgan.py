@@ -46,11 +46,11 @@ def drawn(model: SeqGAN, n: int) -> Tensor:
 
 
 @torch.no_grad()
-def test_worths_are_those_of_a_loop_over_beginnings_and_rollouts() -> None:
+def test_action_values_are_those_of_a_loop_over_beginnings_and_rollouts() -> None:
     """D of the whole for the token that ends it, the mean over rollouts for those before, nothing for those after."""
     model = seqgan(spec(length=5))
     y, u = drawn(model, 30), uniform(30, 4, 3, 5)
-    found = model.worth(y, u)
+    found = model.action_values(y, u)
     model.eval()
     assert (y == 0).any()
     for i, text in enumerate(y):
@@ -81,7 +81,7 @@ def test_the_gradient_is_that_of_the_expected_verdict(baseline: str) -> None:
     exact = torch.autograd.grad(-(p * verdict).sum(), weights)
     n = 40_000
     y = drawn(model, n)
-    q = model.worth(y, uniform(n, 2, 1, 3))
+    q = model.action_values(y, uniform(n, 2, 1, 3))
     loss, _ = model.policy_loss(y, model.advantage(q, y), None)
     estimated = torch.autograd.grad(loss, weights)
     exact_, found = (torch.cat([g.flatten() for g in each]) for each in (exact, estimated))

@@ -1,9 +1,9 @@
 """Monte Carlo rollouts: what a network makes of every beginning of its own sequences, several times over.
 
-Yu, Zhang, Wang & Yu, SeqGAN, 2017, arXiv:1609.05473, equation 4: the worth of a token is estimated by drawing the rest
-of the sequence ``k`` times. The beginnings of all lengths stand at the same position at the same time: those of length
-t join, t tokens on, the rollouts of shorter ones. So ``length`` steps make all of them, each token is read once, and
-the k first tokens that follow one beginning come from one distribution.
+Yu, Zhang, Wang & Yu, SeqGAN, 2017, arXiv:1609.05473, equation 4: the action value of a token is estimated by drawing
+the rest of the sequence ``k`` times. The beginnings of all lengths stand at the same position at the same time: those
+of length t join, t tokens on, the rollouts of shorter ones. So ``length`` steps make all of them, each token is read
+once, and the k first tokens that follow one beginning come from one distribution.
 """
 
 from __future__ import annotations
