@@ -2,7 +2,7 @@
 // The figures of a training as curves, drawn as its events come.
 
 import { fill, h, s } from "./dom.js";
-import { figure, number, span, staged, t } from "./i18n.js";
+import { figure, listed, number, span, staged, t } from "./i18n.js";
 
 const WIDTH = 340, HEIGHT = 180, LEFT = 54, RIGHT = 8, TOP = 8, BOTTOM = 20;
 /** Points of a curve that are drawn; where there are more, neighbours are averaged. */
@@ -138,7 +138,7 @@ function drawn(panel, several) {
   const curves = Object.entries(panel.curves);
   const title = several ? t("{stage}: {what}", { stage: staged(panel.stage), what: titled(panel.name) }) : titled(panel.name);
   const told = curves.map(([source, curve]) => t("{source} from {first} to {last}", { source: t(source), first: figure(curve[0]?.[1] ?? 0), last: figure(curve.at(-1)?.[1] ?? 0) }));
-  const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${told.join(", ")}` },
+  const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${listed(told)}` },
     at.ticks.map((value) => [s("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: at.y(value), y2: at.y(value) }),
       s("text", { class: "tick end", x: LEFT - 6, y: at.y(value) + 4 }, tick(value, at.step))]).flat(),
     s("text", { class: "tick", x: LEFT, y: HEIGHT - 4 }, number(at.first)),

@@ -86,7 +86,7 @@ export function form(sections, how = {}) {
     const heading = place === 0 ? null : h("h3", {}, titled(section.title));
     const shown = few.length ? h("div", { class: "grid" }, few.map(({ control }) => control.element)) : null;
     const folded = rest.length ? h("details", {},
-      h("summary", {}, few.length || !heading ? t("More settings ({n})", { n: rest.length }) : `${titled(section.title)} (${rest.length})`),
+      h("summary", {}, few.length || !heading ? t("More settings ({n})", { n: rest.length }) : t("{meaning} ({value})", { meaning: titled(section.title), value: rest.length })),
       section.about ? h("p", { class: "hint" }, t(section.about)) : null,
       h("div", { class: "grid" }, rest.map(({ control }) => control.element))) : null;
     element.append(h("section", { class: "part" }, few.length ? heading : null, shown ?? "", folded ?? ""));

@@ -63,6 +63,9 @@ export function valued(name, value) {
   return t(value);
 }
 
+/** Several things in one line. @param {string[]} parts */
+export const listed = (parts) => parts.filter(Boolean).join(chosen === "zh" ? "，" : ", ");
+
 /** A stage of a training, which may say how many components a mixture has there.
  * @param {string} stage */
 export function staged(stage) {

@@ -2,7 +2,7 @@
 // Parts that several views show.
 
 import { fill, h, icon, unique } from "./dom.js";
-import { staged, t } from "./i18n.js";
+import { listed, staged, t } from "./i18n.js";
 
 /** @param {string} sentence */
 export const problem = (sentence) => h("div", { class: "problem", role: "alert" }, sentence);
@@ -39,11 +39,11 @@ export const going = (state) => ["queued", "running", "starting", "measuring", "
 export function inWords({ kind, shape = [], classes = [], class_count = classes.length, said = "" }) {
   const [first = 0, height = 0, width = 0] = shape;
   const colour = first === 1 ? t("grey") : first === 3 ? t("in colour") : first === 4 ? t("in colour, with transparency") : "";
-  const what = kind === "image" ? t("images of {width} × {height} pixels", { width: String(width), height: String(height) }) + (colour && `, ${colour}`)
+  const what = kind === "image" ? listed([t("images of {width} × {height} pixels", { width: String(width), height: String(height) }), colour])
     : kind === "table" ? t("rows of {n} columns", { n: first })
     : kind === "text" ? (said.includes("characters") ? t("texts of up to {n} characters", { n: first }) : t("texts of up to {n} tokens", { n: first }))
     : said || t(kind);
-  return [what, class_count ? t("{n} classes", { n: class_count }) : "", said.includes("captions") && kind === "image" ? t("with captions") : ""].filter(Boolean).join(", ");
+  return listed([what, class_count ? t("{n} classes", { n: class_count }) : "", said.includes("captions") && kind === "image" ? t("with captions") : ""]);
 }
 
 /**

@@ -3,7 +3,7 @@
 
 import { post } from "../api.js";
 import { announce, append, fill, h } from "../dom.js";
-import { number, t } from "../i18n.js";
+import { listed, number, t } from "../i18n.js";
 import { complain, segments, slider } from "../parts.js";
 
 const SIDE = 420, EDGE = 14;
@@ -69,7 +69,7 @@ export function map(run, on) {
     }
     const told = (/** @type {number} */ i) => {
       const name = found.names[i] ?? "", row = name.match(/^row (\d+)$/), of = found.classes[found.labels[i]];
-      return [row ? t("row {n}", { n: Number(row[1]) }) : name, of ? t("class {name}", { name: of }) : ""].filter(Boolean).join(", ");
+      return listed([row ? t("row {n}", { n: Number(row[1]) }) : name, of ? t("class {name}", { name: of }) : ""]);
     };
     /** @param {number} i */
     function point(i) {

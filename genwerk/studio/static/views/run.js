@@ -3,7 +3,7 @@
 
 import { address, get, Refused, where } from "../api.js";
 import { append, fill, h, icon } from "../dom.js";
-import { moment, spelt, t } from "../i18n.js";
+import { listed, moment, spelt, t } from "../i18n.js";
 import { go, link, whenLeft } from "../pages.js";
 import { badge, going, inWords, picture, problem, standing, table, waiting } from "../parts.js";
 import { file } from "../results.js";
@@ -127,7 +127,7 @@ function overview(body, run) {
   const facts = /** @type {[string, any][]} */ ([
     [t("State"), standing(run.stands)], [t("Recipe"), run.recipe], [t("Data"), run.data], [t("Kind"), inWords(run.spec)],
     [t("Classes"), run.spec.classes?.length ? few(run.spec.classes) : null], [t("Columns"), run.spec.columns?.length ? few(run.spec.columns) : null],
-    [t("Latent dimensions"), run.latent || null], [t("Can"), run.does?.map((each) => t(each)).join(", ")]]);
+    [t("Latent dimensions"), run.latent || null], [t("Can"), listed(run.does?.map((each) => t(each)) ?? [])]]);
   append(body,
     h("div", { class: "live" },
       h("section", {}, h("h2", {}, t("About")), h("dl", { class: "figures" }, facts.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))),

@@ -4,7 +4,7 @@
 import { begin, get, Refused, upload } from "../api.js";
 import { announce, append, fill, h, icon, paused, unique } from "../dom.js";
 import { form, mark, refuse } from "../forms.js";
-import { named, number, t } from "../i18n.js";
+import { listed, named, number, t } from "../i18n.js";
 import { go, here, link, note, whenLeft } from "../pages.js";
 import { complain, dropzone, inWords, picture, problem, segments, table, waiting } from "../parts.js";
 import { player } from "../sounds.js";
@@ -248,7 +248,7 @@ function described(data) {
   const parts = [t("{n} to train on", { n: data.train })];
   if (data.validation) parts.push(t("{n} to choose weights by", { n: data.validation }));
   if (data.test) parts.push(t("{n} held out", { n: data.test }));
-  return h("div", { class: "understood" }, h("p", {}, h("b", {}, capital(inWords({ ...data, said: data.spec }))), " · ", parts.join(", ")),
+  return h("div", { class: "understood" }, h("p", {}, h("b", {}, capital(inWords({ ...data, said: data.spec }))), " · ", listed(parts)),
     data.classes?.length ? h("p", { class: "tags" }, data.classes.slice(0, 20).map((/** @type {string} */ each) => h("span", { class: "tag" }, each)), data.classes.length > 20 ? "…" : null) : null,
     examples(data.examples),
     (data.notes ?? []).map((/** @type {string} */ line) => h("p", { class: "note" }, line)),
