@@ -3,7 +3,7 @@
 
 import { get, upload, where } from "./api.js";
 import { append, fill, h, icon, unique } from "./dom.js";
-import { language, named, spelt, t, valued } from "./i18n.js";
+import { closed, language, named, spelt, t, valued } from "./i18n.js";
 import { complain } from "./parts.js";
 
 /** @typedef {import("./types.js").Field} Field */
@@ -152,7 +152,7 @@ function titled(title) {
     const words = name.replaceAll("_", " ");
     return language() === "en" || t(words) !== words ? t(words) : (named(name) ?? words);
   };
-  if (parts[0] === "optim") return t("Optimiser of the {player}", { player: parts.slice(1).map(plain).join(" ") }).replace(/(?<=\p{Script=Han}) (?=\p{Script=Han})/gu, "");
+  if (parts[0] === "optim") return closed(t("Optimiser of the {player}", { player: parts.slice(1).map(plain).join(" ") }));
   const [head = first, ...rest] = parts;
   return rest.reduce((whole, part) => t("{whole}: {part}", { whole, part: plain(part) }), language() === "en" ? spelt(head) : plain(head));
 }
@@ -168,7 +168,7 @@ function normal(field) {
 /** @param {Field} field @param {() => void} changed @returns {Control} */
 function controlOf(field, changed) {
   const id = unique(field.name);
-  const help = field.help ? h("p", { class: "hint", id: `${id}-help` }, t(field.help).replace(/\bNone\b/g, t("Automatic"))) : null;
+  const help = field.help ? h("p", { class: "hint", id: `${id}-help` }, closed(t(field.help).replace(/\bNone\b/g, t("Automatic")))) : null;
   const said = { id, "aria-describedby": help ? `${id}-help` : null, name: field.name };
   const label = h("label", { for: id, title: field.flag }, named(field.name, field.type));
   const none = () => null;
