@@ -4,8 +4,9 @@ RM-MEDA: Zhang, Zhou & Jin, 2008, IEEE Transactions on Evolutionary Computation 
 IM-MOEA: Cheng, Jin, Narukawa & Sendhoff, A multiobjective evolutionary algorithm using Gaussian process-based inverse
 modeling, 2015, IEEE Transactions on Evolutionary Computation 19(6).
 
-As in PlatEMO, the hyperparameters of IM-MOEA's Gaussian processes (linear kernel through the origin) are fixed, and
-what they predict outside the bounds is drawn anew, uniformly within them: clipped, it would drift to a corner.
+As in PlatEMO, the hyperparameters of IM-MOEA's Gaussian processes (linear kernel through the origin, of variables as
+the problem has them) are fixed, and what they predict outside the bounds is drawn anew, uniformly within them: clipped,
+it would drift to a corner.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from genwerk.evolve.algorithms import AlgorithmConfig
 from genwerk.evolve.gmoea import GenerativeAlgorithm
-from genwerk.evolve.mating import GenerativeMating, Portfolio, clipped_and_mutated
+from genwerk.evolve.mating import GenerativeMating, Portfolio, bounds, clipped_and_mutated
 from genwerk.evolve.operators.local_pca import LocalPCA
 from genwerk.evolve.operators.operator import Array, RunByRun
 from genwerk.evolve.problems.fronts import lattice
@@ -37,7 +38,7 @@ class RMMEDAConfig(AlgorithmConfig, kind="rm-meda"):
     """Pieces of the Pareto set."""
 
     def make(self, problem: Problem) -> Algorithm:
-        mating = GenerativeMating(Portfolio([LocalPCA(self.clusters)], finish=lambda x, _: np.clip(x, 0, 1)))
+        mating = GenerativeMating(Portfolio([LocalPCA(self.clusters)], finish=lambda x, _: np.clip(x, 0, 1)), memory=0)
         return GenerativeAlgorithm(self.pop_size, mating, PrunedCrowding())
 
 
@@ -54,8 +55,9 @@ class InverseModels(RunByRun):
 
     name = "inverse models"
 
-    def __init__(self, vectors: int, group: int) -> None:
-        self.vectors, self.group = vectors, group
+    def __init__(self, vectors: int, group: int, low: Array, span: Array) -> None:
+        self.vectors, self.group, self.low, self.span = vectors, group, low, span
+        """``low`` and ``span`` are the lower bound and the range of each variable, in the problem's units."""
 
     def of_run(self, x: Array, f: Array, fitness: Array, n: int, rng: np.random.Generator, siblings: int = 1) -> Array:
         m, belongs = f.shape[1], subpopulations(f, lattice(f.shape[1], self.vectors))
@@ -75,29 +77,30 @@ class InverseModels(RunByRun):
         uncertainty = 1 / (1 + f @ f / NOISE**2)  # of the weight, whose prior is standard normal
         deviation = np.sqrt(NOISE**2 + wanted**2 * uncertainty)
         for j in rng.permutation(x.shape[1])[: self.group]:
-            weight = uncertainty * (f @ x[parents, j]) / NOISE**2
+            weight = uncertainty * (f @ (self.low[j] + self.span[j] * x[parents, j])) / NOISE**2
             predicted = weight * wanted + rng.random() * deviation * rng.standard_normal(n)
+            predicted = (predicted - self.low[j]) / self.span[j]
             within = (predicted >= 0) & (predicted <= 1)
             made[:, j] = np.where(within, predicted, rng.random(n))
         return made
 
 
 class BySubpopulation(Survival):
-    """Of each subpopulation the best by rank and crowding distance, as many as its share of the survivors.
+    """Of each subpopulation the best by rank and crowding distance, at most its share of a population of ``pop_size``.
 
     Where too few are feasible, all that are, and of the others those with the smallest violation.
     """
 
-    def __init__(self, vectors: int) -> None:
+    def __init__(self, vectors: int, pop_size: int) -> None:
         super().__init__(filter_infeasible=False)
-        self.vectors, self.within = vectors, RankAndCrowding()
+        self.vectors, self.pop_size, self.within = vectors, pop_size, RankAndCrowding()
 
     def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int, **kwargs: Any) -> Population:
         violation = pop.get("CV")[:, 0]
         if (violation > 0).any() and (violation <= 0).sum() < n_survive:
             return pop[np.argsort(np.maximum(violation, 0), kind="stable")[:n_survive]]
         pop, vectors = pop[violation <= 0], lattice(problem.n_obj, self.vectors)
-        belongs, share = subpopulations(pop.get("F"), vectors), -(-n_survive // len(vectors))
+        belongs, share = subpopulations(pop.get("F"), vectors), -(-self.pop_size // len(vectors))
         parts = [pop[belongs == each] for each in np.unique(belongs)]
         kept = [self.within.do(problem, part, n_survive=min(share, len(part)), **kwargs) for part in parts]
         return Population.create(*[each for part in kept for each in part])
@@ -121,5 +124,6 @@ class IMMOEAConfig(AlgorithmConfig, kind="im-moea"):
     """Variables that a model predicts."""
 
     def make(self, problem: Problem) -> Algorithm:
-        proposer = Portfolio([InverseModels(self.vectors, self.group)], finish=clipped_and_mutated)
-        return AsManyOffspring(self.pop_size, GenerativeMating(proposer), BySubpopulation(self.vectors))
+        models = InverseModels(self.vectors, self.group, *bounds(problem))
+        mating = GenerativeMating(Portfolio([models], finish=clipped_and_mutated), memory=0)
+        return AsManyOffspring(self.pop_size, mating, BySubpopulation(self.vectors, self.pop_size))

@@ -179,8 +179,9 @@ class GenerativeMating(InfillCriterion):
         seen = off if self.known is None else Population.merge(self.known, off)
         gone = [each for each in seen if id(each) not in alive]
         lost, lost_f = [(each.X - low) / span for each in gone], [each.F for each in gone]
-        self.lost = np.reshape([*self.lost, *lost], (-1, problem.n_var))[-self.memory :]
-        self.lost_f = np.reshape([*self.lost_f, *lost_f], (-1, problem.n_obj))[-self.memory :]
+        recent = slice(max(len(self.lost) + len(lost) - self.memory, 0), None)
+        self.lost = np.reshape([*self.lost, *lost], (-1, problem.n_var))[recent]
+        self.lost_f = np.reshape([*self.lost_f, *lost_f], (-1, problem.n_obj))[recent]
         if off.has("source"):
             kinds, source = len(self.proposer.names), off.get("source").astype(int)
             kept = np.array([id(each) in alive for each in off])
