@@ -23,6 +23,7 @@ from genwerk.core.errors import BadInput
 from genwerk.evolve.archive import Archive, Outcome
 from genwerk.evolve.command import CommandFailed, OfCommand
 from genwerk.evolve.source import Source, told
+from genwerk.evolve.survival import beyond
 
 Array: TypeAlias = NDArray[np.float64]
 RunnerName: TypeAlias = Literal["joblib", "dask", "ray"]
@@ -196,7 +197,7 @@ class Evaluating:
             return outcome
         if run in self.seen:
             least, most = self.seen[run]
-            values = most + np.where(most > least, most - least, 1.0)
+            values = beyond(least, most)
             values[m:] = np.maximum(np.abs(least), np.abs(most))[m:] + 1
         else:
             values = np.where(np.arange(n) < m, NONE_YET, 1.0)

@@ -24,7 +24,7 @@ from genwerk.evolve.operators.inverse import InverseRegression
 from genwerk.evolve.operators.operator import Array, Operator, Pool, Rngs, RunByRun
 from genwerk.evolve.operators.variation import DE, SBX, mutation
 from genwerk.evolve.operators.whitening import Whitened
-from genwerk.evolve.survival import spea2_fitness
+from genwerk.evolve.survival import finite, spea2_fitness
 
 Sources = NDArray[np.intp]
 """Which operator proposed a solution, by number."""
@@ -138,7 +138,8 @@ class GenerativeMating(InfillCriterion):
     """Mating of NSGA2, SPEA2, SMSEMOA and other algorithms of pymoo that ask for a generation at once.
 
     Variables are scaled by the problem's bounds; random numbers are those of the algorithm; ``memory`` solutions that
-    were given up are remembered. Duplicates are not looked for: mutation makes them rare.
+    were given up are remembered. Models see a value that is not finite as one worse than all others. Duplicates are not
+    looked for: mutation makes them rare.
     """
 
     def __init__(self, proposer: Proposer | None = None, memory: int = 400, **kwargs: Any) -> None:
@@ -178,7 +179,8 @@ class GenerativeMating(InfillCriterion):
         alive, off = {id(each) for each in pop}, algorithm.off
         seen = off if self.known is None else Population.merge(self.known, off)
         gone = [each for each in seen if id(each) not in alive]
-        lost, lost_f = [(each.X - low) / span for each in gone], [each.F for each in gone]
+        values = finite(np.reshape([*f, *(each.F for each in gone)], (-1, problem.n_obj)))
+        lost, f, lost_f = [(each.X - low) / span for each in gone], values[: len(f)], values[len(f) :]
         recent = slice(max(len(self.lost) + len(lost) - self.memory, 0), None)
         self.lost = np.reshape([*self.lost, *lost], (-1, problem.n_var))[recent]
         self.lost_f = np.reshape([*self.lost_f, *lost_f], (-1, problem.n_obj))[recent]
@@ -187,7 +189,7 @@ class GenerativeMating(InfillCriterion):
             kept = np.array([id(each) in alive for each in off])
             self.used, self.survived = np.bincount(source, minlength=kinds), np.bincount(source[kept], minlength=kinds)
         self.known = pop
-        self.waiting = Waiting((x - low) / span, f, spea2_fitness(f, cv[:, 0]), n, algorithm.random_state)
+        self.waiting = Waiting((x - low) / span, f, spea2_fitness(f, finite(cv)[:, 0]), n, algorithm.random_state)
 
     def _do(
         self,

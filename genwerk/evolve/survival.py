@@ -21,6 +21,22 @@ from genwerk.evolve.problems.fronts import lattice
 Array = NDArray[np.float64]
 
 
+def beyond(least: Array, most: Array) -> Array:
+    """What a failure counts as, by column: as much worse than the worst value as that is than the best, or by 1."""
+    return most + np.where(most > least, most - least, 1.0)
+
+
+def finite(values: Array) -> Array:
+    """``values`` (n, m), to be minimised, with :func:`beyond` where they are not finite."""
+    known = np.isfinite(values)
+    if known.all():
+        return values
+    most = values.max(axis=0, initial=-np.inf, where=known)
+    least = np.minimum(values.min(axis=0, initial=np.inf, where=known), most)
+    some = np.isfinite(most)
+    return np.where(known, values, beyond(np.where(some, least, 0), np.where(some, most, 0)))
+
+
 def dominance(f: Array) -> NDArray[np.bool_]:
     """Whether solution i dominates solution j of objectives ``f`` (n, m), with shape (n, n)."""
     worse = (f[:, None] > f[None]).any(-1)

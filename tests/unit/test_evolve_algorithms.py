@@ -15,9 +15,10 @@ from pymoo.util.ref_dirs import get_reference_directions
 
 from genwerk.core.errors import BadInput
 from genwerk.evolve.algorithms import algorithm
+from genwerk.evolve.distribution import InverseModels
 from genwerk.evolve.mating import GenerativeMating
 from genwerk.evolve.problems import find
-from genwerk.evolve.survival import NichedSelection, SPEA2Selection
+from genwerk.evolve.survival import NichedSelection, SPEA2Selection, finite
 from genwerk.evolve.together import Together
 
 OWN = {"gmoea": {}, "gmoea-published": {"epochs": 2}, "rm-meda": {}, "im-moea": {}}
@@ -47,6 +48,23 @@ def test_generative_mating_serves_pymoos_algorithms(host: type) -> None:
     assert np.isfinite(run[0].algorithm.mating.figures["discriminator loss"])
 
 
+@pytest.mark.parametrize("failure", [np.nan, np.inf, -np.inf])
+def test_generative_mating_goes_on_where_objectives_or_constraints_are_not_finite(failure: float) -> None:
+    class Failing(Problem):
+        def _evaluate(self, x: np.ndarray, out: dict[str, np.ndarray], *args: object, **kwargs: object) -> None:
+            out["F"] = np.where(x[:, 1:2] < 0.3, failure, np.stack([x[:, 0], 1 - x[:, 0] + x[:, 1]], axis=1))
+            out["G"] = np.where(x[:, 2:] < 0.1, failure, x[:, 2:] - 0.9)
+
+    problem = Failing(n_var=3, n_obj=2, n_ieq_constr=1, xl=0, xu=1)
+    result = minimize(problem, NSGA2(pop_size=20, mating=GenerativeMating()), ("n_eval", 100), seed=0)
+    assert result.algorithm.evaluator.n_eval == 100
+
+
+def test_what_is_not_finite_counts_as_worse_than_all_else() -> None:
+    values = np.array([[0.0, np.nan, 3.0], [2.0, np.inf, 3.0], [-np.inf, np.nan, np.nan]])
+    assert np.array_equal(finite(values), [[0, 1, 3], [2, 1, 3], [4, 1, 4]])
+
+
 def test_what_mating_cannot_serve_is_refused() -> None:
     host = MOEAD(get_reference_directions("das-dennis", 2, n_partitions=9))
     host.mating = GenerativeMating()
@@ -56,6 +74,28 @@ def test_what_mating_cannot_serve_is_refused() -> None:
         problem = Problem(n_var=3, n_obj=2, xl=bounds[0], xu=bounds[1], vtype=vtype)
         with pytest.raises(BadInput, match=why):
             minimize(problem, NSGA2(pop_size=10, mating=GenerativeMating()), ("n_eval", 30), seed=0)
+
+
+def test_im_moea_keeps_a_tenth_of_the_population_size_where_all_solutions_are_in_one_direction() -> None:
+    sizes = [len(each.pop) for (each,) in Together(algorithm("im-moea"), find("immoea-f2"), [100], 600)]
+    assert sizes[0] == 100
+    assert all(10 <= size <= 100 for size in sizes)
+
+
+def test_inverse_models_go_through_the_origin_of_the_variables_as_the_problem_has_them() -> None:
+    low, span, rng = np.full(4, -1.0), np.full(4, 4.0), np.random.default_rng(0)
+    f = np.linspace(0.2, 0.8, 20)
+    x = (2 * f[:, None] - low) / span
+    made = low + span * InverseModels(10, 3, low, span).offspring(x, f, 20, rng)
+    wanted = np.linspace(-0.1, 1.1, 20)
+    assert (np.abs(made - 2 * wanted[:, None]) < 0.1).all(axis=0).sum() == 3
+
+
+def test_a_mating_without_memory_remembers_nothing_that_was_given_up() -> None:
+    for memory, least, most in ((0, 0, 0), (30, 30, 30)):
+        mating = GenerativeMating(memory=memory)
+        result = minimize(find("zdt1", n_var=5), NSGA2(pop_size=20, mating=mating), ("n_eval", 100), seed=0)
+        assert least <= len(result.algorithm.mating.lost) == len(result.algorithm.mating.lost_f) <= most
 
 
 def population(f: np.ndarray) -> Population:
