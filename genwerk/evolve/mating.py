@@ -2,6 +2,13 @@
 
 Several runs that go on together share their operators: :func:`link` gives each mating a lane of the first one's, and
 whichever run is asked first fits the operators to the pools of all of them.
+
+A generation of GMOEA, mended, in which (3) is pymoo's, with :class:`~genwerk.evolve.survival.NichedSelection`:
+
+    fit the operators to the population; the judge, a GAN's discriminator, also sees what was given up  (1)
+    for every offspring: draw an operator by its share, propose six, keep the one that is judged best   (2)
+    evaluate the offspring; select the survivors                                                        (3)
+    move the shares towards operators whose offspring survive                                           (4)
 """
 
 from __future__ import annotations
@@ -88,7 +95,7 @@ class Portfolio(Proposer):
 
     def propose(self, pool: Pool, n: int, rngs: Rngs) -> tuple[Array, Sources]:
         fitted = self.operators if self.judge in (None, *self.operators) else [*self.operators, self.judge]
-        self.figures = {name: value for each in fitted if each for name, value in each.fit(pool, rngs).items()}
+        self.figures = {name: value for each in fitted if each for name, value in each.fit(pool, rngs).items()}  # (1)
         if self.shares is None:
             self.shares = np.full((pool.runs, len(self.operators)), 1 / len(self.operators))
         sources = np.stack([self.apportion(share, n, rng) for share, rng in zip(self.shares, rngs, strict=True)])
@@ -100,7 +107,7 @@ class Portfolio(Proposer):
         groups = x.reshape(pool.runs, n, self.surplus, -1)
         scores = self.judge.score(x) if self.judge else None
         best = np.zeros((pool.runs, n), int) if scores is None else scores.reshape(groups.shape[:3]).argmax(axis=2)
-        x = np.take_along_axis(groups, best[:, :, None, None], axis=2)[:, :, 0]
+        x = np.take_along_axis(groups, best[:, :, None, None], axis=2)[:, :, 0]  # (2)
         return x, sources
 
     def apportion(self, share: Array, n: int, rng: np.random.Generator) -> Sources:
@@ -226,7 +233,7 @@ def propose_together(lanes: Sequence[GenerativeMating]) -> None:
     proposer = lanes[0].proposer
     used, survived = np.stack([lane.used for lane in lanes]), np.stack([lane.survived for lane in lanes])
     if used.any():
-        proposer.credit(used, survived)
+        proposer.credit(used, survived)  # (4), of the generation before
     x, sources = proposer.propose(pool, asked[0].n, [each.rng for each in asked])
     for lane, offspring, source in zip(lanes, x, sources, strict=True):
         lane.waiting, lane.ready = None, (offspring, source)

@@ -4,6 +4,15 @@ Liang, Zhu, Wang, Li & Zhu, Evolutionary Multitasking for Multi-Objective Optimi
 IEEE Transactions on Evolutionary Computation 27(4):1042-1056, 2023, doi:10.1109/TEVC.2022.3189029. Constants are those
 of the public implementation MToP. There, all individuals are shuffled into pairs, about half of which join two tasks;
 here each individual meets a partner of another task with a probability that can be set, or follows what it brings.
+(4) is :meth:`Coordinator.tell`:
+
+    repeat
+        let the donor learn from the populations: a GAN for each ordered pair of tasks, every G generations     (1)
+        for each individual x of each task, with a base, the first or any, and any z of the previous population:
+            with the task's rate, x becomes its partner's donor from another task, else it stays                (2)
+            child = crossover of base + F (x - z) with x, or with base where x is a donor; mutation             (3)
+        evaluate every child on its own task; each task keeps the best by rank and crowding distance            (4)
+        move each task's rate towards the kind of child that survives                                           (5)
 """
 
 from __future__ import annotations
@@ -92,7 +101,7 @@ class EMTGS(Coordinator):
 
     def offspring(self) -> list[Array]:
         if self.transfer:
-            self.transfer.learn(self.pools, self.generation)
+            self.transfer.learn(self.pools, self.generation)  # (1)
         made = [self._children(task) for task in range(len(self.pools))]
         self._previous, self._crossing = self.pools, [crossing for _, crossing in made]
         return [u for u, _ in made]
@@ -115,9 +124,9 @@ class EMTGS(Coordinator):
             chosen = crossing & (_pick(chance[..., 7], len(others)) == k)
             given = self.transfer.give(self.pools, task, source, partner)  # type: ignore[union-attr]
             known = self.problem.tasks[source].n_var  # padding of the source is not transferred
-            x[..., :known] = np.where(chosen[..., None], given, x)[..., :known]
+            x[..., :known] = np.where(chosen[..., None], given, x)[..., :known]  # (2)
         other = np.where(crossing[..., None], base, pool.u)
-        child = inertial_offspring(x, other, base, inertia, scale, mask)
+        child = inertial_offspring(x, other, base, inertia, scale, mask)  # (3)
         return polynomial_mutation(child, mutate, MUTATION_ETA, self.config.mutations), crossing
 
     def note(self, survived: list[Array]) -> None:
@@ -129,7 +138,7 @@ class EMTGS(Coordinator):
             self._counts[..., task] = MEMORY * self._counts[..., task] + now
         with_transfer, without = self._counts[:, 0] / self._counts[:, 1]
         share = with_transfer / np.maximum(with_transfer + without, 1e-12)
-        self.rates = np.clip(share, *BOUNDS)
+        self.rates = np.clip(share, *BOUNDS)  # (5)
 
 
 def inertial_offspring(x: Array, other: Array, base: Array, previous: Array, scale: Array, mask: Array) -> Array:
