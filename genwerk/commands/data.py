@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from genwerk.data import Splits
 
 
+LARGE = 64
+"""Pixels of a side above which most recipes take hours of a processor."""
+LONG = "Images of this size take hours to learn without a GPU; for a first trial in minutes set ‹data.size› to 32."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Data(Command):
     """Say how data are understood, and name every file that cannot be used."""
@@ -48,6 +53,8 @@ class Data(Command):
             lines.append(Note(f"to begin with: {train} ({reason(first)})", whole=True))
             listing = train.replace(f"train {first.fit.entry.name} ", "recipes ", 1)
             lines.append(Note(f"all recipes that fit: {listing}", whole=True))
+        if spec.modality.has_pixels and settings.size is None and spec.side > LARGE:
+            lines.append(Note(LONG))
         yield Figures(values, lines)
         some = splits.train.batch(slice(64 if spec.modality.one_per_file else 2000))
         yield Examples([some], spec, len(some), origin={"data": settings.source})

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from compared import comparison, figure, measured
+from PIL import Image
 
 from genwerk.comparison.result import to_plain
 from genwerk.tasks import fitting
@@ -87,6 +88,14 @@ def test_data_check_says_what_to_begin_with(genwerk: Genwerk, people: Path) -> N
     said = genwerk("data", "check", people)
     assert re.search(f"to begin with: genwerk train c[a-z-]+ --data {people} \\(coverage .* place 1", said)
     assert f"genwerk recipes --data {people}" in said
+
+
+def test_data_check_says_what_large_images_cost(genwerk: Genwerk, tmp_path: Path) -> None:
+    for i in range(20):
+        Image.new("RGB", (90, 80), (12 * i, 80, 200)).save(tmp_path / f"{i}.png")
+    hint = "for a first trial in minutes set --data.size to 32"
+    assert hint in genwerk("data", "check", tmp_path)
+    assert hint not in genwerk("data", "check", tmp_path, "--size", "64")
 
 
 def test_which_family_is_measured_on_the_most_alike_data(genwerk: Genwerk, people: Path) -> None:
