@@ -37,8 +37,8 @@ class Translate(Command):
 
     Name image files, folders or archives; what is made of each goes into a file of its own, of an animation (GIF, WebP
     or PNG) into one, frame by frame. Without any, held-out examples are shown: their sources above, and what is made of
-    these below. A large image is cut into tiles that overlap, so that memory does not depend on its size and there is
-    no seam. What is transparent in a source is in what is made of it.
+    these below. A large image is cut into tiles that overlap, so that the network takes no more memory for it and there
+    is no seam. What is transparent in a source is in what is made of it.
     """
 
     group = USE
@@ -55,8 +55,9 @@ class Translate(Command):
     mask: Annotated[str | None, File()] = None
     """For models that fill holes: an image of the same size that is light where pixels stay and dark where they are
     filled in."""
-    tile: Annotated[int, AtLeast(16)] = 256
-    """Side of a tile in pixels of the source; less takes less memory and more time."""
+    tile: Annotated[int | None, AtLeast(16)] = None
+    """Side of a tile in pixels of the source; less takes less memory and more time. By default 256, or as wide
+    as what surrounds a tile where that is more, as with a deep U-Net."""
     bits: Literal[8, 16] = 8
     """Of a pixel's value in the files that are written; 16 are for PNG."""
     smooth: float = 0.0

@@ -73,8 +73,9 @@ class Translates(ABC):
     scale: int
     """How many times as high and wide as its source an image is."""
     margin: int | None
-    """Pixels around a part of a source on which what is made of that part depends, at most; None where that is all of
-    it: large images are given whole to such a model, which bounds the memory itself."""
+    """Pixels around a part of a source, which begins and ends at multiples of the stride, on which what is made of that
+    part depends, at most; None where that is all of it: large images are given whole to such a model, which bounds the
+    memory itself."""
     stride: int
     """Pixels by which a part of a source may be moved so that what is made of it moves with it and else stays."""
     provenance: bool = False

@@ -18,6 +18,7 @@ from genwerk.data.picture import (
     MODES,
     Depth,
     Picture,
+    as_mode,
     channels_first,
     covered,
     depth,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 FORMATS = {"GIF": ".gif", "WEBP": ".webp", "PNG": ".png"}
 """What animations are read from, and how the names of such files end; other files of several pages give the first."""
+ORIENTATION = 0x0112
+"""The Exif tag that says how an image is turned."""
 STILL = 100
 """Milliseconds of a frame that does not say how long it stands."""
 
@@ -116,19 +119,35 @@ class Film:
 
     def frames(self) -> Iterator[Frame]:
         """Its frames one at a time, upright."""
+        if not self.moving:
+            yield self._still()
+            return
+        with self._read(), opening(self.picture) as image:
+            with decoding():
+                several = image.n_frames  # type: ignore[attr-defined]
+            for number in range(several):
+                yield self._frame(image, number)
+
+    def _still(self) -> Frame:
+        """The one frame that there is; nothing of the file is kept beside it, for it may be large."""
+        with self._read(), opening(self.picture) as image:
+            return self._frame(image, 0)
+
+    @cached_property
+    def _depth(self) -> Depth | None:
+        """How many of its 16 bits grey values have; None where they have 8."""
+        return depth([survey(self.picture)]) if probe(self.picture).deep else None
+
+    def _frame(self, image: Image, number: int) -> Frame:
         from PIL import ImageOps
 
-        with self._read(), opening(self.picture) as image:
-            deep = depth([survey(self.picture)]) if probe(self.picture).deep else None
-            with decoding():
-                several = image.n_frames if self.moving else 1  # type: ignore[attr-defined]
-            for number in range(several):
-                with decoding():
-                    image.seek(number)
-                    image.load()
-                    upright = ImageOps.exif_transpose(image)
-                pixels, alpha = self._exact(upright, deep) if deep else self._shallow(upright)
-                yield Frame(pixels, alpha, round(image.info.get("duration", STILL)))
+        with decoding():
+            image.seek(number)
+            image.load()
+            turned = image.getexif().get(ORIENTATION, 1) != 1
+            upright = ImageOps.exif_transpose(image) if turned else image  # which would copy it else
+        pixels, alpha = self._exact(upright, self._depth) if self._depth else self._shallow(upright)
+        return Frame(pixels, alpha, round(image.info.get("duration", STILL)))
 
     def _exact(self, image: Image, scale: Depth) -> tuple[Tensor, None]:
         """Grey values of 16 bits, which are not brought to 8."""
@@ -141,9 +160,10 @@ class Film:
     def _shallow(self, image: Image) -> tuple[Tensor, Tensor | None]:
         """Values of 8 bits, and how opaque they are."""
         clear, alpha = self.channels == 4, None
-        stored = np.asarray(flattened(image, self.background, clear).convert(MODES[self.channels]))
+        stored = np.asarray(as_mode(flattened(image, self.background, clear), MODES[self.channels]))
         stored = channels_first(covered(stored, self.background) if clear else stored)
         if not clear and image.has_transparency_data:
             found = torch.from_numpy(np.array(image.convert("RGBA").getchannel("A")))
             alpha = found if bool((found < 255).any()) else None
-        return torch.from_numpy(np.array(stored)).float() / (255 if self.moving else white(stored)), alpha
+        pixels = torch.from_numpy(stored.astype(np.float32, order="C"))  # one copy, for images may be large
+        return pixels.div_(255 if self.moving else white(stored)), alpha

@@ -178,7 +178,7 @@ def decode(
         plain = (
             _shallow(image, scale or depth([survey(picture)])) if deep else flattened(image, background, channels == 4)
         )
-        pixels = np.asarray(fitted(_as_mode(plain, MODES[channels]), height, width, fit))
+        pixels = np.asarray(fitted(as_mode(plain, MODES[channels]), height, width, fit))
         return channels_first(covered(pixels, background) if channels == 4 else pixels)
 
 
@@ -229,10 +229,10 @@ def flattened(image: Image, background: str, clear: bool) -> Image:
             if clear:
                 return rgba
             return Image.alpha_composite(Image.new("RGBA", rgba.size, background), rgba).convert("RGB")
-        return _as_mode(image, "L" if image.mode in ("1", "L") else "RGB")
+        return as_mode(image, "L" if image.mode in ("1", "L") else "RGB")
 
 
-def _as_mode(image: Image, mode: str) -> Image:
+def as_mode(image: Image, mode: str) -> Image:
     return image if image.mode == mode else image.convert(mode)
 
 

@@ -193,7 +193,7 @@ class Run:
         *,
         to: Conditions = None,
         mask: Tensor | Array | Sequence[Any] | None = None,
-        tile: int = tasks.TILE,
+        tile: int | None = None,
         seed: int | None = 0,
     ) -> Shown:
         """What is made of each of ``images``, which are of one size, any, and are taken as the sources that they are;

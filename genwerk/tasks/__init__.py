@@ -30,7 +30,7 @@ from genwerk.tasks.sampling import (
     sdedit,
     trajectory,
 )
-from genwerk.tasks.translation import TILE, Smoothing, destination, destinations, provenance, tiles, translate
+from genwerk.tasks.translation import Smoothing, destination, destinations, provenance, tiles, translate
 
 __all__ = [
     "Likelihood",
@@ -38,7 +38,6 @@ __all__ = [
     "LatentPath",
     "Smoothing",
     "Span",
-    "TILE",
     "Unsupported",
     "bits_per_dim",
     "complete",

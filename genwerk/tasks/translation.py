@@ -1,4 +1,4 @@
-"""Images from images of any size: a large one is cut into tiles, so that memory does not depend on its size."""
+"""Images from images of any size: a large one is cut into tiles, so that the network takes no more memory for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from genwerk.tasks.conditioning import require
 from genwerk.tasks.inputs import Conditions, condition_of
 
 TILE = 256
-"""Side of a tile in pixels of the source, without what surrounds it."""
+"""Side of a tile in pixels of the source, without what surrounds it, where nobody says another; as wide as that where
+that is more, since what surrounds a tile is computed with each."""
 
 Bits = Literal[8, 16]
 """Of a pixel's value."""
@@ -26,7 +27,7 @@ Place = tuple[slice, slice]
 
 
 def tiles(
-    model: Model, source: Tensor, tile: int = TILE, *, condition: Tensor | None = None, seed: Seed | None = None
+    model: Model, source: Tensor, tile: int | None = None, *, condition: Tensor | None = None, seed: Seed | None = None
 ) -> Iterator[tuple[Place, Tensor]]:
     """What is made of ``source``, with shape (c', h, w), part by part: where each belongs, and its pixels in [0, 1].
 
@@ -38,7 +39,7 @@ def tiles(
     """
     require(model, "translation", "translates")
     assert isinstance(model, Translates)
-    if tile < 1:
+    if tile is not None and tile < 1:
         raise BadInput(f"the tile is {tile} pixels; expected 1 or more")
     condition = None if condition is None else condition.to(model.device)
     if model.margin is None:
@@ -46,7 +47,7 @@ def tiles(
             made = model.translate(source.unsqueeze(0).to(model.device), condition, seed=seed)[0].cpu()
         yield (slice(0, made.shape[1]), slice(0, made.shape[2])), made
         return
-    step = -(-tile // model.stride) * model.stride
+    step = -(-(max(TILE, model.margin) if tile is None else tile) // model.stride) * model.stride
     around = -(-model.margin // model.stride) * model.stride
     height, width = source.shape[1:]
     with evaluating(model):
@@ -76,7 +77,7 @@ def _spread(start: int, step: int, around: int, side: int) -> slice:
 def translate(
     model: Model,
     source: Tensor,
-    tile: int = TILE,
+    tile: int | None = None,
     *,
     condition: Tensor | None = None,
     bits: Bits | None = 8,

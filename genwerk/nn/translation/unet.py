@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, pad, relu
+from torch.nn.functional import leaky_relu, pad, relu_
 
 from genwerk.core.errors import BadInput
 from genwerk.nn.adversarial.dcgan import channels as doubled
@@ -41,7 +41,7 @@ class UNetGeneratorConfig(TranslationNetwork, kind="unet"):
 
     @property
     def margin(self) -> int:
-        return 3 * self.stride  # 1.5 on the way down and 1 on the way up, of pixels as large as a stride at the most
+        return 2 * self.stride  # of the innermost pixels, as large as a stride, two on either side of its own
 
     @property
     def stride(self) -> int:
@@ -77,7 +77,7 @@ class UNetGenerator(nn.Module):
             skips.append(x)
         x = skips.pop()
         for layer in self.up:
-            x = layer(relu(x))
+            x = layer(relu_(x))  # the largest tensors here, which nothing else needs
             x = torch.cat([x, skips.pop()], 1) if skips else x
         return x[..., :height, :width]
 
