@@ -2,9 +2,11 @@
 
 CycleGAN: Zhu, Park, Isola & Efros, Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks,
 2017, arXiv:1703.10593. The pool: Shrivastava et al., 2017, arXiv:1612.07828. The mask: Pumarola et al., GANimation,
-2018, arXiv:1807.09251.
+2018, arXiv:1807.09251. Distances, optional: Benaim & Wolf, One-Sided Unsupervised Domain Mapping (DistanceGAN), 2017,
+arXiv:1706.00826.
 
-Done differently: with several processes each has a pool of its own, which a resumed run begins with that of the first.
+Done differently: with several processes each has a pool of its own, which a resumed run begins with that of the first;
+means and deviations of distances are those of a batch and not of the training set, which need not be gone through.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from genwerk.core.errors import BadInput
 from genwerk.core.model import Config, Loss, Metrics, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import DataSpec
 from genwerk.families.two_domains import TwoDomains
@@ -42,12 +45,15 @@ class CycleGANConfig(Config):
     """Weight lambda of the mean absolute error after the way there and back."""
     identity: float = 0.5
     """Weight, as a multiple of lambda, of what a generator changes in images of its own domain (section 5.2)."""
+    distance: float = 0.0
+    """Weight of how much the distances between images of a batch change from their domain to the other (DistanceGAN):
+    images that are alike are to be alike in the other domain, so that their content is not exchanged."""
     pool: int = 50
     """Generated images of each domain that are kept to be shown to the discriminator again; 0 keeps none."""
 
     def __post_init__(self) -> None:
-        if min(self.adversarial, self.cycle, self.identity, self.pool) < 0:
-            raise ValueError("adversarial, cycle and identity are weights and pool counts images, from 0 on")
+        if min(self.adversarial, self.cycle, self.identity, self.distance, self.pool) < 0:
+            raise ValueError("adversarial, cycle, identity and distance are weights and pool counts images, from 0 on")
 
 
 class CycleGAN(TwoDomains, config=CycleGANConfig):
@@ -72,7 +78,8 @@ class CycleGAN(TwoDomains, config=CycleGANConfig):
 
     @property
     def couples(self) -> tuple[str, ...]:
-        return ("the pool of generated images",) if self.config.pool else ()
+        pool = ("the pool of generated images",) if self.config.pool else ()
+        return (*pool, "the distances between images") if self.config.distance else pool
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -84,9 +91,10 @@ class CycleGAN(TwoDomains, config=CycleGANConfig):
         yield Turn("discriminator", self.discriminator_loss, x, self.from_pool(torch.cat(fakes), u))
 
     def generator_loss(self, x: Tensor, fakes: list[Tensor]) -> Loss:
-        """Equation 3 as the generators see it, with the identity loss; what they make is put into ``fakes``."""
+        """Equation 3 as the generators see it, with the identity loss and that of distances; what they make is put into
+        ``fakes``."""
         config, both = self.config, (2 * x - 1).unbind(1)
-        adversarial, cycle, identity = [], [], []
+        adversarial, cycle, identity, distance = [], [], [], []
         made: dict[int, Tensor] = {}
         for k, domain in enumerate(both):  # the source's own domain is k
             to, back = self.generator_to(1 - k), self.generator_to(k)
@@ -95,12 +103,17 @@ class CycleGAN(TwoDomains, config=CycleGANConfig):
             cycle.append((self.generate(back, made[1 - k])[0] - domain).abs().mean())
             if config.identity:
                 identity.append((self.generate(back, domain)[0] - domain).abs().mean())
+            if config.distance:
+                distance.append(change_of_distances(domain, made[1 - k], both[1 - k]))
         fakes.append(torch.stack([made[0], made[1]], 1).detach())
         metrics: Metrics = {"adversarial": sum(adversarial, x.new_zeros(())), "cycle": sum(cycle, x.new_zeros(()))}
         loss = config.adversarial * metrics["adversarial"] + config.cycle * metrics["cycle"]
         if config.identity:
             metrics["identity"] = sum(identity, x.new_zeros(()))
             loss = loss + config.cycle * config.identity * metrics["identity"]
+        if config.distance:
+            metrics["distance"] = sum(distance, x.new_zeros(()))
+            loss = loss + config.distance * metrics["distance"]
         return loss, metrics
 
     def discriminator_loss(self, x: Tensor, fakes: Tensor) -> Loss:
@@ -141,3 +154,25 @@ class CycleGAN(TwoDomains, config=CycleGANConfig):
 
     def generator_to(self, domain: int) -> nn.Module:
         return self.generators[domain]
+
+
+def change_of_distances(x: Tensor, made: Tensor, real: Tensor) -> Tensor:
+    """How far the distances between images ``made`` of ``x`` are from those between the images ``x``, each less the mean
+    of those in its domain and divided by their deviation: a mean over pairs (DistanceGAN's loss).
+
+    ``real`` are images of the other domain, which the images ``made`` are in.
+    """
+    if len(x) < 3:
+        raise BadInput(
+            "distances need 3 images or more in a batch; take a larger ‹train.batch_size›, or ‹model.distance› 0"
+        )
+    before, after, there = (distances(each) for each in (x, made, real))
+    scaled = [(found - of.mean()) / of.std().clamp(min=1e-6) for found, of in ((before, before), (after, there))]
+    return (scaled[0] - scaled[1]).abs().mean()
+
+
+def distances(x: Tensor) -> Tensor:
+    """The mean absolute difference of pixels of every pair of images with shape (n, ...): shape (n (n - 1) / 2,)."""
+    first, second = torch.triu_indices(len(x), len(x), 1, device=x.device)
+    flat = x.flatten(1)
+    return torch.cdist(flat, flat, p=1)[first, second] / flat.shape[1]

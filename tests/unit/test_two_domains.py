@@ -14,7 +14,7 @@ from genwerk.core.model import Config, build
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.families.cut import CUTConfig, patch_nce
-from genwerk.families.cyclegan import CycleGANConfig
+from genwerk.families.cyclegan import CycleGANConfig, change_of_distances
 from genwerk.families.swap_faces import SwapFacesConfig, warped
 from genwerk.families.two_domains import side_by_side
 from genwerk.nn.adversarial.patchgan import PatchGANConfig
@@ -75,6 +75,28 @@ def test_cyclegan_descends_equation_3() -> None:
     loss, _ = made.discriminator_loss(x, fakes[0])
     torch.testing.assert_close(loss, expected)
     assert learners(loss, made) == {"discriminators"}
+
+
+def test_cyclegan_descends_the_change_of_distances_where_it_has_a_weight() -> None:
+    """By brute force: of every pair of images, in units of the deviation of distances in each domain."""
+    plain, made, x = model(CYCLE), model(replace(CYCLE, distance=3.0)), both(4)
+    (a, b), pairs = (2 * x - 1).unbind(1), [(i, j) for i in range(4) for j in range(i + 1, 4)]
+
+    def scaled(images: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        found, of = (torch.stack([(y[i] - y[j]).abs().mean() for i, j in pairs]) for y in (images, real))
+        return (found - of.mean()) / of.std()
+
+    to_a, to_b = made.generators
+    change = (scaled(a, a) - scaled(to_b(a).tanh(), b)).abs().mean()
+    change = change + (scaled(b, b) - scaled(to_a(b).tanh(), a)).abs().mean()
+    loss, metrics = made.generator_loss(x, fakes=[])
+    torch.testing.assert_close(loss, plain.generator_loss(x, fakes=[])[0] + 3 * change, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(metrics["distance"], change, rtol=1e-5, atol=1e-5)
+    assert made.couples == (*plain.couples, "the distances between images")
+    with pytest.raises(BadInput, match="3 images or more"):
+        made.generator_loss(x[:2], fakes=[])
+    same = torch.full((3, 3, 8, 8), 0.5)  # of which no distance has a deviation
+    assert change_of_distances(same, same, same) == 0
 
 
 def test_the_pool_fills_and_then_exchanges_half() -> None:
