@@ -157,8 +157,8 @@ class CycleGAN(TwoDomains, config=CycleGANConfig):
 
 
 def change_of_distances(x: Tensor, made: Tensor, real: Tensor) -> Tensor:
-    """How far the distances between images ``made`` of ``x`` are from those between the images ``x``, each less the mean
-    of those in its domain and divided by their deviation: a mean over pairs (DistanceGAN's loss).
+    """How far the distances between images ``made`` of ``x`` are from those between the images ``x``, each less the
+    mean of those in its domain and divided by their deviation: a mean over pairs (DistanceGAN's loss).
 
     ``real`` are images of the other domain, which the images ``made`` are in.
     """

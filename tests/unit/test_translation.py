@@ -70,6 +70,19 @@ def test_tiles_make_what_the_whole_makes(name: str) -> None:
     assert (tasks.translate(made, source, 20).float() / 255 - whole).abs().max() < 0.6 / 255
 
 
+def test_tiles_are_as_wide_as_what_surrounds_them() -> None:
+    """Else a deep U-Net would compute its surroundings 49 times for every pixel of a tile of 256."""
+    made = model(config(degradation=Greyscale(), network=UNetGeneratorConfig(width=1, halvings=8), residual=False))
+    source = torch.rand(1, 20, 1600, generator=torch.Generator().manual_seed(1))
+    parts = list(tasks.tiles(made, source))
+    assert [place[1] for place, _ in parts] == [slice(0, 512), slice(512, 1024), slice(1024, 1536), slice(1536, 1600)]
+    whole = made.translate(source.unsqueeze(0))[0]
+    assert (torch.cat([part for _, part in parts], 2) - whole).abs().max() < 1e-5
+    assert whole.std() > 0.001
+    shallow = tasks.tiles(model(config()), source.expand(3, -1, -1)[..., :600])
+    assert [place[1].stop for place, _ in shallow] == [512, 1024, 1200]  # of an image twice as large
+
+
 def test_a_margin_is_as_wide_as_it_needs_to_be() -> None:
     """Some pixel just within the margin matters; none beyond it does."""
     for made in map(model, (config(), config(degradation=GaussianNoise()))):

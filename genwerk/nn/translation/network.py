@@ -21,8 +21,8 @@ class TranslationNetwork(Component):
     @property
     @abstractmethod
     def margin(self) -> int:
-        """Pixels around a part of the source that begins and ends at multiples of the stride, on which the output of that
-        part depends, at most."""
+        """Pixels around a part of the source, which begins and ends at multiples of the stride, on which the output of
+        that part depends, at most."""
 
     @property
     def stride(self) -> int:
