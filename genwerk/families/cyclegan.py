@@ -164,7 +164,8 @@ def change_of_distances(x: Tensor, made: Tensor, real: Tensor) -> Tensor:
     """
     if len(x) < 3:
         raise BadInput(
-            "distances need 3 images or more in a batch; take a larger ‹train.batch_size›, or ‹model.distance› 0"
+            "distances need 3 images or more in a batch or micro-batch; take a larger ‹train.batch_size› or "
+            "‹train.micro_batch›, or ‹model.distance› 0"
         )
     before, after, there = (distances(each) for each in (x, made, real))
     scaled = [(found - of.mean()) / of.std().clamp(min=1e-6) for found, of in ((before, before), (after, there))]
