@@ -11,7 +11,8 @@ images of the target side, says the source's label. Kept but for an exchange: th
 labels to labels which makes it greatest. Kernel distance: in the features of that classifier, to real images of the
 target side, with 1.96 standard errors. Error: mean absolute difference of pixels in [0, 1] to what the known map makes
 of the source (digits alone: which of the colours becomes which, nobody can know). Cycle error: the same to the source,
-there and back. --recipe cut: CUT with restyle's networks, which goes to the second side alone.
+there and back. --recipe cyclegan: restyle with CycleGAN's terms alone, without distances. --recipe cut: CUT with
+restyle's networks, which goes to the second side alone.
 """
 
 from __future__ import annotations
@@ -89,7 +90,12 @@ SMALL: dict[str, Any] = {
     "batch_size": 16,
 }
 """What makes the networks and batches of `cut` those of `restyle` for digits."""
-RECIPES: dict[str, dict[str, Any]] = {"restyle": {}, "cut": SMALL}
+RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "restyle": ("restyle", {}),
+    "cyclegan": ("restyle", {"model.identity": 0.5, "model.distance": 0.0}),
+    "cut": ("cut", SMALL),
+}
+"""Recipes and settings by what they are called here."""
 LEARNED, JUDGING, HELD_OUT = 3_000, 10_000, 1_000
 """Most examples of each side to train on; for its classifier; and held out."""
 
@@ -180,9 +186,10 @@ def main() -> None:
         spent = folder / "seconds.json"
         if not spent.exists():
             start = time.process_time()
-            settings = {"sample_every": 0, "evaluate_every": 0, "save_every": 0, **RECIPES[options.recipe]}
+            recipe, changes = RECIPES[options.recipe]
+            settings = {"sample_every": 0, "evaluate_every": 0, "save_every": 0, **changes}
             settings |= {"rounds": options.rounds, "seed": seed}
-            genwerk.train(options.recipe, splits, out=folder, evaluate=False, progress=False, **settings)
+            genwerk.train(recipe, splits, out=folder, evaluate=False, progress=False, **settings)
             spent.write_text(json.dumps(time.process_time() - start))
         model, seconds = genwerk.load(folder), json.loads(spent.read_text())
         assert isinstance(model, TwoDomains)

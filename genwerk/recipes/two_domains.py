@@ -54,10 +54,15 @@ def cut(spec: DataSpec) -> Recipe:
 
 @register(spec=DOMAINS)
 def restyle(spec: DataSpec) -> Recipe:
-    """Images of one class or folder in the style of another, both ways, by a CycleGAN that a CPU can train."""
+    """Images of one class or folder in the style of another, both ways, by a CycleGAN that a CPU can train.
+
+    Distances between images are kept (DistanceGAN), so that content is not exchanged: in grey images in place of the
+    identity loss, which is for colours (Zhu et al., section 5.2).
+    """
     network = small(spec)
     discriminator = PatchGANConfig(width=network.width, halvings=min(2, fitting(spec)))
-    model = CycleGANConfig(network=network, discriminator=discriminator)
+    identity, distance = (0.5, 2.0) if spec.shape[0] >= 3 else (0.0, 10.0)
+    model = CycleGANConfig(network=network, discriminator=discriminator, identity=identity, distance=distance)
     optim = OptimConfig(lr=5e-4, betas=(0.5, 0.999), schedule="linear", hold=0.5)
     return Recipe(model=model, train=TrainConfig(rounds=3_000, batch_size=16, optim=pair(optim)))
 
