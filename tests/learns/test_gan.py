@@ -7,14 +7,12 @@ import torch
 from learning import source, taught
 
 from genwerk.core.abilities import Samples
-from genwerk.core.model import build
 from genwerk.data.toys import TOYS, Gaussians
 from genwerk.evaluation.quick import frechet_in_components
 from genwerk.evaluation.samples import draw
 from genwerk.families.gan import GAN
 from genwerk.metrics import mode_coverage
 from genwerk.metrics.features import Classifier, ClassifierConfig
-from genwerk.recipes import find
 from genwerk.training.settings import TrainConfig
 from genwerk.training.trainer import Trainer
 
@@ -38,20 +36,26 @@ def test_every_mode_of_the_ring(recipe: str, rounds: int, seed: int, quality: fl
     assert found.kl < 0.15
 
 
-@pytest.mark.parametrize("recipe", ["gan", "lsgan", "hinge-gan"])
-def test_digits_come_closer(recipe: str) -> None:
-    """Against an untrained generator's distance; measured 0.32, 0.36 and below 0.25 of it."""
+NARROW = {"width": 128}
+"""Units of a layer: half of the recipe's."""
+
+
+@pytest.mark.parametrize("recipe,network", [("gan", NARROW), ("lsgan", {}), ("hinge-gan", {})])
+def test_digits_come_closer(recipe: str, network: dict[str, int]) -> None:
+    """Against an untrained generator's distance; measured 0.31 to 0.39 (seeds 0 to 4), 0.36 and below 0.25 of it."""
     splits = source("digits")
-    model = taught(recipe, "digits", 400)
-    fresh = build(find(recipe).make(splits.spec).model, splits.spec).eval()
+    model, fresh = (taught(recipe, "digits", rounds, **network) for rounds in (400, 0))
     distances = [frechet_in_components(splits.test, draw(m, len(splits.test), splits.test, 0)) for m in (model, fresh)]
     assert distances[0] < 0.45 * distances[1]
 
 
 def test_a_digit_that_is_asked_for_is_made() -> None:
-    """A classifier of real digits recognises what the conditional GAN was told to make; chance is 0.1."""
+    """A classifier of real digits recognises what the conditional GAN was told to make; chance is 0.1.
+
+    Measured: 0.75 to 0.89 (seeds 0 to 4).
+    """
     splits = source("digits")
-    model = taught("cgan", "digits", 1_200)
+    model = taught("cgan", "digits", 1_200, **NARROW)
     assert isinstance(model, GAN)
     torch.manual_seed(0)
     classifier = Classifier(ClassifierConfig(), splits.spec)
