@@ -19,7 +19,7 @@ from genwerk.data.amat import open_amat
 from genwerk.data.arrays import images_found
 from genwerk.data.attributes import in_file
 from genwerk.data.dataset import Splits
-from genwerk.data.folders import METADATA, SUFFIXES, list_file, list_folder, list_zip, zip_contents
+from genwerk.data.folders import SUFFIXES, list_file, list_folder, list_zip, zip_contents
 from genwerk.data.hub import open_hub, open_parquet
 from genwerk.data.idx import is_idx, open_idx
 from genwerk.data.images import Listing, open_pictures
@@ -27,6 +27,7 @@ from genwerk.data.indexed import is_indexed, open_indexed
 from genwerk.data.json_tables import SUFFIXES as JSON
 from genwerk.data.labelling import attributed, relabelled
 from genwerk.data.memory import MEMORY, found_in
+from genwerk.data.metadata import METADATA
 from genwerk.data.npy import open_npy, open_npz
 from genwerk.data.pairing import open_sides
 from genwerk.data.parts import Found, check, like, split, tested_on
