@@ -74,7 +74,8 @@ class Metadata:
         if tables:
             parts = self._by_rows(parts, rows, tables)
             if twice := sum(n > 1 for n in named.values()):
-                self.notes.append(f"{twice:,} files are named more than once; the last line on each counts.")
+                are = "1 file is" if twice == 1 else f"{twice:,} files are"
+                self.notes.append(f"{are} named more than once; the last line on each counts.")
         if not any(f.caption is not None for part in parts.values() for f in part):
             parts = self._by_texts(parts)
         for table in self.tables:

@@ -443,7 +443,12 @@ def read(splits: Splits, notes: list[str]) -> Splits:
     vocabulary = learn(captions)
     notes.append(f"Captions are read with a vocabulary of {vocabulary.size:,} tokens, learned from the training part.")
     if cut := sum(vocabulary.cuts(captions)):
-        notes.append(f"{cut:,} captions have more than {vocabulary.length - 2} tokens and lose what comes after.")
+        most = f"more than {vocabulary.length - 2} tokens"
+        notes.append(
+            f"1 caption has {most} and loses what comes after."
+            if cut == 1
+            else f"{cut:,} captions have {most} and lose what comes after."
+        )
     return splits.each(lambda part: part.read(vocabulary))
 
 
