@@ -22,7 +22,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def served_root(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Path:
     """The folder of the server, beside which there is a secret."""
     folder = tmp_path_factory.mktemp("served") / "root"
-    trained.into(folder, "vae", "mixture")
+    trained.into(folder, "vae", "ring")
     (folder.parent / "secret.txt").write_text("secret")
     (folder / "link").symlink_to(folder.parent)
     return folder

@@ -48,7 +48,7 @@ def error(events: list[dict[str, Any]]) -> str:
 
 
 def test_runs_are_listed_with_what_they_can_do(client: Client) -> None:
-    assert {"runs/vae", "runs/mixture"} <= {each["run"] for each in client.get("/api/runs").json()}
+    assert {"runs/vae", "runs/ring"} <= {each["run"] for each in client.get("/api/runs").json()}
     found = client.get("/api/run", params={"run": "runs/vae"}).json()
     names = {each["name"] for each in found["commands"]}
     assert {"sample", "interpolate", "reconstruct", "evaluate"} <= names
@@ -73,7 +73,7 @@ def test_a_command_tells_what_it_finds_and_gives_its_files(client: Client) -> No
     picture = client.get("/api/jobfile", params=file["url"])
     assert picture.headers["content-type"] == "image/png"
     assert Image.open(io.BytesIO(picture.content)).text["parameters"]  # type: ignore[attr-defined]
-    table = asked(client, "sample", "runs/mixture", n="5")
+    table = asked(client, "sample", "runs/ring", n="5")
     assert {each["kind"] for each in table if each["type"] == "file"} >= {"image"}
 
 
@@ -181,7 +181,7 @@ def test_a_training_that_is_stopped_while_it_is_measured_is_done(client: Client,
 
 def test_a_run_that_is_deleted_while_a_resume_starts_is_gone(client: Client, root: Path) -> None:
     folder = root / "runs" / "gone"
-    shutil.copytree(root / "runs" / "mixture", folder)
+    shutil.copytree(root / "runs" / "ring", folder)
     values = {"recipe": "mixture", "out": "runs/gone", "resume": True, "train.rounds": "100000"}
     job = client.post("/api/jobs", json={"command": "train", "values": values}).json()["job"]
     shutil.rmtree(folder)

@@ -20,7 +20,6 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ddpm": ("ddpm", "digits", {**QUICK, "rounds": 1}),
     "poems": ("lstm-lm", "poems.txt", {**QUICK, "rounds": 2}),
     "ring": ("mixture", "ring", {"evaluate": False, "rounds": 3}),
-    "mixture": ("mixture", "crescents", {"evaluate": False, "rounds": 3}),
 }
 """Recipe, data and settings of each run."""
 
