@@ -27,7 +27,7 @@ def test_digits_are_rebuilt_and_drawn(seed: int) -> None:
 
 def test_codes_tell_the_digits_apart() -> None:
     """The nearest mean code names the digit; chance is 0.1."""
-    model, splits = taught("vaegan", "digits", 1_000), source("digits")
+    model, splits = taught("vaegan", "digits", 1_000, 0), source("digits")
     assert isinstance(model, VAEGAN)
     train, test = splits.train.batch(), splits.test.batch()
     assert train.condition is not None
