@@ -196,8 +196,10 @@ class Holes(Degradation, kind="holes"):
         return self.masked(x, self.known(x.shape[2], x.shape[3], noise).to(x.device))
 
     def taken(self, x: Tensor, known: Tensor | None = None) -> Tensor:
-        if known is None or known.all():
+        if known is None:
             raise BadInput("there is no hole to fill; give ‹mask›, an image that is dark where pixels are missing")
+        if known.all():
+            raise BadInput("there is no hole to fill: ‹mask› is light everywhere; darken it where pixels are missing")
         return self.masked(x, known)
 
     def kept(self, made: Tensor, source: Tensor) -> Tensor:

@@ -83,6 +83,8 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     assert "there is no image" in stopped("translate", larger, tmp_path / "none.png")
     assert "there is no hole to fill" in stopped("translate", filler, photo)
     assert "a mask is for models that fill holes" in stopped("translate", larger, photo, "--mask", photo)
+    Image.new("L", Image.open(photo).size, 255).save(tmp_path / "light.png")
+    assert "--mask is light everywhere" in stopped("translate", filler, photo, "--mask", tmp_path / "light.png")
     Image.new("L", (5, 5)).save(tmp_path / "small.png")
     assert "they must match" in stopped("translate", filler, photo, "--mask", tmp_path / "small.png")
     assert "exists already" in stopped("translate", larger, photo, "--out", photo)
