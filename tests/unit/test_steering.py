@@ -337,7 +337,7 @@ def test_mistakes_are_one_sentence() -> None:
         project(styled, Batch(torch.zeros(1, 1, 4, 4)))
     with pytest.raises(
         tasks.Unsupported,
-        match=r"needs a model with styles, which Linear lacks; no recipe has it on these data \(table",
+        match=r"needs a model with styles, which Linear lacks; no recipe has it on these data \(a table",
     ):
         project(linear, Batch(torch.zeros(1, 5)), Search(space="w", steps=1))
     with pytest.raises(ValueError, match="number of the first example is -1"):
