@@ -20,6 +20,7 @@ from genwerk.runs.card import again
 from genwerk.training.settings import Recipe, from_json, to_json
 
 TABLE = DataSpec(kind="table", shape=(2,))
+SMALL = DataSpec(kind="image", shape=(1, 8, 8))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +73,10 @@ def test_an_option_names_a_kind_and_the_rest_are_that_kind_s() -> None:
 
 
 def test_the_command_of_a_card_names_kinds_that_differ() -> None:
-    base = recipe("gan", TABLE)
+    base = recipe("gan", SMALL)
     assert isinstance(base.model, GANConfig)
     model = replace(base.model, network=DCGANConfig(kernel=5), objective=LeastSquares(lsgan_targets=(-1.0, 1.0, 0.0)))
-    command = again("gan", replace(base, model=model, data=replace(base.data, source="ring")), TABLE)
+    command = again("gan", replace(base, model=model, data=replace(base.data, source="digits")), SMALL)
     assert command is not None
     assert "--model.network dcgan --model.network.kernel 5" in command
     assert "--model.objective least-squares --model.objective.lsgan-targets -1.0 1.0 0.0" in command
