@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("genwerk.testing.contract")
+pytest.register_assert_rewrite("genwerk.testing")
 
 from cases import Case, case  # noqa: E402
 

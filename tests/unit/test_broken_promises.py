@@ -12,7 +12,8 @@ import pytest
 
 from genwerk.cli import main
 from genwerk.core import plugins
-from genwerk.testing import contract
+from genwerk.testing import contract, promise, training
+from genwerk.testing.case import prepared
 
 
 def raising(error: Exception) -> Callable[[str], Any]:
@@ -44,9 +45,9 @@ def test_a_family_without_a_loss_is_told_in_a_sentence(
 def test_a_broken_promise_says_what_was_found() -> None:
     """Where other tests of this process have the contract's assertions rewritten, pytest says it."""
     case: Any = SimpleNamespace(entry=SimpleNamespace(summary="Short."))
-    said = contract.told(error_of(lambda: contract.the_recipe_says_what_it_is(case, Path())))
+    said = contract.told(error_of(lambda: training.the_recipe_says_what_it_is(case, Path())))
     ours, theirs = r"not true: len\(case.entry.summary\) > 20; found 6", "assert 6 > 20"
-    assert re.fullmatch(rf"AssertionError: ({ours}|{theirs}) \(contract.py, line \d+\)", said)
+    assert re.fullmatch(rf"AssertionError: ({ours}|{theirs}) \(training.py, line \d+\)", said)
 
 
 def test_the_line_is_the_authors_own_where_one_is(tmp_path: Path) -> None:
@@ -57,3 +58,10 @@ def test_the_line_is_the_authors_own_where_one_is(tmp_path: Path) -> None:
     said = contract.told(error_of(read["read"]))
     assert said.startswith("JSONDecodeError: Expecting property name")
     assert said.endswith("(mine.py, line 5)")
+
+
+def test_what_a_family_does_not_claim_is_what_it_lacks() -> None:
+    flow = prepared("realnvp")
+    assert promise.claims("encodes", "has-likelihood")(flow) is None
+    assert promise.claims("completes", "has-likelihood")(flow) == "does not claim completes"
+    assert promise.claims("completes", "encodes", "denoises")(flow) == "does not claim completes and denoises"
