@@ -149,11 +149,6 @@ class Process:
         """Share of the data's variance that is left after each step, float64 with shape (T,)."""
         return self.schedule.alpha_bar(self.steps)
 
-    @property
-    def noisiest(self) -> Level:
-        """The last level of training, from which sampling starts."""
-        return self.level(self.steps - 1)
-
     def alpha_sigma(self, t: Tensor, dims: int = 4) -> tuple[Tensor, Tensor]:
         """alpha and sigma of whole times ``t`` with shape (n,): float32, each with shape (n, 1, ..., 1) of ``dims``."""
         alpha_bar = self.alpha_bar.to(t.device)[t].reshape(-1, *[1] * (dims - 1))

@@ -130,18 +130,13 @@ def classifying(train: Dataset, labelled: bool) -> Rounds:
     return network.requires_grad_(False)
 
 
-def train_classifier(train: Dataset, settings: TrainConfig, *, path: Path | None = None) -> Classifier:
-    """A classifier of ``train``, kept at ``path``: read from there, or trained and written there.
+@torch.enable_grad()
+def training_classifier(train: Dataset, settings: TrainConfig, *, path: Path | None = None) -> Rounds:
+    """A classifier of ``train``, kept at ``path``: read from there, or trained round by round and written there.
 
     Training is in one thread of the CPU whatever the machine has, and so the same to the bit however many it has: every
     run on the same data is judged by the same features. The state of torch's generators is left alone.
     """
-    return outcome(training_classifier(train, settings, path=path))
-
-
-@torch.enable_grad()
-def training_classifier(train: Dataset, settings: TrainConfig, *, path: Path | None = None) -> Rounds:
-    """:func:`train_classifier` round by round."""
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         network = Classifier(CLASSIFIER, train.spec)

@@ -24,7 +24,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from genwerk.core.abilities import Completes, Completion, HasLikelihood, Samples
+from genwerk.core.abilities import Completes, Completion, Diagnoses, HasLikelihood, Samples
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise, mix
 from genwerk.core.options import Options
@@ -76,7 +76,7 @@ def mean_of(sums: Iterable[Metrics], n: int) -> Metrics:
     return {name: value / n for name, value in total.items()}
 
 
-class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
+class Mixture(Model, Samples, HasLikelihood, Completes, Diagnoses, config=MixtureConfig):
     """A weighted sum of Gaussians.
 
     Two mixtures are kept in buffers of the largest number of components: the one that samples and scores, and the trial
@@ -143,6 +143,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
 
         A trial that has begun in this stage goes on (a run resumed, or trained again).
         """
+        self.counted.fill_(len(data))
         if int(self.stage) == stage:
             return data
         generator = torch.Generator().manual_seed(mix(self.config.seed))
@@ -158,7 +159,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
         k = self.config.components[stage // self.config.starts]
         label = k_means(v, k, generator.manual_seed(mix(self.config.seed, stage)))
         self._write("trial_", self._clustered(v, label))
-        for name, value in (("stage", stage), ("round", 0), ("counted", len(data))):
+        for name, value in (("stage", stage), ("round", 0)):
             getattr(self, name).fill_(value)
         if stage == 0:
             self.holder.fill_(-1)
@@ -279,17 +280,19 @@ class Mixture(Model, Samples, HasLikelihood, Completes, config=MixtureConfig):
             log_prob[rows] = joint - log_weight.logsumexp(1, keepdim=True) - self._unit(~mask)
         return Completion(torch.where(known[:, None], x[:, None], self._outward(v).to(x.dtype)), log_prob)
 
-    @torch.no_grad()
-    def bic(self, data: Dataset) -> float:
-        """BIC on ``data`` in nats: free parameters x log n - 2 x log-likelihood; lower is better."""
-        parts = torch.arange(len(data), device=data.device).split(SURVEYED)
-        log_p = torch.cat([self.log_prob(data.batch(rows).x.to(self.device)) for rows in parts]).mean()
-        return float(self._bic(len(self._read().weight), log_p, torch.tensor(len(data), device=self.device)))
+    def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """The number of components in use, and the BIC of the training data before the last iteration, in nats.
+
+        Neither depends on ``x``. Between mixtures of the same data the lower BIC is better.
+        """
+        self._unconditional(condition)
+        found = {"components": self.get_buffer("weight").count_nonzero()}
+        return found if self.holder < 0 else found | {"BIC of the training data": self.lowest}
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
     def _bic(self, components: int, log_p: Tensor, n: Tensor) -> Tensor:
-        """BIC of ``n`` examples whose mean log-likelihood is ``log_p``."""
+        """BIC of ``n`` examples whose mean log-likelihood is ``log_p``: free parameters x log n - 2 n log_p."""
         return free_parameters(self.config.covariance, components, self.spec.dims) * n.double().log() - 2 * n * log_p
 
     def _unit(self, mask: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from genwerk.core.condition import Label, choose
 from genwerk.core.model import Config, Model, build
 from genwerk.core.noise import Seeds
 from genwerk.core.options import Options
+from genwerk.core.outcome import outcome
 from genwerk.core.spec import DataSpec
 from genwerk.data import open_data
 from genwerk.data.dataset import Dataset, Splits
@@ -22,7 +23,7 @@ from genwerk.data.settings import DataConfig
 from genwerk.data.toys import TOYS
 from genwerk.evaluation import extractor
 from genwerk.evaluation.evaluate import evaluate
-from genwerk.evaluation.extractor import accuracy, extractor_for, train_classifier
+from genwerk.evaluation.extractor import accuracy, extractor_for, training_classifier
 from genwerk.evaluation.quick import judge, quick
 from genwerk.evaluation.report import Figure, Report
 from genwerk.families.autoregressive_flow import MAFConfig
@@ -387,7 +388,7 @@ def test_classifier_learns_and_is_the_same_for_any_number_of_threads(digits, bri
     try:
         for n in (1, 3):
             torch.set_num_threads(n)
-            network = train_classifier(digits.train, extractor.CLASSIFIER_TRAINING)
+            network = outcome(training_classifier(digits.train, extractor.CLASSIFIER_TRAINING))
             hashes.add(weights_hash(network.state_dict().values()))
             assert torch.get_num_threads() == n
     finally:

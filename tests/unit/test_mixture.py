@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import log
 
 import pytest
@@ -69,7 +70,7 @@ def fit(model: Mixture, data: Dataset, rounds: int = 50, **settings: int) -> lis
 
 def improve(model: Mixture, x: Tensor, rounds: int) -> list[float]:
     """``rounds`` iterations of EM from where the mixture stands; the mean log-likelihood before each."""
-    model.stages = lambda rounds: [Stage("em", rounds, model.turns, batch_size=0)]  # type: ignore[method-assign]
+    model.stages = lambda rounds: [Stage("em", rounds, model.turns, partial(model.begin, 0), batch_size=0)]  # type: ignore[method-assign]
     return fit(model, table(x), rounds)
 
 
@@ -93,7 +94,8 @@ def test_em_equals_scikit_learn_from_the_same_start(kind: Covariance) -> None:
     improve(model, x, 12)
     assert model.log_prob(x).mean().item() == pytest.approx(oracle.score(x.numpy()), abs=1e-9)
     assert torch.allclose(model.responsibilities(x), torch.tensor(oracle.predict_proba(x.numpy())), atol=1e-7)
-    assert model.bic(table(x)) == pytest.approx(oracle.bic(x.numpy()), abs=1e-5)
+    improve(model, x, 1)
+    assert model.diagnose(x)["BIC of the training data"].item() == pytest.approx(oracle.bic(x.numpy()), abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -218,7 +220,14 @@ def test_bic_finds_the_number_of_clusters() -> None:
     assert len(model.stages(10)) == 12
     fit(model, data)
     assert model.responsibilities(x).shape == (400, 5)
-    assert model.bic(data) == pytest.approx(model.lowest.item(), rel=1e-6)
+    found = model.diagnose(x)
+    assert found["components"] == 5
+    free = 4 + 5 * 3 + 5 * 6
+    expected = free * log(400) - 2 * model.log_prob(x).sum().item()
+    assert found["BIC of the training data"].item() == pytest.approx(expected, rel=1e-6)
+    placed = Mixture(MixtureConfig(components=(1,)), data.spec)
+    placed.place(torch.ones(1), torch.zeros(1, 3), torch.eye(3)[None])
+    assert placed.diagnose(x).keys() == {"components"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
