@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import forkserver
 import numpy as np
 import pytest
 import torch
@@ -383,7 +384,7 @@ def test_a_run_that_is_being_trained_is_refused(runs: Path) -> None:
     with only_writer(runs / "flow-0"):
         code = "import sys; from pathlib import Path; from genwerk.comparison.comparing import given; "
         code += "given([Path(sys.argv[1])])"
-        other = subprocess.run([sys.executable, "-c", code, str(runs / "flow-0")], capture_output=True, text=True)
+        other = forkserver.run(runs, "flow-0", code=code)
     assert "is being trained now" in other.stderr
 
 

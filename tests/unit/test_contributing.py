@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from forkserver import run
 
 CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 
 def genwerk(folder: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "genwerk", *words, "--plugin", "small_gan.py"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = run(folder, *words, "--plugin", "small_gan.py")
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
 

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from forkserver import COMMAND
+from forkserver import run as genwerk
 
 from genwerk.core import plugins
 from genwerk.core.errors import BadInput
@@ -25,14 +27,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = genwerk(folder, "train", "lean-gaussian", "--plugin", "mine.py", "--rounds", "20", "--evaluate.samples", "0")
     assert done.returncode == 0, done.stderr
     return folder
-
-
-COMMAND = "from genwerk.cli import main; main()"
-
-
-def genwerk(folder: Path, *words: str, code: str = COMMAND) -> subprocess.CompletedProcess[str]:
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(plugins.__file__).parents[2]), str(folder)])}
-    return subprocess.run([sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True, env=env)
 
 
 def test_it_is_listed_and_described(folder: Path) -> None:
@@ -135,9 +129,15 @@ def test_installed_packages_are_found_by_their_entry_point(folder: Path) -> None
     told.mkdir()
     (told / "METADATA").write_text("Metadata-Version: 2.1\nName: lean-families\nVersion: 1\n")
     (told / "entry_points.txt").write_text("[genwerk.families]\nlean = lean_families\n")
+
+    def listing() -> subprocess.CompletedProcess[str]:
+        env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(plugins.__file__).parents[2]), str(folder)])}
+        command = [sys.executable, "-c", COMMAND, "recipes", "--json"]
+        return subprocess.run(command, capture_output=True, text=True, env=env)
+
     try:
-        assert "lean-gaussian" in genwerk(folder, "recipes", "--json").stdout
+        assert "lean-gaussian" in listing().stdout
         shutil.rmtree(package)
-        assert "the plug-in lean_families is left out" in genwerk(folder, "recipes", "--json").stderr
+        assert "the plug-in lean_families is left out" in listing().stderr
     finally:
         shutil.rmtree(told)
