@@ -117,7 +117,7 @@ class Files:
     def pictures(self, found: Pictures) -> list[Done]:
         """Write each image where ``out`` says: the one that there is to a file of that name, or all into a folder, by
         the names of those that they were made of."""
-        from genwerk.modalities.pictures import MOVING, write_animation, write_picture
+        from genwerk.modalities.pictures import MOVING, require_held, write_animation, write_picture
         from genwerk.modalities.writers import IMAGES, end_of
 
         done = list[Done]()
@@ -135,6 +135,7 @@ class Files:
             if self.out is not None:
                 check_replaceable(path, self.overwrite)
                 path, verb = self._place(path)
+            require_held(path, picture.size, picture.bits, bool(picture.moving))
             origin = {**found.origin, "source": picture.source, **picture.origin}
             if picture.moving:
                 done.append((verb, write_animation(path, picture.frames, picture.loop, origin)))

@@ -123,6 +123,10 @@ class Picture:
     frames: Iterable[tuple[Tensor, int]]
     """Pixels, uint8 or uint16 with shape (c, h, w), and the milliseconds for which each stands; computed one at a time
     as they are asked for."""
+    size: tuple[int, int]
+    """Its height and width, and its frames'."""
+    bits: int = 8
+    """Of a pixel's value."""
     moving: str = ""
     """How the name of its file ends where it is an animation; else empty."""
     loop: int | None = None

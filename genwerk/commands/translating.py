@@ -87,13 +87,19 @@ class Translate(Command):
         elif self.mask is not None:
             raise BadInput("a mask is for images of yours; name them, or leave out ‹mask›")
         else:
+            for name in ("tile", "bits", "smooth"):
+                if getattr(self, name) != getattr(type(self), name):
+                    raise BadInput(f"‹{name}› is for images of yours; name them, or leave it out")
             yield self._held_out(opened)
         if tasks.provenance(opened.model):
             yield Note(MARKED)
 
     def _made(self, opened: OpenRun, ways: Mapping[str, Tensor | None]) -> Iterator[Picture]:
         from genwerk import tasks
+        from genwerk.core.abilities import Translates
 
+        model = opened.model
+        assert isinstance(model, Translates)
         mask = None if self.mask is None else self._mask(opened, self.mask)
         between = {to: tasks.Smoothing(self.smooth) for to in ways}
         for film in opened.films(*self.images):
@@ -104,7 +110,9 @@ class Translate(Command):
                 stem = Path(film.name).stem + (f"-{slug(to)}" if len(ways) > 1 else "")
                 smoothing = tasks.Smoothing(self.smooth) if film.moving else between[to]
                 made = self._frames(opened, film, condition, mask, smoothing)
-                yield Picture(film.name, stem, made, film.moving, film.loop, about(opened, film, to))
+                size = model.scale * film.size[0], model.scale * film.size[1]
+                origin = about(opened, film, to)
+                yield Picture(film.name, stem, made, size, self.bits, film.moving, film.loop, origin)
 
     @staticmethod
     def _mask(opened: OpenRun, name: str) -> Tensor:

@@ -102,6 +102,13 @@ class Film:
         return "it has several pages, of which the first is read" if found.frames and not self.moving else ""
 
     @cached_property
+    def size(self) -> tuple[int, int]:
+        """Its height and width in pixels, upright."""
+        with self._read():
+            found = probe(self.picture)
+        return found.height, found.width
+
+    @cached_property
     def _header(self) -> tuple[str, int | None]:
         with self._read(), opening(self.picture) as image:
             several = probe(self.picture).frames and image.format in FORMATS

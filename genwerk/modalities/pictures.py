@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.errors import BadInput
-from genwerk.modalities.writers import chunks, exif_of, plain_pixels, replaced, write_image
+from genwerk.modalities.writers import chunks, exif_of, plain_pixels, replaced, require_room, write_image
 
 MOVING = (".gif", ".webp", ".png")
 """Ends of the names of files that can hold an animation."""
@@ -36,6 +36,18 @@ def with_alpha(image: Tensor, alpha: Tensor | None) -> Tensor:
     return torch.cat([image.expand(3, -1, -1), found.int().mul(most).to(image.dtype)[None]])
 
 
+def require_held(path: Path, size: tuple[int, int], bits: int, moving: bool) -> None:
+    """Refuse a file that cannot hold an image of ``size`` (height and width) and ``bits`` a value, or an animation."""
+    end = path.suffix.lower()
+    if moving and end not in MOVING:
+        raise BadInput(f"{path} cannot hold an animation; name a {', '.join(MOVING[:-1])} or {MOVING[-1]}")
+    if moving and bits > 8:
+        raise BadInput("an animation has 8 bits a value; leave out ‹bits›")
+    if bits > 8 and end != ".png":
+        raise BadInput(f"{path} cannot hold 16 bits a value; name a .png, or leave out ‹bits›")
+    require_room(path, size[::-1])
+
+
 def write_picture(path: Path, image: Tensor, origin: Mapping[str, Any]) -> Path:
     """Write an image of 8 or 16 bits, uint8 or uint16 with shape (c, h, w), as ``path`` says."""
     if image.dtype == torch.uint16:
@@ -49,9 +61,9 @@ def _write_deep(path: Path, image: Tensor, origin: Mapping[str, Any]) -> Path:
     """A PNG of 16 bits, which Pillow writes of grey images alone; every row as the difference of its neighbours."""
     from PIL import PngImagePlugin
 
-    if path.suffix.lower() != ".png":
-        raise BadInput(f"{path} cannot hold 16 bits a value; name a .png, or leave out ‹bits›")
-    (channels, height, width), written = image.shape, BytesIO(b"\x89PNG\r\n\x1a\n")
+    channels, height, width = image.shape
+    require_held(path, (height, width), 16, False)
+    written = BytesIO(b"\x89PNG\r\n\x1a\n")
     written.seek(0, 2)
     PngImagePlugin.putchunk(written, b"IHDR", struct.pack(">2I5B", width, height, 16, COLOUR_TYPES[channels], 0, 0, 0))
     for kind, data, *_ in chunks(origin, PngImagePlugin.PngInfo()).chunks:
@@ -75,11 +87,8 @@ def write_animation(
     from PIL import Image, PngImagePlugin
 
     end, images, durations = path.suffix.lower(), list[Any](), list[int]()
-    if end not in MOVING:
-        raise BadInput(f"{path} cannot hold an animation; name a {', '.join(MOVING[:-1])} or {MOVING[-1]}")
     for image, duration in frames:
-        if image.dtype != torch.uint8:
-            raise BadInput("an animation has 8 bits a value; leave out ‹bits›")
+        require_held(path, (image.shape[1], image.shape[2]), 8 * image.element_size(), True)
         images.append(Image.fromarray(plain_pixels(image).numpy()))
         durations.append(duration)
     about: dict[str, Any] = {} if loop is None else {"loop": loop}

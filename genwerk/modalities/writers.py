@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ SOUNDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG"
 """Format and coding of sound files, by the end of their names."""
 IMAGES = (".png", ".jpg", ".jpeg", ".webp")
 """Ends of the names of image files that can be written."""
+LONGEST = {".jpg": ("JPEG", 65_535), ".jpeg": ("JPEG", 65_535), ".webp": ("WEBP", 16_383), ".gif": ("GIF", 65_535)}
+"""What such files are called, and the most pixels a side that they hold."""
 NOTE = "note"
 """What tells, in the origin of an image, a person who looks at it that it is no photo."""
 LARGEST_SHEET = 4096
@@ -125,12 +127,18 @@ def write_image(path: Path, pixels: Tensor, origin: Mapping[str, Any]) -> Path:
         return replaced(path, written)
     if end != ".webp" and image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    form, longest, how = ("WEBP", 16_383, {"lossless": True}) if end == ".webp" else ("JPEG", 65_535, {"quality": 95})
-    if max(image.size) > longest:
-        size = "x".join(map(str, image.size))
-        raise BadInput(f"{path} would have {size} pixels, and {form} has at most {longest:,} a side; write a .png")
+    require_room(path, image.size)
+    form, how = ("WEBP", {"lossless": True}) if end == ".webp" else ("JPEG", {"quality": 95})
     image.save(written, form, exif=exif_of(origin, Image.Exif()), **how)
     return replaced(path, written)
+
+
+def require_room(path: Path, size: tuple[int, int]) -> None:
+    """Refuse a file whose kind holds no image of ``size``, width and height in pixels."""
+    form, longest = LONGEST.get(path.suffix.lower(), ("", inf))
+    if max(size) > longest:
+        shown = "x".join(map(str, size))
+        raise BadInput(f"{path} would have {shown} pixels, and {form} has at most {longest:,} a side; write a .png")
 
 
 def _line(origin: Mapping[str, Any]) -> str:

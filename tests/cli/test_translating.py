@@ -109,6 +109,29 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     assert "holds 2 images; name one" in stopped("translate", filler, photo, "--mask", two)
 
 
+def test_a_file_that_cannot_hold_the_image_is_refused_before_it_is_made(
+    larger: Path, photo: Path, stopped: Genwerk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(*_: object, **__: object) -> None:
+        raise AssertionError("the image was made")
+
+    monkeypatch.setattr("genwerk.tasks.translate", made)
+    deep = ("--bits", "16")
+    said = stopped("translate", larger, photo, *deep, "--out", tmp_path / "new.jpg")
+    assert "cannot hold 16 bits a value; name a .png, or leave out --bits" in said
+    stills = [Image.new("L", (9, 7), value) for value in (0, 200)]
+    stills[0].save(tmp_path / "moving.gif", save_all=True, append_images=stills[1:])
+    assert "an animation has 8 bits" in stopped("translate", larger, tmp_path / "moving.gif", *deep)
+    said = stopped("translate", larger, tmp_path / "moving.gif", "--out", tmp_path / "new.jpg")
+    assert "cannot hold an animation; name a .gif, .webp or .png" in said
+    Image.new("L", (8_192, 1)).save(tmp_path / "long.png")
+    said = stopped("translate", larger, tmp_path / "long.png", "--out", tmp_path / "new.webp")
+    assert "16384x2 pixels, and WEBP has at most 16,383 a side" in said
+    for option in (deep, ("--tile", "64"), ("--smooth", "0.5")):
+        said = stopped("translate", larger, *option)
+        assert f"{option[0]} is for images of yours; name them, or leave it out" in said
+
+
 def test_of_a_folder_what_cannot_be_read_is_left_out(
     larger: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
