@@ -20,7 +20,7 @@ from genwerk.data.toys import TOYS, Gaussians
 from genwerk.evaluation import distances, generalisation
 from genwerk.evaluation.domains import DomainFigures
 from genwerk.evaluation.efficiency import Efficiency
-from genwerk.evaluation.extractor import preparing, settled
+from genwerk.evaluation.extractor import CLASSIFIER, preparing, settled
 from genwerk.evaluation.invertibility import invertibility, inverts
 from genwerk.evaluation.labels import label_figure
 from genwerk.evaluation.likelihood import bayes_figures, likelihood_figures, likelihood_notes, simple_model
@@ -118,7 +118,12 @@ class Evaluation:
         self._compared = compared and min(len(self.data), n) >= FEWEST
         self._translated = isinstance(model, Translates) and settings.samples > 0 and len(self.data) >= FEWEST
         if (self._compared or self._translated) and extractor is None:
-            settled(splits.spec, settings.features)  # what cannot be had is said before anything is measured
+            found = settled(splits.spec, settings.features)  # what cannot be had is said before anything is measured
+            least = distances.fewest(CLASSIFIER.features)
+            pairs = self._translated and not isinstance(model, TranslatesDomains)
+            if pairs and found == "classifier" and len(self.data) < least:  # none is trained for a figure left out
+                self._translated = False
+                self.notes.append(f"A distance of translations needs {least} held-out examples, so none was measured.")
         if compared and not self._compared:
             self.notes.append(f"Distances need {FEWEST} training and held-out examples or more, so none were measured.")
         texts = self._n > 0 and settings.samples > 0 and model.spec.modality.is_text

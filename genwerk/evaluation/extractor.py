@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,6 +47,8 @@ CLASSIFIER_TRAINING = TrainConfig(
     rounds=1000, batch_size=128, optim={"model": OptimConfig(lr=4e-3, schedule="cosine", warmup=50)}, sample_every=0
 )
 """How the classifier is trained whose features serve where no Inception weights are given."""
+EPOCHS, FEWEST_ROUNDS = 100, 200
+"""It goes over small data no more often than this, unless it were trained for fewer rounds than that."""
 
 
 def extractor_for(splits: Splits, features: Features = "auto", *, device: torch.device | str = "cpu") -> Extractor:
@@ -124,10 +127,17 @@ def _trained(splits: Splits, device: torch.device) -> Generator[tuple[int, int],
 
 def classifying(train: Dataset, labelled: bool) -> Rounds:
     """The classifier of ``train``, without gradients: from the cache, or trained now."""
-    path = cache.folder().parent / "features" / cache.key(__version__, CLASSIFIER, CLASSIFIER_TRAINING, labelled)
+    settings = training_for(len(train))
+    path = cache.folder().parent / "features" / cache.key(__version__, CLASSIFIER, settings, labelled)
     path = path.with_name(f"{path.name}-{train.fingerprint()}.safetensors")
-    network = yield from training_classifier(train, CLASSIFIER_TRAINING, path=path)
+    network = yield from training_classifier(train, settings, path=path)
     return network.requires_grad_(False)
+
+
+def training_for(n: int) -> TrainConfig:
+    """How the classifier of ``n`` examples is trained."""
+    rounds = max(FEWEST_ROUNDS, EPOCHS * n // CLASSIFIER_TRAINING.batch_size)
+    return replace(CLASSIFIER_TRAINING, rounds=min(CLASSIFIER_TRAINING.rounds, rounds))
 
 
 @torch.enable_grad()

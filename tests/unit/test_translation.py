@@ -14,7 +14,10 @@ from genwerk.core.degradation import Downscale, GaussianNoise, Greyscale, Holes
 from genwerk.core.errors import BadInput
 from genwerk.core.model import build
 from genwerk.core.spec import DataSpec
-from genwerk.data.dataset import Dataset
+from genwerk.data.dataset import Dataset, Splits
+from genwerk.data.settings import DataConfig
+from genwerk.evaluation import extractor
+from genwerk.evaluation.evaluate import evaluate
 from genwerk.evaluation.report import Figure
 from genwerk.evaluation.translation import translation_figures
 from genwerk.families.pix2pix import Pix2Pix, Pix2PixConfig
@@ -22,6 +25,7 @@ from genwerk.metrics.image_quality import psnr
 from genwerk.nn.adversarial.patchgan import PatchGANConfig
 from genwerk.nn.translation import EDSRConfig, UNetGeneratorConfig
 from genwerk.testing.case import made_up
+from genwerk.training.protocol import EvaluateConfig
 
 COLOUR = DataSpec(kind="image", shape=(3, 16, 16))
 SMALL = EDSRConfig(width=8, blocks=2)
@@ -133,6 +137,19 @@ def test_figures_stand_beside_those_of_the_source() -> None:
     by_hand = psnr(untrained.shown(batch.condition), batch.x)
     assert ratio.value == pytest.approx(by_hand.mean().item(), rel=1e-6)
     assert ratio.spread == pytest.approx(by_hand.std().item() / 30**0.5, rel=1e-6)
+
+
+def test_no_classifier_is_trained_for_a_distance_of_too_few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(*_: object) -> None:
+        raise AssertionError("a classifier was trained")
+
+    monkeypatch.delenv(extractor.INCEPTION, raising=False)
+    monkeypatch.setattr(extractor, "training_classifier", trained)
+    data = made_up(COLOUR, 30)
+    few = Splits(train=data, validation=data, test=data, settings=DataConfig())
+    report = evaluate(build(config(), COLOUR).eval(), few, EvaluateConfig())
+    assert [figure.name for figure in report.figures] == ["translation PSNR", "translation SSIM"]
+    assert "A distance of translations needs 128 held-out examples, so none was measured." in report.notes
 
 
 @pytest.mark.parametrize(
