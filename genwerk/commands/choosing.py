@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from genwerk.commands.command import TRAINING, Command, Positional
 from genwerk.commands.results import Figures, Note, Table
 from genwerk.core.errors import BadInput
+from genwerk.core.printable import count
 from genwerk.data.settings import DataConfig
 from genwerk.runs.session import Session
 
@@ -299,4 +300,4 @@ def _interval(standing: Standing) -> str:
 
 
 def _times(n: int) -> str:
-    return "trained once" if n == 1 else f"{n} seeds"
+    return "trained once" if n == 1 else count(n, "seed")

@@ -12,6 +12,7 @@ from genwerk.commands.options import Greatest, Prior, Run, Show, uncounted, unsh
 from genwerk.commands.results import Figures, Known, Note, Table, cell, records
 from genwerk.core.errors import BadInput
 from genwerk.core.marks import File
+from genwerk.core.printable import count
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Outliers(Command):
                 f"the least possible p is {min(1, 2 / (m + 1)):.2g} two-sided, of log p(x), and {1 / (m + 1):.2g} of "
                 "the typicality; p below 0.01 takes 200 and 100 of them or more"
             )
-            shown.append(Note(f"with {m:,} held-out {'example' if m == 1 else 'examples'} {least}"))
+            shown.append(Note(f"with {count(m, 'held-out example')} {least}"))
         if self.input != "test":
             shown.append(Note(against))
         if (trained := parts.count("train")) and self.input not in PARTS:

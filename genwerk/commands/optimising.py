@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from genwerk.commands.command import OPTIMISE, AtLeast, Command, Positional, options
 from genwerk.commands.results import Figures, Note, Result, Table, Written, cell
 from genwerk.core.marks import Common, Program
+from genwerk.core.printable import count
 from genwerk.runs.session import Session
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _measured(figures: dict[str, Any]) -> Table:
     sizes = spread([n for own in figures["solutions"] for n in own])
     found = {**figures["measured"], "solutions of a front": sizes}
     rows = [(_called(name), *(cell(each[key]) for key in ("median", "q1", "q3"))) for name, each in found.items()]
-    runs = "1 run" if figures["runs"] == 1 else f"{figures['runs']} runs"
+    runs = count(figures["runs"], "run")
     what = f"{figures['problem']} by {figures['algorithm']}, {runs} of {figures['evaluations']:,} evaluations"
     return Table((what, "median", "lower quartile", "upper quartile"), rows)
 

@@ -17,12 +17,13 @@ import torch
 from genwerk import __version__
 from genwerk.comparison import measuring, pictures, training
 from genwerk.comparison.measuring import FEWEST, Common
-from genwerk.comparison.plan import Contestant, Plan, Request, budget, suggested, threads_in_words
+from genwerk.comparison.plan import Contestant, Plan, Request, budget, suggested
 from genwerk.comparison.report import write_report
 from genwerk.comparison.result import Comparison, Failed, Measured
 from genwerk.core.abilities import abilities
 from genwerk.core.errors import BadInput, Unwritable
 from genwerk.core.files import make_folder, read_json, write_atomically
+from genwerk.core.printable import count
 from genwerk.data import Splits, open_data
 from genwerk.data.dataset import PARTS
 from genwerk.data.parts import unlike
@@ -329,7 +330,7 @@ def machine() -> str:
     except (OSError, StopIteration):
         pass
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    threads = threads_in_words(torch.get_num_threads())
+    threads = count(torch.get_num_threads(), "thread")
     return f"{name}{gpu}, {threads}, {platform.system()}, Python {platform.python_version()}"
 
 

@@ -18,7 +18,7 @@ from genwerk.core.abilities import ABILITIES
 from genwerk.core.errors import BadFile
 from genwerk.core.files import open_regular
 from genwerk.core.html import document, player
-from genwerk.core.printable import printable
+from genwerk.core.printable import count, printable
 
 KINDS = {
     ".png": "image/png",
@@ -52,8 +52,7 @@ def page(comparison: Comparison, folder: Path) -> str:
         lstrip_blocks=True,
     )
     here.globals.update(tables=tables, digits=digits, Section=Section)
-    count = len(comparison.contestants)
-    title = f"{count} model{'' if count == 1 else 's'} compared on {comparison.source}"
+    title = f"{count(len(comparison.contestants), 'model')} compared on {comparison.source}"
     body = here.get_template("report.html").render(title=title, **_context(comparison, folder))
     style = here.get_template("report.css").render()
     return document(title, body, head=f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">', style=style)

@@ -19,6 +19,7 @@ from genwerk import __version__
 from genwerk.comparison.advice import SHORT_LIST, suggestions, wanted
 from genwerk.core.errors import BadInput, BadSetting
 from genwerk.core.files import make_folder, read_json, write_atomically
+from genwerk.core.printable import count
 from genwerk.data import Splits, open_data
 from genwerk.data.settings import DataConfig
 from genwerk.evaluation.report import Measuring
@@ -218,13 +219,8 @@ def budget(request: Request) -> str:
     if request.minutes is not None:
         place = "of the processor" if pick_device(request.device).type == "cpu" else "of the GPU"
         length = f"{request.minutes:g} minutes" if request.minutes >= 1 else f"{60 * request.minutes:.3g} seconds"
-        return f"{length} {place} per run, {threads_in_words(request.threads)}"
-    return f"each recipe's own length, {threads_in_words(request.threads)}"
-
-
-def threads_in_words(n: int) -> str:
-    """How many threads there are."""
-    return "1 thread" if n == 1 else f"{n} threads"
+        return f"{length} {place} per run, {count(request.threads, 'thread')}"
+    return f"each recipe's own length, {count(request.threads, 'thread')}"
 
 
 def suggested(data: DataConfig) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.errors import NoColumn
+from genwerk.core.printable import count
 from genwerk.data.dataset import PARTS, Dataset, Splits
 from genwerk.data.labels import continuous
 from genwerk.data.labels import names as as_names
@@ -206,8 +207,8 @@ def without_attributes(data: Dataset) -> Dataset:
 
 def described(attributes: Spec) -> str:
     """How many attributes there are, and how many values each has."""
-    each = ", ".join(f"{name} ({len(values):,} values)" for name, values in attributes)
-    return f"{len(attributes):,} attribute{'s' if len(attributes) > 1 else ''}: {each}"
+    each = ", ".join(f"{name} ({count(len(values), 'value')})" for name, values in attributes)
+    return f"{count(len(attributes), 'attribute')}: {each}"
 
 
 def _untold(attributes: Spec, indices: Tensor) -> list[str]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from genwerk.core.errors import BadInput
 from genwerk.core.memory import afford
+from genwerk.core.printable import count
 from genwerk.data.dataset import PARTS, Dataset
 from genwerk.data.parts import Found
 from genwerk.data.shares import between_domains, unlike
@@ -110,8 +111,7 @@ def as_domains(sides: Sequence[Found], names: Sequence[str]) -> Found:
                 files=[f"{names[k]}/{each}" for k, of in there.items() for each in _called(of)],
             )
     counts = " and ".join(
-        f"{name} ({len(side.train):,} {'image' if len(side.train) == 1 else 'images'})"
-        for name, side in zip(names, sides, strict=True)
+        f"{name} ({count(len(side.train), 'image')})" for name, side in zip(names, sides, strict=True)
     )
     labels = [_labels(side.train) for side in sides]
     apart = unlike(*labels)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from genwerk.core.errors import BadInput
+from genwerk.core.printable import count
 from genwerk.core.spec import DataSpec
 from genwerk.data import cache
 from genwerk.data.attributes import by_columns
@@ -240,7 +241,7 @@ def _header_notes(headers: Sequence[Header], scale: Depth | None, settings: Data
     if cut := sum(h.cut for h in headers):
         notes.append(f"{cut:,} colour images have 16 bits a channel, of which the upper 8 are read.")
     if frames := sum(h.frames for h in headers):
-        have = "1 image has" if frames == 1 else f"{frames:,} images have"
+        have = count(frames, "image has", "images have")
         notes.append(f"{have} several frames or pages, of which the first is read.")
     return notes
 
@@ -269,7 +270,7 @@ def _nothing(name: str, pictures: Sequence[Picture], lost: dict[int, str]) -> Ba
 
 def clear_notes(images: int, settings: DataConfig) -> list[str]:
     """What becomes of the transparency of so many ``images``, where there are any."""
-    have = "1 image has" if images == 1 else f"{images:,} images have"
+    have = count(images, "image has", "images have")
     if settings.colour == "rgba":
         said = f"{have} an alpha channel, which is kept" if images else "No image has an alpha channel"
         return [f"{said}: a fourth channel says how opaque each pixel is."]

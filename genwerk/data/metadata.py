@@ -19,7 +19,7 @@ from typing import Any
 
 from genwerk.core.errors import BadFile, NoColumn
 from genwerk.core.files import parse_json
-from genwerk.core.printable import printable
+from genwerk.core.printable import count, printable
 from genwerk.data.attributes import named
 from genwerk.data.dataset import Skipped
 from genwerk.data.images import CAPTIONS
@@ -74,7 +74,7 @@ class Metadata:
         if tables:
             parts = self._by_rows(parts, rows, tables)
             if twice := sum(n > 1 for n in named.values()):
-                are = "1 file is" if twice == 1 else f"{twice:,} files are"
+                are = count(twice, "file is", "files are")
                 self.notes.append(f"{are} named more than once; the last line on each counts.")
         if not any(f.caption is not None for part in parts.values() for f in part):
             parts = self._by_texts(parts)

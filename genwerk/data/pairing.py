@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from genwerk.core.errors import BadInput
-from genwerk.core.printable import first_of
+from genwerk.core.printable import count, first_of
 from genwerk.data import cache
 from genwerk.data.beside import as_domains, by_row, require_images, with_sources
 from genwerk.data.dataset import PARTS, Dataset, Skipped
@@ -163,9 +163,7 @@ def _domains(first: Side, second: Side, settings: DataConfig) -> Found:
         for part in PARTS
     }
     skipped = [replace(s, name=f"{side.called}/{s.name}") for side in sides for s in side.listing.skipped]
-    counts = " and ".join(
-        f"{side.called} ({len(side.files):,} {'image' if len(side.files) == 1 else 'images'})" for side in sides
-    )
+    counts = " and ".join(f"{side.called} ({count(len(side.files), 'image')})" for side in sides)
     notes = [f"Two domains, which are the classes: {counts}."]
     notes += [f"{side.called}: {note}" for side in sides for note in side.listing.notes]
     for part in ("test", "validation"):

@@ -117,11 +117,9 @@ def split(found: Found, settings: DataConfig) -> Splits:
     rows = {"train": np.flatnonzero(kept), "validation": np.flatnonzero(judged), "test": np.flatnonzero(tested)}
     chosen = [f"{m:,} {'is' if m == 1 else 'are'} {why}" for k, why in _WHY.items() if (m := len(rows[k]))]
     if found.test is not None:
-        notes.append(f"The source has its own test part of {len(found.test):,} {_examples(len(found.test))}.")
+        notes.append(f"The source has its own test part of {count(len(found.test), 'example')}.")
     if found.validation is not None:
-        notes.append(
-            f"The source has its own validation part of {len(found.validation):,} {_examples(len(found.validation))}."
-        )
+        notes.append(f"The source has its own validation part of {count(len(found.validation), 'example')}.")
     if chosen:
         groups = _groups(found)
         what = f"the {len(set(groups)):,} groups they belong to" if groups is not None else "their content"
@@ -307,10 +305,6 @@ def _copies(found: Found, hashes: Mapping[str, Hashes], parts: Mapping[str, Data
                 else f"{of} are copies of others, and are kept in the same part as their originals."
             )
     return notes
-
-
-def _examples(n: int) -> str:
-    return "example" if n == 1 else "examples"
 
 
 def _beside(data: Dataset) -> list[Hashes | int]:

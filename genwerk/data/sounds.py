@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genwerk.core.errors import BadInput
+from genwerk.core.printable import count
 from genwerk.core.spec import DataSpec
 from genwerk.data import cache
 from genwerk.data.dataset import Skipped
@@ -264,10 +265,10 @@ def pieces(samples: int, length: int, first: bool = False) -> int:
 
 def cut(x: NDArray[np.int16], length: int, first: bool = False) -> NDArray[np.int16]:
     """Consecutive :func:`pieces` of ``x`` with shape (pieces, 1, length), the last filled up with silence."""
-    count = pieces(len(x), length, first)
-    out = np.zeros(count * length, np.int16)
+    n = pieces(len(x), length, first)
+    out = np.zeros(n * length, np.int16)
     out[: len(x)] = x[: len(out)]
-    return out.reshape(count, 1, length)
+    return out.reshape(n, 1, length)
 
 
 # --- Many recordings ------------------------------------------------------------------------------------------------
@@ -455,7 +456,7 @@ def _warnings(files: Sequence[File], headers: dict[int, Header], heard: dict[int
 
 
 def _count(recordings: int) -> str:
-    return "1 recording is" if recordings == 1 else f"{recordings:,} recordings are"
+    return count(recordings, "recording is", "recordings are")
 
 
 def _nothing(name: str, files: Sequence[File], lost: dict[int, str]) -> BadInput:

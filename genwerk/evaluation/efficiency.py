@@ -19,6 +19,7 @@ from torch import Tensor
 from genwerk.core.abilities import Samples
 from genwerk.core.batching import Meter, budget
 from genwerk.core.model import Model, build, evaluating, weightless
+from genwerk.core.printable import count
 from genwerk.core.spec import DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation.report import Figure, Report, number
@@ -242,7 +243,7 @@ class Efficiency:
     def _where(self) -> str:
         threads, device = torch.get_num_threads(), self.model.device
         of = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
-        return f"{of}, {threads} thread{'s' if threads > 1 else ''}"
+        return f"{of}, {count(threads, 'thread')}"
 
 
 def resized(spec: DataSpec, factor: float) -> DataSpec | None:
@@ -288,7 +289,7 @@ def latency_figure(trials: Trials, where: str) -> Figure:
         value=1000 * trials.least,
         spread=None if trials.spread is None else 1000 * trials.spread,
         unit="ms",
-        note=f"{_by(trials)}, least of {n} trial{'s' if n > 1 else ''}; least, median and most by the clock "
+        note=f"{_by(trials)}, least of {count(n, 'trial')}; least, median and most by the clock "
         f"{', '.join(wall)} ms, of the processor {', '.join(processor)} ms; {where}",
     )
 

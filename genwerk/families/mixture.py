@@ -28,6 +28,7 @@ from genwerk.core.abilities import Completes, Completion, Diagnoses, HasLikeliho
 from genwerk.core.model import Config, Loss, Metrics, Model, Player, Stage, TrainingStream, Turn, Turns
 from genwerk.core.noise import Seed, SeededNoise, mix
 from genwerk.core.options import Options
+from genwerk.core.printable import count
 from genwerk.core.spec import Batch, DataSpec
 from genwerk.data.dataset import Dataset
 from genwerk.nn.gaussians import Covariance, Gaussians, choose, factor_shape, factorise, free_parameters, standard
@@ -125,7 +126,7 @@ class Mixture(Model, Samples, HasLikelihood, Completes, Diagnoses, config=Mixtur
         starts = self.config.starts
         return [
             Stage(
-                f"{k} component" + "s" * (k != 1) + f", start {start + 1}" * (starts > 1),
+                count(k, "component") + f", start {start + 1}" * (starts > 1),
                 rounds,
                 self.turns,
                 partial(self.begin, i * starts + start),

@@ -18,7 +18,7 @@ from genwerk.core.component import Component
 from genwerk.core.errors import naming
 from genwerk.core.files import write_atomically
 from genwerk.core.model import family
-from genwerk.core.printable import printable
+from genwerk.core.printable import count, printable
 from genwerk.core.spec import DataSpec
 from genwerk.data import Splits
 from genwerk.data.memory import MEMORY
@@ -136,10 +136,10 @@ def _figures(splits: Splits, report: Report | None, path: Path) -> str:
         command = shlex.join(["genwerk", "evaluate", str(path)])
         return f"Not measured yet: `{command}` measures it and writes the figures here."
     if splits.test is splits.train:
-        n = "1 training example" if len(splits.test) == 1 else f"{len(splits.test):,} training examples"
+        n = count(len(splits.test), "training example")
         rows = f"Measured on the {n}, for nothing is held out."
     else:
-        n = "1 test example" if len(splits.test) == 1 else f"{len(splits.test):,} test examples"
+        n = count(len(splits.test), "test example")
         rows = f"Measured on the {n}, which neither trained the model nor chose its weights."
     lines = "\n".join(f"* {line}" for line in report.lines())
     return f"{rows} ± is a standard error. What each figure means: docs/figures.md.\n\n{report.tables()}\n\n{lines}"
@@ -165,15 +165,14 @@ def _use(path: Path, can: frozenset[str], spec: DataSpec) -> str:
 
 def _limits(source: str, splits: Splits, report: Report | None, can: frozenset[str], path: Path) -> str:
     """What the model should not be trusted with."""
-    n = "1 example" if len(splits.train) == 1 else f"{len(splits.train):,} examples"
+    n = count(len(splits.train), "example")
     said = [f"It has learned from {n} of {source}. Figures say nothing about other data."]
     if report is not None:
         short = [f"{f.name}: {f.verdict}" for f in report.figures if f.verdict.startswith(SHORT)]
         if short:
             said.append(f"It falls short by its own figures. {'; '.join(short)}.")
         if len(splits.test) < FEW:
-            n = "1 example" if len(splits.test) == 1 else f"{len(splits.test):,} examples"
-            said.append(f"Figures of {n} are rough.")
+            said.append(f"Figures of {count(len(splits.test), 'example')} are rough.")
         if not report.complete:
             said.append("Its evaluation was stopped, so that figures are missing.")
     if "bounds-likelihood" in can and "has-likelihood" not in can:

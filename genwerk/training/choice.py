@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from genwerk.core.printable import count
 from genwerk.training.settings import from_json
 
 JUDGES = 1000
@@ -78,8 +79,8 @@ class Choice:
             return []
         by, n = self.by.replace("_", " "), self.evaluations
         found = [
-            f"The weights are those of round {self.round:,} of {rounds:,}, the best of {n:,} "
-            f"evaluation{'s' if n > 1 else ''} by the {by} of {self.examples:,} validation examples."
+            f"The weights are those of round {self.round:,} of {rounds:,}, the best of "
+            f"{count(n, 'evaluation')} by the {by} of {self.examples:,} validation examples."
         ]
         if self.past:
             found.append(

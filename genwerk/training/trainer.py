@@ -13,6 +13,7 @@ import torch
 
 from genwerk.core.model import Metrics, Model, Stage, Turn, schedule
 from genwerk.core.noise import mix
+from genwerk.core.printable import count
 from genwerk.data.dataset import Dataset
 from genwerk.data.stream import Stream
 from genwerk.training.checkpointer import Checkpointer
@@ -274,7 +275,7 @@ class Trainer(Resumable):
         """Go back to where all was well; False where training ends instead, and a Diverged is raised on."""
         watch, at, main = self.settings.watchdog, self.position, self.runtime.main
         home = self._home() if watch.action == "rollback" and at.retries < watch.retries else None
-        after = f" (after {at.retries} rollback{'s' if at.retries > 1 else ''})" if at.retries else ""
+        after = f" (after {count(at.retries, 'rollback')})" if at.retries else ""
         if home is None and isinstance(fault, Diverged):
             good = self.checkpoints.newest() if self.checkpoints is not None else None
             where = f"the last good checkpoint is {good}" if good else "no checkpoint had been saved yet"
