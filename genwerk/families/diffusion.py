@@ -210,7 +210,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         self, n: int, condition: Tensor | None = None, options: Options = None, *, seed: Seed | None = None
     ) -> Iterator[Tensor]:
         noise, options = SeededNoise(n, seed, self.device), self.options.chosen(options)
-        yield from self.walk(self.first_noise(noise, options.sides), noise, condition, options, self.away(options))
+        yield from self.walk(self.first_noise(noise, options.sides), noise, condition, options, self.negative(options))
 
     def first_noise(self, noise: Noise, sides: tuple[int, int] | None = None) -> Tensor:
         """The noise that samples begin with, of the data's size or with other ``sides`` (height, width)."""
@@ -218,7 +218,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
             raise Unsupported(f"only images have a size that can be chosen, and these data are {self.spec}")
         return noise.normal(*(self.spec.shape if sides is None else (self.spec.shape[0], *sides)))
 
-    def away(self, options: Diffusion) -> Tensor | None:
+    def negative(self, options: Diffusion) -> Tensor | None:
         """The condition to guide away from, with one row."""
         return None if options.negative is None else self.condition.parse([options.negative]).to(self.device)
 
@@ -263,7 +263,7 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         seed: Seed | None = None,
     ) -> Tensor:
         noise, options = SeededNoise(len(x), seed, self.device), self.options.chosen(options)
-        return self.denoise_from(x, strength, noise, condition, options, self.away(options))
+        return self.denoise_from(x, strength, noise, condition, options, self.negative(options))
 
     def denoise_from(
         self,
@@ -297,9 +297,9 @@ class DiffusionModel(Model, Denoises, HasLatentPrior, Encodes, Completes):
         """Completions without a likelihood; the known values are restored at the end."""
         observed, mask, condition = repeated(x, known, k, condition)
         noise, options = SeededNoise(len(observed), Seeds.of(seed) * k, self.device), self.options.chosen(options)
-        made = self.fill(observed, mask, noise, condition, options, self.away(options))
-        filled = torch.where(mask, observed, made.to(x.dtype))
-        return Completion(filled.unflatten(0, (len(x), k)), None)
+        filled = self.fill(observed, mask, noise, condition, options, self.negative(options))
+        completed = torch.where(mask, observed, filled.to(x.dtype))
+        return Completion(completed.unflatten(0, (len(x), k)), None)
 
     def fill(
         self,

@@ -190,7 +190,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         noise, sides = SeededNoise(n, seed, self.device), self._code_size(chosen.sides) or self.latent_shape[1:]
         eps = noise.normal(self.latent_shape[0], *sides)
         nothing = self._nothing_known(eps)
-        yield from self.prior.walk(eps, noise, condition, chosen, self.prior.away(chosen), nothing)
+        yield from self.prior.walk(eps, noise, condition, chosen, self.prior.negative(chosen), nothing)
 
     @torch.no_grad()
     def interpolate_prompts(
@@ -203,7 +203,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         noise, chosen = SeededNoise(1, seed, self.device), self.options.chosen(options)
         sides = self._code_size(chosen.sides) or self.latent_shape[1:]
         eps = noise.normal(self.latent_shape[0], *sides).expand(steps, -1, -1, -1)
-        return self.decode(last(self.prior.walk(eps, noise, mixed, chosen, self.prior.away(chosen))))
+        return self.decode(last(self.prior.walk(eps, noise, mixed, chosen, self.prior.negative(chosen))))
 
     def previewed(self, z: Tensor) -> Tensor:
         """Roughly the pictures of codes, by one linear map a place; decoded where no such map was fitted."""
@@ -225,7 +225,7 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         """As of any model; strength 0 is the picture as the autoencoder has it."""
         noise, chosen = SeededNoise(len(x), seed, self.device), self.options.chosen(options)
         z = self._draw_code(x, noise)
-        return self.decode(self.prior.denoise_from(z, strength, noise, condition, chosen, self.prior.away(chosen)))
+        return self.decode(self.prior.denoise_from(z, strength, noise, condition, chosen, self.prior.negative(chosen)))
 
     @torch.no_grad()
     def complete(
@@ -241,13 +241,13 @@ class LatentDiffusion(TwoStage, Denoises, Completes, InterpolatesPrompts, config
         """A place of the code is known where all of its pixels are; known pixels are restored at the end."""
         observed, mask, condition = repeated(x, known, k, condition)
         noise, chosen = SeededNoise(len(observed), Seeds.of(seed) * k, self.device), self.options.chosen(options)
-        away = self.prior.away(chosen)
+        negative = self.prior.negative(chosen)
         if self.prior.extra_channels:
             eps = noise.normal(*self.latent_shape)
-            z = last(self.prior.walk(eps, noise, condition, chosen, away, self._seen(observed, mask, noise)))
+            z = last(self.prior.walk(eps, noise, condition, chosen, negative, self._seen(observed, mask, noise)))
         else:
             z = self._draw_code(observed, noise)
-            z = self.prior.fill(z, (self._hidden(mask) == 0).expand_as(z), noise, condition, chosen, away)
+            z = self.prior.fill(z, (self._hidden(mask) == 0).expand_as(z), noise, condition, chosen, negative)
         filled = torch.where(mask, observed, self.decode(z).to(x.dtype))
         return Completion(filled.unflatten(0, (len(x), k)), None)
 

@@ -60,7 +60,7 @@ class StyleGANConfig(AdversarialConfig):
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     """The network from w to an image, which the discriminator mirrors."""
     minibatch_group: int = 4
-    """Examples that the discriminator compares with each other (within a micro-batch); 0 compares none."""
+    """Group size of the minibatch standard deviation (within a micro-batch); 0 leaves it out."""
     style_mixing: float = 0.9
     """Chance that an image in training has its coarse styles from one z and its fine ones from another."""
     r1: float = 10.0
@@ -135,7 +135,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
 
     @property
     def couples(self) -> Sequence[str]:
-        return ("the minibatch statistic",) if self.config.minibatch_group else ()
+        return ("the minibatch standard deviation",) if self.config.minibatch_group else ()
 
     def stages(self, rounds: int) -> Sequence[Stage]:
         """One stage a size where the networks grow, the last of which goes on to the end."""
@@ -160,19 +160,19 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         batch = stream.next_batch()
         penalised = discriminator.steps % config.r1_every == 0
         u = self._augmentation(stream, 2)
-        real = batch, *self.ingredients(stream, level), u
+        real = batch, *self.generator_inputs(stream, level), u
         metrics = yield Turn("discriminator", self.discriminator_loss, *real, penalised=penalised, growth=growth)
         if config.augment == "ada":
             self.p.copy_(next_p(self.p, metrics["sign of real scores"], stream.batch_size))
         measured = config.path_length > 0 and generator.steps % config.path_every == 0
         y = stream.normal(self.spec.shape[0], *self.sizes[level]) if measured else None
         u = self._augmentation(stream, 1)
-        fake = *self.ingredients(stream, level), batch.condition, u, y
+        fake = *self.generator_inputs(stream, level), batch.condition, u, y
         metrics = yield Turn("generator", self.generator_loss, *fake, growth=growth)
         self._track(metrics)
         self.grown.add_(1 / fading).clamp_(max=level)
 
-    def ingredients(self, noise: Noise, level: int) -> tuple[Tensor, Tensor, Tensor]:
+    def generator_inputs(self, noise: Noise, level: int) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs of the generator: two latents (n, 2, latent), the layer (n,) from which styles are the second's,
         and noise (n, noise_size)."""
         z = torch.stack([self.latents(noise), self.latents(noise)], dim=1)
@@ -181,10 +181,10 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         crossover = torch.where(u[:, 0] < self.config.style_mixing, crossover, layers)
         return z, crossover, noise.normal(self.generator.synthesis.noise_size)
 
-    def make(
+    def generate_with_styles(
         self, z: Tensor, crossover: Tensor, noise: Tensor, condition: Tensor | None, growth: Growth
     ) -> tuple[Tensor, Tensor]:
-        """Images of ``ingredients`` in the networks' units, and their styles with shape (n, layers, d)."""
+        """Images of :meth:`generator_inputs` in the networks' units, and their styles with shape (n, layers, d)."""
         network = self.generator
         c = None if condition is None else condition.repeat_interleave(2)
         w1, w2 = network.mapping(z.flatten(0, 1), c).unflatten(0, (-1, 2)).unbind(1)
@@ -203,7 +203,8 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
     ) -> Loss:
         """The discriminator's objective and the R1 penalty; ``u`` is uniform with shape (n, 2, draws)."""
         c = self.condition.check(batch.condition, self)
-        real, (fake, _) = self.shrunk(self.inward(batch.x), growth), self.make(z, crossover, noise, c, growth)
+        real = self.shrunk(self.inward(batch.x), growth)
+        fake, _ = self.generate_with_styles(z, crossover, noise, c, growth)
 
         def score(x: Tensor, i: int) -> Tensor:
             output: DiscriminatorOutput = self.discriminator(self._augmented(x, u, i), c, growth)
@@ -232,7 +233,7 @@ class StyleGAN(AdversarialModel, Styles, config=StyleGANConfig):
         """The generator's objective, with the path length penalty where its directions ``y`` are given."""
         c = self.condition.check(condition, self)
         with nullcontext() if y is None else differentiable_twice(z.device):
-            fake, w = self.make(z, crossover, noise, c, growth)
+            fake, w = self.generate_with_styles(z, crossover, noise, c, growth)
             lengths = None if y is None else path_lengths(fake, w, y)
         metrics: Metrics = {"mean style": w[:, 0].to(self.style_mean.dtype).mean(0)}
         loss = self.objective.generator(self.discriminator(self._augmented(fake, u, 0), c, growth).score)

@@ -18,7 +18,7 @@ def tiny(spec: DataSpec) -> bool:
 
 
 def fitted(spec: DataSpec) -> StyleGANConfig:
-    """Networks for data of ``spec`` that a CPU can train; the minibatch statistic from 16 pixels on."""
+    """Networks for data of ``spec`` that a CPU can train; the minibatch standard deviation from 16 pixels on."""
     if tiny(spec):
         mapping, synthesis = MappingConfig(width=32, layers=2), SynthesisConfig(width=32, max_width=32)
         return StyleGANConfig(latent=16, mapping=mapping, synthesis=synthesis, minibatch_group=0, r1=1.0, r1_every=4)

@@ -252,10 +252,10 @@ def test_other_sizes_are_refused_with_the_nearest(height: int, width: int, good:
 
 def test_mixing_takes_coarse_styles_from_one_and_fine_ones_from_the_other() -> None:
     model = stylegan(style_mixing=0.5)
-    z, crossover, noise = model.ingredients(BatchNoise(200, torch.Generator().manual_seed(0)), model.top)
+    z, crossover, noise = model.generator_inputs(BatchNoise(200, torch.Generator().manual_seed(0)), model.top)
     assert set(crossover.tolist()) == set(range(1, 7))  # 6: unmixed
     assert 70 < int((crossover == 6).sum()) < 130
-    _, w = model.make(z, crossover, noise, None, Growth(model.top, None))
+    _, w = model.generate_with_styles(z, crossover, noise, None, Growth(model.top, None))
     w1, w2 = model.generator.mapping(z[:, 0]), model.generator.mapping(z[:, 1])
     for i, cut in enumerate(crossover.tolist()):
         torch.testing.assert_close(w[i, :cut], w1[i].expand(cut, -1))
@@ -426,7 +426,7 @@ def test_compiling_reaches_the_parts_that_training_calls() -> None:
 
 def test_a_path_length_goes_through_networks_as_they_are_written_though_they_are_compiled() -> None:
     model = stylegan(path_length=1.0)
-    ingredients = model.ingredients(BatchNoise(2, torch.Generator().manual_seed(0)), model.top)
+    ingredients = model.generator_inputs(BatchNoise(2, torch.Generator().manual_seed(0)), model.top)
     y = torch.randn(2, 1, 16, 16)
 
     def gradients() -> tuple[Tensor, ...]:
@@ -443,7 +443,7 @@ def test_a_path_length_goes_through_networks_as_they_are_written_though_they_are
 def test_path_lengths_are_of_single_precision_within_bfloat16() -> None:
     torch.set_default_dtype(torch.float32)
     model = stylegan(path_length=1.0)
-    ingredients = model.ingredients(BatchNoise(2, torch.Generator().manual_seed(0)), model.top)
+    ingredients = model.generator_inputs(BatchNoise(2, torch.Generator().manual_seed(0)), model.top)
     y = torch.randn(2, 1, 16, 16)
     exact = model.generator_loss(*ingredients, None, None, y, model.growth())[1]["path length"]
     with torch.autocast("cpu", torch.bfloat16):

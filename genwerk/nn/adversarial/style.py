@@ -1,7 +1,8 @@
 """Layers of style-based generators and of the discriminator that goes with them.
 
 Karras, Laine & Aila, A Style-Based Generator Architecture for Generative Adversarial Networks, 2019, arXiv:1812.04948;
-Karras et al., Progressive Growing of GANs, 2018, arXiv:1710.10196 (equalised learning rate, minibatch statistic).
+Karras et al., Progressive Growing of GANs, 2018, arXiv:1710.10196 (equalised learning rate, minibatch
+standard deviation).
 
 Done differently: doubling or halving and its convolution are one convolution of stride 2, with a 4x4 kernel that is the
 3x3 kernel convolved with a box: the same function at under half of the arithmetic.

@@ -210,9 +210,10 @@ def mix_styles(coarse: Tensor, fine: Tensor, crossover: Tensor) -> Tensor:
 class StyleDiscriminator(nn.Module):
     """Images with shape (n, c, h, w), and the label, to a :class:`DiscriminatorOutput`; the synthesis's mirror.
 
-    At every size two 3x3 convolutions, with a blur before the one that halves; at the coarsest the minibatch statistic
-    over groups of ``group`` examples (0: none), a convolution and two linear layers. With ``classes`` the score has
-    the inner product of the features with the label's embedding added (Miyato & Koyama, 2018, arXiv:1802.05637).
+    At every size two 3x3 convolutions, with a blur before the one that halves; at the coarsest the minibatch standard
+    deviation over groups of ``group`` examples (0: none), a convolution and two linear layers. With ``classes`` the
+    score has the inner product of the features with the label's embedding added (Miyato & Koyama, 2018,
+    arXiv:1802.05637).
     """
 
     def __init__(
