@@ -31,7 +31,8 @@ def histograms(comparison: Comparison, colours: Mapping[str, str]) -> dict[str, 
 
 def _histogram(who: str, found: dict[str, tuple[list[float], float]], greatest: float, colour: str) -> str:
     step, ground = WIDTH / len(found), HEIGHT - BELOW
-    told = ", ".join(f"{name} {fmean(runs):.1%} (real {real:.1%})" for name, (runs, real) in found.items())
+    shown = {name: (f"{fmean(runs):.1%}", f"{real:.1%}") for name, (runs, real) in found.items()}
+    told = ", ".join(f"{name} {made} (among real examples {real})" for name, (made, real) in shown.items())
     label = escaped(f"Shares of the classes among the samples of {who}: {told}")
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}"><title>{label}</title>']
     named = len(found) <= NAMED and sum(map(len, found)) <= LETTERS

@@ -276,10 +276,10 @@ def clear_notes(images: int, settings: DataConfig) -> list[str]:
         return [f"{said}: a fourth channel says how opaque each pixel is."]
     if not images:
         return []
-    laid = "is laid over" if images == 1 else "are laid over"
-    clear = "where it is transparent" if images == 1 else "where they are transparent"
+    ground = settings.background
+    laid = f"is laid over {ground} where it is" if images == 1 else f"are laid over {ground} where they are"
     return [
-        f"{have} an alpha channel and {laid} {settings.background} {clear}; "
+        f"{have} an alpha channel and {laid} transparent; "
         "‹data.background› chooses the colour, ‹data.colour› rgba keeps the transparency."
     ]
 

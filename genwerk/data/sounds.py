@@ -423,12 +423,15 @@ def _notes(used: Sequence[Header], rate: int, length: int, examples: int, first:
     elif long:
         dropped = sum(n > length * pieces(n, length) for n in long)
         filled = sum(n < length * pieces(n, length) for n in long)
-        rest = f" The last piece of {dropped:,}, less than half full, is dropped." * bool(dropped)
-        rest += f" The last piece of {filled:,}, at least half full, is filled up with silence." * bool(filled)
         yield (
-            f"{_count(len(long))} longer and cut into consecutive pieces: {examples:,} examples in all.{rest} "
+            f"{_count(len(long))} longer and cut into consecutive pieces: {examples:,} examples in all. "
             "With ‹data.first_piece› only the first of each is used."
         )
+        if dropped:
+            yield f"The last piece of {count(dropped, 'recording')} is dropped, for it is less than half full."
+        if filled:
+            whose = count(filled, "recording")
+            yield f"The last piece of {whose} is filled up with silence, for it is at least half full."
 
 
 def _warnings(files: Sequence[File], headers: dict[int, Header], heard: dict[int, Heard]) -> list[str]:

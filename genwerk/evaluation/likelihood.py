@@ -165,7 +165,7 @@ def likelihood_figures(
                 value=nll * per_nat,
                 spread=None if error is None else error * per_nat,
                 unit="bits",
-                note=f"of {count:,}, ends counted; perplexity {number(2 ** (nll * per_nat))}",
+                note=f"of {count:,} {unit}s, ends counted; perplexity {number(2 ** (nll * per_nat))}",
             )
         )
     if data.entropy is not None:

@@ -3,7 +3,8 @@
 A translation is of a whole sentence, whose values stand in braces: "there is no file {}" and "没有文件 {1}", or "{}"
 where their order is the same. A value that is words itself ("a finite number", "the disk is full") is translated too;
 ``{1w}`` is one that may also be a single word, such as "images", and no name that a user chose; ``{1s}`` is names of
-settings. These, and settings between angle quotes, become what the page calls them. What is not known stays in English.
+settings, ``{1n}`` other names, as "a, b and 2 more". Settings, and those between angle quotes, become what the page
+calls them. What is not known stays in English.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from genwerk.core.errors import naming
 
 LANGUAGES = ("en", "zh")
 HERE = Path(__file__).parent
-VALUE = re.compile(r"\{(\d*)([ws]?)\}")
+VALUE = re.compile(r"\{(\d*)([wsn]?)\}")
 NAMED = re.compile(r" ?‹([^‹›]+)›(?: (?![\w.-])|(?= ))?", re.ASCII)
 SENTENCES = {"error", "notes", "said", "skipped", "spec", "stands", "summary", "text", "why"}
 """Names under which an answer of the server has sentences that somebody reads."""
@@ -31,7 +32,7 @@ OPTIMISED = re.compile(r" runs? of [\d,]+ evaluations$")
 """How a column of such cells ends that says of which optimisation they are."""
 COMPARED = "contestant"
 """The first column of a table that compares: the other cells are values with what is said of them."""
-MEASURED = re.compile(r"[≤±\d., e+-]+ (?:per |nats a )[a-zA-Z ]+")
+MEASURED = re.compile(r"([≤±\d., e+-]*\d) ((?:nats|bits|per|of) ?[a-zA-Z\d, ]*)")
 """A cell that is a value in a unit of words."""
 QUOTED = re.compile(r"“([a-z][\w .-]*)”", re.ASCII)
 """A setting between quotes."""
@@ -39,6 +40,8 @@ LISTS = {"said", "spec"}
 """Those of them that list what data are."""
 PARTS = re.compile(r", (?![^()]*\))")
 """Between what is listed, but for what is in brackets."""
+LISTED = re.compile(", | and ")
+"""Between names that are listed."""
 TAG = re.compile(r"(<[^>]*>)")
 """Where a page of ours is cut: there is no ">" in its attributes."""
 READ_OUT = re.compile(r'(?<= )(alt|aria-label)="([^"]*)"')
@@ -115,20 +118,21 @@ def _reading(text: str, language: str) -> str:
         return exact or words.said(part) or words.single.get(part)
 
     def part(one: str) -> str:
-        if (whole := known(one)) is not None:
-            return whole
         listed = [(known(each), each) for each in PARTS.split(one)]
+        if not all(new for new, _ in listed) and (whole := known(one)) is not None:
+            return whole
         if not any(new for new, _ in listed):
             return clauses.joined(one)
         return words.single[","].join(new or clauses.joined(old) for new, old in listed)
 
     def sentence(one: str) -> str:
         begins, parts = one[:1].isupper(), one.split("; ")
-        if (begins or len(parts) == 1) and (found := known(one)) is not None:
+        if begins and (found := known(one)) is not None:
             return found
         if begins and (line := _line(one, language)) != one:
             return line
-        return words.single[";"].join(map(part, parts)) if "," in one or len(parts) > 1 else said(one, language)
+        told = words.single[";"].join(map(part, parts)) if not begins or "," in one or len(parts) > 1 else one
+        return told if told != one else said(one, language)
 
     found = words.whole.get(plain) or words.single.get(plain)
     if found is None and not plain.endswith(":"):
@@ -165,7 +169,7 @@ def _table(table: Mapping[str, Any], language: str) -> dict[str, Any]:
             return _described(text, language)
         if compared and place:
             return _compared(text, language)
-        return said(text, language) if MEASURED.fullmatch(text) else text
+        return _measured(text, language)
 
     return {
         "columns": [said(name, language) if isinstance(name, str) else name for name in columns],
@@ -182,6 +186,13 @@ def _described(text: str, language: str) -> str:
     if words and plain and all(word in words.single for word in plain.split()):
         return words.single["and"].join(words.single[word] for word in plain.split())
     return next((told for form in (plain, spoken(plain)) if (told := said(form, language)) != form), text)
+
+
+def _measured(text: str, language: str) -> str:
+    """A value in a unit of words; any other text as it is."""
+    units, found = _words(language, "units"), MEASURED.fullmatch(text)
+    unit = units and found and (units.said(found[2]) or units.single.get(found[2]))
+    return said(text, language) if not found or not unit else f"{found[1]}{unit}"
 
 
 def _compared(text: str, language: str) -> str:
@@ -291,6 +302,8 @@ class _Words:
                 return one
             if found[2] == "s":
                 return self.single["and"].join(f"“{self.setting(name)}”" for name in one.split(", "))
+            if found[2] == "n":
+                return self.single["and"].join(self.said(name) or name for name in LISTED.split(one))
             if found[2]:
                 return self.joined(one, depth + 1)
             if " " not in one.strip():

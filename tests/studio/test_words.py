@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 import genwerk
 from genwerk.commands import COMMANDS
 from genwerk.commands.command import options
-from genwerk.comparison.advice import suggestions
+from genwerk.comparison.advice import RULES, suggestions
 from genwerk.core.component import Component
 from genwerk.core.errors import BadInput, naming
 from genwerk.core.options import SamplingOptions
@@ -25,7 +25,7 @@ from genwerk.studio.forms import TERMINALS
 from genwerk.studio.forms import field as field_of
 from genwerk.studio.questions import Questions
 from genwerk.studio.showing import spoken
-from genwerk.studio.wording import said, worded
+from genwerk.studio.wording import page_said, said, worded
 from genwerk.tasks.fitting import offers
 
 STUDIO = Path(genwerk.__file__).parent / "studio"
@@ -158,7 +158,7 @@ def test_values_stand_in_a_translation_as_they_are() -> None:
         told = said(spoken(text), "zh")
         assert told != spoken(text), sentence
         assert "{" not in told or "{" in text, (sentence, told)
-        kept = len(re.findall(r"\{\d*[ws]?\}", words))
+        kept = len(re.findall(r"\{\d*[wsn]?\}", words))
         assert sum(value in told for value in values) >= kept, (sentence, told)
 
 
@@ -166,7 +166,7 @@ def test_values_stand_in_a_translation_as_they_are() -> None:
 def test_a_translation_has_no_value_that_its_sentence_lacks(file: Path) -> None:
     """Values are numbered, all or none of them; without numbers they stand in the order of the sentence."""
     for sentence, words in json.loads(file.read_text("utf-8")).items():
-        given, numbers = len(re.findall(r"\{\w*\}", sentence)), re.findall(r"\{(\d*)[ws]?\}", words)
+        given, numbers = len(re.findall(r"\{\w*\}", sentence)), re.findall(r"\{(\d*)[wsn]?\}", words)
         assert len(numbers) <= given or all(numbers), sentence
         assert all(numbers) or not any(numbers), sentence
         assert all(1 <= int(number) <= given for number in filter(None, numbers)), sentence
@@ -280,3 +280,125 @@ def test_every_value_to_choose_is_explained_in_chinese_or_is_a_name(tmp_path: Pa
     assert len(values) > 150
     told = {(name, each) for name, each in values if {f"choice:{name}.{each}", f"choice:{each}"} & known.keys()}
     assert {each for _, each in values - told} <= PROPER | set("1245") | {"8", "16"}
+
+
+ENGLISH = re.compile(r"(?<![‹“\w./-])[a-z]{2,}(?: [a-z]{2,})+")
+"""Words of English one after the other, which a Chinese sentence has none of."""
+
+
+PHRASES = (ast.JoinedStr, ast.IfExp, ast.Constant, ast.Call)
+UNLIKE = re.compile(r"1 \w+ has .* are |17 \w+ have .* is laid")
+"""A sentence that nobody says: singular here and plural there."""
+
+
+def expanded(node: ast.expr, known: Mapping[str, ast.expr]) -> list[str]:
+    """Like :func:`texts`, where what is put in may be one of several phrases, ``known`` by a name or not, or how many
+    there are of something."""
+    if isinstance(node, ast.JoinedStr):
+        found = [""]
+        for each in node.values:
+            more = expanded(each.value, known) if isinstance(each, ast.FormattedValue) else texts(each)
+            found = [begun + end for begun in found for end in more]
+        return found
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_count":
+        return ["1 recording is", "17 recordings are"]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "count":
+        (noun,) = expanded(node.args[1], known)
+        return [f"1 {noun}", f"17 {noun}s"]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return ["", *expanded(node.left, known)]
+    if isinstance(node, ast.IfExp):
+        return [*expanded(node.body, known), *expanded(node.orelse, known)]
+    if isinstance(node, ast.Name) and node.id in known:
+        return expanded(known[node.id], {name: of for name, of in known.items() if name != node.id})
+    return [text.replace("{}", "17") for text in texts(node)]
+
+
+def left_in_english(sentence: str) -> str:
+    """``sentence`` in Chinese where English words are left in that; else nothing."""
+    told: str = worded({"why": sentence}, "zh")["why"]
+    return told if told == sentence or ENGLISH.search(told) else ""
+
+
+def notes_of(function: ast.FunctionDef) -> Iterator[str]:
+    """Sentences with a full stop that a function yields, returns, appends to notes, or tells of recordings."""
+    known = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.NamedExpr) or (isinstance(node, ast.Assign) and len(node.targets) == 1):
+            target = node.target if isinstance(node, ast.NamedExpr) else node.targets[0]
+            if isinstance(target, ast.Name) and isinstance(node.value, PHRASES):
+                known[target.id] = node.value
+    for node in ast.walk(function):
+        values: Sequence[ast.expr] = ()
+        if isinstance(node, ast.Yield | ast.Return) and node.value is not None:
+            values = [node.value]
+        elif isinstance(node, ast.Tuple | ast.List):
+            values = node.elts
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("notes.append"):
+            values = node.args
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "tell":
+            told = (text for each in node.args[1:2] for text in expanded(each, known))
+            yield from (f"17 recordings are {text.replace('{first}', 'the first is a.wav')}" for text in told)
+        for each in values:
+            if isinstance(each, ast.Constant | ast.JoinedStr | ast.IfExp):
+                yield from (text for text in expanded(each, known) if re.search(r"[a-z]{3,} [a-z]{2,}.*\.$", text))
+
+
+def test_notes_on_data_are_in_chinese_as_a_whole() -> None:
+    """Sentences that a source of data, or what divides them, tells: what was dropped, filled up, cut, left out."""
+    found = set[str]()
+    for path in sorted((STUDIO.parent / "data").rglob("*.py")):
+        functions = (each for each in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(each, ast.FunctionDef))
+        found |= {naming(each, str) for function in functions for each in notes_of(function)}
+    found = {text for text in found if not UNLIKE.match(text)}
+    assert len(found) > 90
+    left = [told for told in map(left_in_english, sorted(found)) if told]
+    assert not left, "\n".join(left)
+
+
+def test_rules_of_thumb_are_in_chinese_as_a_whole() -> None:
+    told = [left_in_english(f"rule of thumb: {rule.why}") for rule in RULES]
+    assert len(told) > 10
+    assert [each for each in told if each] == []
+
+
+@pytest.mark.parametrize(
+    "said_of",
+    [
+        "≤ bits/dim: 42.85 nats / (64 dimensions x ln 2), of the stored pixels.",
+        "bits/dim: 4.2 nats / (64 dimensions x ln 2), of the stored levels (variational dequantisation).",
+        "NLL: bound, K = 100, effective sample size 64.9; 175 held-out; pixel means: 27.01 nats.",
+        "bits/character: of 840 characters, ends counted; perplexity 12.33.",
+        "KL of codes: by dimension: 0.021 0.015 and 11 lower.",
+        "feature likelihood divergence: 744 samples, 1,488 training and 175 held-out examples.",
+        "sampling latency: processor time, least of 9 trials; least, median and most by the clock 1, 2, 3 ms, of the "
+        "processor 1, 2, 3 ms.",
+    ],
+)
+def test_how_a_figure_is_measured_is_in_chinese_as_a_whole(said_of: str) -> None:
+    assert not left_in_english(said_of)
+
+
+def test_units_have_one_name_in_chinese() -> None:
+    rows = [["NLL", "42.85 ± 0.022 nats"], ["bits/dim", "0.9 bits"], ["modes", "8 of 8"], ["LM score", "3 nats a word"]]
+    told = worded({"report": {"columns": ["figure", "value"], "rows": rows, "notes": []}}, "zh")["report"]["rows"]
+    assert told[0][1] == "42.85 ± 0.022 nat"
+    assert told[1] == ["比特/维", "0.9 比特"]
+    assert [value for _, value in told[2:]] == ["8（共 8 个）", "3 nat/词"]
+    shown = json.loads((WORDS / "zh.json").read_text("utf-8"))
+    assert shown["bits per dim"] == "比特/维"
+    assert not [words for words in shown.values() if re.search("每维比特|奈特", words)]
+
+
+def test_a_report_is_in_chinese_down_to_its_lists() -> None:
+    page = (
+        "<p>images of 8x8x1, 10 classes; 1,488 train</p><p>of that error</p><td>744 samples, 1,488 training and 175 "
+        "held-out examples</td><p>Nothing tells how far another training would move the figures of a contestant with "
+        "one training seed, so it is not ranked: vae and pixelcnn.</p><p>Shares of the classes among the samples of "
+        "vae: 0 0.0% (among real examples 6.3%), cat 2.1% (among real examples 9.7%)</p>"
+    )
+    told = page_said(page, "zh")
+    assert "8x8x1 的图像，10 个类别；训练 1,488 个" in told
+    assert "不排名：vae、pixelcnn。" in told
+    assert "0 占 0.0%（真实数据中 6.3%），cat 占 2.1%（真实数据中 9.7%）" in told
+    assert not ENGLISH.search(re.sub("<[^>]*>", "", told))

@@ -221,7 +221,7 @@ def test_bars_are_as_high_as_the_shares() -> None:
     assert heights == pytest.approx([92 * 0.3 / 0.8, 92 * 0.7 / 0.8], abs=0.05)
     real = [float(each) for each in re.findall(r'class="real".*?y1="([\d.]+)"', svg)]
     assert real == pytest.approx([94 - 92 * 0.5 / 0.8] * 2, abs=0.05)
-    assert "0 30.0% (real 50.0%), &lt;scri 70.0% (real 50.0%)" in svg
+    assert "0 30.0% (among real examples 50.0%), &lt;scri 70.0% (among real examples 50.0%)" in svg
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

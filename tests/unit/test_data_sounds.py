@@ -143,10 +143,9 @@ def test_short_recordings_are_filled_up_and_long_ones_cut(tmp_path):
     expected = [("a", 30), ("b", 100), ("c", 100), ("c", 60), ("d", 100), ("d", 100)]
     assert [(int(row.max()), int((row != 0).sum())) for row in splits.train.x] == [(ord(c), n) for c, n in expected]
     assert said(splits, "1 recording is shorter")
-    assert said(
-        splits, "2 recordings are longer and cut into consecutive pieces: 6 examples in all. The last piece of 1, less"
-    )
-    assert said(splits, "The last piece of 1, at least half full, is filled up with silence")
+    assert said(splits, "2 recordings are longer and cut into consecutive pieces: 6 examples in all. With")
+    assert said(splits, "The last piece of 1 recording is dropped, for it is less than half full")
+    assert said(splits, "The last piece of 1 recording is filled up with silence, for it is at least half full")
     splits = opened(tmp_path, seconds=100 / RATE, first_piece=True)
     assert [int((row != 0).sum()) for row in splits.train.x] == [30, 100, 100, 100]
     assert said(splits, "2 recordings are longer, of which the first piece is used")
