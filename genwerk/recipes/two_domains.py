@@ -73,8 +73,8 @@ def swap_faces(spec: DataSpec) -> Recipe:
 
     For two folders of faces, cut out and aligned; `--model.adversarial 0.1` adds a discriminator of each person's.
     """
-    halvings = 3 if spec.side >= 64 else 2 if spec.side >= 32 else 1
-    network = ResNetGeneratorConfig(width=32 if spec.side >= 16 else 16, halvings=halvings, blocks=2, kernel=5)
+    halvings, patch, width = 2 if spec.side >= 64 else 1, 2 if spec.side >= 32 else 1, 32 if spec.side >= 16 else 16
+    network = ResNetGeneratorConfig(width=width, halvings=halvings, patch=patch, blocks=2, kernel=5)
     model = SwapFacesConfig(network=network, discriminator=PatchGANConfig(width=32, halvings=fitting(spec)))
     optim = {"autoencoder": OptimConfig(lr=5e-4, betas=(0.5, 0.999))}
     return Recipe(model=model, train=TrainConfig(rounds=10_000, batch_size=16, optim=optim))
