@@ -55,7 +55,7 @@ class GenerativeAlgorithm(GeneticAlgorithm):
 class GMOEAConfig(AlgorithmConfig, kind="gmoea"):
     """GMOEA mended: operators share the offspring by how many survive, a GAN is one, its discriminator filters all.
 
-    Half of the places go to niches (:class:`NichedSelection`).
+    Nine tenths of the places go to niches (:class:`NichedSelection`).
     """
 
     surplus: int = 6

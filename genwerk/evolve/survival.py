@@ -111,21 +111,21 @@ class NichedSelection(Survival):
 
     Where a part of the front is reached far sooner than the rest, it dominates nearly all that is on the way to the
     others, and selection by dominance alone gives these up. Niches are those of ``vectors`` to which objectives are
-    nearest by angle (as in IM-MOEA), from the ideal point and in units of the range of what is nondominated.
-    What violates a constraint has no niche.
+    nearest by angle (as in IM-MOEA), from the ideal point and in units of the range of all: that of what is
+    nondominated shrinks to the part that was reached first. What violates a constraint has no niche.
     """
 
-    def __init__(self, vectors: int = 10, share: float = 0.5) -> None:
+    def __init__(self, vectors: int = 10, share: float = 0.9) -> None:
         super().__init__(filter_infeasible=False)
         self.vectors, self.share = vectors, share
 
     def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int, **kwargs: Any) -> Population:
         (f, cv), vectors = pop.get("F", "CV"), lattice(problem.n_obj, self.vectors)
         order, fitness = select(f, cv[:, 0], min(n_survive, len(pop)))
-        best = f[fitness < 1] if (fitness < 1).any() else f
-        scaled = np.maximum(f - best.min(axis=0), 0) / np.maximum(np.ptp(best, axis=0), 1e-12)
-        niche, each = subpopulations(scaled, vectors), int(self.share * n_survive / len(vectors))
         feasible = cv[:, 0] <= 0
+        known = f[feasible] if feasible.any() else f
+        scaled = (f - known.min(axis=0)) / np.maximum(np.ptp(known, axis=0), 1e-12)
+        niche, each = subpopulations(scaled, vectors), int(self.share * n_survive / len(vectors))
         members = [np.flatnonzero((niche == i) & feasible) for i in np.unique(niche[feasible])] if each else []
         own = [part[select(f[part], cv[part, 0], min(each, len(part)))[0]] for part in members]
         kept = np.unique(np.concatenate([np.empty(0, int), *own]))

@@ -80,6 +80,23 @@ def test_models_of_a_line_stay_on_it() -> None:
         assert np.ptp(made[:, 0]) > 0.3, operator.name
 
 
+def test_inverse_regression_learns_from_what_was_given_up_which_way_is_better() -> None:
+    """Survivors on a line where x_2 = 0.5; given up is what has more of x_2, which no survivor differs in."""
+    first = np.linspace(0, 1, 40)
+    x = np.stack([first, np.full(40, 0.5)], axis=1)[None]
+    lost = x + np.array([0.0, 0.3])
+    f = np.stack([first, 1 - first], axis=1)[None]
+    made = {}
+    for given_up in (40, 0):
+        operator, drawn = InverseRegression(ahead=1.0), rngs(1)
+        operator.fit(Pool(x, f, np.zeros((1, 40)), lost[:, :given_up], f[:, :given_up] + 0.5), drawn)
+        made[given_up] = operator.propose([60], drawn)[0]
+    assert np.allclose(made[0][:, 1], 0.5)
+    assert (made[40][:, 1] < 0.5).mean() > 0.9
+    assert made[40][:, 0].min() < 0.1
+    assert made[40][:, 0].max() > 0.9
+
+
 def test_the_discriminator_tells_good_from_given_up_and_the_generator_begins_as_the_gaussian() -> None:
     operator, both = GAN(steps=200), pool()
     untrained = GAN(steps=0)
