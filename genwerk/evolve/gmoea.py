@@ -61,7 +61,7 @@ class GMOEAConfig(AlgorithmConfig, kind="gmoea"):
     surplus: int = 6
     """Proposals for each offspring, of which the discriminator chooses one; 1 does not filter."""
     memory: int = 400
-    """Solutions given up that the discriminator is shown."""
+    """Solutions given up that the discriminator and inverse regression are shown."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,10 +5,11 @@ whichever run is asked first fits the operators to the pools of all of them.
 
 A generation of GMOEA, mended, in which (3) is pymoo's, with :class:`~genwerk.evolve.survival.NichedSelection`:
 
-    fit the operators to the population; the judge, a GAN's discriminator, also sees what was given up  (1)
-    for every offspring: draw an operator by its share, propose six, keep the one that is judged best   (2)
-    evaluate the offspring; select the survivors                                                        (3)
-    move the shares towards operators whose offspring survive                                           (4)
+    fit the operators to the population; inverse regression and the judge, a GAN's discriminator,
+    also see what was given up                                                                         (1)
+    for every offspring: draw an operator by its share, propose six, keep the one that is judged best  (2)
+    evaluate the offspring; select the survivors                                                       (3)
+    move the shares towards operators whose offspring survive                                          (4)
 """
 
 from __future__ import annotations
