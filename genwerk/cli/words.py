@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from genwerk.commands import command as data
 from genwerk.commands.command import Option
 from genwerk.core.component import Component
-from genwerk.core.errors import BadInput, BadSetting
+from genwerk.core.errors import BadInput, BadSetting, Untenable, check_number, quoted
 from genwerk.core.near import meant
 
 SHORTHANDS = {
@@ -58,7 +58,8 @@ def flat(options: Iterable[Option], within: str = "") -> Iterator[Option]:
 def assigned(settings: Any, values: Mapping[str, Any], within: str = "") -> Any:
     """A dataclass or mapping of settings with ``values``, by dotted names, in their places.
 
-    A BadSetting that knows its own name alone is told by the whole one, which begins with ``within``.
+    A BadSetting that knows its own name alone is told by the whole one, which begins with ``within``; what a part says
+    of its values in its own words is an Untenable.
     """
     parts: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
@@ -71,12 +72,21 @@ def assigned(settings: Any, values: Mapping[str, Any], within: str = "") -> Any:
         else assigned(settings[name] if of_mapping else getattr(settings, name), own, f"{within}{name}.")
         for name, own in parts.items()
     }
+    for name, value in found.items():
+        check_number(within + name, value)
     try:
         return {**settings, **found} if of_mapping else replace(settings, **found)
     except BadSetting as error:
         if "." in error.setting:
             raise
         raise BadSetting(within + error.setting, *error.args[1:]) from None
+    except ValueError as error:
+        if isinstance(error, BadInput) and error.settings:
+            raise
+        known = found if of_mapping else {f.name: getattr(settings, f.name) for f in fields(settings)} | found
+        if not (named := quoted(str(error), {within + name: value for name, value in known.items()})):
+            raise
+        raise Untenable(error.sentence if isinstance(error, BadInput) else str(error), named) from None
 
 
 def flags(option: Option) -> list[str]:

@@ -12,7 +12,8 @@ import errno
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 SETTING = "‹([^‹›]+)›"
@@ -59,6 +60,18 @@ class BadSetting(BadInput):
     @property
     def sentence(self) -> str:
         return f"‹{self.setting}› {self.args[1]}"
+
+
+class Untenable(BadInput):
+    """What a part of the settings says of its values, in its own words; ``settings`` are their whole names."""
+
+    def __init__(self, sentence: str, settings: tuple[str, ...]) -> None:
+        super().__init__(sentence)
+        self._settings = settings
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        return self._settings
 
 
 class BadFile(BadInput):
@@ -145,24 +158,61 @@ def refusal(error: OSError) -> str:
     return f"{what}: {reason(error)}"
 
 
-LARGEST = 1e300
-"""What no number of any settings reaches."""
+LARGEST, WHOLE = 1e300, 10**12
+"""What no number of any settings reaches, and no whole one that is no seed."""
+NOUGHT, ONE, TWO = (0, math.inf), (1, math.inf), (2, math.inf)
+"""Ranges of numbers from 0, 1 and 2."""
+RATE = (0, 10**5)
+"""Range of a learning rate, and of what is of its kind."""
+SEEDS = (-(2.0**63), 2.0**63)
+"""Range of a seed."""
 
 
 def check_finite(settings: Any, name: str) -> None:
-    """Raise BadSetting unless every number in the dataclass ``settings`` (called ``name``) and its parts is finite."""
+    """Raise BadSetting unless every number in the dataclass ``settings`` (called ``name``) and its parts can be."""
     for field in dataclasses.fields(settings):
         value, called = getattr(settings, field.name), f"{name}.{field.name}"
         if dataclasses.is_dataclass(value):
             check_finite(value, called)
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise BadSetting(called, f"is {value}; expected a finite number")
+        else:
+            check_number(called, value)
 
 
-NOUGHT, ONE, TWO = (0, math.inf), (1, math.inf), (2, math.inf)
-"""Ranges of numbers from 0, 1 and 2."""
-SEEDS = (-(2.0**63), 2.0**63)
-"""Range of a seed."""
+def check_number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> None:
+    """Raise BadSetting unless ``value``, where it is a number or several, lies from ``low`` to ``high``; both may be.
+
+    None passes. Numbers must be finite, and whole ones that are no seeds less than :data:`WHOLE`.
+    """
+    for number in value if isinstance(value, (tuple, list)) else [value]:
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            continue
+        whole = isinstance(number, int) and not name.endswith("seed")
+        least, most = (max(low, -WHOLE), min(high, WHOLE)) if whole else (low, high)
+        if -LARGEST < number < LARGEST and least <= number <= most:
+            continue
+        if whole and abs(number) >= WHOLE:
+            least, most = (low, most) if number > 0 else (least, high)
+        else:
+            least, most = low, high
+        span = (
+            f"{least:g} or more" if most == math.inf else f"{most:g} or less" if least == -math.inf else ""
+        ) or f"from {least:g} to {most:g}"
+        wanted = "a finite number" if (least, most) == (-math.inf, math.inf) else f"a number {span}"
+        raise BadSetting(name, f"is {shortly(number)}; expected {wanted}")
+
+
+def shortly(number: float) -> str:
+    """``number`` as it is told: one of very many digits by the first of them."""
+    return str(number) if isinstance(number, float) or abs(number) < 10**15 else f"{Decimal(number):.3g}"
+
+
+def quoted(sentence: str, values: Mapping[str, object]) -> tuple[str, ...]:
+    """Names of those ``values`` that ``sentence`` speaks of, as in "width 0 and head 32" or "layers is 0"."""
+    return tuple(
+        name
+        for name, value in values.items()
+        if re.search(rf"\b{name.rpartition('.')[2]} (is )?{re.escape(str(value))}(?![\w.]\w)", sentence)
+    )
 
 
 def check_ranges(settings: Any, name: str, **ranges: tuple[float, float]) -> None:
@@ -172,14 +222,5 @@ def check_ranges(settings: Any, name: str, **ranges: tuple[float, float]) -> Non
     calls the settings: ``train`` in ``train.rounds``; empty where the name of the setting alone is enough.
     """
     for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        low, high = ranges.get(field.name, (-math.inf, math.inf))
-        for number in value if isinstance(value, (tuple, list)) else [value]:
-            if isinstance(number, bool) or not isinstance(number, (int, float)):
-                continue
-            if not -LARGEST < number < LARGEST or not low <= number <= high:
-                span = (
-                    f"{low:g} or more" if high == math.inf else f"{high:g} or less" if low == -math.inf else ""
-                ) or f"from {low:g} to {high:g}"
-                wanted = "a finite number" if (low, high) == (-math.inf, math.inf) else f"a number {span}"
-                raise BadSetting(f"{name}.{field.name}".lstrip("."), f"is {number}; expected {wanted}")
+        called = f"{name}.{field.name}".lstrip(".")
+        check_number(called, getattr(settings, field.name), *ranges.get(field.name, ()))

@@ -238,14 +238,9 @@ SPARE_MODULES, SPARE_VALUES = 2000, 2**28
 """Parts, and numbers, that a model may have beyond what its file tells of (masks and tables are not stored)."""
 
 
-def build_within(config: Config, spec: DataSpec, shapes: Iterable[tuple[int, ...]], where: str) -> Model:
-    """:func:`build`, given up as soon as the model outgrows a file of tensors with these ``shapes``.
-
-    A BadFile names ``where`` the settings stand if they describe a larger model, or none. On the device "meta" nothing
-    is allocated on the way.
-    """
-    held = [torch.Size(shape) for shape in shapes]
-    most_modules, most_values = SPARE_MODULES + 20 * len(held), SPARE_VALUES + 4 * sum(s.numel() for s in held)
+@contextmanager
+def growing(look: Callable[[int, int], None]) -> Iterator[None]:
+    """While inside, ``look`` is told how many parts and numbers the models have that are built, as each is added."""
     modules = values = 0
 
     def count(_: Any, __: str, new: Any) -> None:
@@ -253,8 +248,7 @@ def build_within(config: Config, spec: DataSpec, shapes: Iterable[tuple[int, ...
         if isinstance(new, Tensor):
             values += new.numel()
         modules += 1
-        if modules > most_modules or values > most_values:
-            raise BadFile(f"{where} describes a larger model than the weights beside it are of")
+        look(modules, values)
 
     with ExitStack() as hooks:
         for register in (
@@ -263,6 +257,23 @@ def build_within(config: Config, spec: DataSpec, shapes: Iterable[tuple[int, ...
             registration.register_module_buffer_registration_hook,
         ):
             hooks.callback(register(count).remove)
+        yield
+
+
+def build_within(config: Config, spec: DataSpec, shapes: Iterable[tuple[int, ...]], where: str) -> Model:
+    """:func:`build`, given up as soon as the model outgrows a file of tensors with these ``shapes``.
+
+    A BadFile names ``where`` the settings stand if they describe a larger model, or none. On the device "meta" nothing
+    is allocated on the way.
+    """
+    held = [torch.Size(shape) for shape in shapes]
+    most_modules, most_values = SPARE_MODULES + 20 * len(held), SPARE_VALUES + 4 * sum(s.numel() for s in held)
+
+    def fits(modules: int, values: int) -> None:
+        if modules > most_modules or values > most_values:
+            raise BadFile(f"{where} describes a larger model than the weights beside it are of")
+
+    with growing(fits):
         try:
             return build(config, spec)
         except BadFile:

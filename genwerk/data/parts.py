@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genwerk.core.errors import BadInput, check_ranges
+from genwerk.core.errors import BadInput
 from genwerk.core.printable import count, first_of
 from genwerk.core.spec import DataSpec
 from genwerk.core.tokens import learn
@@ -71,26 +71,12 @@ class Found:
 
 def check(settings: DataConfig) -> None:
     """Refuse settings that no source could follow."""
-    check_ranges(settings, "data", rate=(1, 10**7), seconds=(1e-6, 10**6))
-    if settings.size is not None and settings.size < 1:
-        raise BadInput(f"the image size is {settings.size}; it must be 1 pixel or more, for example ‹data.size› 32")
     if not re.fullmatch(r"white|black|#[0-9a-fA-F]{6}", settings.background):
         raise BadInput(
             f"the background is {settings.background!r}; it must be white, black, or red, green and blue as in #ff8800"
         )
-    if settings.palette is not None and settings.palette < 2:
-        raise ValueError(f"the palette is of {settings.palette} colours; it must be 2 or more, or left out to keep all")
     if settings.tolerance and settings.palette is None:
         raise BadInput("the tolerance is for making a palette; say how many colours too, as in ‹data.palette› 64")
-    if not 0 <= settings.tolerance <= 255:
-        raise ValueError(f"the tolerance is {settings.tolerance}; it must be a difference of colour levels, 0 to 255")
-    check_ranges(settings, "data", length=(2, 2**20), vocabulary=(300 if settings.tokens == "byte-pairs" else 3, 10**6))
-    if not 0 <= settings.holdout < 1:
-        raise ValueError(f"the held-out fraction is {settings.holdout}; it must be at least 0 and less than 1")
-    if not 0 <= settings.validation < 1:
-        raise ValueError(f"the validation fraction is {settings.validation}; it must be at least 0 and less than 1")
-    if settings.limit is not None and settings.limit < 1:
-        raise ValueError(f"the limit on training examples is {settings.limit}; it must be 1 or more")
 
 
 def split(found: Found, settings: DataConfig) -> Splits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from genwerk.core.errors import ONE, SEEDS, TWO, BadSetting, check_ranges
 from genwerk.core.marks import Common, File
 
 
@@ -87,3 +88,21 @@ class DataConfig:
     """Greatest number of training examples to use, taken at random; None is all."""
     seed: int = 0
     """Seed of the held-out choice, of the limit and of built-in data."""
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            "data",
+            size=(1, 2**16),
+            palette=TWO,
+            tolerance=(0, 255),
+            rate=(1, 10**7),
+            seconds=(1e-6, 10**6),
+            length=(2, 2**20),
+            vocabulary=(300 if self.tokens == "byte-pairs" else 3, 10**6),
+            limit=ONE,
+            seed=SEEDS,
+        )
+        for name, part in (("holdout", self.holdout), ("validation", self.validation)):
+            if not 0 <= part < 1:
+                raise BadSetting(f"data.{name}", f"is {part}; expected a number from 0 to below 1")

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TypeAlias
 
-from genwerk.core.errors import BadInput
-from genwerk.core.model import stages
+from genwerk.core.errors import BadInput, Untenable, check_finite, quoted
+from genwerk.core.memory import free_memory
+from genwerk.core.model import growing, stages, weightless
 from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, Splits
 from genwerk.data.hub import allow
 from genwerk.runs import starting, store
 from genwerk.training import runtime, speed
-from genwerk.training.overrides import overridden, rounds_of
+from genwerk.training.overrides import overridden, places, rounds_of, value_at
 from genwerk.training.runtime import Device
 from genwerk.training.settings import Recipe
 
@@ -29,6 +31,8 @@ Open: TypeAlias = Callable[[DataConfig], Splits]
 """The data that settings name."""
 
 
+BYTES = 4
+"""Bytes of a number in a batch, and of a weight."""
 SHORT = 0.01
 """Fraction of a recipe's own rounds below which a training is called too short."""
 
@@ -82,6 +86,7 @@ def planned(
         splits = open(recipe.data)
     else:
         recipe, splits = fitted(recipe.data, make, change, open)
+        affordable(recipe, splits.spec)
     if epochs is not None:
         recipe = overridden(recipe, {"train.rounds": rounds_of(recipe, epochs, splits)})
     if minutes is None:
@@ -104,6 +109,38 @@ def fitted(data: DataConfig, make: Make, change: Change, open: Open) -> tuple[Re
     """The recipe for the data that ``data`` name, with the settings asked for, and these data."""
     splits = open(data)
     return change(replace(make(splits.spec), data=data), True), splits
+
+
+def affordable(recipe: Recipe, spec: DataSpec) -> None:
+    """Refuse a model that data of ``spec`` do not fit, and what no training of it here has the memory for: its weights,
+    or a batch, which is in main memory first."""
+    check_finite(recipe.model, "model")
+    free = free_memory()
+    size, one = recipe.train.batch_size, BYTES * prod(spec.shape)
+    if size * one > free:
+        raise BadInput(
+            f"‹train.batch_size› is {size:,}, which takes {size * one / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} "
+            "are free; take fewer"
+        )
+
+    def fits(_: int, values: int) -> None:
+        if values * BYTES > free:
+            raise Untenable(
+                f"the weights of this model take more than the {free / 1e9:,.1f} GB of memory that are free; make it "
+                "smaller",
+                (),
+            )
+
+    try:
+        with growing(fits):
+            weightless(recipe.model, spec)
+    except ValueError as error:
+        if isinstance(error, Untenable) or (isinstance(error, BadInput) and error.settings):
+            raise
+        within = {place.name: value_at(recipe, place) for place in places(recipe) if place.path[0] == "model"}
+        if not (named := quoted(str(error), within)):
+            raise
+        raise Untenable(error.sentence if isinstance(error, BadInput) else str(error), named) from None
 
 
 def one_length(**lengths: object) -> None:

@@ -98,7 +98,18 @@ def parsed_json(text: str | bytes) -> dict[str, Any]:
         raise BadInput("what was sent is no JSON") from None
     if not isinstance(found, dict):
         raise BadInput("what was sent is no JSON object")
+    if not encodable(found):
+        raise BadInput("what was sent holds half of a character, which no text has")
     return found
+
+
+def encodable(text: object) -> bool:
+    """Whether all texts in plain JSON can be written as UTF-8: half of a pair of surrogates cannot."""
+    try:
+        json.dumps(text, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def given_out(path: Path, request: Request) -> Response:

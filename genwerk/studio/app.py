@@ -42,6 +42,7 @@ from genwerk.studio.answers import (
 from genwerk.studio.events import lines, stream
 from genwerk.studio.guard import COOKIE, Guard, Sessions
 from genwerk.studio.jobs import TAKEN, Job, Jobs
+from genwerk.studio.offered import offered
 from genwerk.studio.places import BIN, PREFIX, Root
 from genwerk.studio.uploads import FILES, PIXELS, Uploads
 from genwerk.studio.wording import said, worded
@@ -146,7 +147,10 @@ class Studio:
         address = request.client.host if request.client else ""
         if self.sessions.waits(address):
             raise Denied(429, "too many wrong passwords; wait a minute")
-        given = (await body(request)).get("password")
+        try:
+            given = (await body(request)).get("password")
+        except BadInput:  # which is no password either, and counts as a try
+            given = None
         token = self.sessions.login(address, given if isinstance(given, str) else "")
         if token is None:
             raise Denied(401, "the password is wrong")
@@ -308,6 +312,7 @@ class Studio:
             or not isinstance(uploads or {}, Mapping)
         ):
             raise BadInput("what was sent is no command with its settings")
+        offered(command)
         if run is not None:
             self.root.run(str(run))
         if command == "train":

@@ -17,12 +17,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 from genwerk.cli.helping import Section
 from genwerk.cli.parsing import JSON, OVERWRITE, PLUGIN, sections
 from genwerk.cli.words import flags, negated, plain, typed
-from genwerk.commands import COMMANDS
 from genwerk.commands import command as data
 from genwerk.commands.command import Command, Option
 from genwerk.core.errors import BadInput
 from genwerk.core.marks import Common, File, Program
 from genwerk.core.model import Model
+from genwerk.studio.offered import offered
 from genwerk.studio.places import Root
 from genwerk.studio.showing import spoken
 
@@ -32,8 +32,6 @@ OUT = "out"
 """The option of a command that writes a folder of its own; of others, that of the terminal."""
 APART = "apart"
 """The page's own setting of a command that writes examples: each is to be a file of its own."""
-TERMINALS = frozenset({"check-family", "commands", "completion", "demo", "doctor", "export", "studio", "watch"})
-"""Commands of a terminal alone."""
 NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*(\.[a-z0-9_-]+)*")
 """What a setting may be called."""
 PAIR = re.compile(r"\s*[:=\uff1a]\s*|\s+")
@@ -41,13 +39,6 @@ PAIR = re.compile(r"\s*[:=\uff1a]\s*|\s+")
 KINDS = {int: "integer", float: "number", bool: "switch", str: "text", Path: "text"}
 Values = Mapping[str, Any]
 """What was filled in, by the names of fields: a text, a list of texts, or whether a switch is on."""
-
-
-def offered(name: str) -> type[Command]:
-    """The command of that name; a BadInput where the page has none."""
-    if name not in COMMANDS or name in TERMINALS:
-        raise BadInput(f"there is no command {name!r} here")
-    return COMMANDS[name]
 
 
 def described(name: str, model: Model | None = None) -> dict[str, Any]:

@@ -69,7 +69,8 @@ class Sessions:
 
     def login(self, address: str, password: str) -> str | None:
         """A token for a cookie, where the password is right."""
-        if self.password is None or not hmac.compare_digest(password.encode(), self.password.encode()):
+        given = password.encode(errors="surrogatepass")
+        if self.password is None or not hmac.compare_digest(given, self.password.encode(errors="surrogatepass")):
             self._wrong.setdefault(address, []).append(time.monotonic())
             return None
         token = token_urlsafe(32)

@@ -75,6 +75,8 @@ class Job:
     begun: bool = False
     """Of a training, whether its run is there."""
     task: asyncio.Task[None] | None = None
+    process: asyncio.subprocess.Process | None = None
+    """Of a training that runs."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -151,7 +153,8 @@ class Jobs:
         return queue.index(job) + 1 if job in queue else None
 
     def cancel(self, job: Job) -> None:
-        """Take it out of its queue, or end it; a training saves what it has, and can be resumed."""
+        """Take it out of its queue, or end it; a training saves what it has, and can be resumed. Told so again, it is
+        killed as it stands."""
         queue = self._queues[job.training]
         if job in queue:
             queue.remove(job)
@@ -159,6 +162,9 @@ class Jobs:
         elif job.task is not None and job.phase != "stopping":
             job.turn("stopping")
             job.task.cancel()
+        elif job.task is not None and job.process is not None:
+            with suppress(ProcessLookupError):
+                job.process.kill()
 
     async def _work(self, training: bool) -> None:
         queue, awake = self._queues[training], self._awake[training]
@@ -229,6 +235,7 @@ class Jobs:
             env={**os.environ},
         )
         assert process.stdout is not None
+        job.process = process
         begun, trained, failure = asyncio.Event(), False, None
         if resumed:
             job.begun = True
@@ -265,6 +272,7 @@ class Jobs:
         finally:
             gone.cancel()
             await interrupted(process)
+            job.process = None
 
     async def listen(self, job: Job) -> AsyncIterator[dict[str, Any]]:
         """All that is told of a job from its beginning, and where it stands, until it is over."""

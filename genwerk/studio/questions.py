@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import signal
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from genwerk.commands.data import Data
 from genwerk.commands.training import Train
 from genwerk.core.abilities import abilities
 from genwerk.core.condition import NoCondition
-from genwerk.core.errors import BadInput, naming
+from genwerk.core.errors import BadInput, BadSetting, naming
 from genwerk.core.files import read_json
 from genwerk.core.locks import writer
 from genwerk.core.model import Model
@@ -44,7 +45,9 @@ from genwerk.runs.checkpoints import checkpoints_in, samples_in
 from genwerk.runs.config import read_config
 from genwerk.runs.opened import OpenRun, outline
 from genwerk.runs.page import PICTURES, read_events, status
-from genwerk.studio.forms import TERMINALS, described, forms, options_of, training_words, words
+from genwerk.runs.planning import affordable
+from genwerk.studio.forms import described, forms, options_of, training_words, words
+from genwerk.studio.offered import TERMINALS
 from genwerk.studio.places import SHOWN, Root, kind_of
 from genwerk.studio.points import Points, latent_size
 from genwerk.studio.showing import shown, spoken
@@ -52,6 +55,10 @@ from genwerk.tasks.fitting import WANTS, fits, offers
 
 KEPT = 3
 """Models that stay open, the last ones that were asked for."""
+KNOWN, LONG = 16, 5.0
+"""Data whose specs are remembered, and seconds in which a training of them is looked at before it begins."""
+MORE, STATM = 4 * 2**30, Path("/proc/self/statm")
+"""Bytes of memory that may be taken by that, and where Linux tells how much there is."""
 FILES = 500
 """Files of a run that are listed."""
 SILENT = 10.0
@@ -65,6 +72,7 @@ class Questions:
         self.root = Root(root)
         self._open: OrderedDict[tuple[str, int], OpenRun] = OrderedDict()
         self.points = Points(self._opened)
+        self._specs: OrderedDict[DataConfig, DataSpec] = OrderedDict()
 
     # --- what there is ------------------------------------------------------------------------------------------------
 
@@ -117,6 +125,7 @@ class Questions:
 
         settings = settings_of(source)
         splits = open_data(settings)
+        self._know(settings, splits.spec)
         spec, train = splits.spec, splits.train
         first = {each.fit.entry.name: each.why for each in suggestions(spec, len(train), wanted(settings))}
         fitting = {each.entry.name: each for each in fits(spec)}
@@ -147,6 +156,12 @@ class Questions:
         }
         return {"data": said, "recipes": recipes}
 
+    def _know(self, settings: DataConfig, spec: DataSpec) -> None:
+        """Note what data were, by which a training of them is looked at before it begins."""
+        self._specs[settings] = spec
+        while len(self._specs) > KNOWN:
+            self._specs.popitem(last=False)
+
     def recipe(self, name: str, source: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A recipe with all its settings as fields, fitted to the data that ``source`` names."""
         entry, command = find(name), Train(recipe=name)
@@ -154,7 +169,8 @@ class Questions:
         if source:
             config = settings_of(source)
             own = {name.partition(".")[2]: getattr(config, name.partition(".")[2]) for name in source}
-            settings, _ = command.fitted(replace(settings, data=replace(settings.data, **own)))
+            settings, splits = command.fitted(replace(settings, data=replace(settings.data, **own)))
+            self._know(settings.data, splits.spec)
         of_training = [each for each in data.options(Train) if not each.has(data.Positional)]
         parts: list[Section] = [Section("options", "", tuple(of_training), ())]
         for part, about in PARTS.items():
@@ -163,7 +179,18 @@ class Questions:
 
     def trained(self, values: Mapping[str, Any], uploads: Mapping[str, str]) -> None:
         """Refuse a training that is asked for with settings that cannot be, before it waits for its turn."""
-        parsed(training_words(self.root, values, uploads))
+        command = parsed(training_words(self.root, values, uploads)).command
+        data.check(command)
+        if not isinstance(command, Train):
+            return
+        if command.epochs == 0:
+            raise BadSetting("epochs", "is 0; expected a number above 0")
+        settings = command.settled(command.start(), fitted=False)
+        if settings.data not in self._specs and settings.data.source in BUILT_INS and not settings.data.to:
+            self._know(settings.data, open_data(settings.data).spec)
+        if (spec := self._specs.get(settings.data)) is not None:
+            with limited(LONG):
+                affordable(command.settled(command.start(spec), fitted=True), spec)
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
@@ -280,6 +307,32 @@ def settings_of(source: Mapping[str, Any]) -> DataConfig:
     found = parsed(words(offered, {**source, "action": "check"}, ["data"])).command
     assert isinstance(found, Data)
     return found.data
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """What is inside, or as much of it as can be done in so many ``seconds``, with :data:`MORE` memory."""
+    try:
+        import resource
+    except ImportError:  # on Windows
+        yield
+        return
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    before, memory = signal.signal(signal.SIGALRM, late), resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(STATM.read_text().split()[0]) * resource.getpagesize() if STATM.exists() else None
+    if taken is not None and memory[0] == resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_AS, (taken + MORE, memory[1]))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        with suppress(TimeoutError):
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        resource.setrlimit(resource.RLIMIT_AS, memory)
+        signal.signal(signal.SIGALRM, before)
 
 
 def told(value: Any) -> str:

@@ -25,8 +25,9 @@ from genwerk.commands.command import Opens, options, results
 from genwerk.core.errors import BadInput, refusal
 from genwerk.runs.opened import outline
 from genwerk.runs.session import Session
-from genwerk.studio.forms import APART, OUT, makes_folder, offered, options_of, training_words, words
+from genwerk.studio.forms import APART, OUT, makes_folder, options_of, training_words, words
 from genwerk.studio.jobs import FAULT
+from genwerk.studio.offered import offered
 from genwerk.studio.questions import Questions, answer
 from genwerk.studio.showing import Page, Tell, settings_of, spoken, without_paths
 
@@ -98,7 +99,8 @@ def run(questions: Questions, asked: Mapping[str, Any], tell: Tell) -> None:
 def told_of(error: Exception) -> dict[str, Any]:
     """What the page is told of an ``error``: a sentence, and the ``settings`` that it names."""
     sentence = error.sentence if isinstance(error, BadInput) else _sentence(error)
-    return {"error": spoken(sentence), "settings": settings_of(sentence)}
+    named = error.settings if isinstance(error, BadInput) else ()
+    return {"error": spoken(sentence), "settings": list(dict.fromkeys([*settings_of(sentence), *named]))}
 
 
 def _sentence(error: Exception) -> str:

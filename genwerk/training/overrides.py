@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from genwerk.core.component import Component
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, BadSetting, check_number, shortly
 from genwerk.core.model import weightless
 from genwerk.data.dataset import Splits
 from genwerk.training.settings import Recipe, from_json, to_json
@@ -47,6 +47,13 @@ def places(settings: Any, path: tuple[str, ...] = (), key: tuple[str, ...] = ())
                 yield Place((*here, name), ".".join((*called, name)), kind)
                 if is_dataclass(each):
                     yield from places(each, (*here, name), called)
+
+
+def value_at(settings: Any, place: Place) -> Any:
+    """What a ``place`` within ``settings`` holds."""
+    for name in place.path:
+        settings = settings[name] if isinstance(settings, Mapping) else getattr(settings, name)
+    return settings
 
 
 def meant(recipe: Recipe, name: str) -> list[Place]:
@@ -88,7 +95,8 @@ def overridden(recipe: Recipe, values: Mapping[str, object], *, fitted: bool = T
 def rounds_of(recipe: Recipe, epochs: object, splits: Splits) -> int:
     """Rounds in which the first stage draws the training examples of ``splits`` so many times."""
     if isinstance(epochs, bool) or not isinstance(epochs, (int, float)) or not 0 < epochs < 1e12:
-        raise BadInput(f"epochs is {epochs!r}; expected a number above 0")
+        said = shortly(epochs) if isinstance(epochs, (int, float)) else repr(epochs)
+        raise BadSetting("epochs", f"is {said}; expected a number above 0")
     model = weightless(recipe.model, splits.spec)
     own = model.stages(1)[0].batch_size
     size = (recipe.train.batch_size if own is None else own) or len(splits.train)
@@ -124,6 +132,8 @@ def _value(place: Place, value: Any) -> Any:
         raise BadInput(
             f"{place.name} is an array; expected a " + ("path or a name of built-in data" if is_source else "text")
         )
+    if not isinstance(value, Mapping):
+        check_number(place.name, value)
     return from_json(place.kind, to_json(value), place.name)
 
 

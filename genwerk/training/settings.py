@@ -12,7 +12,7 @@ from pprint import pformat
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from genwerk.core.component import Component
-from genwerk.core.errors import NOUGHT, ONE, SEEDS, TWO, BadInput, check_ranges
+from genwerk.core.errors import NOUGHT, ONE, RATE, SEEDS, TWO, BadInput, check_ranges
 from genwerk.core.marks import Common
 from genwerk.core.model import Config, Model
 from genwerk.core.near import meant
@@ -54,11 +54,11 @@ class OptimConfig:
         check_ranges(
             self,
             "",
-            lr=NOUGHT,
+            lr=RATE,
             betas=(0, 1),
-            eps=NOUGHT,
+            eps=RATE,
             momentum=(0, 1),
-            weight_decay=NOUGHT,
+            weight_decay=RATE,
             clip_norm=NOUGHT,
             final=NOUGHT,
             hold=(0, 1),

@@ -91,10 +91,10 @@ def wait_for(path: Path) -> None:
     until(path.exists, str(path))
 
 
-def kill(word: str) -> None:
+def kill(word: str, by: signal.Signals = signal.SIGKILL) -> None:
     """Kill the processes of trainings whose command lines hold ``word``."""
     for each in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it has ended by now
             given = each.read_bytes().split(b"\0")
             if b"genwerk.studio.training" in given and word.encode() in given:
-                os.kill(int(each.parent.name), signal.SIGKILL)
+                os.kill(int(each.parent.name), by)

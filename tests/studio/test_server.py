@@ -584,3 +584,69 @@ def test_sentences_are_in_the_language_that_is_asked_for(client: Client) -> None
     said = client.get("/api/run", params={"run": "gone"}, headers={"Accept-Language": "zh-CN,zh;q=0.9"}).json()["error"]
     assert said.startswith("没有")
     assert "gone" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("train.batch_size", 10**30, "1.00e+30; expected a number 1e+12 or less"),
+        ("train.batch_size", 10**11, "GB of memory"),
+        ("epochs", "-1", "expected 0 or more"),
+        ("epochs", "0", "expected a number above 0"),
+        ("model.width", "0", "cannot be shared among 1 colours"),
+        ("model.layers", "0", "needs 1 or more"),
+        ("model.kernel", "-1", "an odd side"),
+        ("model.embedding", "-1", "a number of channels"),
+        ("model.head", 10**30, "1e+12 or less"),
+        ("lr", "1e30", "from 0 to 100000"),
+        ("train.optim.model.weight_decay", "1e30", "from 0 to 100000"),
+        ("train.rounds", 10**30, "1e+12 or less"),
+        ("data.size", "-1", "from 1 to 65536"),
+        ("data.limit", "-1", "1 or more"),
+        ("data.holdout", "-1", "from 0 to below 1"),
+        ("data.validation", 1e308, "expected a finite number"),
+        ("data.seed", "1e308", "1.00e+308"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_at_its_field(
+    client: Client, setting: str, value: object, told: str
+) -> None:
+    values = {"recipe": "pixelcnn", "data.source": "digits", "out": "runs/never", setting: value}
+    answer = client.post("/api/jobs", json={"command": "train", "values": values})
+    assert answer.status_code == 400
+    found = answer.json()
+    assert told in found["error"]
+    assert len(found["error"]) < 150
+    assert setting in found["settings"]
+
+
+def test_a_training_that_does_not_stop_is_killed_by_a_second_cancel(client: Client, root: Path) -> None:
+    values = {"recipe": "pixelcnn", "data.source": "digits", "out": "runs/deaf", "train.rounds": "100000"}
+    job = client.post("/api/jobs", json={"command": "train", "values": values}).json()["job"]
+    wait_for(root / "runs/deaf/config.json")
+    kill("runs/deaf", signal.SIGSTOP)
+    client.delete("/api/jobs", params={"job": job})
+    assert state(client, job) == "stopping"
+    client.delete("/api/jobs", params={"job": job})
+    until(lambda: state(client, job) in ("cancelled", "failed"), "the end of a training that does not answer")
+
+
+@pytest.mark.parametrize("command", ["rm", "studio", "\ud800"])
+def test_what_is_no_command_of_the_page_becomes_no_job(client: Client, command: str) -> None:
+    before = client.get("/api/jobs").json()
+    assert client.post("/api/jobs", content=json.dumps({"command": command})).status_code == 400
+    assert client.get("/api/jobs").json() == before
+
+
+def test_half_a_character_is_no_text_of_any_request(client: Client) -> None:
+    asked = {"command": "sample", "run": "runs/vae", "values": {"n": "\ud800"}}
+    for where, what in [("/api/jobs", asked), ("/api/latent", {"run": "\ud800"}), ("/api/undo", {"undo": "\udfff"})]:
+        answer = client.post(where, content=json.dumps(what))
+        assert answer.status_code == 400
+        assert "half of a character" in answer.json()["error"]
+
+
+def test_a_password_that_is_no_text_counts_as_a_try(served_root: Path) -> None:
+    with Client(served_root, password="eight or more") as locked:
+        statuses = [locked.post("/api/login", content=json.dumps({"password": "\ud800"})).status_code for _ in range(6)]
+    assert statuses == [401] * 5 + [429]

@@ -232,7 +232,7 @@ def test_large_images_stay_in_a_mapped_file(tmp_path, monkeypatch):
     [
         ({"source": "digits", "palette": 4}, "data.palette.*RGB.*leave it out, or .*data.colour rgb"),
         ({"source": "ring", "palette": 4}, "data.palette.*table.*leave it out$"),
-        ({"source": "sprites", "palette": 1}, "must be 2 or more"),
+        ({"source": "sprites", "palette": 1}, "expected a number 2 or more"),
         ({"source": "sprites", "tolerance": 1}, "data.palette 64"),
         ({"source": "sprites", "tolerance": 256, "palette": 4}, "0 to 255"),
         ({"source": "sprites", "tolerance": -1, "palette": 4}, "0 to 255"),

@@ -73,7 +73,7 @@ BAD: dict[str, tuple[Recipe, dict[str, object]]] = {
     r"'seed' may be data.seed, evaluate.seed or train.seed; .*\*\*{\"data.seed\": ...}": (VAE, {"seed": 1}),
     "train.rounds is 'many'; expected a whole number": (VAE, {"rounds": "many"}),
     "model.network: 'foo' is none of mlp, conv": (VAE, {"network": "foo"}),
-    "lr is -1.0; expected a number 0 or more": (VAE, {"lr": -1}),
+    "lr is -1.0; expected a number from 0 to 100000": (VAE, {"lr": -1}),
     "data.fit is 'no'; expected one of crop": (VAE, {"fit": "no"}),
 }
 

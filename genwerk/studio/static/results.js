@@ -35,6 +35,8 @@ export function follow(job, on = {}) {
   let state = "queued";
   let stop = () => {};
 
+  /** Told so while it is stopping already, it is killed. */
+  const kill = () => remove("/api/jobs", { job }).catch(complain);
   const end = () => {
     const before = state;
     state = "stopping";
@@ -45,7 +47,7 @@ export function follow(job, on = {}) {
     const active = going(state);
     fill(head, h("div", { class: "row" }, badge(on.training && state === "cancelled" ? "stopped" : state), state === "queued" && place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: place })) : null,
       state === "stopping" && on.training ? h("span", { class: "hint" }, t("The round being played is finished and saved first.")) : null),
-      active && state !== "stopping" ? h("button", { type: "button", onclick: end }, icon("stop"), state === "measuring" ? t("Stop measuring") : on.training ? t("Stop") : t("Cancel")) : null);
+      active && state === "stopping" ? h("button", { type: "button", onclick: kill }, icon("stop"), t("End at once")) : active ? h("button", { type: "button", onclick: end }, icon("stop"), state === "measuring" ? t("Stop measuring") : on.training ? t("Stop") : t("Cancel")) : null);
     bar.hidden = !active || Boolean(on.training);
     if (state === "running" && !bar.hasAttribute("value")) bar.removeAttribute("value");
     element.setAttribute("aria-busy", String(active));

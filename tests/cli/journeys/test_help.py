@@ -193,7 +193,7 @@ VAE = ["train", "vae", "--data", "digits"]
         ([*VAE, "--rounds", "5", "--train.rounds", "6"], "--train.rounds is given twice (5 and 6); give it once"),
         ([*VAE, "--rounds", "5", "--epochs", "2"], "--epochs and --rounds are both lengths of training; name one"),
         ([*VAE, "--train.optim.model.warmup=-1"], "--train.optim.model.warmup is -1; expected a number 0 or more"),
-        ([*VAE, "--lr=-1"], "--lr is -1.0; expected a number 0 or more"),
+        ([*VAE, "--lr=-1"], "--lr is -1.0; expected a number from 0 to 100000"),
         (["train", "vae", "--config", "mine.json"], "there is no file mine.json; `genwerk show RECIPE --json >"),
         (["train", "vae", "--config", "mine.yaml"], "mine.yaml is neither .json nor .toml"),
         (["data", "chek", "digits"], "ACTION is 'chek'; expected check"),
