@@ -21,8 +21,8 @@ from genwerk.core.errors import BadInput, naming
 from genwerk.core.options import SamplingOptions
 from genwerk.data import DataConfig, open_data
 from genwerk.gallery.figures import FIGURES
-from genwerk.studio.offered import TERMINALS
 from genwerk.studio.forms import field as field_of
+from genwerk.studio.offered import TERMINALS
 from genwerk.studio.questions import Questions
 from genwerk.studio.showing import spoken
 from genwerk.studio.wording import page_said, said, worded
