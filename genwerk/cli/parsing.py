@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, is_dataclass, replace
 from pathlib import Path
@@ -163,8 +164,8 @@ def sections(command: type[Command], model: Model | None, named: Collection[str]
         plain += [Option("out", str | None, _where(command), None), OVERWRITE]
     plain.append(JSON)
     yield section("options", plain)
+    taken = {option.name for option in plain} | _shared(parts)
     for part in parts:
-        taken = {option.name for option in plain}
         shorter = [
             option if option.name in taken else replace(option, beside=(*option.beside, data.Short(option.name)))
             for option in of(part.default)
@@ -176,6 +177,12 @@ def sections(command: type[Command], model: Model | None, named: Collection[str]
     if data.opens(command):
         yield section("machine", of(HERE))
     yield Section("plug-ins", "", (PLUGIN,), ())
+
+
+def _shared(parts: Iterable[Option]) -> set[str]:
+    """Names of options that several of ``parts`` have, which would not tell by themselves whose is meant."""
+    names = Counter(option.name for part in parts for option in of(part.default))
+    return {name for name, n in names.items() if n > 1}
 
 
 def section(title: str, options: Iterable[Option], about: str = "") -> Section:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from genwerk.data import Splits, open_data
 from genwerk.data.settings import DataConfig
 from genwerk.evaluation.report import Measuring
 from genwerk.recipes import find
+from genwerk.tasks.fitting import fit
 from genwerk.training import speed
 from genwerk.training.protocol import EvaluateConfig
 from genwerk.training.runtime import Device, Runtime, pick_device
@@ -153,8 +154,12 @@ class Plan:
         write_atomically(self.folder / PLAN, json.dumps(values, indent=1).encode())
 
     def making(self, splits: Splits) -> Iterator[Measuring]:
-        """Settle what each recipe is trained with that has no place in the plan yet; some are timed for that."""
+        """Settle what each recipe is trained with that has no place in the plan yet; some are timed for that.
+
+        A BadInput names a recipe that the data do not suit, before anything is written.
+        """
         names = [name for name in self.request.recipes if name not in self.settings | self.refused]
+        fitting(names, splits)
         runtime = Runtime(pick_device(self.request.device))
         for done, name in enumerate(names):
             yield Measuring(what=f"speed of {name}", step=1, steps=1, done=done, total=len(names), seconds_left=None)
@@ -182,6 +187,18 @@ class Plan:
 def _shown(value: Any) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text or "none"
+
+
+def fitting(names: Sequence[str], splits: Splits) -> None:
+    """Refuse the first of the recipes ``names`` that cannot be trained on the data, in a BadInput that says why."""
+    for name in names:
+        try:
+            fit(find(name), splits.spec)
+        except BadSetting:
+            raise
+        except ValueError as error:
+            why = error.sentence if isinstance(error, BadInput) else str(error)
+            raise BadInput(f"the recipe {name} cannot take part: {why}") from None
 
 
 def lengthened(recipe: Recipe, request: Request, splits: Splits, runtime: Runtime) -> Recipe:

@@ -411,16 +411,12 @@ def test_why_a_training_failed_is_what_it_said_last(tmp_path: Path) -> None:
     assert reason(log, 3) == "its process ended with exit code 3"
 
 
-def test_a_recipe_that_does_not_fit_the_data_is_a_row_that_says_why(tmp_path: Path) -> None:
+def test_a_recipe_that_does_not_fit_the_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     splits = open_data(DataConfig(source="ring"))
-    request = Request(data=splits.settings, recipes=("wavenet", "mixture"), examples=1000)
-    plan = Plan(tmp_path, request)
-    for _ in plan.making(splits):
-        pass
-    assert list(plan.settings) == ["mixture"]
-    assert plan.refused["wavenet"]
-    again = Plan(tmp_path, request)
-    assert (again.settings, again.refused) == (plan.settings, plan.refused)
+    request = Request(data=splits.settings, recipes=("mixture", "superres"), examples=1000)
+    with pytest.raises(BadInput, match="the recipe superres cannot take part"):
+        list(Plan(tmp_path / "out", request).making(splits))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_table_of_few_rows_is_compared_by_its_likelihood(tmp_path: Path) -> None:
