@@ -70,8 +70,8 @@ class Outliers(Command):
     needs = frozenset({"has-likelihood or bounds-likelihood"})
 
     folder: Run
-    input: Annotated[str, File()]
-    """Your own images, sounds or table (a path)."""
+    input: Annotated[str, File()] = "test"
+    """Your own images, sounds or table (a path), or a part of the run's data (train, validation, test)."""
     n: Greatest = 2000
     examples: int = 2000
     """Greatest number of held-out examples to compare with."""

@@ -19,6 +19,7 @@ from genwerk.comparison.result import Comparison
 from genwerk.core.html import escaped
 from genwerk.core.printable import printable
 from genwerk.evaluation.sweep import Pair
+from genwerk.modalities.glyphs import every_script
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -178,7 +179,7 @@ def _svg(draw: Callable[[Axes], None], name: str, width: float, kind: str, label
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
         "text.parse_math": False,
     }
-    with rc_context(settings):
+    with every_script(drawn=False), rc_context(settings):
         figure = Figure(figsize=(width, 4.4 + 0.15 * (width - NARROW)), layout="constrained", facecolor="none")
         FigureCanvasSVG(figure)
         axes = figure.subplots()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from genwerk.core.errors import BadFile, BadInput, NoColumn
 from genwerk.core.memory import afford
-from genwerk.core.printable import first_of
+from genwerk.core.printable import count, first_of
 from genwerk.data.columns import GREATEST, WHOLE, rounding_note, table_found
 from genwerk.data.content import as_numbers
 from genwerk.data.folders import in_run
@@ -408,7 +408,7 @@ def _read(
     for line, cells in rows:
         if len(cells) != len(names):
             raise BadFile(
-                f"line {line:,} of {path} has {len(cells)} cells separated by {delimiter!r}; expected {len(names)}"
+                f"line {line:,} of {path} has {count(len(cells), 'cell')} separated by {delimiter!r}; expected {len(names)}"
             )
         try:
             numbers.extend([float(cells[i]) for i in chosen])

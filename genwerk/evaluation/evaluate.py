@@ -27,7 +27,7 @@ from genwerk.evaluation.likelihood import bayes_figures, likelihood_figures, lik
 from genwerk.evaluation.plain import diagnosis_figures, mode_figures, reconstruction_figures
 from genwerk.evaluation.quick import FEWEST
 from genwerk.evaluation.reference import Reference, Steps
-from genwerk.evaluation.report import AtTemperature, Figure, Measuring, Report
+from genwerk.evaluation.report import AtTemperature, Figure, Measuring, Report, rows
 from genwerk.evaluation.samples import Pace, common_pace, drawn, pace, rebuilds, rebuilt
 from genwerk.evaluation.texts import TextReference, text_figures
 from genwerk.evaluation.translation import translation_figures
@@ -107,6 +107,7 @@ class Evaluation:
         self._real_texts = reference if isinstance(reference, TextReference) else None
         self._runtime = runtime
         self.data = splits.test.subset(settings.examples, settings.seed).under(model.condition)
+        self._seen = splits.test is splits.train
         self.complete, self.figures, self.notes = False, list[Figure](), list(notes)
         self._minutes = None if all_samples else settings.minutes
         self._efficiency = Efficiency(model, self.data, seed=settings.seed) if efficiency else None
@@ -241,11 +242,12 @@ class Evaluation:
         data = self.data.subset(max(speed.rows, FEWEST), seed)
         found = yield from scored(self.model, data, importance_samples=k, seed=seed, most=speed.most)
         simple = simple_model(self.model, self.splits.train.subset(settings.examples, seed))
-        self.figures += likelihood_figures(found, data, simple, summed=classes > 0, cut=self._cut(len(data), n, speed))
+        cut = self._cut(len(data), n, speed)
+        self.figures += likelihood_figures(found, data, simple, summed=classes > 0, cut=cut, seen=self._seen)
         self.notes += likelihood_notes(found)
         if classes:
             try:
-                self.figures += yield from bayes_figures(self.model, data, simple, settings)
+                self.figures += yield from bayes_figures(self.model, data, simple, settings, seen=self._seen)
             except BadInput as error:  # no class finds an example possible
                 self.notes.append(f"No Bayes accuracy: {error}.")
 
@@ -275,12 +277,12 @@ class Evaluation:
         mean = Moments(self.splits.train.parts()).mean
         apart = sum((x.cpu().flatten(1).double() - mean).square().sum().item() for x in self.data.parts())
         values = n * self.data.spec.dims
-        self.figures += reconstruction_figures(self.data, error / values, apart / values)
+        self.figures += reconstruction_figures(self.data, error / values, apart / values, seen=self._seen)
         self._rebuilt = self._gathered(features) if features else self._rebuilt
 
     def _invertibility(self) -> Steps:
         yield 0, 1
-        self.figures += invertibility(self.model, self.data, seed=self.settings.seed)
+        self.figures += invertibility(self.model, self.data, seed=self.settings.seed, trained=self._seen)
         yield 1, 1
 
     def _diagnosis(self, model: Diagnoses) -> Steps:
@@ -325,12 +327,12 @@ class Evaluation:
         made, rebuilt, beside = len(self._made), len(self._rebuilt), self._beside
         steps = list[Callable[[], Sequence[Figure | str]]]()
         if made:
-            real = f"{len(beside.real):,} {'held-out' if beside.against_test else 'training examples'}"
+            real = rows(len(beside.real), seen=self._seen or not beside.against_test)
             sizes = f"{made:,} samples{self._cut(made, self._n, self._speed)}, {real}"
             steps += self._of_samples(distances.Features(self._made, beside, sizes))
         if rebuilt:
             apart = beside.held_out, beside.noise[:rebuilt]
-            steps.append(lambda: [distances.rebuilt_figure(beside.extractor, self._rebuilt, *apart)])
+            steps.append(lambda: [distances.rebuilt_figure(beside.extractor, self._rebuilt, *apart, seen=self._seen)])
         yield 0, len(steps)
         for done, step in enumerate(steps, 1):
             found = step()

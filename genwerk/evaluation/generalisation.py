@@ -10,7 +10,7 @@ from math import isfinite
 
 from genwerk.evaluation.distances import Features
 from genwerk.evaluation.reference import Reference
-from genwerk.evaluation.report import Figure
+from genwerk.evaluation.report import Figure, rows
 from genwerk.metrics.likelihood_divergence import Divergence
 from genwerk.metrics.memorisation import Near, Neighbourhood, compared
 
@@ -61,10 +61,11 @@ def memorisation_figures(f: Features, near: Near, seed: int) -> Sequence[Figure 
     """How near samples come to the training examples beside how near held-out examples come, with the same of one half
     of the held-out examples beside the other (floor)."""
     test, of, everything = _among(f.beside, seed)[1], len(f.beside.train), len(f.beside.splits.train)
+    seen = f.beside.splits.test is f.beside.splits.train
     values, errors = compared(near, test)
     floors, _ = compared(test[: len(test) // 2], test[len(test) // 2 :])
     whole = "" if of == everything else f" (a random part of {everything:,})"
-    note = f"{len(near):,} samples, {len(test):,} held-out; the nearest of {of:,} training examples{whole}{f.doubt}"
+    note = f"{len(near):,} samples, {rows(len(test), seen=seen)}; the nearest of {of:,} training examples{whole}{f.doubt}"
     found = list[Figure | str]()
     for name, key, factor, unit in (
         ("nearest training distance ratio", "ratio", 1.0, ""),

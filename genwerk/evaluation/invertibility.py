@@ -47,6 +47,7 @@ def invertibility(
     *,
     seconds: float = SECONDS,
     seed: int = 0,
+    trained: bool = False,
     clock: Callable[[], float] = perf_counter,
 ) -> list[Figure]:
     """The errors of decode(encode(x)) for examples x of ``data``, and of encode(decode(z)) for latents z of the prior,
@@ -55,12 +56,13 @@ def invertibility(
     An error is the root of the mean squared difference over the spread of x, or of z; columns of a table are in units
     of their own spread first. Of codes, or data, that are names it is the share of those that do not come back.
     ``seconds`` are allowed for each of the two: where all would take longer fewer are measured, and the figures say so.
+    ``trained`` says that the model was trained on ``data``.
     """
     assert isinstance(model, Encodes)
     assert isinstance(model, Decodes)
     few, encode, decode = data.subset(EXAMPLES, seed).under(model.condition), model.encode, model.decode
     prior = model.prior if isinstance(model, HasLatentPrior) else None
-    held_out, scale = f"held-out {model.spec.modality.plural}", column_scale(few)
+    which, scale = f"{'training' if trained else 'held-out'} {model.spec.modality.plural}", column_scale(few)
 
     def seen(rows: slice) -> tuple[Tensor, Tensor | None]:
         batch = few.batch(rows).to(model.device)
@@ -80,14 +82,14 @@ def invertibility(
         return prior(rows.stop - rows.start, seed=Seeds(seed, rows.start))
 
     names = model.discrete
-    latents = "latents of the prior" if prior is not None else f"{'codes' if names else 'latents'} of {held_out}"
+    latents = "latents of the prior" if prior is not None else f"{'codes' if names else 'latents'} of {which}"
     with evaluating(model):
         of_x = Moments(x.cpu() / scale for x in few.parts())
         of_z = None if prior is None else Moments(batches(drawn, len(few), model.device))
         x, z = (_gone(pair, len(few), model, seconds, clock) for pair in (there, back))
     cut = ["" if len(gone.squared) == len(few) else f" (of {len(few):,}, for want of time)" for gone in (x, z)]
     return [
-        _figure("encode-decode error", x, held_out + cut[0], model, of_x, names=not model.spec.modality.numeric),
+        _figure("encode-decode error", x, which + cut[0], model, of_x, names=not model.spec.modality.numeric),
         _figure("decode-encode error", z, latents + cut[1], model, of_z, names=names),
     ]
 

@@ -19,7 +19,7 @@ from genwerk.core.noise import Seeds
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation import verdicts
 from genwerk.evaluation.quick import FEWEST
-from genwerk.evaluation.report import Figure, number
+from genwerk.evaluation.report import Figure, number, rows
 from genwerk.metrics.robust import TRIMMED, heaviest, trimmed_mean
 from genwerk.tasks import Likelihood
 from genwerk.tasks.classification import BINS, Classification, calibration, log_likelihoods, log_prior
@@ -111,12 +111,18 @@ def beside(simple: Simple | None, data: Dataset, each: Tensor, *, exact: bool) -
 
 
 def likelihood_figures(
-    found: Likelihood, data: Dataset, simple: Simple | None = None, *, summed: bool = False, cut: str = ""
+    found: Likelihood,
+    data: Dataset,
+    simple: Simple | None = None,
+    *,
+    summed: bool = False,
+    cut: str = "",
+    seen: bool = False,
 ) -> list[Figure]:
     """Negative log-likelihood, bits per dimension, and divergence from the truth where its entropy is known.
 
     Figures of a condition that can be ``summed`` out are said to be given it, for beside them stands -log p(x).
-    ``cut`` says why there are no more examples.
+    ``cut`` says why there are no more examples, and ``seen`` that the model was trained on these.
     """
     sign, given = "" if found.exact else "≤ ", f" given {found.condition}" if summed else ""
     how = "exact" if found.exact else f"bound, K = {found.importance_samples}"
@@ -124,7 +130,7 @@ def likelihood_figures(
         how += f", effective sample size {found.ess:.3g}"
     if found.condition:
         how += f", of an example given its {found.condition}"
-    how += f"; {len(data):,} held-out{cut}"
+    how += f"; {rows(len(data), seen=seen)}{cut}"
     nll, error = -found.nats, found.standard_error if len(data) > 1 else None
     reference, verdict, said = beside(simple, data, found.each, exact=found.exact)
     how += said
@@ -203,19 +209,19 @@ def likelihood_notes(found: Likelihood) -> list[str]:
 
 
 def bayes_figures(
-    model: Model, data: Dataset, simple: Simple | None, settings: EvaluateConfig
+    model: Model, data: Dataset, simple: Simple | None, settings: EvaluateConfig, *, seen: bool = False
 ) -> Generator[tuple[int, int], None, list[Figure]]:
     """-log p(x), the classes summed out, and how good the classes are that Bayes' rule finds.
 
     On at most :data:`MOST` of ``data``; for bounds, on no more than cost as much as the likelihood given the label.
     Bounds find no classes; and data without labels, or with others, do not tell whether they were found. A BadInput
-    says so where no class finds some example possible.
+    says so where no class finds some example possible. ``seen`` says that the model was trained on ``data``.
     """
     bound, classes = "has-likelihood" not in abilities(model), model.condition.classes
     few = data.subset(max(FEWEST, min(MOST, len(data) // classes)) if bound else MOST)
     n, step = len(few), max(1, budget(torch.device("cpu")) // (16 * data.spec.dims))
     often = "as frequent as in training" if model.spec.counted else "all as likely"
-    note = f"{n:,} of {len(data):,} held-out; classes {often}"
+    note = f"{n:,} of {rows(len(data), seen=seen)}; classes {often}"
     parts = []
     yield 0, n
     for start in range(0, n, step):

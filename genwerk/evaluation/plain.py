@@ -12,7 +12,7 @@ from genwerk.core.model import Model
 from genwerk.data.dataset import Dataset
 from genwerk.data.toys import Gaussians
 from genwerk.evaluation import verdicts
-from genwerk.evaluation.report import Figure, number
+from genwerk.evaluation.report import Figure, number, rows
 from genwerk.metrics import mode_coverage
 
 SHOWN = 16
@@ -21,12 +21,13 @@ DIAGNOSED = 2000
 """Held-out examples at most on which a family takes its own figures."""
 
 
-def reconstruction_figures(data: Dataset, error: float, of_mean: float) -> list[Figure]:
+def reconstruction_figures(data: Dataset, error: float, of_mean: float, *, seen: bool = False) -> list[Figure]:
     """Mean squared error a value, and for images the peak signal-to-noise ratio that follows from it.
 
-    ``of_mean`` is the error of answering with the mean of the training part throughout.
+    ``of_mean`` is the error of answering with the mean of the training part throughout, and ``seen`` says that the
+    model was trained on ``data``.
     """
-    note = f"{len(data):,} held-out; the training mean: {number(of_mean)}"
+    note = f"{rows(len(data), seen=seen)}; the training mean: {number(of_mean)}"
     verdict = verdicts.on(verdicts.REBUILT, error / of_mean) if of_mean > 0 else ""
     name = "reconstruction MSE"
     figures = [Figure(name=name, value=error, unit="per value", note=note, reference=of_mean, verdict=verdict)]
@@ -55,7 +56,8 @@ def diagnosis_figures(model: Diagnoses, data: Dataset) -> list[Figure]:
     for name, values in found(slice(fitting)).items():
         each = sorted(values.flatten().tolist(), reverse=True)
         shown = [f"{v:.2g}" for v in each[:SHOWN] if v >= 0.01]
-        rest = [f"and {len(each) - len(shown)} lower"] if len(shown) < len(each) else []
+        lower = len(each) - len(shown)
+        rest = ([f"and {lower} lower"] if shown else [f"{lower} below 0.01"]) if lower else []
         note = "by dimension: " + " ".join(shown + rest) if values.dim() else ""
         figures.append(Figure(name=name, value=sum(each), note=note))
     return figures

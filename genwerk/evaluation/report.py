@@ -11,8 +11,11 @@ from typing import Any
 
 from genwerk.core import html
 from genwerk.core.errors import BadInput
+from genwerk.core.printable import count
 from genwerk.training.settings import from_json
 
+ROUNDING = 1e-12
+"""Share of a value up to which its spread is a rounding error, and not shown."""
 UNJUDGED = "n/a"
 """What stands for a verdict where there is none."""
 
@@ -130,7 +133,8 @@ class Report:
         head = ["figure", "value", "floor", "noise", "verdict"]
         rows = []
         for f in self.figures:
-            spread = "" if f.spread is None else f" ± {number(f.spread, 2)}"
+            told = f.spread is not None and f.spread > ROUNDING * abs(f.value)
+            spread = f" ± {number(f.spread or 0.0, 2)}" if told else ""
             unit = f" {f.unit}" if f.unit else ""
             floor, noise = ("" if v is None else number(v) for v in (f.floor, f.noise))
             rows.append([f.name, f"{number(f.value)}{spread}{unit}", floor, noise, f.verdict or UNJUDGED])
@@ -197,6 +201,11 @@ def _listed(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
         each | {"verdict": each["verdict"] or "", "value": nan if each["value"] is None else each["value"]}
         for each in figures.values()
     ]
+
+
+def rows(n: int, *, seen: bool = False) -> str:
+    """``n`` examples of a note: held-out ones, or training examples where a model has ``seen`` them."""
+    return count(n, "training example") if seen else f"{n:,} held-out"
 
 
 def number(value: float, digits: int = 4) -> str:

@@ -112,6 +112,8 @@ BLIND = 0.5
 """Share of what real data get from which noise gets so much that a figure tells nothing."""
 ENOUGH = 20
 """Examples below which a likelihood is not said to be better or worse: the spread of so few tells nothing."""
+FEW = "too few examples"
+"""Of a figure so uncertain that it may be that of real data as well as that of noise."""
 ERRORS = 2.0
 """Standard errors within which two figures count as the same."""
 
@@ -121,32 +123,44 @@ def on(scale: Scale, value: float) -> str:
     return next((words for bound, words in scale if value <= bound), "")
 
 
-def distance(value: float, floor: float, noise: float, error: float = 0.0) -> str:
+def distance(value: float, floor: float, noise: float, error: float = 0.0, *, biased: bool = False) -> str:
     """Of a squared distance, by how far its root lies on the way from that of the floor to that of noise.
 
-    Where its standard ``error`` is as large as its difference from the floor, no difference is seen. Empty where noise
-    is no further than real data: features in which that is so tell nothing.
+    Where both lie within its standard ``error``, there are too few examples; where the floor alone does, no difference
+    is seen, unless the estimate is ``biased``. Empty where noise is no further than real data: features in which that
+    is so tell nothing.
     """
-    if error and abs(value - floor) <= ERRORS * error < noise - floor:
-        return "no difference seen"
+    if floor < noise and abs(value - floor) <= ERRORS * error:
+        if value + ERRORS * error >= noise:
+            return FEW
+        if error and not biased:
+            return "no difference seen"
     at, low, high = (sqrt(max(each, 0.0)) if isfinite(each) else inf for each in (value, floor, noise))
     return on(WAY, (at - low) / (high - low)) if low < high < inf else ""
 
 
 def shares(
-    scale: Scale, values: Mapping[str, float], floors: Mapping[str, float], noises: Mapping[str, float]
+    scale: Scale,
+    values: Mapping[str, float],
+    floors: Mapping[str, float],
+    noises: Mapping[str, float],
+    errors: Mapping[str, float],
 ) -> dict[str, str]:
     """Of figures of one thing, by their names, of which more is better: by the least of their shares of the floor, for
     each is fooled in a way of its own; empty where noise gets much of them all. One whose own share would be called
-    otherwise refers to the least."""
+    otherwise refers to the least. Where floor and noise both lie within the standard error of the least, there are too
+    few examples."""
     if not all(floor > 0 for floor in floors.values()):
         return dict.fromkeys(values, "")
     of_noise, of_value = ({name: each[name] / floors[name] for name in floors} for each in (noises, values))
     if min(of_noise.values()) >= BLIND:
         return dict.fromkeys(values, "")
     least = min(of_value, key=lambda name: of_value[name])
-    verdict = on(scale, of_value[least])
-    return {name: verdict if on(scale, share) == verdict else f"see {least}" for name, share in of_value.items()}
+    error, of = ERRORS * errors[least], values[least]
+    lost = of - error <= noises[least] < floors[least] <= of + error
+    verdict = FEW if lost else on(scale, of_value[least])
+    alike = {name for name, share in of_value.items() if name == least or on(scale, share) == verdict}
+    return {name: verdict if name in alike else f"see {least}" for name in of_value}
 
 
 def likelihood(ahead: float, error: float, than: str, *, examples: int, exact: bool = True) -> str:

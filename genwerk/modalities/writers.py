@@ -19,6 +19,7 @@ from genwerk.core.files import write_atomically
 from genwerk.core.layout import SQUARE, Layout
 from genwerk.core.printable import printable
 from genwerk.core.spec import Batch
+from genwerk.modalities.glyphs import every_script
 from genwerk.modalities.headings import arranged, headed
 
 FULL_SCALE = 32_767
@@ -220,18 +221,19 @@ def scatter(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 6), layout="constrained")
-    axes = figure.subplots()
-    for name, points in groups.items():
-        x, y = points.detach().cpu().T.numpy()
-        axes.scatter(x, y, s=6, alpha=0.6, linewidths=0, label=name)
-    axes.set(title=title, xlabel=names[0] if names else "", ylabel=names[1] if names else "")
-    wide, high = axes.dataLim.size
-    if max(wide, high) < LONGEST_SIDE * min(wide, high):
-        axes.set_aspect("equal")
-    axes.grid(alpha=0.2)
-    if len(groups) > 1:
-        axes.legend(markerscale=3, fontsize=8, frameon=False)
     written = BytesIO()
-    figure.savefig(written, format="png", dpi=110, metadata={k: printable(str(v)) for k, v in origin.items()})
+    with every_script():
+        figure = Figure(figsize=(6, 6), layout="constrained")
+        axes = figure.subplots()
+        for name, points in groups.items():
+            x, y = points.detach().cpu().T.numpy()
+            axes.scatter(x, y, s=6, alpha=0.6, linewidths=0, label=name)
+        axes.set(title=title, xlabel=names[0] if names else "", ylabel=names[1] if names else "")
+        wide, high = axes.dataLim.size
+        if max(wide, high) < LONGEST_SIDE * min(wide, high):
+            axes.set_aspect("equal")
+        axes.grid(alpha=0.2)
+        if len(groups) > 1:
+            axes.legend(markerscale=3, fontsize=8, frameon=False)
+        figure.savefig(written, format="png", dpi=110, metadata={k: printable(str(v)) for k, v in origin.items()})
     return replaced(path, written)

@@ -99,6 +99,9 @@ def test_outliers_come_first(run: Path, mine: Path, genwerk: Genwerk) -> None:
     assert "ranks among 175 held-out examples" in said
     assert "and 1 more" in said
     assert "AUROC against them: " in said
+    said = genwerk("outliers", run, "--show", 1)
+    assert "ranks among 175 held-out examples" in said
+    assert "AUROC" not in said
 
 
 def test_a_bound_is_said_to_be_one(vae: Path, mine: Path, genwerk: Genwerk) -> None:

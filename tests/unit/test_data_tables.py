@@ -56,7 +56,7 @@ def test_class_numbers_are_sorted_as_numbers(tmp_path):
         ("a,b\n1,2\nnan,4\n", "line 3, column 'a'.*'nan'"),
         ("a,b\n1,inf\n", "line 2, column 'b'.*'inf'"),
         ("a,b\n1,1e300\n", "line 2, column 'b'"),
-        ("a,b\n1,2\n\n3\n", "line 4 .*1 cells.*expected 2"),
+        ("a,b\n1,2\n\n3\n", "line 4 .*1 cell .*expected 2"),
         ("a,b\n1,2\n3,4,5\n", "line 3 .*3 cells"),
         ("a,b\n1,two\n", "'two'.*data.label"),
         ("a,b\n", "no lines below"),
@@ -289,7 +289,7 @@ def test_one_row_says_nothing_of_its_columns(tmp_path):
 def test_copies_of_rows_are_counted_with_their_share(tmp_path):
     rows = [f"{i % 30},{i % 30 + 0.25}" for i in range(40)]
     said, _ = about(tmp_path / "a.csv", "\n".join(["x,y", *rows]))
-    assert "10 of 40 rows (25.0%) are copies of others; a likelihood can grow without bound on repeated rows." in said
+    assert "10 of 40 rows (25.0%) equal others; a likelihood can grow without bound on repeated rows." in said
     assert "copies" not in about(tmp_path / "a.csv", "\n".join(["x,y", *rows[:30]]))[0]
 
 
@@ -298,7 +298,7 @@ def test_rows_of_the_test_part_that_were_trained_on_are_counted(tmp_path):
     (tmp_path / "test.csv").write_text("a,b\n3,4\n1,2\n1,2\n2,1\n")
     notes = " ".join(open_data(DataConfig(source=str(tmp_path))).notes)
     assert "3 of 4 test examples (number 1, number 2, number 3) are copies of training examples" in notes
-    assert "1 of 4 rows (25.0%) are copies" in notes
+    assert "1 of 4 rows (25.0%) equal others" in notes
     (tmp_path / "test.csv").write_text("a,b\n2,1\n")
     assert "copies of training" not in " ".join(open_data(DataConfig(source=str(tmp_path))).notes)
 

@@ -24,6 +24,7 @@ from genwerk.data.toys import TOYS
 from genwerk.evaluation import extractor
 from genwerk.evaluation.evaluate import evaluate
 from genwerk.evaluation.extractor import accuracy, extractor_for, training_classifier
+from genwerk.evaluation.plain import diagnosis_figures
 from genwerk.evaluation.quick import judge, quick
 from genwerk.evaluation.report import Figure, Report
 from genwerk.families.autoregressive_flow import MAFConfig
@@ -32,6 +33,7 @@ from genwerk.metrics.features import Extractor, weights_hash
 from genwerk.metrics.robust import clipped_mean, trimmed_mean
 from genwerk.nn.coder import MLPCoder
 from genwerk.nn.losses import GaussianConfig
+from genwerk.recipes import find
 from genwerk.training.choice import Judged
 from genwerk.training.protocol import EvaluateConfig
 
@@ -455,3 +457,31 @@ def test_classifier_of_mnist(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv(extractor.INCEPTION, raising=False)
     assert extractor_for(open_data(DataConfig(source=str(folder)))).accuracy > 0.988
+
+
+def test_examples_that_the_model_was_trained_on_are_not_called_held_out() -> None:
+    x = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    train = Dataset(x=x, spec=DataSpec(kind="table", shape=(2,)))
+    for n, said in ((1, "1 training example"), (4, "4 training examples")):
+        part = train.select(torch.arange(n))
+        splits = Splits(train=part, validation=part, test=part, settings=DataConfig())
+        model = build(find("mixture").make(part.spec).model, part.spec)
+        report = evaluate(model, splits, EvaluateConfig(samples=0))
+        assert said in report["nll"].note
+        assert not any("held-out" in figure.note for figure in report.figures)
+
+
+def test_of_dimensions_that_all_are_low_only_their_number_is_told() -> None:
+    class Low(Model):
+        def diagnose(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+            return {"KL of codes": torch.full((20,), 0.001)}
+
+    spec = DataSpec(kind="table", shape=(2,))
+    (figure,) = diagnosis_figures(Low(Config(), spec), Dataset(x=torch.zeros(4, 2), spec=spec))  # type: ignore[arg-type]
+    assert figure.note == "by dimension: 20 below 0.01"
+
+
+def test_a_rounding_error_is_no_spread() -> None:
+    figures = [Figure(name=name, value=v, spread=s) for name, v, s in (("a", 0.98, 6e-17), ("b", 0.0, 0.0), ("c", 2.0, 0.1))]
+    _, rows = Report(figures=tuple(figures)).table()
+    assert [row[1] for row in rows] == ["0.98", "0", "2 ± 0.1"]

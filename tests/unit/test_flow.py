@@ -331,6 +331,8 @@ def test_a_column_that_never_changes_is_refused() -> None:
     x[:, 1] = 4
     with pytest.raises(ValueError, match="column 'b' never changes"):
         spec.modality.preprocessing(LogitTransform()).fit(x)
+    with pytest.raises(ValueError, match="there is 1 row to train on"):
+        spec.modality.preprocessing(LogitTransform()).fit(x[:1])
 
 
 @pytest.mark.parametrize(

@@ -39,15 +39,28 @@ def test_a_distance_is_placed_on_the_way_from_the_floor_to_noise_by_its_root() -
 def test_a_distance_within_its_errors_of_the_floor_is_not_told_from_it() -> None:
     assert verdicts.distance(0.06, 0.0, 1.0, 0.03) == "no difference seen"
     assert verdicts.distance(0.061, 0.0, 1.0, 0.03) == "far from real"
-    assert verdicts.distance(0.6, 0.0, 1.0, 0.6) == "nearer to noise"  # an error in which anything would be lost
+    assert verdicts.distance(-0.5, 0.0, 1.0, 0.6) == "no difference seen"
+    assert verdicts.distance(0.06, 0.0, 1.0, 0.03, biased=True) == "far from real"
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_a_distance_whose_errors_reach_from_the_floor_to_noise_is_of_too_few_examples(biased: bool) -> None:
+    assert verdicts.distance(0.2607, -0.106, 2.46, 2.6, biased=biased) == "too few examples"
+    assert verdicts.distance(0.6, 0.0, 1.0, 0.3, biased=biased) == "too few examples"
+    assert verdicts.distance(0.6, 0.0, 1.0, 0.29, biased=biased) == "nearer to noise"
+    assert verdicts.distance(9.0, 0.0, 1.0, 1.0, biased=biased) == "worse than noise"
+    assert verdicts.distance(0.6, 1.0, 0.5, 9.0, biased=biased) == ""
 
 
 def test_of_two_figures_of_one_thing_the_lesser_share_counts() -> None:
-    def said(precision: float, density: float, noise: tuple[float, float] = (0.0, 0.0)) -> list[str]:
-        values, floors, of_noise = (
-            dict(zip(("precision", "density"), each, strict=True)) for each in ((precision, density), (0.8, 1.0), noise)
+    def said(
+        precision: float, density: float, noise: tuple[float, float] = (0.0, 0.0), error: float = 0.0
+    ) -> list[str]:
+        values, floors, of_noise, errors = (
+            dict(zip(("precision", "density"), each, strict=True))
+            for each in ((precision, density), (0.8, 1.0), noise, (error, error))
         )
-        return [*verdicts.shares(verdicts.REAL, values, floors, of_noise).values()]
+        return [*verdicts.shares(verdicts.REAL, values, floors, of_noise, errors).values()]
 
     assert said(0.8, 1.2) == ["nearly all look real"] * 2
     assert said(0.8, 0.9) == ["see density", "most look real"]
@@ -56,7 +69,11 @@ def test_of_two_figures_of_one_thing_the_lesser_share_counts() -> None:
     assert said(0.06, 0.01) == ["hardly any look real"] * 2
     assert said(0.8, 1.0, (0.8, 0.49)) == ["nearly all look real"] * 2
     assert said(0.8, 1.0, (0.8, 0.5)) == ["", ""]
-    assert verdicts.shares(verdicts.REAL, {"recall": 1.0}, {"recall": 0.0}, {"recall": 0.0}) == {"recall": ""}
+    none = {"recall": 0.0}
+    assert verdicts.shares(verdicts.REAL, {"recall": 1.0}, none, none, none) == {"recall": ""}
+    assert said(0.4, 1.0, error=0.19) == ["half look real", "see precision"]
+    assert said(0.4, 1.0, error=0.2) == ["too few examples", "see precision"]
+    assert said(0.4, 1.0, error=nan) == ["half look real", "see precision"]
 
 
 def test_a_likelihood_is_better_or_worse_than_that_of_a_simple_model() -> None:

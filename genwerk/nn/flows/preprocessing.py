@@ -106,7 +106,9 @@ class Continuous(Preprocessing):
         return self.standardise.inverse(y)
 
     def fit(self, x: Tensor) -> None:
-        """Fit the units; without a range, a ValueError names a column that never changes, for it has no density."""
+        """Fit the units; without a range, a BadInput names a column that never changes, for it has no density."""
+        if len(x) == 1 and not self.standardise.range:
+            raise BadInput("there is 1 row to train on, and a density takes two that differ or more; add rows")
         still = [] if self.standardise.range else (x.amin(0) == x.amax(0)).flatten().nonzero().flatten().tolist()
         if still:
             name = repr(self.names[still[0]]) if self.names else f"{still[0] + 1}"
