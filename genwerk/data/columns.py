@@ -209,8 +209,8 @@ def table_notes(x: NDArray[np.float64], columns: Sequence[str], made: Sequence[i
         )
     if repeats := repeated_rows(x[:n]):
         notes.append(
-            f"{repeats:,} of {of} rows ({repeats / n:.1%}) equal others; a likelihood can grow without bound on repeated "
-            "rows."
+            f"{repeats:,} of {of} rows ({repeats / n:.1%}) equal others; a likelihood can grow without bound on "
+            "repeated rows."
         )
     if few:
         notes.append(

@@ -119,7 +119,8 @@ def split(found: Found, settings: DataConfig) -> Splits:
         )
     if few:
         notes.append(
-            f"The rows take {count(few, 'value')}, so equal ones are not held to be copies and are spread over the parts."
+            f"The rows take {count(few, 'value')}, so equal ones are not held to be copies and are spread over the "
+            "parts."
         )
     if settings.limit is not None and settings.limit < len(rows["train"]):
         order = torch.randperm(len(rows["train"]), generator=torch.Generator().manual_seed(settings.seed)).numpy()

@@ -408,7 +408,8 @@ def _read(
     for line, cells in rows:
         if len(cells) != len(names):
             raise BadFile(
-                f"line {line:,} of {path} has {count(len(cells), 'cell')} separated by {delimiter!r}; expected {len(names)}"
+                f"line {line:,} of {path} has {count(len(cells), 'cell')} separated by {delimiter!r}; expected "
+                f"{len(names)}"
             )
         try:
             numbers.extend([float(cells[i]) for i in chosen])

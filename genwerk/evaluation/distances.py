@@ -12,7 +12,7 @@ from torch import Tensor
 from genwerk.evaluation import verdicts
 from genwerk.evaluation.quick import FEWEST
 from genwerk.evaluation.reference import Reference
-from genwerk.evaluation.report import Figure, rows
+from genwerk.evaluation.report import Figure, counted
 from genwerk.metrics import frechet_distance, kernel_distance, prdc, vendi_score
 from genwerk.metrics.features import Extractor
 from genwerk.metrics.frechet import frechet_error
@@ -124,7 +124,9 @@ def neighbour_figures(f: Features, seed: int) -> list[Figure]:
     said = dict.fromkeys(values, "")
     for pair, scale in SCALES.items():
         if low and high and not f.doubt:
-            said |= verdicts.shares(scale, *({name: each[name] for name in pair} for each in (values, low, high, errors)))
+            said |= verdicts.shares(
+                scale, *({name: each[name] for name in pair} for each in (values, low, high, errors))
+            )
     figures = []
     for name, value in values.items():
         blind = "; means little: noise gets much of what real data get" if low and not said[name] else ""
@@ -160,9 +162,7 @@ def inception_figure(extractor: Extractor, made: Tensor) -> Figure:
     return Figure(name="inception score", value=score, spread=deviation, note=note)
 
 
-def rebuilt_figure(
-    extractor: Extractor, rebuilt: Tensor, real: Tensor, noise: Tensor, *, seen: bool = False
-) -> Figure:
+def rebuilt_figure(extractor: Extractor, rebuilt: Tensor, real: Tensor, noise: Tensor, *, seen: bool = False) -> Figure:
     """The Fréchet distance of reconstructions from their originals, beside that of as many examples of noise."""
     value, high, why = frechet_distance(rebuilt, real), frechet_distance(noise, real), doubt(extractor)
     return Figure(
@@ -170,6 +170,6 @@ def rebuilt_figure(
         value=value,
         floor=0.0,
         noise=high,
-        note=f"{rows(len(real), seen=seen)}{why}",
+        note=f"{counted(len(real), seen=seen)}{why}",
         verdict="" if why else verdicts.distance(value, 0.0, high),
     )

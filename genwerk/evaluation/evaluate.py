@@ -27,7 +27,7 @@ from genwerk.evaluation.likelihood import bayes_figures, likelihood_figures, lik
 from genwerk.evaluation.plain import diagnosis_figures, mode_figures, reconstruction_figures
 from genwerk.evaluation.quick import FEWEST
 from genwerk.evaluation.reference import Reference, Steps
-from genwerk.evaluation.report import AtTemperature, Figure, Measuring, Report, rows
+from genwerk.evaluation.report import AtTemperature, Figure, Measuring, Report, counted
 from genwerk.evaluation.samples import Pace, common_pace, drawn, pace, rebuilds, rebuilt
 from genwerk.evaluation.texts import TextReference, text_figures
 from genwerk.evaluation.translation import translation_figures
@@ -327,7 +327,7 @@ class Evaluation:
         made, rebuilt, beside = len(self._made), len(self._rebuilt), self._beside
         steps = list[Callable[[], Sequence[Figure | str]]]()
         if made:
-            real = rows(len(beside.real), seen=self._seen or not beside.against_test)
+            real = counted(len(beside.real), seen=self._seen or not beside.against_test)
             sizes = f"{made:,} samples{self._cut(made, self._n, self._speed)}, {real}"
             steps += self._of_samples(distances.Features(self._made, beside, sizes))
         if rebuilt:

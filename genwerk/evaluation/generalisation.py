@@ -10,7 +10,7 @@ from math import isfinite
 
 from genwerk.evaluation.distances import Features
 from genwerk.evaluation.reference import Reference
-from genwerk.evaluation.report import Figure, rows
+from genwerk.evaluation.report import Figure, counted
 from genwerk.metrics.likelihood_divergence import Divergence
 from genwerk.metrics.memorisation import Near, Neighbourhood, compared
 
@@ -65,7 +65,7 @@ def memorisation_figures(f: Features, near: Near, seed: int) -> Sequence[Figure 
     values, errors = compared(near, test)
     floors, _ = compared(test[: len(test) // 2], test[len(test) // 2 :])
     whole = "" if of == everything else f" (a random part of {everything:,})"
-    note = f"{len(near):,} samples, {rows(len(test), seen=seen)}; the nearest of {of:,} training examples{whole}{f.doubt}"
+    note = f"{len(near):,} samples, {counted(len(test), seen=seen)}; the nearest of {of:,} training examples{whole}{f.doubt}"
     found = list[Figure | str]()
     for name, key, factor, unit in (
         ("nearest training distance ratio", "ratio", 1.0, ""),

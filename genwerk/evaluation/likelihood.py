@@ -19,7 +19,7 @@ from genwerk.core.noise import Seeds
 from genwerk.data.dataset import Dataset
 from genwerk.evaluation import verdicts
 from genwerk.evaluation.quick import FEWEST
-from genwerk.evaluation.report import Figure, number, rows
+from genwerk.evaluation.report import Figure, counted, number
 from genwerk.metrics.robust import TRIMMED, heaviest, trimmed_mean
 from genwerk.tasks import Likelihood
 from genwerk.tasks.classification import BINS, Classification, calibration, log_likelihoods, log_prior
@@ -130,7 +130,7 @@ def likelihood_figures(
         how += f", effective sample size {found.ess:.3g}"
     if found.condition:
         how += f", of an example given its {found.condition}"
-    how += f"; {rows(len(data), seen=seen)}{cut}"
+    how += f"; {counted(len(data), seen=seen)}{cut}"
     nll, error = -found.nats, found.standard_error if len(data) > 1 else None
     reference, verdict, said = beside(simple, data, found.each, exact=found.exact)
     how += said
@@ -221,7 +221,7 @@ def bayes_figures(
     few = data.subset(max(FEWEST, min(MOST, len(data) // classes)) if bound else MOST)
     n, step = len(few), max(1, budget(torch.device("cpu")) // (16 * data.spec.dims))
     often = "as frequent as in training" if model.spec.counted else "all as likely"
-    note = f"{n:,} of {rows(len(data), seen=seen)}; classes {often}"
+    note = f"{n:,} of {counted(len(data), seen=seen)}; classes {often}"
     parts = []
     yield 0, n
     for start in range(0, n, step):

@@ -12,7 +12,7 @@ from genwerk.core.model import Model
 from genwerk.data.dataset import Dataset
 from genwerk.data.toys import Gaussians
 from genwerk.evaluation import verdicts
-from genwerk.evaluation.report import Figure, number, rows
+from genwerk.evaluation.report import Figure, counted, number
 from genwerk.metrics import mode_coverage
 
 SHOWN = 16
@@ -27,7 +27,7 @@ def reconstruction_figures(data: Dataset, error: float, of_mean: float, *, seen:
     ``of_mean`` is the error of answering with the mean of the training part throughout, and ``seen`` says that the
     model was trained on ``data``.
     """
-    note = f"{rows(len(data), seen=seen)}; the training mean: {number(of_mean)}"
+    note = f"{counted(len(data), seen=seen)}; the training mean: {number(of_mean)}"
     verdict = verdicts.on(verdicts.REBUILT, error / of_mean) if of_mean > 0 else ""
     name = "reconstruction MSE"
     figures = [Figure(name=name, value=error, unit="per value", note=note, reference=of_mean, verdict=verdict)]

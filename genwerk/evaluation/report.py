@@ -203,7 +203,7 @@ def _listed(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def rows(n: int, *, seen: bool = False) -> str:
+def counted(n: int, *, seen: bool = False) -> str:
     """``n`` examples of a note: held-out ones, or training examples where a model has ``seen`` them."""
     return count(n, "training example") if seen else f"{n:,} held-out"
 

@@ -482,6 +482,8 @@ def test_of_dimensions_that_all_are_low_only_their_number_is_told() -> None:
 
 
 def test_a_rounding_error_is_no_spread() -> None:
-    figures = [Figure(name=name, value=v, spread=s) for name, v, s in (("a", 0.98, 6e-17), ("b", 0.0, 0.0), ("c", 2.0, 0.1))]
+    figures = [
+        Figure(name=name, value=v, spread=s) for name, v, s in (("a", 0.98, 6e-17), ("b", 0.0, 0.0), ("c", 2.0, 0.1))
+    ]
     _, rows = Report(figures=tuple(figures)).table()
     assert [row[1] for row in rows] == ["0.98", "0", "2 ± 0.1"]
