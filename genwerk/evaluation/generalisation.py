@@ -65,7 +65,8 @@ def memorisation_figures(f: Features, near: Near, seed: int) -> Sequence[Figure 
     values, errors = compared(near, test)
     floors, _ = compared(test[: len(test) // 2], test[len(test) // 2 :])
     whole = "" if of == everything else f" (a random part of {everything:,})"
-    note = f"{len(near):,} samples, {counted(len(test), seen=seen)}; the nearest of {of:,} training examples{whole}{f.doubt}"
+    sizes = f"{len(near):,} samples, {counted(len(test), seen=seen)}"
+    note = f"{sizes}; the nearest of {of:,} training examples{whole}{f.doubt}"
     found = list[Figure | str]()
     for name, key, factor, unit in (
         ("nearest training distance ratio", "ratio", 1.0, ""),
