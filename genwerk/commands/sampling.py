@@ -45,7 +45,7 @@ class Sample(Command):
 
     folder: Run
     n: Annotated[int | None, AtLeast(1), Short("n")] = None
-    """Number of samples (default: 64, of a folder of Stable Diffusion 1)."""
+    """Number of samples (default: 64, or 1 where the model is a folder of Stable Diffusion)."""
     label: Label = None
     """Class to sample, by name or number (conditional models; default: as often as in the training data, or with
     even probability each in turn)."""

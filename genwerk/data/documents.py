@@ -146,8 +146,10 @@ def described(name: str, texts: Texts, vocabulary: TextVocabulary, long: Long) -
     else:
         low, middle, high = (int(v) for v in np.quantile(each, (0.0, 0.5, 1.0), method="nearest"))
         yield (
-            f"Texts of the {name} part have {low:,} to {high:,} {units}, half of them at most {middle:,}; {total:,} in "
-            "all."
+            f"Texts of the {name} part have {low:,} {units} each; {total:,} in all."
+            if low == high
+            else f"Texts of the {name} part have {low:,} to {high:,} {units}, half of them at most {middle:,}; {total:,} "
+            "in all."
         )
     if over := int((each >= room).sum()):
         what = {

@@ -303,8 +303,8 @@ def expanded(node: ast.expr, known: Mapping[str, ast.expr]) -> list[str]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_count":
         return ["1 recording is", "17 recordings are"]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "count":
-        (noun,) = expanded(node.args[1], known)
-        return [f"1 {noun}", f"17 {noun}s"]
+        noun, *plural = (expanded(each, known)[0] for each in node.args[1:])
+        return [f"1 {noun}", f"17 {plural[0] if plural else noun + 's'}"]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         return ["", *expanded(node.left, known)]
     if isinstance(node, ast.IfExp):

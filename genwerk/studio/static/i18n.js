@@ -119,10 +119,14 @@ function ago(date) {
   const seconds = (date.getTime() - Date.now()) / 1000;
   const relative = new Intl.RelativeTimeFormat(locale(), { numeric: "auto" });
   for (const [unit, size, most] of /** @type {const} */ ([["second", 1, 60], ["minute", 60, 60], ["hour", 3600, 24], ["day", 86400, 7]])) {
-    if (Math.abs(seconds) < size * most) return relative.format(Math.round(seconds / size), unit);
+    if (Math.abs(seconds) < size * most) return spaced(relative.format(Math.round(seconds / size), unit));
   }
   return new Intl.DateTimeFormat(locale(), { dateStyle: "medium" }).format(date);
 }
+
+/** Numbers with a space before a Chinese unit, as everywhere else on the page.
+ * @param {string} text */
+const spaced = (text) => text.replace(/(\d)(?=[\u4e00-\u9fff])/g, "$1 ");
 
 /** A span of time, in the two largest units that it has.
  * @param {number} seconds */
@@ -136,5 +140,5 @@ export function span(seconds) {
     rest -= count * size;
     if (count || (unit === "second" && !found.length)) found.push(number(count, { style: "unit", unit, unitDisplay: "short" }));
   }
-  return found.slice(0, 2).join(" ");
+  return spaced(found.slice(0, 2).join(" "));
 }

@@ -93,7 +93,7 @@ export function table(columns, rows, caption) {
   const head = columns.some(Boolean) ? h("thead", {}, h("tr", {}, columns.map((name, i) => h("th", { scope: "col", class: numeric[i] ? "number" : null }, t(name))))) : null;
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption ?? t("Table") },
     h("table", {}, caption ? h("caption", {}, caption) : null, head,
-      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, i) => h("td", { class: numeric[i] ? "number" : null }, shown(cell))))))));
+      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, i) => h("td", { class: numeric[i] ? "number" : null, "data-name": columns[i] ? t(columns[i]) : null }, shown(cell))))))));
 }
 
 /** @param {any} cell */

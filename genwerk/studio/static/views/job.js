@@ -54,7 +54,7 @@ export async function show(main, { parts }) {
   };
   const following = follow(job.job, { over, told, training: job.training });
   fill(main, h("p", { class: "crumbs" }, h("a", { href: link(["jobs"]) }, t("Jobs"))),
-    h("h1", {}, spelt(job.command), job.run ? [": ", h("a", { href: link(["run", job.run, job.training ? "training" : ""].filter(Boolean)) }, job.run)] : null),
+    h("h1", {}, spelt(job.command), job.run ? [t(": "), h("a", { href: link(["run", job.run, job.training ? "training" : ""].filter(Boolean)) }, job.run)] : null),
     h("p", { class: "hint" }, moment(job.made)), following.element, back, curves, report, notes);
   await look();
 }

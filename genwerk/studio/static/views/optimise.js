@@ -39,7 +39,7 @@ export async function show(main) {
 
 /** The front of each task of an optimisation. */
 function fronts() {
-  const element = h("div", {});
+  const element = h("div", { class: "fronts" });
   /** @type {ReturnType<typeof front>[]} */
   let parts = [];
   const of = (/** @type {number} */ n) => {

@@ -145,7 +145,7 @@ const few = (names) => names.slice(0, 12).join(", ") + (names.length > 12 ? ", â
 /** @param {any} report */
 function reported(report) {
   const { columns = [], rows = [], notes = [] } = report.rows ? report : { rows: report.table ?? [] };
-  return h("div", {}, table(columns, rows), notes.length ? h("details", {}, h("summary", {}, t("How each figure was measured ({n})", { n: notes.length })), notes.map((/** @type {string} */ line) => h("p", { class: "note" }, line))) : null);
+  return h("div", { class: "report" }, table(columns, rows), notes.length ? h("details", {}, h("summary", {}, t("How each figure was measured ({n})", { n: notes.length })), notes.map((/** @type {string} */ line) => h("p", { class: "note" }, line))) : null);
 }
 
 /** @param {import("../api.js").Named} sample */
