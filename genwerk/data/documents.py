@@ -148,8 +148,8 @@ def described(name: str, texts: Texts, vocabulary: TextVocabulary, long: Long) -
         yield (
             f"Texts of the {name} part have {low:,} {units} each; {total:,} in all."
             if low == high
-            else f"Texts of the {name} part have {low:,} to {high:,} {units}, half of them at most {middle:,}; {total:,} "
-            "in all."
+            else f"Texts of the {name} part have {low:,} to {high:,} {units}, half of them at most {middle:,}; "
+            f"{total:,} in all."
         )
     if over := int((each >= room).sum()):
         what = {
