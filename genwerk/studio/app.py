@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -26,7 +26,7 @@ from starlette.staticfiles import StaticFiles
 
 from genwerk import __version__
 from genwerk.core.errors import BadInput
-from genwerk.core.locks import holder, only_writer
+from genwerk.core.locks import holder, lock_folder, only_writer
 from genwerk.studio.answers import (
     Answer,
     Denied,
@@ -76,6 +76,7 @@ class Studio:
         self.settings, self.root = settings, Root(settings.root)
         self.sessions = Sessions(settings.password)
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._lock = lock_folder(self.folder)
         self.asking, self.drawing = Worker(settings.root), Worker(settings.root)
         """Two workers, so that a latent is drawn at once while another reads a large folder of data."""
         self.jobs = Jobs(settings.root, self.folder, self.asking)
@@ -86,6 +87,7 @@ class Studio:
     async def running(self, _: Starlette) -> AsyncIterator[None]:
         """While inside, it works; what is left of it in the end are runs."""
         self.jobs.start()
+        await asyncio.to_thread(remove_folders_of_the_dead)
         await self.asking.start()
         try:
             yield
@@ -94,6 +96,7 @@ class Studio:
             await self.asking.close()
             await self.drawing.close()
             shutil.rmtree(self.folder, ignore_errors=True)
+            self._lock.close()
 
     def app(self) -> Starlette:
         """What a server runs."""
@@ -340,7 +343,8 @@ class Studio:
         if self.jobs.training(name) is not None:
             raise Misnamed(TAKEN)
         if resumed:
-            self.root.run(name)
+            if holder(self.root.run(name)) is not None:
+                raise Misnamed("another process trains this run; stop it first")
         elif (path / "config.json").exists():
             raise Misnamed(f"there is a run {name} already; choose another name, or resume that one")
         for each in path.parents[: len(Path(name).parts) - 1]:
@@ -412,3 +416,12 @@ class Studio:
 def empty(path: Path) -> bool:
     """Whether ``path`` is a folder in which a run may begin: nothing is in it but files that are not shown."""
     return path.is_dir() and all(each.name.startswith(".") for each in path.iterdir())
+
+
+def remove_folders_of_the_dead() -> None:
+    """Remove what studios of this user that were killed left in the folder for temporary files."""
+    for each in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            own = os.name != "posix" or each.lstat().st_uid == os.getuid()
+            if own and not each.is_symlink() and (each / ".lock").is_file() and holder(each) is None:
+                shutil.rmtree(each, ignore_errors=True)

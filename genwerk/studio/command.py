@@ -12,11 +12,13 @@ from typing import Annotated
 
 from genwerk.commands.command import TRAINING, AtLeast, Command
 from genwerk.commands.results import Note
-from genwerk.core.errors import BadInput, reason
+from genwerk.core.errors import BadInput, BadSetting, reason
 from genwerk.runs.session import Session
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 """Addresses that only this machine reaches."""
+EVERY = ("0.0.0.0", "::")
+"""Addresses that stand for all that this machine has."""
 SHORTEST = 8
 """Characters of a password, at least."""
 
@@ -57,6 +59,8 @@ class Studio(Command):
                 f"whoever reaches {self.address} could use the studio; set a password of {SHORTEST} characters or more "
                 "in the environment variable GENWERK_PASSWORD"
             )
+        if self.port >= 2**16:
+            raise BadSetting("port", f"is {self.port}; expected a whole number from 0 to 65535")
         listening = self._listening()
         port = listening.getsockname()[1]
         names = {
@@ -67,9 +71,12 @@ class Studio(Command):
             *([socket.gethostname()] if self.address not in LOCAL else []),
         }
         hosts = {f"{name.lower()}:{port}" for name in names} | {name.lower() for name in self.name}
-        hosts |= {"*"} if self.address in ("0.0.0.0", "::") else set()
+        hosts |= {"*"} if self.address in EVERY else set()
         settings = Settings(root, frozenset(hosts), password, int(self.upload * 1e9))
+        if self.port not in (0, port):
+            yield Note(f"port {self.port} is taken", whole=True)
         shown = "localhost" if self.address in LOCAL else self.address
+        shown = own_address() if self.address in EVERY else f"[{shown}]" if ":" in shown else shown
         yield Note(f"the studio is at http://{shown}:{port} (Ctrl-C ends it)", whole=True)
 
         class Server(uvicorn.Server):
@@ -106,3 +113,13 @@ class Studio(Command):
                 raise BadInput(f"the studio cannot listen at {self.address}, port {port}: {why}") from None
             return found
         raise BadInput(f"no port from {self.port} on is free; name another with ‹port›")
+
+
+def own_address() -> str:
+    """The address by which others reach this machine: that it would send from, or its name where it has no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # an address of nobody; nothing is sent
+        except OSError:
+            return socket.gethostname()
+        return str(asking.getsockname()[0])

@@ -11,7 +11,7 @@ from http.cookies import CookieError, SimpleCookie
 from secrets import token_urlsafe
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genwerk.studio.wording import language, said
@@ -104,7 +104,9 @@ class Guard:
         status, why = self.fault(scope)
         wanted = language(Headers(scope=scope).get("accept-language", ""))
         if status:
-            await JSONResponse({"error": said(why, wanted)}, status)(scope, receive, headed)
+            sentence = said(why, wanted)
+            refused = PlainTextResponse(sentence, status) if scope["path"] == "/" else None
+            await (refused or JSONResponse({"error": sentence}, status))(scope, receive, headed)
             return
         limit, read = self.upload if scope["path"] == "/api/uploads" else self.most, 0
 
@@ -144,7 +146,7 @@ class Guard:
         return 0, ""
 
     def _known_host(self, host: str) -> bool:
-        if "*" not in self.hosts:
+        if host.lower() in self.hosts or "*" not in self.hosts:
             return host.lower() in self.hosts
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
         try:

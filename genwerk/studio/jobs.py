@@ -265,7 +265,10 @@ class Jobs:
             if code:
                 raise failure or Refused(FAULT)
         except asyncio.CancelledError:
-            await interrupted(process)
+            # before it begins there is nothing to be saved, and Python tells of an interrupted import at length
+            await interrupted(process, signal.SIGINT if begun.is_set() else signal.SIGTERM)
+            if not begun.is_set():
+                await asyncio.to_thread(remove_remains, folder)
             if not trained:
                 raise
             job.tell({"type": "note", "text": LEFT})
@@ -310,11 +313,11 @@ class Jobs:
         await self.computing.close()
 
 
-async def interrupted(process: asyncio.subprocess.Process) -> None:
+async def interrupted(process: asyncio.subprocess.Process, by: signal.Signals = signal.SIGINT) -> None:
     """Ask a process to end, and wait until it has."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(by)
         await process.communicate()
 
 

@@ -47,6 +47,8 @@ PART = re.compile(r"\w[\w .+-]*")
 """How a run, and each folder that it is in, may be called."""
 LENGTH = 100
 """Characters of the name of a run, at most."""
+BYTES = 240
+"""Bytes of it, and of each folder in it, at most: file systems end at 255."""
 RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{name}{i}" for name in ("com", "lpt") for i in range(1, 10))})
 """Names that no file of Windows has, whatever follows behind a point."""
 
@@ -84,6 +86,8 @@ class Root:
         if len(name) > LENGTH:
             raise BadInput(f"the name of a run has at most {LENGTH} characters")
         parts = name.split("/")
+        if any(len(part.encode()) > BYTES for part in parts):
+            raise BadInput(f"the name of a run takes at most {BYTES} bytes, which are {BYTES // 3} Chinese characters")
         if not all(parts):
             raise BadInput("the name of a run has something before, between and behind its slashes")
         if not all(re.match(r"\w", part) for part in parts):

@@ -38,6 +38,8 @@ KINDS = {
 """What is taken, by the ends of names."""
 FILES, THUMBNAILS, SIDE, DEEPEST = 20_000, 12, 128, 3
 """Files of one upload, pictures of them that are shown, their side in pixels, and folders that a file's name keeps."""
+BYTES = 200
+"""Bytes of the name of a file, and of a folder, that are kept: file systems end at 255."""
 AGE = 12 * 3600
 """Seconds for which an upload is kept."""
 
@@ -85,6 +87,7 @@ def safe(name: str) -> str:
         raise BadInput(f"{last[:60]!r} is of no kind that is taken; expected {kinds}")
     parts = [*folders[-DEEPEST:], stem]
     cleaned = [re.sub(r"[^\w.+-]+", "_", part).lstrip(".")[:80] for part in parts]
+    cleaned = [part.encode()[:BYTES].decode(errors="ignore") for part in cleaned]
     return "/".join([*filter(None, cleaned[:-1]), f"{cleaned[-1] or 'file'}.{end.lower()}"])
 
 
@@ -128,9 +131,13 @@ class Uploads:
 
     @staticmethod
     def _free(name: str, taken: list[str]) -> str:
+        files = set(taken)
+        folders = {str(folder) for each in taken for folder in Path(each).parents}
+        if name in folders or any(str(folder) in files for folder in Path(name).parents):  # a file and a folder
+            name = name.replace("/", "_")
         stem, _, end = name.rpartition(".")
-        names = (name, *(f"{stem}-{i}.{end}" for i in range(2, len(taken) + 2)))
-        return next(each for each in names if each not in taken)
+        names = (name, *(f"{stem}-{i}.{end}" for i in range(2, len(taken) + 3)))
+        return next(each for each in names if each not in files and each not in folders)
 
     def _forget(self) -> None:
         total = sum(each.about["bytes"] for each in self.every.values())
@@ -191,6 +198,8 @@ def look(folder: Path) -> dict[str, Any]:
                 _sound(each)
             elif each.suffix in KINDS["archive"]:
                 _archive(each)
+            elif not each.stat().st_size:
+                raise BadInput(f"{each.name} is empty")
         except BadInput as error:
             skipped.append(str(error))
             each.unlink()

@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import zipfile
 import zlib
 from base64 import b64decode
@@ -21,12 +22,15 @@ from typing import Any
 import pytest
 from PIL import Image
 from server import HOST, PATIENCE, Client, Learnt, asked, kill, png, state, told, until, wait_for
+from starlette.testclient import TestClient
 
 from genwerk.commands import COMMANDS
 from genwerk.core.locks import only_writer
+from genwerk.studio.app import Settings, Studio
 from genwerk.studio.command import Studio as Opened
 from genwerk.studio.forms import options_of, words
 from genwerk.studio.jobs import Job, Jobs
+from genwerk.studio.places import PREFIX
 from genwerk.studio.workers import Worker
 
 
@@ -650,3 +654,68 @@ def test_a_password_that_is_no_text_counts_as_a_try(served_root: Path) -> None:
     with Client(served_root, password="eight or more") as locked:
         statuses = [locked.post("/api/login", content=json.dumps({"password": "\ud800"})).status_code for _ in range(6)]
     assert statuses == [401] * 5 + [429]
+
+
+def test_a_front_of_many_objectives_is_not_drawn(client: Client) -> None:
+    for objectives in (100, 9999):
+        found = client.get("/api/front", params={"problem": "dtlz2", "objectives": objectives})
+        assert found.json() == {"fronts": [None]}
+
+
+def test_a_studio_of_all_addresses_is_known_as_localhost(served_root: Path) -> None:
+    studio = Studio(Settings(served_root.resolve(), frozenset({"*", "localhost:8400"})))
+    with TestClient(studio.app(), base_url="http://localhost:8400") as found:
+        assert found.get("/").status_code == 200
+        other = found.get("/", headers={"Host": "elsewhere:8400"})
+    assert (other.status_code, other.text) == (400, "the studio is not known by this name")
+
+
+def test_the_name_of_a_run_is_as_long_as_a_folder_may_be(client: Client) -> None:
+    assert client.get("/api/name", params={"out": "汉" * 80}).json()["error"] is None
+    assert "80 Chinese characters" in client.get("/api/name", params={"out": "汉" * 81}).json()["error"]
+
+
+def test_a_run_that_another_process_trains_is_not_resumed(client: Client, root: Path) -> None:
+    with only_writer(root / "runs/vae"):
+        asked = {"command": "train", "values": {"resume": True, "out": "runs/vae"}}
+        answer = client.post("/api/jobs", json=asked)
+    assert answer.status_code == 400
+    assert "another process trains this run" in answer.json()["error"]
+
+
+def test_names_of_uploads_that_no_folder_has_together_are_changed(client: Client) -> None:
+    names = ["𠀀" * 90 + ".png", "a.png", "a.png/b.png", "c.png/d.png", "c.png"]
+    found = client.post("/api/uploads", files=[("file", (name, png())) for name in names])
+    assert found.status_code == 200, found.text
+    assert found.json()["files"] == len(names)
+    empty = client.post("/api/uploads", files=[("file", ("a.csv", b""))])
+    assert (empty.status_code, empty.json()["error"]) == (400, "a.csv is empty")
+
+
+def test_a_port_beyond_the_last_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="port is 99999; expected a whole number from 0 to 65535"):
+        next(iter(Opened(root=tmp_path, port=99999).run(None)))  # type: ignore[arg-type]
+
+
+def test_what_a_killed_studio_left_is_removed_by_the_next(served_root: Path, client: Client) -> None:
+    dead, strange = (Path(tempfile.mkdtemp(prefix=PREFIX)) for _ in range(2))
+    (dead / ".lock").write_text("4194304")
+    (dead / "uploads").mkdir()
+    with Client(served_root) as other:
+        assert not dead.exists()
+        assert strange.exists()  # nobody has noted that it is a studio's
+        assert client.studio.folder.exists()
+        assert other.studio.folder.exists()
+    strange.rmdir()
+
+
+def test_a_training_that_is_cancelled_as_it_starts_says_nothing(
+    client: Client, root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    values = {"recipe": "vae", "data.source": "digits", "out": "runs/hasty"}
+    job = client.post("/api/jobs", json={"command": "train", "values": values}).json()["job"]
+    until(lambda: client.studio.jobs.every[job].process is not None, "the process of a training")
+    client.delete("/api/jobs", params={"job": job})
+    until(lambda: state(client, job) == "cancelled", "the end of a training")
+    assert "KeyboardInterrupt" not in capfd.readouterr().err
+    assert not (root / "runs/hasty").exists()

@@ -16,6 +16,8 @@ from pymoo.util.ref_dirs import get_reference_directions
 Array = NDArray[np.float64]
 POINTS = 10_000
 """Points of a front that distances are measured from."""
+OBJECTIVES = 20
+"""Objectives beyond which no such number of points covers a front."""
 
 
 def lattice(m: int, n: int) -> Array:
@@ -54,10 +56,13 @@ def _dtlz7(problem: Problem, n: int) -> Array:
 
 
 def front(problem: Problem, n: int = POINTS) -> Array | None:
-    """About ``n`` points of the Pareto front of ``problem`` with shape (points, m); None where it is not known.
+    """About ``n`` points of the Pareto front of ``problem`` with shape (points, m); None where it is not known, or has
+    more than :data:`OBJECTIVES` objectives.
 
     It is never looked up on the network, as pymoo does for some problems.
     """
+    if problem.n_obj > OBJECTIVES:
+        return None
     if hasattr(problem, "sample_front"):
         return cast(Array, problem.sample_front(n))
     name = type(problem).__name__
