@@ -171,10 +171,12 @@ def read_csv(path: Path, label: str, *, classes: bool | None = None, group: str 
         if grouped is not None:
             texts[grouped] = []
         chosen = [i for i in range(len(names)) if i not in texts]
+        start = list(islice(rows, SAMPLE))
+        whole = [cells for _, cells in start if len(cells) == len(names)]
+        _check_texts(path, names, chosen, whole)
         if target is None:
-            start = list(islice(rows, SAMPLE))
-            _check_classes(path, names, chosen, [cells for _, cells in start if len(cells) == len(names)])
-            rows = chain(start, rows)
+            _check_classes(path, names, chosen, whole)
+        rows = chain(start, rows)
         lines, numbers = _read(path, rows, names, chosen, texts, form.delimiter)
     if not lines:
         raise BadFile(f"{path} has a header and no lines below it; expected a line for every example")
@@ -423,6 +425,21 @@ def _read(
             cells_of_text = 64 * len(texts) * len(lines)
             afford(2 * 8 * len(numbers) + cells_of_text, str(path), "take fewer rows, or save it as .npy")
     return lines, numbers
+
+
+def _check_texts(path: Path, names: Sequence[str], chosen: Sequence[int], rows: Sequence[Sequence[str]]) -> None:
+    """Raise BadFile that names all of them where several of the columns ``chosen`` hold words alone in ``rows``."""
+
+    def wordy(text: str) -> bool:
+        return text.strip()[:1].isalpha() and not _is_number(text) and text.strip().lower() not in MISSING
+
+    found = [names[i] for i in chosen if rows and all(wordy(row[i]) for row in rows)]
+    if len(found) > 1:
+        raise BadFile(
+            f"the columns {first_of(found)} of {path} hold text, and a table is of numbers; leave them out of the "
+            "table, but for one of class names, which ‹data.label› names; where one holds texts to learn, name it by "
+            "‹data.text›"
+        )
 
 
 def _check_classes(path: Path, names: Sequence[str], chosen: Sequence[int], rows: Sequence[Sequence[str]]) -> None:

@@ -547,3 +547,11 @@ def test_labels_that_only_the_training_part_has(hub, monkeypatch):
     assert splits.test.condition is None
     assert any("test part has none" in n for n in splits.notes)
     assert np.array_equal(splits.test.x[:, 0, 0, 0], [5, 6])
+
+
+def test_all_columns_of_text_are_named(tmp_path):
+    rows = "".join(f"name{i},{'Ulm' if i % 2 else 'Bonn'},{'yes' if i % 3 else 'no'},{i}\n" for i in range(12))
+    (tmp_path / "members.csv").write_text(f"name,city,member,age\n{rows}")
+    for label, columns in (("", "name, city, member"), ("member", "name, city")):
+        with pytest.raises(ValueError, match=f"the columns {columns} of .* hold text"):
+            open_data(DataConfig(source=str(tmp_path / "members.csv"), label=label or "label"))
