@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -123,7 +124,12 @@ def _option(option: Option, width: int, full: bool) -> Iterator[str]:
     value = "" if option.has(Positional) or arity(option.type) == 0 else f" {metavar(option)}"
     default = option.default
     told = any(default is each for each in (MISSING, None, False)) or default in ("", ()) or "default:" in option.help
-    yield from _entry(", ".join(names) + value, option.help + ("" if told else f" [{plain(default)}]"), width)
+    yield from _entry(", ".join(names) + value, _typed(option.help) + ("" if told else f" [{plain(default)}]"), width)
+
+
+def _typed(text: str) -> str:
+    """``text`` with none, as it is typed, for the value that Python calls None."""
+    return re.sub(r"\bNone\b", "none", text)
 
 
 def _entry(name: str, text: str, width: int, left: int = LEFT) -> Iterator[str]:

@@ -249,9 +249,20 @@ def _named(given: Sequence[str]) -> frozenset[str]:
 # --- what there is not ------------------------------------------------------------------------------------------------
 
 
+ELSEWHERE = {
+    "generate": "type genwerk sample RUN",
+    "fit": "type genwerk train RECIPE --data PATH",
+    "card": "the card of a run is the file RUN/card.md",
+    "info": "RUN/card.md says what a run is, and genwerk show RECIPE what a recipe is",
+}
+"""What people type for a command that is called otherwise, or for what is a file, and where it is."""
+
+
 def _no_command(name: str) -> BadInput:
     if name.startswith("-"):
         return BadInput(f"a command comes first, as in genwerk train vae {name} ...; `genwerk --help` lists them all")
+    if name in ELSEWHERE:
+        return BadInput(f"there is no command {name!r}; {ELSEWHERE[name]}")
     if near := meant(name, COMMANDS):
         return BadInput(f"there is no command {name!r}{near}")
     from genwerk.recipes import REGISTRY
@@ -268,6 +279,8 @@ def unknown(flag: str, offered: Sequence[Option], command: str, model: Model | N
     if same := [each for each in spelt.values() if each.rpartition(".")[2].lstrip("-") == last]:
         same = nearest(flag, same) if "." in flag else same
         return BadInput(f"there is no {flag}; did you mean {' or '.join(same[:2])}?")
+    if longer := [each for name, each in spelt.items() if name.rpartition(".")[2].startswith(f"{last}-")]:
+        return BadInput(f"there is no {flag}; did you mean {' or '.join(longer[:2])}?")
     having = [name for name, kind in COMMANDS.items() if name != command and _has(kind, flag, model)]
     if having:
         whose = ", ".join(having[:4]) + (" and others" if len(having) > 4 else "")

@@ -278,7 +278,8 @@ def _value(kind: Any, words: Sequence[str], called: str) -> Any:
     (word,) = words
     if get_origin(kind) is Literal:
         if word not in map(str, args):
-            raise BadInput(f"{called} is {word!r}; expected {listed(args)}{meant(word, map(str, args))}")
+            near = meant(word, map(str, args)) if len(args) > 1 else ""
+            raise BadInput(f"{called} is {word!r}; expected {listed(args)}{near}")
         return next(arg for arg in args if str(arg) == word)
     if kind in (str, Path):
         return kind(word)

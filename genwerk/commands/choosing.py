@@ -19,6 +19,7 @@ from genwerk.runs.session import Session
 if TYPE_CHECKING:
     from genwerk.comparison.advice import Advice, Choice, Suggestion
     from genwerk.comparison.ranking import Standing
+    from genwerk.core.spec import DataSpec
     from genwerk.tasks.fitting import Fit, Offer
 
 HOW = """
@@ -215,12 +216,22 @@ def reason(suggestion: Suggestion) -> str:
     return suggestion.why + (f"; samples by {by[0]}" if by else "")
 
 
+LARGE, TRIAL = 48, 32
+"""Pixels of a side above which most recipes take hours of a processor, and to which a first trial brings them."""
+
+
+def tried(data: DataConfig, spec: DataSpec) -> DataConfig:
+    """``data`` of ``spec`` for a first trial: large images of no size that was asked for are made smaller."""
+    large = spec.modality.has_pixels and not spec.source and data.size is None and spec.side > LARGE
+    return replace(data, size=TRIAL) if large else data
+
+
 def command(suggestion: Suggestion, data: DataConfig) -> str:
     """What to type for it."""
     from genwerk.runs.card import again
 
     fit = suggestion.fit
-    return again(fit.entry.name, replace(fit.recipe, data=data), fit.spec) or ""
+    return again(fit.entry.name, replace(fit.recipe, data=tried(data, fit.spec)), fit.spec) or ""
 
 
 # --- which family -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from genwerk.commands.choosing import command, reason, suggested
+from genwerk.commands.choosing import command, reason, suggested, tried
 from genwerk.commands.command import MACHINE, Command, Positional
 from genwerk.commands.results import Examples, Figures, Note
 from genwerk.core.errors import BadInput, naming
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from genwerk.data import Splits
 
 
-LARGE = 64
-"""Pixels of a side above which most recipes take hours of a processor."""
 LONG = "Images of this size take hours to learn without a GPU; for a first trial in minutes set ‹data.size› to 32."
 
 
@@ -53,7 +51,7 @@ class Data(Command):
             lines.append(Note(f"to begin with: {train} ({reason(first)})", whole=True))
             listing = train.replace(f"train {first.fit.entry.name} ", "recipes ", 1)
             lines.append(Note(f"all recipes that fit: {listing}", whole=True))
-        if spec.modality.has_pixels and settings.size is None and spec.side > LARGE:
+        if tried(settings, spec) != settings:
             lines.append(Note(LONG))
         yield Figures(values, lines)
         some = splits.train.batch(slice(64 if spec.modality.one_per_file else 2000))

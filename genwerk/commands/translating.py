@@ -101,6 +101,7 @@ class Translate(Command):
         model = opened.model
         assert isinstance(model, Translates)
         mask = None if self.mask is None else self._mask(opened, self.mask)
+        self._check(opened, mask)
         between = {to: tasks.Smoothing(self.smooth) for to in ways}
         for film in opened.films(*self.images):
             if film.lost:
@@ -113,6 +114,20 @@ class Translate(Command):
                 size = model.scale * film.size[0], model.scale * film.size[1]
                 origin = about(opened, film, to)
                 yield Picture(film.name, stem, made, size, self.bits, film.moving, film.loop, origin)
+
+    @staticmethod
+    def _check(opened: OpenRun, mask: Tensor | None) -> None:
+        """Refuse a mask that the model does not take, or the lack of one, before anything is said to be translated."""
+        import torch
+
+        from genwerk.core.abilities import Translates
+
+        assert isinstance(opened.model, Translates)
+        channels, height, width = opened.spec.shape
+        known = None if mask is None else torch.ones(1, 1, height, width, dtype=torch.bool)
+        if known is not None:
+            known[..., 0] = False
+        opened.model.taken(torch.zeros(1, max([channels, *opened.spec.source[:1]]), height, width), known)
 
     @staticmethod
     def _mask(opened: OpenRun, name: str) -> Tensor:

@@ -182,7 +182,8 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         file = next((each for each in (folder, *folder.parents) if os.path.isfile(each)), None)
-        why = reason(error) if file is None else f"{file} is a file"
+        gone = isinstance(error, FileNotFoundError)  # of folders that are made with those above them
+        why = f"{file} is a file" if file else "the system lets nothing be made there" if gone else reason(error)
         raise Unwritable(f"the folder {folder} cannot be made: {why}") from None
 
 

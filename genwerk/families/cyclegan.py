@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from genwerk.core.errors import BadInput
+from genwerk.core.errors import BadInput, BadSetting
 from genwerk.core.model import Config, Loss, Metrics, Player, TrainingStream, Turn, Turns
 from genwerk.core.spec import DataSpec
 from genwerk.families.two_domains import TwoDomains
@@ -52,8 +52,9 @@ class CycleGANConfig(Config):
     """Generated images of each domain that are kept to be shown to the discriminator again; 0 keeps none."""
 
     def __post_init__(self) -> None:
-        if min(self.adversarial, self.cycle, self.identity, self.distance, self.pool) < 0:
-            raise ValueError("adversarial, cycle, identity and distance are weights and pool counts images, from 0 on")
+        for name in ("adversarial", "cycle", "identity", "distance", "pool"):
+            if (value := getattr(self, name)) < 0:
+                raise BadSetting(name, f"is {value:g}; expected 0 or more")
 
 
 class CycleGAN(TwoDomains, config=CycleGANConfig):

@@ -16,6 +16,7 @@ from typing import Literal
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
+from genwerk.families.instead import recipes_for
 from genwerk.nn.flows.actnorm import ActNorm
 from genwerk.nn.flows.conditioner import ContextAffine
 from genwerk.nn.flows.coupling import Coupling, Halves, Shape
@@ -57,7 +58,7 @@ class Glow(FlowModel, config=GlowConfig):
     def __init__(self, config: GlowConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         if not spec.modality.has_pixels:
-            raise ValueError(f"Glow describes images and these data are {spec}; take the recipe realnvp for tables")
+            raise ValueError(f"Glow describes images and these data are {spec}; {recipes_for(spec)}")
         check_sides(spec, config.scales, "model.scales")
         tails = config.tail_bound
         monotone = Additive(tails) if config.coupling == "additive" else Affine(config.bound, tails)

@@ -16,6 +16,7 @@ from typing import Literal
 
 from genwerk.core.spec import DataSpec
 from genwerk.families.autoregressive import AutoregressiveConfig, AutoregressiveModel
+from genwerk.families.instead import recipes_for
 from genwerk.nn.autoregressive.gated_pixelcnn import GatedPixelCNN
 from genwerk.nn.autoregressive.pixelcnn import MaskedPixelCNN
 from genwerk.nn.autoregressive.raster import Raster
@@ -65,7 +66,7 @@ class PixelCNN(AutoregressiveModel, config=PixelCNNConfig):
     def __init__(self, config: PixelCNNConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         if not spec.modality.has_pixels:
-            raise ValueError(f"a PixelCNN makes images and the data are {spec}; for sound take the recipe wavenet")
+            raise ValueError(f"a PixelCNN makes images and the data are {spec}; {recipes_for(spec)}")
         symbols = spec.modality.tokeniser(config.binarise)
         channels, height, width = symbols.shape
         if min(config.width, config.head) < channels:

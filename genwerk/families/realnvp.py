@@ -20,6 +20,7 @@ from genwerk.core.component import Component
 from genwerk.core.errors import BadInput
 from genwerk.core.spec import DataSpec
 from genwerk.families.flow import FlowConfig, FlowModel
+from genwerk.families.instead import recipes_for
 from genwerk.nn.flows.actnorm import ActNorm
 from genwerk.nn.flows.conditioner import DenseConditioner
 from genwerk.nn.flows.coupling import Build, Checkerboard, Coupling, Halves, Interleaved, Shape, Split
@@ -135,6 +136,6 @@ class RealNVP(FlowModel, config=RealNVPConfig):
     def __init__(self, config: RealNVPConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         if not (spec.modality.has_columns or spec.modality.has_pixels):
-            raise BadInput(f"RealNVP describes tables and images and these data are {spec}; take the recipe wavenet")
+            raise BadInput(f"RealNVP describes tables and images and these data are {spec}; {recipes_for(spec)}")
         monotone = config.monotone.build(config.tail_bound)
         self.flows(config.architecture.build(spec, monotone, config.normalise, self.condition.width))

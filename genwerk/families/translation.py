@@ -19,7 +19,7 @@ def require_intensities(model: Model, spec: DataSpec) -> None:
             f"{len(spec.palette)} colours; read them as RGB by ‹data.colour› rgb, without a ‹data.palette›"
         )
     if not spec.modality.has_pixels or spec.nominal:
-        raise BadInput(f"{type(model).__name__} translates images whose pixels have intensities, not {spec}")
+        raise BadInput(f"a model that translates images takes pixels that have intensities, not {spec}")
 
 
 class TranslatesPairs(Model, Translates):

@@ -353,6 +353,8 @@ class OpenRun:
                 f"{path} is {found.width}x{found.height} pixels and this model makes {width}x{height}; bring it to "
                 "that size, or have it fitted by ‹resize›"
             )
+        if (found.height, found.width) != (height, width):
+            self.say(f"{path.name} is {found.width}x{found.height} pixels, and is brought to {width}x{height}")
         return torch.from_numpy(np.array(pixels)).float() / white(pixels)
 
     def _painted(self, batch: Batch, source: str) -> Batch:

@@ -81,7 +81,9 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     larger: Path, filler: Path, photo: Path, stopped: Genwerk, tmp_path: Path
 ) -> None:
     assert "there is no image" in stopped("translate", larger, tmp_path / "none.png")
-    assert "there is no hole to fill" in stopped("translate", filler, photo)
+    said = stopped("translate", filler, photo)
+    assert "there is no hole to fill" in said
+    assert "translating" not in said
     assert "a mask is for models that fill holes" in stopped("translate", larger, photo, "--mask", photo)
     Image.new("L", Image.open(photo).size, 255).save(tmp_path / "light.png")
     assert "--mask is light everywhere" in stopped("translate", filler, photo, "--mask", tmp_path / "light.png")

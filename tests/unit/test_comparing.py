@@ -21,12 +21,15 @@ import torch
 
 import genwerk
 from genwerk import recipes
+from genwerk.commands.choosing import command, tried
 from genwerk.comparison import comparing, measuring
+from genwerk.comparison.advice import suggestions
 from genwerk.comparison.comparing import Comparing, given, timed
 from genwerk.comparison.plan import Plan, Request, lengthened
 from genwerk.comparison.result import Measured, Point, comparison_from, to_plain
 from genwerk.comparison.training import reason, stands
 from genwerk.core.errors import BadInput
+from genwerk.core.spec import DataSpec
 from genwerk.data import DataConfig, open_data
 from genwerk.evaluation.report import Report
 from genwerk.runs.train import train
@@ -430,3 +433,13 @@ def test_a_table_of_few_rows_is_compared_by_its_likelihood(tmp_path: Path) -> No
     assert not found.failed
     likelihoods = [(each.contestant, each.report.figures[0].key, each.curve) for each in found.measured]
     assert likelihoods == [("mixture", "nll", ()), ("vae", "nll_bound", ())]
+
+
+def test_large_images_are_made_small_in_the_command_to_begin_with() -> None:
+    spec = DataSpec(kind="image", shape=(3, 64, 64))
+    data = DataConfig(source="photos")
+    assert tried(data, spec).size == 32
+    assert tried(replace(data, size=64), spec).size == 64
+    assert tried(data, replace(spec, shape=(3, 32, 32))) == data
+    (first, *_) = suggestions(spec, 76)
+    assert "--data photos --data.size 32" in command(first, data)

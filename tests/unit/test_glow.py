@@ -109,7 +109,7 @@ def test_images_of_32_pixels_come_back_in_single_precision() -> None:
 def test_what_glow_cannot_do_is_refused() -> None:
     with pytest.raises(ValueError, match=r"12x12 pixels can be halved 2 times .* by 8: .*size 16 or model.scales 2"):
         build(replace(SMALL, scales=3), replace(DIGITS, shape=(1, 12, 12)))
-    with pytest.raises(ValueError, match="take the recipe realnvp for tables"):
+    with pytest.raises(ValueError, match="take the recipe maf or mixture"):
         build(SMALL, DataSpec(kind="table", shape=(4,)))
     with pytest.raises(ValueError, match="steps is 0"):
         GlowConfig(steps=0)
