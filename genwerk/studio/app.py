@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -41,7 +42,7 @@ from genwerk.studio.answers import (
 )
 from genwerk.studio.events import lines, stream
 from genwerk.studio.guard import COOKIE, Guard, Sessions
-from genwerk.studio.jobs import TAKEN, Job, Jobs
+from genwerk.studio.jobs import OVER, TAKEN, Job, Jobs
 from genwerk.studio.offered import offered
 from genwerk.studio.places import BIN, PREFIX, Root
 from genwerk.studio.uploads import FILES, PIXELS, Uploads
@@ -106,15 +107,17 @@ class Studio:
             Route("/api/login", answering(self.login), methods=["POST"]),
             *(
                 Route(f"/api/{name}", answering(self.question(name)))
-                for name in ("commands", "builtin", "runs", "reading", "optimising")
+                for name in ("commands", "builtin", "reading", "optimising")
             ),
             Route("/api/front", answering(self.front)),
             Route("/api/recipes", answering(self.recipes)),
             Route("/api/recipe", answering(self.recipes)),
+            Route("/api/runs", answering(self.runs)),
             Route("/api/run", answering(self.run), methods=["GET", "DELETE"]),
             Route("/api/state", answering(self.state)),
             Route("/api/stop", answering(self.stop), methods=["POST"]),
             Route("/api/name", answering(self.name)),
+            Route("/api/free", answering(self.free)),
             Route("/api/undo", answering(self.undo), methods=["POST"]),
             Route("/api/example", answering(self.example)),
             Route("/api/events", answering(self.events)),
@@ -184,11 +187,14 @@ class Studio:
         found = await self.asking.ask("recipe" if "name" in query else "recipes", **asked_for)
         return JSONResponse(worded(found, asked_language(request)))
 
+    async def runs(self, request: Request) -> Response:
+        return JSONResponse(worded(await self.asking.ask("runs", ended=self.jobs.ended()), asked_language(request)))
+
     async def run(self, request: Request) -> Response:
         name = query(request, "run")
         path = self.root.run(name)
         if request.method == "GET":
-            found = await self.asking.ask("run", run=name)
+            found = await self.asking.ask("run", run=name, ended=self.jobs.ended().get(name, 0.0))
             if found["latent"] or "styles" in found["abilities"]:  # whose pictures will be asked for next
                 self._warming = asyncio.create_task(self.drawing.start())
             return JSONResponse(worded(found, asked_language(request)))
@@ -205,7 +211,8 @@ class Studio:
     async def state(self, request: Request) -> Response:
         name = query(request, "run")
         self.root.run(name)
-        return JSONResponse(worded(await self.asking.ask("state", run=name), asked_language(request)))
+        found = await self.asking.ask("state", run=name, ended=self.jobs.ended().get(name, 0.0))
+        return JSONResponse(worded(found, asked_language(request)))
 
     async def stop(self, request: Request) -> Response:
         """Stop the training of a run, whoever has started it; it saves, and can be resumed."""
@@ -226,6 +233,18 @@ class Studio:
         except Misnamed as error:
             return JSONResponse({"error": said(str(error), asked_language(request))})
         return JSONResponse({"error": None})
+
+    async def free(self, request: Request) -> Response:
+        """The name of the query, or the next one by number, of which there is no folder and that no job is to write."""
+        name = query(request, "out")
+        written = {each.values.get("out") for each in self.jobs.every.values() if each.state not in OVER}
+        every = chain([name], (f"{name}-{i}" for i in count(2)))
+        return JSONResponse({"out": next(each for each in every if each not in written and self.unused(each))})
+
+    def unused(self, name: str) -> bool:
+        """Whether there is nothing called ``name`` below the root, or an empty folder."""
+        path = self.root.inside(name)
+        return not path.exists() or empty(path)
 
     async def undo(self, request: Request) -> Response:
         token = (await body(request)).get("undo")

@@ -65,6 +65,8 @@ class Job:
     """Of a job that runs, what it is about; None where it simply runs."""
     error: str | None = None
     made: float = field(default_factory=time.time)
+    ended: float = 0.0
+    """When it was over, in seconds since 1970."""
     told: list[dict[str, Any]] = field(default_factory=list)
     fleeting: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The last of each kind of what is :data:`FLEETING`."""
@@ -141,6 +143,10 @@ class Jobs:
         every = (each for each in self.every.values() if each.training and each.state not in OVER)
         return next((each for each in every if each.values.get("out") == run), None)
 
+    def ended(self) -> dict[str, float]:
+        """When the last training of each run was over, of those that were started here and are over."""
+        return {str(each.values.get("out")): each.ended for each in self.every.values() if each.training and each.ended}
+
     def shows(self, job: Job) -> bool:
         """Whether the run of that name is what this training has made, and not one that was begun after it."""
         every = [each for each in self.every.values() if each.training and each.begun]
@@ -197,7 +203,7 @@ class Jobs:
                     traceback.print_exception(error)
 
     def _end(self, job: Job, state: State, error: str | None = None, settings: Sequence[str] = ()) -> None:
-        job.state, job.error = state, error
+        job.state, job.error, job.ended = state, error, time.time()
         if error is not None:
             job.tell({"type": "error", "error": error, "settings": [*settings]})
         job.changed.set()

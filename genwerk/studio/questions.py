@@ -194,17 +194,18 @@ class Questions:
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
-    def runs(self) -> list[dict[str, Any]]:
-        """Every run below the root, the newest first."""
+    def runs(self, ended: Mapping[str, float]) -> list[dict[str, Any]]:
+        """Every run below the root, the newest first; ``ended`` is when trainings of them were over that this studio
+        has started."""
         found = []
         for path in self.root.runs():
             with suppress(BadInput, OSError, ValueError):
-                found.append(self._about(path))
+                found.append(self._about(path, ended.get(self._name(path), 0.0)))
         return sorted(found, key=lambda each: str(each["changed"]), reverse=True)
 
-    def _about(self, path: Path) -> dict[str, Any]:
+    def _about(self, path: Path, ended: float) -> dict[str, Any]:
         config = read_json(path / "config.json")
-        state, stands = _stands(path)
+        state, stands = _stands(path, ended)
         newest = [each for each in samples_in(path) if each.suffix in PICTURES][-1:]
         spec, source = config.get("spec"), str(flat(config).get("recipe.data.source", ""))
         changed = max(each.stat().st_mtime for each in (path / "config.json", path / "events.jsonl") if each.exists())
@@ -219,7 +220,7 @@ class Questions:
             "changed": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(changed)),
         }
 
-    def run(self, run: str) -> dict[str, Any]:
+    def run(self, run: str, ended: float = 0.0) -> dict[str, Any]:
         """All that a page shows of one run, and the commands that it can be used with: none before its first weights
         are saved."""
         path = self.root.run(run)
@@ -231,7 +232,7 @@ class Questions:
             columns, rows = found.table()
             report = {"columns": list(columns), "rows": [list(row) for row in rows], "notes": list(found.lines())}
         return {
-            **self._about(path),
+            **self._about(path, ended),
             "does": [want for want, ability in WANTS.items() if ability in able],
             "abilities": sorted(able),
             "spec": self._spec(read_config(path / "config.json")[2], model),
@@ -247,10 +248,10 @@ class Questions:
             ],
         }
 
-    def state(self, run: str) -> dict[str, Any]:
+    def state(self, run: str, ended: float = 0.0) -> dict[str, Any]:
         """How a run stands, and whether it has weights to be used."""
         path = self.root.run(run)
-        state, stands = _stands(path)
+        state, stands = _stands(path, ended)
         ready = bool(checkpoints_in(path / "checkpoints"))
         return {"state": state, "stands": stands, "ready": ready, "held": writer(path) is not None}
 
@@ -345,11 +346,15 @@ def spread(n: int, most: int) -> Tensor:
     return torch.arange(min(n, most)) * n // min(n, most)
 
 
-def _stands(run: Path) -> tuple[str, str]:
-    """Whether the training of ``run`` goes on, and where it stands; one whose process was killed is stopped."""
+def _stands(run: Path, ended: float) -> tuple[str, str]:
+    """Whether the training of ``run`` goes on, and where it stands; one whose process was killed is stopped: at once
+    where nothing was written since a training ``ended`` that this studio has started."""
     events = list(read_events(run / "events.jsonl"))
     state, stands = status(events)
-    if state == "going on" and writer(run) is None and time.time() - (run / "events.jsonl").stat().st_mtime > SILENT:
+    if state == "going on" and writer(run) is None:
+        written = (run / "events.jsonl").stat().st_mtime
+        if time.time() - written <= SILENT and written > ended:
+            return state, stands
         return status([*events, {**events[-1], "event": "stopped"}])
     return state, stands
 

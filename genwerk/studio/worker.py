@@ -100,7 +100,9 @@ def told_of(error: Exception) -> dict[str, Any]:
     """What the page is told of an ``error``: a sentence, and the ``settings`` that it names."""
     sentence = error.sentence if isinstance(error, BadInput) else _sentence(error)
     named = error.settings if isinstance(error, BadInput) else ()
-    return {"error": spoken(sentence), "settings": list(dict.fromkeys([*settings_of(sentence), *named]))}
+    settings = [*settings_of(sentence), *named]
+    settings.sort(key=lambda each: each != OUT)  # where another folder helps, that is what is to be changed
+    return {"error": spoken(sentence), "settings": list(dict.fromkeys(settings))}
 
 
 def _sentence(error: Exception) -> str:

@@ -214,6 +214,66 @@ def test_what_cannot_be_is_refused_at_its_field_and_the_form_stays(visitor: Visi
     expect(name).to_have_value("runs/minus")
 
 
+def test_a_second_comparison_is_given_a_folder_of_its_own(browser: Any, address: str, root: Path) -> None:
+    (root / "comparison").mkdir()
+    (root / "comparison" / "mine.txt").write_text("something else")
+    visitor = Visitor(browser, address)
+    page = visitor.open("compare")
+    out = page.get_by_label("Folder to write")
+    expect(out).to_have_value("comparison-2")
+    for run in ("runs/vae", "runs/ring"):
+        page.locator(".choice", has_text=run).get_by_role("checkbox").check()
+    out.fill("comparison")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.locator(".field", has=out).locator(".wrong")).to_contain_text("something else")
+    expect(out).to_be_focused()
+    page.reload()
+    expect(out).to_have_value("comparison")  # what was typed stays
+    visitor.context.close()
+    assert not visitor.complaints
+
+
+def test_a_training_that_is_killed_is_resumed_from_its_job_and_told_when_it_is_deleted(
+    browser: Any, address: str, root: Path
+) -> None:
+    visitor = Visitor(browser, address)
+    visitor.page.clock.install()
+    page = visitor.open("train?data=ring&recipe=vae")
+    page.get_by_label("Rounds", exact=True).fill("2000000")
+    page.get_by_label("Name of the run").fill("runs/struck")
+    page.get_by_role("button", name="Start training").click()
+    page.locator(".panel svg polyline").first.wait_for()
+    badge, wrong = page.locator("main .badge"), page.locator("main").get_by_role("alert")
+    heard = visitor.hears("main .results")
+    kill("runs/struck")
+    resume = page.get_by_role("button", name="Resume")
+    resume.wait_for()
+    expect(badge).to_have_text("Stopped")  # one badge
+    expect(wrong).to_contain_text("was killed")
+    assert not any("another process" in each for each in heard())
+    resume.click()
+    expect(badge).to_have_text("Training")
+    expect(wrong).to_have_count(0)
+    page.get_by_role("button", name="Stop").click()
+    resume.wait_for()
+    expect(badge).to_have_text("Stopped")
+    listed = Visitor(browser, address)
+    jobs = listed.open("jobs").locator("li", has_text="runs/struck")
+    expect(jobs.locator(".badge.stopped")).to_have_count(1)
+    expect(jobs.locator(".badge.cancelled")).to_have_count(0)
+    listed.context.close()
+    shutil.rmtree(root / "runs" / "struck")
+    expect(wrong).to_contain_text("moved or deleted")
+    expect(resume).to_have_count(0)
+    wanted = list[str]()
+    page.on("request", lambda request: wanted.append(request.url))
+    with page.expect_request("**/api/jobs"):  # the number beside Jobs, later than a look at the run would be
+        page.clock.fast_forward(11_000)
+    assert not [each for each in wanted if "runs%2Fstruck" in each], wanted
+    assert all("status of 400" in each for each in visitor.complaints), visitor.complaints
+    visitor.context.close()
+
+
 def test_a_link_to_a_job_that_is_gone_says_so(visitor: Visitor) -> None:
     page = visitor.open("run/runs%2Fvae/sample?job=0123456789abcdef")
     page.get_by_text("These results are not kept any more").wait_for()

@@ -148,6 +148,12 @@ def test_a_training_is_stopped_and_a_killed_one_is_told(client: Client, root: Pa
     kill("runs/killed")
     events = told(client, jobs[1])
     assert (last(events)["state"], "was killed" in error(events)) == ("failed", True)
+    assert client.get("/api/state", params={"run": "runs/killed"}).json()["state"] == "stopped"
+    assert client.get("/api/run", params={"run": "runs/killed"}).json()["state"] == "stopped"
+    states = {each["run"]: each["state"] for each in client.get("/api/runs").json()}
+    assert states["runs/killed"] == "stopped"
+    os.utime(root / "runs" / "killed" / "events.jsonl")  # a machine that is not seen writes it
+    assert client.get("/api/state", params={"run": "runs/killed"}).json()["state"] == "going on"
 
 
 def test_a_training_that_a_killed_studio_left_is_stopped_from_the_page(client: Client, root: Path) -> None:
@@ -203,6 +209,29 @@ def test_what_is_computed_can_be_cancelled_and_the_next_is_computed(client: Clie
     client.delete("/api/jobs", params={"job": job})
     assert last(told(client, job))["state"] == "cancelled"
     assert last(asked(client, "sample", "runs/vae", n="2"))["state"] == "done"
+
+
+def test_a_folder_that_is_free_is_suggested(client: Client, root: Path) -> None:
+    def free(out: str) -> object:
+        return client.get("/api/free", params={"out": out}).json().get("out")
+
+    assert free("compared") == "compared"
+    (root / "compared").mkdir()
+    assert free("compared") == "compared"
+    (root / "compared" / "plan.json").write_text("{}")
+    assert free("compared") == "compared-2"
+    long = {"evaluate.samples": "200000", "evaluate.minutes": "none"}
+    first = client.post("/api/jobs", json={"command": "evaluate", "run": "runs/vae", "values": long}).json()["job"]
+    values = {"runs": ["runs/vae", "runs/ring"], "out": "compared-2"}
+    second = client.post("/api/jobs", json={"command": "compare", "values": values}).json()["job"]
+    assert free("compared") == "compared-3"
+    for job in (second, first):
+        client.delete("/api/jobs", params={"job": job})
+    assert last(told(client, first))["state"] == "cancelled"
+    events = asked(client, "compare", runs=["runs/vae", "runs/ring"], out="compared")
+    failed = next(each for each in events if each["type"] == "error")
+    assert failed["settings"][0] == "out", failed
+    assert client.get("/api/free", params={"out": "../x"}).status_code == 400
 
 
 def test_a_queue_has_an_end(client: Client) -> None:

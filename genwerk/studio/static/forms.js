@@ -37,7 +37,10 @@ export function form(sections, how = {}) {
   /** @type {Map<string, {control: Control, normal: string, required: boolean}>} */
   const controls = new Map();
   const kept = how.draft ? JSON.parse(sessionStorage.getItem(how.draft) ?? "{}") : {};
-  const keep = () => how.draft && sessionStorage.setItem(how.draft, JSON.stringify(values()));
+  /** What was suggested for fields, which is sent, and kept once it was changed. @type {Map<string, any>} */
+  const suggested = new Map();
+  const keep = () => how.draft && sessionStorage.setItem(how.draft, JSON.stringify(Object.fromEntries(
+    Object.entries(values()).filter(([name, value]) => suggested.get(name) !== value))));
 
   /** What was chosen otherwise than the defaults, and what has no default. */
   function values() {
@@ -45,7 +48,7 @@ export function form(sections, how = {}) {
     const found = {};
     for (const [name, { control, normal, required }] of controls) {
       const value = control.value();
-      if ((required && value !== "") || JSON.stringify(value) !== normal) found[name] = value;
+      if ((required && value !== "") || suggested.has(name) || JSON.stringify(value) !== normal) found[name] = value;
     }
     return found;
   }
@@ -95,6 +98,13 @@ export function form(sections, how = {}) {
     element, values, uploads,
     /** @param {string} name @param {any} value */
     set: (name, value) => { controls.get(name)?.control.set(value); keep(); },
+    /** Suggest a value of a field that was not changed by hand. @param {string} name @param {any} value */
+    suggest: (name, value) => {
+      const known = controls.get(name);
+      if (!known || (JSON.stringify(known.control.value()) !== known.normal && known.control.value() !== suggested.get(name))) return;
+      suggested.set(name, value);
+      known.control.set(value);
+    },
     /** Whether any of these settings is in the form. @param {string[]} settings */
     knows: (settings) => settings.some((each) => fieldOf(each) !== undefined),
     /** Say at the first of these settings that is in the form why it cannot be; false where none is.

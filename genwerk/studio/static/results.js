@@ -99,7 +99,7 @@ export function follow(job, on = {}) {
   });
   stop = opened;
   whenLeft(stop);
-  return { element, stop };
+  return { element, head, stop };
 }
 
 /** @param {any} told @returns {HTMLElement|null} */

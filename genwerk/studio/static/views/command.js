@@ -44,12 +44,22 @@ export function panel(command, run, how = {}) {
   const fields = form(of(command.sections, run), { draft: `form ${command.name} ${run?.run ?? ""}`, first: how.first, values: how.values, hidden: [...(how.hidden ?? []), ...hidden] });
   const out = h("div", { class: "out" });
   const go = h("button", { class: "main" }, icon("play"), how.start ?? t("Start"));
+  /** Suggest a folder that is free to a command that writes one. */
+  const suggest = async () => {
+    const folder = every.find((each) => each.name === "out")?.value;
+    if (folder && fields.has("out")) fields.suggest("out", (await get("/api/free", { out: folder })).out);
+  };
+  let suggestion = suggest().catch(() => {});
   let stop = () => {};
   /** @param {string} job @param {boolean} [now]  whether it was started just now, from the form as it stands */
   const watch = (job, now = false) => {
     stop();
     const told = (/** @type {any} */ each) => (now && each.type === "error" && fields.refuse(each.settings ?? [], each.error)) || how.told?.(each);
-    const following = follow(job, { told, over: how.over, progress: how.progress, lost: () => note({ job: null }) });
+    const over = (/** @type {string} */ state) => {
+      if (now && state === "done") suggestion = suggest().catch(() => {});
+      how.over?.(state);
+    };
+    const following = follow(job, { told, over, progress: how.progress, lost: () => note({ job: null }) });
     stop = following.stop;
     fill(out, following.element);
   };
@@ -57,6 +67,7 @@ export function panel(command, run, how = {}) {
   const start = async (more = {}) => {
     go.disabled = true;
     try {
+      await suggestion;
       const uploads = { ...fields.uploads(), ...(await how.uploads?.()) };
       const values = { ...fields.values(), ...how.always, ...more };
       for (const name of Object.keys(uploads)) delete values[name];

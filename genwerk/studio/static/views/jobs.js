@@ -37,7 +37,7 @@ export async function show(main) {
     post("/api/stop", { run }).then(() => { looks = 0; }, complain);
   } }, icon("stop"), t("Stop")));
   const row = (/** @type {import("../types.js").Job} */ job) => {
-    return h("li", { class: "card row between" }, h("div", {}, h("div", { class: "row" }, h("a", { href: link(["job", job.job]) }, h("b", {}, spelt(job.command))), badge(job.state),
+    return h("li", { class: "card row between" }, h("div", {}, h("div", { class: "row" }, h("a", { href: link(["job", job.job]) }, h("b", {}, spelt(job.command))), badge(job.training && job.shows && job.state === "cancelled" ? "stopped" : job.state),
       job.place ? h("span", { class: "hint" }, t("place {n} in the queue", { n: job.place })) : null),
     h("p", { class: "hint" }, job.run ? [h("a", { href: link(["run", job.run]) }, job.run), " · "] : null, moment(job.made)),
     job.error ? h("p", { class: "wrong" }, job.error) : null),

@@ -1,7 +1,7 @@
 // @ts-check
 // A training as it goes on: curves, newest samples, time left, stop and resume.
 
-import { address, begin, get, listen, post } from "../api.js";
+import { address, begin, get, listen, post, Refused } from "../api.js";
 import { append, fill, h, icon } from "../dom.js";
 import { t } from "../i18n.js";
 import { note, whenLeft } from "../pages.js";
@@ -12,18 +12,19 @@ import { file } from "../results.js";
 const KINDS = /** @type {Record<string, string>} */ ({ png: "image", jpg: "image", webp: "image", gif: "image", wav: "sound", flac: "sound", ogg: "sound", txt: "text", csv: "table", tsv: "table" });
 
 /**
- * Follow the training of a run in `box`.
+ * Follow the training of a run in `box`; what is returned ends that.
  * @param {HTMLElement} box @param {string} run @param {boolean} [controls]
  * @param {(state: string) => void} [on]  is told how the training stands
+ * @param {HTMLElement} [head]  where that is said; above the curves without it
  */
-export function live(box, run, controls = true, on) {
-  const state = h("div", { class: "row between" });
+export function live(box, run, controls = true, on, head) {
+  const state = head ?? h("div", { class: "row between" });
   const samples = h("div", { class: "samples" });
   const said = h("div", {});
   let training = new Training();
   let curves = board(training);
   const place = h("div", {}, curves.element);
-  fill(box, state, said, h("div", { class: "live" }, place, h("section", { "aria-label": t("Samples") }, samples)));
+  fill(box, head ? null : state, said, h("div", { class: "live" }, place, h("section", { "aria-label": t("Samples") }, samples)));
   let newest = "";
   /** What was just asked for, until the server says so too. */
   let asked = "";
@@ -56,12 +57,12 @@ export function live(box, run, controls = true, on) {
     return () => ended;
   };
   let over = listenAgain();
-  whenLeft(() => end());
   /** @param {string} stands @param {import("../dom.js").Child[]} more */
   const say = (stands, ...more) => fill(state, h("div", { class: "row" }, badge(stands), more[0]), more[1]);
   const tell = async () => {
     if (!controls) return;
-    const [jobs, now] = await Promise.all([get("/api/jobs").catch(() => []), get("/api/state", { run }).catch(() => null)]);
+    const [jobs, now] = await Promise.all([get("/api/jobs").catch(() => []), get("/api/state", { run }).catch((error) => error)]);
+    if (now instanceof Refused && now.status === 400) return gone(now.message);
     const job = /** @type {import("../types.js").Job|undefined} */ (jobs.find((/** @type {any} */ each) => each.training && each.run === run));
     const own = job !== undefined && going(job.state);
     const elsewhere = !own && now?.state === "going on";
@@ -73,8 +74,16 @@ export function live(box, run, controls = true, on) {
       : own && job.place ? t("place {n} in the queue", { n: job.place }) : elsewhere ? t("trained by another process") : "";
     const button = (own || now?.held) && (own || elsewhere) && stands !== "stopping" ? h("button", { type: "button", onclick: stop }, icon("stop"), stands === "measuring" ? t("Stop measuring") : t("Stop"))
       : stands === "stopped" && training.round > 0 ? h("button", { type: "button", class: "main", onclick: resume }, icon("play"), t("Resume")) : null;
-    say(stands, hint ? h("span", { class: "hint" }, hint) : null, button);
+    say(head && stands === "finished" && !own && job?.state === "failed" ? "failed" : stands, hint ? h("span", { class: "hint" }, hint) : null, button);
     if ((own || elsewhere) && over()) over = listenAgain();
+  };
+  /** The run was moved or deleted: nothing more is asked of it. @param {string} why */
+  const gone = (why) => {
+    leave();
+    fill(state);
+    if (!head) return; // the page of a run says so itself
+    on?.("gone");
+    fill(said, problem(why));
   };
   /** Show at once what was asked for, and ask for it.
    * @param {string} what @param {() => Promise<any>} how */
@@ -96,11 +105,14 @@ export function live(box, run, controls = true, on) {
     const { recipe } = await get("/api/run", { run });
     note({ job: await begin("train", run, { recipe, out: run, resume: true }) });
   });
-  if (controls) {
-    const timer = setInterval(tell, 3000);
-    whenLeft(() => clearInterval(timer));
-    setTimeout(tell, 600);
-  }
+  const timer = controls ? setInterval(tell, 3000) : undefined;
+  const leave = () => {
+    clearInterval(timer);
+    end();
+  };
+  whenLeft(leave);
+  if (controls) setTimeout(tell, 600);
+  return leave;
 }
 
 /** @param {HTMLElement} main @param {import("../types.js").Run} run @param {(state: string) => void} on */
