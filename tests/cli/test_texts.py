@@ -41,7 +41,7 @@ def test_data_check_says_what_was_understood(genwerk: Genwerk, english: Path) ->
     said = genwerk("data", "check", english.parent / "my.txt", "--data.tokens", "words")
     assert "180 texts, each of them a line" in said
     assert "Texts are read as words, with a vocabulary of" in said
-    assert "Texts of the training part have 4 to 4 words" in said
+    assert "Texts of the training part have 4 words each" in said
     assert "genwerk train transformer-lm" in said
 
 

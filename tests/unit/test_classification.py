@@ -274,7 +274,7 @@ def test_a_report_has_the_figures_where_there_are_labels() -> None:
     known = calibration(classify(model, data.batch()), data.condition)
     assert report["Bayes accuracy"].value == known.accuracy
     assert report["calibration error"].value == known.error
-    assert "60 of 60 held-out" in report["Bayes accuracy"].note
+    assert "60 of 60 training examples" in report["Bayes accuracy"].note  # those of the test part are
     half = evaluate(model, splits, EvaluateConfig(samples=0, examples=30))
     assert half["Bayes accuracy"].spread == pytest.approx(
         (half["Bayes accuracy"].value * (1 - half["Bayes accuracy"].value) / 30) ** 0.5

@@ -125,7 +125,7 @@ def test_ctrl_c_leaves_the_figures_so_far(
     assert (run / "report.json").read_bytes() == before
     report = json.loads(left(130, "evaluate", run, "--json"))
     assert report["complete"] is False
-    assert list(report["figures"]) == ["nll"]
+    assert list(report["figures"]) == ["nll", "components", "bic_of_the_training_data"]
 
 
 def test_ctrl_c_in_the_evaluation_of_a_training_ends_with_its_card(
