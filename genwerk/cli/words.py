@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from genwerk.commands import command as data
 from genwerk.commands.command import Option
 from genwerk.core.component import Component
-from genwerk.core.errors import BadInput, BadSetting, Untenable, check_number, quoted
+from genwerk.core.errors import BadInput, BadSetting, attributed, check_number
 from genwerk.core.near import meant
 
 SHORTHANDS = {
@@ -81,12 +81,8 @@ def assigned(settings: Any, values: Mapping[str, Any], within: str = "") -> Any:
             raise
         raise BadSetting(within + error.setting, *error.args[1:]) from None
     except ValueError as error:
-        if isinstance(error, BadInput) and error.settings:
-            raise
         known = found if of_mapping else {f.name: getattr(settings, f.name) for f in fields(settings)} | found
-        if not (named := quoted(str(error), {within + name: value for name, value in known.items()})):
-            raise
-        raise Untenable(error.sentence if isinstance(error, BadInput) else str(error), named) from None
+        raise attributed(error, {within + name: value for name, value in known.items()}) from None
 
 
 def flags(option: Option) -> list[str]:

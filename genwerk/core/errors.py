@@ -206,13 +206,18 @@ def shortly(number: float) -> str:
     return str(number) if isinstance(number, float) or abs(number) < 10**15 else f"{Decimal(number):.3g}"
 
 
-def quoted(sentence: str, values: Mapping[str, object]) -> tuple[str, ...]:
-    """Names of those ``values`` that ``sentence`` speaks of, as in "width 0 and head 32" or "layers is 0"."""
-    return tuple(
+def attributed(error: ValueError, values: Mapping[str, object]) -> ValueError:
+    """``error``, as an :class:`Untenable` of those ``values`` that it speaks of, as in "width 0 and head 32" or
+    "layers is 0", unless it names its settings itself or speaks of none."""
+    if isinstance(error, BadInput) and error.settings:
+        return error
+    sentence = error.sentence if isinstance(error, BadInput) else str(error)
+    named = tuple(
         name
         for name, value in values.items()
         if re.search(rf"\b{name.rpartition('.')[2]} (is )?{re.escape(str(value))}(?![\w.]\w)", sentence)
     )
+    return Untenable(sentence, named) if named else error
 
 
 def check_ranges(settings: Any, name: str, **ranges: tuple[float, float]) -> None:

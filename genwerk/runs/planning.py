@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import TypeAlias
 
-from genwerk.core.errors import BadInput, Untenable, check_finite, quoted
+from genwerk.core.errors import BadInput, attributed, check_finite
 from genwerk.core.memory import free_memory
 from genwerk.core.model import growing, stages, weightless
 from genwerk.core.spec import DataSpec
@@ -125,22 +125,17 @@ def affordable(recipe: Recipe, spec: DataSpec) -> None:
 
     def fits(_: int, values: int) -> None:
         if values * BYTES > free:
-            raise Untenable(
+            raise BadInput(
                 f"the weights of this model take more than the {free / 1e9:,.1f} GB of memory that are free; make it "
-                "smaller",
-                (),
+                "smaller"
             )
 
     try:
         with growing(fits):
             weightless(recipe.model, spec)
     except ValueError as error:
-        if isinstance(error, Untenable) or (isinstance(error, BadInput) and error.settings):
-            raise
         within = {place.name: value_at(recipe, place) for place in places(recipe) if place.path[0] == "model"}
-        if not (named := quoted(str(error), within)):
-            raise
-        raise Untenable(error.sentence if isinstance(error, BadInput) else str(error), named) from None
+        raise attributed(error, within) from None
 
 
 def one_length(**lengths: object) -> None:
